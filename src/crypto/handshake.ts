@@ -1,0 +1,291 @@
+/**
+ * The pairing handshake, suite 1: two state machines over bytes, no sockets and no clock. `messages.ts` shows the four
+ * messages; the receiver speaks first. Nobody chooses last: commit_R in m1 fixes the receiver before it has seen anything
+ * of the sender, commit_S in m2 fixes the sender before m3 opens commit_R. Six digits suffice only because of this order.
+ */
+
+import { concatBytes } from '@noble/hashes/utils.js'
+import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
+import nacl from 'tweetnacl'
+import { generator, multiply, sampleScalar } from './cpace.ts'
+import { decodeSessionId, M1, M2, M3, M4, requirePublicKey, requireReceiverCode, split } from './messages.ts'
+import { encodeCrockford, type PairingCode, type RandomBytes } from './pairing-code.ts'
+import { Secrets } from './secrets.ts'
+import {
+  agree,
+  associateReceiver,
+  associateSender,
+  channelIdentifier,
+  commitReceiver,
+  commitSender,
+  type Exchange,
+  type KeySchedule,
+  sessionIdentifier,
+} from './transcript.ts'
+
+/** The other device, proven to know the secret of the code. The keys are the caller's: no `wipe` here touches them. */
+export interface VerifiedPeer {
+  /** Six digits, for `formatMatchNumber`. Both people must see the same ones. */
+  readonly matchNumber: string
+  /** 32 Crockford symbols, for experts. */
+  readonly fingerprint: string
+  /** 64-byte traffic secret of what this side sends; `messageKey` makes message keys of it. */
+  readonly sendKey: Uint8Array
+  /** 64-byte traffic secret of what this side receives. */
+  readonly receiveKey: Uint8Array
+}
+
+/** The run failed and is over. One text for every cause: which check failed is nobody's business. */
+export class HandshakeError extends Error {
+  override readonly name = 'HandshakeError'
+  /** True only if the peer was bound by a valid commitment and valid points, and its T_R was wrong: a guess at the code. */
+  readonly guessSpent: boolean
+
+  constructor(guessSpent = false) {
+    super('The code was wrong or someone interfered. Get a new code.')
+    this.guessSpent = guessSpent
+  }
+}
+
+/** `482913` → `482 913`, as people compare it. */
+export function formatMatchNumber(matchNumber: string): string {
+  return `${matchNumber.slice(0, 3)} ${matchNumber.slice(3)}`
+}
+
+/** What a sender knows of a receiver that joined, as the relay tells it. `sessionId`: 22 characters of base64url. */
+export interface SenderHandshakeOptions {
+  readonly code: PairingCode
+  readonly sessionId: string
+  readonly receiverCode: string
+  readonly receiverPublicKey: Uint8Array
+  readonly random: RandomBytes
+}
+
+type SenderState =
+  | { readonly awaits: 'm1'; readonly options: SenderHandshakeOptions; readonly sessionId: Uint8Array }
+  | {
+      readonly awaits: 'm3'
+      readonly exchange: Omit<Exchange, 'Yb'>
+      readonly receiverCommitment: Uint8Array
+      readonly receiverPublicKey: Uint8Array
+      readonly secretKey: Uint8Array
+      readonly scalar: Uint8Array
+      readonly nonce: Uint8Array
+      readonly kem: Uint8Array
+    }
+  | { readonly awaits: 'nothing' }
+
+/**
+ * The sender's side (CPace initiator) of one run with one receiver: `answerM1`, then `answerM3`, each once. Any failure
+ * or call out of order throws HandshakeError, wipes the run and ends it. `random` is asked in `answerM1` for secretKey
+ * (32), nonce (32), scalar (32) and ML-KEM randomness (32), in this order, and its arrays are overwritten.
+ */
+export class SenderHandshake {
+  readonly #secrets = new Secrets()
+  #state: SenderState = { awaits: 'nothing' }
+
+  /** @throws HandshakeError if session id, receiver code or public key have the wrong shape */
+  constructor(options: SenderHandshakeOptions) {
+    this.#state = endOnFailure(this, () => {
+      requirePublicKey(options.receiverPublicKey)
+      requireReceiverCode(options.receiverCode)
+      const receiverPublicKey = options.receiverPublicKey.slice() // pinned: a view into a buffer may change
+      const sessionId = decodeSessionId(options.sessionId)
+      return { awaits: 'm1', options: { ...options, receiverPublicKey }, sessionId }
+    })
+  }
+
+  /** Takes m1 (1248 bytes), returns m2 (1184 bytes). */
+  answerM1(m1: Uint8Array): Uint8Array {
+    return endOnFailure(this, () => {
+      const state = this.#state
+      if (state.awaits !== 'm1') throw new HandshakeError()
+      const { code, receiverCode, receiverPublicKey, random } = state.options
+      const [receiverNonce, receiverCommitment, mlKemPublicKey] = split(m1, M1)
+      const secretKey = this.#secrets.draw(random, 32)
+      const nonce = this.#secrets.draw(random, 32)
+      const scalar = sampleScalar(this.#secrets.draw(random, 32))
+      // Throws on a key outside the modulus (FIPS 203, 7.2).
+      const kem = ml_kem768.encapsulate(mlKemPublicKey, this.#secrets.draw(random, 32))
+      this.#secrets.hold(kem.sharedSecret)
+
+      const publicKey = nacl.scalarMult.base(secretKey)
+      const senderCommitment = commitSender(nonce)
+      const channel = channelIdentifier(code.locator, receiverCode)
+      const sid = sessionIdentifier(receiverNonce)
+      const Ya = multiply(scalar, this.#secrets.hold(generator(code.secret, channel, sid)))
+      const mlKemCiphertext = kem.cipherText
+      const { sessionId } = state
+      const ADa = associateSender({ sessionId, publicKey, senderCommitment, receiverCommitment, mlKemCiphertext })
+      const ADb = associateReceiver({
+        receiverCode,
+        publicKey: receiverPublicKey,
+        nonce: receiverNonce,
+        mlKemPublicKey,
+      })
+      const exchange = { channel, sid, Ya, ADa, ADb }
+      const mine = { secretKey, scalar, nonce, kem: kem.sharedSecret }
+      this.#state = { awaits: 'm3', exchange, receiverCommitment, receiverPublicKey, ...mine }
+      return concatBytes(publicKey, senderCommitment, Ya, mlKemCiphertext)
+    })
+  }
+
+  /**
+   * Takes m3 (64 bytes), returns m4 (64 bytes) and the peer.
+   * @throws HandshakeError with `guessSpent` if only T_R was wrong: count it before looking at another m3
+   */
+  answerM3(m3: Uint8Array): { m4: Uint8Array; peer: VerifiedPeer } {
+    return endOnFailure(this, () => {
+      const state = this.#state
+      if (state.awaits !== 'm3') throw new HandshakeError()
+      const { nonce } = state
+      const [Yb, receiverTag] = split(m3, M3)
+      const exchange = { ...state.exchange, Yb }
+      if (!nacl.verify(commitReceiver(Yb, exchange.ADb), state.receiverCommitment)) throw new HandshakeError()
+      const keys = agree(this.#secrets, exchange, { ...state, theirPoint: Yb, theirPublicKey: state.receiverPublicKey })
+      if (!nacl.verify(keys.confirmReceiver(), receiverTag)) throw new HandshakeError(true)
+      const m4 = concatBytes(nonce, keys.confirmSender(receiverTag, nonce))
+      const peer = {
+        matchNumber: keys.matchNumber(nonce),
+        fingerprint: encodeCrockford(keys.fingerprint()),
+        sendKey: keys.trafficSenderToReceiver(),
+        receiveKey: keys.trafficReceiverToSender(),
+      }
+      this.wipe()
+      return { m4, peer }
+    })
+  }
+
+  /** Ends the run and overwrites its secrets; safe at any time, any number of times. A returned peer keeps its keys. */
+  wipe(): void {
+    this.#secrets.wipe()
+    this.#state = { awaits: 'nothing' }
+  }
+}
+
+/** What a receiver knows before it joins: the typed code and the receiver code it will join under. */
+export interface ReceiverHandshakeOptions {
+  readonly code: PairingCode
+  readonly receiverCode: string
+  readonly random: RandomBytes
+}
+
+type ReceiverState =
+  | { readonly awaits: 'start'; readonly options: ReceiverHandshakeOptions; readonly secretKey: Uint8Array }
+  | {
+      readonly awaits: 'm2'
+      readonly exchange: Omit<Exchange, 'Ya' | 'ADa'>
+      readonly sessionId: Uint8Array
+      readonly receiverCommitment: Uint8Array
+      readonly secretKey: Uint8Array
+      readonly scalar: Uint8Array
+      readonly mlKemSecretKey: Uint8Array
+    }
+  | {
+      readonly awaits: 'm4'
+      readonly keys: KeySchedule
+      readonly receiverTag: Uint8Array
+      readonly senderCommitment: Uint8Array
+    }
+  | { readonly awaits: 'nothing' }
+
+/**
+ * The receiver's side (CPace responder) of one run: join with `publicKey`, then `start`, `answerM2`, `finish`, each once.
+ * Any failure or call out of order throws HandshakeError, wipes the run and ends it. `random` is asked in the constructor
+ * for secretKey (32), in `start` for nonce (32), scalar (32) and ML-KEM seed (64), and its arrays are overwritten.
+ */
+export class ReceiverHandshake {
+  /** X_R, 32 bytes, for the join. */
+  readonly publicKey: Uint8Array
+  readonly #secrets = new Secrets()
+  #state: ReceiverState = { awaits: 'nothing' }
+
+  /** @throws HandshakeError if the receiver code has the wrong shape */
+  constructor(options: ReceiverHandshakeOptions) {
+    const secretKey = endOnFailure(this, () => {
+      requireReceiverCode(options.receiverCode)
+      return this.#secrets.draw(options.random, 32)
+    })
+    this.publicKey = nacl.scalarMult.base(secretKey)
+    this.#state = { awaits: 'start', options, secretKey }
+  }
+
+  /** Takes the session id the join returned (22 characters of base64url), returns m1 (1248 bytes). */
+  start(sessionId: string): Uint8Array {
+    return endOnFailure(this, () => {
+      const state = this.#state
+      if (state.awaits !== 'start') throw new HandshakeError()
+      const { code, receiverCode, random } = state.options
+      const { secretKey } = state
+      const decodedSessionId = decodeSessionId(sessionId)
+      const nonce = this.#secrets.draw(random, 32)
+      const scalar = sampleScalar(this.#secrets.draw(random, 32))
+      const mlKem = ml_kem768.keygen(this.#secrets.draw(random, 64))
+      const mlKemSecretKey = this.#secrets.hold(mlKem.secretKey)
+      const mlKemPublicKey = mlKem.publicKey
+
+      const channel = channelIdentifier(code.locator, receiverCode)
+      const sid = sessionIdentifier(nonce)
+      const Yb = multiply(scalar, this.#secrets.hold(generator(code.secret, channel, sid)))
+      const ADb = associateReceiver({ receiverCode, publicKey: this.publicKey, nonce, mlKemPublicKey })
+      const receiverCommitment = commitReceiver(Yb, ADb)
+      const exchange = { channel, sid, Yb, ADb }
+      const mine = { secretKey, scalar, mlKemSecretKey }
+      this.#state = { awaits: 'm2', exchange, sessionId: decodedSessionId, receiverCommitment, ...mine }
+      return concatBytes(nonce, receiverCommitment, mlKemPublicKey)
+    })
+  }
+
+  /** Takes m2 (1184 bytes), returns m3 (64 bytes). Sending m3 is one of the receiver's guesses at the code. */
+  answerM2(m2: Uint8Array): Uint8Array {
+    return endOnFailure(this, () => {
+      const state = this.#state
+      if (state.awaits !== 'm2') throw new HandshakeError()
+      const { sessionId, receiverCommitment } = state
+      const [publicKey, senderCommitment, Ya, mlKemCiphertext] = split(m2, M2)
+      const ADa = associateSender({ sessionId, publicKey, senderCommitment, receiverCommitment, mlKemCiphertext })
+      const exchange = { ...state.exchange, Ya, ADa }
+      const kem = this.#secrets.hold(ml_kem768.decapsulate(mlKemCiphertext, state.mlKemSecretKey))
+      const keys = agree(this.#secrets, exchange, { ...state, kem, theirPoint: Ya, theirPublicKey: publicKey })
+      const receiverTag = keys.confirmReceiver()
+      this.#state = { awaits: 'm4', keys, receiverTag, senderCommitment }
+      return concatBytes(exchange.Yb, receiverTag)
+    })
+  }
+
+  /** Takes m4 (64 bytes), returns the sender as a verified peer. */
+  finish(m4: Uint8Array): VerifiedPeer {
+    return endOnFailure(this, () => {
+      const state = this.#state
+      if (state.awaits !== 'm4') throw new HandshakeError()
+      const { keys } = state
+      const [nonce, senderTag] = split(m4, M4)
+      if (!nacl.verify(commitSender(nonce), state.senderCommitment)) throw new HandshakeError()
+      if (!nacl.verify(keys.confirmSender(state.receiverTag, nonce), senderTag)) throw new HandshakeError()
+      const peer = {
+        matchNumber: keys.matchNumber(nonce),
+        fingerprint: encodeCrockford(keys.fingerprint()),
+        sendKey: keys.trafficReceiverToSender(),
+        receiveKey: keys.trafficSenderToReceiver(),
+      }
+      this.wipe()
+      return peer
+    })
+  }
+
+  /** Ends the run and overwrites its secrets; safe at any time, any number of times. A returned peer keeps its keys. */
+  wipe(): void {
+    this.#secrets.wipe()
+    this.#state = { awaits: 'nothing' }
+  }
+}
+
+/** Whatever goes wrong in a step of a run, the run is over and the world hears the one error. */
+function endOnFailure<Result>(run: { wipe(): void }, step: () => Result): Result {
+  try {
+    return step()
+  } catch (error) {
+    run.wipe()
+    throw new HandshakeError(error instanceof HandshakeError && error.guessSpent)
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * The shapes of what arrives from outside during a handshake. The four messages are raw bytes of exactly these lengths:
+ *
+ *   m1 R→S  n_R 32 · commit_R 32 · ek_R 1184          m2 S→R  X_S 32 · commit_S 32 · Ya 32 · ct 1088
+ *   m3 R→S  Yb 32 · T_R 32                            m4 S→R  n_S 32 · T_S 32
+ */
+export const M1 = [32, 32, 1184] as const
+export const M2 = [32, 32, 32, 1088] as const
+export const M3 = [32, 32] as const
+export const M4 = [32, 32] as const
+
+/** Copies of the fields of a message: the caller's buffer may be reused. @throws RangeError for any other total length */
+export function split<const Lengths extends readonly number[]>(
+  message: Uint8Array,
+  lengths: Lengths,
+): { [Index in keyof Lengths]: Uint8Array } {
+  let end = 0
+  const fields = lengths.map((length) => {
+    end += length
+    return message.slice(end - length, end)
+  })
+  if (message.length !== end) throw new RangeError(`a message has ${message.length} bytes instead of ${end}`)
+  return fields as { [Index in keyof Lengths]: Uint8Array }
+}
+
+/**
+ * The 16 bytes of a session id in canonical base64url (22 characters).
+ * @throws RangeError for everything else: two spellings of one id would be two transcripts, or one where two were meant
+ */
+export function decodeSessionId(sessionId: string): Uint8Array {
+  if (!/^[A-Za-z0-9_-]{22}$/.test(sessionId)) throw new RangeError('not a session id')
+  const base64 = sessionId.replaceAll('-', '+').replaceAll('_', '/')
+  const decoded = atob(`${base64}==`)
+  // Decoders ignore the last four bits of the 22nd character; only encoding again shows whether they were zero.
+  if (btoa(decoded) !== `${base64}==`) throw new RangeError('not the canonical spelling of a session id')
+  return Uint8Array.from(decoded, (character) => character.charCodeAt(0))
+}
+
+/** @throws RangeError unless given six canonical Crockford symbols */
+export function requireReceiverCode(receiverCode: string): void {
+  if (!/^[0-9A-HJKMNP-TV-Z]{6}$/.test(receiverCode)) throw new RangeError('not a receiver code')
+}
+
+/** @throws RangeError unless given the 32 bytes of an X25519 public key */
+export function requirePublicKey(publicKey: Uint8Array): void {
+  if (publicKey.length !== 32) throw new RangeError('not a public key')
+}

@@ -1,0 +1,120 @@
+/**
+ * The pairing code a person reads aloud or types: `LLLLL-SSSSSC` in Crockford base32.
+ * locator (sent to the relay) · secret (never leaves the two devices) · check symbol (never sent, logged or derived from).
+ */
+
+/** Returns `length` fresh random bytes. The array belongs to the caller, who may overwrite it. */
+export type RandomBytes = (length: number) => Uint8Array
+
+/** A pairing code in canonical symbols. `text` is the display form, for example `K7QM3-XPDT28`. */
+export interface PairingCode {
+  readonly locator: string
+  readonly secret: string
+  readonly text: string
+}
+
+/** Crockford base32: no I, L, O (misread) and no U. The index of a symbol is its value. */
+const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+const LOCATOR_SYMBOLS = 5
+const CODE_SYMBOLS = 10
+const RECEIVER_CODE_SYMBOLS = 6
+
+const ADVICE = {
+  length:
+    'A pairing code has 11 symbols, like five, a dash and six. Check whether something is missing or was typed twice.',
+  symbol: 'A pairing code has only digits and letters, and never the letter U. Check what you typed.',
+  check: 'That is not quite the code: one symbol is wrong or two are swapped. Compare it with the other device.',
+} as const
+
+/** The typed code cannot be right. The message tells a person what to do and never echoes what was typed. */
+export class PairingCodeError extends Error {
+  override readonly name = 'PairingCodeError'
+  readonly reason: 'length' | 'symbol' | 'check'
+
+  constructor(reason: 'length' | 'symbol' | 'check') {
+    super(ADVICE[reason])
+    this.reason = reason
+  }
+}
+
+/** A fresh pairing code: 25 random bits of locator, 25 independent ones of secret. Draws 10 bytes in one call. */
+export function generatePairingCode(random: RandomBytes): PairingCode {
+  return toPairingCode(randomSymbols(random, CODE_SYMBOLS))
+}
+
+/**
+ * Reads what a person typed: any case, O for 0, I or L for 1, spaces and dashes anywhere.
+ * @throws PairingCodeError for a foreign character, else a wrong length, else a wrong check symbol, in that order
+ */
+export function parsePairingCode(input: string): PairingCode {
+  const symbols = normalize(input)
+  if ([...symbols].some((symbol) => !ALPHABET.includes(symbol))) throw new PairingCodeError('symbol')
+  if (symbols.length !== CODE_SYMBOLS + 1) throw new PairingCodeError('length')
+  const code = toPairingCode(symbols.slice(0, CODE_SYMBOLS))
+  if (!code.text.endsWith(symbols.slice(CODE_SYMBOLS))) throw new PairingCodeError('check')
+  return code
+}
+
+/** Six random symbols by which the relay and the sender tell receivers apart; not a secret. Draws 6 bytes. */
+export function randomReceiverCode(random: RandomBytes): string {
+  return randomSymbols(random, RECEIVER_CODE_SYMBOLS)
+}
+
+/**
+ * The check symbol over ten canonical symbols: in GF(32) = GF(2)[x]/(x^5+x^2+1) all eleven symbols, weighted with
+ * alpha^1 .. alpha^11, sum to zero. The weights differ, so any one substitution and any swap of two symbols shows.
+ * @throws RangeError unless given ten symbols of the alphabet
+ */
+export function checkSymbol(tenSymbols: string): string {
+  if (!/^[0-9A-HJKMNP-TV-Z]{10}$/.test(tenSymbols)) throw new RangeError('checkSymbol takes ten canonical symbols')
+  // Horner from the far end: what is summed here is s[i]·alpha^(i+1), and the check symbol carries alpha^11.
+  let sum = 0
+  for (let i = CODE_SYMBOLS - 1; i >= 0; i--) sum = timesAlpha(sum ^ ALPHABET.indexOf(tenSymbols.charAt(i)))
+  // Division by alpha^11 is multiplication by alpha^20, because alpha^31 = 1.
+  for (let i = 0; i < 20; i++) sum = timesAlpha(sum)
+  return ALPHABET.charAt(sum)
+}
+
+/** Crockford base32 of any bytes, most significant bit first, the last symbol padded with zero bits; no check symbol. */
+export function encodeCrockford(bytes: Uint8Array): string {
+  let text = ''
+  let pending = 0
+  let pendingBits = 0
+  for (const byte of bytes) {
+    pending = ((pending << 8) | byte) & 0xfff
+    for (pendingBits += 8; pendingBits >= 5; pendingBits -= 5) {
+      text += ALPHABET.charAt((pending >> (pendingBits - 5)) & 31)
+    }
+  }
+  return pendingBits > 0 ? text + ALPHABET.charAt((pending << (5 - pendingBits)) & 31) : text
+}
+
+function toPairingCode(tenSymbols: string): PairingCode {
+  const locator = tenSymbols.slice(0, LOCATOR_SYMBOLS)
+  const secret = tenSymbols.slice(LOCATOR_SYMBOLS)
+  return { locator, secret, text: `${locator}-${secret}${checkSymbol(tenSymbols)}` }
+}
+
+/** ASCII only, on purpose: `toUpperCase` would turn the long s or the dotless i of other alphabets into our letters. */
+function normalize(input: string): string {
+  return input
+    .replace(/[\s\-\u2010-\u2015\u2212]/g, '') // phones turn a typed hyphen into other dashes
+    .replace(/[a-z]/g, (letter) => letter.toUpperCase())
+    .replaceAll('O', '0')
+    .replace(/[IL]/g, '1')
+}
+
+/** One byte gives one symbol: 256 is a multiple of 32, so the low five bits are unbiased. */
+function randomSymbols(random: RandomBytes, count: number): string {
+  const bytes = random(count)
+  if (bytes.length !== count) throw new RangeError('the random source returned a wrong number of bytes')
+  let symbols = ''
+  for (const byte of bytes) symbols += ALPHABET.charAt(byte & 31)
+  bytes.fill(0)
+  return symbols
+}
+
+function timesAlpha(value: number): number {
+  const doubled = value << 1
+  return doubled & 32 ? doubled ^ 0b100101 : doubled
+}

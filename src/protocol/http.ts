@@ -1,0 +1,116 @@
+import * as z from 'zod/mini'
+import { CodecError, decodeBase64Url, utf8Length } from './codec.ts'
+import {
+  CLIENT_ID_MAX_LENGTH,
+  CODE_MAX_LENGTH,
+  CODE_MIN_LENGTH,
+  LONG_POLL_MAX_MS,
+  NAME_MAX_BYTES,
+  PUBLIC_KEY_BYTES,
+  RECEIVERS_MAX,
+  SESSION_ID_BYTES,
+  TOKEN_BYTES,
+  TTL_MAX_SECONDS,
+  TTL_MIN_SECONDS,
+} from './limits.ts'
+
+/** The schemas of the HTTP commands. The server validates with them and prints them as OpenAPI, the SDK checks answers. */
+
+const base64UrlBytes = (length: number) =>
+  z.string().check(
+    z.length(Math.ceil((length * 8) / 6)),
+    z.regex(/^[A-Za-z0-9_-]*$/),
+    z.refine((text) => isBytes(text, length)),
+  )
+
+function isBytes(text: string, length: number): boolean {
+  try {
+    return decodeBase64Url(text).length === length
+  } catch (error) {
+    if (error instanceof CodecError) return false
+    throw error
+  }
+}
+
+/** The bytes of UTF-8 a text takes inside a JSON string, quotes not counted. */
+function jsonBytes(text: string): number {
+  return utf8Length(JSON.stringify(text)) - 2
+}
+
+export const Code = z
+  .string()
+  .check(z.minLength(CODE_MIN_LENGTH), z.maxLength(CODE_MAX_LENGTH), z.regex(/^[A-Za-z0-9_-]+$/))
+export const SessionId = base64UrlBytes(SESSION_ID_BYTES)
+export const Token = base64UrlBytes(TOKEN_BYTES)
+export const PublicKey = base64UrlBytes(PUBLIC_KEY_BYTES)
+export const DeviceName = z.string().check(
+  z.minLength(1),
+  z.maxLength(NAME_MAX_BYTES),
+  z.refine((text) => jsonBytes(text) <= NAME_MAX_BYTES),
+)
+export const DenialReason = z.enum(['rejected', 'handshake_failed', 'handshake_timeout'])
+export type DenialReason = z.infer<typeof DenialReason>
+
+export const CreateSessionRequest = z.object({
+  clientId: z.string().check(z.minLength(1), z.maxLength(CLIENT_ID_MAX_LENGTH)),
+  senderCode: Code,
+  ttlSeconds: z.optional(z.int().check(z.minimum(TTL_MIN_SECONDS), z.maximum(TTL_MAX_SECONDS))),
+  maxReceivers: z.optional(z.int().check(z.minimum(1), z.maximum(RECEIVERS_MAX))),
+})
+export type CreateSessionRequest = z.infer<typeof CreateSessionRequest>
+
+/** What the relay holds this session to. `ttlSeconds` and `maxReceivers` are as granted, which may be less than asked. */
+export const SessionLimits = z.object({
+  windowBytes: z.int().check(z.positive()),
+  maxFrameBytes: z.int().check(z.positive()),
+  maxReceivers: z.int().check(z.positive()),
+  ttlSeconds: z.int().check(z.positive()),
+})
+export type SessionLimits = z.infer<typeof SessionLimits>
+
+export const CreateSessionResponse = z.object({
+  sessionId: SessionId,
+  token: Token,
+  expiresInMs: z.int().check(z.nonnegative()),
+  limits: SessionLimits,
+})
+export type CreateSessionResponse = z.infer<typeof CreateSessionResponse>
+
+export const JoinRequest = z.object({
+  senderCode: Code,
+  receiverCode: Code,
+  publicKey: PublicKey,
+  name: z.optional(DeviceName),
+})
+export type JoinRequest = z.infer<typeof JoinRequest>
+
+export const JoinResponse = z.object({
+  sessionId: SessionId,
+  token: Token,
+  channel: z.int().check(z.minimum(1), z.maximum(0xffff)),
+  expiresInMs: z.int().check(z.nonnegative()),
+  limits: SessionLimits,
+})
+export type JoinResponse = z.infer<typeof JoinResponse>
+
+export const DecisionRequest = z.discriminatedUnion('decision', [
+  z.object({ decision: z.literal('approved') }),
+  z.object({ decision: z.literal('denied'), reason: z.optional(DenialReason) }),
+])
+export type DecisionRequest = z.infer<typeof DecisionRequest>
+
+export const ViewQuery = z.object({
+  version: z.optional(z.string().check(z.maxLength(32))),
+  waitMs: z.optional(z.coerce.number().check(z.int(), z.minimum(0), z.maximum(LONG_POLL_MAX_MS))),
+})
+
+/** RFC 9457, with the code of the error table and whether a retry can help. */
+export const Problem = z.object({
+  type: z.literal('about:blank'),
+  title: z.string(),
+  status: z.int(),
+  code: z.string(),
+  retryable: z.boolean(),
+  detail: z.optional(z.string()),
+})
+export type Problem = z.infer<typeof Problem>

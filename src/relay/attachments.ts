@@ -1,0 +1,366 @@
+import { CodecError, decodeFrame, FRAME_ACK, type Frame, parseJson, utf8Length } from '../protocol/codec.ts'
+import { type CloseErrorCode, ERRORS } from '../protocol/errors.ts'
+import { Attach, type ChannelRow, type View } from '../protocol/frames.ts'
+import {
+  ATTACH_MAX_BYTES,
+  ATTACH_TIMEOUT_MS,
+  FRAME_HEADER_BYTES,
+  HANDSHAKE_MAX_CIPHERTEXT_BYTES,
+  HANDSHAKE_MAX_SEQ,
+  MISSED_PINGS_MAX,
+  SILENCE_MS,
+} from '../protocol/limits.ts'
+import type { Budget } from './budget.ts'
+import { RelayError } from './error.ts'
+import { type AttachedLeg, Leg } from './leg.ts'
+import type { Bus, Clock, MailboxKey, MailboxStore, Metrics, PeerSocket, Secrets, SessionStore } from './ports.ts'
+import { attach, attachmentOf, detach, type Holder, holderOf, liveReceiver, type Session, shutDown } from './session.ts'
+import { channelsOf, inbound, mailboxKey, outbound, viewOf } from './view.ts'
+
+export interface AttachmentsPorts {
+  readonly sessions: SessionStore
+  readonly mailboxes: MailboxStore
+  readonly budget: Budget
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly secrets: Secrets
+  readonly metrics: Metrics
+  /** The largest a grant grows, in bytes of frame cost. */
+  readonly windowBytes: number
+  /** The largest frame, header included. */
+  readonly maxFrameBytes: number
+}
+
+/** The sockets of this node: attach and detach, frames and acks in, views and frames out. */
+export class Attachments {
+  readonly #ports: AttachmentsPorts
+  readonly #unattached = new Set<Leg>()
+  readonly #legs = new Map<string, Set<AttachedLeg>>()
+  readonly #watchers = new Map<string, Set<() => void>>()
+
+  constructor(ports: AttachmentsPorts) {
+    this.#ports = ports
+    ports.bus.subscribe((sessionId) => void this.refresh(sessionId))
+  }
+
+  /** Sockets held, attached or not yet. */
+  get sockets(): number {
+    let sum = this.#unattached.size
+    for (const legs of this.#legs.values()) sum += legs.size
+    return sum
+  }
+
+  /** Long polls held. */
+  get watchers(): number {
+    return this.#watchers.size
+  }
+
+  /** A socket opened for a session. Its first frame must attach it. Feed it to the connection that comes back. */
+  connect(sessionId: string, socket: PeerSocket): Connection {
+    const leg: Leg = new Leg(socket, {
+      view: (attached) => this.#viewFor(attached),
+      nextFrame: (attached, channel, after) => this.#ports.mailboxes.read(keyOf(attached, channel, 'inbound'), after),
+      failed: (failing, error) => this.#fail(failing, error),
+      now: () => this.#ports.clock.now(),
+    })
+    this.#unattached.add(leg)
+    // One frame after the other, whatever the store takes for each: order is the protocol.
+    let turn = Promise.resolve()
+    const queue = (work: () => Promise<void>) => {
+      turn = turn.then(work).catch((error: unknown) => this.#fail(leg, error))
+    }
+    return {
+      receive: (data) => queue(() => this.#receive(leg, sessionId, data)),
+      pong: () => {
+        leg.unansweredPings = 0
+      },
+      drained: () => leg.drained(),
+      gone: () => queue(() => this.#remove(leg)),
+    }
+  }
+
+  /** Re-reads a session and brings everything on this node in line with it. Never throws: what fails closes its leg. */
+  async refresh(sessionId: string): Promise<void> {
+    const legs = [...(this.#legs.get(sessionId) ?? [])]
+    try {
+      const session = await this.#ports.sessions.get(sessionId)
+      if (session) await this.#releaseEnded(session)
+      await Promise.all(legs.map((leg) => this.#align(leg, session)))
+    } catch (error) {
+      for (const leg of legs) this.#fail(leg, error)
+    }
+    for (const wake of this.#watchers.get(sessionId) ?? []) wake()
+  }
+
+  /** Calls `wake` after the next change of a session on this node, until the function that comes back is called. */
+  watch(sessionId: string, wake: () => void): () => void {
+    const watchers = this.#watchers.get(sessionId) ?? new Set()
+    this.#watchers.set(sessionId, watchers.add(wake))
+    return () => {
+      watchers.delete(wake)
+      if (watchers.size === 0) this.#watchers.delete(sessionId)
+    }
+  }
+
+  /** Once a second or so: attach time-outs, pings and views after silence. */
+  tick(): void {
+    const now = this.#ports.clock.now()
+    for (const leg of this.#unattached) {
+      if (now - leg.openedAt >= ATTACH_TIMEOUT_MS) this.#close(leg, 'attach_timeout')
+    }
+    for (const legs of this.#legs.values()) {
+      for (const leg of legs) {
+        if (now - leg.lastSentAt >= SILENCE_MS) void leg.showView()
+        if (now - leg.lastPingAt < SILENCE_MS) continue
+        if (leg.unansweredPings >= MISSED_PINGS_MAX) leg.destroy()
+        else leg.ping()
+      }
+    }
+  }
+
+  /** Ends what dies with this node: its sessions get their last view, all sockets 1001. Resolves when all was sent. */
+  async drain(): Promise<void> {
+    for (const leg of this.#unattached) this.#close(leg, 'going_away')
+    const sessionIds = new Set([...this.#legs.keys(), ...this.#watchers.keys()])
+    await Promise.all([...sessionIds].map((id) => this.#shutDown(id)))
+  }
+
+  async #shutDown(sessionId: string): Promise<void> {
+    try {
+      await this.#ports.sessions.update(sessionId, shutDown)
+    } catch (error) {
+      if (!(error instanceof RelayError)) throw error
+    }
+    await this.refresh(sessionId)
+  }
+
+  async #receive(leg: Leg, sessionId: string, data: string | Uint8Array): Promise<void> {
+    if (leg.closed) return
+    if (!leg.isAttached()) return this.#attach(leg, sessionId, data)
+    if (typeof data === 'string') throw new RelayError('invalid_frame')
+    const frame = decodeFrame(data)
+    if (frame.type === FRAME_ACK) await this.#takeAck(leg, frame)
+    else await this.#takeData(leg, frame)
+  }
+
+  async #attach(leg: Leg, sessionId: string, data: string | Uint8Array): Promise<void> {
+    if ((typeof data === 'string' ? utf8Length(data) : data.length) > ATTACH_MAX_BYTES)
+      throw new RelayError('frame_too_large')
+    const message = typeof data === 'string' ? Attach.safeParse(parseJson(data)) : undefined
+    if (!message?.success) throw new RelayError('invalid_frame')
+    const { token, channels } = message.data
+    const { sessions, mailboxes } = this.#ports
+    const before = await sessions.get(sessionId)
+    if (!before) throw new RelayError('session_not_found')
+    const holder = holderOf(before, this.#ports.secrets.digest(token))
+    if (!holder) throw new RelayError('unauthorized')
+    const session = await sessions.update(sessionId, (current, now) =>
+      current.state === 'closed' ? current : attach(current, holder, now),
+    )
+    if (leg.closed) return
+    const generation = attachmentOf(session, holder)
+    this.#supersede(sessionId, holder)
+    this.#unattached.delete(leg)
+    const attached = Object.assign(leg, { attached: { sessionId, holder, generation, session } })
+    this.#legs.set(sessionId, (this.#legs.get(sessionId) ?? new Set<AttachedLeg>()).add(attached))
+    const resumed = new Map(channels.map((each) => [each.channel, each]))
+    for (const channel of channelsOf(session, holder)) {
+      const { received, acked } = resumed.get(channel) ?? { received: 0, acked: 0 }
+      const [mine, theirs] = [keyOf(attached, channel, 'outbound'), keyOf(attached, channel, 'inbound')]
+      const out = await mailboxes.open(mine, acked)
+      const into = await mailboxes.open(theirs, received)
+      leg.cursors.set(channel, Math.max(received, into.position.acked))
+      // The relay had forgotten this channel, so the peer's socket, if it is still there, must resume as well.
+      if (out.created || into.created) this.#peerOf(attached, channel)?.close('going_away')
+      else this.#peerOf(attached, channel)?.passAck(channel, into.position.acked)
+      leg.wakeChannel(channel)
+    }
+    this.#ports.bus.wake(sessionId)
+  }
+
+  async #takeData(leg: AttachedLeg, frame: Frame): Promise<void> {
+    const { channel, seq, bytes } = frame
+    const state = await this.#channelState(leg, frame)
+    if (state === 'ended') return this.#ports.metrics.discarded('channel_ended')
+    const key = keyOf(leg, channel, 'outbound')
+    const outcome = await this.#ports.mailboxes.append(key, { seq, bytes }, this.#ports.budget.grantOf(key))
+    switch (outcome.kind) {
+      case 'stored':
+        this.#peerOf(leg, channel)?.wakeChannel(channel)
+        return this.#growWindow(leg, channel, outcome.unackedCost)
+      case 'duplicate':
+        this.#ports.metrics.discarded('duplicate')
+        return leg.passAck(channel, outcome.position.acked)
+      case 'gap':
+        throw new RelayError('invalid_frame')
+      case 'full':
+        throw new RelayError('window_exceeded')
+      case 'unknown':
+        return this.#resumeForgotten(leg, frame)
+      default:
+        return outcome satisfies never
+    }
+  }
+
+  async #takeAck(leg: AttachedLeg, frame: Frame): Promise<void> {
+    const { channel, seq } = frame
+    const state = await this.#channelState(leg, frame)
+    if (state === 'ended') return this.#ports.metrics.discarded('channel_ended')
+    const outcome = await this.#ports.mailboxes.ackThrough(keyOf(leg, channel, 'inbound'), seq)
+    if (outcome.kind === 'unknown') return this.#resumeForgotten(leg, frame)
+    if (outcome.kind === 'raised') this.#peerOf(leg, channel)?.passAck(channel, seq)
+  }
+
+  /** What a frame meets on its channel. The session is re-read before anything is refused: another node may have changed it. */
+  async #channelState(leg: AttachedLeg, frame: Frame): Promise<'pending' | 'approved' | 'ended'> {
+    const now = this.#ports.clock.now()
+    const state = channelStateFor(leg, frame, now)
+    if (state === 'pending' || state === 'approved') return state
+    await this.#reread(leg)
+    const afresh = channelStateFor(leg, frame, now)
+    if (afresh === 'invalid') throw new RelayError('invalid_frame')
+    return afresh
+  }
+
+  async #reread(leg: AttachedLeg): Promise<void> {
+    const session = await this.#ports.sessions.get(leg.attached.sessionId)
+    if (!session) throw new RelayError('session_not_found')
+    leg.attached.session = session
+  }
+
+  /** The mailbox is not there: either its channel ended just now, or the relay forgot it and both sides must resume. */
+  async #resumeForgotten(leg: AttachedLeg, frame: Frame): Promise<void> {
+    await this.#reread(leg)
+    if (channelStateFor(leg, frame, this.#ports.clock.now()) === 'ended') {
+      return this.#ports.metrics.discarded('channel_ended')
+    }
+    throw new RelayError('going_away')
+  }
+
+  /** Doubles a grant that the next full frame would not fit into, as long as the node has room. Never taken back. */
+  #growWindow(leg: AttachedLeg, channel: number, unackedCost: number): void {
+    const { budget, windowBytes, maxFrameBytes } = this.#ports
+    if (liveReceiver(leg.attached.session, channel)?.state !== 'approved') return
+    const key = keyOf(leg, channel, 'outbound')
+    const granted = budget.grantOf(key)
+    if (granted >= windowBytes || unackedCost + maxFrameBytes <= granted) return
+    if (budget.raise([key], Math.min(windowBytes, granted * 2))) void leg.showView()
+  }
+
+  async #viewFor(leg: AttachedLeg): Promise<View> {
+    const { session, holder } = leg.attached
+    return viewOf(session, holder, await this.channelRows(session, holder), this.#ports.clock.now())
+  }
+
+  /** The rows of a role's outbound directions, as they are now. */
+  channelRows(session: Session, holder: Holder): Promise<ChannelRow[]> {
+    return Promise.all(
+      channelsOf(session, holder).map(async (channel) => {
+        const key = mailboxKey(session.id, channel, outbound(holder))
+        const { received, acked } = (await this.#ports.mailboxes.position(key)) ?? { received: 0, acked: 0 }
+        return { channel, received, acked, window: this.#ports.budget.grantOf(key) }
+      }),
+    )
+  }
+
+  async #releaseEnded(session: Session): Promise<void> {
+    for (const { channel } of session.receivers) {
+      if (liveReceiver(session, channel)) continue
+      for (const direction of ['s2r', 'r2s'] as const) {
+        const key = mailboxKey(session.id, channel, direction)
+        this.#ports.budget.release(key)
+        await this.#ports.mailboxes.drop(key)
+      }
+    }
+  }
+
+  async #align(leg: AttachedLeg, session: Session | undefined): Promise<void> {
+    const { attached } = leg
+    if (!session) return this.#close(leg, 'session_not_found')
+    if (session.version < attached.session.version) return
+    attached.session = session
+    if (session.state === 'closed') return leg.end(session.reason === 'shutting_down' ? 'going_away' : 'session_gone')
+    const current = attachmentOf(session, attached.holder)
+    if (current > attached.generation) return this.#close(leg, 'superseded')
+    await leg.showView()
+  }
+
+  #peerOf(leg: AttachedLeg, channel: number): AttachedLeg | undefined {
+    const { sessionId, holder } = leg.attached
+    for (const other of this.#legs.get(sessionId) ?? []) {
+      const theirs = other.attached.holder
+      if (theirs.role === holder.role || other.closed) continue
+      if (theirs.role === 'sender' || theirs.channel === channel) return other
+    }
+    return undefined
+  }
+
+  #supersede(sessionId: string, holder: Holder): void {
+    for (const other of this.#legs.get(sessionId) ?? []) {
+      const theirs = other.attached.holder
+      if (theirs.role !== holder.role) continue
+      if (theirs.role === 'sender' || (holder.role === 'receiver' && theirs.channel === holder.channel)) {
+        this.#close(other, 'superseded')
+      }
+    }
+  }
+
+  #close(leg: Leg, code: CloseErrorCode): void {
+    leg.close(code)
+    void this.#remove(leg)
+  }
+
+  #fail(leg: Leg, error: unknown): void {
+    if (error instanceof CodecError) return this.#close(leg, 'invalid_frame')
+    if (error instanceof RelayError && isCloseCode(error.code)) return this.#close(leg, error.code)
+    this.#ports.metrics.failed(error)
+    this.#close(leg, 'internal')
+  }
+
+  /** Forgets a socket that is gone, and says so to the session unless a newer one has its place. */
+  async #remove(leg: Leg): Promise<void> {
+    leg.markClosed()
+    this.#unattached.delete(leg)
+    if (!leg.isAttached()) return
+    const { sessionId, holder, generation } = leg.attached
+    const legs = this.#legs.get(sessionId)
+    if (!legs?.delete(leg)) return
+    if (legs.size === 0) this.#legs.delete(sessionId)
+    try {
+      await this.#ports.sessions.update(sessionId, (session, now) => detach(session, holder, generation, now))
+    } catch (error) {
+      if (!(error instanceof RelayError)) this.#ports.metrics.failed(error)
+      return
+    }
+    this.#ports.bus.wake(sessionId)
+  }
+}
+
+/** What the transport tells the domain about one socket. */
+export interface Connection {
+  receive(data: string | Uint8Array): void
+  pong(): void
+  /** A congested socket has room again. */
+  drained(): void
+  gone(): void
+}
+
+function channelStateFor(leg: AttachedLeg, frame: Frame, now: number): 'pending' | 'approved' | 'ended' | 'invalid' {
+  const { session, holder } = leg.attached
+  if (holder.role === 'receiver' && holder.channel !== frame.channel) return 'invalid'
+  if (frame.channel > session.receivers.length) return 'invalid'
+  const receiver = liveReceiver(session, frame.channel)
+  if (!receiver || session.state === 'closed' || now >= session.expiresAt) return 'ended'
+  if (receiver.state === 'approved' || frame.type === FRAME_ACK) return receiver.state
+  const ciphertextBytes = frame.bytes.length - FRAME_HEADER_BYTES
+  return frame.seq > HANDSHAKE_MAX_SEQ || ciphertextBytes > HANDSHAKE_MAX_CIPHERTEXT_BYTES ? 'invalid' : 'pending'
+}
+
+function keyOf(leg: AttachedLeg, channel: number, way: 'outbound' | 'inbound'): MailboxKey {
+  const { sessionId, holder } = leg.attached
+  return mailboxKey(sessionId, channel, way === 'outbound' ? outbound(holder) : inbound(holder))
+}
+
+function isCloseCode(code: keyof typeof ERRORS): code is CloseErrorCode {
+  return 'closeCode' in ERRORS[code]
+}

@@ -1,0 +1,170 @@
+import { encodeAck } from '../protocol/codec.ts'
+import type { CloseErrorCode } from '../protocol/errors.ts'
+import type { View } from '../protocol/frames.ts'
+import type { PeerSocket, StoredFrame } from './ports.ts'
+import type { Holder, Session } from './session.ts'
+
+/** What a leg asks for when its socket has room. */
+export interface LegSource {
+  view(leg: AttachedLeg): Promise<View>
+  nextFrame(leg: AttachedLeg, channel: number, after: number): Promise<StoredFrame | undefined>
+  /** Sending failed for a reason that is not the socket's: closes the leg. */
+  failed(leg: Leg, error: unknown): void
+  now(): number
+}
+
+/** A leg whose role is known. */
+export type AttachedLeg = Leg & { readonly attached: Attachment }
+
+export interface Attachment {
+  readonly sessionId: string
+  readonly holder: Holder
+  readonly generation: number
+  /** As last seen; a refusal re-reads it first. */
+  session: Session
+}
+
+/**
+ * One client socket and what still has to go out on it. Views and acks are latest-only and go before data; data waits in
+ * the mailboxes, not here, until the socket has room. Touched by its own socket's events and by `Attachments` alone.
+ */
+export class Leg {
+  readonly openedAt: number
+  attached: Attachment | undefined
+  /** The last seq sent on each inbound channel: where reading goes on. */
+  readonly cursors = new Map<number, number>()
+  unansweredPings = 0
+  lastPingAt: number
+  lastSentAt: number
+
+  readonly #socket: PeerSocket
+  readonly #source: LegSource
+  readonly #acks = new Map<number, number>()
+  readonly #ready = new Set<number>()
+  #viewDue = false
+  #congested = false
+  #closeAfter: CloseErrorCode | undefined
+  #closed = false
+  #pumping: Promise<void> | undefined
+
+  constructor(socket: PeerSocket, source: LegSource) {
+    this.#socket = socket
+    this.#source = source
+    this.openedAt = this.lastPingAt = this.lastSentAt = source.now()
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  isAttached(): this is AttachedLeg {
+    return this.attached !== undefined
+  }
+
+  /** Says that the session or a window changed. Resolves when nothing more can be sent for now. */
+  showView(): Promise<void> {
+    this.#viewDue = true
+    return this.pump()
+  }
+
+  /** Passes the peer's cumulative ack on, replacing an older one that has not gone out. */
+  passAck(channel: number, seq: number): void {
+    this.#acks.set(channel, seq)
+    void this.pump()
+  }
+
+  /** Says that a channel may have frames past this leg's cursor. */
+  wakeChannel(channel: number): void {
+    this.#ready.add(channel)
+    void this.pump()
+  }
+
+  /** The socket has room again. */
+  drained(): void {
+    this.#congested = false
+    void this.pump()
+  }
+
+  /** Shows the last view and closes. A socket that takes nothing is closed without it. */
+  end(code: CloseErrorCode): Promise<void> {
+    if (this.#congested) {
+      this.close(code)
+      return Promise.resolve()
+    }
+    this.#closeAfter = code
+    return this.showView()
+  }
+
+  /** Closes at once; whatever was not sent is not. */
+  close(code: CloseErrorCode): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#socket.close(code)
+  }
+
+  /** The socket is gone: nothing more is sent. */
+  markClosed(): void {
+    this.#closed = true
+  }
+
+  /** Cuts a socket that does not answer. */
+  destroy(): void {
+    this.#closed = true
+    this.#socket.destroy()
+  }
+
+  ping(): void {
+    this.unansweredPings++
+    this.lastPingAt = this.#source.now()
+    this.#socket.ping()
+  }
+
+  /** Sends what is due, in order view, acks, data, until nothing is or the socket is congested. One run at a time. */
+  pump(): Promise<void> {
+    this.#pumping ??= this.#run()
+      .catch((error: unknown) => this.#source.failed(this, error))
+      .finally(() => {
+        this.#pumping = undefined
+        if (this.#hasWork()) void this.pump()
+      })
+    return this.#pumping
+  }
+
+  async #run(): Promise<void> {
+    while (this.isAttached() && this.#hasWork()) {
+      if (this.#viewDue) {
+        this.#viewDue = false
+        const view = await this.#source.view(this)
+        if (this.#closed) return
+        this.#send(JSON.stringify(view))
+        if (this.#closeAfter && !this.#viewDue) this.close(this.#closeAfter)
+      } else if (this.#acks.size > 0) {
+        for (const [channel, seq] of this.#acks) this.#send(encodeAck(channel, seq))
+        this.#acks.clear()
+      } else {
+        const [channel] = this.#ready
+        if (channel !== undefined) await this.#sendNext(this, channel)
+      }
+    }
+  }
+
+  async #sendNext(self: AttachedLeg, channel: number): Promise<void> {
+    // Taken out before reading, so that a wake-up meanwhile is not lost; put back last, so that channels take turns.
+    this.#ready.delete(channel)
+    const frame = await this.#source.nextFrame(self, channel, this.cursors.get(channel) ?? 0)
+    if (!frame || this.#closed) return
+    this.cursors.set(channel, frame.seq)
+    this.#send(frame.bytes)
+    this.#ready.add(channel)
+  }
+
+  #hasWork(): boolean {
+    if (this.#closed || this.#congested || !this.attached) return false
+    return this.#viewDue || this.#acks.size > 0 || this.#ready.size > 0
+  }
+
+  #send(data: string | Uint8Array): void {
+    this.lastSentAt = this.#source.now()
+    if (this.#socket.send(data) === 'congested') this.#congested = true
+  }
+}

@@ -1,0 +1,113 @@
+import type { CloseErrorCode } from '../protocol/errors.ts'
+import type { OpenSession, Session } from './session.ts'
+
+/** What the domain needs from the world. Small on purpose; every store passes one contract suite. */
+
+/** A monotonic clock in milliseconds. Its zero means nothing; it never reaches the wire. */
+export interface Clock {
+  now(): number
+}
+
+/** Everything random or hashed. Digests are what the relay keeps of a token. */
+export interface Secrets {
+  /** A fresh session id: 16 random bytes as 22 base64url characters. */
+  sessionId(): string
+  /** A fresh bearer token (256 bits, base64url). */
+  token(): string
+  /** SHA-256 of a token. Equal tokens, and only those, have equal digests. */
+  digest(token: string): string
+}
+
+export interface SessionCaps {
+  /** All sessions held, epitaphs included. */
+  readonly sessions: number
+  /** Open sessions of one client id. */
+  readonly sessionsPerClient: number
+}
+
+export interface SessionStore {
+  /** Adds a session. RelayError `code_in_use`, `too_many_sessions` or `at_capacity`, and then nothing has changed. */
+  create(session: OpenSession, caps: SessionCaps): Promise<void>
+  /** The session whose sender code this is, open or in its epitaph. */
+  findByCode(senderCode: string): Promise<Session | undefined>
+  get(sessionId: string): Promise<Session | undefined>
+  /**
+   * Replaces a session by `change(session, now)`. `change` is synchronous and pure: a store may run it more than once,
+   * each time with a fresh `now`. What it throws is thrown on, and nothing has changed. RelayError `session_not_found`
+   * when there is no such session.
+   */
+  update(sessionId: string, change: (session: Session, now: number) => Session): Promise<Session>
+  delete(sessionId: string): Promise<void>
+  /** Ids of the sessions whose next deadline (end, or end of the epitaph) has passed. */
+  due(): Promise<readonly string[]>
+}
+
+/** One direction of one channel. */
+export type Direction = 's2r' | 'r2s'
+export type MailboxKey = `${string}/${number}/${Direction}`
+
+/** What a mailbox knows: every frame ≤ `received` arrived here, every frame ≤ `acked` was processed by the reader. */
+export interface MailboxPosition {
+  readonly received: number
+  readonly acked: number
+}
+
+export interface StoredFrame {
+  readonly seq: number
+  /** The whole frame as it arrived, header included: it is relayed as it is. */
+  readonly bytes: Uint8Array
+}
+
+export type AppendOutcome =
+  | {
+      readonly kind: 'stored' | 'duplicate' | 'gap' | 'full'
+      readonly position: MailboxPosition
+      readonly unackedCost: number
+    }
+  | { readonly kind: 'unknown' }
+
+export type AckOutcome =
+  | { readonly kind: 'raised' | 'unchanged'; readonly position: MailboxPosition }
+  | { readonly kind: 'unknown' }
+
+/**
+ * Unacknowledged frames. A cache: the truth is in the SDKs, so a store may forget a mailbox at any time and answers
+ * `unknown` from then on, until an attach opens it again.
+ */
+export interface MailboxStore {
+  /** Opens the mailbox where it is not, and raises it to `floor` as ackThrough does. `created` tells that it was not. */
+  open(key: MailboxKey, floor: number): Promise<{ readonly created: boolean; readonly position: MailboxPosition }>
+  /** Keeps the next frame, if its seq is next and its cost fits `window`; otherwise says why not and changes nothing. */
+  append(key: MailboxKey, frame: StoredFrame, window: number): Promise<AppendOutcome>
+  /** Forgets the frames ≤ seq. A seq above what was received raises both; a lower one changes nothing. */
+  ackThrough(key: MailboxKey, seq: number): Promise<AckOutcome>
+  /** The first frame held with a seq above `after`. */
+  read(key: MailboxKey, after: number): Promise<StoredFrame | undefined>
+  position(key: MailboxKey): Promise<MailboxPosition | undefined>
+  drop(key: MailboxKey): Promise<void>
+}
+
+/** Wakes whoever looks at a session, on every node. A lost message costs latency, never data. */
+export interface Bus {
+  wake(sessionId: string): void
+  subscribe(listener: (sessionId: string) => void): void
+}
+
+/** The transport as the domain sees it. */
+export interface PeerSocket {
+  /** Sends text or bytes, in order. `congested`: it was taken, but nothing more should be sent before the drain. */
+  send(data: string | Uint8Array): 'sent' | 'congested'
+  ping(): void
+  /** Closes with the code and reason of the error table. Frames sent before go out first. */
+  close(code: CloseErrorCode): void
+  /** Cuts the connection, with nothing more said. */
+  destroy(): void
+}
+
+/** Names of what is counted, never who: discards each have a reason. */
+export type Discard = 'channel_ended' | 'duplicate'
+export interface Metrics {
+  discarded(reason: Discard): void
+  /** Something failed that no client caused. */
+  failed(error: unknown): void
+}

@@ -1,0 +1,49 @@
+import type { ChannelRow, ReceiverRow, View } from '../protocol/frames.ts'
+import type { Direction, MailboxKey } from './ports.ts'
+import { type Holder, isLive, liveReceiver, type Session } from './session.ts'
+
+/** The view of a session that a role gets, ≤ 8 KiB by the limits on its parts. `channels` as of now, `now` in milliseconds. */
+export function viewOf(session: Session, holder: Holder, channels: readonly ChannelRow[], now: number): View {
+  const open = session.state === 'open'
+  const mine = session.receivers.filter((each) => holder.role === 'sender' || each.channel === holder.channel)
+  return {
+    type: 'session',
+    version: String(session.version),
+    role: holder.role,
+    state: session.state,
+    ...(open ? {} : { reason: session.reason }),
+    expiresInMs: open ? Math.max(0, Math.ceil(session.expiresAt - now)) : 0,
+    joinable: open && session.joinable,
+    ...(holder.role === 'receiver' ? { senderPresent: open && session.attachment !== 0 } : {}),
+    receivers: mine.map(rowOf),
+    channels: [...channels],
+  }
+}
+
+function rowOf(receiver: Session['receivers'][number]): ReceiverRow {
+  const { receiverCode, channel, state } = receiver
+  const row = { receiverCode, channel, state, ...('reason' in receiver ? { reason: receiver.reason } : {}) }
+  if (!isLive(receiver)) return row
+  const { publicKey, name } = receiver
+  return { ...row, publicKey, ...(name === undefined ? {} : { name }), present: receiver.attachment !== 0 }
+}
+
+/** The channels a role can send and receive frames on now. */
+export function channelsOf(session: Session, holder: Holder): number[] {
+  if (holder.role === 'receiver') return liveReceiver(session, holder.channel) ? [holder.channel] : []
+  if (session.state === 'closed') return []
+  return session.receivers.filter(isLive).map((receiver) => receiver.channel)
+}
+
+export function mailboxKey(sessionId: string, channel: number, direction: Direction): MailboxKey {
+  return `${sessionId}/${channel}/${direction}`
+}
+
+/** The direction in which a role's own data frames travel. */
+export function outbound(holder: Holder): Direction {
+  return holder.role === 'sender' ? 's2r' : 'r2s'
+}
+
+export function inbound(holder: Holder): Direction {
+  return holder.role === 'sender' ? 'r2s' : 's2r'
+}

@@ -1,0 +1,129 @@
+import cors from '@fastify/cors'
+import swagger from '@fastify/swagger'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifySchema, LogController } from 'fastify'
+import * as z from 'zod/mini'
+import { SUBPROTOCOL } from '../protocol/frames.ts'
+import { BODY_MAX_BYTES, HEADERS_MAX_BYTES } from '../protocol/limits.ts'
+import type { Relay } from '../relay/relay.ts'
+import { answerError, answerParserError, answerProblem } from './problems.ts'
+import { routes } from './routes.ts'
+import { websocket } from './websocket.ts'
+
+/** Time-outs of HTTP, in milliseconds: for all headers, for the whole request, for an idle kept-alive connection. */
+export const HEADERS_TIMEOUT_MS = 8_000
+export const REQUEST_TIMEOUT_MS = 10_000
+export const KEEP_ALIVE_TIMEOUT_MS = 20_000
+/** How often Node looks for requests that are late; the time-outs are no finer than this. */
+const TIMEOUT_CHECK_MS = 1_000
+
+export interface AppOptions {
+  readonly relay: Relay
+  readonly maxFrameBytes: number
+  readonly corsOrigins: readonly string[]
+  readonly version: string
+  readonly logger: FastifyBaseLogger
+}
+
+/**
+ * Builds the HTTP and WebSocket edge around a relay. It never listens and starts no timer. A limit per source belongs
+ * here, as an onRequest hook in front of the routes.
+ */
+export async function buildApp({
+  relay,
+  maxFrameBytes,
+  corsOrigins,
+  version,
+  logger,
+}: AppOptions): Promise<FastifyInstance> {
+  const app: FastifyInstance = fastify({
+    loggerInstance: logger,
+    // Fastify's own request log has full URLs and addresses in it.
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: BODY_MAX_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    http: {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      maxHeaderSize: HEADERS_MAX_BYTES,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    },
+    routerOptions: { maxParamLength: 128 },
+    clientErrorHandler: answerParserError,
+    frameworkErrors: answerError,
+  })
+  app.setValidatorCompiler(({ schema }) => (data: unknown) => {
+    const result = (schema as z.ZodMiniType).safeParse(data)
+    if (result.success) return { value: result.data }
+    const [issue] = result.error.issues
+    return { error: new Error(`${issue?.path.join('.') || 'it'}: ${issue?.message ?? 'not of the documented form'}`) }
+  })
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  app.setErrorHandler(answerError)
+  app.setNotFoundHandler((_request, reply) => answerProblem(reply, 'not_found'))
+  app.addHook('onSend', async (_request, reply) => {
+    reply.header('cache-control', 'no-store')
+    reply.header('x-content-type-options', 'nosniff')
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'no route'
+    request.log.debug(
+      { method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
+      'answered',
+    )
+  })
+  await app.register(cors, {
+    origin: corsOrigins.includes('*') ? '*' : [...corsOrigins],
+    methods: ['GET', 'POST', 'PUT', 'DELETE'],
+    allowedHeaders: ['authorization', 'content-type'],
+    exposedHeaders: ['retry-after'],
+    maxAge: 600,
+  })
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Pairlay relay',
+        version,
+        description: 'The HTTP commands of pairlay.v1; PROTOCOL.md has the rest.',
+      },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+    },
+    transform: ({ schema, url }) => ({ schema: schema && jsonSchemasOf(schema), url }),
+  })
+  await app.register(websocket, { relay, maxFrameBytes })
+  await app.register(routes, { relay })
+  await app.register(operations, { relay, version })
+  app.addHook('preClose', () => relay.drain())
+  return app
+}
+
+// Without a locale every message of zod/mini is "Invalid input".
+z.config(z.locales.en())
+
+/** What an orchestrator asks. */
+async function operations(app: FastifyInstance, { relay, version }: { relay: Relay; version: string }): Promise<void> {
+  const hidden = { schema: { hide: true } }
+  app.get('/healthz', hidden, async () => ({ status: 'alive' }))
+  app.get('/readyz', hidden, async (_request, reply) => {
+    if (relay.draining) return answerProblem(reply, 'going_away')
+    return { status: 'ready' }
+  })
+  app.get('/version', hidden, async () => ({ name: 'pairlay', version, protocol: SUBPROTOCOL }))
+  app.get('/openapi.json', hidden, async () => app.swagger())
+}
+
+/** A route's zod schemas as JSON Schema, for the OpenAPI document. */
+function jsonSchemasOf(schema: FastifySchema): FastifySchema {
+  const convert = (each: unknown, io: 'input' | 'output' = 'output') =>
+    each instanceof z.core.$ZodType ? z.toJSONSchema(each, { unrepresentable: 'any', io }) : each
+  const { body, params, querystring, response } = schema
+  return {
+    ...schema,
+    ...(body ? { body: convert(body, 'input') } : {}),
+    ...(params ? { params: convert(params) } : {}),
+    ...(querystring ? { querystring: convert(querystring) } : {}),
+    ...(response
+      ? { response: Object.fromEntries(Object.entries(response).map(([status, each]) => [status, convert(each)])) }
+      : {}),
+  }
+}

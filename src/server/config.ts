@@ -1,0 +1,98 @@
+import * as z from 'zod/mini'
+import { HANDSHAKE_WINDOW_BYTES, RECEIVERS_MAX, TTL_MAX_SECONDS, TTL_MIN_SECONDS } from '../protocol/limits.ts'
+import type { RelaySettings } from '../relay/relay.ts'
+
+/** Everything an operator can set. Each default stands here and nowhere else; the README's table is checked against it. */
+export interface Config extends RelaySettings {
+  readonly host: string
+  readonly port: number
+  readonly logLevel: string
+  readonly corsOrigins: readonly string[]
+  readonly shutdownTimeoutSeconds: number
+}
+
+interface Variable<T> {
+  readonly default: string
+  /** What a right value looks like, for the error and the README. */
+  readonly form: string
+  readonly schema: z.ZodMiniType<T, string>
+}
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+function integer(fallback: number, min: number, max: number): Variable<number> {
+  const number = z.number().check(z.minimum(min), z.maximum(max))
+  return {
+    default: String(fallback),
+    form: `a whole number from ${min} to ${max}`,
+    schema: z.pipe(z.pipe(z.string().check(z.regex(/^\d{1,15}$/)), z.transform(Number)), number),
+  }
+}
+
+function text(fallback: string, form: string, pattern: RegExp): Variable<string> {
+  return { default: fallback, form, schema: z.string().check(z.regex(pattern)) }
+}
+
+/** Environment variables, in the order of the README's table. */
+export const VARIABLES = {
+  HOST: text('127.0.0.1', 'an address to listen on, such as 0.0.0.0 or ::', /^[A-Za-z0-9.:_-]+$/),
+  PORT: integer(8080, 0, 65_535),
+  LOG_LEVEL: text(
+    'info',
+    'fatal, error, warn, info, debug, trace or silent',
+    /^(fatal|error|warn|info|debug|trace|silent)$/,
+  ),
+  CORS_ORIGINS: text(
+    '*',
+    '* or origins such as https://app.example, separated by commas',
+    /^(\*|https?:\/\/[^\s,/]+(,https?:\/\/[^\s,/]+)*)$/,
+  ),
+  SESSION_TTL_SECONDS: integer(900, TTL_MIN_SECONDS, TTL_MAX_SECONDS),
+  MAX_SESSION_TTL_SECONDS: integer(3600, TTL_MIN_SECONDS, TTL_MAX_SECONDS),
+  MAX_RECEIVERS: integer(8, 1, RECEIVERS_MAX),
+  MAX_SESSIONS: integer(100_000, 1, 10_000_000),
+  MAX_SESSIONS_PER_CLIENT: integer(32, 1, 10_000_000),
+  MAX_FRAME_BYTES: integer(262_272, 64 * KIB + 32, MIB),
+  WINDOW_BYTES: integer(2_098_176, 64 * KIB + 32, 64 * MIB),
+  MEMORY_BUDGET_BYTES: integer(256 * MIB, 4 * HANDSHAKE_WINDOW_BYTES, 64 * KIB * MIB),
+  SHUTDOWN_TIMEOUT_SECONDS: integer(10, 1, 300),
+} as const
+
+/** A variable has a value the relay cannot run with. The message is one line for the operator. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+/** Reads the configuration. An empty variable counts as absent. Throws ConfigError at the first wrong value. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const read = <T>(name: keyof typeof VARIABLES, variable: Variable<T>): T => {
+    const result = variable.schema.safeParse(env[name] || variable.default)
+    if (result.success) return result.data
+    throw new ConfigError(`${name} is not ${variable.form}`)
+  }
+  const v = VARIABLES
+  const config: Config = {
+    host: read('HOST', v.HOST),
+    port: read('PORT', v.PORT),
+    logLevel: read('LOG_LEVEL', v.LOG_LEVEL),
+    corsOrigins: read('CORS_ORIGINS', v.CORS_ORIGINS).split(','),
+    sessionTtlSeconds: read('SESSION_TTL_SECONDS', v.SESSION_TTL_SECONDS),
+    maxSessionTtlSeconds: read('MAX_SESSION_TTL_SECONDS', v.MAX_SESSION_TTL_SECONDS),
+    maxReceivers: read('MAX_RECEIVERS', v.MAX_RECEIVERS),
+    maxSessions: read('MAX_SESSIONS', v.MAX_SESSIONS),
+    maxSessionsPerClient: read('MAX_SESSIONS_PER_CLIENT', v.MAX_SESSIONS_PER_CLIENT),
+    maxFrameBytes: read('MAX_FRAME_BYTES', v.MAX_FRAME_BYTES),
+    windowBytes: read('WINDOW_BYTES', v.WINDOW_BYTES),
+    memoryBudgetBytes: read('MEMORY_BUDGET_BYTES', v.MEMORY_BUDGET_BYTES),
+    shutdownTimeoutSeconds: read('SHUTDOWN_TIMEOUT_SECONDS', v.SHUTDOWN_TIMEOUT_SECONDS),
+  }
+  if (config.sessionTtlSeconds > config.maxSessionTtlSeconds) {
+    throw new ConfigError('SESSION_TTL_SECONDS is above MAX_SESSION_TTL_SECONDS')
+  }
+  if (config.windowBytes < config.maxFrameBytes) throw new ConfigError('WINDOW_BYTES is below MAX_FRAME_BYTES')
+  if (config.memoryBudgetBytes < 2 * config.maxFrameBytes) {
+    throw new ConfigError('MEMORY_BUDGET_BYTES has no room for one channel: it takes twice MAX_FRAME_BYTES')
+  }
+  return config
+}

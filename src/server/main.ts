@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs'
+import closeWithGrace from 'close-with-grace'
+import { pino } from 'pino'
+import { Relay } from '../relay/relay.ts'
+import { MemoryBus, MemoryMailboxStore, MemorySessionStore } from '../store/memory.ts'
+import { buildApp } from './app.ts'
+import { type Config, ConfigError, readConfig } from './config.ts'
+import { systemClock, systemSecrets } from './runtime.ts'
+
+/** How often the relay looks at its deadlines, in milliseconds. */
+const TICK_MS = 1_000
+
+const config = configOrExit()
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+const logger = pino({ level: config.logLevel, base: null })
+const relay = new Relay(
+  {
+    sessions: new MemorySessionStore(systemClock),
+    mailboxes: new MemoryMailboxStore(),
+    bus: new MemoryBus(),
+    clock: systemClock,
+    secrets: systemSecrets,
+    metrics: {
+      discarded: (reason) => logger.debug({ reason }, 'a frame was discarded'),
+      failed: (error) => logger.error({ err: error }, 'the relay failed'),
+    },
+  },
+  config,
+)
+const app = await buildApp({ relay, ...config, version, logger })
+const ticking = setInterval(() => {
+  relay.tick().catch((error: unknown) => logger.error({ err: error }, 'a tick failed'))
+}, TICK_MS)
+
+closeWithGrace({ delay: config.shutdownTimeoutSeconds * 1000, logger }, async ({ signal, err }) => {
+  if (err) logger.error({ err }, 'stopping after an error')
+  else logger.info({ signal }, 'draining')
+  clearInterval(ticking)
+  await app.close()
+  logger.info('stopped')
+})
+
+try {
+  await app.listen({ host: config.host, port: config.port, listenTextResolver: () => 'listening' })
+} catch (error) {
+  const code = error instanceof Error && 'code' in error ? error.code : error
+  process.stderr.write(`pairlay: cannot listen on ${config.host} port ${config.port}: ${code}\n`)
+  process.exit(1)
+}
+logger.info({ version, port: boundPort() }, 'the relay is ready')
+
+function boundPort(): number | undefined {
+  const [address] = app.addresses()
+  return typeof address === 'object' ? address.port : undefined
+}
+
+function configOrExit(): Config {
+  try {
+    return readConfig(process.env)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    process.stderr.write(`pairlay: ${error.message}\n`)
+    process.exit(1)
+  }
+}

@@ -1,0 +1,68 @@
+import type { Socket } from 'node:net'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { ERRORS, type HttpErrorCode, isHttpErrorCode } from '../protocol/errors.ts'
+import type { Problem } from '../protocol/http.ts'
+import { RelayError } from '../relay/error.ts'
+
+/** Seconds a refused client should wait before it asks again. */
+const RETRY_AFTER_SECONDS = 5
+
+/** The body of an error answer (RFC 9457, application/problem+json). */
+export function problemOf(code: HttpErrorCode, detail?: string): Problem {
+  const { status, title, retryable } = ERRORS[code]
+  return { type: 'about:blank', title, status, code, retryable, ...(detail === undefined ? {} : { detail }) }
+}
+
+/** Fastify's error handler: every refusal becomes a problem, and what is not a refusal is logged and says nothing. */
+export function answerError(
+  error: FastifyError | RelayError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const { code, detail } = codeOf(error)
+  if (code === 'internal') request.log.error({ err: error }, 'a request failed')
+  return answerProblem(reply, code, detail)
+}
+
+export function answerProblem(reply: FastifyReply, code: HttpErrorCode, detail?: string): FastifyReply {
+  const problem = problemOf(code, detail)
+  if (problem.status === 429 || problem.status === 503) reply.header('retry-after', String(RETRY_AFTER_SECONDS))
+  if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
+  return reply.code(problem.status).type('application/problem+json').send(JSON.stringify(problem))
+}
+
+/** What Node's HTTP parser refuses never reaches Fastify: it is answered on the bare socket, which then closes. */
+export function answerParserError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const problem = problemOf(parserErrorCode(error.code))
+  const body = JSON.stringify(problem)
+  socket.end(
+    `HTTP/1.1 ${problem.status} Refused\r\nconnection: close\r\ncontent-type: application/problem+json\r\n` +
+      `cache-control: no-store\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}
+
+function parserErrorCode(code: string | undefined): HttpErrorCode {
+  if (code === 'HPE_HEADER_OVERFLOW') return 'headers_too_large'
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'request_timeout'
+  return 'invalid_request'
+}
+
+function codeOf(error: FastifyError | RelayError): { code: HttpErrorCode; detail?: string | undefined } {
+  if (error instanceof RelayError) {
+    return isHttpErrorCode(error.code) ? { code: error.code, detail: error.detail } : { code: 'internal' }
+  }
+  if (error.validationContext) return { code: 'invalid_request', detail: error.message }
+  switch (error.statusCode) {
+    case 400:
+      return { code: 'invalid_request' }
+    case 404:
+      return { code: 'not_found' }
+    case 413:
+      return { code: 'body_too_large' }
+    case 415:
+      return { code: 'unsupported_media_type' }
+    default:
+      return { code: 'internal' }
+  }
+}

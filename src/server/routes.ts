@@ -1,0 +1,145 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import * as z from 'zod/mini'
+import { View } from '../protocol/frames.ts'
+import {
+  Code,
+  CreateSessionRequest,
+  CreateSessionResponse,
+  DecisionRequest,
+  JoinRequest,
+  JoinResponse,
+  Problem,
+  SessionId,
+  Token,
+  ViewQuery,
+} from '../protocol/http.ts'
+import { RelayError } from '../relay/error.ts'
+import type { Relay } from '../relay/relay.ts'
+
+const SessionParams = z.object({ sessionId: SessionId })
+const ReceiverParams = z.object({ sessionId: SessionId, receiverCode: Code })
+const Nothing = z.void()
+
+/** The HTTP commands of protocol v1. Each is its schema, one call of the relay, and its status. */
+export async function routes(app: FastifyInstance, { relay }: { relay: Relay }): Promise<void> {
+  app.post(
+    '/v1/sessions',
+    {
+      schema: {
+        summary: 'Register a sender code',
+        body: CreateSessionRequest,
+        response: answers(201, CreateSessionResponse),
+      },
+    },
+    async (request, reply) => reply.code(201).send(await relay.createSession(bodyOf(request, CreateSessionRequest))),
+  )
+  app.post(
+    '/v1/receivers',
+    { schema: { summary: 'Enter a sender code', body: JoinRequest, response: answers(201, JoinResponse) } },
+    async (request, reply) => reply.code(201).send(await relay.join(bodyOf(request, JoinRequest))),
+  )
+  app.get(
+    '/v1/sessions/:sessionId',
+    {
+      schema: {
+        summary: 'The view of the caller, held while `version` is current, at most `waitMs`',
+        ...withToken,
+        params: SessionParams,
+        querystring: ViewQuery,
+        response: answers(200, View),
+      },
+    },
+    async (request) => {
+      const { version, waitMs } = request.query as z.infer<typeof ViewQuery>
+      return relay.view(sessionIdOf(request), tokenOf(request), { version, waitMs: waitMs ?? 0 })
+    },
+  )
+  app.delete(
+    '/v1/sessions/:sessionId',
+    {
+      schema: {
+        summary: 'Sender: end the session',
+        ...withToken,
+        params: SessionParams,
+        response: answers(204, Nothing),
+      },
+    },
+    async (request, reply) => {
+      await relay.closeSession(sessionIdOf(request), tokenOf(request))
+      return reply.code(204).send()
+    },
+  )
+  app.delete(
+    '/v1/sessions/:sessionId/code',
+    {
+      schema: {
+        summary: 'Sender: take no more joins',
+        ...withToken,
+        params: SessionParams,
+        response: answers(204, Nothing),
+      },
+    },
+    async (request, reply) => {
+      await relay.retireCode(sessionIdOf(request), tokenOf(request))
+      return reply.code(204).send()
+    },
+  )
+  app.put(
+    '/v1/sessions/:sessionId/receivers/:receiverCode/decision',
+    {
+      schema: {
+        summary: 'Sender: approve or deny a receiver, once',
+        ...withToken,
+        params: ReceiverParams,
+        body: DecisionRequest,
+        response: answers(204, Nothing),
+      },
+    },
+    async (request, reply) => {
+      const decision = bodyOf(request, DecisionRequest)
+      await relay.decide(sessionIdOf(request), tokenOf(request), receiverCodeOf(request), decision)
+      return reply.code(204).send()
+    },
+  )
+  app.delete(
+    '/v1/sessions/:sessionId/receivers/:receiverCode',
+    {
+      schema: {
+        summary: 'Receiver: done, or leave. Sender: revoke',
+        ...withToken,
+        params: ReceiverParams,
+        response: answers(204, Nothing),
+      },
+    },
+    async (request, reply) => {
+      await relay.endReceiver(sessionIdOf(request), tokenOf(request), receiverCodeOf(request))
+      return reply.code(204).send()
+    },
+  )
+}
+
+const withToken = { security: [{ token: [] }] }
+
+function answers(status: number, schema: z.ZodMiniType) {
+  return { [status]: schema, '4xx': Problem, '5xx': Problem }
+}
+
+/** The bearer token of a request. Throws `unauthorized` when there is none of the right form. */
+export function tokenOf(request: FastifyRequest): string {
+  const token = /^Bearer ([A-Za-z0-9_-]+)$/.exec(request.headers.authorization ?? '')?.[1]
+  if (token === undefined || !Token.safeParse(token).success) throw new RelayError('unauthorized')
+  return token
+}
+
+export function sessionIdOf(request: FastifyRequest): string {
+  return (request.params as z.infer<typeof SessionParams>).sessionId
+}
+
+function receiverCodeOf(request: FastifyRequest): string {
+  return (request.params as z.infer<typeof ReceiverParams>).receiverCode
+}
+
+/** The body, which the validator of the route has already checked against this very schema. */
+function bodyOf<T>(request: FastifyRequest, _schema: z.ZodMiniType<T>): T {
+  return request.body as T
+}
