@@ -75,3 +75,8 @@ export function errorOfCloseCode(closeCode: number): CloseErrorCode | undefined 
 export function isHttpErrorCode(text: string): text is HttpErrorCode {
   return Object.hasOwn(ERRORS, text) && 'status' in ERRORS[text as ErrorCode]
 }
+
+/** Whether a code of the table can close a WebSocket. */
+export function isCloseErrorCode(code: ErrorCode): code is CloseErrorCode {
+  return 'closeCode' in ERRORS[code]
+}

@@ -1,45 +1,30 @@
-import { CodecError, decodeFrame, FRAME_ACK, type Frame, parseJson, utf8Length } from '../protocol/codec.ts'
-import { type CloseErrorCode, ERRORS } from '../protocol/errors.ts'
+import { CodecError, decodeFrame, parseJson, utf8Length } from '../protocol/codec.ts'
+import { type CloseErrorCode, isCloseErrorCode } from '../protocol/errors.ts'
 import { Attach, type ChannelRow, type View } from '../protocol/frames.ts'
-import {
-  ATTACH_MAX_BYTES,
-  ATTACH_TIMEOUT_MS,
-  FRAME_HEADER_BYTES,
-  HANDSHAKE_MAX_CIPHERTEXT_BYTES,
-  HANDSHAKE_MAX_SEQ,
-  MISSED_PINGS_MAX,
-  SILENCE_MS,
-} from '../protocol/limits.ts'
-import type { Budget } from './budget.ts'
+import { ATTACH_MAX_BYTES, ATTACH_TIMEOUT_MS, MISSED_PINGS_MAX, SILENCE_MS } from '../protocol/limits.ts'
 import { RelayError } from './error.ts'
-import { type AttachedLeg, Leg } from './leg.ts'
-import type { Bus, Clock, MailboxKey, MailboxStore, Metrics, PeerSocket, Secrets, SessionStore } from './ports.ts'
+import { Intake, type IntakePorts } from './intake.ts'
+import { type AttachedLeg, keyOf, Leg } from './leg.ts'
+import type { Bus, PeerSocket, Secrets } from './ports.ts'
 import { attach, attachmentOf, detach, type Holder, holderOf, liveReceiver, type Session, shutDown } from './session.ts'
-import { channelsOf, inbound, mailboxKey, outbound, viewOf } from './view.ts'
+import { channelsOf, mailboxKey, outbound, viewOf } from './view.ts'
 
-export interface AttachmentsPorts {
-  readonly sessions: SessionStore
-  readonly mailboxes: MailboxStore
-  readonly budget: Budget
+export interface AttachmentsPorts extends IntakePorts {
   readonly bus: Bus
-  readonly clock: Clock
   readonly secrets: Secrets
-  readonly metrics: Metrics
-  /** The largest a grant grows, in bytes of frame cost. */
-  readonly windowBytes: number
-  /** The largest frame, header included. */
-  readonly maxFrameBytes: number
 }
 
 /** The sockets of this node: attach and detach, frames and acks in, views and frames out. */
 export class Attachments {
   readonly #ports: AttachmentsPorts
+  readonly #intake: Intake
   readonly #unattached = new Set<Leg>()
   readonly #legs = new Map<string, Set<AttachedLeg>>()
   readonly #watchers = new Map<string, Set<() => void>>()
 
   constructor(ports: AttachmentsPorts) {
     this.#ports = ports
+    this.#intake = new Intake(ports, (leg, channel) => this.#peerOf(leg, channel))
     ports.bus.subscribe((sessionId) => void this.refresh(sessionId))
   }
 
@@ -138,9 +123,7 @@ export class Attachments {
     if (leg.closed) return
     if (!leg.isAttached()) return this.#attach(leg, sessionId, data)
     if (typeof data === 'string') throw new RelayError('invalid_frame')
-    const frame = decodeFrame(data)
-    if (frame.type === FRAME_ACK) await this.#takeAck(leg, frame)
-    else await this.#takeData(leg, frame)
+    await this.#intake.take(leg, decodeFrame(data))
   }
 
   async #attach(leg: Leg, sessionId: string, data: string | Uint8Array): Promise<void> {
@@ -176,75 +159,6 @@ export class Attachments {
       leg.wakeChannel(channel)
     }
     this.#ports.bus.wake(sessionId)
-  }
-
-  async #takeData(leg: AttachedLeg, frame: Frame): Promise<void> {
-    const { channel, seq, bytes } = frame
-    const state = await this.#channelState(leg, frame)
-    if (state === 'ended') return this.#ports.metrics.discarded('channel_ended')
-    const key = keyOf(leg, channel, 'outbound')
-    const outcome = await this.#ports.mailboxes.append(key, { seq, bytes }, this.#ports.budget.grantOf(key))
-    switch (outcome.kind) {
-      case 'stored':
-        this.#peerOf(leg, channel)?.wakeChannel(channel)
-        return this.#growWindow(leg, channel, outcome.unackedCost)
-      case 'duplicate':
-        this.#ports.metrics.discarded('duplicate')
-        return leg.passAck(channel, outcome.position.acked)
-      case 'gap':
-        throw new RelayError('invalid_frame')
-      case 'full':
-        throw new RelayError('window_exceeded')
-      case 'unknown':
-        return this.#resumeForgotten(leg, frame)
-      default:
-        return outcome satisfies never
-    }
-  }
-
-  async #takeAck(leg: AttachedLeg, frame: Frame): Promise<void> {
-    const { channel, seq } = frame
-    const state = await this.#channelState(leg, frame)
-    if (state === 'ended') return this.#ports.metrics.discarded('channel_ended')
-    const outcome = await this.#ports.mailboxes.ackThrough(keyOf(leg, channel, 'inbound'), seq)
-    if (outcome.kind === 'unknown') return this.#resumeForgotten(leg, frame)
-    if (outcome.kind === 'raised') this.#peerOf(leg, channel)?.passAck(channel, seq)
-  }
-
-  /** What a frame meets on its channel. The session is re-read before anything is refused: another node may have changed it. */
-  async #channelState(leg: AttachedLeg, frame: Frame): Promise<'pending' | 'approved' | 'ended'> {
-    const now = this.#ports.clock.now()
-    const state = channelStateFor(leg, frame, now)
-    if (state === 'pending' || state === 'approved') return state
-    await this.#reread(leg)
-    const afresh = channelStateFor(leg, frame, now)
-    if (afresh === 'invalid') throw new RelayError('invalid_frame')
-    return afresh
-  }
-
-  async #reread(leg: AttachedLeg): Promise<void> {
-    const session = await this.#ports.sessions.get(leg.attached.sessionId)
-    if (!session) throw new RelayError('session_not_found')
-    leg.attached.session = session
-  }
-
-  /** The mailbox is not there: either its channel ended just now, or the relay forgot it and both sides must resume. */
-  async #resumeForgotten(leg: AttachedLeg, frame: Frame): Promise<void> {
-    await this.#reread(leg)
-    if (channelStateFor(leg, frame, this.#ports.clock.now()) === 'ended') {
-      return this.#ports.metrics.discarded('channel_ended')
-    }
-    throw new RelayError('going_away')
-  }
-
-  /** Doubles a grant that the next full frame would not fit into, as long as the node has room. Never taken back. */
-  #growWindow(leg: AttachedLeg, channel: number, unackedCost: number): void {
-    const { budget, windowBytes, maxFrameBytes } = this.#ports
-    if (liveReceiver(leg.attached.session, channel)?.state !== 'approved') return
-    const key = keyOf(leg, channel, 'outbound')
-    const granted = budget.grantOf(key)
-    if (granted >= windowBytes || unackedCost + maxFrameBytes <= granted) return
-    if (budget.raise([key], Math.min(windowBytes, granted * 2))) void leg.showView()
   }
 
   async #viewFor(leg: AttachedLeg): Promise<View> {
@@ -311,10 +225,9 @@ export class Attachments {
   }
 
   #fail(leg: Leg, error: unknown): void {
-    if (error instanceof CodecError) return this.#close(leg, 'invalid_frame')
-    if (error instanceof RelayError && isCloseCode(error.code)) return this.#close(leg, error.code)
-    this.#ports.metrics.failed(error)
-    this.#close(leg, 'internal')
+    const code = closeCodeOf(error)
+    if (code === 'internal') this.#ports.metrics.failed(error)
+    this.#close(leg, code)
   }
 
   /** Forgets a socket that is gone, and says so to the session unless a newer one has its place. */
@@ -345,22 +258,7 @@ export interface Connection {
   gone(): void
 }
 
-function channelStateFor(leg: AttachedLeg, frame: Frame, now: number): 'pending' | 'approved' | 'ended' | 'invalid' {
-  const { session, holder } = leg.attached
-  if (holder.role === 'receiver' && holder.channel !== frame.channel) return 'invalid'
-  if (frame.channel > session.receivers.length) return 'invalid'
-  const receiver = liveReceiver(session, frame.channel)
-  if (!receiver || session.state === 'closed' || now >= session.expiresAt) return 'ended'
-  if (receiver.state === 'approved' || frame.type === FRAME_ACK) return receiver.state
-  const ciphertextBytes = frame.bytes.length - FRAME_HEADER_BYTES
-  return frame.seq > HANDSHAKE_MAX_SEQ || ciphertextBytes > HANDSHAKE_MAX_CIPHERTEXT_BYTES ? 'invalid' : 'pending'
-}
-
-function keyOf(leg: AttachedLeg, channel: number, way: 'outbound' | 'inbound'): MailboxKey {
-  const { sessionId, holder } = leg.attached
-  return mailboxKey(sessionId, channel, way === 'outbound' ? outbound(holder) : inbound(holder))
-}
-
-function isCloseCode(code: keyof typeof ERRORS): code is CloseErrorCode {
-  return 'closeCode' in ERRORS[code]
+function closeCodeOf(error: unknown): CloseErrorCode {
+  if (error instanceof CodecError) return 'invalid_frame'
+  return error instanceof RelayError && isCloseErrorCode(error.code) ? error.code : 'internal'
 }

@@ -1,8 +1,9 @@
 import { encodeAck } from '../protocol/codec.ts'
 import type { CloseErrorCode } from '../protocol/errors.ts'
 import type { View } from '../protocol/frames.ts'
-import type { PeerSocket, StoredFrame } from './ports.ts'
+import type { MailboxKey, PeerSocket, StoredFrame } from './ports.ts'
 import type { Holder, Session } from './session.ts'
+import { inbound, mailboxKey, outbound } from './view.ts'
 
 /** What a leg asks for when its socket has room. */
 export interface LegSource {
@@ -167,4 +168,10 @@ export class Leg {
     this.lastSentAt = this.#source.now()
     if (this.#socket.send(data) === 'congested') this.#congested = true
   }
+}
+
+/** The mailbox of a channel's direction, as this leg sees it. */
+export function keyOf(leg: AttachedLeg, channel: number, way: 'outbound' | 'inbound'): MailboxKey {
+  const { sessionId, holder } = leg.attached
+  return mailboxKey(sessionId, channel, way === 'outbound' ? outbound(holder) : inbound(holder))
 }
