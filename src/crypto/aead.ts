@@ -26,18 +26,17 @@ export const nobleAead: Aead = {
 
 /** The part of `node:crypto` used here; this layer compiles without Node's types. */
 interface NodeCrypto {
-  createCipheriv(algorithm: string, key: Uint8Array, nonce: Uint8Array, options: { authTagLength: number }): NodeCipher
-  createDecipheriv(
-    algorithm: string,
-    key: Uint8Array,
-    nonce: Uint8Array,
-    options: { authTagLength: number },
-  ): NodeCipher
+  createCipheriv(name: typeof ALGORITHM, key: Uint8Array, nonce: Uint8Array, options: typeof OPTIONS): NodeCipher
+  createDecipheriv(name: typeof ALGORITHM, key: Uint8Array, nonce: Uint8Array, options: typeof OPTIONS): NodeDecipher
 }
 interface NodeCipher {
   update(data: Uint8Array): Uint8Array
   final(): Uint8Array
   getAuthTag(): Uint8Array
+}
+interface NodeDecipher {
+  update(data: Uint8Array): Uint8Array
+  final(): Uint8Array
   setAuthTag(tag: Uint8Array): void
 }
 
@@ -80,11 +79,9 @@ function findNodeAead(): Aead | undefined {
   return agreesWithNoble(candidate) ? candidate : undefined
 }
 
-/** Deno, Bun and Electron have a `node:crypto` of their own, and not each of them has this cipher. */
+/** Deno, Bun and Electron have a `node:crypto` of their own: it may lack this cipher, or know it only by name. */
 function agreesWithNoble(candidate: Aead): boolean {
-  const key = new Uint8Array(32)
-  const nonce = new Uint8Array(12)
-  const plaintext = Uint8Array.of(1, 2, 3)
+  const [key, nonce, plaintext] = [new Uint8Array(32), new Uint8Array(12), Uint8Array.of(1, 2, 3)]
   const expected = new Uint8Array(plaintext.length + TAG_BYTES)
   const sealed = new Uint8Array(expected.length)
   const opened = new Uint8Array(plaintext.length)
@@ -95,5 +92,14 @@ function agreesWithNoble(candidate: Aead): boolean {
   } catch {
     return false
   }
-  return sealed.join() === expected.join() && opened.join() === plaintext.join()
+  return sealed.join() === expected.join() && opened.join() === plaintext.join() && refusesForgery(candidate)
+}
+
+function refusesForgery(candidate: Aead): boolean {
+  try {
+    candidate.open(new Uint8Array(32), new Uint8Array(12), new Uint8Array(TAG_BYTES + 3), new Uint8Array(3))
+    return false
+  } catch {
+    return true
+  }
 }

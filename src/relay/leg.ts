@@ -43,6 +43,8 @@ export class Leg {
   readonly #acks = new Map<number, number>()
   readonly #ready = new Set<number>()
   #viewDue = false
+  /** Whether the first view has gone out: it says where to resume, so nothing goes before it. */
+  #greeted = false
   #congested = false
   #closeAfter: CloseErrorCode | undefined
   #closed = false
@@ -138,6 +140,7 @@ export class Leg {
         const view = await this.#source.view(this)
         if (this.#closed) return
         this.#send(JSON.stringify(view))
+        this.#greeted = true
         if (this.#closeAfter && !this.#viewDue) this.close(this.#closeAfter)
       } else if (this.#acks.size > 0) {
         for (const [channel, seq] of this.#acks) this.#send(encodeAck(channel, seq))
@@ -161,7 +164,7 @@ export class Leg {
 
   #hasWork(): boolean {
     if (this.#closed || this.#congested || !this.attached) return false
-    return this.#viewDue || this.#acks.size > 0 || this.#ready.size > 0
+    return this.#viewDue || (this.#greeted && (this.#acks.size > 0 || this.#ready.size > 0))
   }
 
   #send(data: string | Uint8Array): void {

@@ -55,6 +55,7 @@ function codeOf(error: FastifyError | RelayError): { code: HttpErrorCode; detail
   if (error.validationContext) return { code: 'invalid_request', detail: error.message }
   switch (error.statusCode) {
     case 400:
+    case 414: // a path parameter longer than any of ours
       return { code: 'invalid_request' }
     case 404:
       return { code: 'not_found' }
