@@ -12,12 +12,17 @@ import { MessageReader, MessageWriter } from './messages.ts'
 /** How long each step of a handshake may take, while both devices are present. */
 export const HANDSHAKE_STEP_MS = 20_000
 
+/** n_R, the first field of m1. */
+const NONCE_BYTES = 32
+
 export interface SenderRunOptions {
   readonly code: PairingCode
   readonly sessionId: string
   readonly maxFrameBytes: number
   readonly connection: Connection
   readonly environment: Environment
+  /** Whether no other run of the session had this n_R. */
+  readonly isNewNonce: (nonce: Uint8Array) => boolean
   /** Called in the turn in which a wrong tag was found, before any other is looked at. */
   readonly onWrongGuess: () => void
   /** Called before m4 opens our nonce: from then on this receiver is a row that somebody sees, whatever happens to it. */
@@ -100,7 +105,7 @@ export class SenderRun {
    * the run is over then and its state wiped.
    */
   async shakeHands(): Promise<void> {
-    const { code, sessionId, environment, onWrongGuess, onVerified, admit } = this.#options
+    const { code, sessionId, environment, onWrongGuess, onVerified, isNewNonce, admit } = this.#options
     const handshake = new SenderHandshake({
       code,
       sessionId,
@@ -113,6 +118,7 @@ export class SenderRun {
       const m1 = await this.#receiveInTime()
       leave = await admit()
       this.#requireAlive()
+      if (!isNewNonce(m1.subarray(0, NONCE_BYTES))) throw new HandshakeError()
       const m2 = handshake.answerM1(m1)
       this.#channel.processed()
       await this.#channel.send(withHeadroom(m2))

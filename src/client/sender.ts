@@ -66,6 +66,7 @@ export class Sender {
   readonly #connection: Connection
   readonly #expiresAt: number
   readonly #places = new Places(HANDSHAKES_AT_ONCE, HANDSHAKES_MAX)
+  readonly #nonces = new Set<string>()
   readonly #runs = new Map<number, SenderRun>()
   /** Verified receivers, in order. None ever leaves: a code that two devices know stays one that two devices know. */
   readonly #verified: SenderRun[] = []
@@ -255,6 +256,10 @@ export class Sender {
           maxFrameBytes: this.#session.limits.maxFrameBytes,
           connection: this.#connection,
           environment: this.#environment,
+          isNewNonce: (nonce) => {
+            const known = this.#nonces.size
+            return this.#nonces.add(encodeBase64Url(nonce)).size > known
+          },
           onWrongGuess: () => this.#countWrongGuess(),
           onVerified: () => {
             this.#verified.push(run)

@@ -53,7 +53,7 @@ export function formatMatchNumber(matchNumber: string): string {
 }
 
 /** What a sender knows of a receiver that joined, as the relay tells it. `sessionId`: 22 characters of base64url. */
-export interface SenderHandshakeOptions {
+interface SenderHandshakeOptions {
   readonly code: PairingCode
   readonly sessionId: string
   readonly receiverCode: string
@@ -164,7 +164,7 @@ export class SenderHandshake {
 }
 
 /** What a receiver knows before it joins: the typed code and the receiver code it will join under. */
-export interface ReceiverHandshakeOptions {
+interface ReceiverHandshakeOptions {
   readonly code: PairingCode
   readonly receiverCode: string
   readonly random: RandomBytes

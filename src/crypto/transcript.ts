@@ -33,7 +33,7 @@ export function commitReceiver(Yb: Uint8Array, ADb: Uint8Array): Uint8Array {
 }
 
 /** Every public value the sender contributes or answers to, beside its CPace point. */
-export interface SenderContribution {
+interface SenderContribution {
   readonly sessionId: Uint8Array
   readonly publicKey: Uint8Array
   readonly senderCommitment: Uint8Array
@@ -48,7 +48,7 @@ export function associateSender(sender: SenderContribution): Uint8Array {
 }
 
 /** Every public value the receiver contributes, beside its CPace point. */
-export interface ReceiverContribution {
+interface ReceiverContribution {
   readonly receiverCode: string
   readonly publicKey: Uint8Array
   readonly nonce: Uint8Array
@@ -77,7 +77,7 @@ export function hashTranscript({ channel, sid, Ya, ADa, Yb, ADb }: Exchange): Ui
 }
 
 /** One side's secrets, and what the other side brought. `kem` is the shared secret of ML-KEM, the same for both. */
-export interface Agreement {
+interface Agreement {
   readonly scalar: Uint8Array
   readonly theirPoint: Uint8Array
   readonly secretKey: Uint8Array
@@ -100,7 +100,7 @@ export function agree(secrets: Secrets, exchange: Exchange, agreement: Agreement
 }
 
 /** The three shared secrets of a run: guessing the code, breaking X25519 and breaking ML-KEM are all needed. */
-export interface SharedSecrets {
+interface SharedSecrets {
   readonly isk: Uint8Array
   readonly dh: Uint8Array
   readonly kem: Uint8Array

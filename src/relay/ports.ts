@@ -3,7 +3,7 @@ import type { OpenSession, Session } from './session.ts'
 
 /** What the domain needs from the world. Small on purpose; every store passes one contract suite. */
 
-/** A monotonic clock in milliseconds. Its zero means nothing; it never reaches the wire. */
+/** A monotonic clock in whole milliseconds, so that sums are exact. Its zero means nothing; it never reaches the wire. */
 export interface Clock {
   now(): number
 }

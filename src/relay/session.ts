@@ -231,7 +231,7 @@ export function attach(session: Session, holder: Holder, now: number): OpenSessi
 /** Records that a role's socket is gone, unless a newer one has taken over. */
 export function detach(session: Session, holder: Holder, generation: number, now: number): Session {
   const settled = expireIfDue(session, now)
-  if (settled.state === 'closed' || attachmentOf(settled, holder) !== generation) return settled
+  if (settled.state === 'closed' || generation === 0 || attachmentOf(settled, holder) !== generation) return settled
   if (holder.role === 'sender') return changed(settled, { attachment: 0 })
   const receiver = receiverOfChannel(settled, holder.channel)
   if (!isLive(receiver)) return settled

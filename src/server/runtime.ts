@@ -4,7 +4,7 @@ import { SESSION_ID_BYTES, TOKEN_BYTES } from '../protocol/limits.ts'
 import type { Clock, Secrets } from '../relay/ports.ts'
 
 /** The process's monotonic clock. */
-export const systemClock: Clock = { now: () => performance.now() }
+export const systemClock: Clock = { now: () => Math.floor(performance.now()) }
 
 /** Random ids and tokens from the operating system, and SHA-256. */
 export const systemSecrets: Secrets = {

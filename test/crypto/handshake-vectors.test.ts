@@ -3,12 +3,14 @@ import { describe, expect, it } from 'vitest'
 import { generator, intermediateSessionKey, multiply, sampleScalar, transcript } from '../../src/crypto/cpace.ts'
 import { formatMatchNumber, ReceiverHandshake, SenderHandshake } from '../../src/crypto/handshake.ts'
 import { encodeCrockford } from '../../src/crypto/pairing-code.ts'
+import { Secrets } from '../../src/crypto/secrets.ts'
 import { CHUNK_BYTES, messageKey, StreamSealer } from '../../src/crypto/stream.ts'
 import {
   associateReceiver,
   associateSender,
   channelIdentifier,
   hashTranscript,
+  KeySchedule,
   sessionIdentifier,
 } from '../../src/crypto/transcript.ts'
 import {
@@ -17,6 +19,7 @@ import {
   type HandshakeVector,
   handshakeVectors,
   scriptedRandom,
+  seededRandom,
   toBase64url,
   toHex,
 } from './support.ts'
@@ -129,6 +132,18 @@ describe.each(handshakeVectors)('the known answer "$name"', (vector) => {
     const inTwo = new StreamSealer(key)
     expect(toHex(sha512(inTwo.sealFrame(plaintext.subarray(0, CHUNK_BYTES), false).subarray(1)))).toBe(sha512OfChunk0)
     expect(toHex(inTwo.sealFrame(plaintext.subarray(CHUNK_BYTES), true))).toBe(`01${chunk1}`)
+  })
+})
+
+describe('the match number', () => {
+  it('has six digits, zeros in front included, and differs from nonce to nonce', () => {
+    const shared = { isk: new Uint8Array(64), dh: new Uint8Array(32), kem: new Uint8Array(32) }
+    const keys = new KeySchedule(new Secrets(), shared, new Uint8Array(64))
+    const random = seededRandom(4)
+    const numbers = Array.from({ length: 300 }, () => keys.matchNumber(random(32)))
+    expect(numbers.filter((number) => !/^\d{6}$/.test(number))).toEqual([])
+    expect(numbers.some((number) => number.startsWith('0'))).toBe(true)
+    expect(new Set(numbers).size).toBe(300)
   })
 })
 

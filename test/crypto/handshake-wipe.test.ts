@@ -4,11 +4,14 @@ import type { ReceiverHandshake, SenderHandshake, VerifiedPeer } from '../../src
 import { m1, m2, m3, m4, newReceiver, newSender, sessionId } from './runs.ts'
 import { thrownBy } from './support.ts'
 
-const born = vi.hoisted(() => ({ secrets: new Map<Uint8Array, string>() }))
-const watch = (bytes: Uint8Array, name: string): Uint8Array => {
-  born.secrets.set(bytes, name)
-  return bytes
-}
+const { secrets, watch } = vi.hoisted(() => {
+  const secrets = new Map<Uint8Array, string>()
+  const watch = (bytes: Uint8Array, name: string): Uint8Array => {
+    secrets.set(bytes, name)
+    return bytes
+  }
+  return { secrets, watch }
+})
 
 vi.mock('@noble/hashes/hkdf.js', async (original) => {
   const { expand, extract } = await original<typeof import('@noble/hashes/hkdf.js')>()
@@ -16,6 +19,15 @@ vi.mock('@noble/hashes/hkdf.js', async (original) => {
     extract: (...args: Parameters<typeof extract>) => watch(extract(...args), 'prk'),
     expand: (...args: Parameters<typeof expand>) => watch(expand(...args), `expanded to ${args[3]}`),
   }
+})
+
+vi.mock('@noble/hashes/utils.js', async (original) => {
+  const utils = await original<typeof import('@noble/hashes/utils.js')>()
+  const concatBytes = (...parts: Uint8Array[]) => {
+    const joined = utils.concatBytes(...parts)
+    return secrets.get(parts[0]) === 'isk' ? watch(joined, 'isk, dh and kem') : joined
+  }
+  return { ...utils, concatBytes }
 })
 
 vi.mock('../../src/crypto/cpace.ts', async (original) => {
@@ -60,12 +72,12 @@ vi.mock('@noble/post-quantum/ml-kem.js', async (original) => {
 })
 
 vi.mock('tweetnacl', async (original) => {
-  const { default: nacl } = await original<typeof import('tweetnacl')>()
+  const { default: nacl } = await original<{ default: typeof import('tweetnacl') }>()
   const scalarMult = (secretKey: Uint8Array, theirs: Uint8Array) => watch(nacl.scalarMult(secretKey, theirs), 'dh')
   return { default: { ...nacl, scalarMult: Object.assign(scalarMult, { base: nacl.scalarMult.base }) } }
 })
 
-beforeEach(() => born.secrets.clear())
+beforeEach(() => secrets.clear())
 
 /** What travels in the clear, or is shown: Ya, Yb, the fingerprint and the bytes behind the match number. */
 const isPublic = (bytes: Uint8Array, name: string) =>
@@ -75,7 +87,7 @@ const isPublic = (bytes: Uint8Array, name: string) =>
 
 /** The names of the watched secrets that are not all zero, without what now belongs to `peer`. */
 function secretsLeft(peer?: VerifiedPeer): string[] {
-  return [...born.secrets]
+  return [...secrets]
     .filter(([bytes]) => bytes !== peer?.sendKey && bytes !== peer?.receiveKey)
     .filter(([bytes, name]) => bytes.some((byte) => byte !== 0) && !isPublic(bytes, name))
     .map(([, name]) => name)

@@ -17,7 +17,7 @@ import {
 } from '../../src/crypto/transcript.ts'
 import { codeOf, fromHex, handshakeVectors, scriptedRandom, toBase64url } from './support.ts'
 
-export const vector = handshakeVectors[0]
+const vector = handshakeVectors[0]
 const { inputs } = vector
 export const code = codeOf(inputs.locator, inputs.secret)
 export const receiverCode = inputs.receiverCode
@@ -73,6 +73,8 @@ export interface Forgery {
   /** The CPace result the attacker counts on. */
   readonly K?: Uint8Array
   readonly tag?: Uint8Array
+  /** The nonce a sender opens, whatever it committed to. */
+  readonly opens?: Uint8Array
 }
 
 const scalar = sampleScalar(new Uint8Array(32).fill(0x42))
@@ -139,7 +141,8 @@ export function attackingSender(forgery: Forgery = {}) {
       const [Yb, receiverTag] = [theirs.slice(0, 32), theirs.slice(32)]
       const K = forgery.K ?? multiply(scalar, Yb)
       const dh = forgery.dh ?? nacl.scalarMult(secretKey, theirKey)
-      return Buffer.concat([nonce, schedule({ ...contribution, Yb }, K, dh, kem).confirmSender(receiverTag, nonce)])
+      const opened = forgery.opens ?? nonce
+      return Buffer.concat([opened, schedule({ ...contribution, Yb }, K, dh, kem).confirmSender(receiverTag, opened)])
     },
   }
 }

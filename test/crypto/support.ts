@@ -60,12 +60,16 @@ export const toBase64url = (bytes: Uint8Array): string => Buffer.from(bytes).toS
 /** The handshake uses these two fields only; one vector has a secret no person could type. */
 export const codeOf = (locator: string, secret: string): PairingCode => ({ locator, secret, text: 'not used' })
 
-/** Hands out the given arrays, in order, and fails the test if another length is asked for. */
+/**
+ * Hands out the given arrays, in order, and fails if another length is asked for. After them it goes on for ever: a state
+ * machine that answers twice must be caught by its own rules, not by running out of randomness.
+ */
 export function scriptedRandom(...script: readonly string[]): RandomBytes {
   const left = script.map(fromHex)
+  const endless = seededRandom(script.length)
   return (length) => {
-    const bytes = left.shift()
-    if (bytes?.length !== length) throw new Error(`asked for ${length} bytes, the script has ${bytes?.length}`)
+    const bytes = left.shift() ?? endless(length)
+    if (bytes.length !== length) throw new Error(`asked for ${length} bytes, the script has ${bytes.length}`)
     return bytes
   }
 }

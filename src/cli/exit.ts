@@ -1,0 +1,56 @@
+import type { PairingErrorCode } from '../client/errors.ts'
+
+/** The exit codes of the CLI. The README prints this table; a test holds the two together. */
+export const EXIT = {
+  delivered: 0,
+  failed: 1,
+  usage: 2,
+  not_paired: 3,
+  relay: 4,
+  not_delivered: 5,
+  interrupted: 130,
+} as const
+
+export type ExitName = keyof typeof EXIT
+
+/** Something the person at the terminal can put right. Its message is a whole sentence. */
+export class CliError extends Error {
+  override readonly name = 'CliError'
+  readonly exit: ExitName
+
+  constructor(message: string, exit: ExitName = 'failed') {
+    super(message)
+    this.exit = exit
+  }
+}
+
+const EXIT_OF: Partial<Record<PairingErrorCode, ExitName>> = {
+  attempts_used_up: 'not_paired',
+  code_invalid: 'not_paired',
+  code_not_found: 'not_paired',
+  denied: 'not_paired',
+  handshake_timeout: 'not_paired',
+  no_such_number: 'not_paired',
+  number_not_unique: 'not_paired',
+  session_full: 'not_paired',
+  wrong_code: 'not_paired',
+  at_capacity: 'relay',
+  relay_misbehaved: 'relay',
+  relay_refused: 'relay',
+  relay_unreachable: 'relay',
+  session_lost: 'relay',
+  shutting_down: 'relay',
+  closed_by_sender: 'not_delivered',
+  corrupt: 'not_delivered',
+  expired: 'not_delivered',
+  incomplete: 'not_delivered',
+  not_delivered: 'not_delivered',
+  receiver_left: 'not_delivered',
+  revoked: 'not_delivered',
+  source_changed: 'not_delivered',
+  source_failed: 'not_delivered',
+}
+
+export function exitOf(code: PairingErrorCode): ExitName {
+  return EXIT_OF[code] ?? 'failed'
+}

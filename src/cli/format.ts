@@ -1,0 +1,71 @@
+/** 1,536 → '1.5 KiB'. */
+export function formatBytes(bytes: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']
+  let value = bytes
+  let unit = 0
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024
+    unit++
+  }
+  return `${unit === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${bytes === 1 ? 'byte' : units[unit]}`
+}
+
+/** Milliseconds as 0:07, 12:30, 1:02:03. */
+export function formatDuration(ms: number): string {
+  const seconds = Math.max(0, Math.ceil(ms / 1000))
+  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
+  const two = (value: number) => String(value).padStart(2, '0')
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`
+}
+
+/** How far a transfer is, how fast, and how long it will take. `bytes` only ever grows. */
+export class Meter {
+  readonly #startedAt: number
+  readonly #totalBytes: number | undefined
+  #bytes = 0
+  /** Samples of the last seconds: the rate is what is going on now, not the average since the start. */
+  #samples: { at: number; bytes: number }[]
+
+  constructor(totalBytes: number | undefined, now: number) {
+    this.#startedAt = now
+    this.#totalBytes = totalBytes
+    this.#samples = [{ at: now, bytes: 0 }]
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  update(bytes: number, now: number): void {
+    this.#bytes = bytes
+    const last = this.#samples.at(-1)
+    if (last && now - last.at < 200) return
+    this.#samples.push({ at: now, bytes })
+    this.#samples = this.#samples.filter(({ at }) => now - at <= 5_000)
+  }
+
+  /** Bytes per second over the last seconds. */
+  rate(now: number): number {
+    const first = this.#samples[0]
+    const elapsedMs = first ? now - first.at : 0
+    return first && elapsedMs > 0 ? ((this.#bytes - first.bytes) / elapsedMs) * 1000 : 0
+  }
+
+  /** Milliseconds to the end at the current rate, or undefined when that is not known. */
+  leftMs(now: number): number | undefined {
+    const rate = this.rate(now)
+    if (this.#totalBytes === undefined || rate === 0 || now - this.#startedAt < 1_000) return undefined
+    return ((this.#totalBytes - this.#bytes) / rate) * 1000
+  }
+
+  /** One line: ' 45%  120 MiB of 256 MiB  98 MiB/s  0:02 left'. */
+  line(now: number): string {
+    const total = this.#totalBytes
+    const percent =
+      total === undefined ? '' : `${String(total === 0 ? 100 : Math.floor((this.#bytes / total) * 100)).padStart(3)}%  `
+    const of = total === undefined ? '' : ` of ${formatBytes(total)}`
+    const left = this.leftMs(now)
+    const rest = left === undefined ? '' : `  ${formatDuration(left)} left`
+    return `${percent}${formatBytes(this.#bytes)}${of}  ${formatBytes(Math.round(this.rate(now)))}/s${rest}`
+  }
+}

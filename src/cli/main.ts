@@ -1,0 +1,105 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { Command, InvalidArgumentError } from 'commander'
+import { PairingError } from '../client/index.ts'
+import { CliError, EXIT, exitOf } from './exit.ts'
+import { type ReceiveOptions, receive } from './receive.ts'
+import { type SendOptions, send } from './send.ts'
+import { type ServeOptions, serve } from './serve.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+const DEFAULT_RELAY = 'http://127.0.0.1:8080'
+
+const EXIT_CODES = `
+Exit codes:
+  0    done: delivered, or received and saved
+  1    failed here (a file, the disk, a pipe)
+  2    wrong usage
+  3    not paired: wrong, unknown or used code, denied, or no answer
+  4    the relay refused or cannot be reached
+  5    not delivered, or not everything received
+  130  stopped by Ctrl-C
+`
+
+const program = new Command('pairlay')
+  .description('Hand files from one device to another, end to end encrypted, through a relay that can read nothing.')
+  .version(version)
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'pairlay: ')) })
+  .exitOverride()
+  .addHelpText('after', EXIT_CODES)
+
+const relayOption = ['--relay <url>', 'the relay to use (default: $PAIRLAY_RELAY, or a relay on this machine)'] as const
+
+program
+  .command('send')
+  .description('show a code, pair with the device that enters it, and send')
+  .argument('[file...]', 'files to send, or - for stdin')
+  .option(...relayOption)
+  .option('--receivers <n>', 'how many devices may be approved; a pipe has one', wholeNumber(1, 8), 1)
+  .option('--ttl <seconds>', 'how long the session may take, 30 to 3600', wholeNumber(30, 3600))
+  .option('--text', 'send a text instead: asked for, or read from stdin')
+  .option('--yes', 'approve without asking: trusts every device that enters the code, up to --receivers')
+  .option('--json', 'print one event a line, as JSON, on stdout')
+  .option('--no-qr', 'print no QR code')
+  .action(async (files: string[], options: SendOptions) =>
+    finish(await send(files, { ...options, relay: relayOf(options.relay) })),
+  )
+
+program
+  .command('receive')
+  .description('enter a code, and receive what its sender sends')
+  .argument('[code]', 'asked for when missing, which is safer: other users of this machine can see a command line')
+  .option(...relayOption)
+  .option('-o, --output <path>', 'save as this file or into this directory; - writes to stdout')
+  .option('--yes', 'accept without asking: trusts whoever made the code to send what it likes')
+  .option('--json', 'print one event a line, as JSON, on stdout')
+  .action(async (code: string | undefined, options: ReceiveOptions) =>
+    finish(await receive(code, { ...options, relay: relayOf(options.relay) })),
+  )
+
+program
+  .command('serve')
+  .description('run a relay; the README lists the environment variables it reads')
+  .option('--host <address>', 'the address to listen on')
+  .option('--port <number>', 'the port to listen on')
+  .action(async (options: ServeOptions) => finish(await serve(options)))
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  finish(report(error))
+}
+
+/** Says what went wrong, in one line, and gives the exit code for it. */
+function report(error: unknown): number {
+  if (error instanceof PairingError) {
+    process.stderr.write(`pairlay: ${error.message}\n`)
+    return EXIT[exitOf(error.code)]
+  }
+  if (error instanceof CliError) {
+    process.stderr.write(`pairlay: ${error.message}\n`)
+    return EXIT[error.exit]
+  }
+  if (error instanceof Error && 'code' in error && String(error.code).startsWith('commander.')) {
+    const shown = ['commander.helpDisplayed', 'commander.help', 'commander.version'].includes(String(error.code))
+    return shown && process.argv.length > 2 ? EXIT.delivered : EXIT.usage
+  }
+  throw error
+}
+
+/** Ends the process once stdout has taken everything: an open terminal or socket must not keep it. */
+function finish(code: number): void {
+  process.stdout.write('', () => process.exit(code))
+}
+
+function relayOf(option: string | undefined): string {
+  return option ?? process.env.PAIRLAY_RELAY ?? DEFAULT_RELAY
+}
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value
+    throw new InvalidArgumentError(`It is a whole number from ${min} to ${max}.`)
+  }
+}

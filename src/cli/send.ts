@@ -1,0 +1,283 @@
+import { performance } from 'node:perf_hooks'
+import encodeQR from 'qr'
+import {
+  bytesSource,
+  cleanText,
+  formatMatchNumber,
+  PairingError,
+  type PairingRequest,
+  type Receipt,
+  Sender,
+  type SendProgress,
+  type Source,
+} from '../client/index.ts'
+import { CliError, EXIT } from './exit.ts'
+import { fileSource, stdinSource } from './files.ts'
+import { formatBytes, formatDuration, Meter } from './format.ts'
+import { untilInterrupted } from './interrupt.ts'
+import { Terminal } from './terminal.ts'
+
+export interface SendOptions {
+  readonly relay: string
+  readonly receivers: number
+  readonly ttl?: number
+  readonly text?: boolean
+  readonly yes?: boolean
+  readonly json?: boolean
+  readonly qr: boolean
+}
+
+/** What marks an item as text to be shown rather than a file to be saved. */
+export const TEXT_TYPE = 'application/x-pairlay-text'
+
+/** How often a terminal's progress is drawn, and how often a log gets a line. */
+const DRAW_MS = 200
+const LOG_MS = 5_000
+
+/** `pairlay send`: pairs with the receivers, sends, and resolves with the exit code. */
+export async function send(paths: readonly string[], options: SendOptions): Promise<number> {
+  const { sources, stdinIsData } = await sourcesOf(paths, options)
+  if (options.receivers > 1 && sources.some(({ once }) => once)) {
+    throw new CliError('A pipe can be read once, so it has one receiver. Save it to a file first.', 'usage')
+  }
+  const terminal = new Terminal({ json: options.json === true, stdinIsData })
+  try {
+    const sender = await Sender.open({
+      relay: options.relay,
+      receivers: options.receivers,
+      ttlSeconds: options.ttl,
+      onFailedAttempt: ({ wrongCode, timedOut }) => {
+        terminal.event('failed_attempt', { wrongCode, timedOut })
+        terminal.say(failedAttempts(wrongCode, timedOut))
+      },
+      onStatus: (status) => {
+        terminal.event('connection', { status })
+        if (status === 'reconnecting') terminal.say('The connection to the relay is lost. Trying again …')
+      },
+    })
+    return await untilInterrupted(
+      terminal,
+      () => sender.cancel(),
+      () => pairAndSend(sender, sources, terminal, options),
+    )
+  } finally {
+    terminal.close()
+  }
+}
+
+async function sourcesOf(
+  paths: readonly string[],
+  options: SendOptions,
+): Promise<{ sources: Source[]; stdinIsData: boolean }> {
+  if (options.text) {
+    if (paths.length > 0)
+      throw new CliError('With --text the text is asked for, or read from stdin: name no files.', 'usage')
+    const text = process.stdin.isTTY ? await askForText() : await readAll(process.stdin)
+    if (text.length === 0) throw new CliError('There is no text to send.', 'usage')
+    return { sources: [bytesSource(text, 'text', TEXT_TYPE)], stdinIsData: !process.stdin.isTTY }
+  }
+  if (paths.length === 0) throw new CliError('Name the files to send, or - for stdin.', 'usage')
+  if (!paths.includes('-')) return { sources: await Promise.all(paths.map(fileSource)), stdinIsData: false }
+  if (paths.length > 1)
+    throw new CliError('A pipe is sent alone: its length is not known, so nothing can follow it.', 'usage')
+  return { sources: [stdinSource()], stdinIsData: true }
+}
+
+async function askForText(): Promise<Uint8Array> {
+  const terminal = new Terminal({ json: false, stdinIsData: false })
+  try {
+    return new TextEncoder().encode((await terminal.ask('Text to send: ')) ?? '')
+  } finally {
+    terminal.close()
+  }
+}
+
+async function readAll(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  for await (const piece of stream) pieces.push(piece)
+  return Buffer.concat(pieces)
+}
+
+async function pairAndSend(
+  sender: Sender,
+  sources: readonly Source[],
+  terminal: Terminal,
+  options: SendOptions,
+): Promise<number> {
+  showCode(sender, sources, terminal, options)
+  const approved = await approveReceivers(sender, terminal, options)
+  if (approved === 0) {
+    await sender.cancel()
+    throw new CliError(
+      'No device was approved, and nothing was sent. For another try, send again with a new code.',
+      'not_paired',
+    )
+  }
+  const receipts = await sendAll(sender, sources, terminal)
+  await sender.close()
+  return receipts.every(({ delivered }) => delivered) ? EXIT.delivered : EXIT.not_delivered
+}
+
+function showCode(sender: Sender, sources: readonly Source[], terminal: Terminal, options: SendOptions): void {
+  terminal.event('code', { code: sender.code, link: sender.link, expiresInMs: sender.expiresInMs })
+  if (options.qr && terminal.interactive) terminal.say(`\n${qrCode(sender.link)}`)
+  const total = sources.reduce<number | undefined>(
+    (sum, { size }) => (size === undefined || sum === undefined ? undefined : sum + size),
+    0,
+  )
+  const what = sources.length === 1 ? cleanText(sources[0]?.name ?? '') : `${sources.length} files`
+  terminal.say(`Sending ${what}${total === undefined ? '' : ` (${formatBytes(total)})`}. On the other device:`)
+  terminal.say(`\n    pairlay receive\n    Code: ${sender.code}\n`)
+  terminal.say(`The code is good for ${formatDuration(sender.expiresInMs)}. Waiting for the other device …`)
+}
+
+/** Lets the person decide about each verified receiver. Resolves with the number approved. */
+async function approveReceivers(sender: Sender, terminal: Terminal, options: SendOptions): Promise<number> {
+  const requests = sender.requests()
+  const rows: PairingRequest[] = []
+  let next = requests.next()
+  let approved = 0
+  while (approved < options.receivers) {
+    const question = questionFor(sender, rows, approved, options)
+    const withdraw = new AbortController()
+    const answered = question && terminal.ask(question, withdraw.signal).then((answer) => ({ answer }))
+    const event = await Promise.race([next.then((result) => ({ result })), ...(answered ? [answered] : [])])
+    withdraw.abort()
+    if ('result' in event) {
+      if (event.result.done) break
+      const request = event.result.value
+      next = requests.next()
+      rows.push(request)
+      announce(request, sender.verifiedCount, terminal)
+      if (options.yes && (await decide(sender, terminal, () => sender.approveNumber(request.matchNumber)))) approved++
+    } else if (event.answer === undefined) {
+      throw new CliError('There is nobody to answer. Use --yes to approve without asking.', 'usage')
+    } else if (question === MORE_DEVICES) {
+      break
+    } else if (sender.verifiedCount > 1) {
+      if (event.answer === '') break
+      if (await decide(sender, terminal, () => sender.approveNumber(event.answer ?? ''))) approved++
+    } else if (/^y(es)?$/i.test(event.answer)) {
+      if (await decide(sender, terminal, () => rows[0]?.approve())) approved++
+    } else {
+      await rows[0]?.deny()
+      terminal.event('denied')
+      break
+    }
+  }
+  // What still comes is of no interest, but its errors must not go unheard.
+  next.catch(() => {})
+  return approved
+}
+
+const MORE_DEVICES = 'Waiting for more devices. Press Enter to send to those approved now. '
+
+function questionFor(
+  sender: Sender,
+  rows: readonly PairingRequest[],
+  approved: number,
+  options: SendOptions,
+): string | undefined {
+  const [first] = rows
+  if (!first || (options.yes && !process.stdin.isTTY)) return undefined
+  if (approved === rows.length) return MORE_DEVICES
+  if (sender.verifiedCount === 1) return `Does the other device show ${formatMatchNumber(first.matchNumber)}? [y/N] `
+  return `${rows.length} devices know the code. Type the number that the right one shows (Enter: none): `
+}
+
+function announce(request: PairingRequest, count: number, terminal: Terminal): void {
+  const { matchNumber, receiverCode, name, fingerprint } = request
+  terminal.event('request', { matchNumber, receiverCode, name, fingerprint, verified: count })
+  const called = name === undefined ? '' : ` (it calls itself "${cleanText(name)}")`
+  terminal.say(`A device has proved that it knows the code${called}. Its number: ${formatMatchNumber(matchNumber)}`)
+}
+
+/** Tries an approval; tells the person why it did not work. */
+async function decide(
+  sender: Sender,
+  terminal: Terminal,
+  approve: () => Promise<unknown> | undefined,
+): Promise<boolean> {
+  try {
+    await approve()
+    terminal.event('approved')
+    return true
+  } catch (error) {
+    if (!(error instanceof PairingError) || sender.expiresInMs === 0) throw error
+    terminal.event('not_approved', { code: error.code })
+    terminal.say(error.message)
+    return false
+  }
+}
+
+async function sendAll(sender: Sender, sources: readonly Source[], terminal: Terminal): Promise<Receipt[]> {
+  const meters = new Map<string, Meter>()
+  const startedAt = performance.now()
+  let drawnAt = 0
+  let warned = false
+  const onProgress = ({ matchNumber, bytes, totalBytes }: SendProgress) => {
+    const now = performance.now()
+    const meter = meters.get(matchNumber) ?? new Meter(totalBytes, startedAt)
+    meters.set(matchNumber, meter)
+    meter.update(bytes, now)
+    const due = now - drawnAt >= (terminal.interactive ? DRAW_MS : LOG_MS)
+    if (!due) return
+    drawnAt = now
+    terminal.event('progress', {
+      matchNumber,
+      bytes,
+      totalBytes,
+      bytesPerSecond: Math.round(meter.rate(now)),
+      leftMs: meter.leftMs(now),
+    })
+    const left = meter.leftMs(now)
+    if (left !== undefined && left > sender.expiresInMs && !warned) {
+      warned = true
+      terminal.event('too_slow', { leftMs: left, expiresInMs: sender.expiresInMs })
+      terminal.say(
+        `At this rate it takes ${formatDuration(left)} more, but the session ends in ${formatDuration(sender.expiresInMs)}.`,
+      )
+    }
+    const lines = [...meters].map(([number, each]) => `${formatMatchNumber(number)}  ${each.line(now)}`)
+    if (terminal.interactive) terminal.progress(lines)
+    else for (const line of lines) terminal.say(line)
+  }
+  terminal.say('Approved. Sending …')
+  const receipts = await sender.send(sources, { onProgress })
+  for (const receipt of receipts) report(receipt, performance.now() - startedAt, terminal)
+  return receipts
+}
+
+function report(receipt: Receipt, ms: number, terminal: Terminal): void {
+  const number = formatMatchNumber(receipt.matchNumber)
+  if (receipt.delivered) {
+    const { bytes } = receipt
+    terminal.event('delivered', { matchNumber: receipt.matchNumber, bytes, ms: Math.round(ms) })
+    const rate = formatBytes(Math.round((bytes / Math.max(1, ms)) * 1000))
+    terminal.say(`Delivered to ${number}: ${formatBytes(bytes)} in ${(ms / 1000).toFixed(1)} s (${rate}/s).`)
+  } else {
+    terminal.event('not_delivered', { matchNumber: receipt.matchNumber, code: receipt.error.code })
+    terminal.say(`Not delivered to ${number}. ${receipt.error.message}`)
+  }
+}
+
+function failedAttempts(wrongCode: number, timedOut: number): string {
+  const devices = (count: number) => (count === 1 ? '1 device' : `${count} devices`)
+  const wrong = wrongCode > 0 ? `${devices(wrongCode)} tried a wrong code.` : ''
+  const late = timedOut > 0 ? `${devices(timedOut)} did not answer in time.` : ''
+  return [wrong, late].filter(Boolean).join(' ')
+}
+
+/** A QR code in half blocks, black on white whatever the terminal's colours are. */
+function qrCode(text: string): string {
+  const modules = encodeQR(text, 'raw', { ecc: 'low', border: 2 })
+  const lines: string[] = []
+  for (let y = 0; y < modules.length; y += 2) {
+    const cells = (modules[y] ?? []).map((upper, x) => {
+      const lower = modules[y + 1]?.[x] ?? false
+      return upper ? (lower ? '█' : '▀') : lower ? '▄' : ' '
+    })
+    lines.push(`\u001b[30;107m${cells.join('')}\u001b[0m`)
+  }
+  return lines.join('\n')
+}

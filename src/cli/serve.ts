@@ -1,0 +1,28 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { EXIT } from './exit.ts'
+
+export interface ServeOptions {
+  readonly host?: string
+  readonly port?: string
+}
+
+/**
+ * `pairlay serve`: runs the relay in a process of its own, because nothing of the CLI may share one with it. Resolves
+ * with the relay's exit code.
+ */
+export function serve({ host, port }: ServeOptions): Promise<number> {
+  const main = fileURLToPath(new URL('../server/main.js', import.meta.url))
+  const env = {
+    ...process.env,
+    ...(host === undefined ? {} : { HOST: host }),
+    ...(port === undefined ? {} : { PORT: port }),
+  }
+  const relay = spawn(process.execPath, [main], { stdio: 'inherit', env })
+  const pass = (signal: NodeJS.Signals) => relay.kill(signal)
+  process.on('SIGINT', pass).on('SIGTERM', pass)
+  return new Promise((resolve) => {
+    relay.on('error', () => resolve(EXIT.failed))
+    relay.on('exit', (code) => resolve(code ?? EXIT.failed))
+  })
+}
