@@ -18,30 +18,43 @@ export function formatDuration(ms: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`
 }
 
-/** How far a transfer is, how fast, and how long it will take. `bytes` only ever grows. */
+/** The rate is taken over this long, and no time is foretold before this much of it has passed. */
+const RATE_OVER_MS = 5_000
+const FORETELL_AFTER_MS = 2_000
+const SAMPLE_MS = 200
+
+/**
+ * How far a transfer is, how fast, and how long it will take. It starts with the first bytes that move, so that the time
+ * a person takes to accept does not count. `bytes` only ever grows; times in milliseconds.
+ */
 export class Meter {
   readonly #startedAt: number
   readonly #totalBytes: number | undefined
-  #bytes = 0
+  #bytes: number
   /** Samples of the last seconds: the rate is what is going on now, not the average since the start. */
   #samples: { at: number; bytes: number }[]
 
-  constructor(totalBytes: number | undefined, now: number) {
+  constructor(totalBytes: number | undefined, now: number, bytes = 0) {
     this.#startedAt = now
     this.#totalBytes = totalBytes
-    this.#samples = [{ at: now, bytes: 0 }]
+    this.#bytes = bytes
+    this.#samples = [{ at: now, bytes }]
   }
 
   get bytes(): number {
     return this.#bytes
   }
 
+  elapsedMs(now: number): number {
+    return now - this.#startedAt
+  }
+
   update(bytes: number, now: number): void {
     this.#bytes = bytes
     const last = this.#samples.at(-1)
-    if (last && now - last.at < 200) return
+    if (last && now - last.at < SAMPLE_MS) return
     this.#samples.push({ at: now, bytes })
-    this.#samples = this.#samples.filter(({ at }) => now - at <= 5_000)
+    this.#samples = this.#samples.filter(({ at }) => now - at <= RATE_OVER_MS)
   }
 
   /** Bytes per second over the last seconds. */
@@ -51,10 +64,10 @@ export class Meter {
     return first && elapsedMs > 0 ? ((this.#bytes - first.bytes) / elapsedMs) * 1000 : 0
   }
 
-  /** Milliseconds to the end at the current rate, or undefined when that is not known. */
+  /** How long the rest takes at the current rate, or undefined when that is not known. */
   leftMs(now: number): number | undefined {
     const rate = this.rate(now)
-    if (this.#totalBytes === undefined || rate === 0 || now - this.#startedAt < 1_000) return undefined
+    if (this.#totalBytes === undefined || rate === 0 || this.elapsedMs(now) < FORETELL_AFTER_MS) return undefined
     return ((this.#totalBytes - this.#bytes) / rate) * 1000
   }
 
@@ -68,4 +81,9 @@ export class Meter {
     const rest = left === undefined ? '' : `  ${formatDuration(left)} left`
     return `${percent}${formatBytes(this.#bytes)}${of}  ${formatBytes(Math.round(this.rate(now)))}/s${rest}`
   }
+}
+
+/** '256 MiB in 2.5 s (102 MiB/s)'. */
+export function formatResult(bytes: number, ms: number): string {
+  return `${formatBytes(bytes)} in ${(ms / 1000).toFixed(1)} s (${formatBytes(Math.round((bytes / Math.max(1, ms)) * 1000))}/s)`
 }

@@ -14,11 +14,15 @@ export async function untilInterrupted(
   work: () => Promise<number>,
 ): Promise<number> {
   let onSignal: (() => void) | undefined
+  let leaving = false
   const interrupted = new Promise<number>((resolve) => {
     onSignal = () => {
+      leaving = true
       process.once('SIGINT', exitNow).once('SIGTERM', exitNow)
       const patience = new Promise<void>((done) => setTimeout(done, FAREWELL_MS).unref())
-      void Promise.race([leave(), patience]).then(() => {
+      // The work fails once the session is left, and cleans up after itself: that is waited for as well.
+      const farewell = leave().then(() => working.then(nothing, nothing))
+      void Promise.race([farewell, patience]).then(() => {
         terminal.event('interrupted')
         terminal.say('\nStopped. The other side has been told.')
         resolve(EXIT.interrupted)
@@ -27,11 +31,12 @@ export async function untilInterrupted(
     process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
   })
   const working = work()
+  // What a failure means is decided by whoever wins the race below.
+  working.catch(nothing)
   try {
-    return await Promise.race([working, interrupted])
+    const ended = await Promise.race([working.then(nothing, nothing), interrupted])
+    return ended ?? (leaving ? await interrupted : await working)
   } finally {
-    // The interrupted work fails with what the interruption did to it; that has been said already.
-    working.catch(() => {})
     if (onSignal) process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
   }
 }
@@ -39,3 +44,5 @@ export async function untilInterrupted(
 function exitNow(): void {
   process.exit(EXIT.interrupted)
 }
+
+function nothing(): void {}

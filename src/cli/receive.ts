@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks'
 import { cleanText, formatMatchNumber, type Offer, Receiver } from '../client/index.ts'
 import { CliError, EXIT } from './exit.ts'
 import { exists, isDirectory, PartFile, pathIn, safeNames } from './files.ts'
-import { formatBytes, formatDuration, Meter } from './format.ts'
+import { formatBytes, formatResult, Meter } from './format.ts'
 import { untilInterrupted } from './interrupt.ts'
 import { TEXT_TYPE } from './send.ts'
 import { Terminal } from './terminal.ts'
@@ -215,24 +215,28 @@ function meterFor(
   offer: Offer,
   terminal: Terminal,
 ): { update: (progress: { bytes: number }) => void; done: () => void } {
-  const startedAt = performance.now()
-  const meter = new Meter(offer.totalBytes, startedAt)
-  let drawnAt = startedAt
+  const meter = new Meter(offer.totalBytes, performance.now())
+  let drawnAt = 0
   const update = ({ bytes }: { bytes: number }) => {
     const now = performance.now()
     meter.update(bytes, now)
     if (now - drawnAt < (terminal.interactive ? DRAW_MS : LOG_MS)) return
     drawnAt = now
-    const rate = Math.round(meter.rate(now))
-    terminal.event('progress', { bytes, totalBytes: offer.totalBytes, bytesPerSecond: rate, leftMs: meter.leftMs(now) })
+    const bytesPerSecond = Math.round(meter.rate(now))
+    const leftMs = meter.leftMs(now)
+    terminal.event('progress', {
+      bytes,
+      totalBytes: offer.totalBytes,
+      bytesPerSecond,
+      leftMs: leftMs && Math.round(leftMs),
+    })
     if (terminal.interactive) terminal.progress([meter.line(now)])
     else terminal.say(meter.line(now))
   }
   const done = () => {
-    const ms = performance.now() - startedAt
-    const rate = formatBytes(Math.round((meter.bytes / Math.max(1, ms)) * 1000))
+    const ms = meter.elapsedMs(performance.now())
     terminal.event('received', { bytes: meter.bytes, ms: Math.round(ms) })
-    terminal.say(`Received ${formatBytes(meter.bytes)} in ${formatDuration(ms)} (${rate}/s). The sender knows.`)
+    terminal.say(`Received ${formatResult(meter.bytes, ms)}. The sender knows.`)
   }
   return { update, done }
 }

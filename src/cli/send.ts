@@ -13,7 +13,7 @@ import {
 } from '../client/index.ts'
 import { CliError, EXIT } from './exit.ts'
 import { fileSource, stdinSource } from './files.ts'
-import { formatBytes, formatDuration, Meter } from './format.ts'
+import { formatBytes, formatDuration, formatResult, Meter } from './format.ts'
 import { untilInterrupted } from './interrupt.ts'
 import { Terminal } from './terminal.ts'
 
@@ -119,7 +119,7 @@ async function pairAndSend(
 }
 
 function showCode(sender: Sender, sources: readonly Source[], terminal: Terminal, options: SendOptions): void {
-  terminal.event('code', { code: sender.code, link: sender.link, expiresInMs: sender.expiresInMs })
+  terminal.event('code', { code: sender.code, link: sender.link, expiresInMs: Math.round(sender.expiresInMs) })
   if (options.qr && terminal.interactive) terminal.say(`\n${qrCode(sender.link)}`)
   const total = sources.reduce<number | undefined>(
     (sum, { size }) => (size === undefined || sum === undefined ? undefined : sum + size),
@@ -127,18 +127,29 @@ function showCode(sender: Sender, sources: readonly Source[], terminal: Terminal
   )
   const what = sources.length === 1 ? cleanText(sources[0]?.name ?? '') : `${sources.length} files`
   terminal.say(`Sending ${what}${total === undefined ? '' : ` (${formatBytes(total)})`}. On the other device:`)
-  terminal.say(`\n    pairlay receive\n    Code: ${sender.code}\n`)
+  terminal.say(`\n    pairlay receive --relay ${options.relay}\n    Code: ${sender.code}\n`)
   terminal.say(`The code is good for ${formatDuration(sender.expiresInMs)}. Waiting for the other device …`)
 }
 
 /** Lets the person decide about each verified receiver. Resolves with the number approved. */
 async function approveReceivers(sender: Sender, terminal: Terminal, options: SendOptions): Promise<number> {
   const requests = sender.requests()
-  const rows: PairingRequest[] = []
+  const waiting: PairingRequest[] = []
   let next = requests.next()
   let approved = 0
+  let attended = !options.yes || process.stdin.isTTY === true
+  const approve = async (
+    matchNumber: string,
+    how: () => Promise<unknown> = () => sender.approveNumber(matchNumber),
+  ) => {
+    const outcome = await decide(terminal, how)
+    if (outcome === 'approved') approved++
+    if (outcome === 'no such device') return
+    const index = waiting.findIndex((request) => request.matchNumber === matchNumber.replaceAll(/\D/g, ''))
+    if (index >= 0) waiting.splice(index, 1)
+  }
   while (approved < options.receivers) {
-    const question = questionFor(sender, rows, approved, options)
+    const question = attended ? questionFor(sender, waiting, approved) : undefined
     const withdraw = new AbortController()
     const answered = question && terminal.ask(question, withdraw.signal).then((answer) => ({ answer }))
     const event = await Promise.race([next.then((result) => ({ result })), ...(answered ? [answered] : [])])
@@ -147,20 +158,24 @@ async function approveReceivers(sender: Sender, terminal: Terminal, options: Sen
       if (event.result.done) break
       const request = event.result.value
       next = requests.next()
-      rows.push(request)
+      waiting.push(request)
       announce(request, sender.verifiedCount, terminal)
-      if (options.yes && (await decide(sender, terminal, () => sender.approveNumber(request.matchNumber)))) approved++
+      if (options.yes) await approve(request.matchNumber)
     } else if (event.answer === undefined) {
+      attended = false
+      if (question === MORE_DEVICES) continue
       throw new CliError('There is nobody to answer. Use --yes to approve without asking.', 'usage')
     } else if (question === MORE_DEVICES) {
       break
     } else if (sender.verifiedCount > 1) {
       if (event.answer === '') break
-      if (await decide(sender, terminal, () => sender.approveNumber(event.answer ?? ''))) approved++
+      await approve(event.answer)
     } else if (/^y(es)?$/i.test(event.answer)) {
-      if (await decide(sender, terminal, () => rows[0]?.approve())) approved++
+      const [request] = waiting
+      // One tap, which the SDK refuses as soon as a second device knows the code.
+      if (request) await approve(request.matchNumber, () => request.approve())
     } else {
-      await rows[0]?.deny()
+      await waiting[0]?.deny()
       terminal.event('denied')
       break
     }
@@ -172,17 +187,11 @@ async function approveReceivers(sender: Sender, terminal: Terminal, options: Sen
 
 const MORE_DEVICES = 'Waiting for more devices. Press Enter to send to those approved now. '
 
-function questionFor(
-  sender: Sender,
-  rows: readonly PairingRequest[],
-  approved: number,
-  options: SendOptions,
-): string | undefined {
-  const [first] = rows
-  if (!first || (options.yes && !process.stdin.isTTY)) return undefined
-  if (approved === rows.length) return MORE_DEVICES
+function questionFor(sender: Sender, waiting: readonly PairingRequest[], approved: number): string | undefined {
+  const [first] = waiting
+  if (!first) return approved > 0 ? MORE_DEVICES : undefined
   if (sender.verifiedCount === 1) return `Does the other device show ${formatMatchNumber(first.matchNumber)}? [y/N] `
-  return `${rows.length} devices know the code. Type the number that the right one shows (Enter: none): `
+  return `${sender.verifiedCount} devices know the code. Type the number that the right one shows (Enter: none): `
 }
 
 function announce(request: PairingRequest, count: number, terminal: Terminal): void {
@@ -194,70 +203,62 @@ function announce(request: PairingRequest, count: number, terminal: Terminal): v
 
 /** Tries an approval; tells the person why it did not work. */
 async function decide(
-  sender: Sender,
   terminal: Terminal,
-  approve: () => Promise<unknown> | undefined,
-): Promise<boolean> {
+  approve: () => Promise<unknown>,
+): Promise<'approved' | 'no such device' | 'not approved'> {
   try {
     await approve()
     terminal.event('approved')
-    return true
+    return 'approved'
   } catch (error) {
-    if (!(error instanceof PairingError) || sender.expiresInMs === 0) throw error
+    if (!(error instanceof PairingError)) throw error
     terminal.event('not_approved', { code: error.code })
     terminal.say(error.message)
-    return false
+    return error.code === 'no_such_number' ? 'no such device' : 'not approved'
   }
 }
 
 async function sendAll(sender: Sender, sources: readonly Source[], terminal: Terminal): Promise<Receipt[]> {
   const meters = new Map<string, Meter>()
-  const startedAt = performance.now()
   let drawnAt = 0
   let warned = false
   const onProgress = ({ matchNumber, bytes, totalBytes }: SendProgress) => {
     const now = performance.now()
-    const meter = meters.get(matchNumber) ?? new Meter(totalBytes, startedAt)
+    const meter = meters.get(matchNumber) ?? new Meter(totalBytes, now, bytes)
     meters.set(matchNumber, meter)
     meter.update(bytes, now)
-    const due = now - drawnAt >= (terminal.interactive ? DRAW_MS : LOG_MS)
-    if (!due) return
+    if (now - drawnAt < (terminal.interactive ? DRAW_MS : LOG_MS)) return
     drawnAt = now
-    terminal.event('progress', {
-      matchNumber,
-      bytes,
-      totalBytes,
-      bytesPerSecond: Math.round(meter.rate(now)),
-      leftMs: meter.leftMs(now),
-    })
-    const left = meter.leftMs(now)
-    if (left !== undefined && left > sender.expiresInMs && !warned) {
+    const leftMs = meter.leftMs(now)
+    const bytesPerSecond = Math.round(meter.rate(now))
+    terminal.event('progress', { matchNumber, bytes, totalBytes, bytesPerSecond, leftMs: leftMs && Math.round(leftMs) })
+    if (leftMs !== undefined && leftMs > sender.expiresInMs && !warned) {
       warned = true
-      terminal.event('too_slow', { leftMs: left, expiresInMs: sender.expiresInMs })
-      terminal.say(
-        `At this rate it takes ${formatDuration(left)} more, but the session ends in ${formatDuration(sender.expiresInMs)}.`,
-      )
+      const expiresInMs = Math.round(sender.expiresInMs)
+      terminal.event('too_slow', { leftMs: Math.round(leftMs), expiresInMs })
+      const needs = `At this rate it takes ${formatDuration(leftMs)} more`
+      terminal.say(`${needs}, but the session ends in ${formatDuration(expiresInMs)}: it will not be complete.`)
     }
     const lines = [...meters].map(([number, each]) => `${formatMatchNumber(number)}  ${each.line(now)}`)
     if (terminal.interactive) terminal.progress(lines)
     else for (const line of lines) terminal.say(line)
   }
-  terminal.say('Approved. Sending …')
+  terminal.say('Approved. The transfer starts when the other side accepts it.')
   const receipts = await sender.send(sources, { onProgress })
-  for (const receipt of receipts) report(receipt, performance.now() - startedAt, terminal)
+  for (const receipt of receipts) {
+    report(receipt, meters.get(receipt.matchNumber)?.elapsedMs(performance.now()) ?? 0, terminal)
+  }
   return receipts
 }
 
 function report(receipt: Receipt, ms: number, terminal: Terminal): void {
-  const number = formatMatchNumber(receipt.matchNumber)
+  const { matchNumber } = receipt
   if (receipt.delivered) {
-    const { bytes } = receipt
-    terminal.event('delivered', { matchNumber: receipt.matchNumber, bytes, ms: Math.round(ms) })
-    const rate = formatBytes(Math.round((bytes / Math.max(1, ms)) * 1000))
-    terminal.say(`Delivered to ${number}: ${formatBytes(bytes)} in ${(ms / 1000).toFixed(1)} s (${rate}/s).`)
+    terminal.event('delivered', { matchNumber, bytes: receipt.bytes, ms: Math.round(ms) })
+    terminal.say(`Delivered to ${formatMatchNumber(matchNumber)}: ${formatResult(receipt.bytes, ms)}.`)
   } else {
-    terminal.event('not_delivered', { matchNumber: receipt.matchNumber, code: receipt.error.code })
-    terminal.say(`Not delivered to ${number}. ${receipt.error.message}`)
+    terminal.event('not_delivered', { matchNumber, code: receipt.error.code })
+    terminal.say(`Not delivered to ${formatMatchNumber(matchNumber)}. ${receipt.error.message}`)
   }
 }
 

@@ -172,7 +172,7 @@ export class Sender {
   async approveNumber(typed: string): Promise<PairingRequest> {
     const digits = typed.replaceAll(/\D/g, '')
     const [run, second] = this.#verified.filter((each) => each.matchNumber === digits)
-    if (!run || run.over) throw new PairingError('no_such_number')
+    if (!run) throw new PairingError('no_such_number')
     if (second) throw new PairingError('number_not_unique')
     await this.#approve(run)
     return this.#requestOf(run)

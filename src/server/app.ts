@@ -51,6 +51,8 @@ export async function buildApp({
     clientErrorHandler: answerParserError,
     frameworkErrors: answerError,
   })
+  // Fastify would take text/plain as well, which a page may send across origins without asking.
+  app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(({ schema }) => (data: unknown) => {
     const result = (schema as z.ZodMiniType).safeParse(data)
     if (result.success) return { value: result.data }
