@@ -28,6 +28,8 @@ export class Channel {
 
   #acked = 0
   #sentThrough = 0
+  /** The last seq that was on any socket: neither the relay nor the peer can know of a later one. */
+  #everSent = 0
   #unacked: Outgoing[] = []
   /** What all of #unacked cost, and the part of it that is on the socket. */
   #unackedCost = 0
@@ -58,8 +60,10 @@ export class Channel {
     this.#maxInboundCost = windowBytes
   }
 
-  /** What an attach says of this channel. */
-  get resume(): { channel: number; received: number; acked: number } {
+  /** What an attach says of this channel. It counts as an ack. */
+  resume(): { channel: number; received: number; acked: number } {
+    this.#ackSent = this.#processed
+    this.#processedCost = 0
     return { channel: this.number, received: this.#processed, acked: this.#acked }
   }
 
@@ -122,6 +126,7 @@ export class Channel {
     this.#inboxCost -= this.#handedOutCost
     this.#processedCost += this.#handedOutCost
     this.#handedOutCost = 0
+    if (this.#failure) return
     if (this.#processedCost >= ACK_AFTER_BYTES) this.sendAck()
     else this.#ackTimer ??= this.#environment.setTimeout(() => this.sendAck(), ACK_AFTER_MS)
   }
@@ -138,12 +143,10 @@ export class Channel {
 
   /** A socket attached. What the relay does not hold is sent again. Throws `relay_misbehaved` if it lies about that. */
   attach(row: ChannelRow | undefined, send: (bytes: Uint8Array) => void): void {
-    this.#ackSent = this.#processed
-    this.#processedCost = 0
     // A relay that has no row for a channel of ours says that the channel is over.
     if (!row) return
     const { received, acked, window } = row
-    if (received < this.#acked || received > this.lastSeq || acked > received)
+    if (received < this.#acked || received > this.#everSent || acked > received)
       throw new PairingError('relay_misbehaved')
     this.#window = window
     this.#sentThrough = received
@@ -151,6 +154,8 @@ export class Channel {
     this.takeAck(acked)
     this.#send = send
     this.#flush()
+    // What was processed since the attach message was written, which only said what came before.
+    this.sendAck()
   }
 
   detach(): void {
@@ -165,7 +170,7 @@ export class Channel {
 
   /** The peer's cumulative ack. Throws `relay_misbehaved` for more than was sent. */
   takeAck(seq: number): void {
-    if (seq > this.lastSeq) throw new PairingError('relay_misbehaved')
+    if (seq > this.#everSent) throw new PairingError('relay_misbehaved')
     if (seq <= this.#acked) return
     const count = seq - this.#acked
     this.#sentCost -= this.#costOfFirst(Math.min(count, this.#sentThrough - this.#acked))
@@ -210,6 +215,7 @@ export class Channel {
       const next = this.#unacked[this.#sentThrough - this.#acked]
       if (!next || this.#sentCost + next.cost > this.#window) break
       this.#sentThrough++
+      this.#everSent = Math.max(this.#everSent, this.#sentThrough)
       this.#sentCost += next.cost
       this.#send(next.bytes)
     }

@@ -13,6 +13,10 @@ const BACKOFF_MAX_MS = 10_000
 const SILENCE_CHECK_MS = 5_000
 /** How often a flush looks whether the socket has passed everything on. The W3C WebSocket has no event for it. */
 const FLUSH_CHECK_MS = 5
+/** A socket that takes longer is not waited for: what it holds is kept and resent as well. */
+const FLUSH_MAX_MS = 10_000
+/** What this client holds unprocessed for one channel, whatever window the relay announces. */
+const INBOX_MAX_BYTES = 64 * 1024 * 1024
 
 export interface ConnectionOptions {
   readonly socketUrl: string
@@ -66,7 +70,7 @@ export class Connection {
   channel(number: number): Channel {
     const existing = this.#channels.get(number)
     if (existing) return existing
-    const channel = new Channel(number, this.#options.windowBytes, this.#environment)
+    const channel = new Channel(number, Math.min(this.#options.windowBytes, INBOX_MAX_BYTES), this.#environment)
     this.#channels.set(number, channel)
     if (this.#ended) channel.fail(this.#ended)
     return channel
@@ -81,7 +85,8 @@ export class Connection {
   /** Sends what acks are due and waits until the socket has passed everything to the system, or there is no socket. */
   async flush(): Promise<void> {
     for (const channel of this.#channels.values()) channel.sendAck()
-    while (this.#attached && (this.#socket?.bufferedAmount ?? 0) > 0) {
+    const until = this.#environment.now() + FLUSH_MAX_MS
+    while (this.#attached && (this.#socket?.bufferedAmount ?? 0) > 0 && this.#environment.now() < until) {
       await new Promise<void>((resolve) => this.#environment.setTimeout(resolve, FLUSH_CHECK_MS))
     }
   }
@@ -105,7 +110,8 @@ export class Connection {
     this.#socket = socket
     this.#lastHeardAt = this.#environment.now()
     socket.onopen = () => {
-      const channels = [...this.#channels.values()].map((channel) => channel.resume)
+      if (socket !== this.#socket) return
+      const channels = [...this.#channels.values()].map((channel) => channel.resume())
       socket.send(JSON.stringify({ type: 'attach', token: credentials.token, channels }))
     }
     socket.onmessage = ({ data }) => {
@@ -162,7 +168,9 @@ export class Connection {
 
   #lost(closeCode: number): void {
     const fatal = fatalErrorOf(closeCode)
-    if (fatal) return this.end(fatal)
+    // A session that ended while this socket was congested did not say how: the next attach is told.
+    const untold = this.#attached && closeCode === ERRORS.session_gone.closeCode
+    if (fatal && !untold) return this.end(fatal)
     const wasAttached = this.#attached
     this.#detach()
     if (this.#environment.now() >= this.#deadline) return this.end(new PairingError('expired'))

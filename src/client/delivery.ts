@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { PairingError } from './errors.ts'
 import type { SenderRun } from './sender-run.ts'
 import { exactly, type Source } from './source.ts'
-import { encodeHeader, totalOf } from './transfer.ts'
+import { totalOf } from './transfer.ts'
 
 /** What became of a transfer at one receiver. `delivered` rests on the receiver's own word, end to end. */
 export type Receipt = { readonly receiverCode: string; readonly matchNumber: string } & (
@@ -21,14 +21,17 @@ export interface SendProgress {
 
 const ReceiptMessage = z.object({ message: z.int().check(z.nonnegative()), bytes: z.int().check(z.nonnegative()) })
 
-/** Sends one transfer to one receiver and waits for its receipt. Throws what ends it; the run cannot go on then. */
+/**
+ * Sends one transfer, whose header is `encodeHeader(sources)`, to one receiver and waits for its receipt. Throws what
+ * ends it; the run cannot go on then.
+ */
 export async function deliver(
   run: SenderRun,
+  header: Uint8Array,
   sources: readonly Source[],
   onProgress: ((progress: SendProgress) => void) | undefined,
 ): Promise<number> {
   const { receiverCode, matchNumber, channel, writer } = run
-  const header = encodeHeader(sources)
   const totalBytes = totalOf(sources)
   const index = writer.nextIndex
   const sent: { seq: number; bytes: number }[] = []
@@ -50,5 +53,8 @@ export async function deliver(
   const receipt = ReceiptMessage.safeParse(await (await run.reader.next()).readJson())
   if (!receipt.success || receipt.data.message !== index || receipt.data.bytes !== bytes)
     throw new PairingError('corrupt')
+  channel.onAcked = undefined
+  // The receipt can overtake the ack of the last frames, and says the same.
+  if (sent.length > 0) onProgress?.({ receiverCode, matchNumber, bytes, totalBytes })
   return bytes
 }

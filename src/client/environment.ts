@@ -24,6 +24,9 @@ export interface Environment {
   readonly jitter: () => number
 }
 
+/** No relay has larger frames, and its other messages are far smaller. The `ws` package would take a hundred times that. */
+const MESSAGE_MAX_BYTES = 1_048_576
+
 /** The environment of this runtime. In Node the `ws` package carries the socket, elsewhere the runtime's own. */
 export async function defaultEnvironment(): Promise<Environment> {
   const openWebSocket = await webSocketOpener()
@@ -42,7 +45,8 @@ async function webSocketOpener(): Promise<Environment['openWebSocket']> {
   if (!isNode()) return (url, protocol) => new WebSocket(url, protocol) as WebSocketLike
   const { WebSocket: NodeWebSocket } = await import('ws')
   // Ciphertext does not compress.
-  return (url, protocol) => new NodeWebSocket(url, protocol, { perMessageDeflate: false }) as unknown as WebSocketLike
+  const options = { perMessageDeflate: false, maxPayload: MESSAGE_MAX_BYTES }
+  return (url, protocol) => new NodeWebSocket(url, protocol, options) as unknown as WebSocketLike
 }
 
 function isNode(): boolean {
@@ -64,6 +68,7 @@ export class PausableTimeout {
   #leftMs: number
   #startedAt: number | undefined
   #timer: unknown
+  #over = false
 
   constructor(environment: Environment, ms: number, onTimeout: () => void) {
     this.#environment = environment
@@ -72,9 +77,12 @@ export class PausableTimeout {
   }
 
   run(): void {
-    if (this.#startedAt !== undefined) return
+    if (this.#over || this.#startedAt !== undefined) return
     this.#startedAt = this.#environment.now()
-    this.#timer = this.#environment.setTimeout(this.#onTimeout, this.#leftMs)
+    this.#timer = this.#environment.setTimeout(() => {
+      this.#over = true
+      this.#onTimeout()
+    }, this.#leftMs)
   }
 
   pause(): void {
@@ -82,5 +90,11 @@ export class PausableTimeout {
     this.#environment.clearTimeout(this.#timer)
     this.#leftMs = Math.max(0, this.#leftMs - (this.#environment.now() - this.#startedAt))
     this.#startedAt = undefined
+  }
+
+  /** What was waited for has come: there is nothing more to time out, whoever is present. */
+  stop(): void {
+    this.pause()
+    this.#over = true
   }
 }

@@ -20,6 +20,7 @@ export class MessageWriter {
   readonly #trafficSecret: Uint8Array
   readonly #frameBytes: number
   #nextIndex = 0
+  #wiped = false
 
   /** `maxFrameBytes` is the relay's: a frame takes as many chunks as fit, four at most. */
   constructor(channel: Channel, trafficSecret: Uint8Array, maxFrameBytes: number) {
@@ -45,6 +46,7 @@ export class MessageWriter {
    * plaintext bytes sent with it so far. What the pieces throw is thrown on, and the message stays without an end.
    */
   async write(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, onFrame?: FrameListener): Promise<void> {
+    if (this.#wiped) throw new PairingError('aborted')
     const key = messageKey(this.#trafficSecret, this.#nextIndex++)
     const sealer = new StreamSealer(key)
     key.fill(0)
@@ -77,6 +79,7 @@ export class MessageWriter {
   }
 
   wipe(): void {
+    this.#wiped = true
     this.#trafficSecret.fill(0)
   }
 }

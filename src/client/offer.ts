@@ -62,7 +62,7 @@ export class Offer {
    * pairing without a receipt. Throws PairingError `corrupt`, `incomplete`, or what ended the session.
    */
   async *accept(options: AcceptOptions = {}): AsyncGenerator<IncomingItem, void> {
-    if (this.#state !== 'open') throw new PairingError('already_sent')
+    if (this.#state !== 'open') throw new Error('an offer is accepted once')
     this.#state = 'accepted'
     try {
       let bytes = 0

@@ -36,7 +36,7 @@ export interface ReceiverOptions {
 }
 
 const Approved = z.strictObject({ type: z.literal('approved') })
-const End = z.strictObject({ type: z.literal('end'), messages: z.int().check(z.nonnegative()) })
+const End = z.object({ type: z.literal('end'), messages: z.int().check(z.nonnegative()) })
 
 /** The side that wants the data. See README.md for the whole of a pairing. */
 export class Receiver {
@@ -57,10 +57,12 @@ export class Receiver {
   #peer: Promise<VerifiedPeer>
   #ended: PairingError | undefined
   #leaving: Promise<void> | undefined
+  #reading = false
+  readonly #abort = () => void this.close()
 
   /** Enters a code. Throws PairingError `code_invalid`, `code_not_found`, `attempts_used_up`, `session_full`, … */
   static async join(options: ReceiverOptions): Promise<Receiver> {
-    options.signal?.throwIfAborted()
+    if (options.signal?.aborted) throw new PairingError('aborted')
     const environment = { ...(await defaultEnvironment()), ...options.environment }
     const api = new RelayApi(options.relay, environment)
     const code = parseCode(options.code)
@@ -108,7 +110,8 @@ export class Receiver {
       onStatus: (status) => this.#takeStatus(status),
       onEnd: (error) => {
         this.#ended = error
-        this.#timeout?.pause()
+        this.#timeout?.stop()
+        options.signal?.removeEventListener('abort', this.#abort)
       },
     })
     this.#channel = this.#connection.channel(session.channel)
@@ -117,7 +120,9 @@ export class Receiver {
     // Whoever asks for it gets the error; nobody has to ask.
     this.verified.catch(() => {})
     this.#connection.start()
-    options.signal?.addEventListener('abort', () => void this.close(), { once: true })
+    // It may have been aborted while the relay was asked.
+    if (options.signal?.aborted) this.#abort()
+    else options.signal?.addEventListener('abort', this.#abort)
   }
 
   /** Six digits that the sender shows too, once it is certain that the sender knows the code. */
@@ -135,6 +140,7 @@ export class Receiver {
    */
   async *offers(): AsyncGenerator<Offer, void> {
     const peer = await this.#peer
+    this.#reading = true
     const reader = new MessageReader(this.#channel, peer.receiveKey)
     const receipts = new MessageWriter(this.#channel, peer.sendKey, this.#session.limits.maxFrameBytes)
     try {
@@ -174,15 +180,17 @@ export class Receiver {
 
   async #leave(): Promise<void> {
     await this.#connection.flush()
-    if (!this.#ended) {
-      try {
-        await this.#api.endReceiver(this.#session, this.receiverCode)
-      } catch (error) {
-        // It is gone at the deadline anyway.
-        if (!(error instanceof RelayRefusal || error instanceof RelayUnreachable)) throw error
-      }
-    }
+    const ended = this.#ended
+    // First of all here: a relay that does not answer must not keep anybody waiting for this.
     this.#connection.end(new PairingError('aborted'))
+    if (!this.#reading) void this.#peer.then(wipeKeys, () => {})
+    if (ended) return
+    try {
+      await this.#api.endReceiver(this.#session, this.receiverCode)
+    } catch (error) {
+      // It is gone at the deadline anyway.
+      if (!(error instanceof RelayRefusal || error instanceof RelayUnreachable)) throw error
+    }
   }
 
   async #shakeHands(handshake: ReceiverHandshake, code: PairingCode): Promise<VerifiedPeer> {
@@ -200,7 +208,7 @@ export class Receiver {
       this.#timeout = new PausableTimeout(this.#environment, HANDSHAKE_STEP_MS, timedOut)
       if (this.#bothPresent) this.#timeout.run()
       const m4 = await this.#channel.receive()
-      this.#timeout.pause()
+      this.#timeout.stop()
       const peer = handshake.finish(m4)
       this.#channel.processed()
       this.#matchNumber = peer.matchNumber
@@ -211,7 +219,7 @@ export class Receiver {
       void this.close()
       throw failure
     } finally {
-      this.#timeout?.pause()
+      this.#timeout?.stop()
       handshake.wipe()
     }
   }
@@ -264,6 +272,11 @@ function parseCode(text: string): PairingCode {
     if (error instanceof PairingCodeError) throw new PairingError('code_invalid', { cause: error })
     throw error
   }
+}
+
+function wipeKeys({ sendKey, receiveKey }: VerifiedPeer): void {
+  sendKey.fill(0)
+  receiveKey.fill(0)
 }
 
 /** Control messages are JSON; a transfer starts with a length whose first byte is 0. */

@@ -13,6 +13,7 @@ import { PairingError, type PairingErrorCode } from './errors.ts'
 
 /** How long one HTTP answer may take, and how often a command that may be repeated is tried. */
 const ANSWER_TIMEOUT_MS = 15_000
+const ANSWER_MAX_BYTES = 65_536
 const TRIES = 5
 const FIRST_RETRY_MS = 300
 
@@ -108,7 +109,7 @@ export class RelayApi {
       throw new RelayUnreachable('the answer is not one of a Pairlay relay')
     }
     const problem = Problem.safeParse(jsonOrUndefined(text))
-    if (problem.success) throw new RelayRefusal(problem.data.code, problem.data.retryable)
+    if (problem.success) throw new RelayRefusal(plainCode(problem.data.code), problem.data.retryable)
     throw new RelayUnreachable(`the answer is not one of a Pairlay relay (HTTP ${status})`)
   }
 
@@ -133,7 +134,7 @@ export class RelayApi {
         credentials: 'omit',
         redirect: 'error',
       })
-      return { status: response.status, text: await response.text() }
+      return { status: response.status, text: await textOf(response) }
     } catch (error) {
       throw new RelayUnreachable('no answer', { cause: error })
     } finally {
@@ -173,10 +174,31 @@ export function pairingErrorOf(error: unknown): PairingError {
   if (error instanceof RelayRefusal) {
     const code = Object.hasOwn(REFUSALS, error.code) ? REFUSALS[error.code] : undefined
     if (code) return new PairingError(code, { cause: error })
-    const detail = /^[a-z_]{1,40}$/.test(error.code) ? `It said ${error.code}.` : ''
-    return new PairingError('relay_refused', { detail, cause: error })
+    return new PairingError('relay_refused', { detail: `It said ${error.code}.`, cause: error })
   }
   throw error
+}
+
+/** A code that is safe to show: the relay may have put anything there. */
+function plainCode(code: string): string {
+  return /^[a-z_]{1,40}$/.test(code) ? code : 'something_else'
+}
+
+/** The text of an answer. Throws for one that is longer than any of the protocol. */
+async function textOf(response: Response): Promise<string> {
+  const decoder = new TextDecoder()
+  const reader = response.body?.getReader()
+  let [text, bytes] = ['', 0]
+  for (;;) {
+    const { done, value } = (await reader?.read()) ?? { done: true }
+    if (done || !value) return text + decoder.decode()
+    bytes += value.length
+    if (bytes > ANSWER_MAX_BYTES) {
+      await reader?.cancel()
+      throw new RangeError('the answer is too long')
+    }
+    text += decoder.decode(value, { stream: true })
+  }
 }
 
 function jsonOrUndefined(text: string): unknown {

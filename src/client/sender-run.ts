@@ -36,6 +36,8 @@ export class SenderRun {
   readonly receiverCode: string
   readonly channelNumber: number
   readonly name: string | undefined
+  /** Rejects with what ends the run, for whoever waits on something else than its channel. */
+  readonly ended: Promise<never>
   readonly #publicKey: string
   readonly #options: SenderRunOptions
   readonly #channel: Channel
@@ -45,6 +47,7 @@ export class SenderRun {
   #peer: VerifiedPeer | undefined
   #writer: MessageWriter | undefined
   #reader: MessageReader | undefined
+  #announceEnd: (error: PairingError) => void = () => {}
 
   constructor(row: ReceiverRow & { readonly publicKey: string }, options: SenderRunOptions) {
     this.receiverCode = row.receiverCode
@@ -53,6 +56,10 @@ export class SenderRun {
     this.#publicKey = row.publicKey
     this.#options = options
     this.#channel = options.connection.channel(row.channel)
+    this.ended = new Promise((_, reject) => {
+      this.#announceEnd = reject
+    })
+    this.ended.catch(() => {})
   }
 
   /** Whether the handshake has verified the receiver. */
@@ -106,15 +113,16 @@ export class SenderRun {
    */
   async shakeHands(): Promise<void> {
     const { code, sessionId, environment, onWrongGuess, onVerified, isNewNonce, admit } = this.#options
-    const handshake = new SenderHandshake({
-      code,
-      sessionId,
-      receiverCode: this.receiverCode,
-      receiverPublicKey: decodeBase64Url(this.#publicKey),
-      random: environment.random,
-    })
+    let handshake: SenderHandshake | undefined
     let leave: (() => void) | undefined
     try {
+      handshake = new SenderHandshake({
+        code,
+        sessionId,
+        receiverCode: this.receiverCode,
+        receiverPublicKey: decodeBase64Url(this.#publicKey),
+        random: environment.random,
+      })
       const m1 = await this.#receiveInTime()
       leave = await admit()
       this.#requireAlive()
@@ -135,9 +143,9 @@ export class SenderRun {
       this.end(ended instanceof PairingError ? ended : new PairingError('relay_misbehaved', { cause: error }))
       throw ended
     } finally {
-      this.#timeout?.pause()
+      this.#timeout?.stop()
       leave?.()
-      handshake.wipe()
+      handshake?.wipe()
     }
   }
 
@@ -145,10 +153,11 @@ export class SenderRun {
   end(error: PairingError): void {
     if (this.#over) return
     this.#over = error
-    this.#timeout?.pause()
+    this.#timeout?.stop()
     this.#options.connection.drop(this.channelNumber, error)
     this.#peer?.sendKey.fill(0)
     this.#peer?.receiveKey.fill(0)
+    this.#announceEnd(error)
   }
 
   async #receiveInTime(): Promise<Uint8Array> {
@@ -158,7 +167,7 @@ export class SenderRun {
     )
     if (this.#bothPresent) this.#timeout.run()
     const frame = await this.#channel.receive()
-    this.#timeout.pause()
+    this.#timeout.stop()
     this.#requireAlive()
     return frame
   }

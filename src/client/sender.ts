@@ -10,6 +10,7 @@ import { Places } from './places.ts'
 import { pairingErrorOf, RelayApi, RelayRefusal, RelayUnreachable } from './relay-api.ts'
 import { SenderRun } from './sender-run.ts'
 import type { Source } from './source.ts'
+import { encodeHeader } from './transfer.ts'
 
 /** The budgets of one code at the sender. */
 export const WRONG_GUESSES_MAX = 5
@@ -70,6 +71,9 @@ export class Sender {
   readonly #runs = new Map<number, SenderRun>()
   /** Verified receivers, in order. None ever leaves: a code that two devices know stays one that two devices know. */
   readonly #verified: SenderRun[] = []
+  /** Approvals asked for, each counted against the bound from then on. */
+  readonly #approvals = new Map<SenderRun, Promise<void>>()
+  /** Receivers that have been told so: payload may follow. */
   readonly #approved = new Set<SenderRun>()
   readonly #requests: SenderRun[] = []
   #failed: FailedAttempts = { wrongCode: 0, timedOut: 0 }
@@ -78,12 +82,15 @@ export class Sender {
   #retired = false
   #sending = false
   #closing = false
+  #goodbye: Promise<void> | undefined
+  #cancelling: Promise<void> | undefined
+  readonly #abort = () => void this.cancel()
   #ended: PairingError | undefined
   #changed: (() => void)[] = []
 
   /** Registers a fresh code at the relay. Throws PairingError. */
   static async open(options: SenderOptions): Promise<Sender> {
-    options.signal?.throwIfAborted()
+    if (options.signal?.aborted) throw new PairingError('aborted')
     const environment = { ...(await defaultEnvironment()), ...options.environment }
     const api = new RelayApi(options.relay, environment)
     clientId ??= encodeBase64Url(environment.random(16))
@@ -126,7 +133,9 @@ export class Sender {
       onEnd: (error) => this.#takeEnd(error),
     })
     this.#connection.start()
-    options.signal?.addEventListener('abort', () => void this.cancel(), { once: true })
+    // It may have been aborted while the relay was asked.
+    if (options.signal?.aborted) this.#abort()
+    else options.signal?.addEventListener('abort', this.#abort)
   }
 
   /** What the person at the receiver enters, such as K7QM3-XPDT28. Half of it is a secret: show it, keep it nowhere. */
@@ -180,14 +189,16 @@ export class Sender {
 
   /**
    * Encrypts for each receiver approved now, and sends. Resolves when each has confirmed the last byte end to end, or
-   * cannot any more: one receipt for each, in no case an exception for what one receiver did.
+   * cannot any more: one receipt for each, in no case an exception for what one receiver did. RangeError for items that
+   * a transfer cannot have; nothing is sent then.
    */
   async send(
     sources: readonly Source[],
     options: { onProgress?: ((progress: SendProgress) => void) | undefined; signal?: AbortSignal | undefined } = {},
   ): Promise<Receipt[]> {
+    const header = encodeHeader(sources)
     const runs = [...this.#approved].filter((run) => !run.over)
-    if (this.#ended) throw this.#ended
+    if (this.#ended || this.#goodbye) throw this.#ended ?? new PairingError('aborted')
     if (runs.length === 0) throw new PairingError('receiver_left')
     if (runs.length > 1 && sources.some(({ once }) => once)) throw new PairingError('already_sent')
     if (this.#sending) throw new Error('one send at a time')
@@ -199,7 +210,7 @@ export class Sender {
     signal?.addEventListener('abort', abort, { once: true })
     this.#sending = true
     try {
-      return await Promise.all(runs.map((run) => this.#deliver(run, sources, onProgress)))
+      return await Promise.all(runs.map((run) => this.#deliver(run, () => deliver(run, header, sources, onProgress))))
     } finally {
       this.#sending = false
       signal?.removeEventListener('abort', abort)
@@ -207,7 +218,13 @@ export class Sender {
   }
 
   /** Says goodbye: tells each receiver that all was sent, waits until they are done (10 s at most), ends the session. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    if (this.#sending) return Promise.reject(new Error('something is being sent: wait for it, or cancel'))
+    this.#goodbye ??= this.#sayGoodbye()
+    return this.#goodbye
+  }
+
+  async #sayGoodbye(): Promise<void> {
     const live = [...this.#approved].filter((run) => !run.over)
     await Promise.all(
       live
@@ -225,12 +242,18 @@ export class Sender {
     await this.cancel()
   }
 
-  /** Ends the session at once, for every receiver. */
-  async cancel(): Promise<void> {
+  /** Ends the session at once, for every receiver. Resolves when the relay knows, or does not answer. */
+  cancel(): Promise<void> {
+    this.#cancelling ??= this.#cancel()
+    return this.#cancelling
+  }
+
+  async #cancel(): Promise<void> {
     if (this.#ended) return
     this.#closing = true
-    await this.#courtesy(() => this.#api.closeSession(this.#session))
+    // First of all here: a relay that does not answer must not keep anybody waiting for this.
     this.#connection.end(new PairingError('aborted'))
+    await this.#courtesy(() => this.#api.closeSession(this.#session))
   }
 
   #takeView(view: View): void {
@@ -283,7 +306,8 @@ export class Sender {
       const code = error instanceof PairingError ? error.code : undefined
       if (code === 'wrong_code') this.#countFailure({ ...this.#failed, wrongCode: this.#failed.wrongCode + 1 })
       if (code === 'handshake_timeout') this.#countFailure({ ...this.#failed, timedOut: this.#failed.timedOut + 1 })
-      if (code !== 'receiver_left') void this.#refuse(run, code === 'handshake_timeout' ? code : 'handshake_failed')
+      if (code !== 'receiver_left' && !this.#ended)
+        void this.#refuse(run, code === 'handshake_timeout' ? code : 'handshake_failed')
     } finally {
       this.#shaking--
       if (this.#places.usedUp) this.#retire()
@@ -317,19 +341,26 @@ export class Sender {
   }
 
   async #approve(run: SenderRun): Promise<void> {
-    if (this.#approved.has(run)) return
+    const underWay = this.#approvals.get(run)
+    if (underWay) return underWay
     if (run.over) throw run.over
     const { receivers = 1 } = this.#options
-    if (this.#approved.size >= receivers) throw new PairingError('session_full')
-    this.#approved.add(run)
+    if (this.#approvals.size >= receivers) throw new PairingError('session_full')
+    const approval = this.#carryApproval(run)
+    this.#approvals.set(run, approval)
+    await approval
+    if (this.#approvals.size >= receivers) this.#retire()
+  }
+
+  async #carryApproval(run: SenderRun): Promise<void> {
     try {
       await this.#api.decide(this.#session, run.receiverCode, { decision: 'approved' })
     } catch (error) {
-      this.#approved.delete(run)
+      this.#approvals.delete(run)
       throw pairingErrorOf(error)
     }
-    if (this.#approved.size >= receivers) this.#retire()
     await run.writer.writeJson({ type: 'approved' })
+    this.#approved.add(run)
   }
 
   async #deny(run: SenderRun): Promise<void> {
@@ -338,21 +369,18 @@ export class Sender {
     await this.#refuse(run, 'rejected')
   }
 
-  async #deliver(
-    run: SenderRun,
-    sources: readonly Source[],
-    onProgress?: (progress: SendProgress) => void,
-  ): Promise<Receipt> {
+  async #deliver(run: SenderRun, work: () => Promise<number>): Promise<Receipt> {
     const { receiverCode, matchNumber } = run
     try {
-      const bytes = await deliver(run, sources, onProgress)
+      // A source that has nothing to give at the moment must not hide that the receiver is gone.
+      const bytes = await Promise.race([work(), run.ended])
       await this.#connection.flush()
       return { receiverCode, matchNumber, delivered: true, bytes }
     } catch (error) {
       const ended = run.over ?? this.#ended ?? (error instanceof PairingError ? error : undefined)
       // A message without an end cannot be followed by another: this receiver has to pair again.
       run.end(ended ?? new PairingError('source_failed', { cause: error }))
-      await this.#courtesy(() => this.#api.endReceiver(this.#session, receiverCode))
+      if (!this.#ended) await this.#courtesy(() => this.#api.endReceiver(this.#session, receiverCode))
       return { receiverCode, matchNumber, delivered: false, error: run.over ?? new PairingError('aborted') }
     }
   }
@@ -388,6 +416,7 @@ export class Sender {
   #takeEnd(error: PairingError): void {
     this.#ended = error
     this.#retired = true
+    this.#options.signal?.removeEventListener('abort', this.#abort)
     this.#places.close(error)
     for (const run of this.#runs.values()) run.end(error)
     this.#wake()

@@ -4,9 +4,19 @@ import { Attach, type ChannelRow, type View } from '../protocol/frames.ts'
 import { ATTACH_MAX_BYTES, ATTACH_TIMEOUT_MS, MISSED_PINGS_MAX, SILENCE_MS } from '../protocol/limits.ts'
 import { RelayError } from './error.ts'
 import { Intake, type IntakePorts } from './intake.ts'
-import { type AttachedLeg, keyOf, Leg } from './leg.ts'
+import { type AttachedLeg, type Attachment, keyOf, Leg } from './leg.ts'
 import type { Bus, PeerSocket, Secrets } from './ports.ts'
-import { attach, attachmentOf, detach, type Holder, holderOf, liveReceiver, type Session, shutDown } from './session.ts'
+import {
+  attach,
+  attachmentOf,
+  detach,
+  expireIfDue,
+  type Holder,
+  holderOf,
+  liveReceiver,
+  type Session,
+  shutDown,
+} from './session.ts'
 import { channelsOf, mailboxKey, outbound, viewOf } from './view.ts'
 
 export interface AttachmentsPorts extends IntakePorts {
@@ -137,14 +147,15 @@ export class Attachments {
     if (!before) throw new RelayError('session_not_found')
     const holder = holderOf(before, this.#ports.secrets.digest(token))
     if (!holder) throw new RelayError('unauthorized')
-    const session = await sessions.update(sessionId, (current, now) =>
-      current.state === 'closed' ? current : attach(current, holder, now),
-    )
-    if (leg.closed) return
-    const generation = attachmentOf(session, holder)
-    this.#supersede(sessionId, holder)
+    const session = await sessions.update(sessionId, (current, now) => {
+      const settled = expireIfDue(current, now)
+      return settled.state === 'closed' ? settled : attach(settled, holder, now)
+    })
+    const attachment = { sessionId, holder, generation: attachmentOf(session, holder), session, resumed: false }
+    if (leg.closed) return this.#detach(attachment)
+    this.#supersede(attachment)
     this.#unattached.delete(leg)
-    const attached = Object.assign(leg, { attached: { sessionId, holder, generation, session } })
+    const attached = Object.assign(leg, { attached: attachment })
     this.#legs.set(sessionId, (this.#legs.get(sessionId) ?? new Set<AttachedLeg>()).add(attached))
     const resumed = new Map(channels.map((each) => [each.channel, each]))
     for (const channel of channelsOf(session, holder)) {
@@ -158,6 +169,7 @@ export class Attachments {
       else this.#peerOf(attached, channel)?.passAck(channel, into.position.acked)
       leg.wakeChannel(channel)
     }
+    attachment.resumed = true
     this.#ports.bus.wake(sessionId)
   }
 
@@ -196,7 +208,8 @@ export class Attachments {
     if (session.state === 'closed') return leg.end(session.reason === 'shutting_down' ? 'going_away' : 'session_gone')
     const current = attachmentOf(session, attached.holder)
     if (current > attached.generation) return this.#close(leg, 'superseded')
-    await leg.showView()
+    // Until its channels are open there is no first view: it would say the wrong place to resume at.
+    if (attached.resumed) await leg.showView()
   }
 
   #peerOf(leg: AttachedLeg, channel: number): AttachedLeg | undefined {
@@ -209,13 +222,14 @@ export class Attachments {
     return undefined
   }
 
-  #supersede(sessionId: string, holder: Holder): void {
+  /** Closes the socket that has this role. Throws when that one attached later, though the store answered it earlier. */
+  #supersede({ sessionId, holder, generation }: Attachment): void {
     for (const other of this.#legs.get(sessionId) ?? []) {
       const theirs = other.attached.holder
       if (theirs.role !== holder.role) continue
-      if (theirs.role === 'sender' || (holder.role === 'receiver' && theirs.channel === holder.channel)) {
-        this.#close(other, 'superseded')
-      }
+      if (theirs.role === 'receiver' && holder.role === 'receiver' && theirs.channel !== holder.channel) continue
+      if (generation > 0 && other.attached.generation > generation) throw new RelayError('superseded')
+      this.#close(other, 'superseded')
     }
   }
 
@@ -235,10 +249,14 @@ export class Attachments {
     leg.markClosed()
     this.#unattached.delete(leg)
     if (!leg.isAttached()) return
-    const { sessionId, holder, generation } = leg.attached
+    const { sessionId } = leg.attached
     const legs = this.#legs.get(sessionId)
     if (!legs?.delete(leg)) return
     if (legs.size === 0) this.#legs.delete(sessionId)
+    await this.#detach(leg.attached)
+  }
+
+  async #detach({ sessionId, holder, generation }: Attachment): Promise<void> {
     try {
       await this.#ports.sessions.update(sessionId, (session, now) => detach(session, holder, generation, now))
     } catch (error) {

@@ -23,6 +23,8 @@ export interface Attachment {
   readonly generation: number
   /** As last seen; a refusal re-reads it first. */
   session: Session
+  /** Whether its channels are open, so that a view can say where to go on. */
+  resumed: boolean
 }
 
 /**
@@ -135,6 +137,8 @@ export class Leg {
 
   async #run(): Promise<void> {
     while (this.isAttached() && this.#hasWork()) {
+      const [ack] = this.#acks
+      const [channel] = this.#ready
       if (this.#viewDue) {
         this.#viewDue = false
         const view = await this.#source.view(this)
@@ -142,12 +146,11 @@ export class Leg {
         this.#send(JSON.stringify(view))
         this.#greeted = true
         if (this.#closeAfter && !this.#viewDue) this.close(this.#closeAfter)
-      } else if (this.#acks.size > 0) {
-        for (const [channel, seq] of this.#acks) this.#send(encodeAck(channel, seq))
-        this.#acks.clear()
-      } else {
-        const [channel] = this.#ready
-        if (channel !== undefined) await this.#sendNext(this, channel)
+      } else if (ack) {
+        this.#acks.delete(ack[0])
+        this.#send(encodeAck(...ack))
+      } else if (channel !== undefined) {
+        await this.#sendNext(this, channel)
       }
     }
   }
@@ -169,7 +172,9 @@ export class Leg {
 
   #send(data: string | Uint8Array): void {
     this.lastSentAt = this.#source.now()
-    if (this.#socket.send(data) === 'congested') this.#congested = true
+    if (this.#socket.send(data) === 'sent') return
+    this.#congested = true
+    if (this.#closeAfter) this.close(this.#closeAfter)
   }
 }
 

@@ -146,8 +146,12 @@ export class Relay {
       const keys = (['s2r', 'r2s'] as const).map((direction) => mailboxKey(sessionId, receiver.channel, direction))
       if (!this.budget.raise(keys, this.#settings.maxFrameBytes)) throw new RelayError('at_capacity')
     }
-    await sessions.update(sessionId, (current, now) => transitions.decide(current, receiverCode, decision, now))
-    bus.wake(sessionId)
+    try {
+      await sessions.update(sessionId, (current, now) => transitions.decide(current, receiverCode, decision, now))
+    } finally {
+      // Also when the receiver or the session has just ended: then what was granted is given back.
+      bus.wake(sessionId)
+    }
   }
 
   /** The receiver is done or leaves; the sender revokes. */

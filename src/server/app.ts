@@ -40,6 +40,8 @@ export async function buildApp({
     // Fastify's own request log has full URLs and addresses in it.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_MAX_BYTES,
+    // A relay that stops refuses in its own words.
+    return503OnClosing: false,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     http: {

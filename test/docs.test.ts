@@ -1,0 +1,145 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { EXIT } from '../src/cli/exit.ts'
+import { PAIRING_ERRORS } from '../src/client/errors.ts'
+import { EMITTED_TAGS_MAX } from '../src/client/receiver.ts'
+import { HANDSHAKES_AT_ONCE, HANDSHAKES_MAX, WRONG_GUESSES_MAX } from '../src/client/sender.ts'
+import { HANDSHAKE_STEP_MS } from '../src/client/sender-run.ts'
+import { ERRORS } from '../src/protocol/errors.ts'
+import { CloseReason, ReceiverState, SUBPROTOCOL, View } from '../src/protocol/frames.ts'
+import { CreateSessionRequest, JoinRequest } from '../src/protocol/http.ts'
+import * as limits from '../src/protocol/limits.ts'
+import { VARIABLES } from '../src/server/config.ts'
+
+/** What is written twice, once for people and once for machines, is held together here, in both directions. */
+
+const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
+const readme = read('README.md')
+const protocol = read('PROTOCOL.md')
+
+/** The part of a document below a heading or line, up to the next heading. */
+function section(document: string, start: string): string {
+  const from = document.indexOf(start)
+  expect(from, `the document has "${start}"`).toBeGreaterThan(-1)
+  return document.slice(from + start.length).split(/\n#+ /)[0]
+}
+
+/** The cells of every table row, without backticks. */
+function rows(text: string): string[][] {
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && !line.startsWith('|---'))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim().replaceAll('`', '')),
+    )
+}
+
+const body = (text: string) => rows(text).slice(1)
+
+describe('PROTOCOL.md', () => {
+  it('has every error code with its status, close code and retryability, and no other', () => {
+    const written = body(section(protocol, '## 6. Errors')).map(([code, status, close, retryable]) => [
+      code,
+      status === '–' ? undefined : Number(status),
+      close === '–' ? undefined : Number(close),
+      retryable === 'yes',
+    ])
+    const coded = Object.entries(ERRORS).map(([code, spec]) => [
+      code,
+      'status' in spec ? spec.status : undefined,
+      'closeCode' in spec ? spec.closeCode : undefined,
+      spec.retryable,
+    ])
+    expect(written.toSorted()).toEqual(coded.toSorted())
+  })
+
+  it('has every limit with its value, and no other', () => {
+    const [constants] = section(protocol, '## 7. Limits').split('What an operator can change')
+    const written = Object.fromEntries(body(constants).map(([name, value]) => [name, Number(value)]))
+    const coded = Object.fromEntries(Object.entries(limits).filter(([, value]) => typeof value === 'number'))
+    expect(written).toEqual(coded)
+  })
+
+  it('has the default of each limit an operator can change', () => {
+    const [, variables] = section(protocol, '## 7. Limits').split('What an operator can change')
+    const written = body(variables)
+    expect(written.length).toBeGreaterThan(5)
+    for (const [name, value] of written) expect(VARIABLES[name as keyof typeof VARIABLES].default, name).toBe(value)
+  })
+
+  it('has the receiver states, the close reasons and the subprotocol', () => {
+    const view = section(protocol, '## 4. The view')
+    const [fields, states, reasons] = view.split(/\| receiver state|\| session state/)
+    expect(body(fields).map(([field]) => field)).toEqual(Object.keys(View.shape))
+    expect(
+      rows(states)
+        .map(([state]) => state)
+        .toSorted(),
+    ).toEqual([...ReceiverState.options].toSorted())
+    const closed = rows(reasons).filter(([state]) => state === 'closed')
+    expect(closed.map(([, reason]) => reason).toSorted()).toEqual([...CloseReason.options].toSorted())
+    expect(protocol).toContain(`subprotocol \`${SUBPROTOCOL}\``)
+  })
+
+  it('has the fields of the two calls with bodies', () => {
+    const create = body(section(protocol, '### 3.2')).map(([field]) => field)
+    const join = body(section(protocol, '### 3.3')).map(([field]) => field)
+    expect(create).toEqual(Object.keys(CreateSessionRequest.shape))
+    expect(join).toEqual(Object.keys(JoinRequest.shape))
+  })
+
+  it('has the calls that the relay answers', () => {
+    const calls = [...protocol.matchAll(/^### 3\.\d `([A-Z]+) (\/v1\/[^`?]*)/gm)].map(
+      ([, method, path]) => `${method} ${path}`,
+    )
+    const routes = read('src/server/routes.ts')
+    const answered = [...routes.matchAll(/app\.(post|get|put|delete)\(\s*'([^']+)'/g)].map(
+      ([, method, path]) => `${method.toUpperCase()} ${path.replaceAll(/:(\w+)/g, '{$1}')}`,
+    )
+    expect(calls.toSorted()).toEqual(answered.toSorted())
+  })
+
+  it('has the budgets that the SDK keeps', () => {
+    const values = body(section(protocol, '### 9.5 Budgets')).map(([, value]) => value)
+    expect(values).toEqual([
+      String(WRONG_GUESSES_MAX),
+      String(EMITTED_TAGS_MAX),
+      `${HANDSHAKES_MAX}, ${HANDSHAKES_AT_ONCE} at once`,
+      `${HANDSHAKE_STEP_MS / 1000} s each`,
+    ])
+  })
+})
+
+describe('README.md', () => {
+  it('has every environment variable of the relay with its default, and no other', () => {
+    const written = body(section(readme, '## Running a relay')).map(([name, value]) => [name, value])
+    expect(written).toEqual(Object.entries(VARIABLES).map(([name, variable]) => [name, variable.default]))
+  })
+
+  it('has every error of the SDK with its message, and no other', () => {
+    expect(body(section(readme, '## The SDK'))).toEqual(Object.entries(PAIRING_ERRORS))
+  })
+
+  it('has every exit code of the CLI, as --help has', () => {
+    const written = body(section(readme, '## The CLI')).map(([code, name]) => [name, Number(code)])
+    expect(Object.fromEntries(written)).toEqual(EXIT)
+    const help = read('src/cli/main.ts')
+    for (const code of Object.values(EXIT)) expect(help).toMatch(new RegExp(`^  ${code} +\\w`, 'm'))
+  })
+
+  it('names only npm scripts that exist', () => {
+    const { scripts } = JSON.parse(read('package.json'))
+    const named = [...readme.matchAll(/npm (?:run )?(start|test|[a-z]+)(?= |\)|`|$)/gm)].map(([, script]) => script)
+    for (const script of named.filter((each) => !['ci', 'are'].includes(each)))
+      expect(Object.keys(scripts)).toContain(script)
+  })
+
+  it('has every folder of src in its map', () => {
+    const map = section(readme, '## A map of the code')
+    const folders = readdirSync(new URL('../src/', import.meta.url))
+    expect([...map.matchAll(/^src\/(\w+)/gm)].map(([, folder]) => folder).toSorted()).toEqual(folders.toSorted())
+  })
+})
