@@ -64,6 +64,10 @@ program
   .option('--port <number>', 'the port to listen on')
   .action(async (options: ServeOptions) => finish(await serve(options)))
 
+// A reader that has gone must not crash us. Where the data goes there, the write that failed says so itself.
+process.stdout.on('error', () => {})
+process.stderr.on('error', () => {})
+
 try {
   await program.parseAsync()
 } catch (error) {

@@ -31,6 +31,7 @@ export class Attachments {
   readonly #unattached = new Set<Leg>()
   readonly #legs = new Map<string, Set<AttachedLeg>>()
   readonly #watchers = new Map<string, Set<() => void>>()
+  #draining = false
 
   constructor(ports: AttachmentsPorts) {
     this.#ports = ports
@@ -58,7 +59,8 @@ export class Attachments {
       failed: (failing, error) => this.#fail(failing, error),
       now: () => this.#ports.clock.now(),
     })
-    this.#unattached.add(leg)
+    if (this.#draining) leg.close('going_away')
+    else this.#unattached.add(leg)
     // One frame after the other, whatever the store takes for each: order is the protocol.
     let turn = Promise.resolve()
     const queue = (work: () => Promise<void>) => {
@@ -115,6 +117,7 @@ export class Attachments {
 
   /** Ends what dies with this node: its sessions get their last view, all sockets 1001. Resolves when all was sent. */
   async drain(): Promise<void> {
+    this.#draining = true
     for (const leg of this.#unattached) this.#close(leg, 'going_away')
     const sessionIds = new Set([...this.#legs.keys(), ...this.#watchers.keys()])
     await Promise.all([...sessionIds].map((id) => this.#shutDown(id)))

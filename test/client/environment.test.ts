@@ -1,0 +1,85 @@
+import { describe, expect, test } from 'vitest'
+import { defaultEnvironment, PausableTimeout } from '../../src/client/environment.ts'
+import { FakeWorld } from './support.ts'
+
+function timeoutOf(ms: number) {
+  const { environment, time } = new FakeWorld()
+  let fired = 0
+  const timeout = new PausableTimeout(environment, ms, () => fired++)
+  return { timeout, time, fired: () => fired }
+}
+
+describe('a time-out that can be paused', () => {
+  test('does not run before it is told to', async () => {
+    const { time, fired } = timeoutOf(20_000)
+    await time.advance(100_000)
+    expect(fired()).toBe(0)
+  })
+
+  test('fires when it has run for its time, not counting pauses', async () => {
+    const { timeout, time, fired } = timeoutOf(20_000)
+    for (let i = 0; i < 3; i++) {
+      timeout.run()
+      await time.advance(6_000)
+      timeout.pause()
+      await time.advance(60_000)
+    }
+    timeout.run()
+    await time.advance(1_999)
+    expect(fired()).toBe(0)
+    await time.advance(1)
+    expect(fired()).toBe(1)
+  })
+
+  test('running it twice changes nothing, nor does pausing it twice', async () => {
+    const { timeout, time, fired } = timeoutOf(20_000)
+    timeout.run()
+    await time.advance(10_000)
+    timeout.run()
+    expect(time.outstanding).toBe(1)
+    timeout.pause()
+    timeout.pause()
+    timeout.run()
+    await time.advance(9_999)
+    expect(fired()).toBe(0)
+    await time.advance(1)
+    expect(fired()).toBe(1)
+  })
+
+  test('fires once, whatever it is told afterwards', async () => {
+    const { timeout, time, fired } = timeoutOf(20_000)
+    timeout.run()
+    await time.advance(20_000)
+    timeout.pause()
+    timeout.run()
+    await time.advance(100_000)
+    expect(fired()).toBe(1)
+    expect(time.outstanding).toBe(0)
+  })
+
+  test('once stopped it never runs again', async () => {
+    const { timeout, time, fired } = timeoutOf(20_000)
+    timeout.run()
+    timeout.stop()
+    timeout.run()
+    await time.advance(100_000)
+    expect(fired()).toBe(0)
+    expect(time.outstanding).toBe(0)
+  })
+})
+
+describe('the environment of this runtime', () => {
+  test('has a monotonic clock, timers, jitter within bounds and fresh random bytes', async () => {
+    const environment = await defaultEnvironment()
+    const before = environment.now()
+    await new Promise<void>((resolve) => environment.setTimeout(resolve, 1))
+    expect(environment.now()).toBeGreaterThan(before)
+    const cleared = environment.setTimeout(() => expect.unreachable('it was cleared'), 0)
+    environment.clearTimeout(cleared)
+    expect(environment.jitter()).toBeGreaterThanOrEqual(0)
+    expect(environment.jitter()).toBeLessThan(1)
+    const [one, other] = [environment.random(32), environment.random(32)]
+    expect(one).toHaveLength(32)
+    expect(one).not.toEqual(other)
+  })
+})

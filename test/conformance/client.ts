@@ -1,0 +1,243 @@
+import { randomBytes } from 'node:crypto'
+import { DEADLINE_MS, Device } from './device.ts'
+import type { Relay } from './relay.ts'
+
+/** A client made of PROTOCOL.md alone: here its HTTP. It does what it is told, right or wrong. */
+
+/** Everything the relay says of itself, as PROTOCOL.md names it. */
+export interface Limits {
+  readonly windowBytes: number
+  readonly maxFrameBytes: number
+  readonly maxReceivers: number
+  readonly ttlSeconds: number
+}
+
+interface Grant {
+  readonly sessionId: string
+  readonly token: string
+  readonly channel: number
+  readonly expiresInMs: number
+  readonly limits: Limits
+}
+
+export interface ReceiverRow {
+  readonly receiverCode: string
+  readonly channel: number
+  readonly state: string
+  readonly reason?: string
+  readonly publicKey?: string
+  readonly name?: string
+  readonly present?: boolean
+}
+
+export interface ChannelRow {
+  readonly channel: number
+  readonly received: number
+  readonly acked: number
+  readonly window: number
+}
+
+export interface View {
+  readonly type: string
+  readonly version: string
+  readonly role: string
+  readonly state: string
+  readonly reason?: string
+  readonly expiresInMs: number
+  readonly joinable: boolean
+  readonly senderPresent?: boolean
+  readonly receivers: readonly ReceiverRow[]
+  readonly channels: readonly ChannelRow[]
+}
+
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly code: string
+  readonly retryable: boolean
+}
+
+/** An HTTP answer. `body` is whatever JSON came; the caller says what it takes it for. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  readonly body: unknown
+}
+
+export interface CallOptions {
+  readonly token?: string | undefined
+  /** Text goes out as it is, anything else as JSON. */
+  readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export async function call(relay: Relay, method: string, path: string, options: CallOptions = {}): Promise<Answer> {
+  const { token, body, headers } = options
+  const response = await fetch(relay.url + path, {
+    method,
+    headers: {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    signal: AbortSignal.timeout(2 * DEADLINE_MS),
+  })
+  const text = await response.text()
+  const isJson = /^application\/(problem\+)?json\b/.test(response.headers.get('content-type') ?? '')
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    body: isJson && text ? JSON.parse(text) : undefined,
+  }
+}
+
+/** A code nobody else has. */
+export function freshCode(): string {
+  return randomBytes(9).toString('base64url')
+}
+
+/** 32 bytes in base64url: a public key, or a token that nobody was given. */
+export function fresh32Bytes(): string {
+  return randomBytes(32).toString('base64url')
+}
+
+/** One role in one session. */
+export class Party {
+  readonly relay: Relay
+  readonly sessionId: string
+  readonly token: string
+  readonly limits: Limits
+  readonly expiresInMs: number
+
+  constructor(relay: Relay, grant: Grant) {
+    this.relay = relay
+    this.sessionId = grant.sessionId
+    this.token = grant.token
+    this.limits = grant.limits
+    this.expiresInMs = grant.expiresInMs
+  }
+
+  /** A call below this session, with this role's token. */
+  call(method: string, path = '', body?: unknown): Promise<Answer> {
+    return call(this.relay, method, `/v1/sessions/${this.sessionId}${path}`, { token: this.token, body })
+  }
+
+  async view(query = ''): Promise<View> {
+    const answer = await this.call('GET', query)
+    if (answer.status !== 200) throw new Error(`GET of the view answered ${answer.status} ${answer.text}`)
+    return answer.body as View
+  }
+
+  /** A socket that has attached and got its first view. */
+  async attach(channels: readonly { channel: number; received: number; acked: number }[] = []): Promise<Device> {
+    const device = await Device.open(this.relay, this.sessionId)
+    device.send(JSON.stringify({ type: 'attach', token: this.token, channels }))
+    await device.nextView()
+    return device
+  }
+}
+
+export class Sender extends Party {
+  readonly senderCode: string
+
+  constructor(relay: Relay, senderCode: string, grant: Grant) {
+    super(relay, grant)
+    this.senderCode = senderCode
+  }
+
+  decide(receiverCode: string, decision: string, reason?: string): Promise<Answer> {
+    return this.call('PUT', `/receivers/${receiverCode}/decision`, { decision, reason })
+  }
+
+  async approve(...receivers: readonly Receiver[]): Promise<void> {
+    for (const { receiverCode } of receivers) expectNoContent(await this.decide(receiverCode, 'approved'))
+  }
+
+  async deny(receiver: Receiver, reason?: string): Promise<void> {
+    expectNoContent(await this.decide(receiver.receiverCode, 'denied', reason))
+  }
+
+  async revoke(receiver: Receiver): Promise<void> {
+    expectNoContent(await this.call('DELETE', `/receivers/${receiver.receiverCode}`))
+  }
+
+  async retireCode(): Promise<void> {
+    expectNoContent(await this.call('DELETE', '/code'))
+  }
+
+  async close(): Promise<void> {
+    expectNoContent(await this.call('DELETE'))
+  }
+}
+
+export class Receiver extends Party {
+  readonly receiverCode: string
+  readonly publicKey: string
+  readonly channel: number
+
+  constructor(relay: Relay, request: { receiverCode: string; publicKey: string }, grant: Grant) {
+    super(relay, grant)
+    this.receiverCode = request.receiverCode
+    this.publicKey = request.publicKey
+    this.channel = grant.channel
+  }
+
+  /** Says that it is done, or leaves. */
+  async leave(): Promise<void> {
+    expectNoContent(await this.call('DELETE', `/receivers/${this.receiverCode}`))
+  }
+}
+
+export function createSession(relay: Relay, request: Readonly<Record<string, unknown>> = {}): Promise<Answer> {
+  return call(relay, 'POST', '/v1/sessions', { body: { clientId: freshCode(), senderCode: freshCode(), ...request } })
+}
+
+export async function openSession(relay: Relay, request: Readonly<Record<string, unknown>> = {}): Promise<Sender> {
+  const senderCode = freshCode()
+  const answer = await createSession(relay, { senderCode, ...request })
+  if (answer.status !== 201) throw new Error(`no session: ${answer.status} ${answer.text}`)
+  return new Sender(relay, senderCode, answer.body as Grant)
+}
+
+export function tryToJoin(
+  relay: Relay,
+  senderCode: string,
+  request: Readonly<Record<string, unknown>> = {},
+): Promise<Answer> {
+  const body = { senderCode, receiverCode: freshCode(), publicKey: fresh32Bytes(), ...request }
+  return call(relay, 'POST', '/v1/receivers', { body })
+}
+
+export async function join(
+  sender: Sender,
+  request: { receiverCode?: string; publicKey?: string; name?: string } = {},
+): Promise<Receiver> {
+  const whole = { receiverCode: freshCode(), publicKey: fresh32Bytes(), ...request }
+  const answer = await tryToJoin(sender.relay, sender.senderCode, whole)
+  if (answer.status !== 201) throw new Error(`no join: ${answer.status} ${answer.text}`)
+  return new Receiver(sender.relay, whole, answer.body as Grant)
+}
+
+/** A session whose receivers are all approved, everybody attached, and the sender aware of it. */
+export async function pair(relay: Relay, count = 1) {
+  const sender = await openSession(relay)
+  const receivers: Receiver[] = []
+  for (let i = 0; i < count; i++) receivers.push(await join(sender))
+  const S = await sender.attach()
+  const Rs: Device[] = []
+  for (const receiver of receivers) Rs.push(await receiver.attach())
+  await sender.approve(...receivers)
+  await S.nextView(({ receivers: rows }) =>
+    rows.every(({ state, present }) => state === 'approved' && present === true),
+  )
+  for (const R of Rs) await R.nextView((view) => view.receivers[0].state === 'approved')
+  return { sender, receivers, receiver: receivers[0], S, Rs, R: Rs[0] }
+}
+
+function expectNoContent(answer: Answer): void {
+  if (answer.status !== 204 || answer.text !== '') throw new Error(`expected 204: ${answer.status} ${answer.text}`)
+}

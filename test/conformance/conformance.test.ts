@@ -1,0 +1,60 @@
+import { afterAll, describe, expect, test } from 'vitest'
+import { capacity } from './capacity.ts'
+import { startDeadlines } from './deadlines.ts'
+import { ERRORS, provoked } from './documented.ts'
+import { frames } from './frames.ts'
+import { pairing } from './pairing.ts'
+import { refusals } from './refusals.ts'
+import { isForeign, openRelay } from './relay.ts'
+import { requests } from './requests.ts'
+import { resume } from './resume.ts'
+import { roles } from './roles.ts'
+import { sockets } from './sockets.ts'
+import { views } from './views.ts'
+import { windows } from './windows.ts'
+
+/** What of PROTOCOL.md's error table no client can bring about, and why. */
+const OUT_OF_REACH: Readonly<Record<string, string>> = {
+  'http rate_limited': 'reserved',
+  'close forbidden': 'reserved: no frame leads to it',
+  'http internal': 'the relay would have to fail',
+  'close internal': 'the relay would have to fail',
+  ...(isForeign
+    ? {
+        'http at_capacity': 'takes a relay with small settings',
+        'http going_away': 'takes a relay that stops',
+        'close going_away': 'takes a relay that stops',
+      }
+    : {}),
+}
+
+const relay = await openRelay()
+afterAll(() => relay.stop())
+
+const deadlines = startDeadlines(relay)
+pairing(relay)
+requests(relay)
+roles(relay)
+refusals(relay)
+views(relay)
+sockets(relay)
+frames(relay)
+windows(relay)
+resume(relay)
+capacity()
+deadlines()
+
+// Last, when all of the above has run.
+describe('the suite as a whole', () => {
+  test('it has provoked every documented error that a client can, on each way it can come', () => {
+    const documented = [...ERRORS].flatMap(([code, { status, closeCode }]) => [
+      ...(status ? [`http ${code}`] : []),
+      ...(closeCode ? [`close ${code}`] : []),
+    ])
+    expect([...provoked, ...Object.keys(OUT_OF_REACH)].sort()).toEqual(documented.sort())
+  })
+
+  test('the relay has logged no failure of its own', () => {
+    expect(relay.failures).toEqual([])
+  })
+})

@@ -1,0 +1,71 @@
+import { describe, expect, test } from 'vitest'
+import { join, openSession } from './client.ts'
+import { Device, data } from './device.ts'
+import { expectClosed, expectProblem, stateOf } from './documented.ts'
+import { RawConnection } from './raw.ts'
+import type { Relay } from './relay.ts'
+
+/** Twice what the slowest of these takes. */
+const PATIENCE_MS = 20_000
+
+/**
+ * PROTOCOL.md, sections 5.1 and 7: what comes too late. These deadlines take seconds, so they run from the moment this is
+ * called, while the rest of the suite does its work. The function that comes back has the tests.
+ */
+export function startDeadlines(relay: Relay): () => void {
+  const silent = start(async () => {
+    const sender = await openSession(relay)
+    const receiver = await join(sender)
+    const before = stateOf(await sender.view())
+    const attacker = await Device.open(relay, sender.sessionId)
+    const since = performance.now()
+    const attached = await receiver.attach()
+    const closed = await attacker.closed(PATIENCE_MS).then(() => performance.now() - since)
+    return { sender, before, attacker, attached, closedAfterMs: closed }
+  })
+  const lateHeaders = start(async () => {
+    const attacker = await RawConnection.open(relay)
+    attacker.write('GET /healthz HTTP/1.1\r\nHost: relay\r\nX-Never-Ends: ')
+    return attacker.answer(PATIENCE_MS)
+  })
+  const lateBody = start(async () => {
+    const attacker = await RawConnection.open(relay)
+    const head =
+      'POST /v1/sessions HTTP/1.1\r\nHost: relay\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n'
+    attacker.write(`${head}{"clientId":`)
+    return attacker.answer(PATIENCE_MS)
+  })
+
+  return () =>
+    describe('what comes too late', () => {
+      test('a socket that does not attach within 5 s is closed with attach_timeout, and costs nobody else', async () => {
+        const { sender, before, attacker, attached, closedAfterMs } = await silent()
+        await expectClosed(attacker, 'attach_timeout')
+        expect(attacker.messages).toEqual([])
+        expect(closedAfterMs).toBeGreaterThan(4_900)
+        expect(closedAfterMs).toBeLessThan(8_000)
+        attached.send(data(1, 1, 'x'), data(1, 1, 'x'))
+        expect(await attached.nextAck()).toBe('1/0')
+        expect((await sender.view()).receivers).toMatchObject([{ ...before.receivers[0], present: true }])
+      })
+
+      test('a request whose headers do not end is request_timeout', async () => {
+        expectProblem(await lateHeaders(), 'request_timeout')
+      })
+
+      test('a request whose body does not end is request_timeout', async () => {
+        expectProblem(await lateBody(), 'request_timeout')
+      })
+    })
+}
+
+/** Starts at once; the function that comes back waits for the end, or throws what went wrong. */
+function start<T>(work: () => Promise<T>): () => Promise<T> {
+  const outcome = work().then(
+    (value) => () => value,
+    (error: unknown) => () => {
+      throw error
+    },
+  )
+  return async () => (await outcome)()
+}

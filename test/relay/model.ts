@@ -1,0 +1,209 @@
+import type { ErrorCode } from '../../src/protocol/errors.ts'
+import type { CloseReason, ReceiverState, View } from '../../src/protocol/frames.ts'
+import type { DenialReason } from '../../src/protocol/http.ts'
+
+/**
+ * What PROTOCOL.md says about sessions, written a second time and as plainly as possible: one mutable object a session,
+ * nothing shared with `src/relay`. A property holds the relay against it.
+ */
+export interface ModelReceiver {
+  readonly code: string
+  readonly key: string
+  readonly name: string | undefined
+  readonly token: string
+  state: ReceiverState
+  reason?: DenialReason
+  /** Its socket, whatever its state. */
+  attached: boolean
+}
+
+export interface ModelSession {
+  readonly id: string
+  readonly token: string
+  readonly code: string
+  readonly client: string
+  readonly maxReceivers: number
+  readonly endsAt: number
+  forgetAt: number
+  ended: CloseReason | undefined
+  retired: boolean
+  attached: boolean
+  readonly receivers: ModelReceiver[]
+}
+
+export interface ModelLimits {
+  readonly sessions: number
+  readonly sessionsPerClient: number
+  readonly budget: number
+  readonly pendingWindow: number
+  readonly approvedWindow: number
+}
+
+/** What a command answers: nothing, or the code it is refused with. */
+type Answer = ErrorCode | undefined
+
+export class Model {
+  now = 0
+  sessions: ModelSession[] = []
+  readonly #limits: ModelLimits
+
+  constructor(limits: ModelLimits) {
+    this.#limits = limits
+  }
+
+  mayCreate(code: string, client: string): Answer {
+    if (this.sessions.some((session) => session.code === code)) return 'code_in_use'
+    const ofClient = this.sessions.filter((session) => session.client === client && !session.ended)
+    if (ofClient.length >= this.#limits.sessionsPerClient) return 'too_many_sessions'
+    if (this.sessions.length >= this.#limits.sessions) return 'at_capacity'
+    return undefined
+  }
+
+  create(input: Pick<ModelSession, 'id' | 'token' | 'code' | 'client' | 'maxReceivers'>, ttlSeconds: number): void {
+    const endsAt = this.now + ttlSeconds * 1000
+    this.sessions.push({
+      ...input,
+      endsAt,
+      forgetAt: endsAt + 60_000,
+      ended: undefined,
+      retired: false,
+      attached: false,
+      receivers: [],
+    })
+  }
+
+  mayJoin(senderCode: string, receiverCode: string): Answer {
+    const session = this.sessions.find((each) => each.code === senderCode)
+    if (!session || !this.joinable(session)) return 'session_not_found'
+    if (session.receivers.some((each) => each.code === receiverCode)) return 'receiver_code_in_use'
+    if (count(session, 'pending') === 8) return 'session_full'
+    if (this.granted + 2 * this.#limits.pendingWindow > this.#limits.budget) return 'at_capacity'
+    return undefined
+  }
+
+  join(senderCode: string, input: Pick<ModelReceiver, 'code' | 'key' | 'name' | 'token'>): void {
+    const session = this.sessions.find((each) => each.code === senderCode)
+    session?.receivers.push({ ...input, state: 'pending', attached: false })
+  }
+
+  decide(session: ModelSession, receiver: ModelReceiver | undefined, decision: 'approved' | DenialReason): Answer {
+    if (session.ended) return 'session_gone'
+    if (!receiver) return 'receiver_not_found'
+    if (receiver.state === 'left') return 'receiver_gone'
+    const decided = receiver.state === 'denied' ? receiver.reason : 'approved'
+    if (receiver.state !== 'pending') return decided === decision ? undefined : 'decision_made'
+    if (decision !== 'approved') {
+      receiver.state = 'denied'
+      receiver.reason = decision
+      return undefined
+    }
+    const approvals = count(session, 'approved') + count(session, 'done')
+    if (approvals === session.maxReceivers) return 'session_full'
+    const more = 2 * (this.#limits.approvedWindow - this.#limits.pendingWindow)
+    if (this.granted + more > this.#limits.budget) return 'at_capacity'
+    receiver.state = 'approved'
+    if (approvals + 1 === session.maxReceivers) session.retired = true
+    return undefined
+  }
+
+  leave(session: ModelSession, receiver: ModelReceiver): Answer {
+    if (session.ended) return 'session_gone'
+    if (receiver.state === 'pending') receiver.state = 'left'
+    if (receiver.state === 'approved') receiver.state = 'done'
+    return undefined
+  }
+
+  revoke(session: ModelSession, receiver: ModelReceiver | undefined): Answer {
+    if (session.ended) return 'session_gone'
+    if (!receiver) return 'receiver_not_found'
+    if (receiver.state === 'pending') return 'not_approved'
+    if (receiver.state === 'approved') receiver.state = 'revoked'
+    return undefined
+  }
+
+  retire(session: ModelSession): Answer {
+    if (session.ended) return 'session_gone'
+    session.retired = true
+    return undefined
+  }
+
+  close(session: ModelSession): Answer {
+    if (session.ended) return undefined
+    const unfinished = count(session, 'approved') + count(session, 'revoked')
+    this.#end(session, count(session, 'done') > 0 && unfinished === 0 ? 'completed' : 'closed_by_sender', this.now)
+    return undefined
+  }
+
+  /** Time passes, and is noticed. */
+  pass(milliseconds: number): void {
+    this.now += milliseconds
+    for (const session of this.sessions) {
+      if (!session.ended && this.now >= session.endsAt) this.#end(session, 'expired', session.endsAt)
+    }
+    this.sessions = this.sessions.filter((session) => !session.ended || this.now < session.forgetAt)
+  }
+
+  #end(session: ModelSession, reason: CloseReason, at: number): void {
+    session.ended = reason
+    session.forgetAt = at + 60_000
+    session.attached = false
+    for (const receiver of session.receivers) receiver.attached = false
+  }
+
+  joinable(session: ModelSession): boolean {
+    return !session.ended && !session.retired && session.receivers.length < 32
+  }
+
+  /** Receivers whose channel carries frames. */
+  live(): ModelReceiver[] {
+    return this.sessions.flatMap((session) => (session.ended ? [] : session.receivers.filter(isLive)))
+  }
+
+  get granted(): number {
+    return this.live().reduce((sum, each) => sum + 2 * this.#windowOf(each), 0)
+  }
+
+  #windowOf(receiver: ModelReceiver): number {
+    return receiver.state === 'approved' ? this.#limits.approvedWindow : this.#limits.pendingWindow
+  }
+
+  /** The view of the sender, or of one receiver, without its version: that is opaque. */
+  view(session: ModelSession, me?: ModelReceiver): Omit<View, 'version'> {
+    const open = !session.ended
+    const seen = session.receivers.filter((each) => me === undefined || each === me)
+    return {
+      type: 'session',
+      role: me ? 'receiver' : 'sender',
+      state: open ? 'open' : 'closed',
+      ...(session.ended ? { reason: session.ended } : {}),
+      expiresInMs: open ? session.endsAt - this.now : 0,
+      joinable: this.joinable(session),
+      ...(me ? { senderPresent: session.attached } : {}),
+      receivers: seen.map((each) => ({
+        receiverCode: each.code,
+        channel: session.receivers.indexOf(each) + 1,
+        state: each.state,
+        ...(each.reason ? { reason: each.reason } : {}),
+        ...(open && isLive(each)
+          ? { publicKey: each.key, ...(each.name ? { name: each.name } : {}), present: each.attached }
+          : {}),
+      })),
+      channels: open
+        ? seen.filter(isLive).map((each) => ({
+            channel: session.receivers.indexOf(each) + 1,
+            received: 0,
+            acked: 0,
+            window: this.#windowOf(each),
+          }))
+        : [],
+    }
+  }
+}
+
+function isLive({ state }: ModelReceiver): boolean {
+  return state === 'pending' || state === 'approved'
+}
+
+function count(session: ModelSession, state: ReceiverState): number {
+  return session.receivers.filter((each) => each.state === state).length
+}

@@ -1,0 +1,521 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { encodeData } from '../../src/protocol/codec.ts'
+import { EPITAPH_MS, frameCost } from '../../src/protocol/limits.ts'
+import type { Bus, MailboxKey, MailboxStore, SessionStore, StoredFrame } from '../../src/relay/ports.ts'
+import {
+  closeBySender,
+  join,
+  type OpenSession,
+  openSession,
+  retireCode,
+  type Session,
+} from '../../src/relay/session.ts'
+import { expectRefusal, refusalOf } from '../support/refusal.ts'
+
+/** One fresh, empty set of stores of one node, and what a test does around them. */
+export interface Stores {
+  readonly sessions: SessionStore
+  readonly mailboxes: MailboxStore
+  readonly bus: Bus
+  /** The stores' time, in milliseconds. */
+  now(): number
+  /** Lets this much of the stores' time pass: a deadline it reaches exactly is due. */
+  advance(milliseconds: number): Promise<void>
+  /** Resolves when what was woken so far has reached the listeners. */
+  delivered(): Promise<void>
+  close(): Promise<void>
+}
+
+const CAPS = { sessions: 1000, sessionsPerClient: 1000 }
+
+/** What every store does. Nothing here assumes that a store answers in the same turn, in this process or in order. */
+export function storeContract(name: string, makeStores: () => Promise<Stores>): void {
+  describe(name, () => {
+    let stores: Stores
+    let made = 0
+
+    beforeEach(async () => {
+      stores = await makeStores()
+    })
+    afterEach(async () => {
+      await stores.close()
+    })
+
+    const session = (input: Partial<Parameters<typeof openSession>[0]> = {}): OpenSession => {
+      made++
+      return openSession(
+        {
+          id: `session-${made}`,
+          clientId: 'a client',
+          senderCode: `code-${made}`,
+          tokenDigest: `digest-${made}`,
+          ttlSeconds: 60,
+          maxReceivers: 8,
+          ...input,
+        },
+        stores.now(),
+      )
+    }
+    const created = async (input: Parameters<typeof session>[0] = {}): Promise<OpenSession> => {
+      const made = session(input)
+      await stores.sessions.create(made, CAPS)
+      return made
+    }
+    const joining = (receiverCode: string) => (current: Session, now: number) =>
+      join(current, { receiverCode, tokenDigest: `digest of ${receiverCode}`, publicKey: 'key', name: undefined }, now)
+
+    describe('sessions', () => {
+      test('a session is found by its id and by its code, as it was written', async () => {
+        const one = await created()
+        expect(await stores.sessions.get(one.id)).toEqual(one)
+        expect(await stores.sessions.findByCode(one.senderCode)).toEqual(one)
+      })
+
+      test('an id or a code nobody registered finds nothing', async () => {
+        await created()
+        expect(await stores.sessions.get('code-1')).toBeUndefined()
+        expect(await stores.sessions.findByCode('nobody')).toBeUndefined()
+      })
+
+      test('codes differ by case', async () => {
+        const lower = await created({ senderCode: 'code-a' })
+        const upper = await created({ senderCode: 'CODE-A' })
+        expect((await stores.sessions.findByCode('code-a'))?.id).toBe(lower.id)
+        expect((await stores.sessions.findByCode('CODE-A'))?.id).toBe(upper.id)
+      })
+
+      test('a code in use is refused, and who has it keeps it', async () => {
+        const first = await created({ senderCode: 'taken' })
+        const second = session({ senderCode: 'taken' })
+        await expectRefusal(() => stores.sessions.create(second, CAPS), 'code_in_use')
+        expect((await stores.sessions.findByCode('taken'))?.id).toBe(first.id)
+        expect(await stores.sessions.get(second.id)).toBeUndefined()
+      })
+
+      test('of many who register one code at the same time, one gets it', async () => {
+        const attempts = Array.from({ length: 20 }, () => session({ senderCode: 'wanted' }))
+        const outcomes = await Promise.all(attempts.map((each) => refusalOf(() => stores.sessions.create(each, CAPS))))
+        expect(outcomes.filter((each) => each === undefined)).toHaveLength(1)
+        expect(outcomes.filter((each) => each === 'code_in_use')).toHaveLength(19)
+        const winner = attempts[outcomes.indexOf(undefined)]
+        expect((await stores.sessions.findByCode('wanted'))?.id).toBe(winner?.id)
+      })
+
+      test('a code is free again once its session is deleted, not when it is retired or closed', async () => {
+        const one = await created({ senderCode: 'again' })
+        await stores.sessions.update(one.id, retireCode)
+        await expectRefusal(() => stores.sessions.create(session({ senderCode: 'again' }), CAPS), 'code_in_use')
+        await stores.sessions.update(one.id, closeBySender)
+        await expectRefusal(() => stores.sessions.create(session({ senderCode: 'again' }), CAPS), 'code_in_use')
+        await stores.sessions.delete(one.id)
+        const next = await created({ senderCode: 'again' })
+        expect((await stores.sessions.findByCode('again'))?.id).toBe(next.id)
+      })
+
+      test('sessions beyond the cap are refused with at_capacity, however many ask at once', async () => {
+        const caps = { sessions: 3, sessionsPerClient: 1000 }
+        const outcomes = await Promise.all(
+          Array.from({ length: 10 }, () => refusalOf(() => stores.sessions.create(session(), caps))),
+        )
+        expect(outcomes.filter((each) => each === undefined)).toHaveLength(3)
+        expect(outcomes.filter((each) => each === 'at_capacity')).toHaveLength(7)
+      })
+
+      test('a session in its epitaph still counts against the cap, a deleted one does not', async () => {
+        const caps = { sessions: 1, sessionsPerClient: 1000 }
+        const one = session()
+        await stores.sessions.create(one, caps)
+        await stores.sessions.update(one.id, closeBySender)
+        await expectRefusal(() => stores.sessions.create(session(), caps), 'at_capacity')
+        await stores.sessions.delete(one.id)
+        await stores.sessions.create(session(), caps)
+      })
+
+      test('open sessions of one client id beyond its cap are refused with too_many_sessions, those of others are not', async () => {
+        const caps = { sessions: 1000, sessionsPerClient: 2 }
+        const outcomes = await Promise.all(
+          Array.from({ length: 5 }, () =>
+            refusalOf(() => stores.sessions.create(session({ clientId: 'greedy' }), caps)),
+          ),
+        )
+        expect(outcomes.filter((each) => each === undefined)).toHaveLength(2)
+        expect(outcomes.filter((each) => each === 'too_many_sessions')).toHaveLength(3)
+        await stores.sessions.create(session({ clientId: 'modest' }), caps)
+      })
+
+      test('a closed session no longer counts against its client id, and closing it twice counts once', async () => {
+        const caps = { sessions: 1000, sessionsPerClient: 1 }
+        const one = session()
+        await stores.sessions.create(one, caps)
+        await stores.sessions.update(one.id, closeBySender)
+        await stores.sessions.update(one.id, closeBySender)
+        const two = session()
+        await stores.sessions.create(two, caps)
+        await stores.sessions.delete(one.id)
+        await expectRefusal(() => stores.sessions.create(session(), caps), 'too_many_sessions')
+        await stores.sessions.delete(two.id)
+        await stores.sessions.create(session(), caps)
+      })
+
+      test('a refused create leaves the code free', async () => {
+        const refused = session({ senderCode: 'not yet' })
+        await expectRefusal(() => stores.sessions.create(refused, { ...CAPS, sessions: 0 }), 'at_capacity')
+        await expectRefusal(
+          () => stores.sessions.create(refused, { ...CAPS, sessionsPerClient: 0 }),
+          'too_many_sessions',
+        )
+        expect(await stores.sessions.findByCode('not yet')).toBeUndefined()
+        await stores.sessions.create(refused, CAPS)
+      })
+
+      test('an update answers with the new value and keeps it', async () => {
+        const one = await created()
+        const updated = await stores.sessions.update(one.id, joining('receiver'))
+        expect(updated).toMatchObject({ version: one.version + 1, receivers: [{ receiverCode: 'receiver' }] })
+        expect(await stores.sessions.get(one.id)).toEqual(updated)
+        expect(await stores.sessions.findByCode(one.senderCode)).toEqual(updated)
+      })
+
+      test('an update gets the stores’ present time', async () => {
+        const one = await created()
+        await stores.advance(5_000)
+        const before = stores.now()
+        let seen: number | undefined
+        await stores.sessions.update(one.id, (current, now) => {
+          seen = now
+          return current
+        })
+        expect(seen).toBeGreaterThanOrEqual(before)
+        expect(seen).toBeLessThanOrEqual(stores.now())
+      })
+
+      test('an update that throws changes nothing and throws on', async () => {
+        const one = await created()
+        await stores.sessions.update(one.id, joining('receiver'))
+        const before = await stores.sessions.get(one.id)
+        await expectRefusal(() => stores.sessions.update(one.id, joining('receiver')), 'receiver_code_in_use')
+        const bug = new TypeError('a bug')
+        await expect(
+          stores.sessions.update(one.id, () => {
+            throw bug
+          }),
+        ).rejects.toThrow(bug)
+        expect(await stores.sessions.get(one.id)).toEqual(before)
+      })
+
+      test('an update of what is not there is refused with session_not_found, and nothing is called', async () => {
+        let calls = 0
+        const change = (current: Session) => {
+          calls++
+          return current
+        }
+        await expectRefusal(() => stores.sessions.update('nothing', change), 'session_not_found')
+        const one = await created()
+        await stores.sessions.delete(one.id)
+        await expectRefusal(() => stores.sessions.update(one.id, change), 'session_not_found')
+        expect(calls).toBe(0)
+      })
+
+      test('updates of one session at the same time all take effect, one after the other', async () => {
+        const one = await created()
+        const codes = Array.from({ length: 8 }, (_, index) => `receiver-${index}`)
+        await Promise.all(codes.map((code) => stores.sessions.update(one.id, joining(code))))
+        const after = await stores.sessions.get(one.id)
+        expect(after?.version).toBe(one.version + 8)
+        expect(after?.receivers.map((each) => each.receiverCode).sort()).toEqual(codes)
+        expect(after?.receivers.map((each) => each.channel)).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+      })
+
+      test('of updates at the same time that exclude each other, one takes effect', async () => {
+        const one = await created()
+        const outcomes = await Promise.all(
+          Array.from({ length: 8 }, () => refusalOf(() => stores.sessions.update(one.id, joining('the same')))),
+        )
+        expect(outcomes.filter((each) => each === undefined)).toHaveLength(1)
+        expect((await stores.sessions.get(one.id))?.receivers).toHaveLength(1)
+      })
+
+      test('an update of one session leaves the others alone', async () => {
+        const [one, other] = [await created(), await created()]
+        await stores.sessions.update(one.id, closeBySender)
+        expect(await stores.sessions.get(other.id)).toEqual(other)
+      })
+
+      test('a deleted session is gone by id and by code, and deleting it again does nothing', async () => {
+        const one = await created()
+        await stores.sessions.delete(one.id)
+        await stores.sessions.delete(one.id)
+        expect(await stores.sessions.get(one.id)).toBeUndefined()
+        expect(await stores.sessions.findByCode(one.senderCode)).toBeUndefined()
+      })
+
+      test('a late delete does not take the code from its next owner', async () => {
+        const one = await created({ senderCode: 'inherited' })
+        await stores.sessions.delete(one.id)
+        const two = await created({ senderCode: 'inherited' })
+        await stores.sessions.delete(one.id)
+        expect((await stores.sessions.findByCode('inherited'))?.id).toBe(two.id)
+      })
+
+      test('a session is due when its time is up, and not before', async () => {
+        const short = await created({ ttlSeconds: 30 })
+        const long = await created({ ttlSeconds: 90 })
+        expect(await stores.sessions.due()).toEqual([])
+        await stores.advance(29_000)
+        expect(await stores.sessions.due()).toEqual([])
+        await stores.advance(1_000)
+        expect(await stores.sessions.due()).toEqual([short.id])
+        await stores.advance(60_000)
+        expect([...(await stores.sessions.due())].sort()).toEqual([short.id, long.id].sort())
+      })
+
+      test('a closed session is due when its epitaph ends, whatever its first deadline was', async () => {
+        const one = await created({ ttlSeconds: 3600 })
+        await stores.sessions.update(one.id, closeBySender)
+        await stores.advance(EPITAPH_MS - 1_000)
+        expect(await stores.sessions.due()).toEqual([])
+        await stores.advance(1_000)
+        expect(await stores.sessions.due()).toEqual([one.id])
+      })
+
+      test('a deadline in the past is due at once', async () => {
+        await stores.advance(600_000)
+        const late = openSession({ ...session({ ttlSeconds: 30 }) }, stores.now() - 100_000)
+        await stores.sessions.create({ ...late, version: 1 }, CAPS)
+        expect(await stores.sessions.due()).toEqual([late.id])
+      })
+
+      test('a deleted session is not due', async () => {
+        const one = await created({ ttlSeconds: 30 })
+        await stores.sessions.delete(one.id)
+        await stores.advance(60_000)
+        expect(await stores.sessions.due()).toEqual([])
+      })
+    })
+
+    describe('mailboxes', () => {
+      const KEY: MailboxKey = 'session/1/s2r'
+      const WINDOW = 10 * frameCost(0)
+      const frame = (seq: number, bytes = 10): StoredFrame => ({
+        seq,
+        bytes: encodeData(1, seq, new Uint8Array(bytes).fill(seq)),
+      })
+      const filled = async (frames: number, key: MailboxKey = KEY) => {
+        await stores.mailboxes.open(key, 0)
+        for (let seq = 1; seq <= frames; seq++) await stores.mailboxes.append(key, frame(seq), WINDOW)
+      }
+      const held = async (key: MailboxKey = KEY) => {
+        const seqs: number[] = []
+        let after = 0
+        for (;;) {
+          const next = await stores.mailboxes.read(key, after)
+          if (!next) return seqs
+          seqs.push(next.seq)
+          after = next.seq
+        }
+      }
+
+      test('a mailbox that was never opened is unknown to everything', async () => {
+        expect(await stores.mailboxes.append(KEY, frame(1), WINDOW)).toEqual({ kind: 'unknown' })
+        expect(await stores.mailboxes.ackThrough(KEY, 1)).toEqual({ kind: 'unknown' })
+        expect(await stores.mailboxes.read(KEY, 0)).toBeUndefined()
+        expect(await stores.mailboxes.position(KEY)).toBeUndefined()
+      })
+
+      test('opening tells whether the mailbox was new, and where it stands', async () => {
+        const fresh = { received: 0, acked: 0 }
+        expect(await stores.mailboxes.open(KEY, 0)).toEqual({ created: true, position: fresh })
+        expect(await stores.mailboxes.open(KEY, 0)).toEqual({ created: false, position: fresh })
+        expect(await stores.mailboxes.position(KEY)).toEqual(fresh)
+      })
+
+      test('of many who open one mailbox at the same time, one creates it', async () => {
+        const outcomes = await Promise.all(Array.from({ length: 10 }, () => stores.mailboxes.open(KEY, 0)))
+        expect(outcomes.filter((each) => each.created)).toHaveLength(1)
+      })
+
+      test('a new mailbox starts after its floor', async () => {
+        expect(await stores.mailboxes.open(KEY, 7)).toEqual({ created: true, position: { received: 7, acked: 7 } })
+        expect(await stores.mailboxes.append(KEY, frame(7), WINDOW)).toMatchObject({ kind: 'duplicate' })
+        expect(await stores.mailboxes.append(KEY, frame(9), WINDOW)).toMatchObject({ kind: 'gap' })
+        expect(await stores.mailboxes.append(KEY, frame(8), WINDOW)).toMatchObject({ kind: 'stored' })
+      })
+
+      test('opening again raises to the floor and never lowers', async () => {
+        await filled(5)
+        expect((await stores.mailboxes.open(KEY, 3)).position).toEqual({ received: 5, acked: 3 })
+        expect((await stores.mailboxes.open(KEY, 1)).position).toEqual({ received: 5, acked: 3 })
+        expect((await stores.mailboxes.open(KEY, 9)).position).toEqual({ received: 9, acked: 9 })
+        expect(await held()).toEqual([])
+      })
+
+      test('frames come out as they went in, in order', async () => {
+        await filled(5)
+        expect(await held()).toEqual([1, 2, 3, 4, 5])
+        const third = await stores.mailboxes.read(KEY, 2)
+        expect(Buffer.from(third?.bytes ?? [])).toEqual(Buffer.from(frame(3).bytes))
+      })
+
+      test('reading takes nothing out', async () => {
+        await filled(3)
+        expect(await held()).toEqual([1, 2, 3])
+        expect(await held()).toEqual([1, 2, 3])
+        expect(await stores.mailboxes.position(KEY)).toEqual({ received: 3, acked: 0 })
+      })
+
+      test('a stored frame tells the position and the cost of all that is unacknowledged', async () => {
+        await stores.mailboxes.open(KEY, 0)
+        expect(await stores.mailboxes.append(KEY, frame(1, 1), WINDOW)).toEqual({
+          kind: 'stored',
+          position: { received: 1, acked: 0 },
+          unackedCost: 256,
+        })
+        expect(await stores.mailboxes.append(KEY, frame(2, 992), WINDOW)).toEqual({
+          kind: 'stored',
+          position: { received: 2, acked: 0 },
+          unackedCost: 1256,
+        })
+      })
+
+      test('a duplicate changes nothing, whatever bytes it has', async () => {
+        await filled(3)
+        const forged = { seq: 2, bytes: encodeData(1, 2, Buffer.from('forged')) }
+        expect(await stores.mailboxes.append(KEY, forged, WINDOW)).toMatchObject({
+          kind: 'duplicate',
+          position: { received: 3, acked: 0 },
+        })
+        expect(Buffer.from((await stores.mailboxes.read(KEY, 1))?.bytes ?? [])).toEqual(Buffer.from(frame(2).bytes))
+        expect(await held()).toEqual([1, 2, 3])
+      })
+
+      test('a gap changes nothing', async () => {
+        await filled(3)
+        expect(await stores.mailboxes.append(KEY, frame(5), WINDOW)).toMatchObject({
+          kind: 'gap',
+          position: { received: 3, acked: 0 },
+        })
+        expect(await held()).toEqual([1, 2, 3])
+      })
+
+      test('of the same frame sent many times at once, one is stored', async () => {
+        await stores.mailboxes.open(KEY, 0)
+        const outcomes = await Promise.all(
+          Array.from({ length: 10 }, () => stores.mailboxes.append(KEY, frame(1), WINDOW)),
+        )
+        expect(outcomes.filter((each) => each.kind === 'stored')).toHaveLength(1)
+        expect(outcomes.filter((each) => each.kind === 'duplicate')).toHaveLength(9)
+        expect(await held()).toEqual([1])
+      })
+
+      test('what fits the window exactly is stored, one byte more is full and changes nothing', async () => {
+        await stores.mailboxes.open(KEY, 0)
+        await stores.mailboxes.append(KEY, frame(1, 992), 2000)
+        expect(await stores.mailboxes.append(KEY, frame(2, 993), 2000)).toMatchObject({
+          kind: 'full',
+          position: { received: 1, acked: 0 },
+        })
+        expect(await held()).toEqual([1])
+        expect(await stores.mailboxes.append(KEY, frame(2, 992), 2000)).toMatchObject({
+          kind: 'stored',
+          unackedCost: 2000,
+        })
+      })
+
+      test('small frames cost 256 bytes each', async () => {
+        await filled(10)
+        expect(await stores.mailboxes.append(KEY, frame(11, 1), WINDOW)).toMatchObject({ kind: 'full' })
+      })
+
+      test('an ack makes room, through its seq and no further', async () => {
+        await filled(10)
+        expect(await stores.mailboxes.ackThrough(KEY, 2)).toEqual({
+          kind: 'raised',
+          position: { received: 10, acked: 2 },
+        })
+        expect(await held()).toEqual([3, 4, 5, 6, 7, 8, 9, 10])
+        expect((await stores.mailboxes.append(KEY, frame(11), WINDOW)).kind).toBe('stored')
+        expect((await stores.mailboxes.append(KEY, frame(12), WINDOW)).kind).toBe('stored')
+        expect((await stores.mailboxes.append(KEY, frame(13), WINDOW)).kind).toBe('full')
+      })
+
+      test('an ack that is not above the last changes nothing', async () => {
+        await filled(5)
+        await stores.mailboxes.ackThrough(KEY, 3)
+        for (const seq of [3, 2, 0]) {
+          expect(await stores.mailboxes.ackThrough(KEY, seq)).toEqual({
+            kind: 'unchanged',
+            position: { received: 5, acked: 3 },
+          })
+        }
+        expect(await held()).toEqual([4, 5])
+      })
+
+      test('an ack above what was received raises both positions, and the frames that come later are duplicates', async () => {
+        await filled(2)
+        expect(await stores.mailboxes.ackThrough(KEY, 6)).toEqual({
+          kind: 'raised',
+          position: { received: 6, acked: 6 },
+        })
+        expect((await stores.mailboxes.append(KEY, frame(6), WINDOW)).kind).toBe('duplicate')
+        expect(await stores.mailboxes.append(KEY, frame(7), WINDOW)).toMatchObject({ kind: 'stored', unackedCost: 256 })
+      })
+
+      test('reading after a seq that was acked goes on with the first frame held', async () => {
+        await filled(5)
+        await stores.mailboxes.ackThrough(KEY, 3)
+        expect((await stores.mailboxes.read(KEY, 0))?.seq).toBe(4)
+        expect((await stores.mailboxes.read(KEY, 4))?.seq).toBe(5)
+        expect(await stores.mailboxes.read(KEY, 5)).toBeUndefined()
+        expect(await stores.mailboxes.read(KEY, 99)).toBeUndefined()
+      })
+
+      test('a seq can be the largest of 32 bits', async () => {
+        const last = 0xffff_ffff
+        await stores.mailboxes.open(KEY, last - 1)
+        expect((await stores.mailboxes.append(KEY, frame(last), WINDOW)).kind).toBe('stored')
+        expect((await stores.mailboxes.read(KEY, last - 1))?.seq).toBe(last)
+        expect(await stores.mailboxes.ackThrough(KEY, last)).toMatchObject({
+          position: { received: last, acked: last },
+        })
+      })
+
+      test('a dropped mailbox is unknown again until it is opened, and dropping it again does nothing', async () => {
+        await filled(3)
+        await stores.mailboxes.drop(KEY)
+        await stores.mailboxes.drop(KEY)
+        expect(await stores.mailboxes.append(KEY, frame(4), WINDOW)).toEqual({ kind: 'unknown' })
+        expect(await stores.mailboxes.ackThrough(KEY, 4)).toEqual({ kind: 'unknown' })
+        expect(await stores.mailboxes.read(KEY, 0)).toBeUndefined()
+        expect(await stores.mailboxes.position(KEY)).toBeUndefined()
+        expect(await stores.mailboxes.open(KEY, 1)).toEqual({ created: true, position: { received: 1, acked: 1 } })
+        expect(await held()).toEqual([])
+      })
+
+      test('mailboxes know nothing of each other', async () => {
+        const others: MailboxKey[] = ['session/1/r2s', 'session/2/s2r', 'session/11/s2r', 'other/1/s2r']
+        await filled(3)
+        for (const key of others) await filled(1, key)
+        await stores.mailboxes.drop(KEY)
+        for (const key of others) expect(await held(key)).toEqual([1])
+      })
+    })
+
+    describe('the bus', () => {
+      test('waking a session reaches every listener with its id', async () => {
+        const [first, second] = [new Set<string>(), new Set<string>()]
+        stores.bus.subscribe((sessionId) => first.add(sessionId))
+        stores.bus.subscribe((sessionId) => second.add(sessionId))
+        stores.bus.wake('one')
+        stores.bus.wake('two')
+        await stores.delivered()
+        expect([...first].sort()).toEqual(['one', 'two'])
+        expect([...second].sort()).toEqual(['one', 'two'])
+      })
+
+      test('waking with nobody listening does nothing', async () => {
+        stores.bus.wake('one')
+        await stores.delivered()
+      })
+    })
+  })
+}

@@ -1,0 +1,223 @@
+import type { View } from '../../src/protocol/frames.ts'
+import type { CreateSessionRequest, JoinRequest } from '../../src/protocol/http.ts'
+import type { Clock, Discard, MailboxStore, Secrets, SessionStore } from '../../src/relay/ports.ts'
+import { Relay, type RelaySettings } from '../../src/relay/relay.ts'
+import { readConfig } from '../../src/server/config.ts'
+import { MemoryBus, MemoryMailboxStore, MemorySessionStore } from '../../src/store/memory.ts'
+import { FakeClock } from './fake-clock.ts'
+import { FakeSecrets } from './fake-secrets.ts'
+import { FakeSocket } from './fake-socket.ts'
+
+/** What an operator gets who sets nothing. */
+export const DEFAULT_SETTINGS: RelaySettings = readConfig({})
+
+/** Frames of 4 KiB, windows of eight, a budget of 1 MiB: bounds a test can reach without effort. */
+export const SMALL_SETTINGS: RelaySettings = {
+  ...DEFAULT_SETTINGS,
+  maxFrameBytes: 4096,
+  windowBytes: 8 * 4096,
+  memoryBudgetBytes: 1024 * 1024,
+}
+
+/** Everything a relay holds. All of it is 0 when nothing is left of any session. */
+export interface Counters {
+  /** Sessions, epitaphs included. */
+  readonly sessions: number
+  /** Entries of every index of the session store. */
+  readonly storeEntries: number
+  readonly mailboxes: number
+  /** What the frames in the mailboxes cost. */
+  readonly unackedBytes: number
+  readonly grantedBytes: number
+  readonly grants: number
+  /** Sockets the domain knows, attached or not. */
+  readonly sockets: number
+  /** Sessions that long polls wait for. */
+  readonly watchers: number
+}
+
+export const NOTHING_LEFT: Counters = {
+  sessions: 0,
+  storeEntries: 0,
+  mailboxes: 0,
+  unackedBytes: 0,
+  grantedBytes: 0,
+  grants: 0,
+  sockets: 0,
+  watchers: 0,
+}
+
+export interface RelayOptions {
+  /** Changes to SMALL_SETTINGS. */
+  readonly settings?: Partial<RelaySettings>
+  readonly clock?: Clock
+  readonly secrets?: Secrets
+  /** Puts something between the relay and its store of sessions. */
+  readonly wrapSessions?: (store: SessionStore) => SessionStore
+  readonly wrapMailboxes?: (store: MailboxStore) => MailboxStore
+  readonly onDiscard?: (reason: Discard) => void
+  readonly onFailure?: (error: unknown) => void
+}
+
+export interface BuiltRelay {
+  readonly relay: Relay
+  readonly sessions: MemorySessionStore
+  readonly mailboxes: MemoryMailboxStore
+  readonly counters: () => Counters
+}
+
+/** A relay on memory stores. `server.ts` puts HTTP around one, `TestRelay` a test. */
+export function buildRelay(clock: Clock, secrets: Secrets, options: RelayOptions = {}): BuiltRelay {
+  const sessions = new MemorySessionStore(clock)
+  const mailboxes = new MemoryMailboxStore()
+  const relay = new Relay(
+    {
+      sessions: options.wrapSessions?.(sessions) ?? sessions,
+      mailboxes: options.wrapMailboxes?.(mailboxes) ?? mailboxes,
+      bus: new MemoryBus(),
+      clock,
+      secrets,
+      metrics: {
+        discarded: (reason) => options.onDiscard?.(reason),
+        failed: (error) => options.onFailure?.(error),
+      },
+    },
+    { ...SMALL_SETTINGS, ...options.settings },
+  )
+  const counters = () => ({
+    sessions: sessions.size,
+    storeEntries: sessions.entries,
+    mailboxes: mailboxes.size,
+    unackedBytes: mailboxes.unackedCost,
+    grantedBytes: relay.budget.granted,
+    grants: relay.budget.size,
+    sockets: relay.attachments.sockets,
+    watchers: relay.attachments.watchers,
+  })
+  return { relay, sessions, mailboxes, counters }
+}
+
+/** A role of a session a test has made. */
+export interface Member {
+  readonly sessionId: string
+  readonly token: string
+}
+
+export interface JoinedReceiver extends Member {
+  readonly receiverCode: string
+  readonly channel: number
+}
+
+/** A relay with a clock of its own, and short ways to say what tests say often. */
+export class TestRelay {
+  readonly clock = new FakeClock()
+  readonly relay: Relay
+  readonly sessions: MemorySessionStore
+  readonly mailboxes: MemoryMailboxStore
+  readonly counters: () => Counters
+  /** What was discarded so far, in order. */
+  readonly discards: Discard[] = []
+  /** What failed that no client caused. */
+  readonly failures: unknown[] = []
+  #made = 0
+
+  constructor(options: Omit<RelayOptions, 'clock' | 'secrets' | 'onDiscard' | 'onFailure'> = {}) {
+    const built = buildRelay(this.clock, new FakeSecrets(), {
+      ...options,
+      onDiscard: (reason) => this.discards.push(reason),
+      onFailure: (error) => this.failures.push(error),
+    })
+    this.relay = built.relay
+    this.sessions = built.sessions
+    this.mailboxes = built.mailboxes
+    this.counters = built.counters
+  }
+
+  /** Registers a sender code nobody has used. */
+  async open(request: Partial<CreateSessionRequest> = {}): Promise<Member & { readonly senderCode: string }> {
+    const senderCode = request.senderCode ?? `sender-${++this.#made}`
+    const { sessionId, token } = await this.relay.createSession({ clientId: 'a client', senderCode, ...request })
+    return { sessionId, token, senderCode }
+  }
+
+  /** Adds a receiver with a code nobody has used. */
+  async join(senderCode: string, request: Partial<JoinRequest> = {}): Promise<JoinedReceiver> {
+    const receiverCode = request.receiverCode ?? `receiver-${++this.#made}`
+    const joined = await this.relay.join({ publicKey: publicKey(this.#made), ...request, senderCode, receiverCode })
+    return { sessionId: joined.sessionId, token: joined.token, channel: joined.channel, receiverCode }
+  }
+
+  approve(sender: Member, receiver: { readonly receiverCode: string }): Promise<void> {
+    return this.relay.decide(sender.sessionId, sender.token, receiver.receiverCode, { decision: 'approved' })
+  }
+
+  /** Ends the receiver by the word of whoever the token belongs to. */
+  end(by: Member, receiver: { readonly receiverCode: string }): Promise<void> {
+    return this.relay.endReceiver(by.sessionId, by.token, receiver.receiverCode)
+  }
+
+  close(sender: Member): Promise<void> {
+    return this.relay.closeSession(sender.sessionId, sender.token)
+  }
+
+  view(member: Member): Promise<View> {
+    return this.relay.view(member.sessionId, member.token, { version: undefined, waitMs: 0 })
+  }
+
+  /** A socket that has said nothing yet. */
+  connect(sessionId: string): FakeSocket {
+    return new FakeSocket(this.relay.attachments, sessionId)
+  }
+
+  /** A socket that has attached and seen its first view, unless it was refused. */
+  async attach(member: Member, channels?: Parameters<FakeSocket['attach']>[1]): Promise<FakeSocket> {
+    const socket = this.connect(member.sessionId)
+    socket.attach(member.token, channels)
+    await settled()
+    return socket
+  }
+
+  /** A session with so many approved receivers, and everybody attached. */
+  async pair(receivers = 1, request: Partial<CreateSessionRequest> = {}) {
+    const sender = await this.open(request)
+    const joined: JoinedReceiver[] = []
+    for (let i = 0; i < receivers; i++) {
+      const receiver = await this.join(sender.senderCode)
+      await this.approve(sender, receiver)
+      joined.push(receiver)
+    }
+    const senderSocket = await this.attach(sender)
+    const receiverSockets: FakeSocket[] = []
+    for (const receiver of joined) receiverSockets.push(await this.attach(receiver))
+    return { sender, receivers: joined, senderSocket, receiverSockets }
+  }
+
+  /** Lets time pass as a running relay would: a tick a second. */
+  async pass(milliseconds: number): Promise<void> {
+    const end = this.clock.now() + milliseconds
+    while (this.clock.now() + 1_000 < end) {
+      this.clock.advance(1_000)
+      await this.tick()
+    }
+    this.clock.set(end)
+    await this.tick()
+  }
+
+  /** One tick, and everything that follows from it. */
+  async tick(): Promise<void> {
+    await this.relay.tick()
+    await settled()
+  }
+}
+
+/** 32 bytes in base64url, different for every number. */
+export function publicKey(number: number): string {
+  const bytes = Buffer.alloc(32)
+  bytes.writeUInt32BE(number, 28)
+  return bytes.toString('base64url')
+}
+
+/** Resolves when everything that could happen without time or input has happened: memory stores answer in microtasks. */
+export function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

@@ -1,0 +1,86 @@
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type {} from '@fastify/websocket'
+import { type Level, pino } from 'pino'
+import type { Clock, Discard, Secrets } from '../../src/relay/ports.ts'
+import type { Relay, RelaySettings } from '../../src/relay/relay.ts'
+import { buildApp } from '../../src/server/app.ts'
+import { systemClock, systemSecrets } from '../../src/server/runtime.ts'
+import type { MemoryMailboxStore, MemorySessionStore } from '../../src/store/memory.ts'
+import { buildRelay, type Counters, DEFAULT_SETTINGS, NOTHING_LEFT, type RelayOptions } from './relay.ts'
+
+export interface ServerOptions extends RelayOptions {
+  /** Changes to the settings of an operator who sets nothing. */
+  readonly settings?: Partial<RelaySettings>
+  /** The process's clock, unless a test moves time itself. */
+  readonly clock?: Clock
+  /** Those of the operating system, unless a test wants to know them. */
+  readonly secrets?: Secrets
+  readonly corsOrigins?: readonly string[]
+  readonly logLevel?: Level
+}
+
+/** What the whole server holds: the relay's counters, and the open WebSockets of the transport below it. */
+export interface ServerCounters extends Counters {
+  readonly webSockets: number
+}
+
+export const NO_SERVER_STATE: ServerCounters = { ...NOTHING_LEFT, webSockets: 0 }
+
+export interface RunningRelay {
+  /** `http://127.0.0.1:<port>`, the port chosen by the system. */
+  readonly url: string
+  readonly port: number
+  readonly relay: Relay
+  readonly sessions: MemorySessionStore
+  readonly mailboxes: MemoryMailboxStore
+  /** Every line logged so far, as written. */
+  readonly log: readonly string[]
+  readonly discards: readonly Discard[]
+  /** Node's HTTP server, for what only it knows. */
+  readonly server: Server
+  readonly counters: () => ServerCounters
+  /** What the process does once a second. Nobody else does it here. */
+  readonly tick: () => Promise<void>
+  /** Drains and stops. May be called again. */
+  readonly close: () => Promise<void>
+}
+
+/** A relay as `main.ts` builds it, on 127.0.0.1 and a free port, without its process, its timer and its signals. */
+export async function startRelay(options: ServerOptions = {}): Promise<RunningRelay> {
+  const log: string[] = []
+  const discards: Discard[] = []
+  const logger = pino({ level: options.logLevel ?? 'trace', base: null }, { write: (line: string) => log.push(line) })
+  const settings = { ...DEFAULT_SETTINGS, ...options.settings }
+  const built = buildRelay(options.clock ?? systemClock, options.secrets ?? systemSecrets, {
+    ...options,
+    settings,
+    onDiscard: (reason) => {
+      discards.push(reason)
+      logger.debug({ reason }, 'a frame was discarded')
+    },
+    onFailure: (error) => logger.error({ err: error }, 'the relay failed'),
+  })
+  const app = await buildApp({
+    relay: built.relay,
+    maxFrameBytes: settings.maxFrameBytes,
+    corsOrigins: options.corsOrigins ?? ['*'],
+    version: '0.0.0-test',
+    logger,
+  })
+  await app.listen({ host: '127.0.0.1', port: 0, listenTextResolver: () => 'listening' })
+  const { port } = app.server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    relay: built.relay,
+    sessions: built.sessions,
+    mailboxes: built.mailboxes,
+    log,
+    discards,
+    server: app.server,
+    counters: () => ({ ...built.counters(), webSockets: app.websocketServer.clients.size }),
+    tick: () => built.relay.tick(),
+    close: () => app.close(),
+  }
+}
