@@ -45,20 +45,26 @@ export function safeName(name: string): string {
     .replace(/[.\s]+$/, '')
   let short = clean
   while (Buffer.byteLength(short) > NAME_MAX_BYTES) short = [...short].slice(0, -1).join('')
+  short = short.replace(/[.\s]+$/, '')
   if (short === '' || short === '_') return 'received'
-  return /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(short) ? `_${short}` : short
+  return /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])\s*(\.|$)/i.test(short) ? `_${short}` : short
 }
 
-/** Safe names for all items of a transfer, all different. */
+/** Safe names for all items of a transfer: all different, and none is what another is called as long as it is partial. */
 export function safeNames(items: readonly ItemInfo[]): string[] {
   const taken = new Set<string>()
   return items.map(({ name }) => {
     const safe = safeName(name)
-    let unique = safe
-    for (let n = 2; taken.has(unique.toLowerCase()); n++) unique = `${safe} (${n})`
-    taken.add(unique.toLowerCase())
-    return unique
+    let both = namesOf(safe)
+    for (let n = 2; both.some((each) => taken.has(each.toLowerCase())); n++) both = namesOf(`${safe} (${n})`)
+    for (const each of both) taken.add(each.toLowerCase())
+    return both[0]
   })
+}
+
+/** A file's own name and its temporary one. */
+function namesOf(path: string): [own: string, part: string] {
+  return [path, `${path}.part`]
 }
 
 export async function exists(path: string): Promise<boolean> {
@@ -91,7 +97,7 @@ export class PartFile {
   /** Creates `path`.part. Throws CliError when it cannot, or when `path` is there already. */
   static async create(path: string): Promise<PartFile> {
     if (await exists(path)) throw new CliError(`${cleanText(path)} is there already, and is not overwritten.`)
-    const part = `${path}.part`
+    const [, part] = namesOf(path)
     const handle = await open(part, 'wx').catch((error: NodeJS.ErrnoException) => {
       const advice =
         error.code === 'EEXIST' ? 'it is there already; remove it, or save elsewhere with -o' : reasonOf(error)
@@ -106,21 +112,29 @@ export class PartFile {
     })
   }
 
+  /** Throws CliError when it cannot, or when something has come meanwhile that has the name. */
   async commit(): Promise<void> {
-    await this.#close()
     try {
-      // Unlike a rename, a link never takes the place of something that came meanwhile.
-      await link(this.#part, this.path)
-      await unlink(this.#part)
+      await this.#close()
+      // Unlike a rename, a link never takes the place of anything.
+      await link(this.#part, this.path).catch(async (error: NodeJS.ErrnoException) => {
+        // Not every file system has links.
+        if (await exists(this.path)) throw Object.assign(error, { code: 'EEXIST' })
+        await rename(this.#part, this.path)
+      })
     } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code === 'EEXIST') throw new CliError(`${cleanText(this.path)} is there already, and is not overwritten.`)
-      await rename(this.#part, this.path)
+      const failure = error as NodeJS.ErrnoException
+      if (failure.code === 'EEXIST')
+        throw new CliError(`${cleanText(this.path)} is there already, and is not overwritten.`)
+      throw new CliError(`Cannot save ${cleanText(this.path)}: ${reasonOf(failure)}.`)
     }
+    await this.discard()
   }
 
   async discard(): Promise<void> {
-    await this.#close()
+    await this.#close().catch(() => {
+      // What could not be written is not wanted either.
+    })
     await unlink(this.#part).catch(() => {
       // Committed or removed by somebody else: gone is what it should be.
     })
@@ -141,6 +155,7 @@ export function pathIn(directory: string | undefined, name: string): string {
 export function reasonOf(error: NodeJS.ErrnoException): string {
   switch (error.code) {
     case 'ENOENT':
+    case 'ENOTDIR':
       return 'there is no such file or directory'
     case 'EACCES':
     case 'EPERM':
@@ -148,6 +163,8 @@ export function reasonOf(error: NodeJS.ErrnoException): string {
     case 'ENOSPC':
     case 'EDQUOT':
       return 'the disk is full'
+    case 'EFBIG':
+      return 'the file is too large for this disk'
     case 'EROFS':
       return 'the file system is read-only'
     default:

@@ -91,13 +91,14 @@ function report(error: unknown): number {
   throw error
 }
 
-/** Ends the process once stdout has taken everything: an open terminal or socket must not keep it. */
+/** Ends the process once stdout has taken everything: an open terminal or socket must not keep it. Ctrl-C waits for nothing. */
 function finish(code: number): void {
+  if (code === EXIT.interrupted) process.exit(code)
   process.stdout.write('', () => process.exit(code))
 }
 
 function relayOf(option: string | undefined): string {
-  return option ?? process.env.PAIRLAY_RELAY ?? DEFAULT_RELAY
+  return option ?? (process.env.PAIRLAY_RELAY || DEFAULT_RELAY)
 }
 
 function wholeNumber(min: number, max: number): (text: string) => number {

@@ -11,6 +11,7 @@ import {
   type SendProgress,
   type Source,
 } from '../client/index.ts'
+import { encodeHeader } from '../client/transfer.ts'
 import { CliError, EXIT } from './exit.ts'
 import { fileSource, stdinSource } from './files.ts'
 import { formatBytes, formatDuration, formatResult, Meter } from './format.ts'
@@ -58,7 +59,14 @@ export async function send(paths: readonly string[], options: SendOptions): Prom
     return await untilInterrupted(
       terminal,
       () => sender.cancel(),
-      () => pairAndSend(sender, sources, terminal, options),
+      async () => {
+        try {
+          return await pairAndSend(sender, sources, terminal, options)
+        } finally {
+          // Whatever has ended it: nobody shall wait for the deadline.
+          await sender.cancel()
+        }
+      },
     )
   } finally {
     terminal.close()
@@ -77,10 +85,24 @@ async function sourcesOf(
     return { sources: [bytesSource(text, 'text', TEXT_TYPE)], stdinIsData: !process.stdin.isTTY }
   }
   if (paths.length === 0) throw new CliError('Name the files to send, or - for stdin.', 'usage')
-  if (!paths.includes('-')) return { sources: await Promise.all(paths.map(fileSource)), stdinIsData: false }
+  if (!paths.includes('-')) return { sources: await fileSources(paths), stdinIsData: false }
   if (paths.length > 1)
     throw new CliError('A pipe is sent alone: its length is not known, so nothing can follow it.', 'usage')
   return { sources: [stdinSource()], stdinIsData: true }
+}
+
+async function fileSources(paths: readonly string[]): Promise<Source[]> {
+  const sources = await Promise.all(paths.map(fileSource))
+  try {
+    encodeHeader(sources)
+    return sources
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new CliError(
+      'These are too many files for one transfer. Send them as an archive: tar c FILES | pairlay send -',
+      'usage',
+    )
+  }
 }
 
 async function askForText(): Promise<Uint8Array> {
@@ -107,7 +129,6 @@ async function pairAndSend(
   showCode(sender, sources, terminal, options)
   const approved = await approveReceivers(sender, terminal, options)
   if (approved === 0) {
-    await sender.cancel()
     throw new CliError(
       'No device was approved, and nothing was sent. For another try, send again with a new code.',
       'not_paired',

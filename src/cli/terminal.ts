@@ -13,6 +13,7 @@ export class Terminal {
   readonly #unread: string[] = []
   #waiting: ((line: string | undefined) => void) | undefined
   #inputEnded = false
+  #echoes = false
   #progressLines = 0
 
   constructor(options: { json: boolean; stdinIsData: boolean }) {
@@ -38,13 +39,13 @@ export class Terminal {
 
   /** An event for programs. */
   event(event: string, fields: Readonly<Record<string, unknown>> = {}): void {
-    if (this.#json) process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`)
+    if (this.#json) process.stdout.write(`${harmlessJson({ event, ...fields })}\n`)
   }
 
   /** Lines that the next call overwrites. Only to be used when `interactive`. */
   progress(lines: readonly string[]): void {
     this.#clearProgress()
-    const width = Math.max(20, (process.stderr.columns ?? 80) - 1)
+    const width = Math.max(20, (process.stderr.columns || 80) - 1)
     for (const line of lines) process.stderr.write(`${line.slice(0, width)}\n`)
     this.#progressLines = lines.length
   }
@@ -61,15 +62,18 @@ export class Terminal {
       this.#clearProgress()
       process.stderr.write(question)
     }
-    const line = this.#unread.shift()
-    if (line !== undefined || this.#inputEnded) return Promise.resolve(line?.trim())
     return new Promise((resolve) => {
-      this.#waiting = (answer) => resolve(answer?.trim())
-      signal?.addEventListener('abort', () => {
+      const settle = (answer: string | undefined, endsLine: boolean) => {
         this.#waiting = undefined
-        if (!this.#json) process.stderr.write('\n')
-        resolve(undefined)
-      })
+        signal?.removeEventListener('abort', withdraw)
+        if (!endsLine && !this.#json) process.stderr.write('\n')
+        resolve(answer?.trim())
+      }
+      const withdraw = () => settle(undefined, false)
+      if (this.#unread.length > 0 || this.#inputEnded) return settle(this.#unread.shift(), false)
+      // Enter at a terminal has ended the question's line, because the terminal shows what is typed.
+      this.#waiting = (answer) => settle(answer, answer !== undefined && this.#echoes)
+      signal?.addEventListener('abort', withdraw)
     })
   }
 
@@ -85,18 +89,16 @@ export class Terminal {
       this.#inputEnded = true
       return
     }
+    this.#echoes = input.isTTY === true
     // Echo and editing stay with the terminal's own line discipline: nothing is written that was not asked for.
     this.#lines = createInterface({ input, terminal: false })
     this.#lines.on('line', (line) => {
-      const waiting = this.#waiting
-      this.#waiting = undefined
-      if (waiting) waiting(line)
+      if (this.#waiting) this.#waiting(line)
       else this.#unread.push(line)
     })
     this.#lines.on('close', () => {
       this.#inputEnded = true
       this.#waiting?.(undefined)
-      this.#waiting = undefined
     })
   }
 
@@ -104,6 +106,13 @@ export class Terminal {
     if (this.#progressLines > 0) process.stderr.write(`\u001b[${this.#progressLines}A\u001b[J`)
     this.#progressLines = 0
   }
+}
+
+/** JSON that no terminal obeys: JSON itself lets some control characters through, and all that turn a line around. */
+function harmlessJson(value: unknown): string {
+  const escaped = (text: string) =>
+    Array.from({ length: text.length }, (_, i) => `\\u${text.charCodeAt(i).toString(16).padStart(4, '0')}`).join('')
+  return JSON.stringify(value).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escaped)
 }
 
 function openTty(): ReadStream | undefined {

@@ -1,6 +1,6 @@
 import { generatePairingCode, type PairingCode } from '../crypto/pairing-code.ts'
 import { encodeBase64Url } from '../protocol/codec.ts'
-import type { View } from '../protocol/frames.ts'
+import type { ReceiverRow, View } from '../protocol/frames.ts'
 import type { CreateSessionResponse, DenialReason } from '../protocol/http.ts'
 import { Connection, type ConnectionStatus } from './connection.ts'
 import { deliver, type Receipt, type SendProgress } from './delivery.ts'
@@ -69,6 +69,7 @@ export class Sender {
   readonly #places = new Places(HANDSHAKES_AT_ONCE, HANDSHAKES_MAX)
   readonly #nonces = new Set<string>()
   readonly #runs = new Map<number, SenderRun>()
+  readonly #turnedAway = new Set<number>()
   /** Verified receivers, in order. None ever leaves: a code that two devices know stays one that two devices know. */
   readonly #verified: SenderRun[] = []
   /** Approvals asked for, each counted against the bound from then on. */
@@ -270,7 +271,11 @@ export class Sender {
     }
     for (const row of rows.values()) {
       const { publicKey } = row
-      if (this.#runs.has(row.channel) || this.#retired || row.state !== 'pending' || publicKey === undefined) continue
+      if (this.#runs.has(row.channel) || row.state !== 'pending' || publicKey === undefined) continue
+      if (this.#retired) {
+        this.#turnAway(row)
+        continue
+      }
       const run: SenderRun = new SenderRun(
         { ...row, publicKey },
         {
@@ -298,6 +303,13 @@ export class Sender {
     this.#wake()
   }
 
+  /** Tells a device that came too late, once, or it would wait for its m2 until the session ends. */
+  #turnAway({ channel, receiverCode }: ReceiverRow): void {
+    if (this.#turnedAway.has(channel)) return
+    this.#turnedAway.add(channel)
+    void this.#refuse(receiverCode, 'rejected')
+  }
+
   async #pair(run: SenderRun): Promise<void> {
     this.#shaking++
     try {
@@ -306,8 +318,9 @@ export class Sender {
       const code = error instanceof PairingError ? error.code : undefined
       if (code === 'wrong_code') this.#countFailure({ ...this.#failed, wrongCode: this.#failed.wrongCode + 1 })
       if (code === 'handshake_timeout') this.#countFailure({ ...this.#failed, timedOut: this.#failed.timedOut + 1 })
-      if (code !== 'receiver_left' && !this.#ended)
-        void this.#refuse(run, code === 'handshake_timeout' ? code : 'handshake_failed')
+      if (code !== 'receiver_left' && !this.#ended) {
+        void this.#refuse(run.receiverCode, code === 'handshake_timeout' ? code : 'handshake_failed')
+      }
     } finally {
       this.#shaking--
       if (this.#places.usedUp) this.#retire()
@@ -366,7 +379,7 @@ export class Sender {
   async #deny(run: SenderRun): Promise<void> {
     this.#retire()
     run.end(new PairingError('aborted'))
-    await this.#refuse(run, 'rejected')
+    await this.#refuse(run.receiverCode, 'rejected')
   }
 
   async #deliver(run: SenderRun, work: () => Promise<number>): Promise<Receipt> {
@@ -395,8 +408,8 @@ export class Sender {
     this.#wake()
   }
 
-  #refuse(run: SenderRun, reason: DenialReason): Promise<void> {
-    return this.#courtesy(() => this.#api.decide(this.#session, run.receiverCode, { decision: 'denied', reason }))
+  #refuse(receiverCode: string, reason: DenialReason): Promise<void> {
+    return this.#courtesy(() => this.#api.decide(this.#session, receiverCode, { decision: 'denied', reason }))
   }
 
   /** Tells the relay something that our own safety does not rest on. */

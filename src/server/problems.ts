@@ -29,7 +29,7 @@ export function answerProblem(reply: FastifyReply, code: HttpErrorCode, detail?:
   if (problem.status === 429 || problem.status === 503) reply.header('retry-after', String(RETRY_AFTER_SECONDS))
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
   // Hooks do not run for what the framework refuses before routing, such as a malformed path.
-  reply.header('cache-control', 'no-store')
+  reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
   return reply.code(problem.status).type('application/problem+json').send(JSON.stringify(problem))
 }
 

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type {} from '@fastify/websocket'
+import type { Duplex } from 'node:stream'
 import { type Level, pino } from 'pino'
 import type { Clock, Discard, Secrets } from '../../src/relay/ports.ts'
 import type { Relay, RelaySettings } from '../../src/relay/relay.ts'
@@ -20,7 +20,7 @@ export interface ServerOptions extends RelayOptions {
   readonly logLevel?: Level
 }
 
-/** What the whole server holds: the relay's counters, and the open WebSockets of the transport below it. */
+/** What the whole server holds: the relay's counters, and the connections below it that became WebSockets and are not closed. */
 export interface ServerCounters extends Counters {
   readonly webSockets: number
 }
@@ -70,6 +70,11 @@ export async function startRelay(options: ServerOptions = {}): Promise<RunningRe
   })
   await app.listen({ host: '127.0.0.1', port: 0, listenTextResolver: () => 'listening' })
   const { port } = app.server.address() as AddressInfo
+  const upgraded = new Set<Duplex>()
+  app.server.on('upgrade', (_request, socket: Duplex) => {
+    upgraded.add(socket)
+    socket.once('close', () => upgraded.delete(socket))
+  })
   return {
     url: `http://127.0.0.1:${port}`,
     port,
@@ -79,7 +84,7 @@ export async function startRelay(options: ServerOptions = {}): Promise<RunningRe
     log,
     discards,
     server: app.server,
-    counters: () => ({ ...built.counters(), webSockets: app.websocketServer.clients.size }),
+    counters: () => ({ ...built.counters(), webSockets: upgraded.size }),
     tick: () => built.relay.tick(),
     close: () => app.close(),
   }

@@ -1,0 +1,439 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { createReadStream, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { constants, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { stripVTControlCharacters } from 'node:util'
+import { afterAll, afterEach, describe } from 'vitest'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const CLI = join(ROOT, 'dist/cli/main.js')
+const RELAY = join(ROOT, 'dist/server/main.js')
+
+/** How long something may take that a test waits for: many times what it takes on a slow machine. */
+const PATIENCE_MS = 25_000
+/** How often something is looked at that nobody tells us of, such as a file or the memory of a process. */
+const LOOK_MS = 20
+
+export const KIB = 1024
+export const MIB = 1024 * KIB
+
+/** What `--json` prints. */
+export type Event = { readonly event: string } & Readonly<Record<string, unknown>>
+
+export interface Outcome {
+  /** As a shell says it: 128 and the signal's number for a process that a signal ended. */
+  readonly exitCode: number
+  readonly stdout: Buffer
+  readonly stderr: string
+}
+
+export interface StartOptions {
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+  /** A string is all of stdin; `open` leaves it to the test. Without it stdin is empty. */
+  readonly stdin?: string | 'open'
+  /** Leaves stdout alone until `readStdout`. */
+  readonly stdoutUnread?: boolean
+}
+
+/** A process that a test has started, what it wrote so far, and ways to wait for what it will write. */
+export class Program {
+  readonly pid: number
+  readonly #child: ChildProcess
+  readonly #name: string
+  readonly #stdout: Buffer[] = []
+  readonly #exited: Promise<number>
+  #stderr = ''
+  #exitCode: number | undefined
+  #changed: (() => void)[] = []
+
+  constructor(command: string, args: readonly string[], options: StartOptions = {}) {
+    const { env = {}, cwd, stdin, stdoutUnread } = options
+    this.#name = args.join(' ').replace(`${ROOT}dist/`, '')
+    this.#child = spawn(command, args, {
+      ...(cwd === undefined ? {} : { cwd }),
+      // Of this process's environment nothing but what it takes to run; and no terminal that somebody could be asked on.
+      env: { PATH: process.env.PATH, ...env },
+      detached: true,
+      stdio: [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    })
+    this.pid = this.#child.pid ?? 0
+    this.#exited = new Promise((resolve, reject) => {
+      this.#child.on('error', reject)
+      this.#child.on('exit', (code, signal) => {
+        this.#exitCode = code ?? 128 + constants.signals[signal as NodeJS.Signals]
+        resolve(this.#exitCode)
+      })
+      this.#child.on('close', () => this.#wake())
+    })
+    // A process that ends early takes no more input, and says elsewhere why it ended.
+    this.#child.stdin?.on('error', () => {})
+    if (stdin !== undefined && stdin !== 'open') this.#child.stdin?.end(stdin)
+    if (!stdoutUnread) this.readStdout()
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr += text
+      this.#wake()
+    })
+  }
+
+  get stdout(): Buffer {
+    return Buffer.concat(this.#stdout)
+  }
+
+  get stderr(): string {
+    return this.#stderr
+  }
+
+  get running(): boolean {
+    return this.#exitCode === undefined
+  }
+
+  /** The lines of stdout as JSON, the last only when it is whole. Throws for one that is not JSON. */
+  get events(): Event[] {
+    return this.stdout
+      .toString()
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line))
+  }
+
+  readStdout(onPiece: (piece: Buffer) => void = (piece) => this.#stdout.push(piece)): void {
+    this.#child.stdout?.on('data', (piece: Buffer) => {
+      onPiece(piece)
+      this.#wake()
+    })
+  }
+
+  /** Resolves when the process has taken the bytes. */
+  write(bytes: string | Uint8Array): Promise<void> {
+    return new Promise((resolve) => this.#child.stdin?.write(bytes, () => resolve()))
+  }
+
+  endStdin(): void {
+    this.#child.stdin?.end()
+  }
+
+  /** Nobody reads its output any more. */
+  closeStdout(): void {
+    this.#child.stdout?.destroy()
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
+  /** Resolves with the event of this name, whether it is there or still to come. */
+  event(name: string, nth = 1): Promise<Event> {
+    return this.until(`event ${name}`, () => this.events.filter(({ event }) => event === name)[nth - 1])
+  }
+
+  /** Resolves when stderr has this text. */
+  says(text: string | RegExp): Promise<RegExpMatchArray> {
+    return this.until(`says ${text}`, () => this.#stderr.match(text) ?? undefined)
+  }
+
+  /** Resolves with what `look` finds: it looks when something was written. Throws when the process ends without it. */
+  async until<T>(what: string, look: () => T | undefined): Promise<T> {
+    const late = new Promise<'late'>((resolve) => setTimeout(resolve, PATIENCE_MS, 'late').unref())
+    for (;;) {
+      const found = look()
+      if (found !== undefined) return found
+      if (!this.running) throw this.#failure(`ended with ${this.#exitCode} before: ${what}`)
+      const changed = new Promise<void>((resolve) => this.#changed.push(resolve))
+      if ((await Promise.race([changed, late])) === 'late') throw this.#failure(`never: ${what}`)
+    }
+  }
+
+  /** Resolves when it has ended by itself and everything it wrote is here. */
+  async ended(patienceMs = PATIENCE_MS): Promise<Outcome> {
+    const late = new Promise<'late'>((resolve) => setTimeout(resolve, patienceMs, 'late').unref())
+    const exitCode = await Promise.race([this.#exited, late])
+    if (exitCode === 'late') throw this.#failure('did not end')
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      if (stream?.readableFlowing && !stream.closed) {
+        await new Promise<void>((resolve) => stream.once('close', () => resolve()))
+      }
+    }
+    return { exitCode, stdout: this.stdout, stderr: this.#stderr }
+  }
+
+  /** Ends it and everything it started. */
+  async kill(): Promise<void> {
+    if (!this.running || this.pid === 0) return
+    this.#child.kill('SIGCONT')
+    process.kill(-this.pid, 'SIGKILL')
+    await this.#exited
+  }
+
+  #wake(): void {
+    const changed = this.#changed
+    this.#changed = []
+    for (const resolve of changed) resolve()
+  }
+
+  #failure(what: string): Error {
+    const stdout = this.stdout.subarray(0, 4 * KIB).toString()
+    return new Error(`${this.#name}\n${what}\n--- stdout\n${stdout}\n--- stderr\n${this.#stderr}`)
+  }
+}
+
+const programs = new Set<Program>()
+const directories = new Set<string>()
+const relays = new Set<RelayProgram>()
+
+afterEach(async () => {
+  for (const program of programs) await program.kill()
+  programs.clear()
+  for (const directory of directories) await rm(directory, { recursive: true, force: true })
+  directories.clear()
+})
+
+afterAll(async () => {
+  for (const relay of relays) await relay.stop('SIGKILL')
+  relays.clear()
+})
+
+/** Starts `pairlay` with these arguments. It is ended with the test at the latest. */
+export function pairlay(args: readonly string[], options: StartOptions = {}): Program {
+  return start(process.execPath, [CLI, ...args], options)
+}
+
+/** Runs `pairlay` to its end. */
+export function run(args: readonly string[], options: StartOptions = {}): Promise<Outcome> {
+  return pairlay(args, options).ended()
+}
+
+/** Starts `pairlay` in a shell that has first run `preparation`. */
+export function pairlayAfter(preparation: string, args: readonly string[], options: StartOptions = {}): Program {
+  return start('sh', ['-c', `${preparation}; exec "$@"`, 'sh', process.execPath, CLI, ...args], options)
+}
+
+function start(command: string, args: readonly string[], options: StartOptions): Program {
+  const program = new Program(command, args, options)
+  programs.add(program)
+  return program
+}
+
+/** Starts a sender that approves everybody, and gives its code. */
+export async function openSender(args: readonly string[], options: StartOptions = {}) {
+  const sender = pairlay(['send', '--yes', '--json', ...args], options)
+  const { code, link } = await sender.event('code')
+  return { sender, code: String(code), link: String(link) }
+}
+
+export interface Directory {
+  readonly path: string
+  /** The path of something in it. */
+  readonly at: (name: string) => string
+}
+
+/** A directory that goes with the test. */
+export async function temporaryDirectory(): Promise<Directory> {
+  const path = await mkdtemp(join(tmpdir(), 'pairlay-cli-'))
+  directories.add(path)
+  return { path, at: (name) => join(path, name) }
+}
+
+/** A relay as a process of its own. */
+export class RelayProgram {
+  readonly url: string
+  readonly #program: Program
+  readonly #port: number
+
+  private constructor(program: Program, port: number) {
+    this.#program = program
+    this.#port = port
+    this.url = `http://127.0.0.1:${port}`
+  }
+
+  static async start(settings: Readonly<Record<string, string>> = {}): Promise<RelayProgram> {
+    const program = new Program(process.execPath, [RELAY], { env: { PORT: '0', ...settings } })
+    const relay = new RelayProgram(program, await portOf(program))
+    relays.add(relay)
+    return relay
+  }
+
+  get pid(): number {
+    return this.#program.pid
+  }
+
+  /** What it says of itself, at the level of `error` and above. */
+  get failures(): string[] {
+    const lines = this.#program.stdout.toString().split('\n').slice(0, -1)
+    return lines.filter((line) => JSON.parse(line).level >= 50)
+  }
+
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    this.#program.signal(signal)
+    await this.#program.ended()
+  }
+
+  /** Another relay, which knows nothing of the first, at the same address. */
+  restart(): Promise<RelayProgram> {
+    return RelayProgram.start({ PORT: String(this.#port) })
+  }
+}
+
+/** The port that a relay says it listens on. */
+export function portOf(program: Program): Promise<number> {
+  return program.until('the relay is ready', () => {
+    const ready = program.events.find(({ msg }) => msg === 'the relay is ready')
+    return ready && Number(ready.port)
+  })
+}
+
+/** `text` as one word for a shell. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`
+}
+
+const hasScript = spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux') === true
+
+/** Tests with a pseudo-terminal. Without `script` they are skipped, or fail when REQUIRE_ALL is set. */
+export function describeTerminal(name: string, tests: () => void): void {
+  const possible = hasScript || Boolean(process.env.REQUIRE_ALL)
+  describe.skipIf(!possible)(possible ? name : `${name}: SKIPPED, there is no script(1) of util-linux here`, tests)
+}
+
+/** `pairlay` at a terminal of its own: everything it shows comes out of one end, and what is typed goes in there. */
+export class Screen {
+  readonly #program: Program
+
+  /** `after` is what follows the command in the shell, such as a redirection. */
+  constructor(args: readonly string[], options: StartOptions & { columns?: number; after?: string } = {}) {
+    const { columns = 80, after = '', ...rest } = options
+    if (!hasScript) throw new Error('REQUIRE_ALL is set, but there is no script(1) of util-linux here')
+    const command = [process.execPath, CLI, ...args].map(quoted).join(' ')
+    const size = columns === 0 ? '' : `stty cols ${columns} rows 24; `
+    const session = `${size}exec ${command} ${after}`
+    // Without TERM nothing but the terminal itself says that it is one.
+    this.#program = start('script', ['--quiet', '--flush', '--return', '--command', session, '/dev/null'], {
+      ...rest,
+      stdin: 'open',
+    })
+  }
+
+  /** Everything that was written to the terminal, as it was written. */
+  get raw(): string {
+    return this.#program.stdout.toString()
+  }
+
+  /** The same without control sequences and carriage returns. */
+  get text(): string {
+    return stripVTControlCharacters(this.raw).replaceAll('\r', '')
+  }
+
+  /** What the terminal shows in the end: progress lines that were overwritten are gone. */
+  get shown(): string[] {
+    return linesShown(this.raw)
+  }
+
+  /** Types a line and Enter. */
+  enter(line: string): Promise<void> {
+    return this.#program.write(`${line}\r`)
+  }
+
+  type(keys: string): Promise<void> {
+    return this.#program.write(keys)
+  }
+
+  /** Closes the window. */
+  close(): void {
+    this.#program.signal('SIGKILL')
+  }
+
+  /** Resolves when the text was shown, `nth` times. */
+  says(text: string | RegExp, nth = 1): Promise<RegExpMatchArray> {
+    const pattern =
+      typeof text === 'string' ? new RegExp(text.replaceAll(/[$()*+.?[\\\]^{|}]/g, '\\$&'), 'g') : new RegExp(text, 'g')
+    return this.#program.until(`shows ${text}`, () => [...this.text.matchAll(pattern)][nth - 1])
+  }
+
+  async ended(): Promise<{ exitCode: number; text: string }> {
+    const { exitCode } = await this.#program.ended()
+    return { exitCode, text: this.text }
+  }
+}
+
+const ESCAPE = '\u001b'
+/** The control sequences of our own: the colours of a QR code, and the way back up over lines of progress. */
+const OWN_SEQUENCES = new RegExp(`${ESCAPE}\\[(?:30;107m|0m|(\\d+)A${ESCAPE}\\[J)`, 'g')
+
+/** The lines a terminal shows after it was given `raw`, as far as sequences of our own are concerned. */
+function linesShown(raw: string): string[] {
+  const lines = ['']
+  let end = 0
+  const write = (text: string) => {
+    const [first = '', ...rest] = text.replaceAll('\r', '').split('\n')
+    lines[lines.length - 1] += first
+    lines.push(...rest)
+  }
+  for (const match of raw.matchAll(OWN_SEQUENCES)) {
+    write(raw.slice(end, match.index))
+    end = match.index + match[0].length
+    if (match[1] !== undefined) lines.splice(-1 - Number(match[1]), Number.POSITIVE_INFINITY, '')
+  }
+  write(raw.slice(end))
+  return lines
+}
+
+/** Every control character that is not part of a sequence of our own, a tab or the end of a line. */
+export function foreignControls(raw: string): string[] {
+  return (
+    raw
+      .replaceAll(OWN_SEQUENCES, '')
+      .replaceAll(/[\t\r\n]/g, '')
+      .match(/\p{Cc}/gu) ?? []
+  )
+}
+
+/** Resolves with what `look` finds; it looks every now and then. */
+export async function eventually<T>(what: string, look: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  const patience = performance.now() + PATIENCE_MS
+  while (performance.now() < patience) {
+    const found = await look()
+    if (found !== undefined) return found
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+  }
+  throw new Error(`never: ${what}`)
+}
+
+/** Whether this system says how much memory a process has. */
+export const showsMemory = process.platform === 'linux'
+
+/** The memory of a process in bytes, now and at its most so far; undefined when it has ended. */
+export function memoryOf(pid: number): { now: number; most: number } | undefined {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+    const field = (name: string) => Number(status.match(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm'))?.[1]) * KIB
+    const memory = { now: field('VmRSS'), most: field('VmHWM') }
+    return Number.isNaN(memory.now) ? undefined : memory
+  } catch {
+    return undefined
+  }
+}
+
+/** Watches processes until `work` is done, and gives the most memory each had meanwhile. */
+export async function mostMemory(pids: readonly number[], work: Promise<unknown>): Promise<number[]> {
+  const most = pids.map(() => 0)
+  const look = () => {
+    for (const [index, pid] of pids.entries()) most[index] = Math.max(most[index] ?? 0, memoryOf(pid)?.now ?? 0)
+  }
+  const timer = setInterval(look, LOOK_MS)
+  try {
+    await work
+    look()
+    return most
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+export async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const piece of createReadStream(path, { highWaterMark: MIB })) hash.update(piece)
+  return hash.digest('hex')
+}

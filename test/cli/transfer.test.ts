@@ -1,0 +1,347 @@
+import { createHash } from 'node:crypto'
+import { mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { describe, expect, test } from 'vitest'
+import { bytesSource, Sender } from '../../src/client/index.ts'
+import {
+  eventually,
+  foreignControls,
+  KIB,
+  MIB,
+  memoryOf,
+  mostMemory,
+  openSender,
+  type Program,
+  pairlay,
+  RelayProgram,
+  run,
+  sha256Of,
+  showsMemory,
+  temporaryDirectory,
+} from './support.ts'
+
+const GIB = 1024 * MIB
+/** WINDOW_BYTES of a relay nobody has configured. */
+const WINDOW_BYTES = 2_098_176
+
+const relay = await RelayProgram.start()
+const env = { PAIRLAY_RELAY: relay.url }
+
+/**
+ * A file of this size in which every 64 KiB are different and say where they belong, at a place that differs too: nothing
+ * can be lost, repeated or swapped without a trace. Most of it is a hole, which costs no time.
+ */
+async function writeSample(path: string, size: number): Promise<void> {
+  const file = await open(path, 'w')
+  const stamp = Buffer.alloc(16, 0xa5)
+  for (let n = 0; n < size / (64 * KIB); n++) {
+    stamp.writeUInt32BE(n)
+    await file.write(stamp, 0, stamp.length, n * 64 * KIB + ((n * 7919) % (63 * KIB)))
+  }
+  await file.truncate(size)
+  await file.close()
+}
+
+/** Feeds a sender's stdin. `taken` is what it and the pipe have taken of it so far. */
+class Feed {
+  taken = 0
+  readonly #sender: Program
+  readonly #hash = createHash('sha256')
+  readonly #piece = Buffer.alloc(64 * KIB)
+
+  constructor(sender: Program) {
+    this.#sender = sender
+  }
+
+  get sha256(): string {
+    return this.#hash.copy().digest('hex')
+  }
+
+  async upTo(total: number): Promise<void> {
+    while (this.taken < total) {
+      this.#piece.writeUInt32BE(this.taken / this.#piece.length)
+      this.#hash.update(this.#piece)
+      await this.#sender.write(this.#piece)
+      this.taken += this.#piece.length
+    }
+  }
+
+  /** Resolves when nothing was taken for half a second. */
+  async stalled(): Promise<void> {
+    let last = { taken: this.taken, at: performance.now() }
+    await eventually('the sender takes no more', () => {
+      if (this.taken !== last.taken) last = { taken: this.taken, at: performance.now() }
+      return performance.now() - last.at > 500 || undefined
+    })
+  }
+}
+
+describe('a file', () => {
+  test('of 1 GiB arrives with the same SHA-256, and no process grows with it', {
+    timeout: 180_000,
+  }, async (context) => {
+    const fresh = await RelayProgram.start()
+    const { at } = await temporaryDirectory()
+    await writeSample(at('sample'), GIB)
+    const { sender, code } = await openSender([at('sample'), '--relay', fresh.url])
+    const idleRelay = memoryOf(fresh.pid)?.now ?? 0
+    const idleCli = memoryOf(sender.pid)?.now ?? 0
+    const receiver = pairlay(['receive', code, '--relay', fresh.url, '--yes', '-o', at('received')])
+    const both = Promise.all([sender.ended(150_000), receiver.ended(150_000)])
+    const [relayMost = 0, senderMost = 0, receiverMost = 0] = await mostMemory(
+      [fresh.pid, sender.pid, receiver.pid],
+      both,
+    )
+    expect((await both).map(({ exitCode }) => exitCode)).toEqual([0, 0])
+    expect((await stat(at('received'))).size).toBe(GIB)
+    const [sent, received] = await Promise.all([sha256Of(at('sample')), sha256Of(at('received'))])
+    expect(received).toBe(sent)
+    if (!showsMemory) return context.annotate('memory not looked at: this system has no /proc')
+    const grown = { relay: relayMost - idleRelay, sender: senderMost - idleCli, receiver: receiverMost - idleCli }
+    await context.annotate(`grown by, in MiB: ${JSON.stringify(grown, (_, n) => (n > 0 ? Math.ceil(n / MIB) : n))}`)
+    expect(grown.relay).toBeLessThan(64 * MIB)
+    expect(grown.sender).toBeLessThan(150 * MIB)
+    expect(grown.receiver).toBeLessThan(150 * MIB)
+  })
+
+  test('of 0 bytes arrives', async () => {
+    const { at, path } = await temporaryDirectory()
+    await writeFile(at('nothing'), '')
+    await mkdir(at('out'))
+    const { sender, code } = await openSender([at('nothing')], { env })
+    const received = await run(['receive', code, '--yes', '-o', at('out')], { env })
+    expect(received).toMatchObject({ exitCode: 0 })
+    expect((await sender.ended()).exitCode).toBe(0)
+    expect(await readdir(path, { recursive: true })).toEqual(expect.arrayContaining(['out/nothing']))
+    expect((await stat(at('out/nothing'))).size).toBe(0)
+  })
+
+  test('is saved into a directory beside others, and as the file that -o names', async () => {
+    const { at } = await temporaryDirectory()
+    await mkdir(at('out'))
+    await writeFile(at('out/other'), 'other')
+    await writeSample(at('sample'), 300 * KIB)
+    for (const output of ['out', 'out/named']) {
+      const { sender, code } = await openSender([at('sample')], { env })
+      expect((await run(['receive', code, '--yes', '-o', at(output)], { env })).exitCode).toBe(0)
+      expect((await sender.ended()).exitCode).toBe(0)
+    }
+    expect((await readdir(at('out'))).sort()).toEqual(['named', 'other', 'sample'])
+    expect(await sha256Of(at('out/sample'))).toBe(await sha256Of(at('sample')))
+    expect(await sha256Of(at('out/named'))).toBe(await sha256Of(at('sample')))
+    expect(await readFile(at('out/other'), 'utf8')).toBe('other')
+  })
+})
+
+describe('several files', () => {
+  test('arrive together, empty ones among them, and the name that comes twice gets a number', async () => {
+    const { at } = await temporaryDirectory()
+    await mkdir(at('from'))
+    await mkdir(at('out'))
+    await writeFile(at('a'), '')
+    await writeSample(at('b'), 3 * MIB + 5)
+    await writeFile(at('from/a'), 'the other a')
+    await writeFile(at('c'), '')
+    const { sender, code } = await openSender([at('a'), at('b'), at('from/a'), at('c')], { env })
+    expect((await run(['receive', code, '--yes', '-o', at('out')], { env })).exitCode).toBe(0)
+    expect((await sender.ended()).exitCode).toBe(0)
+    expect((await readdir(at('out'))).sort()).toEqual(['a', 'a (2)', 'b', 'c'])
+    expect((await stat(at('out/a'))).size).toBe(0)
+    expect(await readFile(at('out/a (2)'), 'utf8')).toBe('the other a')
+    expect(await sha256Of(at('out/b'))).toBe(await sha256Of(at('b')))
+  })
+
+  test('may be called like the temporary name of each other', async () => {
+    const { at } = await temporaryDirectory()
+    await mkdir(at('out'))
+    const names = ['x', 'x.part', 'X.PART.part', 'y.part', 'y']
+    for (const name of names) await writeFile(at(name), `this is ${name}`)
+    const { sender, code } = await openSender(names.map(at), { env })
+    expect(await run(['receive', code, '--yes', '-o', at('out')], { env })).toMatchObject({ exitCode: 0 })
+    expect((await sender.ended()).exitCode).toBe(0)
+    const saved = await readdir(at('out'))
+    const texts = await Promise.all(saved.map((name) => readFile(at(`out/${name}`), 'utf8')))
+    expect(texts.sort()).toEqual(names.map((name) => `this is ${name}`).sort())
+  })
+})
+
+describe('a pipe', () => {
+  test('of unknown length goes from stdin to stdout, byte for byte, and stdout is nothing but that', async () => {
+    const { at } = await temporaryDirectory()
+    await writeSample(at('sample'), 5 * MIB + 1)
+    const bytes = await readFile(at('sample'))
+    const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
+    void sender.write(bytes.subarray(0, 2 * MIB))
+    const receiver = pairlay(['receive', code, '--yes', '-o', '-'], { env })
+    await receiver.until('the first MiB', () => receiver.stdout.length > MIB || undefined)
+    void sender.write(bytes.subarray(2 * MIB))
+    sender.endStdin()
+    const { exitCode, stdout } = await receiver.ended()
+    expect(exitCode).toBe(0)
+    expect(stdout.equals(bytes)).toBe(true)
+    expect((await sender.ended()).exitCode).toBe(0)
+  })
+
+  test('that is empty arrives as nothing', async () => {
+    const { sender, code } = await openSender(['-'], { env })
+    const { exitCode, stdout } = await run(['receive', code, '--yes', '-o', '-'], { env })
+    expect({ exitCode, length: stdout.length }).toEqual({ exitCode: 0, length: 0 })
+    expect((await sender.ended()).exitCode).toBe(0)
+  })
+
+  test('can be saved as a file', async () => {
+    const { at } = await temporaryDirectory()
+    const { sender, code } = await openSender(['-'], { env, stdin: 'from a pipe' })
+    expect((await run(['receive', code, '--yes'], { env, cwd: at('.') })).exitCode).toBe(0)
+    expect((await sender.ended()).exitCode).toBe(0)
+    expect(await readFile(at('stdin'), 'utf8')).toBe('from a pipe')
+  })
+})
+
+describe('a text', () => {
+  const text = 'two lines,\nGrüße and 🎉, \u001b[31mred\u001b[0m,\r\nand no end'
+
+  test('is written to stdout as it is, and not saved', async () => {
+    const { at, path } = await temporaryDirectory()
+    const { sender, code } = await openSender(['--text'], { env, stdin: text })
+    const { exitCode, stdout } = await run(['receive', code, '--yes'], { env, cwd: at('.') })
+    expect({ exitCode, text: stdout.toString() }).toEqual({ exitCode: 0, text })
+    expect((await sender.ended()).exitCode).toBe(0)
+    expect(await readdir(path)).toEqual([])
+  })
+
+  test('is saved where -o says', async () => {
+    const { at } = await temporaryDirectory()
+    const { sender, code } = await openSender(['--text'], { env, stdin: text })
+    const { exitCode, stdout } = await run(['receive', code, '--yes', '-o', at('note')], { env })
+    expect({ exitCode, stdout: stdout.length }).toEqual({ exitCode: 0, stdout: 0 })
+    expect((await sender.ended()).exitCode).toBe(0)
+    expect(await readFile(at('note'), 'utf8')).toBe(text)
+  })
+})
+
+describe.skipIf(!showsMemory)('a receiver that stops reading', () => {
+  /** Feeds a sender until nothing moves any more; then the relay must hold no more than its window. */
+  async function expectBounded(fresh: RelayProgram, idle: number, feed: Feed, stop: () => void): Promise<string> {
+    await feed.upTo(MIB)
+    stop()
+    const stoppedAt = feed.taken
+    const feeding = feed.upTo(64 * MIB)
+    const [most = 0] = await mostMemory([fresh.pid], feed.stalled())
+    // The window, and what two pipes and the sender's one frame hold beside it.
+    expect(feed.taken - stoppedAt).toBeLessThan(WINDOW_BYTES + 2 * MIB)
+    expect(most - idle).toBeLessThan(WINDOW_BYTES + 16 * MIB)
+    void feeding
+    return `the relay grew by ${((most - idle) / MIB).toFixed(1)} MiB`
+  }
+
+  test('stalls the sender and not the relay, and gets everything once it goes on', async (context) => {
+    const fresh = await RelayProgram.start()
+    const { at } = await temporaryDirectory()
+    const { sender, code } = await openSender(['-', '--relay', fresh.url], { stdin: 'open' })
+    const idle = memoryOf(fresh.pid)?.now ?? 0
+    const receiver = pairlay(['receive', code, '--relay', fresh.url, '--yes', '-o', at('received')])
+    const feed = new Feed(sender)
+    await context.annotate(await expectBounded(fresh, idle, feed, () => receiver.signal('SIGSTOP')))
+    receiver.signal('SIGCONT')
+    await eventually('the rest is taken', () => feed.taken === 64 * MIB || undefined)
+    sender.endStdin()
+    expect((await receiver.ended()).exitCode).toBe(0)
+    expect((await sender.ended()).exitCode).toBe(0)
+    expect(await sha256Of(at('received'))).toBe(feed.sha256)
+  })
+
+  test('of its output stalls the sender and not the relay, nor grows itself', async (context) => {
+    const fresh = await RelayProgram.start()
+    const { sender, code } = await openSender(['-', '--relay', fresh.url], { stdin: 'open' })
+    const idle = memoryOf(fresh.pid)?.now ?? 0
+    const idleCli = memoryOf(sender.pid)?.now ?? 0
+    const receiver = pairlay(['receive', code, '--relay', fresh.url, '--yes', '-o', '-'], { stdoutUnread: true })
+    const feed = new Feed(sender)
+    await context.annotate(await expectBounded(fresh, idle, feed, () => {}))
+    expect((memoryOf(receiver.pid)?.most ?? 0) - idleCli).toBeLessThan(64 * MIB)
+    const hash = createHash('sha256')
+    receiver.readStdout((piece) => hash.update(piece))
+    await eventually('the rest is taken', () => feed.taken === 64 * MIB || undefined)
+    sender.endStdin()
+    expect((await receiver.ended()).exitCode).toBe(0)
+    expect((await sender.ended()).exitCode).toBe(0)
+    expect(hash.digest('hex')).toBe(feed.sha256)
+  })
+})
+
+describe('names', () => {
+  /** What a sender may call an item, and what it is saved as. */
+  const NAMES: readonly (readonly [sent: string, saved: string])[] = [
+    ['with spaces and (brackets).txt', 'with spaces and (brackets).txt'],
+    ['Grüße 日本語 🎉.txt', 'Grüße 日本語 🎉.txt'],
+    ['decomposed e\u0301', 'decomposed \u00e9'],
+    ['../../climber', 'climber'],
+    ['/etc/passwd', 'passwd'],
+    ['..\\..\\windows\\system.ini', 'system.ini'],
+    ['C:\\autoexec.bat', 'autoexec.bat'],
+    ['..', 'received'],
+    ['/', 'received (2)'],
+    ['\u0000', 'received (3)'],
+    ['.bashrc', '_bashrc'],
+    ['...hidden', '_hidden'],
+    ['-rf', '_rf'],
+    ['colour\u001b[31m', 'colour [31m'],
+    ['title\u001b]0;owned\u0007', 'title ]0;owned'],
+    ['eight bits\u009b2J', 'eight bits 2J'],
+    ['two\nlines\r', 'two lines'],
+    ['turned\u202egpj.exe', 'turned gpj.exe'],
+    ['zero\u200bwidth', 'zero width'],
+    ['a:b*c?d"e<f>g|h', 'a_b_c_d_e_f_g_h'],
+    ['trailing dots...', 'trailing dots'],
+    ['trailing space ', 'trailing space'],
+    ['CON', '_CON'],
+    ['nul.txt', '_nul.txt'],
+    ['com1', '_com1'],
+    ['console', 'console'],
+    ['same', 'same'],
+    ['same', 'same (2)'],
+    ['SAME', 'SAME (3)'],
+    ['far/away/same', 'same (4)'],
+    ['same (2)', 'same (2) (2)'],
+    ['l'.repeat(255), 'l'.repeat(199)],
+  ]
+
+  test('that a sender makes up are saved as safe ones, inside the directory, and none is shown raw', async () => {
+    const { at, path } = await temporaryDirectory()
+    await mkdir(at('a/b/out'), { recursive: true })
+    const attacker = await Sender.open({ relay: relay.url })
+    const receiver = pairlay(['receive', attacker.code, '--yes', '-o', at('a/b/out')], { env })
+    for await (const request of attacker.requests()) await request.approve()
+    const sources = NAMES.map(([name], index) => bytesSource(Buffer.from(`item ${index}`), name))
+    const [receipt] = await attacker.send(sources)
+    await attacker.close()
+    expect(receipt?.delivered).toBe(true)
+    const { exitCode, stderr } = await receiver.ended()
+    expect(exitCode).toBe(0)
+    expect(foreignControls(stderr)).toEqual([])
+    expect(await readdir(at('a/b/out'))).toHaveLength(NAMES.length)
+    expect((await readdir(path, { recursive: true })).filter((name) => !name.startsWith('a/b/out/'))).toEqual([
+      'a',
+      'a/b',
+      'a/b/out',
+    ])
+    for (const [index, [, saved]] of NAMES.entries()) {
+      expect(await readFile(at(`a/b/out/${saved}`), 'utf8')).toBe(`item ${index}`)
+    }
+  })
+
+  test.skipIf(process.platform === 'win32')('of files that no terminal should see are sent as they are', async () => {
+    const { at } = await temporaryDirectory()
+    const name = 'a \u001b[31m\nstrange\u202e name'
+    await mkdir(at('out'))
+    await writeFile(at(name), 'content')
+    const sender = pairlay(['send', '--yes', at(name)], { env })
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    expect((await run(['receive', code, '--yes', '-o', at('out')], { env })).exitCode).toBe(0)
+    const { exitCode, stderr } = await sender.ended()
+    expect(exitCode).toBe(0)
+    expect(stderr).toContain('Sending a [31m strange name (7 bytes).')
+    expect(foreignControls(stderr)).toEqual([])
+    expect(await readdir(at('out'))).toEqual(['a [31m strange name'])
+  })
+})

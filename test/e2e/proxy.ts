@@ -1,0 +1,83 @@
+import { type AddressInfo, createServer, type Server, Socket } from 'node:net'
+
+/** What a proxy counts: everything of a kind of connection that passes, in both directions. */
+export type Kind = 'sockets' | 'requests'
+
+/**
+ * A network between a device and the relay that can be cut at any byte. WebSockets are told from other requests by their
+ * first bytes, so that a test can cut either.
+ */
+export class CuttingProxy {
+  readonly #server: Server
+  readonly #connections = new Set<() => void>()
+  #cutAt: { kind: Kind; left: number } | undefined
+  /** Bytes that have passed so far. */
+  readonly passed = { sockets: 0, requests: 0 }
+  /** How often the network was cut. */
+  cuts = 0
+
+  private constructor(targetPort: number) {
+    this.#server = createServer({ noDelay: true }, (client) => this.#connect(client, targetPort))
+  }
+
+  static async start(targetPort: number): Promise<CuttingProxy> {
+    const proxy = new CuttingProxy(targetPort)
+    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
+    return proxy
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  /** Cuts the connection on which the byte after so many passes, once. */
+  cutAfter(bytes: number, kind: Kind = 'sockets'): void {
+    this.#cutAt = { kind, left: bytes }
+  }
+
+  async close(): Promise<void> {
+    for (const destroy of this.#connections) destroy()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+
+  #connect(client: Socket, targetPort: number): void {
+    const relay = new Socket().setNoDelay().connect(targetPort, '127.0.0.1')
+    let kind: Kind | undefined
+    const destroy = () => {
+      client.destroy()
+      relay.destroy()
+      this.#connections.delete(destroy)
+    }
+    this.#connections.add(destroy)
+    const carry = (to: Socket) => (chunk: Buffer) => {
+      kind ??= chunk.subarray(0, 200).includes('/socket HTTP/1.1') ? 'sockets' : 'requests'
+      const allowed = this.#allow(kind, chunk.length)
+      to.write(chunk.subarray(0, allowed))
+      if (allowed === chunk.length) return
+      this.cuts++
+      // What passed before the cut arrives.
+      to.end()
+      client.pause()
+      relay.pause()
+      setImmediate(destroy)
+    }
+    client.on('data', carry(relay))
+    relay.on('data', carry(client))
+    for (const [socket, other] of [
+      [client, relay],
+      [relay, client],
+    ]) {
+      socket.on('error', destroy)
+      socket.on('end', () => other.end())
+      socket.on('close', destroy)
+    }
+  }
+
+  #allow(kind: Kind, length: number): number {
+    this.passed[kind] += length
+    if (this.#cutAt?.kind !== kind) return length
+    const { left } = this.#cutAt
+    this.#cutAt = left < length ? undefined : { kind, left: left - length }
+    return Math.min(left, length)
+  }
+}

@@ -1,0 +1,323 @@
+import { once } from 'node:events'
+import { WebSocket } from 'ws'
+import { ReceiverHandshake, SenderHandshake, type VerifiedPeer } from '../../src/crypto/handshake.ts'
+import {
+  generatePairingCode,
+  type PairingCode,
+  parsePairingCode,
+  randomReceiverCode,
+} from '../../src/crypto/pairing-code.ts'
+import { messageKey, StreamOpener, StreamSealer } from '../../src/crypto/stream.ts'
+import { ciphertextOf, decodeFrame, encodeAck, encodeData, FRAME_ACK } from '../../src/protocol/codec.ts'
+import type { View } from '../../src/protocol/frames.ts'
+
+/** Clients that speak the protocol by hand, so that they can break it. */
+
+export const random = (length: number) => crypto.getRandomValues(new Uint8Array(length))
+
+interface Credentials {
+  readonly sessionId: string
+  readonly token: string
+}
+
+async function call(method: string, url: string, body?: unknown, token?: string): Promise<Record<string, unknown>> {
+  const response = await fetch(url, {
+    method,
+    headers: {
+      ...(token ? { authorization: `Bearer ${token}` } : {}),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  return { status: response.status, ...(text ? JSON.parse(text) : {}) }
+}
+
+/** An attached socket and everything that came on it. Acks every data frame unless told otherwise. */
+export class RawSocket {
+  readonly #socket: WebSocket
+  readonly #frames = new Map<number, Uint8Array[]>()
+  readonly views: View[] = []
+  acks = true
+  closeCode: number | undefined
+  #changed: (() => void)[] = []
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket
+    socket.on('message', (data: Buffer, isBinary: boolean) => {
+      if (isBinary) this.#take(data)
+      else this.views.push(JSON.parse(data.toString()))
+      this.#wake()
+    })
+    socket.on('close', (code) => {
+      this.closeCode = code
+      this.#wake()
+    })
+  }
+
+  static async attach(relay: string, { sessionId, token }: Credentials, channels: unknown[] = []): Promise<RawSocket> {
+    const socket = new WebSocket(`${relay.replace('http', 'ws')}/v1/sessions/${sessionId}/socket`, 'pairlay.v1')
+    const raw = new RawSocket(socket)
+    await once(socket, 'open')
+    socket.send(JSON.stringify({ type: 'attach', token, channels }))
+    await raw.until((view) => view !== undefined)
+    return raw
+  }
+
+  get view(): View | undefined {
+    return this.views.at(-1)
+  }
+
+  /** Waits for a view that a condition holds for. */
+  async until(condition: (view: View | undefined) => boolean): Promise<void> {
+    while (!condition(this.view)) {
+      if (this.closeCode !== undefined) throw new Error(`the socket closed with ${this.closeCode}`)
+      await new Promise<void>((resolve) => this.#changed.push(resolve))
+    }
+  }
+
+  /** The ciphertext of the next data frame of a channel. */
+  async next(channel: number): Promise<Uint8Array> {
+    for (;;) {
+      const frame = this.#frames.get(channel)?.shift()
+      if (frame) return frame
+      if (this.closeCode !== undefined) throw new Error(`the socket closed with ${this.closeCode}`)
+      await new Promise<void>((resolve) => this.#changed.push(resolve))
+    }
+  }
+
+  data(channel: number, seq: number, ciphertext: Uint8Array): void {
+    this.#socket.send(encodeData(channel, seq, ciphertext))
+  }
+
+  ack(channel: number, seq: number): void {
+    this.#socket.send(encodeAck(channel, seq))
+  }
+
+  async close(): Promise<void> {
+    if (this.#socket.readyState === WebSocket.CLOSED) return
+    this.#socket.close()
+    await once(this.#socket, 'close')
+  }
+
+  #take(data: Buffer): void {
+    const frame = decodeFrame(data)
+    if (frame.type === FRAME_ACK) return
+    this.#frames.set(frame.channel, [...(this.#frames.get(frame.channel) ?? []), ciphertextOf(frame)])
+    if (this.acks) this.ack(frame.channel, frame.seq)
+  }
+
+  #wake(): void {
+    const changed = this.#changed
+    this.#changed = []
+    for (const resolve of changed) resolve()
+  }
+}
+
+/** A device that joins, and sends only what it is told to. */
+export class RawReceiver {
+  readonly receiverCode: string
+  readonly channel: number
+  readonly socket: RawSocket
+  readonly #relay: string
+  readonly #credentials: Credentials
+  readonly #handshake: ReceiverHandshake
+  #seq = 0
+  #messages = { sent: 0, read: 0 }
+  #peer: VerifiedPeer | undefined
+
+  private constructor(
+    relay: string,
+    credentials: Credentials,
+    receiverCode: string,
+    channel: number,
+    socket: RawSocket,
+    handshake: ReceiverHandshake,
+  ) {
+    this.#relay = relay
+    this.#credentials = credentials
+    this.receiverCode = receiverCode
+    this.channel = channel
+    this.socket = socket
+    this.#handshake = handshake
+  }
+
+  static async join(relay: string, code: PairingCode, options: { receiverCode?: string } = {}): Promise<RawReceiver> {
+    const receiverCode = randomReceiverCode(random)
+    const handshake = new ReceiverHandshake({ code, receiverCode, random })
+    const asked = options.receiverCode ?? receiverCode
+    const joined = await call('POST', `${relay}/v1/receivers`, {
+      senderCode: code.locator,
+      receiverCode: asked,
+      publicKey: Buffer.from(handshake.publicKey).toString('base64url'),
+    })
+    if (joined.status !== 201) throw new Error(`the join was refused: ${joined.code}`)
+    const credentials = { sessionId: String(joined.sessionId), token: String(joined.token) }
+    const socket = await RawSocket.attach(relay, credentials)
+    return new RawReceiver(relay, credentials, asked, Number(joined.channel), socket, handshake)
+  }
+
+  get peer(): VerifiedPeer {
+    if (!this.#peer) throw new Error('the handshake is not over')
+    return this.#peer
+  }
+
+  send(ciphertext: Uint8Array): void {
+    this.socket.data(this.channel, ++this.#seq, ciphertext)
+  }
+
+  next(): Promise<Uint8Array> {
+    return this.socket.next(this.channel)
+  }
+
+  m1(): Uint8Array {
+    return this.#handshake.start(this.#credentials.sessionId)
+  }
+
+  m3(m2: Uint8Array): Uint8Array {
+    return this.#handshake.answerM2(m2)
+  }
+
+  /** The whole handshake, by the rules. */
+  async shakeHands(): Promise<VerifiedPeer> {
+    this.send(this.m1())
+    this.send(this.m3(await this.next()))
+    this.#peer = this.#handshake.finish(await this.next())
+    return this.#peer
+  }
+
+  /** Seals the next message of this side and sends it, or one with another index. */
+  sendMessage(plaintext: Uint8Array | string, index = this.#messages.sent): void {
+    this.#messages.sent++
+    const sealer = new StreamSealer(messageKey(this.peer.sendKey, index))
+    this.send(sealer.sealFrame(Buffer.from(plaintext), true))
+  }
+
+  /** Opens the next message of the sender. */
+  async readMessage(): Promise<Buffer> {
+    const opener = new StreamOpener(messageKey(this.peer.receiveKey, this.#messages.read++))
+    const pieces: Uint8Array[] = []
+    while (!opener.finished) pieces.push(opener.openFrame(await this.next()).plaintext)
+    return Buffer.concat(pieces)
+  }
+
+  async leave(): Promise<void> {
+    const { sessionId, token } = this.#credentials
+    await call('DELETE', `${this.#relay}/v1/sessions/${sessionId}/receivers/${this.receiverCode}`, undefined, token)
+  }
+
+  async close(): Promise<void> {
+    await this.socket.close()
+  }
+}
+
+/** A device that waits under a code, and sends only what it is told to. */
+export class RawSender {
+  readonly code: PairingCode
+  readonly socket: RawSocket
+  readonly #relay: string
+  readonly #credentials: Credentials
+  #seq = 0
+  #messages = 0
+  #peer: VerifiedPeer | undefined
+
+  private constructor(relay: string, code: PairingCode, credentials: Credentials, socket: RawSocket) {
+    this.#relay = relay
+    this.code = code
+    this.#credentials = credentials
+    this.socket = socket
+  }
+
+  static async open(relay: string): Promise<RawSender> {
+    const code = generatePairingCode(random)
+    const created = await call('POST', `${relay}/v1/sessions`, { clientId: 'raw', senderCode: code.locator })
+    const credentials = { sessionId: String(created.sessionId), token: String(created.token) }
+    return new RawSender(relay, code, credentials, await RawSocket.attach(relay, credentials))
+  }
+
+  get peer(): VerifiedPeer {
+    if (!this.#peer) throw new Error('the handshake is not over')
+    return this.#peer
+  }
+
+  get sessionId(): string {
+    return this.#credentials.sessionId
+  }
+
+  send(ciphertext: Uint8Array): void {
+    this.socket.data(1, ++this.#seq, ciphertext)
+  }
+
+  next(): Promise<Uint8Array> {
+    return this.socket.next(1)
+  }
+
+  /** Waits for the first receiver, and gives the sender's side of its handshake. */
+  async awaitReceiver(): Promise<SenderHandshake> {
+    await this.socket.until((view) => view?.receivers[0]?.publicKey !== undefined)
+    const [row] = this.socket.view?.receivers ?? []
+    return new SenderHandshake({
+      code: this.code,
+      sessionId: this.sessionId,
+      receiverCode: row.receiverCode,
+      receiverPublicKey: Buffer.from(row.publicKey ?? '', 'base64url'),
+      random,
+    })
+  }
+
+  async shakeHands(): Promise<VerifiedPeer> {
+    const handshake = await this.awaitReceiver()
+    this.send(handshake.answerM1(await this.next()))
+    const { m4, peer } = handshake.answerM3(await this.next())
+    this.send(m4)
+    this.#peer = peer
+    return peer
+  }
+
+  decide(decision: Record<string, string>): Promise<Record<string, unknown>> {
+    const { sessionId, token } = this.#credentials
+    const [row] = this.socket.view?.receivers ?? []
+    const path = `/v1/sessions/${sessionId}/receivers/${row.receiverCode}/decision`
+    return call('PUT', this.#relay + path, decision, token)
+  }
+
+  /** Handshake, approval, and the message that says so. */
+  async pairWith(): Promise<void> {
+    await this.shakeHands()
+    await this.decide({ decision: 'approved' })
+    this.sendMessage('{"type":"approved"}')
+  }
+
+  sendMessage(plaintext: Uint8Array | string, index = this.#messages): void {
+    this.#messages++
+    const sealer = new StreamSealer(messageKey(this.peer.sendKey, index))
+    this.send(sealer.sealFrame(Buffer.from(plaintext), true))
+  }
+
+  async closeSession(): Promise<void> {
+    const { sessionId, token } = this.#credentials
+    await call('DELETE', `${this.#relay}/v1/sessions/${sessionId}`, undefined, token)
+  }
+
+  async close(): Promise<void> {
+    await this.closeSession()
+    await this.socket.close()
+  }
+}
+
+/** The plaintext of a transfer: its header, then whatever bytes. */
+export function transferOf(header: unknown, ...bytes: (Uint8Array | string)[]): Buffer {
+  const json = Buffer.from(JSON.stringify(header))
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(json.length)
+  return Buffer.concat([length, json, ...bytes.map((each) => Buffer.from(each))])
+}
+
+/** The code with another secret half: the first half right, the second a guess. */
+export function wrongSecret(code: string): PairingCode {
+  const right = parsePairingCode(code)
+  for (;;) {
+    const other = generatePairingCode(random)
+    if (other.secret !== right.secret) return { ...other, locator: right.locator }
+  }
+}

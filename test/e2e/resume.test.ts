@@ -1,0 +1,352 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { bytesSource } from '../../src/client/index.ts'
+import { decodeFrame, FRAME_ACK } from '../../src/protocol/codec.ts'
+import type { MailboxKey, MailboxStore } from '../../src/relay/ports.ts'
+import { FakeTime } from '../client/fake-time.ts'
+import { type RunningRelay, startRelay } from '../support/server.ts'
+import {
+  admit,
+  bytesOf,
+  collect,
+  errorOf,
+  join,
+  nextRequest,
+  openSender,
+  outcomeOf,
+  pair,
+  positions,
+  type ReceivingDevice,
+  type SendingDevice,
+  sha256,
+} from './people.ts'
+import { CuttingProxy } from './proxy.ts'
+import { RawSocket } from './raw-peers.ts'
+import { DeviceWorld, until } from './world.ts'
+
+/** Whatever happens to the sockets, nothing is lost, nothing comes twice, and nobody has to help. */
+
+const PAYLOAD = bytesOf(2_600_003)
+const DIGEST = sha256(PAYLOAD)
+const SMALL = bytesOf(70_000)
+const SMALL_DIGEST = sha256(SMALL)
+const SIDES = ['sender', 'receiver'] as const
+type SideName = (typeof SIDES)[number]
+
+let relay: RunningRelay
+let proxies: Record<SideName, CuttingProxy>
+
+beforeAll(async () => {
+  relay = await startRelay()
+  proxies = { sender: await CuttingProxy.start(relay.port), receiver: await CuttingProxy.start(relay.port) }
+})
+afterAll(async () => {
+  await relay.close()
+  for (const side of SIDES) await proxies[side].close()
+})
+
+/** Pairs, each device behind a network of its own. */
+async function pairBehindProxies(): Promise<{ device: SendingDevice; joined: ReceivingDevice }> {
+  const device = await openSender(proxies.sender.url)
+  const joined = await admit(proxies.receiver.url, device)
+  return { device, joined }
+}
+
+/** One transfer from the send to the goodbye, which must have gone right in every respect. */
+async function expectDelivery(
+  { sender }: Pick<SendingDevice, 'sender'>,
+  { receiver }: Pick<ReceivingDevice, 'receiver'>,
+  payload = PAYLOAD,
+  digest = DIGEST,
+): Promise<void> {
+  const collecting = collect(receiver)
+  const receipts = await sender.send([bytesSource(payload, 'a')])
+  expect(receipts.map(outcomeOf)).toEqual([payload.length])
+  await sender.close()
+  expect(await collecting).toEqual([[{ name: 'a', size: payload.length, bytes: payload.length, sha256: digest }]])
+}
+
+describe('a cut in the middle of a transfer', () => {
+  describe.each(SIDES)('of the %s’s socket', (side) => {
+    const where = positions(50, PAYLOAD.length, side === 'sender' ? 11 : 22)
+
+    test(`loses nothing at any of 50 bytes: ${where.slice(0, 3).join(', ')} …`, async () => {
+      for (const position of where) {
+        const { device, joined } = await pairBehindProxies()
+        const { cuts } = proxies[side]
+        proxies[side].cutAfter(position)
+        await expectDelivery(device, joined)
+        expect(proxies[side].cuts, `cut after ${position} bytes`).toBe(cuts + 1)
+      }
+    })
+  })
+
+  test('of both sockets at once loses nothing either', async () => {
+    for (const position of positions(10, PAYLOAD.length, 33)) {
+      const { device, joined } = await pairBehindProxies()
+      for (const side of SIDES) proxies[side].cutAfter(position)
+      await expectDelivery(device, joined)
+    }
+  })
+
+  test('again and again, every 300,000 bytes, is survived too', async () => {
+    const { device, joined } = await pairBehindProxies()
+    const { cuts } = proxies.receiver
+    const again = setInterval(() => proxies.receiver.cutAfter(300_000), 1)
+    try {
+      await expectDelivery(device, joined)
+    } finally {
+      clearInterval(again)
+      proxies.receiver.cutAfter(Number.POSITIVE_INFINITY)
+    }
+    expect(proxies.receiver.cuts).toBeGreaterThan(cuts)
+  })
+})
+
+describe('a cut before the transfer', () => {
+  /** Everything from the first byte on, with a network that is cut once. */
+  async function expectAll(side: SideName, position: number, kind: 'sockets' | 'requests'): Promise<void> {
+    proxies[side].cutAfter(position, kind)
+    const { device, joined } = await pairBehindProxies()
+    await expectDelivery(device, joined, SMALL, SMALL_DIGEST)
+  }
+
+  describe.each(SIDES)('of the %s’s network', (side) => {
+    test('anywhere in the handshake or the approval loses nothing', async () => {
+      const before = proxies[side].passed.sockets
+      await pairBehindProxies()
+      const handshakeBytes = proxies[side].passed.sockets - before
+      expect(handshakeBytes).toBeGreaterThan(2_500)
+      for (const position of positions(24, handshakeBytes, side === 'sender' ? 44 : 55)) {
+        await expectAll(side, position, 'sockets')
+      }
+    })
+
+    test('anywhere in the requests, answers included, loses nothing', async () => {
+      const before = proxies[side].passed.requests
+      await pairBehindProxies()
+      const requestBytes = proxies[side].passed.requests - before
+      for (const position of positions(12, requestBytes, side === 'sender' ? 66 : 77)) {
+        await expectAll(side, position, 'requests')
+      }
+    })
+  })
+})
+
+describe('a cut at a frame', () => {
+  const frames: [SideName, string, number, boolean][] = [
+    ['receiver', 'm1', 1, false],
+    ['sender', 'the ack of m1', 1, true],
+    ['sender', 'm2', 1, false],
+    ['receiver', 'the ack of m2', 1, true],
+    ['receiver', 'm3', 2, false],
+    ['sender', 'm4', 2, false],
+    ['sender', 'the word of the approval', 3, false],
+    ['sender', 'the transfer', 4, false],
+    ['receiver', 'the receipt', 3, false],
+    ['sender', 'the ack of the receipt', 3, true],
+    ['sender', 'the goodbye', 5, false],
+  ]
+
+  test.each(frames)('of the %s: %s, before and after it is sent', async (side, _, seq, isAck) => {
+    for (const moment of ['before', 'after']) {
+      const worlds = { sender: await DeviceWorld.create(), receiver: await DeviceWorld.create() }
+      let cuts = 0
+      worlds[side].hooks.outgoing = (data, socket) => {
+        if (typeof data === 'string' || cuts > 0) return data
+        const frame = decodeFrame(data)
+        // Acks are cumulative: the one that covers this seq may be a later one.
+        if ((frame.type === FRAME_ACK) !== isAck || (isAck ? frame.seq < seq : frame.seq !== seq)) return data
+        cuts++
+        queueMicrotask(() => socket.cut())
+        return moment === 'before' ? undefined : data
+      }
+      const paired = await pair(relay.url, { sender: { world: worlds.sender }, receiver: { world: worlds.receiver } })
+      await expectDelivery(paired, paired, SMALL, SMALL_DIGEST)
+      expect(cuts).toBe(1)
+      expect(worlds[side].sockets.length).toBe(2)
+    }
+  })
+
+  test.each(SIDES)('of the %s: its attach message, or the first view, several times', async (side) => {
+    const worlds = { sender: await DeviceWorld.create(), receiver: await DeviceWorld.create() }
+    let left = 6
+    const cutting = (data: string | Uint8Array, socket: { cut(): void }) => {
+      if (typeof data !== 'string' || left === 0) return data
+      left--
+      socket.cut()
+      return undefined
+    }
+    worlds[side].hooks.outgoing = (data, socket) => (left > 3 ? cutting(data, socket) : data)
+    worlds[side].hooks.incoming = cutting
+    const paired = await pair(relay.url, { sender: { world: worlds.sender }, receiver: { world: worlds.receiver } })
+    await expectDelivery(paired, paired, SMALL, SMALL_DIGEST)
+    expect(left).toBe(0)
+  })
+
+  test('of the approval: an answer that is lost is asked for again', async () => {
+    const world = await DeviceWorld.create()
+    const device = await openSender(relay.url, { world })
+    const joined = await join(relay.url, device.sender.code)
+    let asked = 0
+    world.onFetch = async (send, url) => {
+      const answer = await send()
+      if (url.endsWith('/decision') && asked++ === 0) throw new TypeError('the answer was lost')
+      return answer
+    }
+    await (await nextRequest(device)).approve()
+    expect(asked).toBe(2)
+    await expectDelivery(device, joined, SMALL, SMALL_DIGEST)
+  })
+})
+
+describe('a relay that forgets its mailboxes', () => {
+  /** Forgets everything it holds, once, just before it is asked to do something about a frame. */
+  function forgetful() {
+    const keys = new Set<MailboxKey>()
+    let plan: { what: string; seq: number } | undefined
+    const wrap = (store: MailboxStore): MailboxStore => {
+      const meanwhile = async (what: string, seq: number) => {
+        if (plan?.what !== what || seq < plan.seq) return
+        plan = undefined
+        for (const key of keys) await store.drop(key)
+      }
+      return {
+        open: (key, floor) => {
+          keys.add(key)
+          return store.open(key, floor)
+        },
+        append: async (key, frame, window) => {
+          await meanwhile(`${key.slice(-3)} frame`, frame.seq)
+          return store.append(key, frame, window)
+        },
+        ackThrough: async (key, seq) => {
+          await meanwhile(`${key.slice(-3)} ack`, seq)
+          return store.ackThrough(key, seq)
+        },
+        read: (key, after) => store.read(key, after),
+        position: (key) => store.position(key),
+        drop: (key) => store.drop(key),
+      }
+    }
+    const before = (what: string, seq: number) => {
+      keys.clear()
+      plan = { what, seq }
+    }
+    return { wrap, before, forgot: () => plan === undefined }
+  }
+
+  const mind = forgetful()
+  let forgetfulRelay: RunningRelay
+  beforeAll(async () => {
+    forgetfulRelay = await startRelay({ wrapMailboxes: mind.wrap })
+  })
+  afterAll(() => forgetfulRelay.close())
+
+  const points: [string, number][] = [
+    ['r2s frame', 1],
+    ['s2r frame', 1],
+    ['r2s frame', 2],
+    ['s2r frame', 2],
+    ['s2r frame', 3],
+    ['s2r frame', 4],
+    ['s2r frame', 7],
+    ['s2r frame', 9],
+    ['s2r frame', 13],
+    ['r2s frame', 3],
+    ['s2r frame', 14],
+    ['s2r ack', 1],
+    ['s2r ack', 2],
+    ['s2r ack', 4],
+    ['s2r ack', 8],
+    ['s2r ack', 13],
+    ['r2s ack', 1],
+    ['r2s ack', 2],
+    ['r2s ack', 3],
+  ]
+
+  test.each(points)('before the %s %d closes both sockets with 1001, and both resume', async (what, seq) => {
+    const worlds = { sender: await DeviceWorld.create(), receiver: await DeviceWorld.create() }
+    mind.before(what, seq)
+    const paired = await pair(forgetfulRelay.url, {
+      sender: { world: worlds.sender },
+      receiver: { world: worlds.receiver },
+    })
+    await expectDelivery(paired, paired)
+    expect(mind.forgot()).toBe(true)
+    for (const side of SIDES) {
+      const codes = worlds[side].sockets.map(({ closeCode }) => closeCode)
+      expect(codes, `the ${side}’s sockets`).toHaveLength(2)
+      expect(codes[0]).toBe(1001)
+    }
+  })
+})
+
+describe('reconnecting', () => {
+  /** A pair whose long waits are the test's to end. */
+  async function pairInTime(side: SideName, ttlSeconds = 60) {
+    const time = new FakeTime()
+    const world = await DeviceWorld.create(time)
+    const other = await DeviceWorld.create()
+    const worlds = side === 'sender' ? { sender: world, receiver: other } : { sender: other, receiver: world }
+    const paired = await pair(relay.url, {
+      sender: { world: worlds.sender, ttlSeconds },
+      receiver: { world: worlds.receiver },
+    })
+    return { ...paired, time, world }
+  }
+
+  test('backs off, with jitter, and gives up at the deadline with expired', async () => {
+    const { receiver, world, time, sender } = await pairInTime('receiver')
+    const end = errorOf(collect(receiver))
+    let ended = false
+    void end.then(() => {
+      ended = true
+    })
+    world.jitter = 0.5
+    world.unplugged = true
+    const lostAt = time.now()
+    const openedAt: number[] = []
+    world.socket.cut()
+    while (!ended) {
+      const before = world.sockets.length
+      await until('the socket is lost', () => world.openSockets.size === 0)
+      await time.advance(25)
+      if (world.sockets.length > before) openedAt.push(time.now() - lostAt)
+    }
+    expect(await end).toBe('expired')
+    const waits = openedAt.map((at, i) => at - (openedAt[i - 1] ?? 0))
+    expect(waits.slice(0, 7)).toEqual([125, 250, 500, 1_000, 2_000, 4_000, 5_000])
+    expect(time.now() - lostAt).toBeGreaterThan(55_000)
+    expect(time.outstanding).toBe(0)
+    await sender.cancel()
+  })
+
+  test.each(SIDES)('a network that is silent for 60 s is left for a new socket by the %s', async (side) => {
+    const { sender, receiver, world, time } = await pairInTime(side, 900)
+    world.hooks.incoming = () => undefined
+    await time.advance(59_000)
+    expect(world.sockets).toHaveLength(1)
+    await time.advance(6_000)
+    world.hooks.incoming = undefined
+    await until('it opens another socket', () => world.sockets.length === 2)
+    await expectDelivery({ sender }, { receiver }, SMALL, SMALL_DIGEST)
+  })
+
+  test('another socket with the same token takes over, and that is the end of this one', async () => {
+    const world = await DeviceWorld.create()
+    let credentials = { sessionId: '', token: '' }
+    world.onFetch = async (send, url) => {
+      const answer = await send()
+      if (url.endsWith('/v1/receivers')) credentials = (await answer.clone().json()) as typeof credentials
+      return answer
+    }
+    const { sender, receiver } = await pair(relay.url, { receiver: { world } })
+    const end = errorOf(collect(receiver))
+    const attacker = await RawSocket.attach(relay.url, credentials)
+    expect(await end).toBe('superseded')
+    expect(world.sockets).toHaveLength(1)
+    expect(world.left).toEqual({ timers: 0, sockets: 0, requests: 0 })
+    await attacker.close()
+    await sender.cancel()
+  })
+})

@@ -1,0 +1,180 @@
+import { defaultEnvironment, type Environment, type WebSocketLike } from '../../src/client/environment.ts'
+import type { FakeTime } from '../client/fake-time.ts'
+
+type Data = string | Uint8Array
+
+/** What a test does to the messages of a socket. Returning undefined swallows one; `socket.cut()` ends it all. */
+export interface SocketHooks {
+  outgoing?: ((data: Data, socket: WatchedSocket) => Data | undefined) | undefined
+  incoming?: ((data: Data, socket: WatchedSocket) => Data | undefined) | undefined
+}
+
+/** The real socket of this runtime, with a test's hand on it. */
+export class WatchedSocket implements WebSocketLike {
+  onopen: (() => void) | null = null
+  onmessage: ((event: { data: unknown }) => void) | null = null
+  onclose: ((event: { code: number }) => void) | null = null
+  onerror: (() => void) | null = null
+  closeCode: number | undefined
+  #cut = false
+  readonly #inner: WebSocketLike & { terminate(): void; pause(): void; resume(): void }
+  readonly #hooks: SocketHooks
+
+  constructor(inner: WebSocketLike, hooks: SocketHooks, onClosed: () => void) {
+    // The `ws` package has these three beside what the SDK uses.
+    this.#inner = inner as WebSocketLike & { terminate(): void; pause(): void; resume(): void }
+    this.#hooks = hooks
+    inner.onopen = () => this.onopen?.()
+    inner.onerror = () => this.onerror?.()
+    inner.onclose = ({ code }) => {
+      this.closeCode = code
+      onClosed()
+      this.onclose?.({ code })
+    }
+    inner.onmessage = ({ data }) => this.#take(data)
+  }
+
+  get binaryType(): string {
+    return this.#inner.binaryType
+  }
+
+  set binaryType(type: string) {
+    this.#inner.binaryType = type
+  }
+
+  get bufferedAmount(): number {
+    return this.#inner.bufferedAmount
+  }
+
+  send(data: Data): void {
+    const changed = this.#hooks.outgoing ? this.#hooks.outgoing(data, this) : data
+    if (changed !== undefined) this.#inner.send(changed)
+  }
+
+  close(): void {
+    this.#inner.close()
+  }
+
+  /** The network is gone, without a word. */
+  cut(): void {
+    this.#cut = true
+    this.#inner.terminate()
+  }
+
+  /** Reads nothing more from the network, until `resume`. */
+  pause(): void {
+    this.#inner.pause()
+  }
+
+  resume(): void {
+    this.#inner.resume()
+  }
+
+  /** Says something to the SDK as if it had come from the relay. */
+  inject(data: Data): void {
+    this.onmessage?.({ data })
+  }
+
+  #take(data: unknown): void {
+    if (this.#cut) return
+    const taken = data instanceof ArrayBuffer ? new Uint8Array(data) : (data as string)
+    const changed = this.#hooks.incoming ? this.#hooks.incoming(taken, this) : taken
+    if (changed !== undefined) this.onmessage?.({ data: changed })
+  }
+}
+
+/** The environment of one device: the real network, everything counted, and whatever a test changes about it. */
+export class DeviceWorld {
+  readonly hooks: SocketHooks = {}
+  readonly environment: Partial<Environment>
+  /** Stands between the SDK and the real fetch. */
+  onFetch: (send: () => Promise<Response>, url: string, init: RequestInit) => Promise<Response> = (send) => send()
+  /** Timers set and neither fired nor cleared. */
+  readonly timers = new Set<unknown>()
+  /** Sockets opened and not closed. */
+  readonly openSockets = new Set<WatchedSocket>()
+  /** All sockets ever opened. */
+  readonly sockets: WatchedSocket[] = []
+  requests = 0
+  jitter = 0
+  /** While it is, no socket opens. */
+  unplugged = false
+  /** Where every random byte of the SDK comes from. */
+  random: Environment['random']
+
+  private constructor(real: Environment, time?: FakeTime) {
+    this.random = real.random
+    this.environment = {
+      random: (length) => this.random(length),
+      fetch: async (url, init) => {
+        this.requests++
+        try {
+          return await this.onFetch(() => real.fetch(url, init), url, init)
+        } finally {
+          this.requests--
+        }
+      },
+      openWebSocket: (url, protocol) => this.#open(real, url, protocol),
+      ...(time ? { now: time.now } : {}),
+      setTimeout: (callback, ms) => {
+        // Long waits are the test's to end, short ones belong to the network.
+        if (time && ms >= LONG_MS) return { fake: time.setTimeout(callback, ms) }
+        const timer = real.setTimeout(() => {
+          this.timers.delete(timer)
+          callback()
+        }, ms)
+        this.timers.add(timer)
+        return timer
+      },
+      clearTimeout: (timer) => {
+        if (time && isFake(timer)) return time.clearTimeout(timer.fake)
+        this.timers.delete(timer)
+        real.clearTimeout(timer)
+      },
+      jitter: () => this.jitter,
+    }
+  }
+
+  /** With a `time`, waits of 100 ms and more happen when the test says so. */
+  static async create(time?: FakeTime): Promise<DeviceWorld> {
+    return new DeviceWorld(await defaultEnvironment(), time)
+  }
+
+  /** The newest socket. */
+  get socket(): WatchedSocket {
+    const socket = this.sockets.at(-1)
+    if (!socket) throw new Error('no socket was opened')
+    return socket
+  }
+
+  /** What is left when the SDK is done: nothing. */
+  get left(): { timers: number; sockets: number; requests: number } {
+    return { timers: this.timers.size, sockets: this.openSockets.size, requests: this.requests }
+  }
+
+  #open(real: Environment, url: string, protocol: string): WebSocketLike {
+    const socket: WatchedSocket = new WatchedSocket(real.openWebSocket(url, protocol), this.hooks, () => {
+      this.openSockets.delete(socket)
+    })
+    this.openSockets.add(socket)
+    this.sockets.push(socket)
+    if (this.unplugged) socket.cut()
+    return socket
+  }
+}
+
+const LONG_MS = 100
+
+export const NOTHING_LEFT_HERE = { timers: 0, sockets: 0, requests: 0 }
+
+function isFake(timer: unknown): timer is { fake: unknown } {
+  return typeof timer === 'object' && timer !== null && 'fake' in timer
+}
+
+/** Waits for something that is bound to happen, and says what it was when it does not. */
+export async function until(what: string, condition: () => boolean): Promise<void> {
+  for (const deadline = performance.now() + 10_000; !condition(); ) {
+    if (performance.now() > deadline) throw new Error(`it did not happen: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+}

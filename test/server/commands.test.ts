@@ -1,0 +1,206 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { View } from '../../src/protocol/frames.ts'
+import { CreateSessionResponse, JoinResponse } from '../../src/protocol/http.ts'
+import { LONG_POLL_MAX_MS } from '../../src/protocol/limits.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { type Answer, type CallOptions, call } from '../support/http.ts'
+import { publicKey } from '../support/relay.ts'
+import { NO_SERVER_STATE, type RunningRelay, startRelay } from '../support/server.ts'
+
+const clock = new FakeClock()
+let relay: RunningRelay
+let made = 0
+
+beforeAll(async () => {
+  relay = await startRelay({ clock })
+})
+afterAll(() => relay.close())
+
+const http = (method: string, path: string, options?: CallOptions) => call(relay.url, method, path, options)
+
+async function session(request: object = {}) {
+  const senderCode = `code-${++made}`
+  const created = await http('POST', '/v1/sessions', { body: { clientId: 'c', senderCode, ...request } })
+  const { sessionId, token } = CreateSessionResponse.parse(created.json())
+  return { path: `/v1/sessions/${sessionId}`, senderCode, token, created }
+}
+
+async function join(senderCode: string, receiverCode: string, rest: object = {}) {
+  const body = { senderCode, receiverCode, publicKey: publicKey(++made), ...rest }
+  const joined = await http('POST', '/v1/receivers', { body })
+  return { token: JoinResponse.parse(joined.json()).token, joined }
+}
+
+function expectNothing(answer: Answer): void {
+  expect([answer.status, answer.text]).toEqual([204, ''])
+  expect(answer.headers.get('cache-control')).toBe('no-store')
+  expect(answer.headers.get('set-cookie')).toBeNull()
+}
+
+describe('a pairing over HTTP', () => {
+  test('goes from the create to completed, each command with its documented answer', async () => {
+    const { path, senderCode, token, created } = await session({ ttlSeconds: 60, maxReceivers: 1 })
+    expect(created.status).toBe(201)
+    expect(created.headers.get('content-type')).toMatch(/^application\/json\b/)
+    expect(created.headers.get('cache-control')).toBe('no-store')
+    expect(created.json()).toMatchObject({
+      expiresInMs: 60_000,
+      limits: { windowBytes: 2_098_176, maxFrameBytes: 262_272, maxReceivers: 1, ttlSeconds: 60 },
+    })
+    const receiver = await join(senderCode, 'phone', { name: 'Pixel' })
+    expect(receiver.joined.status).toBe(201)
+    expect(receiver.joined.json()).toMatchObject({ channel: 1, expiresInMs: 60_000 })
+    const view = await http('GET', path, { token })
+    expect(view.status).toBe(200)
+    expect(View.parse(view.json())).toMatchObject({
+      role: 'sender',
+      joinable: true,
+      receivers: [{ receiverCode: 'phone', state: 'pending', name: 'Pixel', present: false }],
+    })
+    expectNothing(await http('PUT', `${path}/receivers/phone/decision`, { token, body: { decision: 'approved' } }))
+    expect((await http('GET', path, { token: receiver.token })).json()).toMatchObject({
+      role: 'receiver',
+      joinable: false,
+      receivers: [{ state: 'approved' }],
+      channels: [{ channel: 1, received: 0, acked: 0, window: 262_272 }],
+    })
+    expectNothing(await http('DELETE', `${path}/receivers/phone`, { token: receiver.token }))
+    expectNothing(await http('DELETE', path, { token }))
+    expect((await http('GET', path, { token })).json()).toMatchObject({ state: 'closed', reason: 'completed' })
+  })
+
+  test('every command may be repeated', async () => {
+    const { path, senderCode, token } = await session()
+    await join(senderCode, 'first')
+    await join(senderCode, 'second')
+    const commands: [string, string, CallOptions][] = [
+      ['PUT', `${path}/receivers/first/decision`, { token, body: { decision: 'approved' } }],
+      ['PUT', `${path}/receivers/second/decision`, { token, body: { decision: 'denied', reason: 'handshake_failed' } }],
+      ['DELETE', `${path}/receivers/first`, { token }],
+      ['DELETE', `${path}/code`, { token }],
+      ['DELETE', path, { token }],
+    ]
+    for (const command of commands) {
+      expectNothing(await http(...command))
+      const view = (await http('GET', path, { token })).text
+      expectNothing(await http(...command))
+      expect((await http('GET', path, { token })).text).toBe(view)
+    }
+  })
+
+  test('codes that would mean something in a path or a pattern are codes like any other', async () => {
+    for (const code of ['----', '____', '__proto__', 'constructor', 'toString', '0000', 'null', 'code']) {
+      const { path, senderCode, token } = await session({ senderCode: code })
+      expect(senderCode).toBeDefined()
+      const receiver = await join(code, code)
+      expectNothing(await http('PUT', `${path}/receivers/${code}/decision`, { token, body: { decision: 'approved' } }))
+      expectNothing(await http('DELETE', `${path}/receivers/${code}`, { token: receiver.token }))
+      expectNothing(await http('DELETE', path, { token }))
+    }
+  })
+
+  test('leaves nothing behind', async () => {
+    await relay.tick()
+    clock.advance(3_600_000)
+    await relay.tick()
+    await relay.tick()
+    expect(relay.counters()).toEqual(NO_SERVER_STATE)
+  })
+})
+
+describe('a long poll over HTTP', () => {
+  /** Resolves when the relay holds so many sessions' polls. No clock is involved: the request is on its way. */
+  const held = async (watchers: number) => {
+    while (relay.counters().watchers !== watchers) await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  test('is held until the view changes', async () => {
+    const { path, senderCode, token, created } = await session()
+    expect(created.status).toBe(201)
+    const { version } = (await http('GET', path, { token })).json()
+    const poll = http('GET', `${path}?version=${version}&waitMs=25000`, { token })
+    await held(1)
+    await relay.tick()
+    expect(relay.counters().watchers).toBe(1)
+    await join(senderCode, 'phone')
+    const view = (await poll).json()
+    expect(view).toMatchObject({ receivers: [{ receiverCode: 'phone' }] })
+    expect(view.version).not.toBe(version)
+    await held(0)
+  })
+
+  test('is released at the end of its time with the same version', async () => {
+    const { path, token } = await session()
+    const { version } = (await http('GET', path, { token })).json()
+    const poll = http('GET', `${path}?version=${version}&waitMs=${LONG_POLL_MAX_MS}`, { token })
+    await held(1)
+    clock.advance(LONG_POLL_MAX_MS - 1)
+    await relay.tick()
+    expect(relay.counters().watchers).toBe(1)
+    clock.advance(1)
+    await relay.tick()
+    expect((await poll).json().version).toBe(version)
+    await held(0)
+  })
+
+  test('of a client that went away is given up at the end of its time', async () => {
+    const { path, token } = await session()
+    const { version } = (await http('GET', path, { token })).json()
+    const gone = new AbortController()
+    const poll = fetch(`${relay.url}${path}?version=${version}&waitMs=25000`, {
+      headers: { authorization: `Bearer ${token}` },
+      signal: gone.signal,
+    })
+    await held(1)
+    gone.abort()
+    await expect(poll).rejects.toThrow()
+    clock.advance(LONG_POLL_MAX_MS)
+    await relay.tick()
+    await held(0)
+  })
+
+  test('is not held without a version, nor with one that is not current', async () => {
+    const { path, token } = await session()
+    for (const query of ['waitMs=25000', 'version=other&waitMs=25000', 'version=&waitMs=25000']) {
+      expect((await http('GET', `${path}?${query}`, { token })).status).toBe(200)
+    }
+  })
+})
+
+describe('what browsers ask', () => {
+  const preflight = (url: string, origin: string) =>
+    call(url, 'OPTIONS', '/v1/sessions', {
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization,content-type',
+      },
+    })
+
+  test('a preflight is answered for any origin by default, without credentials', async () => {
+    const answer = await preflight(relay.url, 'https://anywhere.example')
+    expect(answer.status).toBe(204)
+    expect(answer.headers.get('access-control-allow-origin')).toBe('*')
+    expect(answer.headers.get('access-control-allow-credentials')).toBeNull()
+    expect(answer.headers.get('access-control-allow-headers')).toBe('authorization, content-type')
+    expect(answer.headers.get('access-control-allow-methods')).toBe('GET, POST, PUT, DELETE')
+  })
+
+  test('only the origins of an operator who names some are let in', async () => {
+    const strict = await startRelay({ clock, corsOrigins: ['https://app.example'] })
+    const allowed = await preflight(strict.url, 'https://app.example')
+    expect(allowed.headers.get('access-control-allow-origin')).toBe('https://app.example')
+    for (const attacker of ['https://evil.example', 'http://app.example', 'https://app.example.evil.example', 'null']) {
+      const answer = await preflight(strict.url, attacker)
+      expect(answer.headers.get('access-control-allow-origin')).not.toBe(attacker)
+      expect(answer.headers.get('access-control-allow-origin')).not.toBe('*')
+    }
+    await strict.close()
+  })
+
+  test('a refusal can be read across origins too', async () => {
+    const answer = await http('GET', `/v1/sessions/${'A'.repeat(22)}`, { headers: { origin: 'https://app.example' } })
+    expect(answer.status).toBe(401)
+    expect(answer.headers.get('access-control-allow-origin')).toBe('*')
+  })
+})
