@@ -96,7 +96,7 @@ export class PartFile {
 
   /** Creates `path`.part. Throws CliError when it cannot, or when `path` is there already. */
   static async create(path: string): Promise<PartFile> {
-    if (await exists(path)) throw new CliError(`${cleanText(path)} is there already, and is not overwritten.`)
+    if (await exists(path)) throw taken(path)
     const [, part] = namesOf(path)
     const handle = await open(part, 'wx').catch((error: NodeJS.ErrnoException) => {
       const advice =
@@ -112,21 +112,18 @@ export class PartFile {
     })
   }
 
-  /** Throws CliError when it cannot, or when something has come meanwhile that has the name. */
+  /** Gives the file its own name. Throws CliError when it cannot, or when something came meanwhile that has this name. */
   async commit(): Promise<void> {
     try {
       await this.#close()
-      // Unlike a rename, a link never takes the place of anything.
+      // Unlike a rename, a link never takes the place of anything. Not every file system has links.
       await link(this.#part, this.path).catch(async (error: NodeJS.ErrnoException) => {
-        // Not every file system has links.
-        if (await exists(this.path)) throw Object.assign(error, { code: 'EEXIST' })
+        if (error.code === 'EEXIST' || (await exists(this.path))) throw taken(this.path)
         await rename(this.#part, this.path)
       })
     } catch (error) {
-      const failure = error as NodeJS.ErrnoException
-      if (failure.code === 'EEXIST')
-        throw new CliError(`${cleanText(this.path)} is there already, and is not overwritten.`)
-      throw new CliError(`Cannot save ${cleanText(this.path)}: ${reasonOf(failure)}.`)
+      if (error instanceof CliError) throw error
+      throw new CliError(`Cannot save ${cleanText(this.path)}: ${reasonOf(error as NodeJS.ErrnoException)}.`)
     }
     await this.discard()
   }
@@ -145,6 +142,10 @@ export class PartFile {
     this.#open = false
     await this.#handle.close()
   }
+}
+
+function taken(path: string): CliError {
+  return new CliError(`${cleanText(path)} is there already, and is not overwritten.`)
 }
 
 export function pathIn(directory: string | undefined, name: string): string {

@@ -98,7 +98,7 @@ function finish(code: number): void {
 }
 
 function relayOf(option: string | undefined): string {
-  return option ?? (process.env.PAIRLAY_RELAY || DEFAULT_RELAY)
+  return option ?? process.env.PAIRLAY_RELAY ?? DEFAULT_RELAY
 }
 
 function wholeNumber(min: number, max: number): (text: string) => number {

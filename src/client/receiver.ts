@@ -10,7 +10,7 @@ import { defaultEnvironment, type Environment, PausableTimeout } from './environ
 import { PairingError } from './errors.ts'
 import { type MessageBody, MessageReader, MessageWriter } from './messages.ts'
 import { Offer } from './offer.ts'
-import { pairingErrorOf, RelayApi, RelayRefusal, RelayUnreachable } from './relay-api.ts'
+import { courtesy, pairingErrorOf, RelayApi, RelayRefusal, RelayUnreachable } from './relay-api.ts'
 import { HANDSHAKE_STEP_MS, withHeadroom } from './sender-run.ts'
 import { TransferReader } from './transfer.ts'
 
@@ -185,12 +185,7 @@ export class Receiver {
     this.#connection.end(new PairingError('aborted'))
     if (!this.#reading) void this.#peer.then(wipeKeys, () => {})
     if (ended) return
-    try {
-      await this.#api.endReceiver(this.#session, this.receiverCode)
-    } catch (error) {
-      // It is gone at the deadline anyway.
-      if (!(error instanceof RelayRefusal || error instanceof RelayUnreachable)) throw error
-    }
+    await courtesy(this.#api.endReceiver(this.#session, this.receiverCode))
   }
 
   async #shakeHands(handshake: ReceiverHandshake, code: PairingCode): Promise<VerifiedPeer> {

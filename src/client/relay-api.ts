@@ -201,6 +201,15 @@ async function textOf(response: Response): Promise<string> {
   }
 }
 
+/** Tells the relay something that our own safety does not rest on, and that it forgets at the deadline anyway. */
+export async function courtesy(telling: Promise<void>): Promise<void> {
+  try {
+    await telling
+  } catch (error) {
+    if (!(error instanceof RelayRefusal || error instanceof RelayUnreachable)) throw error
+  }
+}
+
 function jsonOrUndefined(text: string): unknown {
   try {
     return parseJson(text)

@@ -1,21 +1,17 @@
 import { generatePairingCode, type PairingCode } from '../crypto/pairing-code.ts'
 import { encodeBase64Url } from '../protocol/codec.ts'
-import type { ReceiverRow, View } from '../protocol/frames.ts'
-import type { CreateSessionResponse, DenialReason } from '../protocol/http.ts'
+import type { CreateSessionResponse } from '../protocol/http.ts'
+import { Approvals, type PairingRequest } from './approvals.ts'
 import { Connection, type ConnectionStatus } from './connection.ts'
 import { deliver, type Receipt, type SendProgress } from './delivery.ts'
 import { defaultEnvironment, type Environment } from './environment.ts'
 import { PairingError } from './errors.ts'
-import { Places } from './places.ts'
-import { pairingErrorOf, RelayApi, RelayRefusal, RelayUnreachable } from './relay-api.ts'
-import { SenderRun } from './sender-run.ts'
+import { courtesy, pairingErrorOf, RelayApi, RelayRefusal, RelayUnreachable } from './relay-api.ts'
+import type { SenderRun } from './sender-run.ts'
 import type { Source } from './source.ts'
 import { encodeHeader } from './transfer.ts'
+import { type FailedAttempts, WaitingRoom } from './waiting-room.ts'
 
-/** The budgets of one code at the sender. */
-export const WRONG_GUESSES_MAX = 5
-export const HANDSHAKES_MAX = 32
-export const HANDSHAKES_AT_ONCE = 4
 /** How often a session is asked for again, with a new code each time. */
 const OPEN_TRIES = 4
 /** How long `close` waits for receivers to say that they are done. */
@@ -35,26 +31,6 @@ export interface SenderOptions {
   readonly environment?: Partial<Environment> | undefined
 }
 
-export interface FailedAttempts {
-  readonly wrongCode: number
-  readonly timedOut: number
-}
-
-/** A verified receiver that waits for a decision. Another holder of the whole code would be a second one, with another number. */
-export interface PairingRequest {
-  readonly receiverCode: string
-  /** Untrusted: what the device calls itself. */
-  readonly name: string | undefined
-  /** Six digits, which the right device shows too. */
-  readonly matchNumber: string
-  /** For experts: 160 bits of the same comparison. */
-  readonly fingerprint: string
-  /** Lets the device have what is sent. PairingError `typing_required` when more than one device knows the code. */
-  approve(): Promise<void>
-  /** Refuses the device, and retires the code: somebody who should not knows it. */
-  deny(): Promise<void>
-}
-
 let clientId: string | undefined
 
 /** The side that has the data. See README.md for the whole of a pairing. */
@@ -66,21 +42,8 @@ export class Sender {
   readonly #environment: Environment
   readonly #connection: Connection
   readonly #expiresAt: number
-  readonly #places = new Places(HANDSHAKES_AT_ONCE, HANDSHAKES_MAX)
-  readonly #nonces = new Set<string>()
-  readonly #runs = new Map<number, SenderRun>()
-  readonly #turnedAway = new Set<number>()
-  /** Verified receivers, in order. None ever leaves: a code that two devices know stays one that two devices know. */
-  readonly #verified: SenderRun[] = []
-  /** Approvals asked for, each counted against the bound from then on. */
-  readonly #approvals = new Map<SenderRun, Promise<void>>()
-  /** Receivers that have been told so: payload may follow. */
-  readonly #approved = new Set<SenderRun>()
-  readonly #requests: SenderRun[] = []
-  #failed: FailedAttempts = { wrongCode: 0, timedOut: 0 }
-  #wrongGuesses = 0
-  #shaking = 0
-  #retired = false
+  readonly #room: WaitingRoom
+  readonly #approvals: Approvals
   #sending = false
   #closing = false
   #goodbye: Promise<void> | undefined
@@ -129,10 +92,20 @@ export class Sender {
       expiresInMs: session.expiresInMs,
       windowBytes: session.limits.windowBytes,
       environment,
-      onView: (view) => this.#takeView(view),
+      onView: (view) => this.#room.takeView(view),
       onStatus: (status) => this.#takeStatus(status),
       onEnd: (error) => this.#takeEnd(error),
     })
+    this.#room = new WaitingRoom({
+      code,
+      api,
+      session,
+      connection: this.#connection,
+      environment,
+      onFailedAttempt: options.onFailedAttempt,
+      onChange: () => this.#wake(),
+    })
+    this.#approvals = new Approvals({ room: this.#room, api, session, receivers: options.receivers ?? 1 })
     this.#connection.start()
     // It may have been aborted while the relay was asked.
     if (options.signal?.aborted) this.#abort()
@@ -155,22 +128,21 @@ export class Sender {
   }
 
   get failedAttempts(): FailedAttempts {
-    return this.#failed
+    return this.#room.failedAttempts
   }
 
   /** How many devices have proved that they know the code. From two on, the number must be typed. */
   get verifiedCount(): number {
-    return this.#verified.length
+    return this.#room.verified.length
   }
 
   /** Verified receivers, as they come; ends when there can be no more. Throws what ended the session. */
   async *requests(): AsyncGenerator<PairingRequest, void> {
     for (;;) {
-      const run = this.#requests.shift()
-      // Even one that has left by now: a device that knows the code is never hidden.
-      if (run) yield this.#requestOf(run)
+      const run = this.#room.next()
+      if (run) yield this.#approvals.requestOf(run)
       else if (this.#ended && !this.#closing) throw this.#ended
-      else if (this.#retired && this.#shaking === 0) return
+      else if (this.#room.settled) return
       else await this.#change()
     }
   }
@@ -179,13 +151,8 @@ export class Sender {
    * Approves the one waiting receiver that shows this number, typed by the person who reads it there. PairingError
    * `no_such_number` or `number_not_unique`, and then nobody is approved.
    */
-  async approveNumber(typed: string): Promise<PairingRequest> {
-    const digits = typed.replaceAll(/\D/g, '')
-    const [run, second] = this.#verified.filter((each) => each.matchNumber === digits)
-    if (!run) throw new PairingError('no_such_number')
-    if (second) throw new PairingError('number_not_unique')
-    await this.#approve(run)
-    return this.#requestOf(run)
+  approveNumber(typed: string): Promise<PairingRequest> {
+    return this.#approvals.approveNumber(typed)
   }
 
   /**
@@ -198,7 +165,7 @@ export class Sender {
     options: { onProgress?: ((progress: SendProgress) => void) | undefined; signal?: AbortSignal | undefined } = {},
   ): Promise<Receipt[]> {
     const header = encodeHeader(sources)
-    const runs = [...this.#approved].filter((run) => !run.over)
+    const runs = this.#approvals.approved.filter((run) => !run.over)
     if (this.#ended || this.#goodbye) throw this.#ended ?? new PairingError('aborted')
     if (runs.length === 0) throw new PairingError('receiver_left')
     if (runs.length > 1 && sources.some(({ once }) => once)) throw new PairingError('already_sent')
@@ -226,7 +193,7 @@ export class Sender {
   }
 
   async #sayGoodbye(): Promise<void> {
-    const live = [...this.#approved].filter((run) => !run.over)
+    const live = this.#approvals.approved.filter((run) => !run.over)
     await Promise.all(
       live
         .map(async (run) => {
@@ -254,132 +221,7 @@ export class Sender {
     this.#closing = true
     // First of all here: a relay that does not answer must not keep anybody waiting for this.
     this.#connection.end(new PairingError('aborted'))
-    await this.#courtesy(() => this.#api.closeSession(this.#session))
-  }
-
-  #takeView(view: View): void {
-    if (view.role !== 'sender') throw new PairingError('relay_misbehaved')
-    const rows = new Map(view.receivers.map((row) => [row.channel, row]))
-    for (const run of this.#runs.values()) {
-      const row = rows.get(run.channelNumber)
-      if (!row || !run.matches(row)) run.end(new PairingError('relay_misbehaved'))
-      // Whom we refused is over already; this would be the relay's own word.
-      else if (row.state === 'denied' || row.state === 'revoked') run.end(new PairingError('relay_misbehaved'))
-      else if (row.state === 'left') run.end(new PairingError('receiver_left'))
-      else if (row.state === 'done') run.end(new PairingError('not_delivered'))
-      else run.setPresence(row.present === true)
-    }
-    for (const row of rows.values()) {
-      const { publicKey } = row
-      if (this.#runs.has(row.channel) || row.state !== 'pending' || publicKey === undefined) continue
-      if (this.#retired) {
-        this.#turnAway(row)
-        continue
-      }
-      const run: SenderRun = new SenderRun(
-        { ...row, publicKey },
-        {
-          code: this.#code,
-          sessionId: this.#session.sessionId,
-          maxFrameBytes: this.#session.limits.maxFrameBytes,
-          connection: this.#connection,
-          environment: this.#environment,
-          isNewNonce: (nonce) => {
-            const known = this.#nonces.size
-            return this.#nonces.add(encodeBase64Url(nonce)).size > known
-          },
-          onWrongGuess: () => this.#countWrongGuess(),
-          onVerified: () => {
-            this.#verified.push(run)
-            this.#requests.push(run)
-          },
-          admit: () => this.#places.take(),
-        },
-      )
-      this.#runs.set(row.channel, run)
-      run.setPresence(row.present === true)
-      void this.#pair(run)
-    }
-    this.#wake()
-  }
-
-  /** Tells a device that came too late, once, or it would wait for its m2 until the session ends. */
-  #turnAway({ channel, receiverCode }: ReceiverRow): void {
-    if (this.#turnedAway.has(channel)) return
-    this.#turnedAway.add(channel)
-    void this.#refuse(receiverCode, 'rejected')
-  }
-
-  async #pair(run: SenderRun): Promise<void> {
-    this.#shaking++
-    try {
-      await run.shakeHands()
-    } catch (error) {
-      const code = error instanceof PairingError ? error.code : undefined
-      if (code === 'wrong_code') this.#countFailure({ ...this.#failed, wrongCode: this.#failed.wrongCode + 1 })
-      if (code === 'handshake_timeout') this.#countFailure({ ...this.#failed, timedOut: this.#failed.timedOut + 1 })
-      if (code !== 'receiver_left' && !this.#ended) {
-        void this.#refuse(run.receiverCode, code === 'handshake_timeout' ? code : 'handshake_failed')
-      }
-    } finally {
-      this.#shaking--
-      if (this.#places.usedUp) this.#retire()
-      this.#wake()
-    }
-  }
-
-  #countWrongGuess(): void {
-    this.#wrongGuesses++
-    if (this.#wrongGuesses >= WRONG_GUESSES_MAX) this.#retire()
-  }
-
-  #countFailure(failed: FailedAttempts): void {
-    this.#failed = failed
-    this.#options.onFailedAttempt?.(failed)
-  }
-
-  #requestOf(run: SenderRun): PairingRequest {
-    const { receiverCode, name, matchNumber, fingerprint } = run
-    return {
-      receiverCode,
-      name,
-      matchNumber,
-      fingerprint,
-      approve: () => {
-        if (this.#verified.length > 1) return Promise.reject(new PairingError('typing_required'))
-        return this.#approve(run)
-      },
-      deny: () => this.#deny(run),
-    }
-  }
-
-  async #approve(run: SenderRun): Promise<void> {
-    const underWay = this.#approvals.get(run)
-    if (underWay) return underWay
-    if (run.over) throw run.over
-    const { receivers = 1 } = this.#options
-    if (this.#approvals.size >= receivers) throw new PairingError('session_full')
-    const approval = this.#carryApproval(run)
-    this.#approvals.set(run, approval)
-    await approval
-    if (this.#approvals.size >= receivers) this.#retire()
-  }
-
-  async #carryApproval(run: SenderRun): Promise<void> {
-    try {
-      await this.#api.decide(this.#session, run.receiverCode, { decision: 'approved' })
-    } catch (error) {
-      this.#approvals.delete(run)
-      throw pairingErrorOf(error)
-    }
-    await run.writer.writeJson({ type: 'approved' })
-    this.#approved.add(run)
-  }
-
-  async #deny(run: SenderRun): Promise<void> {
-    this.#retire()
-    run.end(new PairingError('aborted'))
-    await this.#refuse(run.receiverCode, 'rejected')
+    await courtesy(this.#api.closeSession(this.#session))
   }
 
   async #deliver(run: SenderRun, work: () => Promise<number>): Promise<Receipt> {
@@ -393,46 +235,20 @@ export class Sender {
       const ended = run.over ?? this.#ended ?? (error instanceof PairingError ? error : undefined)
       // A message without an end cannot be followed by another: this receiver has to pair again.
       run.end(ended ?? new PairingError('source_failed', { cause: error }))
-      if (!this.#ended) await this.#courtesy(() => this.#api.endReceiver(this.#session, receiverCode))
+      if (!this.#ended) await courtesy(this.#api.endReceiver(this.#session, receiverCode))
       return { receiverCode, matchNumber, delivered: false, error: run.over ?? new PairingError('aborted') }
     }
   }
 
-  /** No more joins, no more handshakes. Who was verified before may still be approved. */
-  #retire(): void {
-    if (this.#retired) return
-    this.#retired = true
-    this.#places.close(new PairingError('session_full'))
-    for (const run of this.#runs.values()) if (!run.verified) run.end(new PairingError('session_full'))
-    void this.#courtesy(() => this.#api.retireCode(this.#session))
-    this.#wake()
-  }
-
-  #refuse(receiverCode: string, reason: DenialReason): Promise<void> {
-    return this.#courtesy(() => this.#api.decide(this.#session, receiverCode, { decision: 'denied', reason }))
-  }
-
-  /** Tells the relay something that our own safety does not rest on. */
-  async #courtesy(tell: () => Promise<void>): Promise<void> {
-    try {
-      await tell()
-    } catch (error) {
-      if (!(error instanceof RelayRefusal || error instanceof RelayUnreachable)) throw error
-    }
-  }
-
   #takeStatus(status: ConnectionStatus): void {
-    if (status === 'reconnecting') for (const run of this.#runs.values()) run.setPresence(false)
+    if (status === 'reconnecting') this.#room.absent()
     this.#options.onStatus?.(status)
   }
 
   #takeEnd(error: PairingError): void {
     this.#ended = error
-    this.#retired = true
     this.#options.signal?.removeEventListener('abort', this.#abort)
-    this.#places.close(error)
-    for (const run of this.#runs.values()) run.end(error)
-    this.#wake()
+    this.#room.end(error)
   }
 
   async #untilOver(runs: readonly SenderRun[]): Promise<void> {

@@ -1,9 +1,17 @@
+import type { IncomingMessage } from 'node:http'
 import cors from '@fastify/cors'
 import swagger from '@fastify/swagger'
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifySchema, LogController } from 'fastify'
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  type FastifySchema,
+  LogController,
+} from 'fastify'
 import * as z from 'zod/mini'
 import { SUBPROTOCOL } from '../protocol/frames.ts'
 import { BODY_MAX_BYTES, HEADERS_MAX_BYTES } from '../protocol/limits.ts'
+import { RelayError } from '../relay/error.ts'
 import type { Relay } from '../relay/relay.ts'
 import { answerError, answerParserError, answerProblem } from './problems.ts'
 import { routes } from './routes.ts'
@@ -13,6 +21,8 @@ import { websocket } from './websocket.ts'
 export const HEADERS_TIMEOUT_MS = 8_000
 export const REQUEST_TIMEOUT_MS = 10_000
 export const KEEP_ALIVE_TIMEOUT_MS = 20_000
+/** How long a stopping relay lets answers go out before it cuts connections, in milliseconds. */
+const CUT_AFTER_MS = 500
 /** How often Node looks for requests that are late; the time-outs are no finer than this. */
 const TIMEOUT_CHECK_MS = 1_000
 
@@ -51,8 +61,19 @@ export async function buildApp({
     },
     routerOptions: { maxParamLength: 128 },
     clientErrorHandler: answerParserError,
-    frameworkErrors: answerError,
+    frameworkErrors: (error, request, reply) => {
+      // Hooks do not run for what the framework refuses before routing.
+      reply.raw.once('finish', () => endRefusedUpgrade(request))
+      answerError(error, request, reply)
+    },
   })
+  const upgrades = new WeakSet<IncomingMessage>()
+  app.server.prependListener('upgrade', (request) => upgrades.add(request))
+  // An upgrade that was answered with anything but 101 is over. Node has let go of its connection, so that no time-out
+  // would ever end it.
+  const endRefusedUpgrade = ({ raw }: FastifyRequest) => {
+    if (upgrades.has(raw)) raw.socket.destroy()
+  }
   // Fastify would take text/plain as well, which a page may send across origins without asking.
   app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(({ schema }) => (data: unknown) => {
@@ -64,6 +85,12 @@ export async function buildApp({
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   app.setErrorHandler(answerError)
   app.setNotFoundHandler((_request, reply) => answerProblem(reply, 'not_found'))
+  app.addHook('onRequest', async (request) => {
+    // Node stops reading HTTP at an upgrade, so that a body would never come.
+    if (upgrades.has(request.raw) && request.method !== 'GET') {
+      throw new RelayError('invalid_request', 'only a GET can be upgraded')
+    }
+  })
   app.addHook('onSend', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
     reply.header('x-content-type-options', 'nosniff')
@@ -74,6 +101,7 @@ export async function buildApp({
       { method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
       'answered',
     )
+    endRefusedUpgrade(request)
   })
   await app.register(cors, {
     origin: corsOrigins.includes('*') ? '*' : [...corsOrigins],
@@ -97,7 +125,11 @@ export async function buildApp({
   await app.register(websocket, { relay, maxFrameBytes })
   await app.register(routes, { relay })
   await app.register(operations, { relay, version })
-  app.addHook('preClose', () => relay.drain())
+  app.addHook('preClose', async () => {
+    await relay.drain()
+    // A peer that is in the middle of a request, or never began one, must not hold the process.
+    setTimeout(() => app.server.closeAllConnections(), CUT_AFTER_MS).unref()
+  })
   return app
 }
 
