@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import { createReadStream, rmSync } from 'node:fs'
 import { type FileHandle, link, lstat, open, rename, stat, unlink } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { cleanText } from '../client/clean.ts'
@@ -81,6 +81,12 @@ export async function isDirectory(path: string): Promise<boolean> {
   )
 }
 
+/** The temporary files of this process. None outlives it when it ends by itself, whatever it was waiting for. */
+const parts = new Set<string>()
+process.on('exit', () => {
+  for (const part of parts) rmSync(part, { force: true })
+})
+
 /** A file under its temporary name. It gets its own name in `commit`, and is gone after `discard`. */
 export class PartFile {
   readonly path: string
@@ -103,6 +109,7 @@ export class PartFile {
         error.code === 'EEXIST' ? 'it is there already; remove it, or save elsewhere with -o' : reasonOf(error)
       throw new CliError(`Cannot create ${cleanText(part)}: ${advice}.`)
     })
+    parts.add(part)
     return new PartFile(path, part, handle)
   }
 
@@ -135,6 +142,7 @@ export class PartFile {
     await unlink(this.#part).catch(() => {
       // Committed or removed by somebody else: gone is what it should be.
     })
+    parts.delete(this.#part)
   }
 
   async #close(): Promise<void> {

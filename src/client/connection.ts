@@ -147,8 +147,9 @@ export class Connection {
     const rows = new Map(view.channels.map((row) => [row.channel, row]))
     for (const channel of this.#channels.values()) {
       const row = rows.get(channel.number)
-      if (first || !channel.isAttached) channel.attach(row, (bytes) => this.#socket?.send(bytes))
-      else if (row) channel.grow(row.window)
+      if (first || !channel.isAttached) {
+        this.#orDrop(channel, () => channel.attach(row, (bytes) => this.#socket?.send(bytes)))
+      } else if (row) channel.grow(row.window)
     }
     if (view.state === 'closed') return this.end(errorOfCloseReason(view.reason))
     if (!first) return
@@ -162,8 +163,19 @@ export class Connection {
     const frame = decodeFrame(bytes)
     // A frame of a channel that is over may have been on its way.
     const channel = this.#channels.get(frame.channel)
-    if (frame.type === FRAME_ACK) channel?.takeAck(frame.seq)
-    else channel?.takeData(frame)
+    if (!channel) return
+    if (frame.type === FRAME_ACK) this.#orDrop(channel, () => channel.takeAck(frame.seq))
+    else channel.takeData(frame)
+  }
+
+  /** A wrong ack may be the peer's own, which any relay passes on: it ends its channel and must not end the others. */
+  #orDrop(channel: Channel, take: () => void): void {
+    try {
+      take()
+    } catch (error) {
+      if (!(error instanceof PairingError)) throw error
+      this.drop(channel.number, error)
+    }
   }
 
   #lost(closeCode: number): void {

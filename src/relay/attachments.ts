@@ -6,17 +6,8 @@ import { RelayError } from './error.ts'
 import { Intake, type IntakePorts } from './intake.ts'
 import { type AttachedLeg, type Attachment, keyOf, Leg } from './leg.ts'
 import type { Bus, PeerSocket, Secrets } from './ports.ts'
-import {
-  attach,
-  attachmentOf,
-  detach,
-  expireIfDue,
-  type Holder,
-  holderOf,
-  liveReceiver,
-  type Session,
-  shutDown,
-} from './session.ts'
+import { attachmentOf, type Holder, holderOf, liveReceiver, type Session } from './session.ts'
+import { attach, detach, expireIfDue, shutDown } from './transitions.ts'
 import { channelsOf, mailboxKey, outbound, viewOf } from './view.ts'
 
 export interface AttachmentsPorts extends IntakePorts {

@@ -12,8 +12,9 @@ import { Attachments } from './attachments.ts'
 import { Budget } from './budget.ts'
 import { RelayError } from './error.ts'
 import type { Bus, Clock, MailboxStore, Metrics, Secrets, SessionStore } from './ports.ts'
-import * as transitions from './session.ts'
-import { deadlineOf, type Holder, holderOf, openSession, type Session } from './session.ts'
+import { deadlineOf, type Holder, holderOf, type OpenSession, type Session } from './session.ts'
+import * as transitions from './transitions.ts'
+import { openSession } from './transitions.ts'
 import { mailboxKey, viewOf } from './view.ts'
 
 /** What an operator decides about the domain. Sizes in bytes. */
@@ -101,7 +102,7 @@ export class Relay {
     transitions.join(found, receiver, clock.now())
     // Both directions of the handshake are paid for before the receiver is in.
     if (!this.budget.reserve(2 * HANDSHAKE_WINDOW_BYTES)) throw new RelayError('at_capacity')
-    let session: transitions.OpenSession | undefined
+    let session: OpenSession | undefined
     try {
       await sessions.update(found.id, (current, now) => {
         session = transitions.join(current, receiver, now)
@@ -231,7 +232,7 @@ export class Relay {
     return { session, holder }
   }
 
-  #limitsOf({ maxReceivers, ttlSeconds }: transitions.OpenSession): SessionLimits {
+  #limitsOf({ maxReceivers, ttlSeconds }: OpenSession): SessionLimits {
     const { windowBytes, maxFrameBytes } = this.#settings
     return { windowBytes, maxFrameBytes, maxReceivers, ttlSeconds }
   }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Connection, type ConnectionStatus } from '../../src/client/connection.ts'
 import { PairingError } from '../../src/client/errors.ts'
-import { encodeAck, encodeData, FRAME_ACK } from '../../src/protocol/codec.ts'
+import { encodeData, FRAME_ACK } from '../../src/protocol/codec.ts'
 import type { CloseReason, View } from '../../src/protocol/frames.ts'
 import { channelRow, VIEW } from './fake-web-socket.ts'
 import { FakeWorld, frameOf, pairingErrorOf } from './support.ts'
@@ -280,7 +280,6 @@ describe('a relay that misbehaves', () => {
     ['a data frame without a ciphertext', new Uint8Array([1, 0, 0, 1, 0, 0, 0, 1]).buffer],
     ['a frame that is too short', new Uint8Array(7).buffer],
     ['something that is neither text nor bytes', { length: 8 }],
-    ['an ack of what was never sent', encodeAck(1, 1)],
     ['a gap', encodeData(1, 2, new Uint8Array(1))],
   ])('%s ends the connection', async (_, data) => {
     const { world: attacker, ends, channel } = attachedConnection()
@@ -298,15 +297,26 @@ describe('a relay that misbehaves', () => {
     expect(ends.map(({ code }) => code)).toEqual(['relay_misbehaved'])
   })
 
-  test('holding less than it has acked, after a reconnect, ends it', async () => {
-    const { world: attacker, ends, channel } = attachedConnection()
+  test('an ack of what was never sent, which the peer may have made, ends its channel and no other', async () => {
+    const { world: attacker, ends, channel, connection } = attachedConnection()
+    const other = connection.channel(2)
+    attacker.socket.show({ channels: [channelRow(), channelRow({ channel: 2 })] })
+    attacker.socket.ack(1, 1)
+    expect(await pairingErrorOf(channel.receive())).toBe('relay_misbehaved')
+    expect(ends).toEqual([])
+    await other.send(frameOf(1))
+    expect(attacker.socket.frames.map((frame) => frame.channel)).toEqual([2])
+  })
+
+  test('holding less than it has acked, after a reconnect, ends the channel too', async () => {
+    const { world: attacker, channel } = attachedConnection()
     await channel.send(frameOf(1))
     attacker.socket.ack(1, 1)
     attacker.socket.drop()
     await attacker.time.advance(0)
     attacker.socket.open()
     attacker.socket.show({ channels: [channelRow({ received: 0 })] })
-    expect(ends.map(({ code }) => code)).toEqual(['relay_misbehaved'])
+    expect(await pairingErrorOf(channel.receive())).toBe('relay_misbehaved')
   })
 
   test('a huge announced window does not let it fill this client: 64 MiB is the most that waits unread', () => {

@@ -4,6 +4,7 @@ import { data } from './device.ts'
 import { expectClosed, expectProblem, expectRefused, stateOf } from './documented.ts'
 import { RawConnection } from './raw.ts'
 import { isForeign, type Relay, startRelay } from './relay.ts'
+import { fillWindow } from './windows.ts'
 
 /**
  * PROTOCOL.md, sections 5.5, 5.7 and 7: a relay that is full, small or stopping. These need relays of their own, with
@@ -47,7 +48,7 @@ export function capacity(): void {
       expect((await sender.view()).channels).toEqual([{ channel: 2, received: 0, acked: 0, window: frame }])
     })
 
-    test('a window does not grow past WINDOW_BYTES or the memory there is', async () => {
+    test('a window does not grow past the memory there is', async () => {
       const frame = 65_568
       const relay = await start({
         MAX_FRAME_BYTES: String(frame),
@@ -63,6 +64,13 @@ export function capacity(): void {
       expect((await receiver.view()).channels).toMatchObject([{ window: frame }])
       S.send(data(1, 3, 'x'))
       await expectClosed(S, 'window_exceeded')
+    })
+
+    test('a window is capped at WINDOW_BYTES where doubling it would pass that', async () => {
+      const frame = 65_568
+      const relay = await start({ MAX_FRAME_BYTES: String(frame), WINDOW_BYTES: String(3 * frame) })
+      const { sender, S } = await pair(relay)
+      expect(await fillWindow(sender, S)).toEqual([frame, 2 * frame, 3 * frame])
     })
 
     test('more than the relay allows is granted at its maximum, and limits say so', async () => {

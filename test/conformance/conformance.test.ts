@@ -9,6 +9,7 @@ import { isForeign, openRelay } from './relay.ts'
 import { requests } from './requests.ts'
 import { resume } from './resume.ts'
 import { roles } from './roles.ts'
+import { script } from './script.ts'
 import { sockets } from './sockets.ts'
 import { views } from './views.ts'
 import { windows } from './windows.ts'
@@ -33,6 +34,7 @@ afterAll(() => relay.stop())
 
 const deadlines = startDeadlines(relay)
 pairing(relay)
+script(relay)
 requests(relay)
 roles(relay)
 refusals(relay)

@@ -121,8 +121,8 @@ export class RawConnection {
   }
 }
 
-/** An upgrade request with the sample key of RFC 6455, offering `subprotocol` (none when it is empty). */
-export function upgradeRequest(path: string, subprotocol = 'pairlay.v1'): string {
+/** An upgrade request with the sample key of RFC 6455, offering `subprotocol` (none when it is empty), then `more` lines. */
+export function upgradeRequest(path: string, subprotocol = 'pairlay.v1', more: readonly string[] = []): string {
   const lines = [
     `GET ${path} HTTP/1.1`,
     'Host: relay',
@@ -132,7 +132,7 @@ export function upgradeRequest(path: string, subprotocol = 'pairlay.v1'): string
     'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
   ]
   if (subprotocol) lines.push(`Sec-WebSocket-Protocol: ${subprotocol}`)
-  return `${lines.join('\r\n')}\r\n\r\n`
+  return `${[...lines, ...more].join('\r\n')}\r\n\r\n`
 }
 
 /** A short client frame with the mask 00000000, under which the payload stands as it is. */

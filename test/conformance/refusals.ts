@@ -165,6 +165,11 @@ export function refusals(relay: Relay): void {
       const sender = await openSession(relay)
       const path = `/v1/sessions/${sender.sessionId}/socket`
       await expectRefused('invalid_request', [sender], () => sender.call('GET', '/socket'))
+      await expectRefused('invalid_request', [sender], async () => {
+        const attacker = await RawConnection.open(relay)
+        attacker.write(`GET ${path} HTTP/1.1\r\nHost: relay\r\nSec-WebSocket-Protocol: pairlay.v1\r\n\r\n`)
+        return attacker.answer()
+      })
       for (const subprotocol of ['', 'pairlay', 'pairlay.v2', 'PAIRLAY.V1', 'xpairlay.v1, pairlay.v10']) {
         await expectRefused('invalid_request', [sender], async () => {
           const attacker = await RawConnection.open(relay)
@@ -174,10 +179,11 @@ export function refusals(relay: Relay): void {
       }
     })
 
-    test('an upgrade that offers others beside pairlay.v1 gets pairlay.v1', async () => {
+    test('an upgrade that offers more than pairlay.v1 gets pairlay.v1 and no extension', async () => {
       const sender = await openSession(relay)
       const connection = await RawConnection.open(relay)
-      connection.write(upgradeRequest(`/v1/sessions/${sender.sessionId}/socket`, 'chat, pairlay.v1'))
+      const path = `/v1/sessions/${sender.sessionId}/socket`
+      connection.write(upgradeRequest(path, 'chat, pairlay.v1', ['Sec-WebSocket-Extensions: permessage-deflate']))
       const { status, headers } = await connection.answer()
       expect(status).toBe(101)
       expect(headers.get('sec-websocket-accept')).toBe('s3pPLMBiTxaQ9kYGzzhZRbK+xOo=')

@@ -1,12 +1,7 @@
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
 import { ReceiverHandshake, SenderHandshake, type VerifiedPeer } from '../../src/crypto/handshake.ts'
-import {
-  generatePairingCode,
-  type PairingCode,
-  parsePairingCode,
-  randomReceiverCode,
-} from '../../src/crypto/pairing-code.ts'
+import { generatePairingCode, type PairingCode, randomReceiverCode } from '../../src/crypto/pairing-code.ts'
 import { messageKey, StreamOpener, StreamSealer } from '../../src/crypto/stream.ts'
 import { ciphertextOf, decodeFrame, encodeAck, encodeData, FRAME_ACK } from '../../src/protocol/codec.ts'
 import type { View } from '../../src/protocol/frames.ts'
@@ -118,7 +113,7 @@ export class RawSocket {
 export class RawReceiver {
   readonly receiverCode: string
   readonly channel: number
-  readonly socket: RawSocket
+  socket: RawSocket
   readonly #relay: string
   readonly #credentials: Credentials
   readonly #handshake: ReceiverHandshake
@@ -160,6 +155,11 @@ export class RawReceiver {
   get peer(): VerifiedPeer {
     if (!this.#peer) throw new Error('the handshake is not over')
     return this.#peer
+  }
+
+  /** A new socket, for one that was closed. */
+  async attach(): Promise<void> {
+    this.socket = await RawSocket.attach(this.#relay, this.#credentials)
   }
 
   send(ciphertext: Uint8Array): void {
@@ -214,10 +214,10 @@ export class RawReceiver {
 /** A device that waits under a code, and sends only what it is told to. */
 export class RawSender {
   readonly code: PairingCode
-  readonly socket: RawSocket
+  socket: RawSocket
   readonly #relay: string
   readonly #credentials: Credentials
-  #seq = 0
+  readonly #seqs = new Map<number, number>()
   #messages = 0
   #peer: VerifiedPeer | undefined
 
@@ -244,18 +244,26 @@ export class RawSender {
     return this.#credentials.sessionId
   }
 
-  send(ciphertext: Uint8Array): void {
-    this.socket.data(1, ++this.#seq, ciphertext)
+  /** A new socket, for one that was closed. */
+  async attach(): Promise<void> {
+    this.socket = await RawSocket.attach(this.#relay, this.#credentials)
   }
 
-  next(): Promise<Uint8Array> {
-    return this.socket.next(1)
+  send(ciphertext: Uint8Array, channel = 1): void {
+    const seq = (this.#seqs.get(channel) ?? 0) + 1
+    this.#seqs.set(channel, seq)
+    this.socket.data(channel, seq, ciphertext)
   }
 
-  /** Waits for the first receiver, and gives the sender's side of its handshake. */
-  async awaitReceiver(): Promise<SenderHandshake> {
-    await this.socket.until((view) => view?.receivers[0]?.publicKey !== undefined)
-    const [row] = this.socket.view?.receivers ?? []
+  next(channel = 1): Promise<Uint8Array> {
+    return this.socket.next(channel)
+  }
+
+  /** Waits for the receiver of a channel, and gives the sender's side of its handshake. */
+  async awaitReceiver(channel = 1): Promise<SenderHandshake> {
+    await this.socket.until((view) => view?.receivers[channel - 1]?.publicKey !== undefined)
+    const row = this.socket.view?.receivers[channel - 1]
+    if (!row) throw new Error('the view lost a receiver')
     return new SenderHandshake({
       code: this.code,
       sessionId: this.sessionId,
@@ -294,6 +302,12 @@ export class RawSender {
     this.send(sealer.sealFrame(Buffer.from(plaintext), true))
   }
 
+  /** The plaintext of the receiver's first message. */
+  async readReceipt(): Promise<Buffer> {
+    const opener = new StreamOpener(messageKey(this.peer.receiveKey, 0))
+    return Buffer.from(opener.openFrame(await this.next()).plaintext)
+  }
+
   async closeSession(): Promise<void> {
     const { sessionId, token } = this.#credentials
     await call('DELETE', `${this.#relay}/v1/sessions/${sessionId}`, undefined, token)
@@ -311,13 +325,4 @@ export function transferOf(header: unknown, ...bytes: (Uint8Array | string)[]): 
   const length = Buffer.alloc(4)
   length.writeUInt32BE(json.length)
   return Buffer.concat([length, json, ...bytes.map((each) => Buffer.from(each))])
-}
-
-/** The code with another secret half: the first half right, the second a guess. */
-export function wrongSecret(code: string): PairingCode {
-  const right = parsePairingCode(code)
-  for (;;) {
-    const other = generatePairingCode(random)
-    if (other.secret !== right.secret) return { ...other, locator: right.locator }
-  }
 }

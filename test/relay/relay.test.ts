@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { LONG_POLL_MAX_MS } from '../../src/protocol/limits.ts'
+import type { RelayError } from '../../src/relay/error.ts'
 import { FakeSecrets } from '../support/fake-secrets.ts'
 import { expectRefusal } from '../support/refusal.ts'
 import { publicKey, settled, TestRelay } from '../support/relay.ts'
@@ -114,7 +115,8 @@ describe('joining', () => {
     for (const senderCode of Object.values(codes)) {
       const attacker = () => node.join(senderCode)
       await expectRefusal(attacker, 'session_not_found')
-      answers.add(await attacker().catch((error) => JSON.stringify([error.code, error.message, error.detail])))
+      const answer = await attacker().catch((error: RelayError) => [error.code, error.message, error.detail])
+      answers.add(JSON.stringify(answer))
     }
     expect(answers.size).toBe(1)
   })

@@ -2,26 +2,28 @@ import { describe, expect, test } from 'vitest'
 import { EPITAPH_MS, JOINS_MAX, PENDING_MAX } from '../../src/protocol/limits.ts'
 import { RelayError } from '../../src/relay/error.ts'
 import {
-  attach,
   attachmentOf,
   type ClosedSession,
-  closeBySender,
   deadlineOf,
+  holderOf,
+  liveReceiver,
+  type OpenSession,
+  type Session,
+} from '../../src/relay/session.ts'
+import {
+  attach,
+  closeBySender,
   decide,
   detach,
   expireIfDue,
-  holderOf,
   join,
   leave,
-  liveReceiver,
   type NewReceiver,
-  type OpenSession,
   openSession,
   retireCode,
   revoke,
-  type Session,
   shutDown,
-} from '../../src/relay/session.ts'
+} from '../../src/relay/transitions.ts'
 
 const START = 1_000
 const NOW = START + 10_000

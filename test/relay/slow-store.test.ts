@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ATTACH_TIMEOUT_MS, EPITAPH_MS } from '../../src/protocol/limits.ts'
-import { closeBySender } from '../../src/relay/session.ts'
+import { closeBySender } from '../../src/relay/transitions.ts'
 import { Gate } from '../support/gate.ts'
 import { expectRefusal, refusalOf } from '../support/refusal.ts'
 import { NOTHING_LEFT, settled, TestRelay } from '../support/relay.ts'

@@ -7,7 +7,7 @@ import type { PeerSocket } from '../../src/relay/ports.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { FakeSecrets } from '../support/fake-secrets.ts'
 import { Gate } from '../support/gate.ts'
-import { call } from '../support/http.ts'
+import { call, sayRaw } from '../support/http.ts'
 import { publicKey } from '../support/relay.ts'
 import { NO_SERVER_STATE, type RunningRelay, type ServerOptions, startRelay } from '../support/server.ts'
 import { WireSocket } from '../support/wire-socket.ts'
@@ -84,12 +84,33 @@ describe('the upgrade', () => {
     expect(relay.counters()).toEqual(NO_SERVER_STATE)
   })
 
-  test('to a path that takes none ends the connection and holds nothing', async () => {
-    const wire = new WebSocket(`${relay.url.replace('http', 'ws')}/healthz`, 'pairlay.v1')
-    wire.on('error', () => {})
-    await once(wire, 'close')
-    expect(relay.counters()).toEqual(NO_SERVER_STATE)
-  })
+  const upgrade = 'host: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n'
+  const key = `sec-websocket-key: ${Buffer.alloc(16).toString('base64')}\r\nsec-websocket-protocol: pairlay.v1\r\n\r\n`
+  const refusedUpgrades: [what: string, request: string, answer: string][] = [
+    ['to a path that takes none', `GET /healthz HTTP/1.1\r\n${upgrade}${key}`, 'HTTP/1.1 200'],
+    ['to a path nobody knows', `GET /nowhere HTTP/1.1\r\n${upgrade}${key}`, 'HTTP/1.1 404'],
+    ['to a malformed path', `GET /%zz HTTP/1.1\r\n${upgrade}${key}`, 'HTTP/1.1 400'],
+    ['to an endless path', `GET /v1/sessions/${'x'.repeat(999)} HTTP/1.1\r\n${upgrade}${key}`, 'HTTP/1.1 400'],
+    ['without a token', `GET /v1/sessions/${'A'.repeat(22)} HTTP/1.1\r\n${upgrade}${key}`, 'HTTP/1.1 401'],
+    [
+      'without a key',
+      `GET /v1/sessions/${'A'.repeat(22)}/socket HTTP/1.1\r\n${upgrade}sec-websocket-protocol: pairlay.v1\r\n\r\n`,
+      'HTTP/1.1 400',
+    ],
+    [
+      'with a body, to HTTP/2',
+      'POST /v1/sessions HTTP/1.1\r\nhost: x\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}',
+      'HTTP/1.1 400',
+    ],
+  ]
+  for (const [what, request, expected] of refusedUpgrades) {
+    test(`${what} is answered, and its connection ends`, async () => {
+      const attacker = await sayRaw(relay.port, request)
+      expect(attacker.slice(0, expected.length)).toBe(expected)
+      expect(relay.counters()).toEqual(NO_SERVER_STATE)
+      await relay.close()
+    })
+  }
 
   test('that is none is invalid_request, with a token or without', async () => {
     const { sender } = await pair()
@@ -133,7 +154,7 @@ describe('a socket', () => {
     raw.cork()
     for (let seq = 1; seq <= 500; seq++) from.data(1, seq, `frame ${seq}`)
     raw.uncork()
-    await to.until(() => to.texts.length === 500)
+    await to.until(() => to.received === 500)
     expect(to.texts).toEqual(Array.from({ length: 500 }, (_, i) => `frame ${i + 1}`))
     from.cut()
     to.cut()
@@ -264,7 +285,9 @@ describe('a socket', () => {
       clock.advance(25_000)
       await relay.tick()
       await pinged
-      await wire.until(() => wire.views.length >= i + 2)
+      // When this frame has arrived, the pong before it has.
+      wire.data(1, i + 1, 'x')
+      await until(() => relay.counters().unackedBytes === 256 * (i + 1))
     }
     expect(wire.socket.readyState).toBe(WebSocket.OPEN)
     wire.cut()
@@ -287,16 +310,16 @@ describe('a receiver that does not read', () => {
     for (let seq = 1; seq <= 48; seq++) {
       for (const channel of [1, 2]) from.data(channel, seq, frame(seq))
       // A full window at once would be too early: it grows with use.
-      await quick.until(() => quick.texts.length === seq)
+      await quick.until(() => quick.received === seq)
       quick.ack(2, seq)
     }
-    expect(quick.frames.map((each) => each.seq).filter((seq) => seq > 0)).toHaveLength(48)
-    expect(stuck.frames).toEqual([])
+    expect(quick.received).toBe(48)
+    expect(stuck.received).toBe(0)
     const held = relay.counters()
     expect(held.unackedBytes).toBeGreaterThanOrEqual(48 * MIB)
     expect(held.unackedBytes).toBeLessThanOrEqual(held.grantedBytes)
     stuck.socket.resume()
-    await stuck.until(() => stuck.texts.length === 48)
+    await stuck.until(() => stuck.received === 48)
     expect(stuck.frames.filter((each) => each.type === 1).map((each) => each.seq)).toEqual(
       Array.from({ length: 48 }, (_, i) => i + 1),
     )
@@ -344,7 +367,7 @@ describe('a receiver that does not read', () => {
     }
     expect(events).toContain('congested')
     stuck.socket.resume()
-    await stuck.until(() => stuck.texts.length === 48)
+    await stuck.until(() => stuck.received === 48)
     // Between a congested send and the next one of that socket lies its drain; the sender's sends are never congested.
     let congested = false
     for (const event of events) {
@@ -389,7 +412,8 @@ describe('stopping', () => {
     }
     expect(await unattached.closed).toEqual({ code: 1001, reason: 'going_away' })
     await closing
-    expect(relay.counters()).toMatchObject({ sockets: 0, webSockets: 0, grantedBytes: 0, mailboxes: 0 })
+    await until(() => relay.counters().sockets === 0 && relay.counters().webSockets === 0)
+    expect(relay.counters()).toMatchObject({ grantedBytes: 0, mailboxes: 0 })
   })
 
   test('answers the long polls it holds', async () => {
@@ -402,11 +426,33 @@ describe('stopping', () => {
     expect((await poll).json()).toMatchObject({ state: 'closed', reason: 'shutting_down' })
   })
 
-  test('is not held up by an idle connection', async () => {
-    const idle = connect(relay.port, '127.0.0.1')
-    await once(idle, 'connect')
-    await call(relay.url, 'GET', '/healthz')
+  for (const [what, text] of Object.entries({
+    'that has said nothing': '',
+    'in the middle of its headers': 'GET /healthz HTTP/1.1\r\nhost:',
+    'in the middle of a body':
+      'POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{',
+    'that is kept alive': 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n',
+  })) {
+    test(`is not held up by a connection ${what}`, async () => {
+      const attacker = connect(relay.port, '127.0.0.1')
+      attacker.on('error', () => {})
+      await once(attacker, 'connect')
+      attacker.write(text)
+      await call(relay.url, 'GET', '/healthz')
+      await relay.close()
+      attacker.destroy()
+    })
+  }
+
+  test('is not held up by a WebSocket that has stopped reading and answers no close', async () => {
+    const { sender, receivers } = await pair()
+    const stuck = await WireSocket.attach(relay.url, receivers[0] ?? sender)
+    const unattached = new WireSocket(relay.url, sender.sessionId)
+    await unattached.opened()
+    for (const attacker of [stuck, unattached]) attacker.socket.pause()
     await relay.close()
-    idle.destroy()
+    await until(() => relay.counters().webSockets === 0)
+    stuck.cut()
+    unattached.cut()
   })
 })

@@ -2,14 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { encodeData } from '../../src/protocol/codec.ts'
 import { EPITAPH_MS, frameCost } from '../../src/protocol/limits.ts'
 import type { Bus, MailboxKey, MailboxStore, SessionStore, StoredFrame } from '../../src/relay/ports.ts'
-import {
-  closeBySender,
-  join,
-  type OpenSession,
-  openSession,
-  retireCode,
-  type Session,
-} from '../../src/relay/session.ts'
+import type { OpenSession, Session } from '../../src/relay/session.ts'
+import { closeBySender, join, openSession, retireCode } from '../../src/relay/transitions.ts'
 import { expectRefusal, refusalOf } from '../support/refusal.ts'
 
 /** One fresh, empty set of stores of one node, and what a test does around them. */

@@ -1,5 +1,5 @@
 import { type ClientOptions, WebSocket } from 'ws'
-import { ciphertextOf, decodeFrame, encodeAck, encodeData, type Frame } from '../../src/protocol/codec.ts'
+import { ciphertextOf, decodeFrame, encodeAck, encodeData, FRAME_DATA, type Frame } from '../../src/protocol/codec.ts'
 import { type Attach, SUBPROTOCOL, type View } from '../../src/protocol/frames.ts'
 
 /** A WebSocket to a relay, as a client that keeps every frame it gets and lets a test wait for what it wants. */
@@ -7,6 +7,7 @@ export class WireSocket {
   readonly socket: WebSocket
   readonly views: View[] = []
   readonly frames: Frame[] = []
+  readonly #data: Frame[] = []
   /** Close code and reason, when the connection has ended. */
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>
   readonly #opened: Promise<void>
@@ -23,7 +24,7 @@ export class WireSocket {
       this.socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }))
     })
     this.socket.on('message', (data: Buffer, isBinary: boolean) => {
-      if (isBinary) this.frames.push(decodeFrame(data))
+      if (isBinary) this.#take(decodeFrame(data))
       else this.views.push(JSON.parse(data.toString()))
       for (const look of this.#waiting) look()
     })
@@ -65,8 +66,14 @@ export class WireSocket {
     return view
   }
 
+  /** Data frames received so far. */
+  get received(): number {
+    return this.#data.length
+  }
+
+  /** What the data frames had in them, in order. */
   get texts(): string[] {
-    return this.frames.filter((frame) => frame.type === 1).map((frame) => Buffer.from(ciphertextOf(frame)).toString())
+    return this.#data.map((frame) => Buffer.from(ciphertextOf(frame)).toString())
   }
 
   /** Resolves as soon as what came in makes this true. Rejects when the connection ends before. */
@@ -81,6 +88,11 @@ export class WireSocket {
       void this.closed.then(({ code, reason }) => reject(new Error(`closed before: ${code} ${reason}`)))
       look()
     })
+  }
+
+  #take(frame: Frame): void {
+    this.frames.push(frame)
+    if (frame.type === FRAME_DATA) this.#data.push(frame)
   }
 
   /** Cuts the connection without a word. */

@@ -1,0 +1,32 @@
+import { closeBulk, openBulk, runBulk, startBulk, stopBulk } from './bulk.ts'
+import { flood, runCommands, stopFlood } from './commands.ts'
+import { closeFanOut, openFanOut, runFanOut } from './fan-out.ts'
+import { attachSockets, connectSockets, holdSessions, release, storm } from './holding.ts'
+import { listenAsBackend } from './links.ts'
+import { runPairings } from './pairing.ts'
+import { ping } from './ping.ts'
+import { runSdkPairings } from './sdk.ts'
+
+/** What the benchmark can ask a load generator to do. Arguments and results go between processes as they are. */
+export const tasks = {
+  listenAsBackend,
+  openBulk,
+  runBulk,
+  startBulk,
+  stopBulk,
+  closeBulk,
+  ping,
+  runPairings,
+  runSdkPairings,
+  runCommands,
+  flood,
+  stopFlood,
+  holdSessions,
+  attachSockets,
+  connectSockets,
+  storm,
+  release,
+  openFanOut,
+  runFanOut,
+  closeFanOut,
+}

@@ -1,0 +1,142 @@
+import {
+  bytesSource,
+  type Offer,
+  PairingError,
+  type PairingErrorCode,
+  type PairingRequest,
+  type Receiver,
+  type Sender,
+} from '../../src/client/index.ts'
+
+/** The two people: they compare numbers as they are told to, and want to hand something over. */
+
+export class SendingPerson {
+  readonly rows: string[] = []
+  delivered = 0
+  /** Nothing more will be done. */
+  done = false
+  /** It is not the devices that take the time. */
+  busy = false
+  /** Whether it came as far as saying goodbye. */
+  said = false
+  beforeGoodbye: () => Promise<void> = async () => {}
+  readonly #sender: Sender
+  readonly #transfers: readonly (readonly Uint8Array[])[]
+  readonly #shown: Promise<string | undefined>
+  #rehearsals: number
+  #names: PairingErrorCode | 'delivered' | undefined
+
+  /** `shown`: what the other device shows, if it ever does. The first rows are of rehearsals. */
+  constructor(
+    sender: Sender,
+    transfers: readonly (readonly Uint8Array[])[],
+    rehearsals: number,
+    shown: Promise<string | undefined>,
+  ) {
+    this.#sender = sender
+    this.#transfers = transfers
+    this.#rehearsals = rehearsals
+    this.#shown = shown
+  }
+
+  get names(): PairingErrorCode | 'delivered' | 'nothing' {
+    const { wrongCode, timedOut } = this.#sender.failedAttempts
+    return this.#names ?? (wrongCode > 0 ? 'wrong_code' : timedOut > 0 ? 'handshake_timeout' : 'nothing')
+  }
+
+  async act(): Promise<void> {
+    try {
+      for await (const request of this.#sender.requests()) {
+        if (this.#rehearsals-- > 0) continue
+        this.rows.push(request.matchNumber)
+        if ((await this.#shown) === request.matchNumber) await this.#handOver(request)
+      }
+    } catch (error) {
+      this.#names ??= codeOf(error)
+    } finally {
+      this.done = true
+    }
+  }
+
+  async #handOver(request: PairingRequest): Promise<void> {
+    if (this.#sender.verifiedCount > 1) await this.#sender.approveNumber(request.matchNumber)
+    else await request.approve()
+    for (const items of this.#transfers) {
+      const [receipt] = await this.#sender.send(items.map((bytes, i) => bytesSource(bytes, `item ${i}`)))
+      if (!receipt.delivered) {
+        this.#names = receipt.error.code
+        return
+      }
+      this.delivered++
+    }
+    this.#names = 'delivered'
+    this.busy = true
+    this.said = true
+    await this.beforeGoodbye()
+    this.busy = false
+    await this.#sender.close()
+  }
+}
+
+export class ReceivingPerson {
+  /** The match number, or undefined when none will be shown. */
+  readonly shown: Promise<string | undefined>
+  number: string | undefined
+  readonly received: Uint8Array[][] = []
+  complete = 0
+  done = false
+  /** It is not the devices that take the time: the SDK loads a module before it joins. */
+  busy = true
+  #names: PairingErrorCode | 'complete' | undefined
+  #receiver: Receiver | undefined
+  #show: (number: string | undefined) => void = () => {}
+
+  constructor() {
+    this.shown = new Promise((resolve) => {
+      this.#show = resolve
+    })
+  }
+
+  get names(): PairingErrorCode | 'complete' | 'nothing' {
+    return this.#names ?? 'nothing'
+  }
+
+  async act(join: () => Promise<Receiver>): Promise<void> {
+    try {
+      const receiver = await join()
+      this.#receiver = receiver
+      this.busy = false
+      this.number = await receiver.verified
+      this.#show(this.number)
+      for await (const offer of receiver.offers()) await this.#take(offer)
+      this.#names = 'complete'
+    } catch (error) {
+      this.#names = codeOf(error)
+    } finally {
+      this.#show(undefined)
+      this.busy = false
+      this.done = true
+    }
+  }
+
+  async #take(offer: Offer): Promise<void> {
+    const items: Uint8Array[] = []
+    this.received.push(items)
+    for await (const { stream } of offer.accept()) {
+      const at = items.push(new Uint8Array()) - 1
+      for await (const piece of stream) items[at] = Buffer.concat([items[at], piece])
+    }
+    this.complete++
+  }
+
+  /** Gives up. */
+  async leave(): Promise<void> {
+    await this.#receiver?.close()
+  }
+}
+
+/** The code of an error of the SDK. Anything else is a bug, and thrown on. */
+function codeOf(error: unknown): PairingErrorCode {
+  if (error instanceof PairingError) return error.code
+  throw error
+}

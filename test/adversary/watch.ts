@@ -1,0 +1,62 @@
+import { defaultAead } from '../../src/crypto/aead.ts'
+import { ReceiverHandshake, SenderHandshake, type VerifiedPeer } from '../../src/crypto/handshake.ts'
+
+/**
+ * What secrets there are, and whether they were overwritten: the arrays themselves are watched from their birth. The
+ * classes are patched for that, which works under vitest and tsx alike.
+ */
+
+interface Secret {
+  readonly what: string
+  readonly live: Uint8Array
+  /** What it was, for those who search what the relay heard. */
+  readonly copy: Uint8Array
+}
+
+const watched = new Map<Uint8Array, Secret>()
+/** Peers that verified, in order: whose keys a relay would want. */
+export const peers: VerifiedPeer[] = []
+
+export function watch(live: Uint8Array, what: string): Uint8Array {
+  if (!watched.has(live)) watched.set(live, { what, live, copy: live.slice() })
+  return live
+}
+
+/** Every secret watched since the last `forget`. */
+export const secrets = (): readonly Secret[] => [...watched.values()]
+
+/** What is still there to be read, by name. Empty when everything was wiped. */
+export const unwiped = (what = ''): string[] =>
+  secrets()
+    .filter((secret) => secret.what.startsWith(what) && secret.live.some((byte) => byte !== 0))
+    .map((secret) => secret.what)
+
+export function forget(): void {
+  watched.clear()
+  peers.length = 0
+}
+
+function adopt(peer: VerifiedPeer, what: string): void {
+  peers.push(peer)
+  watch(peer.sendKey, `${what}: traffic secret`)
+  watch(peer.receiveKey, `${what}: traffic secret`)
+}
+
+const { answerM3 } = SenderHandshake.prototype
+SenderHandshake.prototype.answerM3 = function (m3) {
+  const answer = answerM3.call(this, m3)
+  adopt(answer.peer, 'sender')
+  return answer
+}
+
+const { finish } = ReceiverHandshake.prototype
+ReceiverHandshake.prototype.finish = function (m4) {
+  const peer = finish.call(this, m4)
+  adopt(peer, 'receiver')
+  return peer
+}
+
+const aead = defaultAead()
+const { seal, open } = aead
+aead.seal = (key, ...rest) => seal(watch(key, 'message key'), ...rest)
+aead.open = (key, ...rest) => open(watch(key, 'message key'), ...rest)

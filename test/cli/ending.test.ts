@@ -1,0 +1,224 @@
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { describe, expect, test } from 'vitest'
+import { PAIRING_ERRORS } from '../../src/client/index.ts'
+import {
+  type Directory,
+  eventually,
+  foreignControls,
+  MIB,
+  type Outcome,
+  openSender,
+  type Program,
+  pairlay,
+  RelayProgram,
+  run,
+  temporaryDirectory,
+} from './support.ts'
+
+const relay = await RelayProgram.start()
+const env = { PAIRLAY_RELAY: relay.url }
+
+const STOPPED = 'Stopped. The other side has been told.'
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+
+function lastLine({ stderr }: Outcome): string | undefined {
+  return stderr.trimEnd().split('\n').at(-1)
+}
+
+/** A sender whose person is asked, and what it shows. */
+async function openAskingSender({ at }: Directory) {
+  await writeFile(at('file'), 'content')
+  const sender = pairlay(['send', at('file')], { env, stdin: 'open' })
+  const [, code = ''] = await sender.says(/Code: (\S+)/)
+  return { sender, code }
+}
+
+/** Runs a test once for each signal, side by side. */
+function bySignal(name: string, body: (signal: NodeJS.Signals, directory: Directory) => Promise<void>): void {
+  test(`${name}, by Ctrl-C and by SIGTERM`, async () => {
+    await Promise.all(SIGNALS.map(async (signal) => body(signal, await temporaryDirectory())))
+  })
+}
+
+describe('a sender that is stopped', () => {
+  bySignal('while it waits is exit 130, and its code is of no use any more', async (signal, directory) => {
+    const { sender, code } = await openAskingSender(directory)
+    sender.signal(signal)
+    const outcome = await sender.ended()
+    expect([outcome.exitCode, lastLine(outcome)]).toEqual([130, STOPPED])
+    const late = await run(['receive', code], { env })
+    expect([late.exitCode, lastLine(late)]).toEqual([3, `pairlay: ${PAIRING_ERRORS.code_not_found}`])
+  })
+
+  bySignal('while it asks is exit 130, and 5 at the device that waits', async (signal, directory) => {
+    const { sender, code } = await openAskingSender(directory)
+    const receiver = pairlay(['receive', code], { env })
+    await Promise.all([sender.says(/\[y\/N\] $/), receiver.says('Waiting for its approval')])
+    sender.signal(signal)
+    const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
+    expect([sent.exitCode, lastLine(sent)]).toEqual([130, STOPPED])
+    expect(received.exitCode).toBe(5)
+    expect(lastLine(received)).toContain(`pairlay: ${PAIRING_ERRORS.closed_by_sender}`)
+  })
+
+  bySignal('in mid-transfer is exit 130, and 5 at the receiver, which keeps nothing', async (signal, { at, path }) => {
+    const sender = pairlay(['send', '--yes', '-'], { env, stdin: 'open' })
+    void sender.write(Buffer.alloc(MIB))
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const receiver = pairlay(['receive', code, '--yes', '-o', at('file')], { env })
+    await eventually('a partial file', async () => (await readdir(path)).find((name) => name === 'file.part'))
+    sender.signal(signal)
+    const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
+    expect([sent.exitCode, lastLine(sent)]).toEqual([130, STOPPED])
+    expect(received.exitCode).toBe(5)
+    expect(lastLine(received)).toContain(`pairlay: ${PAIRING_ERRORS.closed_by_sender}`)
+    expect(await readdir(path)).toEqual([])
+  })
+})
+
+describe('a receiver that is stopped', () => {
+  bySignal('while it asks for the code ends as any program does', async (signal) => {
+    const receiver = pairlay(['receive'], { env, stdin: 'open' })
+    await receiver.says('Code: ')
+    receiver.signal(signal)
+    expect((await receiver.ended()).exitCode).toBe(signal === 'SIGINT' ? 130 : 143)
+  })
+
+  bySignal(
+    'while it waits is exit 130, and the sender that approves it is told and waits on',
+    async (signal, directory) => {
+      const { sender, code } = await openAskingSender(directory)
+      const receiver = pairlay(['receive', code], { env })
+      await Promise.all([sender.says(/\[y\/N\] $/), receiver.says('Waiting for its approval')])
+      receiver.signal(signal)
+      const received = await receiver.ended()
+      expect([received.exitCode, lastLine(received)]).toEqual([130, STOPPED])
+      await sender.write('y\n')
+      await sender.says(PAIRING_ERRORS.receiver_left)
+      expect(sender.running).toBe(true)
+      sender.signal(signal)
+      expect((await sender.ended()).exitCode).toBe(130)
+    },
+  )
+
+  bySignal('while it is asked is exit 130, and 5 at the sender', async (signal, { at }) => {
+    await writeFile(at('file'), 'content')
+    const { sender, code } = await openSender([at('file')], { env })
+    const receiver = pairlay(['receive', code, '-o', at('out')], { env, stdin: 'open' })
+    await receiver.says(/\[y\/N\] $/)
+    receiver.signal(signal)
+    const received = await receiver.ended()
+    expect([received.exitCode, lastLine(received)]).toEqual([130, STOPPED])
+    expect((await sender.ended()).exitCode).toBe(5)
+  })
+
+  bySignal('in mid-transfer is exit 130, and 5 at the sender, which says why', async (signal, { at, path }) => {
+    const sender = pairlay(['send', '--yes', '-'], { env, stdin: 'open' })
+    void sender.write(Buffer.alloc(MIB))
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const receiver = pairlay(['receive', code, '--yes', '-o', at('file')], { env })
+    await eventually('a partial file', async () => (await readdir(path)).find((name) => name === 'file.part'))
+    receiver.signal(signal)
+    const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
+    expect([received.exitCode, lastLine(received)]).toEqual([130, STOPPED])
+    expect(sent.exitCode).toBe(5)
+    expect(lastLine(sent)).toMatch(/^Not delivered to \d{3} \d{3}\. /)
+    expect(lastLine(sent)).toContain(PAIRING_ERRORS.not_delivered)
+    expect(await readdir(path)).toEqual([])
+  })
+
+  test('while nobody reads its output ends all the same', async () => {
+    const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
+    void sender.write(Buffer.alloc(16 * MIB))
+    const receiver = pairlay(['receive', code, '--yes', '-o', '-'], { env, stdoutUnread: true })
+    await receiver.says('The sender offers')
+    receiver.signal('SIGINT')
+    const received = await receiver.ended()
+    expect([received.exitCode, lastLine(received)]).toEqual([130, STOPPED])
+    expect((await sender.ended()).exitCode).toBe(5)
+  })
+})
+
+describe('a relay that', () => {
+  /** A sender and a receiver in the middle of a transfer over a relay of their own. */
+  async function startTransfer({ at, path }: Directory) {
+    const own = await RelayProgram.start()
+    const sender = pairlay(['send', '--yes', '-', '--relay', own.url], { stdin: 'open' })
+    void sender.write(Buffer.alloc(MIB))
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const receiver = pairlay(['receive', code, '--relay', own.url, '--yes', '-o', at('file')])
+    await eventually('a partial file', async () => (await readdir(path)).find((name) => name === 'file.part'))
+    return { own, sender, receiver }
+  }
+
+  async function expectBoth(sender: Program, receiver: Program, message: string): Promise<void> {
+    const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
+    expect(lastLine(sent)).toMatch(/^Not delivered to \d{3} \d{3}\. /)
+    expect(lastLine(sent)).toContain(message)
+    expect(lastLine(received)).toBe(`pairlay: ${message}`)
+    expect([sent.exitCode, received.exitCode]).toEqual([5, 4])
+    expect(foreignControls(sent.stderr + received.stderr)).toEqual([])
+  }
+
+  test('crashes in mid-transfer and comes back is exit 5 at the sender and 4 at the receiver, which say what was lost', async () => {
+    const directory = await temporaryDirectory()
+    const { own, sender, receiver } = await startTransfer(directory)
+    await own.stop('SIGKILL')
+    const lost = 'The connection to the relay is lost. Trying again …'
+    await Promise.all([sender.says(lost), receiver.says(lost)])
+    await own.restart()
+    await expectBoth(sender, receiver, PAIRING_ERRORS.session_lost)
+    expect(await readdir(directory.path)).toEqual([])
+  })
+
+  test('shuts down in mid-transfer is exit 5 at the sender and 4 at the receiver, which say so', async () => {
+    const directory = await temporaryDirectory()
+    const { own, sender, receiver } = await startTransfer(directory)
+    await own.stop('SIGTERM')
+    await expectBoth(sender, receiver, PAIRING_ERRORS.shutting_down)
+    expect(await readdir(directory.path)).toEqual([])
+  })
+
+  test('does not answer keeps nobody who wants to leave, and nobody is said to have been told', async () => {
+    const directory = await temporaryDirectory()
+    const { own, sender, receiver } = await startTransfer(directory)
+    process.kill(own.pid, 'SIGSTOP')
+    sender.signal('SIGINT')
+    receiver.signal('SIGINT')
+    const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
+    process.kill(own.pid, 'SIGCONT')
+    expect([sent.exitCode, lastLine(sent)]).toEqual([130, 'Stopped.'])
+    expect([received.exitCode, lastLine(received)]).toEqual([130, 'Stopped.'])
+    expect(await readdir(directory.path)).toEqual([])
+  })
+})
+
+describe('a second Ctrl-C', () => {
+  test('ends a sender at once that has yet to say goodbye', async () => {
+    const own = await RelayProgram.start()
+    const { sender } = await openSender(['-', '--relay', own.url])
+    process.kill(own.pid, 'SIGSTOP')
+    await eventually('the sender has ended', () => {
+      sender.signal('SIGINT')
+      return sender.running ? undefined : true
+    })
+    process.kill(own.pid, 'SIGCONT')
+    expect((await sender.ended()).exitCode).toBe(130)
+    // One that has said goodbye, or waited for as long as it may take, says so.
+    expect(sender.events.map(({ event }) => event)).not.toContain('interrupted')
+  })
+})
+
+describe('a device that enters the code again', () => {
+  test('after the sender approved another finds no sender', async () => {
+    const { at } = await temporaryDirectory()
+    await mkdir(at('out'))
+    const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
+    const receiver = pairlay(['receive', code, '--yes', '-o', at('out')], { env })
+    await sender.event('approved')
+    const attacker = await run(['receive', code, '--yes', '-o', at('stolen')], { env })
+    expect([attacker.exitCode, lastLine(attacker)]).toEqual([3, `pairlay: ${PAIRING_ERRORS.code_not_found}`])
+    sender.endStdin()
+    expect([(await receiver.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([0, 0])
+  })
+})

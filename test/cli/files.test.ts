@@ -1,0 +1,369 @@
+import * as fs from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import fc from 'fast-check'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { CliError } from '../../src/cli/exit.ts'
+import { fileSource, PartFile, reasonOf, safeName, safeNames } from '../../src/cli/files.ts'
+import { holds } from '../support/property.ts'
+import {
+  eventually,
+  foreignControls,
+  KIB,
+  MIB,
+  openSender,
+  pairlay,
+  pairlayAfter,
+  RelayProgram,
+  run,
+  temporaryDirectory,
+} from './support.ts'
+
+vi.mock('node:fs/promises', { spy: true })
+afterEach(() => {
+  vi.resetAllMocks()
+})
+
+const relay = await RelayProgram.start()
+const env = { PAIRLAY_RELAY: relay.url }
+
+/** Names that lean to what is dangerous. */
+const anyName = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 300 }),
+  fc.string({
+    unit: fc.constantFrom('.', '/', '\\', ' ', '-', 'a', '\u001b', '\n', '\u202e', ':', '🎉'),
+    maxLength: 12,
+  }),
+  fc
+    .tuple(
+      fc.constantFrom('', '../', 'C:\\', '.', ' '),
+      fc.constantFrom('con', 'PRN', 'Aux', 'nul', 'COM1', 'lpt¹', 'conin$', 'a', 'b'.repeat(199), 'c'.repeat(201)),
+      fc.constantFrom('', '.txt', ' .txt', '.', ' ', '...', '.part', '.PART', ' (2)'),
+    )
+    .map((parts) => parts.join('')),
+)
+
+/** What Windows takes for a device, whatever follows the first dot. */
+const WINDOWS_DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])[ ]*(\.|$)/i
+
+describe('a safe name', () => {
+  holds('is one name, visible, of at most 200 bytes, and creates what it says anywhere', 2_000, anyName, (name) => {
+    const safe = safeName(name)
+    expect(safe).not.toBe('')
+    expect(Buffer.byteLength(safe)).toBeLessThanOrEqual(200)
+    expect(safe).not.toMatch(/[/\\<>:"|?*]/)
+    expect(safe).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
+    expect(safe).not.toMatch(/^[.\s-]|[.\s]$/)
+    expect(safe).not.toMatch(WINDOWS_DEVICE)
+  })
+
+  holds('stays what it is when it is made safe again', 1_000, anyName, (name) => {
+    expect(safeName(safeName(name))).toBe(safeName(name))
+  })
+
+  const harmless = fc.stringMatching(/^[A-Za-z0-9_ÄÖÜäöüß日本🎉][A-Za-z0-9_ÄÖÜäöüß日本🎉 .-]{0,30}[A-Za-z0-9]$/u)
+  holds('is the name itself when that is harmless', 500, harmless, (name) => {
+    fc.pre(!WINDOWS_DEVICE.test(name) && !/ {2}/.test(name))
+    expect(safeName(name)).toBe(name)
+  })
+})
+
+describe('the safe names of a transfer', () => {
+  const names = fc.array(fc.oneof(anyName, fc.constantFrom('a', 'A', 'a (2)', 'a.part', 'a.PART', 'a.part.part')), {
+    minLength: 1,
+    maxLength: 20,
+  })
+  holds('are all different, on a disk that ignores case too, and from all temporary names', 1_000, names, (sent) => {
+    const safe = safeNames(sent.map((name) => ({ name })))
+    expect(safe).toHaveLength(sent.length)
+    const onDisk = safe.flatMap((name) => [name, `${name}.part`]).map((name) => name.toLowerCase())
+    expect(new Set(onDisk).size).toBe(onDisk.length)
+  })
+
+  test('that do not clash are left alone, in their order', () => {
+    expect(safeNames(['b', 'a', 'c'].map((name) => ({ name })))).toEqual(['b', 'a', 'c'])
+  })
+})
+
+describe('a file that is being received', () => {
+  test('has its own name only after commit, and then no other', async () => {
+    const { at, path } = await temporaryDirectory()
+    const part = await PartFile.create(at('file'))
+    await part.write(Buffer.from('one '))
+    await part.write(Buffer.from('two'))
+    expect(await readdir(path)).toEqual(['file.part'])
+    await part.commit()
+    expect(await readdir(path)).toEqual(['file'])
+    expect(await readFile(at('file'), 'utf8')).toBe('one two')
+    await part.discard()
+    expect(await readdir(path)).toEqual(['file'])
+  })
+
+  test('is gone after discard, as often as that is said', async () => {
+    const { at, path } = await temporaryDirectory()
+    const part = await PartFile.create(at('file'))
+    await part.write(Buffer.from('one'))
+    await part.discard()
+    await part.discard()
+    expect(await readdir(path)).toEqual([])
+  })
+
+  test.each(['file', 'directory', 'link to nothing'])('is not begun where there is a %s of its name', async (kind) => {
+    const { at, path } = await temporaryDirectory()
+    if (kind === 'file') await writeFile(at('file'), 'mine')
+    else if (kind === 'directory') await mkdir(at('file'))
+    else await symlink(at('elsewhere'), at('file'))
+    const message = `${at('file')} is there already, and is not overwritten.`
+    await expect(PartFile.create(at('file'))).rejects.toThrow(new CliError(message))
+    expect(await readdir(path)).toEqual(['file'])
+  })
+
+  test('is not begun where there is one of its temporary name, which is left alone', async () => {
+    const { at, path } = await temporaryDirectory()
+    await writeFile(at('victim'), 'mine')
+    await symlink(at('victim'), at('file.part'))
+    await expect(PartFile.create(at('file'))).rejects.toThrow(
+      new CliError(`Cannot create ${at('file.part')}: it is there already; remove it, or save elsewhere with -o.`),
+    )
+    await expect(PartFile.create(at('file'))).rejects.toBeInstanceOf(CliError)
+    expect((await readdir(path)).sort()).toEqual(['file.part', 'victim'])
+    expect(await readFile(at('victim'), 'utf8')).toBe('mine')
+  })
+
+  test.each(['with links', 'without links'])(
+    'never takes the place of one that came meanwhile, on a disk %s',
+    async (disk) => {
+      const { at, path } = await temporaryDirectory()
+      if (disk === 'without links') vi.mocked(fs.link).mockRejectedValue(Object.assign(new Error(), { code: 'EPERM' }))
+      const part = await PartFile.create(at('file'))
+      await part.write(Buffer.from('theirs'))
+      await writeFile(at('file'), 'mine')
+      const message = `${at('file')} is there already, and is not overwritten.`
+      await expect(part.commit()).rejects.toThrow(new CliError(message))
+      await part.discard()
+      expect(await readdir(path)).toEqual(['file'])
+      expect(await readFile(at('file'), 'utf8')).toBe('mine')
+    },
+  )
+
+  test('is saved on a disk without links', async () => {
+    const { at, path } = await temporaryDirectory()
+    vi.mocked(fs.link).mockRejectedValue(Object.assign(new Error(), { code: 'EPERM' }))
+    const part = await PartFile.create(at('file'))
+    await part.write(Buffer.from('theirs'))
+    await part.commit()
+    expect(await readdir(path)).toEqual(['file'])
+    expect(await readFile(at('file'), 'utf8')).toBe('theirs')
+  })
+
+  test('cannot be saved when somebody has taken its directory away', async () => {
+    const { at, path } = await temporaryDirectory()
+    const part = await PartFile.create(at('file'))
+    await rm(path, { recursive: true })
+    await expect(part.commit()).rejects.toThrow(
+      new CliError(`Cannot save ${at('file')}: there is no such file or directory.`),
+    )
+    await part.discard()
+  })
+
+  test("names the disk's reason in words, and the code of one that has none", () => {
+    const reason = (code?: string) => reasonOf(Object.assign(new Error(), code === undefined ? {} : { code }))
+    expect(
+      ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EIO', undefined].map(reason),
+    ).toEqual([
+      'there is no such file or directory',
+      'there is no such file or directory',
+      'permission denied',
+      'permission denied',
+      'the disk is full',
+      'the disk is full',
+      'the file is too large for this disk',
+      'the file system is read-only',
+      'EIO',
+      'unknown error',
+    ])
+  })
+})
+
+describe('a file to send', () => {
+  test('that cannot be opened is refused before anything is asked of the relay', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('secret'), '')
+    vi.mocked(fs.open).mockRejectedValue(Object.assign(new Error(), { code: 'EACCES' }))
+    await expect(fileSource(at('secret'))).rejects.toThrow(
+      new CliError(`Cannot read ${at('secret')}: permission denied.`, 'usage'),
+    )
+  })
+})
+
+describe('a receiver that cannot save', () => {
+  /** Runs a sender of 3 MiB against a receiver, and expects the latter's one line and both exit codes. */
+  async function expectFailure(
+    receive: (code: string) => ReturnType<typeof pairlay>,
+    expected: { line: string; exitCode: number },
+  ) {
+    const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
+    void sender.write(Buffer.alloc(3 * MIB))
+    sender.endStdin()
+    const { exitCode, stderr } = await receive(code).ended()
+    expect(stderr.split('\n').filter((line) => line.startsWith('pairlay:'))).toEqual([`pairlay: ${expected.line}`])
+    expect(stderr).not.toMatch(/^ {4}at /m)
+    expect(exitCode).toBe(expected.exitCode)
+    expect((await sender.ended()).exitCode).toBe(5)
+    expect(sender.events.at(-1)).toMatchObject({ event: 'not_delivered', code: 'not_delivered' })
+  }
+
+  test('because there is no such directory says so, and the sender is not told that it was delivered', async () => {
+    const { at, path } = await temporaryDirectory()
+    const output = at('missing/file')
+    await expectFailure((code) => pairlay(['receive', code, '--yes', '-o', output], { env }), {
+      line: `Cannot create ${output}.part: there is no such file or directory.`,
+      exitCode: 1,
+    })
+    expect(await readdir(path)).toEqual([])
+  })
+
+  test('because the name is taken says so, and leaves what is there', async () => {
+    const { at, path } = await temporaryDirectory()
+    await writeFile(at('file'), 'mine')
+    await expectFailure((code) => pairlay(['receive', code, '--yes', '-o', at('file')], { env }), {
+      line: `${at('file')} is there already, and is not overwritten. Save elsewhere with -o.`,
+      exitCode: 1,
+    })
+    expect(await readdir(path)).toEqual(['file'])
+    expect(await readFile(at('file'), 'utf8')).toBe('mine')
+  })
+
+  test('because the name was taken meanwhile says so, and leaves what is there', async () => {
+    const { at, path } = await temporaryDirectory()
+    const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
+    void sender.write(Buffer.alloc(MIB))
+    const receiver = pairlay(['receive', code, '--yes', '-o', at('file')], { env })
+    await eventually('a partial file', async () => (await readdir(path)).find((name) => name === 'file.part'))
+    await writeFile(at('file'), 'mine')
+    sender.endStdin()
+    const { exitCode, stderr } = await receiver.ended()
+    expect(stderr).toContain(`\npairlay: ${at('file')} is there already, and is not overwritten.\n`)
+    expect([exitCode, (await sender.ended()).exitCode]).toEqual([1, 5])
+    expect(await readdir(path)).toEqual(['file'])
+    expect(await readFile(at('file'), 'utf8')).toBe('mine')
+  })
+
+  test('because its temporary name is taken says so, and leaves what is there', async () => {
+    const { at, path } = await temporaryDirectory()
+    await writeFile(at('file.part'), 'mine')
+    await expectFailure((code) => pairlay(['receive', code, '--yes', '-o', at('file')], { env }), {
+      line: `Cannot create ${at('file.part')}: it is there already; remove it, or save elsewhere with -o.`,
+      exitCode: 1,
+    })
+    expect(await readdir(path)).toEqual(['file.part'])
+    expect(await readFile(at('file.part'), 'utf8')).toBe('mine')
+  })
+
+  test.skipIf(process.platform === 'win32')(
+    'because the disk refuses says so, and nothing partial is left',
+    async () => {
+      const { at, path } = await temporaryDirectory()
+      const limited = (code: string) =>
+        pairlayAfter('ulimit -f 1024', ['receive', code, '--yes', '-o', at('file')], { env })
+      await expectFailure(limited, {
+        line: `Cannot write ${at('file')}: the file is too large for this disk.`,
+        exitCode: 1,
+      })
+      expect(await readdir(path)).toEqual([])
+    },
+  )
+
+  test('because its directory has gone says so', async () => {
+    const { at, path } = await temporaryDirectory()
+    await mkdir(at('out'))
+    const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
+    void sender.write(Buffer.alloc(MIB))
+    const receiver = pairlay(['receive', code, '--yes', '-o', at('out/file')], { env })
+    await eventually('a partial file', async () => (await readdir(at('out'))).find((name) => name === 'file.part'))
+    await rm(at('out'), { recursive: true })
+    sender.endStdin()
+    const { exitCode, stderr } = await receiver.ended()
+    expect(stderr).toContain(`\npairlay: Cannot save ${at('out/file')}: there is no such file or directory.\n`)
+    expect(stderr).not.toMatch(/^ {4}at /m)
+    expect([exitCode, (await sender.ended()).exitCode]).toEqual([1, 5])
+    expect(await readdir(path)).toEqual([])
+  })
+
+  test('because nobody reads its output says so', async () => {
+    const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
+    void sender.write(Buffer.alloc(8 * MIB))
+    const receiver = pairlay(['receive', code, '--yes', '-o', '-'], { env })
+    await receiver.until('the first bytes', () => receiver.stdout.length > 0 || undefined)
+    receiver.closeStdout()
+    sender.endStdin()
+    const { exitCode, stderr } = await receiver.ended()
+    expect(stderr.split('\n').slice(3)).toEqual(['pairlay: Nobody reads the output any more.', ''])
+    expect([exitCode, (await sender.ended()).exitCode]).toEqual([1, 5])
+  })
+
+  test('one of several files saves none of those that were still partial', async () => {
+    const { at } = await temporaryDirectory()
+    await mkdir(at('out'))
+    for (const name of ['a', 'b', 'c']) await writeFile(at(name), name)
+    await writeFile(at('out/c.part'), 'mine')
+    const { sender, code } = await openSender(['a', 'b', 'c'].map(at), { env })
+    const { exitCode } = await run(['receive', code, '--yes', '-o', at('out')], { env })
+    expect([exitCode, (await sender.ended()).exitCode]).toEqual([1, 5])
+    expect(await readdir(at('out'))).toEqual(['c.part'])
+  })
+})
+
+describe('a partial file', () => {
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('is gone when its receiver is stopped by %s', async (signal) => {
+    const { at, path } = await temporaryDirectory()
+    const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
+    void sender.write(Buffer.alloc(MIB))
+    const receiver = pairlay(['receive', code, '--yes', '-o', at('file')], { env })
+    await eventually('a partial file', async () => (await readdir(path)).find((name) => name === 'file.part'))
+    receiver.signal(signal)
+    expect((await receiver.ended()).exitCode).toBe(130)
+    expect((await sender.ended()).exitCode).toBe(5)
+    expect(await readdir(path)).toEqual([])
+  })
+
+  test('is gone, and was never called by its own name, when the attacker who sends it breaks off', async () => {
+    const { at, path } = await temporaryDirectory()
+    const { sender: attacker, code } = await openSender(['-'], { env, stdin: 'open' })
+    void attacker.write(Buffer.alloc(MIB))
+    const receiver = pairlay(['receive', code, '--yes', '-o', at('file')], { env })
+    await eventually('a partial file', async () => (await readdir(path)).find((name) => name === 'file.part'))
+    expect(await readdir(path)).toEqual(['file.part'])
+    attacker.signal('SIGINT')
+    const { exitCode, stderr } = await receiver.ended()
+    expect(exitCode).toBe(5)
+    expect(stderr).toContain('\npairlay: The sender ended the session.')
+    expect(await readdir(path)).toEqual([])
+  })
+})
+
+describe('a sender that cannot read on', () => {
+  test('because the file has become shorter delivers nothing', async () => {
+    const { at, path } = await temporaryDirectory()
+    await writeFile(at('file'), Buffer.alloc(100 * KIB))
+    const { sender, code } = await openSender([at('file')], { env })
+    await writeFile(at('file'), 'short')
+    const { exitCode, stderr } = await run(['receive', code, '--yes', '-o', at('out')], { env })
+    expect((await sender.ended()).exitCode).toBe(5)
+    expect(sender.events.at(-1)).toMatchObject({ event: 'not_delivered', code: 'source_changed' })
+    expect(exitCode).toBe(5)
+    expect(foreignControls(stderr)).toEqual([])
+    expect(await readdir(path)).toEqual(['file'])
+  })
+
+  test('because the file has gone delivers nothing', async () => {
+    const { at, path } = await temporaryDirectory()
+    await writeFile(at('file'), 'content')
+    const { sender, code } = await openSender([at('file')], { env })
+    await rm(at('file'))
+    const { exitCode } = await run(['receive', code, '--yes', '-o', at('out')], { env })
+    expect((await sender.ended()).exitCode).toBe(5)
+    expect(sender.events.at(-1)).toMatchObject({ event: 'not_delivered', code: 'source_failed' })
+    expect(exitCode).toBe(5)
+    expect(await readdir(path)).toEqual([])
+  })
+})

@@ -1,0 +1,155 @@
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { describe, expect, test } from 'vitest'
+import { bytesSource, cleanText, Receiver, Sender } from '../../src/client/index.ts'
+import { type Event, foreignControls, openSender, pairlay, RelayProgram, run, temporaryDirectory } from './support.ts'
+
+const relay = await RelayProgram.start()
+const env = { PAIRLAY_RELAY: relay.url }
+
+const anyNumber = expect.stringMatching(/^\d{6}$/)
+const anyFingerprint = expect.stringMatching(/^[0-9A-Z]{32}$/)
+const anyCount = expect.any(Number)
+const name = cleanText(hostname(), 32).replaceAll(/[^\x20-\x7e]|["\\]/g, '_')
+
+/** The events without those that tell of the progress, of which there may be any number. */
+function steps(events: readonly Event[]): Event[] {
+  return events.filter(({ event }) => event !== 'progress')
+}
+
+describe('with --json', () => {
+  test('a whole run is these events, in this order, on both sides, and no line for people', async () => {
+    const { at } = await temporaryDirectory()
+    await mkdir(at('out'))
+    await writeFile(at('a'), 'a')
+    await writeFile(at('b'), 'bb')
+    const sender = pairlay(['send', at('a'), at('b'), '--json'], { env, stdin: 'open' })
+    const { code } = await sender.event('code')
+    const receiver = pairlay(['receive', '--json', '-o', at('out')], { env, stdin: `${code}\ny\n` })
+    const { matchNumber, receiverCode } = await sender.event('request')
+    await receiver.event('number')
+    await sender.write('y\n')
+    const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
+    expect([sent.exitCode, received.exitCode, sent.stderr, received.stderr]).toEqual([0, 0, '', ''])
+    expect(steps(sender.events)).toEqual([
+      { event: 'code', code, link: `${relay.url}/#${code}`, expiresInMs: anyCount },
+      { event: 'connection', status: 'connected' },
+      { event: 'request', matchNumber, receiverCode, name, fingerprint: anyFingerprint, verified: 1 },
+      { event: 'approved' },
+      { event: 'delivered', matchNumber, bytes: 3, ms: anyCount },
+    ])
+    expect(steps(receiver.events)).toEqual([
+      { event: 'connection', status: 'connected' },
+      { event: 'number', matchNumber, fingerprint: sender.events[2]?.fingerprint },
+      {
+        event: 'offer',
+        items: [
+          { name: 'a', size: 1 },
+          { name: 'b', size: 2 },
+        ],
+        totalBytes: 3,
+      },
+      { event: 'saved', path: at('out/a') },
+      { event: 'saved', path: at('out/b') },
+      { event: 'received', bytes: 3, ms: anyCount },
+    ])
+    const [locator, secret = ''] = String(code).split('-')
+    for (const half of [code, locator, secret.slice(0, 5)]) {
+      expect(received.stdout.toString() + received.stderr).not.toContain(half)
+    }
+  })
+
+  test('a text is an event, and so is a refusal on both sides', async () => {
+    const { sender, code } = await openSender(['--text'], { env, stdin: 'one\ntwo' })
+    const receiver = pairlay(['receive', code, '--yes', '--json'], { env })
+    expect((await receiver.ended()).exitCode).toBe(0)
+    expect(await receiver.event('text')).toEqual({ event: 'text', text: 'one\ntwo' })
+    await sender.ended()
+
+    const second = pairlay(['send', '--text', '--json'], { env, stdin: 'three' })
+    const { code: another } = await second.event('code')
+    const denied = await run(['receive', String(another), '--json'], { env })
+    expect([(await second.ended()).exitCode, denied.exitCode]).toEqual([2, 5])
+    expect(second.events.map(({ event }) => event)).not.toContain('approved')
+  })
+
+  test('a device that is denied, and a run that is stopped, are events', async () => {
+    const sender = pairlay(['send', '-', '--receivers', '1', '--json'], { env, stdin: 'open' })
+    await sender.event('code')
+    sender.signal('SIGINT')
+    expect((await sender.ended()).exitCode).toBe(130)
+    expect(sender.events.at(-1)).toEqual({ event: 'interrupted' })
+
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), '')
+    const asking = pairlay(['send', at('file'), '--json'], { env, stdin: 'open' })
+    const { code } = await asking.event('code')
+    const receiver = pairlay(['receive', String(code), '--json'], { env })
+    await asking.event('request')
+    await asking.write('n\n')
+    expect([(await asking.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual([3, 3])
+    expect(asking.events.at(-1)).toEqual({ event: 'denied' })
+  })
+
+  test('three receivers are approved as they come, and each is told of by its own number', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), 'content')
+    const { sender, code } = await openSender([at('file'), '--receivers', '3'], { env })
+    const receivers = ['x', 'y', 'z'].map((out) =>
+      pairlay(['receive', code, '--yes', '--json', '-o', at(out)], { env }),
+    )
+    const outcomes = await Promise.all([sender, ...receivers].map((program) => program.ended()))
+    expect(outcomes.map(({ exitCode }) => exitCode)).toEqual([0, 0, 0, 0])
+    const numbersOf = (name: string) =>
+      sender.events.filter(({ event }) => event === name).map(({ matchNumber }) => matchNumber)
+    const shown = receivers.map(({ events }) => events.find(({ event }) => event === 'number')?.matchNumber)
+    expect(new Set(shown).size).toBe(3)
+    expect(numbersOf('request').sort()).toEqual(shown.sort())
+    expect(numbersOf('delivered').sort()).toEqual(shown.sort())
+    expect((await readdir(at('.'))).sort()).toEqual(['file', 'x', 'y', 'z'])
+    expect((await run(['receive', code], { env })).exitCode).toBe(3)
+  })
+
+  test('one of three that cannot save is named, and the others have it', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), 'content')
+    await writeFile(at('y'), 'mine')
+    const { sender, code } = await openSender([at('file'), '--receivers', '3'], { env })
+    const receivers = ['x', 'y', 'z'].map((out) =>
+      pairlay(['receive', code, '--yes', '--json', '-o', at(out)], { env }),
+    )
+    const outcomes = await Promise.all([sender, ...receivers].map((program) => program.ended()))
+    expect(outcomes.map(({ exitCode }) => exitCode)).toEqual([5, 0, 1, 0])
+    const failed = receivers[1]?.events.find(({ event }) => event === 'number')?.matchNumber
+    const receipts = sender.events.filter(({ event }) => event.endsWith('delivered'))
+    expect(receipts).toHaveLength(3)
+    expect(receipts.filter(({ event }) => event === 'not_delivered')).toEqual([
+      { event: 'not_delivered', matchNumber: failed, code: 'not_delivered' },
+    ])
+  })
+
+  const HOSTILE = 'x\u001b[31m\u009b2J\u202ey\u2028\u{e0041}\u007f\n'
+
+  test('what an attacking sender calls its items is told as it is, and no terminal would obey it', async () => {
+    const { at } = await temporaryDirectory()
+    const attacker = await Sender.open({ relay: relay.url })
+    const receiver = pairlay(['receive', attacker.code, '--yes', '--json', '-o', at('file')], { env })
+    for await (const request of attacker.requests()) await request.approve()
+    await attacker.send([bytesSource(Buffer.from('content'), HOSTILE, HOSTILE)])
+    await attacker.close()
+    const { exitCode, stdout } = await receiver.ended()
+    expect(exitCode).toBe(0)
+    expect(await receiver.event('offer')).toMatchObject({ items: [{ name: HOSTILE, type: HOSTILE, size: 7 }] })
+    expect(foreignControls(stdout.toString())).toEqual([])
+    expect(stdout.toString().trimEnd().replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+  })
+
+  test('what an attacking receiver calls itself is told as it is, and no terminal would obey it', async () => {
+    const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
+    const attacker = await Receiver.join({ relay: relay.url, code, name: HOSTILE })
+    const { name: told, matchNumber } = await sender.event('request')
+    expect([told, matchNumber]).toEqual([HOSTILE, anyNumber])
+    expect(sender.stdout.toString().replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+    await attacker.close()
+  })
+})

@@ -1,0 +1,573 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { hostname } from 'node:os'
+import { afterEach, describe, expect, test } from 'vitest'
+import { EXIT, type ExitName, exitOf } from '../../src/cli/exit.ts'
+import { cleanText, formatMatchNumber, PAIRING_ERRORS, type PairingErrorCode } from '../../src/client/index.ts'
+import { checkSymbol, generatePairingCode } from '../../src/crypto/pairing-code.ts'
+import {
+  type Outcome,
+  openSender,
+  pairlay,
+  RelayProgram,
+  run,
+  type StartOptions,
+  temporaryDirectory,
+} from './support.ts'
+
+const relay = await RelayProgram.start()
+const env = { PAIRLAY_RELAY: relay.url }
+
+const UNREACHABLE = PAIRING_ERRORS.relay_unreachable
+const NOT_AN_ADDRESS = `${UNREACHABLE} A relay address looks like https://relay.example.`
+const NO_SENDER = PAIRING_ERRORS.code_not_found
+
+/** A code in the right form that no sender has. */
+function strangeCode(): string {
+  return generatePairingCode((length) => crypto.getRandomValues(new Uint8Array(length))).text
+}
+
+/** The code of a device that has understood the first half and not the second. */
+function withOtherSecret(code: string): string {
+  const symbols = code.replace('-', '')
+  const secret = symbols.slice(5, 10) === '00000' ? '11111' : '00000'
+  const ten = symbols.slice(0, 5) + secret
+  return ten + checkSymbol(ten)
+}
+
+/** The lines of stderr that a person reads as the outcome. */
+function errorsOf({ stderr }: Outcome): string[] {
+  return stderr.split('\n').filter((line) => line.startsWith('pairlay:'))
+}
+
+/** One thing a person can get wrong, and what it costs. */
+interface Mistake {
+  readonly args: readonly string[]
+  readonly says: string
+  readonly exit: ExitName
+  readonly options?: StartOptions
+}
+
+/** Makes the mistakes, four at a time. Each costs one line on stderr, its exit code, and nothing on stdout. */
+async function expectMistakes(mistakes: readonly Mistake[]): Promise<void> {
+  const outcomes: unknown[] = []
+  for (let n = 0; n < mistakes.length; n += 4) {
+    const four = mistakes.slice(n, n + 4).map(async ({ args, options }) => {
+      const { exitCode, stdout, stderr } = await run(args, { env, ...options })
+      return { args, exitCode, stdout: stdout.toString(), stderr }
+    })
+    outcomes.push(...(await Promise.all(four)))
+  }
+  const expected = mistakes.map(({ args, says, exit }) => {
+    return { args, exitCode: EXIT[exit], stdout: '', stderr: `pairlay: ${says}\n` }
+  })
+  expect(outcomes).toEqual(expected)
+}
+
+const servers = new Set<Server>()
+afterEach(() => {
+  for (const server of servers) {
+    server.close()
+    server.closeAllConnections()
+  }
+  servers.clear()
+})
+
+/** An HTTP server that is no relay. */
+async function serveHttp(listener: RequestListener): Promise<string> {
+  const server = createServer(listener)
+  servers.add(server)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** An address at which nobody listens any more. */
+async function nobodyListens(): Promise<string> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return `http://127.0.0.1:${port}`
+}
+
+describe('wrong usage', () => {
+  test('of the command line is exit 2 and one line that says what is right', async () => {
+    const usage = (args: readonly string[], says: string): Mistake => ({ args, says, exit: 'usage' })
+    const receivers = (value: string) =>
+      usage(
+        ['send', '--receivers', value, 'file'],
+        `option '--receivers <n>' argument '${value}' is invalid. It is a whole number from 1 to 8.`,
+      )
+    const ttl = (value: string) =>
+      usage(
+        ['send', '--ttl', value, 'file'],
+        `option '--ttl <seconds>' argument '${value}' is invalid. It is a whole number from 30 to 3600.`,
+      )
+    await expectMistakes([
+      usage(['hand-over'], "unknown command 'hand-over'"),
+      usage(['send', '--fast', 'file'], "unknown option '--fast'"),
+      usage(['receive', '--fast'], "unknown option '--fast'"),
+      usage(['serve', '--quickly'], "unknown option '--quickly'"),
+      usage(['--yes', 'send', 'file'], "unknown option '--yes'"),
+      usage(['send', 'file', '--relay'], "option '--relay <url>' argument missing"),
+      usage(['receive', '-o'], "option '-o, --output <path>' argument missing"),
+      usage(['receive', 'one', 'two'], "too many arguments for 'receive'. Expected 1 argument but got 2."),
+      usage(['serve', 'now'], "too many arguments for 'serve'. Expected 0 arguments but got 1."),
+      ...['0', '9', '-1', '1.5', '1e0', ' 2', 'two', ''].map(receivers),
+      ...['29', '3601', '30s', '0x40'].map(ttl),
+    ])
+  })
+
+  test('of what there is to send is exit 2 and one line that says what to do', async () => {
+    const { at } = await temporaryDirectory()
+    const many = Array.from({ length: 1001 }, (_, n) => at(`file ${n}`))
+    for (const path of many) await writeFile(path, '')
+    const usage = (args: readonly string[], says: string, options: StartOptions = {}): Mistake => {
+      return { args, says, exit: 'usage', options }
+    }
+    await expectMistakes([
+      usage(['send'], 'Name the files to send, or - for stdin.'),
+      usage(['send', at('missing')], `Cannot read ${at('missing')}: there is no such file or directory.`),
+      usage(['send', at('file 1/x')], `Cannot read ${at('file 1/x')}: there is no such file or directory.`),
+      usage(['send', at('a\u001b[31m\nb')], `Cannot read ${at('a [31m b')}: there is no such file or directory.`),
+      usage(['send', at('.')], `${at('.')} is a directory. Send it as an archive: tar c DIRECTORY | pairlay send -`),
+      usage(['send', '/dev/null'], '/dev/null is not a file. Pipe it: pairlay send - < …'),
+      usage(['send', '-', at('file 1')], 'A pipe is sent alone: its length is not known, so nothing can follow it.'),
+      usage(
+        ['send', '--receivers', '2', '-'],
+        'A pipe can be read once, so it has one receiver. Save it to a file first.',
+      ),
+      usage(['send', '--text', 'hello'], 'With --text the text is asked for, or read from stdin: name no files.'),
+      usage(['send', '--text'], 'There is no text to send.', { stdin: '' }),
+      usage(
+        ['send', ...many],
+        'These are too many files for one transfer. Send them as an archive: tar c FILES | pairlay send -',
+      ),
+    ])
+  })
+
+  test('of what there is to receive is exit 2 and one line', async () => {
+    await expectMistakes([
+      {
+        args: ['receive', '--json', '-o', '-'],
+        says: 'With -o - stdout is the data, so there is no room for --json.',
+        exit: 'usage',
+      },
+      { args: ['receive', ''], says: 'There is no code. Enter the one that the sender shows.', exit: 'usage' },
+      {
+        args: ['receive', '--json'],
+        says: 'There is no code. Enter the one that the sender shows.',
+        exit: 'usage',
+        options: { stdin: '\n' },
+      },
+    ])
+  })
+
+  test('without a command is exit 2 and the help, on stderr', async () => {
+    const { exitCode, stdout, stderr } = await run([])
+    expect({ exitCode, stdout: stdout.length }).toEqual({ exitCode: 2, stdout: 0 })
+    expect(stderr).toMatch(/^Usage: pairlay /)
+  })
+})
+
+describe('help', () => {
+  const EVERYWHERE = ['-h, --help']
+  const HELP: Readonly<Record<string, readonly string[]>> = {
+    '': ['-V, --version', 'send [options] [file...]', 'receive [options] [code]', 'serve [options]', 'help [command]'],
+    send: ['--relay <url>', '--receivers <n>', '--ttl <seconds>', '--text', '--yes', '--json', '--no-qr'],
+    receive: ['--relay <url>', '-o, --output <path>', '--yes', '--json'],
+    serve: ['--host <address>', '--port <number>'],
+  }
+
+  test('names every option of every command with what it does, on stdout, and is exit 0', async () => {
+    for (const [command, names] of Object.entries(HELP)) {
+      const { exitCode, stdout, stderr } = await run([...(command ? [command] : []), '--help'])
+      expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
+      const entries = stdout.toString().match(/^ {2}(?:-|\w+ \[)[^\n]*?(?= {2}|\n)/gm) ?? []
+      expect(entries.map((entry) => entry.trim()).sort()).toEqual([...names, ...EVERYWHERE].sort())
+      for (const name of names) {
+        const at = stdout.toString().indexOf(`  ${name} `)
+        expect(stdout.toString().slice(at + name.length + 2)).toMatch(/^(\n {10})? +[a-z].{10}/)
+      }
+    }
+  })
+
+  test('lists every exit code, and no other', async () => {
+    const { stdout } = await run(['--help'])
+    const [, table = ''] = stdout.toString().split('Exit codes:\n')
+    const listed = [...table.matchAll(/^ {2}(\d+) {2}/gm)].map(([, code]) => Number(code))
+    expect(listed.sort()).toEqual(Object.values(EXIT).sort())
+  })
+
+  test('is given by the help command, and the version by --version', async () => {
+    const [help, long, version] = await Promise.all([run(['help', 'send']), run(['send', '-h']), run(['--version'])])
+    expect(help.stdout.toString()).toBe(long.stdout.toString())
+    const { version: expected } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'))
+    expect([help.exitCode, version.exitCode, version.stdout.toString()]).toEqual([0, 0, `${expected}\n`])
+  })
+})
+
+describe('an error of the SDK', () => {
+  const EXITS: Readonly<Record<ExitName, readonly PairingErrorCode[]>> = {
+    delivered: [],
+    failed: ['aborted', 'already_sent', 'superseded', 'typing_required'],
+    usage: [],
+    not_paired: [
+      'attempts_used_up',
+      'code_invalid',
+      'code_not_found',
+      'denied',
+      'handshake_timeout',
+      'no_such_number',
+      'number_not_unique',
+      'session_full',
+      'wrong_code',
+    ],
+    relay: ['at_capacity', 'relay_misbehaved', 'relay_refused', 'relay_unreachable', 'session_lost', 'shutting_down'],
+    not_delivered: [
+      'closed_by_sender',
+      'corrupt',
+      'expired',
+      'incomplete',
+      'not_delivered',
+      'receiver_left',
+      'revoked',
+      'source_changed',
+      'source_failed',
+    ],
+    interrupted: [],
+  }
+
+  test('has one exit code, and none has none', () => {
+    for (const [name, codes] of Object.entries(EXITS))
+      for (const code of codes) expect([code, exitOf(code)]).toEqual([code, name])
+    expect(Object.values(EXITS).flat().sort()).toEqual(Object.keys(PAIRING_ERRORS).sort())
+  })
+})
+
+describe('a code', () => {
+  test('that cannot be right is exit 3 without a single request', async () => {
+    let requests = 0
+    const url = await serveHttp((_, response) => {
+      requests++
+      response.writeHead(500).end()
+    })
+    const right = strangeCode()
+    const last = right.endsWith('0') ? '1' : '0'
+    const swapped = right.replace(/^(.)(.)/, '$2$1') === right ? right.slice(1) : right.replace(/^(.)(.)/, '$2$1')
+    const wrong = [
+      'A',
+      right.slice(0, -1),
+      `${right}0`,
+      right.slice(0, -1) + last,
+      swapped,
+      right.replace(/.$/, 'U'),
+      '../../v1',
+    ]
+    await expectMistakes(
+      wrong.map((code) => {
+        return { args: ['receive', '--relay', url, code], says: PAIRING_ERRORS.code_invalid, exit: 'not_paired' }
+      }),
+    )
+    expect(requests).toBe(0)
+  })
+
+  test('that no sender has is exit 3, and so is one that was used', async () => {
+    const { at } = await temporaryDirectory()
+    const { sender, code } = await openSender(['-'], { env })
+    expect((await run(['receive', code, '--yes', '-o', at('first')], { env })).exitCode).toBe(0)
+    await sender.ended()
+    await expectMistakes([
+      { args: ['receive', strangeCode()], says: NO_SENDER, exit: 'not_paired' },
+      { args: ['receive', code], says: NO_SENDER, exit: 'not_paired' },
+    ])
+  })
+
+  test('whose second half an attacker guesses is exit 3, and the sender hears of it and waits on', async () => {
+    const { sender, code } = await openSender(['-'], { env, stdin: 'content' })
+    const attacker = await run(['receive', withOtherSecret(code), '--yes', '-o', '-'], { env })
+    expect(attacker).toMatchObject({ exitCode: 3, stdout: Buffer.alloc(0) })
+    expect(errorsOf(attacker)).toEqual([`pairlay: ${PAIRING_ERRORS.wrong_code}`])
+    expect(await sender.event('failed_attempt')).toEqual({ event: 'failed_attempt', wrongCode: 1, timedOut: 0 })
+    const right = await run(['receive', code, '--yes', '-o', '-'], { env })
+    expect({ exitCode: right.exitCode, stdout: right.stdout.toString() }).toEqual({ exitCode: 0, stdout: 'content' })
+    expect((await sender.ended()).exitCode).toBe(0)
+  })
+
+  test('is read from stdin when that is a pipe, and so is the answer', async () => {
+    const { at } = await temporaryDirectory()
+    const { sender, code } = await openSender(['-'], { env, stdin: 'content' })
+    const { exitCode } = await run(['receive', '-o', at('file')], { env, stdin: `${code}\ny\n` })
+    expect([exitCode, (await sender.ended()).exitCode]).toEqual([0, 0])
+    expect(await readFile(at('file'), 'utf8')).toBe('content')
+  })
+
+  test('may come as a link that names its relay, in small letters, and with spaces', async () => {
+    const elsewhere = { PAIRLAY_RELAY: await nobodyListens() }
+    const { sender, code, link } = await openSender(['-'], { env, stdin: 'content' })
+    expect(link).toBe(`${relay.url}/#${code}`)
+    const typed = `${relay.url}/#${code.toLowerCase().replace('-', ' ')} `
+    const { exitCode, stdout } = await run(['receive', typed, '--yes', '-o', '-'], { env: elsewhere })
+    expect({ exitCode, stdout: stdout.toString() }).toEqual({ exitCode: 0, stdout: 'content' })
+    expect((await sender.ended()).exitCode).toBe(0)
+  })
+
+  test('of a denied device is exit 3 on both sides, and of no use to anybody else', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), '')
+    const sender = pairlay(['send', at('file')], { env, stdin: 'open' })
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const receiver = pairlay(['receive', code, '--yes'], { env, cwd: at('.') })
+    await sender.says(/Does the other device show \d{3} \d{3}\? \[y\/N\] $/)
+    await sender.write('no\n')
+    const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
+    expect([sent.exitCode, received.exitCode]).toEqual([3, 3])
+    expect(errorsOf(sent)).toEqual([
+      'pairlay: No device was approved, and nothing was sent. For another try, send again with a new code.',
+    ])
+    expect(errorsOf(received)).toEqual([`pairlay: ${PAIRING_ERRORS.denied}`])
+    expect((await run(['receive', code], { env })).exitCode).toBe(3)
+  })
+})
+
+describe('a relay', () => {
+  test('with an impossible address is exit 4', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), '')
+    const addresses = [
+      'ftp://relay.example',
+      'relay.example',
+      '',
+      'http://user:secret@relay.example',
+      'javascript:alert(1)',
+    ]
+    await expectMistakes(
+      addresses.flatMap((address): Mistake[] => [
+        { args: ['send', at('file'), '--relay', address], says: NOT_AN_ADDRESS, exit: 'relay' },
+        { args: ['receive', strangeCode(), '--relay', address], says: NOT_AN_ADDRESS, exit: 'relay' },
+        { args: ['receive', `${address}#${strangeCode()}`], says: NOT_AN_ADDRESS, exit: 'relay' },
+      ]),
+    )
+  })
+
+  test('that does not listen is exit 4', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), '')
+    const options = { env: { PAIRLAY_RELAY: await nobodyListens() } }
+    await expectMistakes([
+      { args: ['send', at('file')], says: UNREACHABLE, exit: 'relay', options },
+      { args: ['receive', strangeCode()], says: UNREACHABLE, exit: 'relay', options },
+    ])
+  })
+
+  const PAGE = '<!doctype html><title>\u001b[31mhello</title>'
+  test.each<[string, string, RequestListener]>([
+    ['knows no such page', ' (HTTP 404)', (_, response) => response.writeHead(404).end(PAGE)],
+    ['says yes to everything', '', (_, response) => response.writeHead(200).end(PAGE)],
+    [
+      'answers with other JSON',
+      '',
+      (_, response) => response.writeHead(201).end('{"code":"\\u001b[31m","sessionId":1}'),
+    ],
+    ['forbids everything', ' (HTTP 403)', (_, response) => response.writeHead(403).end('{"code":"no"}')],
+    ['sends us elsewhere', 'no answer', (_, response) => response.writeHead(302, { location: relay.url }).end()],
+    ['hangs up', 'no answer', (request) => request.socket.destroy()],
+  ])('that is none, and %s, is exit 4', async (_, detail, listener) => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), '')
+    const options = { env: { PAIRLAY_RELAY: await serveHttp(listener) } }
+    const what = `There is something else at this address: the answer is not one of a Pairlay relay${detail}.`
+    const says = detail === 'no answer' ? UNREACHABLE : `${UNREACHABLE} ${what}`
+    await expectMistakes([
+      { args: ['send', at('file')], says, exit: 'relay', options },
+      { args: ['receive', strangeCode()], says, exit: 'relay', options },
+    ])
+  })
+
+  test('that is full is exit 4', async () => {
+    const full = await RelayProgram.start({ MAX_SESSIONS: '1' })
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), '')
+    const options = { env: { PAIRLAY_RELAY: full.url } }
+    await openSender([at('file')], options)
+    await expectMistakes([{ args: ['send', at('file')], says: PAIRING_ERRORS.at_capacity, exit: 'relay', options }])
+  })
+})
+
+describe('without a terminal', () => {
+  const name = cleanText(hostname(), 32).replaceAll(/[^\x20-\x7e]|["\\]/g, '_')
+  const lines = (text: string) => text.split('\n')
+
+  test('both sides print plain lines on stderr, and nothing on stdout', async () => {
+    const { at } = await temporaryDirectory()
+    await mkdir(at('out'))
+    await writeFile(at('file'), 'hello')
+    const sender = pairlay(['send', '--yes', at('file')], { env })
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const received = await run(['receive', code, '--yes', '-o', at('out')], { env })
+    const sent = await sender.ended()
+    const number = received.stderr.match(/should show (\d{3} \d{3})\./)?.[1] ?? ''
+    expect([sent.exitCode, received.exitCode]).toEqual([0, 0])
+    expect([sent.stdout.length, received.stdout.length]).toEqual([0, 0])
+    expect(lines(sent.stderr)).toEqual([
+      'Sending file (5 bytes). On the other device:',
+      '',
+      `    pairlay receive --relay ${relay.url}`,
+      `    Code: ${code}`,
+      '',
+      'The code is good for 15:00. Waiting for the other device …',
+      `A device has proved that it knows the code (it calls itself "${name}"). Its number: ${number}`,
+      'Approved. The transfer starts when the other side accepts it.',
+      expect.stringMatching(new RegExp(`^Delivered to ${number}: 5 bytes in \\d\\.\\d s \\(\\S+ \\w+/s\\)\\.$`)),
+      '',
+    ])
+    expect(lines(received.stderr)).toEqual([
+      'Checking the code with the sender …',
+      `The sender should show ${number}. Waiting for its approval …`,
+      'The sender offers file (5 bytes).',
+      `Saved ${at('out/file')}.`,
+      expect.stringMatching(/^Received 5 bytes in \d\.\d s \(\S+ \w+\/s\)\. The sender knows\.$/),
+      '',
+    ])
+  })
+
+  test('questions take their answers from stdin, and each stays a line of its own', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('a'), 'a')
+    await writeFile(at('b'), 'bb')
+    await mkdir(at('out'))
+    const sender = pairlay(['send', at('a'), at('b'), '--ttl', '60'], { env, stdin: 'open' })
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const receiver = pairlay(['receive'], { env, stdin: 'open', cwd: at('out') })
+    await receiver.says(/^Code: $/)
+    await receiver.write(`${code}\n`)
+    const [, number = ''] = await sender.says(/show (\d{3} \d{3})\? \[y\/N\] $/)
+    await sender.write('y\n')
+    await receiver.says(`Save them, if the sender shows ${number}? [y/N] `.replaceAll(/[?[\]]/g, '\\$&'))
+    await receiver.write('yes\n')
+    const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
+    expect([sent.exitCode, received.exitCode]).toEqual([0, 0])
+    expect(lines(sent.stderr).slice(5, 9)).toEqual([
+      'The code is good for 1:00. Waiting for the other device …',
+      expect.stringContaining(`Its number: ${number}`),
+      `Does the other device show ${number}? [y/N] `,
+      'Approved. The transfer starts when the other side accepts it.',
+    ])
+    expect(lines(received.stderr).slice(0, 9)).toEqual([
+      'Code: ',
+      'Checking the code with the sender …',
+      `The sender should show ${number}. Waiting for its approval …`,
+      'The sender offers 2 files (3 bytes):',
+      '    a  1 byte',
+      '    b  2 bytes',
+      `Save them, if the sender shows ${number}? [y/N] `,
+      'Saved a.',
+      'Saved b.',
+    ])
+  })
+
+  test('nobody to answer is exit 2 here, and the other side does not wait for the deadline', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), '')
+    const sender = pairlay(['send', at('file')], { env })
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const received = await run(['receive', code, '--yes'], { env, cwd: at('.') })
+    const sent = await sender.ended()
+    expect(errorsOf(sent)).toEqual(['pairlay: There is nobody to answer. Use --yes to approve without asking.'])
+    expect(errorsOf(received)).toEqual([expect.stringContaining(PAIRING_ERRORS.closed_by_sender)])
+    expect([sent.exitCode, received.exitCode]).toEqual([2, 5])
+
+    const second = await openSender([at('file')], { env })
+    const refused = await run(['receive', second.code], { env, cwd: at('.') })
+    expect(errorsOf(refused)).toEqual([expect.stringContaining('file is there already')])
+    expect([refused.exitCode, (await second.sender.ended()).exitCode]).toEqual([1, 5])
+
+    const third = await openSender([at('file')], { env })
+    const silent = await run(['receive', third.code, '-o', at('other')], { env })
+    expect(errorsOf(silent)).toEqual(['pairlay: There is nobody to answer. Use --yes to accept without asking.'])
+    expect([silent.exitCode, (await third.sender.ended()).exitCode]).toEqual([2, 5])
+  })
+
+  test('an offer that is not wanted is exit 5 on both sides', async () => {
+    const { at } = await temporaryDirectory()
+    await mkdir(at('out'))
+    for (const name of ['a', 'b']) await writeFile(at(name), name)
+    const refusals: [args: string[], stdin: string, line: string, exitCode: number][] = [
+      [['-o', at('out')], 'n\n', 'Refused. Nothing was saved.', 5],
+      [['--yes', '-o', '-'], '', 'Several files do not fit into one pipe. Receive them into a directory with -o.', 2],
+      [
+        ['--yes', '-o', at('a')],
+        '',
+        `${at('a')} is not a directory, and there are several files. Name a directory with -o.`,
+        2,
+      ],
+    ]
+    await Promise.all(
+      refusals.map(async ([args, stdin, line, exitCode]) => {
+        const { sender, code } = await openSender([at('a'), at('b')], { env })
+        const refused = await run(['receive', code, ...args], { env, stdin })
+        expect(errorsOf(refused)).toEqual([`pairlay: ${line}`])
+        expect([refused.exitCode, (await sender.ended()).exitCode]).toEqual([exitCode, 5])
+      }),
+    )
+  })
+
+  test('a sender that approved nobody and is done is exit 3', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), '')
+    const sender = pairlay(['send', at('file')], { env, stdin: 'open' })
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const receivers = [pairlay(['receive', code], { env }), pairlay(['receive', code], { env })]
+    await sender.says(/2 devices know the code\. Type the number that the right one shows \(Enter: none\): $/)
+    await sender.write('000 00\n')
+    await sender.says(PAIRING_ERRORS.no_such_number)
+    await sender.write('\n')
+    const sent = await sender.ended()
+    expect([sent.exitCode, errorsOf(sent)]).toEqual([3, [expect.stringContaining('No device was approved')]])
+    for (const receiver of receivers) expect((await receiver.ended()).exitCode).toBe(5)
+  })
+
+  test('the number that a person types may be spaced as it is shown, or not', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), 'content')
+    const sender = pairlay(['send', at('file'), '--receivers', '2', '--json'], { env, stdin: 'open' })
+    const { code } = await sender.event('code')
+    const receivers = ['first', 'second'].map((name) =>
+      pairlay(['receive', String(code), '--yes', '-o', at(name)], { env }),
+    )
+    const numbers = [await sender.event('request', 1), await sender.event('request', 2)].map(({ matchNumber }) =>
+      String(matchNumber),
+    )
+    await sender.write(`${numbers[1]}\n`)
+    await sender.event('approved', 1)
+    await sender.write(`${formatMatchNumber(numbers[0] ?? '')}\n`)
+    const outcomes = await Promise.all([sender, ...receivers].map((program) => program.ended()))
+    expect(outcomes.map(({ exitCode }) => exitCode)).toEqual([0, 0, 0])
+    expect(await readFile(at('second'), 'utf8')).toBe('content')
+  })
+})
+
+describe('serve', () => {
+  test('runs a relay until it is stopped, and passes its exit code on', async () => {
+    const serve = pairlay(['serve', '--port', '0', '--host', '127.0.0.1'])
+    const ready = await serve.until('the relay is ready', () =>
+      serve.events.find(({ msg }) => msg === 'the relay is ready'),
+    )
+    const { sender } = await openSender(['-', '--relay', `http://127.0.0.1:${ready.port}`])
+    sender.signal('SIGTERM')
+    await sender.ended()
+    serve.signal('SIGTERM')
+    const { exitCode, stderr } = await serve.ended()
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
+    expect(serve.events.at(-1)).toMatchObject({ msg: 'stopped' })
+  })
+
+  test('with a wrong or taken port ends with one line', async () => {
+    const port = new URL(relay.url).port
+    await expectMistakes([
+      { args: ['serve', '--port', 'http'], says: 'PORT is not a whole number from 0 to 65535', exit: 'failed' },
+      { args: ['serve', '--port', port], says: `cannot listen on 127.0.0.1 port ${port}: EADDRINUSE`, exit: 'failed' },
+    ])
+  })
+})

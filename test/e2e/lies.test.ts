@@ -1,0 +1,423 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { bytesSource } from '../../src/client/index.ts'
+import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
+import { decodeFrame, encodeAck, encodeData, FRAME_ACK, FRAME_DATA } from '../../src/protocol/codec.ts'
+import type { ReceiverRow, View } from '../../src/protocol/frames.ts'
+import { DEFAULT_SETTINGS } from '../support/relay.ts'
+import { type RunningRelay, startRelay } from '../support/server.ts'
+import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair } from './people.ts'
+import { RawReceiver, RawSender, transferOf } from './raw-peers.ts'
+import { DeviceWorld, until } from './world.ts'
+
+/** A relay or a peer that lies: whatever it says, nothing is delivered that was not, and nobody else suffers for it. */
+
+let relay: RunningRelay
+
+beforeEach(async () => {
+  relay = await startRelay()
+})
+afterEach(() => relay.close())
+
+/** Lets the relay say something else to a device: a hook for the first data frame with this seq. */
+function changingFrame(seq: number, change: (frame: Buffer) => void, world: DeviceWorld): void {
+  world.hooks.incoming = (data) => {
+    if (typeof data === 'string') return data
+    const frame = decodeFrame(data)
+    if (frame.type !== FRAME_DATA || frame.seq !== seq) return data
+    const changed = Buffer.from(data)
+    change(changed)
+    return changed
+  }
+}
+
+/** Lets the relay show a device another view than it has, from now on. */
+function changingViews(change: (view: View) => void, world: DeviceWorld): void {
+  world.hooks.incoming = (data) => {
+    if (typeof data !== 'string') return data
+    const view: View = JSON.parse(data)
+    change(view)
+    return JSON.stringify(view)
+  }
+}
+
+describe('a receiver that lies in its receipt', () => {
+  const receipts: [string, (raw: RawReceiver) => void][] = [
+    ['of another transfer', (raw) => raw.sendMessage('{"message":2,"bytes":1000}')],
+    ['of the approval', (raw) => raw.sendMessage('{"message":0,"bytes":1000}')],
+    ['of a byte less', (raw) => raw.sendMessage('{"message":1,"bytes":999}')],
+    ['of a byte more', (raw) => raw.sendMessage('{"message":1,"bytes":1001}')],
+    ['of no number', (raw) => raw.sendMessage('{"message":1,"bytes":"1000"}')],
+    ['with a key __proto__', (raw) => raw.sendMessage('{"__proto__":{"message":1,"bytes":1000}}')],
+    ['that is no JSON', (raw) => raw.sendMessage('delivered')],
+    ['that is empty', (raw) => raw.sendMessage('')],
+    ['sealed as another message', (raw) => raw.sendMessage('{"message":1,"bytes":1000}', 1)],
+    ['that is not sealed', (raw) => raw.send(Buffer.from('\u0001{"message":1,"bytes":1000}'))],
+  ]
+
+  test.each(receipts)('one %s counts for nothing', async (_, lie) => {
+    const device = await openSender(relay.url)
+    const attacker = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
+    await attacker.shakeHands()
+    await (await nextRequest(device)).approve()
+    const sending = device.sender.send([bytesSource(bytesOf(1_000), 'a')])
+    expect(JSON.parse((await attacker.readMessage()).toString())).toEqual({ type: 'approved' })
+    await attacker.readMessage()
+    lie(attacker)
+    expect((await sending).map(outcomeOf)).toEqual(['corrupt'])
+    await attacker.socket.until((view) => view?.receivers[0]?.state === 'revoked')
+    await device.sender.cancel()
+  })
+
+  test('the right one counts', async () => {
+    const device = await openSender(relay.url)
+    const raw = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
+    await raw.shakeHands()
+    await (await nextRequest(device)).approve()
+    const sending = device.sender.send([bytesSource(bytesOf(1_000), 'a')])
+    await raw.readMessage()
+    const header = transferOf({ items: [{ name: 'a', size: 1_000 }] })
+    expect(await raw.readMessage()).toEqual(Buffer.concat([header, bytesOf(1_000)]))
+    raw.sendMessage('{"message":1,"bytes":1000}')
+    expect((await sending).map(outcomeOf)).toEqual([1_000])
+    await device.sender.cancel()
+  })
+
+  test('done without a receipt is not delivered', async () => {
+    const device = await openSender(relay.url)
+    const attacker = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
+    await attacker.shakeHands()
+    await (await nextRequest(device)).approve()
+    const sending = device.sender.send([bytesSource(bytesOf(1_000), 'a')])
+    for (let i = 0; i < 2; i++) await attacker.readMessage()
+    await attacker.leave()
+    expect((await sending).map(outcomeOf)).toEqual(['not_delivered'])
+    await device.sender.cancel()
+  })
+})
+
+describe('a receiver that acks what was never sent', () => {
+  test('before it is approved ends its own handshake, and nobody else’s', async () => {
+    const device = await openSender(relay.url, { receivers: 2 })
+    const honest = await admit(relay.url, device)
+    const collecting = collect(honest.receiver)
+    const attacker = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
+    attacker.socket.ack(attacker.channel, 1_000_000)
+    await attacker.socket.until((view) => view?.receivers[0]?.state === 'denied')
+    expect((await device.sender.send([bytesSource(bytesOf(1_000), 'a')])).map(outcomeOf)).toEqual([1_000])
+    await device.sender.close()
+    await collecting
+  })
+
+  test('after it is approved ends its own transfer, and nobody else’s', async () => {
+    const device = await openSender(relay.url, { receivers: 2 })
+    const honest = await admit(relay.url, device)
+    const collecting = collect(honest.receiver)
+    const attacker = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
+    const { matchNumber } = await attacker.shakeHands()
+    await nextRequest(device)
+    await device.sender.approveNumber(matchNumber)
+    const sending = device.sender.send([bytesSource(bytesOf(1_000), 'a')])
+    attacker.socket.ack(attacker.channel, 1_000_000)
+    expect((await sending).map(outcomeOf)).toEqual([1_000, 'relay_misbehaved'])
+    await device.sender.close()
+    await collecting
+  })
+
+  test('while the sender is away, too', async () => {
+    const device = await openSender(relay.url, { receivers: 2 })
+    const honest = await admit(relay.url, device)
+    const collecting = collect(honest.receiver)
+    const attacker = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
+    await attacker.socket.until((view) => view?.senderPresent === true)
+    device.world.unplugged = true
+    device.world.socket.cut()
+    await attacker.socket.until((view) => view?.senderPresent === false)
+    attacker.socket.ack(attacker.channel, 1_000_000)
+    device.world.unplugged = false
+    await attacker.socket.until((view) => view?.receivers[0]?.state === 'denied')
+    expect((await device.sender.send([bytesSource(bytesOf(1_000), 'a')])).map(outcomeOf)).toEqual([1_000])
+    await device.sender.close()
+    await collecting
+  })
+})
+
+describe('a sender that lies', () => {
+  const approved = '{"type":"approved"}'
+  const oneByte = { items: [{ name: 'a', size: 1 }] }
+  const lies: [string, (attacker: RawSender) => void][] = [
+    ['a transfer before the approval', (attacker) => attacker.sendMessage(transferOf(oneByte, 'x'))],
+    ['an end before the approval', (attacker) => attacker.sendMessage('{"type":"end","messages":0}')],
+    ['an approval with something in it', (attacker) => attacker.sendMessage('{"type":"approved","to":"me"}')],
+    ['an approval that is no JSON', (attacker) => attacker.sendMessage('approved')],
+    ['an approval under another index', (attacker) => attacker.sendMessage(approved, 1)],
+    ['two approvals', (attacker) => sendAll(attacker, approved, approved)],
+    ['an end that counts too much', (attacker) => sendAll(attacker, approved, '{"type":"end","messages":1}')],
+    ['an end with something in it', (attacker) => sendAll(attacker, approved, '{"type":"end","messages":0,"x":1}')],
+    ['another control message', (attacker) => sendAll(attacker, approved, '{"type":"delete","path":"/"}')],
+    ['an empty message', (attacker) => sendAll(attacker, approved, '')],
+    ['a header that is too long', (attacker) => sendAll(attacker, approved, Buffer.from([0, 1, 0, 1, 0x7b]))],
+    ['a header of no items', (attacker) => sendAll(attacker, approved, transferOf({ items: [] }))],
+    ['a byte too many', (attacker) => sendAll(attacker, approved, transferOf(oneByte, 'xy'))],
+    ['a byte too few', (attacker) => sendAll(attacker, approved, transferOf(oneByte))],
+  ]
+
+  function sendAll(attacker: RawSender, ...messages: (string | Uint8Array)[]): void {
+    for (const message of messages) attacker.sendMessage(message)
+  }
+
+  test.each(lies)('%s is corrupt, and gets no receipt', async (_, lie) => {
+    const attacker = await RawSender.open(relay.url)
+    const world = await DeviceWorld.create()
+    const receipts: number[] = []
+    world.hooks.outgoing = (data) => {
+      const frame = typeof data === 'string' ? undefined : decodeFrame(data)
+      if (frame?.type === FRAME_DATA && frame.seq > 2) receipts.push(frame.seq)
+      return data
+    }
+    const { receiver } = await join(relay.url, attacker.code.text, { world })
+    await attacker.shakeHands()
+    await attacker.decide({ decision: 'approved' })
+    const end = errorOf(collect(receiver))
+    lie(attacker)
+    expect(await end).toBe('corrupt')
+    expect(receipts).toEqual([])
+    await attacker.close()
+  })
+
+  test('and ends early leaves nothing that counts as whole', async () => {
+    const attacker = await RawSender.open(relay.url)
+    const { receiver } = await join(relay.url, attacker.code.text)
+    await attacker.pairWith()
+    const end = errorOf(collect(receiver))
+    attacker.sendMessage(transferOf(oneByte, 'x'))
+    expect(JSON.parse((await attacker.readReceipt()).toString())).toEqual({ message: 1, bytes: 1 })
+    await attacker.closeSession()
+    expect(await end).toBe('closed_by_sender')
+    await attacker.close()
+  })
+
+  test('about m4 never gets a number shown', async () => {
+    const attacker = await RawSender.open(relay.url)
+    const { receiver } = await join(relay.url, attacker.code.text)
+    const handshake = await attacker.awaitReceiver()
+    attacker.send(handshake.answerM1(await attacker.next()))
+    const { m4 } = handshake.answerM3(await attacker.next())
+    m4[40] ^= 1
+    attacker.send(m4)
+    expect(await errorOf(receiver.verified)).toBe('wrong_code')
+    expect(receiver.matchNumber).toBe(undefined)
+    await attacker.close()
+  })
+})
+
+describe('a relay that changes frames', () => {
+  test.each([8, 9, 20, 30])('of the payload: byte %d of a frame is enough to make it corrupt', async (at) => {
+    const world = await DeviceWorld.create()
+    const { sender, receiver } = await pair(relay.url, { receiver: { world } })
+    changingFrame(4, (attacker) => attacker.writeUInt8(attacker.readUInt8(at) ^ 1, at), world)
+    const end = errorOf(collect(receiver))
+    expect((await sender.send([bytesSource(bytesOf(100_000), 'a')])).map(outcomeOf)).toEqual(['not_delivered'])
+    expect(await end).toBe('corrupt')
+    await sender.cancel()
+  })
+
+  test('of the receipt', async () => {
+    const { sender, receiver, world } = await pair(relay.url)
+    changingFrame(3, (attacker) => attacker.writeUInt8(attacker.readUInt8(20) ^ 1, 20), world)
+    const end = errorOf(collect(receiver))
+    expect((await sender.send([bytesSource(bytesOf(100), 'a')])).map(outcomeOf)).toEqual(['corrupt'])
+    await sender.cancel()
+    expect(['revoked', 'closed_by_sender']).toContain(await end)
+  })
+
+  test('to those of another receiver', async () => {
+    const { sender, receivers } = await pair(relay.url, { receivers: 2 })
+    const [one, other] = receivers
+    let stolen: Uint8Array | undefined
+    one.world.hooks.incoming = (data) => {
+      if (typeof data !== 'string' && decodeFrame(data).seq === 4) stolen ??= data
+      return data
+    }
+    other.world.hooks.incoming = (data) => {
+      if (typeof data === 'string' || decodeFrame(data).type === FRAME_ACK || decodeFrame(data).seq !== 4) return data
+      // The relay has seen the other one's frame by then, because it comes first.
+      return encodeData(2, 4, (stolen ?? data).subarray(8))
+    }
+    const outcomes = [one, other].map(({ receiver }) => errorOf(collect(receiver)))
+    await sender.send([bytesSource(bytesOf(1_000), 'a')])
+    expect(stolen).toBeDefined()
+    expect(await outcomes[1]).toBe('corrupt')
+    await sender.cancel()
+    await outcomes[0]
+  })
+
+  test('to earlier ones', async () => {
+    const world = await DeviceWorld.create()
+    const { sender, receiver } = await pair(relay.url, { receiver: { world } })
+    let earlier: Uint8Array | undefined
+    world.hooks.incoming = (data) => {
+      if (typeof data === 'string' || decodeFrame(data).type === FRAME_ACK) return data
+      const { seq } = decodeFrame(data)
+      if (seq === 4) earlier = data
+      return seq === 5 && earlier ? encodeData(1, 5, earlier.subarray(8)) : data
+    }
+    const end = errorOf(collect(receiver))
+    await sender.send([bytesSource(bytesOf(600_000), 'a')])
+    expect(await end).toBe('corrupt')
+    await sender.cancel()
+  })
+
+  test('into none: it acks everything itself, and says that the receiver is done', async () => {
+    const { sender, receiver, world } = await pair(relay.url)
+    const end = errorOf(collect(receiver))
+    world.hooks.outgoing = (data, socket) => {
+      if (typeof data === 'string') return data
+      const frame = decodeFrame(data)
+      if (frame.type === FRAME_DATA) queueMicrotask(() => socket.inject(encodeAck(1, frame.seq)))
+      return undefined
+    }
+    const progress: number[] = []
+    const sending = sender.send([bytesSource(bytesOf(1_000_000), 'a')], {
+      onProgress: ({ bytes }) => void progress.push(bytes),
+    })
+    await until('the sender believes the acks', () => progress.at(-1) === 1_000_000)
+    const view = { type: 'session', version: 'x', role: 'sender', state: 'open', expiresInMs: 1_000, joinable: false }
+    const row = { receiverCode: receiver.receiverCode, channel: 1, state: 'done' }
+    world.socket.inject(JSON.stringify({ ...view, receivers: [row], channels: [] }))
+    expect((await sending).map(outcomeOf)).toEqual(['not_delivered'])
+    await sender.cancel()
+    expect(await end).toBe('closed_by_sender')
+  })
+
+  test('into more than the window is refused before it fills this device', async () => {
+    const world = await DeviceWorld.create()
+    const { sender, receiver } = await pair(relay.url, { receiver: { world } })
+    const { windowBytes, maxFrameBytes } = DEFAULT_SETTINGS
+    let seq = 3
+    let taken = 0
+    for (; world.openSockets.size > 0 && seq < 1_000; seq++) {
+      world.socket.inject(encodeData(1, seq + 1, new Uint8Array(maxFrameBytes - 8)))
+      taken += maxFrameBytes
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(taken).toBeLessThanOrEqual(windowBytes + 4 * maxFrameBytes)
+    expect(await errorOf(collect(receiver))).toBe('relay_misbehaved')
+    await sender.cancel()
+  })
+})
+
+describe('a relay whose view lies', () => {
+  const OTHER_KEY = `${'B'.repeat(42)}A`
+
+  describe('to the sender', () => {
+    const lies: [string, (view: View) => void][] = [
+      ['another key', (view) => change(view, { publicKey: OTHER_KEY })],
+      ['another code', (view) => change(view, { receiverCode: 'ABCDEF' })],
+      ['another channel', (view) => change(view, { channel: 2 })],
+      ['no row at all', (view) => void view.receivers.splice(0)],
+      ['a denial that was not ours', (view) => change(view, { state: 'denied', reason: 'rejected' })],
+      ['a withdrawal that was not ours', (view) => change(view, { state: 'revoked' })],
+    ]
+
+    test.each(lies)('%s, for a receiver that waits, is not approved', async (_, lie) => {
+      const device = await openSender(relay.url, { receivers: 2 })
+      await join(relay.url, device.sender.code)
+      const request = await nextRequest(device)
+      changingViews(lie, device.world)
+      // Any change makes the relay send a view.
+      const other = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
+      await expect.poll(() => errorOf(device.sender.approveNumber(request.matchNumber))).toBe('relay_misbehaved')
+      await other.close()
+      await device.sender.cancel()
+    })
+
+    test.each(lies)('%s, in the middle of a transfer, is not delivered', async (_, lie) => {
+      const { sender, receiver, world } = await pair(relay.url)
+      changingViews(lie, world)
+      const end = errorOf(collect(receiver))
+      const sending = sender.send([bytesSource(bytesOf(20_000_000), 'a')])
+      expect((await sending).map(outcomeOf)).toEqual(['relay_misbehaved'])
+      await sender.cancel()
+      expect(['revoked', 'closed_by_sender']).toContain(await end)
+    })
+
+    test('the role of a receiver ends the session', async () => {
+      const world = await DeviceWorld.create()
+      changingViews((attacker) => {
+        attacker.role = 'receiver'
+      }, world)
+      const { requests } = await openSender(relay.url, { world })
+      expect(await errorOf(requests.next())).toBe('relay_misbehaved')
+      await until('its socket is closed', () => world.openSockets.size === 0)
+    })
+
+    test('to have fewer frames than it acked, after a reconnect, is not delivered', async () => {
+      const { sender, receiver, world } = await pair(relay.url)
+      const end = errorOf(collect(receiver))
+      let cut = false
+      world.hooks.incoming = (data, socket) => {
+        if (typeof data === 'string' || decodeFrame(data).type !== FRAME_ACK || decodeFrame(data).seq < 5) return data
+        if (!cut) queueMicrotask(() => socket.cut())
+        cut = true
+        changingViews((attacker) => {
+          for (const row of attacker.channels) Object.assign(row, { received: 3, acked: 3 })
+        }, world)
+        return data
+      }
+      expect((await sender.send([bytesSource(bytesOf(3_000_000), 'a')])).map(outcomeOf)).toEqual(['relay_misbehaved'])
+      await sender.cancel()
+      expect(['revoked', 'closed_by_sender']).toContain(await end)
+    })
+
+    test('a key in the middle, from the start, is a receiver that is never listed', async () => {
+      const world = await DeviceWorld.create()
+      changingViews((attacker) => change(attacker, { publicKey: OTHER_KEY }), world)
+      const { sender } = await openSender(relay.url, { world })
+      const { receiver } = await join(relay.url, sender.code)
+      expect(await errorOf(receiver.verified)).toBe('wrong_code')
+      await until('the failure is counted', () => sender.failedAttempts.wrongCode === 1)
+      expect(sender.verifiedCount).toBe(0)
+      await sender.cancel()
+    })
+  })
+
+  describe('to the receiver', () => {
+    const lies: [string, (view: View) => void, string][] = [
+      ['the role of a sender', (view) => void Object.assign(view, { role: 'sender' }), 'relay_misbehaved'],
+      ['another key', (view) => change(view, { publicKey: OTHER_KEY }), 'relay_misbehaved'],
+      ['another code', (view) => change(view, { receiverCode: 'ABCDEF' }), 'relay_misbehaved'],
+      ['another channel', (view) => change(view, { channel: 2 }), 'relay_misbehaved'],
+      ['no row', (view) => void view.receivers.splice(0), 'relay_misbehaved'],
+      ['somebody else besides', (view) => void view.receivers.push(...view.receivers), 'relay_misbehaved'],
+      ['a denial', (view) => change(view, { state: 'denied', reason: 'rejected' }), 'denied'],
+      ['a failure', (view) => change(view, { state: 'denied', reason: 'handshake_failed' }), 'wrong_code'],
+      ['a time-out', (view) => change(view, { state: 'denied', reason: 'handshake_timeout' }), 'handshake_timeout'],
+      ['a withdrawal', (view) => change(view, { state: 'revoked' }), 'revoked'],
+      ['that it has left', (view) => change(view, { state: 'left' }), 'aborted'],
+    ]
+
+    test.each(lies)('%s: it ends, and shows no number', async (_, lie, expected) => {
+      const { sender } = await openSender(relay.url)
+      const world = await DeviceWorld.create()
+      changingViews(lie, world)
+      const { receiver } = await join(relay.url, sender.code, { world })
+      expect(await errorOf(receiver.verified)).toBe(expected)
+      expect(await errorOf(collect(receiver))).toBe(expected)
+      await until('its socket is closed', () => world.openSockets.size === 0)
+      await sender.cancel()
+    })
+
+    test('a denial is shown as what it is, the relay’s word', async () => {
+      const { sender } = await openSender(relay.url)
+      const world = await DeviceWorld.create()
+      changingViews((attacker) => change(attacker, { state: 'denied', reason: 'rejected' }), world)
+      const { receiver } = await join(relay.url, sender.code, { world })
+      await expect(receiver.verified).rejects.toThrow('The relay says that')
+      await sender.cancel()
+    })
+  })
+})
+
+function change(view: View, row: Partial<ReceiverRow>): void {
+  Object.assign(view.receivers[0] ?? {}, row)
+}

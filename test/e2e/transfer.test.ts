@@ -1,0 +1,464 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import {
+  bytesSource,
+  type ReceiveProgress,
+  type SendProgress,
+  type Source,
+  streamSource,
+} from '../../src/client/index.ts'
+import { encodeHeader } from '../../src/client/transfer.ts'
+import { DEFAULT_SETTINGS } from '../support/relay.ts'
+import { type RunningRelay, startRelay } from '../support/server.ts'
+import { bytesOf, collect, errorOf, outcomeOf, pair, sha256, take } from './people.ts'
+import { DeviceWorld, NOTHING_LEFT_HERE, until } from './world.ts'
+
+let relay: RunningRelay
+
+beforeEach(async () => {
+  relay = await startRelay()
+})
+afterEach(() => relay.close())
+
+/** A source that gives pieces as a test says, and counts what was asked of it. */
+function sourceOf(pieces: () => AsyncIterable<Uint8Array>, size?: number): Source {
+  return { name: 'a', ...(size === undefined ? { once: true } : { size }), open: pieces }
+}
+
+/** A source that gives something, and then nothing more for ever. */
+function stuckSource(): Source {
+  return sourceOf(async function* () {
+    yield bytesOf(300_000)
+    await new Promise(() => {})
+  })
+}
+
+describe('what arrives is what was sent', () => {
+  test('at every border of a chunk and of a frame', async () => {
+    const { sender, receiver } = await pair(relay.url)
+    const sizes = [0, 1]
+    for (const border of [65_536, 4 * 65_536, 8 * 65_536]) {
+      const header = encodeHeader([{ name: 'a', size: border }]).length
+      for (const around of [-1, 0, 1]) sizes.push(border - header + around, border + around)
+    }
+    const collecting = collect(receiver)
+    for (const [i, size] of sizes.entries()) {
+      expect((await sender.send([bytesSource(bytesOf(size, i), 'a')])).map(outcomeOf)).toEqual([size])
+    }
+    await sender.close()
+    const transfers = await collecting
+    expect(transfers.map(([item]) => item.bytes)).toEqual(sizes)
+    expect(transfers.map(([item]) => item.sha256)).toEqual(sizes.map((size, i) => sha256(bytesOf(size, i))))
+  })
+
+  test('several items in one transfer, empty ones among them', async () => {
+    const { sender, receiver } = await pair(relay.url)
+    const collecting = collect(receiver)
+    const sizes = [0, 10, 0, 300_000, 65_536, 1, 0]
+    const sources = sizes.map((size, i) => bytesSource(bytesOf(size, i), `file ${i} – ü 📦`, 'text/plain'))
+    expect((await sender.send(sources)).map(outcomeOf)).toEqual([365_547])
+    await sender.close()
+    expect(await collecting).toEqual([
+      sizes.map((size, i) => ({
+        name: `file ${i} – ü 📦`,
+        type: 'text/plain',
+        size,
+        bytes: size,
+        sha256: sha256(bytesOf(size, i)),
+      })),
+    ])
+  })
+
+  test('a thousand items', async () => {
+    const { sender, receiver } = await pair(relay.url)
+    const collecting = collect(receiver)
+    const sources = Array.from({ length: 1_000 }, (_, i) => bytesSource(bytesOf(i % 7, i), `${i}`))
+    await sender.send(sources)
+    await sender.close()
+    const [items] = await collecting
+    expect(items.map(({ name, sha256 }) => [name, sha256])).toEqual(
+      sources.map(({ name }, i) => [name, sha256(bytesOf(i % 7, i))]),
+    )
+  })
+
+  test.each([0, 1, 65_536, 1_000_003])('a pipe of %d bytes, whose length nobody knew', async (size) => {
+    const { sender, receiver } = await pair(relay.url)
+    const collecting = collect(receiver)
+    const pieces = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        for (let at = 0; at < size; at += 12_345) controller.enqueue(bytesOf(size).subarray(at, at + 12_345))
+        controller.close()
+      },
+    })
+    expect((await sender.send([streamSource(pieces, 'pipe')])).map(outcomeOf)).toEqual([size])
+    await sender.close()
+    expect(await collecting).toEqual([[{ name: 'pipe', bytes: size, sha256: sha256(bytesOf(size)) }]])
+  })
+
+  test('nothing at all: a sender that ends without sending offers nothing', async () => {
+    const { sender, receiver } = await pair(relay.url)
+    const collecting = collect(receiver)
+    await sender.close()
+    expect(await collecting).toEqual([])
+  })
+
+  test('with frames of one chunk, for a relay that allows no larger ones', async () => {
+    const small = await startRelay({ settings: { maxFrameBytes: 65_568, windowBytes: 65_568 } })
+    const { sender, receiver } = await pair(small.url)
+    const collecting = collect(receiver)
+    expect((await sender.send([bytesSource(bytesOf(1_000_000), 'a')])).map(outcomeOf)).toEqual([1_000_000])
+    await sender.close()
+    expect((await collecting)[0][0].sha256).toBe(sha256(bytesOf(1_000_000)))
+    await small.close()
+  })
+})
+
+describe('before anything is sent', () => {
+  test.each<[string, Source[]]>([
+    ['no items', []],
+    ['an empty name', [bytesSource(bytesOf(1), '')]],
+    ['a name of 256 bytes', [bytesSource(bytesOf(1), 'x'.repeat(256))]],
+    ['half a surrogate pair', [bytesSource(bytesOf(1), '\udc00')]],
+    ['1,001 items', Array(1_001).fill(bytesSource(bytesOf(0), 'x'))],
+    ['a pipe among other items', [stuckSource(), bytesSource(bytesOf(1), 'x')]],
+  ])('%s is refused, and the pairing is as good as before', async (_, sources) => {
+    const { sender, receiver } = await pair(relay.url)
+    const collecting = collect(receiver)
+    await expect(sender.send(sources)).rejects.toThrow(RangeError)
+    expect((await sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
+    await sender.close()
+    expect(await collecting).toHaveLength(1)
+  })
+})
+
+describe('progress', () => {
+  test.each([0, 1, 70_000, 3_000_000])('of %d bytes only grows, and ends at the total, on both sides', async (size) => {
+    const { sender, receiver, receivers } = await pair(relay.url, { receivers: 2 })
+    const received: ReceiveProgress[] = []
+    const collecting = [
+      collect(receiver, { onProgress: (progress) => void received.push(progress) }),
+      collect(receivers[1].receiver),
+    ]
+    const sent: SendProgress[] = []
+    await sender.send([bytesSource(bytesOf(size), 'a')], { onProgress: (progress) => void sent.push(progress) })
+    const count = sent.length
+    await sender.close()
+    await Promise.all(collecting)
+    for (const { matchNumber, receiverCode } of receivers.map((each) => each.receiver)) {
+      const mine = sent.filter((each) => each.matchNumber === matchNumber)
+      expect(mine.every((each) => each.receiverCode === receiverCode && each.totalBytes === size)).toBe(true)
+      expectGrowth(mine, size)
+    }
+    if (size > 0) expectGrowth(received, size)
+    expect(sent).toHaveLength(count)
+  })
+
+  test('of a pipe has no total, and still ends at its bytes', async () => {
+    const { sender, receiver } = await pair(relay.url)
+    const received: ReceiveProgress[] = []
+    const collecting = collect(receiver, { onProgress: (progress) => void received.push(progress) })
+    const sent: SendProgress[] = []
+    const pipe = streamSource(new Blob([new Uint8Array(500_000)]).stream(), 'pipe')
+    await sender.send([pipe], { onProgress: (progress) => void sent.push(progress) })
+    await sender.close()
+    await collecting
+    expectGrowth(sent, 500_000)
+    expectGrowth(received, 500_000)
+    expect([...sent, ...received].every(({ totalBytes }) => totalBytes === undefined)).toBe(true)
+  })
+
+  function expectGrowth(steps: readonly { readonly bytes: number }[], total: number): void {
+    const bytes = steps.map((each) => each.bytes)
+    expect(bytes).toEqual(bytes.toSorted((a, b) => a - b))
+    expect(bytes.at(-1)).toBe(total)
+  }
+})
+
+describe('stopping', () => {
+  test('the sender’s send: the receipt says aborted, the receiver that it was withdrawn', async () => {
+    const { sender, receiver } = await pair(relay.url)
+    const abort = new AbortController()
+    const end = errorOf(collect(receiver, { onProgress: () => abort.abort() }))
+    const receipts = await sender.send([bytesSource(bytesOf(5_000_000), 'a')], { signal: abort.signal })
+    expect(receipts.map(outcomeOf)).toEqual(['aborted'])
+    expect(await end).toBe('revoked')
+    await sender.close()
+  })
+
+  test('with a signal that was aborted before sends nothing', async () => {
+    const { sender, receiver } = await pair(relay.url)
+    const end = errorOf(collect(receiver))
+    const source = sourceOf(() => {
+      throw new Error('it was opened')
+    }, 5)
+    expect((await sender.send([source], { signal: AbortSignal.abort() })).map(outcomeOf)).toEqual(['aborted'])
+    expect(await end).toBe('revoked')
+    await sender.cancel()
+  })
+
+  test('the whole session of the sender ends everything at once, though the source has nothing to give', async () => {
+    const abort = new AbortController()
+    const { sender, receiver, world } = await pair(relay.url, { sender: { signal: abort.signal } })
+    const offers = receiver.offers()
+    const sending = sender.send([stuckSource()])
+    await offers.next()
+    const end = errorOf(offers.next())
+    abort.abort()
+    expect((await sending).map(outcomeOf)).toEqual(['aborted'])
+    // The offer was never taken up.
+    expect(await end).toBe('incomplete')
+    await sender.cancel()
+    await until('its socket is closed', () => world.openSockets.size === 0)
+    expect(world.left).toEqual(NOTHING_LEFT_HERE)
+  })
+
+  test('while the relay does not answer ends everything at once just the same', async () => {
+    for (const side of ['sender', 'receiver'] as const) {
+      const abort = new AbortController()
+      const paired = await pair(relay.url, { [side]: { signal: abort.signal } })
+      let answer = () => {}
+      const held = new Promise<void>((resolve) => {
+        answer = resolve
+      })
+      const world = side === 'sender' ? paired.world : paired.receiverWorld
+      world.onFetch = async (send) => {
+        await held
+        return send()
+      }
+      const collecting = errorOf(collect(paired.receiver))
+      const sending = side === 'sender' ? paired.sender.send([stuckSource()]) : undefined
+      abort.abort()
+      if (sending) expect((await sending).map(outcomeOf)).toEqual(['aborted'])
+      else await until('the receiver is cut off', () => world.openSockets.size === 0)
+      answer()
+      await (side === 'sender' ? paired.sender.cancel() : paired.receiver.close())
+      expect(await collecting).toBe(side === 'sender' ? 'closed_by_sender' : 'aborted')
+      await paired.sender.cancel()
+    }
+  })
+
+  test('the receiver tells the sender, though the source has nothing to give', async () => {
+    const abort = new AbortController()
+    const { sender, receiver } = await pair(relay.url, { receiver: { signal: abort.signal } })
+    const end = errorOf(collect(receiver, { onProgress: () => abort.abort() }))
+    expect((await sender.send([stuckSource()])).map(outcomeOf)).toEqual(['not_delivered'])
+    expect(await end).toBe('aborted')
+    await sender.cancel()
+  })
+
+  test('a signal that is aborted while the relay is asked is not overheard', async () => {
+    const abort = new AbortController()
+    const world = await DeviceWorld.create()
+    world.onFetch = async (send) => {
+      const answer = await send()
+      abort.abort()
+      return answer
+    }
+    const { Sender, Receiver } = await import('../../src/client/index.ts')
+    const waiting = await Sender.open({ relay: relay.url })
+    const sender = await Sender.open({ relay: relay.url, signal: abort.signal, environment: world.environment })
+    expect((await sender.requests().next()).done).toBe(true)
+    expect(await errorOf(Sender.open({ relay: relay.url, signal: abort.signal }))).toBe('aborted')
+
+    const other = new AbortController()
+    world.onFetch = async (send) => {
+      const answer = await send()
+      other.abort()
+      return answer
+    }
+    const options = { relay: relay.url, code: waiting.code, signal: other.signal, environment: world.environment }
+    const receiver = await Receiver.join(options)
+    expect(await errorOf(receiver.verified)).toBe('aborted')
+    expect(await errorOf(Receiver.join(options))).toBe('aborted')
+    await waiting.cancel()
+    await until('nothing is left', () => world.openSockets.size === 0 && world.timers.size === 0)
+  })
+
+  test('a second send, or a goodbye, in the middle of one is a mistake that changes nothing', async () => {
+    const { sender, receiver } = await pair(relay.url)
+    const collecting = collect(receiver)
+    const sending = sender.send([bytesSource(bytesOf(1_000_000), 'a')])
+    await expect(sender.send([bytesSource(bytesOf(1), 'b')])).rejects.toThrow('one send at a time')
+    await expect(sender.close()).rejects.toThrow('something is being sent')
+    expect((await sending).map(outcomeOf)).toEqual([1_000_000])
+    const goodbye = sender.close()
+    expect(await errorOf(sender.send([bytesSource(bytesOf(1), 'c')]))).toBe('aborted')
+    await Promise.all([goodbye, sender.close()])
+    expect(await collecting).toHaveLength(1)
+  })
+})
+
+describe('a source', () => {
+  test.each<[string, () => AsyncIterable<Uint8Array>, string]>([
+    [
+      'that gives more than it said',
+      async function* () {
+        yield bytesOf(300_001)
+      },
+      'source_changed',
+    ],
+    [
+      'that gives less than it said',
+      async function* () {
+        yield bytesOf(299_999)
+      },
+      'source_changed',
+    ],
+    [
+      'that fails on the way',
+      async function* () {
+        yield bytesOf(299_999)
+        throw new Error('EIO: /home/me/secret')
+      },
+      'source_failed',
+    ],
+    [
+      'that cannot be opened',
+      () => {
+        throw new Error('ENOENT: /home/me/secret')
+      },
+      'source_failed',
+    ],
+  ])('%s is not delivered, and the receiver is told that it was withdrawn', async (_, pieces, expected) => {
+    const { sender, receiver } = await pair(relay.url)
+    const end = errorOf(collect(receiver))
+    const [receipt] = await sender.send([sourceOf(pieces, 300_000)])
+    expect(outcomeOf(receipt)).toBe(expected)
+    if (!receipt.delivered) expect(receipt.error.message).not.toContain('secret')
+    expect(await end).toBe('revoked')
+    await sender.cancel()
+  })
+
+  test('is asked for no more than the window and a frame before the receiver has read', async () => {
+    let given = 0
+    const endless = sourceOf(async function* () {
+      for (;;) {
+        given += 65_536
+        yield new Uint8Array(65_536)
+      }
+    })
+    const { sender, receiver } = await pair(relay.url)
+    const offers = receiver.offers()
+    const sending = sender.send([endless])
+    const { value: offer } = await offers.next()
+    if (!offer) throw new Error('there was no offer')
+    const { windowBytes, maxFrameBytes } = DEFAULT_SETTINGS
+    await until('the window is full', () => relay.counters().unackedBytes > windowBytes - maxFrameBytes)
+    for (let quiet = given - 1; quiet !== given; await until('it stands', () => true)) quiet = given
+    expect(given).toBeLessThanOrEqual(windowBytes + 2 * maxFrameBytes)
+    const end = errorOf(offers.next())
+    await offer.decline()
+    expect((await sending).map(outcomeOf)).toEqual(['not_delivered'])
+    expect(await end).toBe('incomplete')
+    await sender.cancel()
+  })
+})
+
+describe('a receiver', () => {
+  test('whose last step fails sends no receipt, and the sender says not delivered', async () => {
+    const { sender, receiver } = await pair(relay.url)
+    const full = new Error('ENOSPC')
+    const collecting = collect(receiver, { beforeReceipt: () => Promise.reject(full) }).catch((error) => error)
+    expect((await sender.send([bytesSource(bytesOf(100_000), 'a')])).map(outcomeOf)).toEqual(['not_delivered'])
+    expect(await collecting).toBe(full)
+    await sender.cancel()
+  })
+
+  test('makes the result final before the sender hears of it', async () => {
+    const { sender, receiver } = await pair(relay.url)
+    const order: string[] = []
+    const collecting = collect(receiver, {
+      beforeReceipt: async () => {
+        await new Promise((resolve) => setImmediate(resolve))
+        order.push('final')
+      },
+    })
+    await sender.send([bytesSource(bytesOf(10), 'a')])
+    order.push('delivered')
+    expect(order).toEqual(['final', 'delivered'])
+    await sender.close()
+    await collecting
+  })
+
+  test.each<[string, (offer: Parameters<typeof take>[0]) => Promise<void>, string]>([
+    ['that breaks out in the middle of an item', breakOut, 'incomplete'],
+    ['that goes on to the next item before it has read this one', skip, 'incomplete'],
+    ['that cancels an item’s stream', cancelStream, 'incomplete'],
+    ['that does not accept', async () => {}, 'incomplete'],
+    ['that declines', (offer) => offer.decline(), 'incomplete'],
+  ])('%s leaves, and nothing counts as delivered', async (_, use, expected) => {
+    const { sender, receiver, receiverWorld } = await pair(relay.url)
+    const using = (async () => {
+      for await (const offer of receiver.offers()) await use(offer)
+    })()
+    const end = errorOf(using)
+    const receipts = await sender.send([bytesSource(bytesOf(3_000_000), 'a'), bytesSource(bytesOf(5), 'b')])
+    expect(receipts.map(outcomeOf)).toEqual(['not_delivered'])
+    expect(await end).toBe(expected)
+    await until('its sockets are closed', () => receiverWorld.openSockets.size === 0)
+    await sender.cancel()
+  })
+
+  test('accepts an offer once', async () => {
+    const { sender, receiver } = await pair(relay.url)
+    const using = (async () => {
+      for await (const offer of receiver.offers()) {
+        await take(offer)
+        await expect(take(offer)).rejects.toThrow('an offer is accepted once')
+      }
+    })()
+    expect((await sender.send([bytesSource(bytesOf(3), 'a')])).map(outcomeOf)).toEqual([3])
+    await sender.close()
+    await using
+  })
+
+  test('has no more offers after the end, however often it asks', async () => {
+    const { sender, receiver } = await pair(relay.url)
+    const offers = receiver.offers()
+    const goodbye = sender.close()
+    expect((await offers.next()).done).toBe(true)
+    expect((await offers.next()).done).toBe(true)
+    await goodbye
+    expect(await errorOf(collect(receiver))).toBe('aborted')
+  })
+
+  test('says what is missing when the session ends in the middle', async () => {
+    const { sender, receiver } = await pair(relay.url)
+    const collecting = collect(receiver).catch((error) => error)
+    await sender.send([bytesSource(bytesOf(3), 'a')])
+    await sender.cancel()
+    const error = await collecting
+    expect(error.code).toBe('closed_by_sender')
+    expect(error.message).toContain('It may not have sent everything.')
+  })
+
+  test('that was too slow to be told how the session ended asks again, and does not say that time is up', async () => {
+    const wide = await startRelay({ settings: { windowBytes: 32 * 1024 * 1024 } })
+    const { sender, receiver, receiverWorld } = await pair(wide.url)
+    const end = errorOf(collect(receiver))
+    receiverWorld.socket.pause()
+    const sending = sender.send([bytesSource(new Uint8Array(24_000_000), 'a')])
+    await until('the relay has more to say than the network takes', () => wide.counters().unackedBytes > 23_000_000)
+    await sender.cancel()
+    expect((await sending).map(outcomeOf)).toEqual(['aborted'])
+    receiverWorld.socket.resume()
+    expect(await end).toBe('closed_by_sender')
+    expect(receiverWorld.sockets.map(({ closeCode }) => closeCode)[0]).toBe(4410)
+    expect(receiverWorld.sockets).toHaveLength(2)
+    await wide.close()
+  })
+})
+
+async function breakOut(offer: Parameters<typeof take>[0]): Promise<void> {
+  for await (const { stream } of offer.accept()) {
+    for await (const _ of stream) break
+    break
+  }
+}
+
+async function skip(offer: Parameters<typeof take>[0]): Promise<void> {
+  for await (const { stream } of offer.accept()) await stream.getReader().read()
+}
+
+async function cancelStream(offer: Parameters<typeof take>[0]): Promise<void> {
+  for await (const { stream } of offer.accept()) await stream.cancel()
+}

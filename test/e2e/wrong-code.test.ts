@@ -1,0 +1,446 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { bytesSource, type FailedAttempts } from '../../src/client/index.ts'
+import { generatePairingCode, type PairingCode, parsePairingCode } from '../../src/crypto/pairing-code.ts'
+import { decodeFrame, FRAME_DATA } from '../../src/protocol/codec.ts'
+import { FakeTime, settled } from '../client/fake-time.ts'
+import { type RunningRelay, startRelay } from '../support/server.ts'
+import { bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair } from './people.ts'
+import { RawReceiver, RawSender, random } from './raw-peers.ts'
+import { DeviceWorld, until } from './world.ts'
+
+let relay: RunningRelay
+
+beforeEach(async () => {
+  relay = await startRelay()
+})
+afterEach(() => relay.close())
+
+/** The right first half and a guess at the second. */
+function guessAt(code: string): PairingCode {
+  const { locator, secret } = parsePairingCode(code)
+  for (;;) {
+    const { secret: guess } = generatePairingCode(random)
+    if (guess === secret) continue
+    // Only a code that a person could have typed has a check symbol.
+    for (const symbol of '0123456789ABCDEFGHJKMNPQRSTVWXYZ') {
+      try {
+        return parsePairingCode(`${locator}-${guess}${symbol}`)
+      } catch {}
+    }
+  }
+}
+
+/** A receiver that spends one guess: everything by the rules, but for the secret. */
+async function spendGuess(code: string): Promise<RawReceiver> {
+  const attacker = await RawReceiver.join(relay.url, guessAt(code))
+  attacker.send(attacker.m1())
+  attacker.send(attacker.m3(await attacker.next()))
+  await attacker.socket.until((view) => view?.receivers[0]?.state === 'denied')
+  return attacker
+}
+
+async function watchedSender(receivers = 1, time?: FakeTime) {
+  const failures: FailedAttempts[] = []
+  const world = await DeviceWorld.create(time)
+  /** Channels on which an m1 has come, and those on which an m2 went out. */
+  const [asked, answered] = [new Set<number>(), new Set<number>()]
+  const watch = (seen: Set<number>) => (data: string | Uint8Array) => {
+    if (typeof data !== 'string' && isData(data, 1)) seen.add(decodeFrame(data).channel)
+    return data
+  }
+  world.hooks.incoming = watch(asked)
+  world.hooks.outgoing = watch(answered)
+  const onFailedAttempt = (failed: FailedAttempts) => void failures.push(failed)
+  const device = await openSender(relay.url, { receivers, world, onFailedAttempt })
+  return { ...device, device, failures, asked, answered }
+}
+
+/** The reason a raw receiver was denied for, once it is. */
+async function denialOf({ socket }: RawReceiver): Promise<string | undefined> {
+  await socket.until((view) => view?.receivers[0]?.state === 'denied')
+  return socket.view?.receivers[0].reason
+}
+
+describe('a wrong second half', () => {
+  test('is never listed; the sender is told how many tried, and the one who typed it that it was wrong', async () => {
+    const { sender, device, failures } = await watchedSender()
+    for (let count = 1; count <= 2; count++) {
+      const { receiver } = await join(relay.url, guessAt(sender.code).text)
+      expect(await errorOf(receiver.verified)).toBe('wrong_code')
+      expect(await errorOf(collect(receiver))).toBe('wrong_code')
+      await until('the sender is told', () => failures.length === count)
+    }
+    expect(failures).toEqual([
+      { wrongCode: 1, timedOut: 0 },
+      { wrongCode: 2, timedOut: 0 },
+    ])
+    expect(sender.failedAttempts).toEqual({ wrongCode: 2, timedOut: 0 })
+    expect(sender.verifiedCount).toBe(0)
+    const { receiver } = await join(relay.url, sender.code)
+    expect((await nextRequest(device)).receiverCode).toBe(receiver.receiverCode)
+    await sender.cancel()
+  })
+
+  test('the error says nothing of the code', async () => {
+    const { sender } = await watchedSender()
+    const typed = guessAt(sender.code)
+    const { receiver } = await join(relay.url, typed.text)
+    const error = await receiver.verified.catch((reason: Error) => reason)
+    expect(String(error)).toContain('The code was wrong or someone interfered. Get a new code.')
+    expect(String(error)).not.toContain(typed.secret)
+    await sender.cancel()
+  })
+})
+
+describe('the sender’s budget', () => {
+  test('five wrong guesses retire the code; nobody who waits or comes later gets an m2', async () => {
+    const { sender, device, answered } = await watchedSender(2)
+    const attacker = await RawReceiver.join(relay.url, parsePairingCode(sender.code))
+    for (let i = 0; i < 5; i++) await spendGuess(sender.code)
+    expect((await device.requests.next()).done).toBe(true)
+    expect(await denialOf(attacker)).toBe('handshake_failed')
+    attacker.send(attacker.m1())
+    await until('the relay discards its m1', () => relay.discards.includes('channel_ended'))
+    expect(answered).not.toContain(attacker.channel)
+    expect(await errorOf(join(relay.url, sender.code))).toBe('code_not_found')
+    await sender.cancel()
+  })
+
+  test('four leave one, whatever goes well in between', async () => {
+    const { sender, device } = await watchedSender(2)
+    for (let i = 0; i < 4; i++) await spendGuess(sender.code)
+    const { receiver } = await join(relay.url, sender.code)
+    const request = await nextRequest(device)
+    await receiver.verified
+    await request.approve()
+    await spendGuess(sender.code)
+    expect((await device.requests.next()).done).toBe(true)
+    expect(await errorOf(join(relay.url, sender.code))).toBe('code_not_found')
+    const collecting = collect(receiver)
+    expect((await sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
+    await sender.close()
+    await collecting
+  })
+
+  test('a device that was verified before can still be approved', async () => {
+    const { sender, device } = await watchedSender(1)
+    const { receiver } = await join(relay.url, sender.code)
+    const request = await nextRequest(device)
+    await receiver.verified
+    for (let i = 0; i < 5; i++) await spendGuess(sender.code)
+    await request.approve()
+    const collecting = collect(receiver)
+    expect((await sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
+    await sender.close()
+    await collecting
+  })
+
+  test('what is no guess costs none: rubbish, a broken commitment, a receiver code of another shape', async () => {
+    const { sender, device, failures } = await watchedSender()
+    const { locator } = parsePairingCode(sender.code)
+    const attackers = [
+      async (raw: RawReceiver) => raw.send(new Uint8Array(7)),
+      // An ML-KEM key outside the modulus.
+      async (raw: RawReceiver) => raw.send(raw.m1().fill(0xff, 64)),
+      async (raw: RawReceiver) => {
+        const m1 = raw.m1()
+        m1[32] ^= 1
+        raw.send(m1)
+        raw.send(raw.m3(await raw.next()))
+      },
+      async (raw: RawReceiver) => {
+        raw.send(raw.m1())
+        await raw.next()
+        raw.send(new Uint8Array(64))
+      },
+    ]
+    for (const attack of attackers) {
+      for (let i = 0; i < 2; i++) {
+        const attacker = await RawReceiver.join(relay.url, { ...parsePairingCode(sender.code), locator })
+        await attack(attacker)
+        expect(await denialOf(attacker)).toBe('handshake_failed')
+      }
+    }
+    const attacker = await RawReceiver.join(relay.url, parsePairingCode(sender.code), { receiverCode: 'not-ours_1' })
+    expect(await denialOf(attacker)).toBe('handshake_failed')
+    await until('all are counted', () => failures.length === 9)
+    const { receiver } = await join(relay.url, sender.code)
+    expect((await nextRequest(device)).matchNumber).toBe(await receiver.verified)
+    await sender.cancel()
+  })
+
+  test('a nonce that was used in this session before is not answered', async () => {
+    const { sender, device, answered } = await watchedSender(2)
+    const code = parsePairingCode(sender.code)
+    const first = await RawReceiver.join(relay.url, code)
+    const m1 = first.m1()
+    first.send(m1)
+    first.send(first.m3(await first.next()))
+    await nextRequest(device)
+    const attacker = await RawReceiver.join(relay.url, code)
+    const replay = attacker.m1()
+    replay.set(m1.subarray(0, 32))
+    attacker.send(replay)
+    expect(await denialOf(attacker)).toBe('handshake_failed')
+    expect([...answered]).toEqual([first.channel])
+    await sender.cancel()
+  })
+})
+
+describe('the receiver’s budget', () => {
+  /** Counts the tags a device emits, a resend of the same bytes not being a new one. */
+  async function countingWorld() {
+    const world = await DeviceWorld.create()
+    const tags = new Set<string>()
+    let frames = 0
+    world.hooks.outgoing = (data) => {
+      if (typeof data === 'string') return data
+      const { type, seq, bytes } = decodeFrame(data)
+      if (type === FRAME_DATA && seq === 2) {
+        frames++
+        tags.add(Buffer.from(bytes).toString('hex'))
+      }
+      return data
+    }
+    return { world, tags, frames: () => frames }
+  }
+
+  test('three tags are emitted for one code, and then a new code is the way out', async () => {
+    const { world, tags } = await countingWorld()
+    const attacker = await RawSender.open(relay.url)
+    for (let i = 1; i <= 3; i++) {
+      const { receiver } = await join(relay.url, attacker.code.text, { world })
+      const handshake = await attacker.awaitReceiver(i)
+      attacker.send(handshake.answerM1(await attacker.next(i)), i)
+      await attacker.next(i)
+      attacker.send(new Uint8Array(64), i)
+      expect(await errorOf(receiver.verified)).toBe('wrong_code')
+      expect(tags.size).toBe(i)
+    }
+    expect(await errorOf(join(relay.url, attacker.code.text, { world }))).toBe('attempts_used_up')
+    expect(await errorOf(join(relay.url, attacker.code.text.toLowerCase().replace('-', ''), { world }))).toBe(
+      'attempts_used_up',
+    )
+    expect(tags.size).toBe(3)
+    await attacker.close()
+  })
+
+  test('runs side by side share it', async () => {
+    const { world, tags } = await countingWorld()
+    const { sender } = await watchedSender(4)
+    const joined = await Promise.all([1, 2, 3, 4].map(() => join(relay.url, sender.code, { world })))
+    const outcomes = await Promise.all(joined.map(({ receiver }) => errorOf(receiver.verified)))
+    expect(outcomes.filter((outcome) => outcome === undefined)).toHaveLength(3)
+    expect(outcomes.filter((outcome) => outcome === 'attempts_used_up')).toHaveLength(1)
+    expect(tags.size).toBe(3)
+    await sender.cancel()
+  })
+
+  test('cutting the network around m3 makes it send the same bytes again, not another tag', async () => {
+    const { world, tags, frames } = await countingWorld()
+    const count = world.hooks.outgoing
+    let left = 5
+    world.hooks.outgoing = (data, socket) => {
+      count?.(data, socket)
+      if (typeof data !== 'string' && decodeFrame(data).seq === 2 && left-- > 0) {
+        queueMicrotask(() => socket.cut())
+        return left > 0 ? undefined : data
+      }
+      return data
+    }
+    const { receiver, sender } = await pair(relay.url, { receiver: { world } })
+    expect(receiver.matchNumber).toMatch(/^\d{6}$/)
+    expect(tags.size).toBe(1)
+    expect(frames()).toBe(5)
+    await sender.cancel()
+  })
+
+  test('a second m2 is never answered', async () => {
+    const { world, tags } = await countingWorld()
+    const attacker = await RawSender.open(relay.url)
+    const { receiver } = await join(relay.url, attacker.code.text, { world })
+    const m1 = await attacker.next()
+    const [one, other] = [await attacker.awaitReceiver(), await attacker.awaitReceiver()]
+    attacker.send(one.answerM1(m1))
+    attacker.send(other.answerM1(m1))
+    expect(await errorOf(receiver.verified)).toBe('wrong_code')
+    expect(tags.size).toBe(1)
+    await attacker.close()
+  })
+
+  test('no tag is emitted for an m2 that cannot be one', async () => {
+    const { world, tags } = await countingWorld()
+    const attacker = await RawSender.open(relay.url)
+    const { receiver } = await join(relay.url, attacker.code.text, { world })
+    await attacker.next()
+    attacker.send(new Uint8Array(1184))
+    expect(await errorOf(receiver.verified)).toBe('wrong_code')
+    expect(tags.size).toBe(0)
+    await attacker.close()
+  })
+})
+
+describe('handshakes', () => {
+  test('four are under way at once; the fifth gets its m2 when one of them is over', async () => {
+    const { sender, asked, answered } = await watchedSender()
+    const code = parsePairingCode(sender.code)
+    const raws: RawReceiver[] = []
+    for (let i = 0; i < 4; i++) {
+      const raw = await RawReceiver.join(relay.url, code)
+      raw.send(raw.m1())
+      await raw.next()
+      raws.push(raw)
+    }
+    const fifth = await RawReceiver.join(relay.url, code)
+    fifth.send(fifth.m1())
+    await until('its m1 is there', () => asked.has(fifth.channel))
+    await settled()
+    expect([...answered]).toEqual(raws.map(({ channel }) => channel))
+    await raws[2].leave()
+    expect(await fifth.next()).toHaveLength(1184)
+    await sender.cancel()
+  })
+
+  test('thirty-two are begun for one code, and no more', async () => {
+    const { sender, device } = await watchedSender()
+    const code = parsePairingCode(sender.code)
+    for (let i = 0; i < 32; i++) {
+      const attacker = await RawReceiver.join(relay.url, code)
+      attacker.send(attacker.m1())
+      await attacker.next()
+      await attacker.leave()
+      await attacker.close()
+    }
+    expect((await device.requests.next()).done).toBe(true)
+    expect(sender.verifiedCount).toBe(0)
+    await sender.cancel()
+  })
+})
+
+describe('a handshake that takes too long', () => {
+  test('20 s without m1: denied, and said to be late, not wrong', async () => {
+    const time = new FakeTime()
+    const { sender, failures } = await watchedSender(1, time)
+    const attacker = await RawReceiver.join(relay.url, parsePairingCode(sender.code))
+    await until('its clock runs', () => time.due.includes(20_000))
+    await time.advance(19_999)
+    expect(failures).toEqual([])
+    await time.advance(1)
+    expect(await denialOf(attacker)).toBe('handshake_timeout')
+    expect(failures).toEqual([{ wrongCode: 0, timedOut: 1 }])
+    await sender.cancel()
+  })
+
+  test('20 s without m3: the same, however long m1 took', async () => {
+    const time = new FakeTime()
+    const { sender, failures } = await watchedSender(1, time)
+    const attacker = await RawReceiver.join(relay.url, parsePairingCode(sender.code))
+    await until('its clock runs', () => time.due.includes(20_000))
+    await time.advance(15_000)
+    attacker.send(attacker.m1())
+    await attacker.next()
+    await until('its clock runs again', () => time.due.includes(20_000))
+    await time.advance(19_999)
+    expect(failures).toEqual([])
+    await time.advance(1)
+    expect(await denialOf(attacker)).toBe('handshake_timeout')
+    await sender.cancel()
+  })
+
+  test('time counts only while the receiver is there', async () => {
+    const time = new FakeTime()
+    const { sender, device, failures } = await watchedSender(1, time)
+    const raw = await RawReceiver.join(relay.url, parsePairingCode(sender.code))
+    await until('its clock runs', () => time.due.includes(20_000))
+    await time.advance(14_000)
+    await raw.socket.close()
+    await until('its clock stands', () => !time.due.includes(6_000))
+    await time.advance(50_000)
+    expect(failures).toEqual([])
+    await raw.attach()
+    await until('its clock runs on', () => time.due.includes(6_000))
+    await time.advance(5_999)
+    expect(failures).toEqual([])
+    const finishing = raw.shakeHands()
+    expect((await nextRequest(device)).matchNumber).toBe((await finishing).matchNumber)
+    await sender.cancel()
+  })
+
+  test('the receiver waits 20 s for m4, while the sender is there', async () => {
+    const time = new FakeTime()
+    const attacker = await RawSender.open(relay.url)
+    const { receiver } = await join(relay.url, attacker.code.text, { world: await DeviceWorld.create(time) })
+    const end = errorOf(receiver.verified)
+    const handshake = await attacker.awaitReceiver()
+    attacker.send(handshake.answerM1(await attacker.next()))
+    await attacker.next()
+    await until('its clock runs', () => time.due.includes(20_000))
+    await time.advance(12_000)
+    await attacker.socket.close()
+    await until('its clock stands', () => !time.due.includes(8_000))
+    await time.advance(40_000)
+    await attacker.attach()
+    await until('its clock runs on', () => time.due.includes(8_000))
+    await time.advance(8_000)
+    expect(await end).toBe('handshake_timeout')
+    await attacker.close()
+  })
+
+  test('once it is over no clock runs any more, however long the people take and whatever views come', async () => {
+    const times = [new FakeTime(), new FakeTime()]
+    const { sender, device } = await watchedSender(2, times[0])
+    const { receiver } = await join(relay.url, sender.code, { world: await DeviceWorld.create(times[1]) })
+    const request = await nextRequest(device)
+    await receiver.verified
+    await request.approve()
+    const collecting = collect(receiver)
+    for (let i = 0; i < 3; i++) {
+      // Somebody else who comes and goes makes the relay send views.
+      const other = await RawReceiver.join(relay.url, parsePairingCode(sender.code))
+      await other.leave()
+      await other.close()
+      for (const time of times) await time.advance(21_000)
+    }
+    expect((await sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
+    await sender.close()
+    await collecting
+  })
+})
+
+describe('a device that verified', () => {
+  test('and left is still a row: from then on the number must be typed', async () => {
+    const { sender, device } = await watchedSender()
+    const attacker = await RawReceiver.join(relay.url, parsePairingCode(sender.code))
+    const { matchNumber } = await attacker.shakeHands()
+    await attacker.leave()
+    await attacker.close()
+    const gone = await nextRequest(device)
+    expect(gone.matchNumber).toBe(matchNumber)
+    const { receiver } = await join(relay.url, sender.code)
+    const request = await nextRequest(device)
+    await receiver.verified
+    expect(sender.verifiedCount).toBe(2)
+    expect(await errorOf(request.approve())).toBe('typing_required')
+    expect(await errorOf(sender.approveNumber(matchNumber))).toBe('receiver_left')
+    await sender.approveNumber(request.matchNumber)
+    await sender.cancel()
+  })
+
+  test('is a row before m4 goes out, so that nobody knows the number unseen', async () => {
+    const { sender, device } = await watchedSender()
+    const counts: number[] = []
+    device.world.hooks.outgoing = (data) => {
+      if (typeof data !== 'string' && isData(data, 2)) counts.push(sender.verifiedCount)
+      return data
+    }
+    const attacker = await RawReceiver.join(relay.url, parsePairingCode(sender.code))
+    await attacker.shakeHands()
+    expect(counts).toEqual([1])
+    await sender.cancel()
+  })
+})
+
+function isData(bytes: Uint8Array, seq: number): boolean {
+  const frame = decodeFrame(bytes)
+  return frame.type === FRAME_DATA && frame.seq === seq
+}

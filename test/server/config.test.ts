@@ -1,0 +1,154 @@
+import { describe, expect, test } from 'vitest'
+import { ConfigError, readConfig, VARIABLES } from '../../src/server/config.ts'
+
+type Name = keyof typeof VARIABLES
+
+/** Reads one variable, beside which everything has a value that goes with any value of it. */
+function read(name: Name, value: string | undefined) {
+  const around = { MAX_SESSION_TTL_SECONDS: '3600', WINDOW_BYTES: '67108864', MEMORY_BUDGET_BYTES: '68719476736' }
+  if (name === 'SESSION_TTL_SECONDS' || name === 'MAX_FRAME_BYTES') return readConfig({ ...around, [name]: value })
+  if (name === 'MAX_SESSION_TTL_SECONDS') return readConfig({ SESSION_TTL_SECONDS: '30', [name]: value })
+  if (name === 'WINDOW_BYTES') return readConfig({ MAX_FRAME_BYTES: '65568', [name]: value })
+  return readConfig({ [name]: value })
+}
+
+const INTEGERS: [name: Name, fallback: number, min: number, max: number, field: string][] = [
+  ['PORT', 8080, 0, 65_535, 'port'],
+  ['SESSION_TTL_SECONDS', 900, 30, 3600, 'sessionTtlSeconds'],
+  ['MAX_SESSION_TTL_SECONDS', 3600, 30, 3600, 'maxSessionTtlSeconds'],
+  ['MAX_RECEIVERS', 8, 1, 8, 'maxReceivers'],
+  ['MAX_SESSIONS', 100_000, 1, 10_000_000, 'maxSessions'],
+  ['MAX_SESSIONS_PER_CLIENT', 32, 1, 10_000_000, 'maxSessionsPerClient'],
+  ['MAX_FRAME_BYTES', 262_272, 65_568, 1_048_576, 'maxFrameBytes'],
+  ['WINDOW_BYTES', 2_098_176, 65_568, 67_108_864, 'windowBytes'],
+  ['SHUTDOWN_TIMEOUT_SECONDS', 10, 1, 300, 'shutdownTimeoutSeconds'],
+]
+
+describe('the configuration', () => {
+  test('has the documented defaults when nothing is set', () => {
+    expect(readConfig({})).toEqual({
+      host: '127.0.0.1',
+      port: 8080,
+      logLevel: 'info',
+      corsOrigins: ['*'],
+      sessionTtlSeconds: 900,
+      maxSessionTtlSeconds: 3600,
+      maxReceivers: 8,
+      maxSessions: 100_000,
+      maxSessionsPerClient: 32,
+      maxFrameBytes: 262_272,
+      windowBytes: 2_098_176,
+      memoryBudgetBytes: 268_435_456,
+      shutdownTimeoutSeconds: 10,
+    })
+  })
+
+  test('takes an empty variable for an absent one, and ignores all others', () => {
+    const empty = Object.fromEntries(Object.keys(VARIABLES).map((name) => [name, '']))
+    expect(readConfig({ ...empty, PATH: '/bin', port: '1', Port: '2' })).toEqual(readConfig({}))
+  })
+
+  test('is tested here in every variable', () => {
+    const tested = [...INTEGERS.map(([name]) => name), 'HOST', 'LOG_LEVEL', 'CORS_ORIGINS', 'MEMORY_BUDGET_BYTES']
+    expect(tested.sort()).toEqual(Object.keys(VARIABLES).sort())
+  })
+
+  for (const [name, fallback, min, max, field] of INTEGERS) {
+    test(`${name} is ${fallback}, or from ${min} to ${max}`, () => {
+      expect(VARIABLES[name].default).toBe(String(fallback))
+      expect(VARIABLES[name].form).toBe(`a whole number from ${min} to ${max}`)
+      for (const value of [min, max]) expect(read(name, String(value))).toMatchObject({ [field]: value })
+      expect(read(name, undefined)).toMatchObject({ [field]: fallback })
+    })
+
+    test(`${name} beyond its bounds, or no whole number, is refused by name`, () => {
+      const garbage = [
+        'abc',
+        '-1',
+        '1.5',
+        '1e3',
+        '0x10',
+        ' 60',
+        '60 ',
+        '60\n',
+        '６０',
+        'Infinity',
+        '9'.repeat(16),
+        '1,000',
+      ]
+      for (const attacker of [String(max + 1), ...(min > 0 ? [String(min - 1)] : []), ...garbage]) {
+        expect(() => read(name, attacker), attacker).toThrow(new ConfigError(`${name} is not ${VARIABLES[name].form}`))
+      }
+    })
+  }
+
+  test('MEMORY_BUDGET_BYTES is 256 MiB, or from what one channel takes to 64 GiB', () => {
+    const budget = (value: string) => readConfig({ MEMORY_BUDGET_BYTES: value }).memoryBudgetBytes
+    expect(budget(String(2 * 262_272))).toBe(524_544)
+    expect(budget('68719476736')).toBe(68_719_476_736)
+    for (const value of ['68719476737', '16383', 'all', '-1']) {
+      expect(() => budget(value)).toThrow(/^MEMORY_BUDGET_BYTES is not a whole number from 16384 to 68719476736$/)
+    }
+  })
+
+  test('HOST is an address or a name', () => {
+    for (const host of ['0.0.0.0', '::', '::1', 'localhost', 'relay_1.internal'])
+      expect(readConfig({ HOST: host }).host).toBe(host)
+    for (const host of ['http://x', 'a b', '[::]', 'x\n', '*', '0.0.0.0/0']) {
+      expect(() => readConfig({ HOST: host })).toThrow(/^HOST is not an address/)
+    }
+  })
+
+  test('LOG_LEVEL is one of pino’s', () => {
+    for (const level of ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']) {
+      expect(readConfig({ LOG_LEVEL: level }).logLevel).toBe(level)
+    }
+    for (const level of ['verbose', 'INFO', 'info,debug', '30']) {
+      expect(() => readConfig({ LOG_LEVEL: level })).toThrow(/^LOG_LEVEL is not fatal, error/)
+    }
+  })
+
+  test('CORS_ORIGINS is * or a list of origins', () => {
+    const origins = (value: string) => readConfig({ CORS_ORIGINS: value }).corsOrigins
+    expect(origins('*')).toEqual(['*'])
+    expect(origins('https://app.example')).toEqual(['https://app.example'])
+    expect(origins('https://app.example,http://localhost:5173')).toEqual([
+      'https://app.example',
+      'http://localhost:5173',
+    ])
+    for (const value of [
+      'app.example',
+      'https://app.example/',
+      'https://a.example, https://b.example',
+      '*,https://a.example',
+      'https://',
+      ',',
+      'null',
+    ]) {
+      expect(() => origins(value), value).toThrow(/^CORS_ORIGINS is not \* or origins/)
+    }
+  })
+
+  test('values that do not go together are refused, each pair at its border', () => {
+    const ttl = (SESSION_TTL_SECONDS: string, MAX_SESSION_TTL_SECONDS: string) =>
+      readConfig({ SESSION_TTL_SECONDS, MAX_SESSION_TTL_SECONDS })
+    expect(ttl('600', '600').sessionTtlSeconds).toBe(600)
+    expect(() => ttl('601', '600')).toThrow(new ConfigError('SESSION_TTL_SECONDS is above MAX_SESSION_TTL_SECONDS'))
+    const window = (WINDOW_BYTES: string, MAX_FRAME_BYTES: string) => readConfig({ WINDOW_BYTES, MAX_FRAME_BYTES })
+    expect(window('100000', '100000').windowBytes).toBe(100_000)
+    expect(() => window('99999', '100000')).toThrow(new ConfigError('WINDOW_BYTES is below MAX_FRAME_BYTES'))
+    const budget = (MEMORY_BUDGET_BYTES: string, MAX_FRAME_BYTES: string) =>
+      readConfig({ MEMORY_BUDGET_BYTES, MAX_FRAME_BYTES })
+    expect(budget('200000', '100000').memoryBudgetBytes).toBe(200_000)
+    expect(() => budget('199999', '100000')).toThrow(/^MEMORY_BUDGET_BYTES has no room for one channel/)
+  })
+
+  test('an error is one line that names the variable and does not repeat its value', () => {
+    for (const name of Object.keys(VARIABLES) as Name[]) {
+      const attacker = () => readConfig({ [name]: 'se cret\nsecond line' })
+      expect(attacker).toThrow(ConfigError)
+      expect(attacker).toThrow(new RegExp(`^${name} is not [^\\n]+$`))
+      expect(attacker).not.toThrow(/cret/)
+    }
+  })
+})

@@ -1,0 +1,136 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { afterEach, describe, expect, test } from 'vitest'
+import { call } from '../support/http.ts'
+import { WireSocket } from '../support/wire-socket.ts'
+
+/** The process itself, as built. What is under test here is `main.ts`; everything else is tested without a process. */
+const MAIN = fileURLToPath(new URL('../../dist/server/main.js', import.meta.url))
+
+interface Run {
+  readonly child: ChildProcess
+  readonly out: () => string
+  readonly err: () => string
+  readonly exited: Promise<number | null>
+}
+
+const runs: Run[] = []
+afterEach(() => {
+  for (const { child } of runs.splice(0)) child.kill('SIGKILL')
+})
+
+function run(env: Record<string, string>): Run {
+  const child = spawn(process.execPath, [MAIN], {
+    env: { PATH: process.env.PATH ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let [out, err] = ['', '']
+  child.stdout.setEncoding('utf8').on('data', (data) => {
+    out += data
+  })
+  child.stderr.setEncoding('utf8').on('data', (data) => {
+    err += data
+  })
+  const exited = once(child, 'close').then(([code]) => code as number | null)
+  const started = { child, out: () => out, err: () => err, exited }
+  runs.push(started)
+  return started
+}
+
+/** Starts a relay on a port the system chose and waits until it says so. */
+async function start(env: Record<string, string> = {}): Promise<Run & { readonly url: string; readonly port: number }> {
+  const started = run({ PORT: '0', ...env })
+  for (;;) {
+    const ready = /"port":(\d+),"msg":"the relay is ready"/.exec(started.out())
+    if (ready) return { ...started, port: Number(ready[1]), url: `http://127.0.0.1:${ready[1]}` }
+    const exited = await Promise.race([
+      once(started.child.stdout ?? started.child, 'data'),
+      started.exited.then(() => 'exited'),
+    ])
+    if (exited === 'exited') throw new Error(`the relay did not start: ${started.err()}`)
+  }
+}
+
+describe('the relay process', () => {
+  for (const [name, value] of Object.entries({
+    PORT: '65536',
+    SESSION_TTL_SECONDS: 'soon',
+    LOG_LEVEL: 'loud',
+    WINDOW_BYTES: '65568',
+  })) {
+    test(`with a wrong ${name} exits with 1 and one line on stderr, which names it`, async () => {
+      const { exited, out, err } = run({ [name]: value })
+      expect(await exited).toBe(1)
+      expect(err()).toMatch(new RegExp(`^pairlay: ${name} is [^\\n]+\\n$`))
+      expect(out()).toBe('')
+    })
+  }
+
+  test('on a port that is taken exits with 1 and one line on stderr', async () => {
+    const { port } = await start()
+    const second = run({ PORT: String(port) })
+    expect(await second.exited).toBe(1)
+    expect(second.err()).toBe(`pairlay: cannot listen on 127.0.0.1 port ${port}: EADDRINUSE\n`)
+  })
+
+  test('ticks: a socket that does not attach is closed without anybody doing anything', async () => {
+    const { url } = await start()
+    const attacker = new WireSocket(url, 'A'.repeat(22))
+    await attacker.opened()
+    expect(await attacker.closed).toEqual({ code: 4408, reason: 'attach_timeout' })
+  })
+
+  test('says which version it is', async () => {
+    const { url } = await start()
+    const { version } = (await call(url, 'GET', '/version')).json()
+    expect(version).toMatch(/^\d+\.\d+\.\d+/)
+  })
+
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    test(`on ${signal} drains and exits with 0`, async () => {
+      const { url, child, exited, out, err } = await start()
+      const body = { clientId: 'c', senderCode: 'a-code' }
+      const created = (await call(url, 'POST', '/v1/sessions', { body })).json<{ sessionId: string; token: string }>()
+      const sender = await WireSocket.attach(url, created)
+      child.kill(signal)
+      expect(await sender.closed).toEqual({ code: 1001, reason: 'going_away' })
+      expect(sender.view).toMatchObject({ state: 'closed', reason: 'shutting_down' })
+      expect(await exited).toBe(0)
+      expect(out()).toContain('"msg":"stopped"')
+      expect(err()).toBe('')
+    })
+  }
+
+  test('on SIGTERM exits with 0 within its time, whatever stuck peers there are', async () => {
+    const seconds = 5
+    const { url, port, child, exited } = await start({ SHUTDOWN_TIMEOUT_SECONDS: String(seconds) })
+    const body = { clientId: 'c', senderCode: 'a-code' }
+    const created = (await call(url, 'POST', '/v1/sessions', { body })).json<{ sessionId: string; token: string }>()
+    const attached = await WireSocket.attach(url, created)
+    const unattached = new WireSocket(url, created.sessionId)
+    await unattached.opened()
+    // Sockets that read nothing any more, answer nothing, and do not close.
+    for (const attacker of [attached, unattached]) attacker.socket.pause()
+    const silent = [
+      '',
+      'GET /healthz HTTP/1.1\r\nhost:',
+      'POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{',
+    ]
+    const attackers: Socket[] = []
+    for (const text of silent) {
+      const attacker = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {})
+      attackers.push(attacker)
+      await once(attacker, 'connect')
+      attacker.write(text)
+    }
+    await call(url, 'GET', '/healthz')
+    const began = performance.now()
+    child.kill('SIGTERM')
+    expect(await exited).toBe(0)
+    expect(performance.now() - began).toBeLessThan(seconds * 1000)
+    for (const attacker of attackers) attacker.destroy()
+    for (const attacker of [attached, unattached]) attacker.cut()
+  })
+})
