@@ -1,5 +1,5 @@
 import type { Role } from '../../src/protocol/frames.ts'
-import { type Outcome, type Plan, play } from './scenario.ts'
+import { type Outcome, type Plan, play, TRANSFERS } from './scenario.ts'
 import { leaks } from './search.ts'
 import { Seed } from './seed.ts'
 
@@ -45,7 +45,7 @@ const describeReceiver = ([names, numbers, tags]: Case['receiver']) =>
   `${names}, ${numbers === 0 ? 'no number' : 'a number'}, ${tags} ${tags === 1 ? 'tag' : 'tags'}`
 
 /** What must not be, whatever a relay does. */
-export function faultsOf(outcome: Outcome, transfers = TRANSFERS): string[] {
+export function faultsOf(outcome: Outcome, transfers: readonly (readonly Uint8Array[])[] = TRANSFERS): string[] {
   const { sender, receiver, unwiped } = outcome
   const faults = unwiped.map((what) => `not wiped: ${what}`)
   receiver.received.forEach((items, i) => {

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { generator } from '../../src/crypto/cpace.ts'
-import { encodeCrockford } from '../../src/crypto/pairing-code.ts'
 import { channelIdentifier, sessionIdentifier } from '../../src/crypto/transcript.ts'
 import type { Outcome } from './scenario.ts'
 import { peers, secrets } from './watch.ts'
@@ -78,6 +77,3 @@ export function needlesOf({ code, relay }: Outcome): Needle[] {
 }
 
 export const leaks = (outcome: Outcome): string[] => find(outcome.relay.heard, needlesOf(outcome))
-
-/** The code as symbols of another alphabet would hide it from `find`; this is what the packed halves look like. */
-export const packed = (symbols: string): string => encodeCrockford(Buffer.from(symbols))

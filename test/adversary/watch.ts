@@ -1,5 +1,6 @@
 import { defaultAead } from '../../src/crypto/aead.ts'
 import { ReceiverHandshake, SenderHandshake, type VerifiedPeer } from '../../src/crypto/handshake.ts'
+import { Secrets } from '../../src/crypto/secrets.ts'
 
 /**
  * What secrets there are, and whether they were overwritten: the arrays themselves are watched from their birth. The
@@ -40,6 +41,11 @@ function adopt(peer: VerifiedPeer, what: string): void {
   peers.push(peer)
   watch(peer.sendKey, `${what}: traffic secret`)
   watch(peer.receiveKey, `${what}: traffic secret`)
+}
+
+const { hold } = Secrets.prototype
+Secrets.prototype.hold = function (bytes) {
+  return watch(hold.call(this, bytes), 'a secret of a run')
 }
 
 const { answerM3 } = SenderHandshake.prototype

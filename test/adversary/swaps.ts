@@ -1,0 +1,126 @@
+import { ristretto255 } from '@noble/curves/ed25519.js'
+import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
+import nacl from 'tweetnacl'
+import { checkSymbol } from '../../src/crypto/pairing-code.ts'
+import { SYMBOLS } from './budgets.ts'
+import type { Case } from './cases.ts'
+import { lieAboutRow, type Message, pinned, swapField } from './operators.ts'
+import type { Operator } from './relay.ts'
+import type { Seed } from './seed.ts'
+
+/** A value of the attacker in the place of an honest one, good in itself. */
+
+const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url')
+const anyKey = (seed: Seed) => nacl.scalarMult.base(seed.bytes(32))
+const anyCode = (seed: Seed) => Array.from({ length: 6 }, () => SYMBOLS[seed.below(32)]).join('')
+const anyPoint = (seed: Seed) => ristretto255.Point.BASE.multiply(BigInt(1 + seed.below(1e9))).toBytes()
+const anyEk = (seed: Seed) => ml_kem768.keygen(seed.bytes(64)).publicKey
+const anyCt = (seed: Seed) => ml_kem768.encapsulate(anyEk(seed), seed.bytes(32)).cipherText
+const any32 = (seed: Seed) => seed.bytes(32)
+
+/** [name, message, index of the field, attacker's value] */
+const FIELDS: readonly [string, Message, number, (seed: Seed) => Uint8Array][] = [
+  ['n_R', 'm1', 0, any32],
+  ['commit_R', 'm1', 1, any32],
+  ['ek', 'm1', 2, anyEk],
+  ['X_S', 'm2', 0, anyKey],
+  ['commit_S', 'm2', 1, any32],
+  ['Ya', 'm2', 2, anyPoint],
+  ['ct', 'm2', 3, anyCt],
+  ['Yb', 'm3', 0, anyPoint],
+  ['T_R', 'm3', 1, any32],
+  ['n_S', 'm4', 0, any32],
+  ['T_S', 'm4', 1, any32],
+]
+
+/** What each message's change leads to: m1 breaks the commitment, m2 and T_R cost a guess, m4 fails at the receiver. */
+function expected(name: string, message: Message): Pick<Case, 'sender' | 'receiver'> {
+  if (message === 'm4') return { sender: ['nothing', 1, 0], receiver: ['wrong_code', 0, 1] }
+  const guesses = message === 'm2' || name === 'T_R' ? 1 : 0
+  return { sender: ['wrong_code', 0, guesses], receiver: ['wrong_code', 0, 1] }
+}
+
+const swaps: Case[] = FIELDS.map(([name, message, field, attacker]) => ({
+  operator: `swap ${name}`,
+  against: message === 'm1' || message === 'm3' ? 'sender' : 'receiver',
+  plan: (seed) => ({ operators: () => [swapField(message, field, () => attacker(seed))] }),
+  ...expected(name, message),
+}))
+
+const join = (change: (seed: Seed) => object) => (seed: Seed) => {
+  const attacker: Operator = { name: 'join', join: (request) => ({ ...request, ...change(seed) }) }
+  return { operators: () => [attacker] }
+}
+
+export const swapCases: Case[] = [
+  ...swaps,
+  {
+    operator: 'swap X_R',
+    against: 'sender',
+    plan: join((seed) => ({ publicKey: base64url(anyKey(seed)) })),
+    sender: ['wrong_code', 0, 0],
+    receiver: ['wrong_code', 0, 1],
+  },
+  {
+    operator: 'swap X_R in its own view',
+    against: 'receiver',
+    plan: (seed) => ({ operators: () => [lieAboutRow('receiver', { publicKey: base64url(anyKey(seed)) })] }),
+    sender: ['receiver_left', 0, 0],
+    receiver: ['relay_misbehaved', 0, 0],
+  },
+  {
+    operator: 'swap receiver code',
+    against: 'sender',
+    plan: join((seed) => ({ receiverCode: anyCode(seed) })),
+    sender: ['wrong_code', 0, 0],
+    receiver: ['wrong_code', 0, 1],
+  },
+  {
+    operator: 'swap receiver code in its own view',
+    against: 'receiver',
+    plan: (seed) => ({ operators: () => [lieAboutRow('receiver', { receiverCode: anyCode(seed) }, pinned())] }),
+    sender: ['nothing', 1, 0],
+    receiver: ['relay_misbehaved', 0, 1],
+  },
+  {
+    operator: 'swap session id',
+    against: 'receiver',
+    plan: (seed) => {
+      const attacker = base64url(seed.bytes(16))
+      return { operators: () => [{ name: 'id', joined: (answer) => ({ ...answer, sessionId: attacker }) }] }
+    },
+    sender: ['wrong_code', 0, 1],
+    receiver: ['wrong_code', 0, 1],
+  },
+  {
+    operator: 'swap session id',
+    against: 'sender',
+    plan: (seed) => {
+      const attacker = base64url(seed.bytes(16))
+      return { operators: () => [{ name: 'id', created: (answer) => ({ ...answer, sessionId: attacker }) }] }
+    },
+    sender: ['wrong_code', 0, 1],
+    receiver: ['wrong_code', 0, 1],
+  },
+  {
+    // The same secret half under another locator: only CI tells the two codes apart.
+    operator: 'swap locator',
+    against: 'sender',
+    plan: (seed) => ({
+      typed: (code) => {
+        const ten = SYMBOLS[(SYMBOLS.indexOf(code[0]) + 1) % 32] + code.slice(1, 5) + code.slice(6, 11)
+        return `${ten}${checkSymbol(ten)}`
+      },
+      operators: ({ meeting, meetings }) => {
+        void seed
+        const attacker: Operator = {
+          name: 'locator',
+          join: (request) => ({ ...request, senderCode: (meeting ?? meetings[0]).locator }),
+        }
+        return [attacker]
+      },
+    }),
+    sender: ['wrong_code', 0, 1],
+    receiver: ['wrong_code', 0, 1],
+  },
+]
