@@ -54,7 +54,8 @@ export class Meter {
     const last = this.#samples.at(-1)
     if (last && now - last.at < SAMPLE_MS) return
     this.#samples.push({ at: now, bytes })
-    this.#samples = this.#samples.filter(({ at }) => now - at <= RATE_OVER_MS)
+    // One that is older stays: a slow transfer must have two to compare.
+    while (this.#samples[1] && now - this.#samples[1].at >= RATE_OVER_MS) this.#samples.shift()
   }
 
   /** Bytes per second over the last seconds. */

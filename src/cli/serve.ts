@@ -18,9 +18,10 @@ export function serve({ host, port }: ServeOptions): Promise<number> {
     ...(host === undefined ? {} : { HOST: host }),
     ...(port === undefined ? {} : { PORT: port }),
   }
-  const relay = spawn(process.execPath, [main], { stdio: 'inherit', env })
+  // In a group of its own: a terminal sends Ctrl-C to the whole group, and the relay takes a second one for impatience.
+  const relay = spawn(process.execPath, [main], { stdio: 'inherit', env, detached: true })
   const pass = (signal: NodeJS.Signals) => relay.kill(signal)
-  process.on('SIGINT', pass).on('SIGTERM', pass)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(signal, pass)
   return new Promise((resolve) => {
     relay.on('error', () => resolve(EXIT.failed))
     relay.on('exit', (code) => resolve(code ?? EXIT.failed))

@@ -8,7 +8,7 @@ export interface Case {
   readonly operator: string
   /** Whose input the relay changes. */
   readonly against: Role
-  readonly plan: (seed: Seed) => Omit<Plan, 'seed'>
+  readonly plan: (seed: Seed) => Omit<Plan, 'seed'> | Promise<Omit<Plan, 'seed'>>
   /** What the sender names, the rows its person sees, the guesses it counts. */
   readonly sender: readonly [names: Outcome['sender']['names'], rows: number, guesses: number | undefined]
   /** What the receiver names, the numbers it shows, the tags it has emitted. */
@@ -25,7 +25,7 @@ export interface Verdict {
 export async function judge(each: Case): Promise<Verdict> {
   const { operator, against } = each
   const seed = new Seed(operator, against)
-  const plan = each.plan(seed)
+  const plan = await each.plan(seed)
   const outcome = await play({ ...plan, seed, budgets: true })
   const { sender, receiver } = outcome
   const seen = {

@@ -10,6 +10,13 @@ import {
 
 /** The two people: they compare numbers as they are told to, and want to hand something over. */
 
+interface Task {
+  readonly transfers: readonly (readonly Uint8Array[])[]
+  /** Rows that were there before. */
+  readonly rehearsals: number
+  readonly approves: boolean
+}
+
 export class SendingPerson {
   readonly rows: string[] = []
   delivered = 0
@@ -21,27 +28,22 @@ export class SendingPerson {
   said = false
   beforeGoodbye: () => Promise<void> = async () => {}
   readonly #sender: Sender
-  readonly #transfers: readonly (readonly Uint8Array[])[]
   readonly #shown: Promise<string | undefined>
+  readonly #task: Task
   #rehearsals: number
   #names: PairingErrorCode | 'delivered' | undefined
 
-  /** `shown`: what the other device shows, if it ever does. The first rows are of rehearsals. */
-  constructor(
-    sender: Sender,
-    transfers: readonly (readonly Uint8Array[])[],
-    rehearsals: number,
-    shown: Promise<string | undefined>,
-  ) {
+  /** `shown`: what the other device shows, if it ever does. */
+  constructor(sender: Sender, shown: Promise<string | undefined>, task: Task) {
     this.#sender = sender
-    this.#transfers = transfers
-    this.#rehearsals = rehearsals
     this.#shown = shown
+    this.#task = task
+    this.#rehearsals = task.rehearsals
   }
 
-  get names(): PairingErrorCode | 'delivered' | 'nothing' {
+  get names(): PairingErrorCode | 'delivered' | 'waits' {
     const { wrongCode, timedOut } = this.#sender.failedAttempts
-    return this.#names ?? (wrongCode > 0 ? 'wrong_code' : timedOut > 0 ? 'handshake_timeout' : 'nothing')
+    return this.#names ?? (wrongCode > 0 ? 'wrong_code' : timedOut > 0 ? 'handshake_timeout' : 'waits')
   }
 
   async act(): Promise<void> {
@@ -59,9 +61,11 @@ export class SendingPerson {
   }
 
   async #handOver(request: PairingRequest): Promise<void> {
-    if (this.#sender.verifiedCount > 1) await this.#sender.approveNumber(request.matchNumber)
+    if (!this.#task.approves) {
+      await this.#sender.send([bytesSource(new Uint8Array(1), 'a file for nobody')])
+    } else if (this.#sender.verifiedCount > 1) await this.#sender.approveNumber(request.matchNumber)
     else await request.approve()
-    for (const items of this.#transfers) {
+    for (const items of this.#task.transfers) {
       const [receipt] = await this.#sender.send(items.map((bytes, i) => bytesSource(bytes, `item ${i}`)))
       if (!receipt.delivered) {
         this.#names = receipt.error.code
@@ -97,8 +101,8 @@ export class ReceivingPerson {
     })
   }
 
-  get names(): PairingErrorCode | 'complete' | 'nothing' {
-    return this.#names ?? 'nothing'
+  get names(): PairingErrorCode | 'complete' | 'waits' {
+    return this.#names ?? 'waits'
   }
 
   async act(join: () => Promise<Receiver>): Promise<void> {

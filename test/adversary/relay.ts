@@ -224,7 +224,8 @@ export class Relay {
     const flying: Flying = { meeting, guest, from, seq: frame.seq, ciphertext: ciphertextOf(frame) }
     this.frames.push(flying)
     let frames: readonly Flying[] = [flying]
-    for (const operator of this.operators) {
+    // What is said to a receiver that the relay made up, it hears itself.
+    for (const operator of guest.hears ? [] : this.operators) {
       frames = frames.flatMap((each) => operator.data?.(each, this) ?? [each])
     }
     for (const each of frames) this.deliver(each)

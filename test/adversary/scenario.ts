@@ -11,12 +11,14 @@ import { forget, unwiped } from './watch.ts'
 
 export interface Plan {
   readonly seed: Seed
-  /** Asked once the relay is there, so that an attacker can look into it. */
-  readonly operators?: (relay: Relay) => readonly Operator[]
+  /** Asked once the relay is there, so that an attacker can look into it. Some have seen the code over a shoulder. */
+  readonly operators?: (relay: Relay, code: () => string) => readonly Operator[]
   /** What is sent: for each transfer the bytes of its items. */
   readonly transfers?: readonly (readonly Uint8Array[])[]
   /** What the receiver's person types, made of the code that the sender shows. */
   readonly typed?: (code: string) => string
+  /** Whether the sender's person approves the number that the other device shows. */
+  readonly approves?: boolean
   /** A run under the same code succeeds before the attack begins. */
   readonly rehearsed?: boolean
   /** Finds out afterwards what was taken from the budgets. */
@@ -27,8 +29,8 @@ export interface Outcome {
   readonly relay: Relay
   readonly code: string
   readonly sender: {
-    /** What its app learnt first; `nothing` in all the time that people wait. */
-    readonly names: PairingErrorCode | 'delivered' | 'nothing'
+    /** What its app learnt first; `waits` when it learnt nothing in all the time that people have. */
+    readonly names: PairingErrorCode | 'delivered' | 'waits'
     /** The numbers of the verified devices that its person sees, rehearsals left out. */
     readonly rows: readonly string[]
     /** Receipts that say `delivered`. */
@@ -37,7 +39,7 @@ export interface Outcome {
     readonly guesses: number | undefined
   }
   readonly receiver: {
-    readonly names: PairingErrorCode | 'complete' | 'nothing'
+    readonly names: PairingErrorCode | 'complete' | 'waits'
     /** The match number that its person was shown. */
     readonly number: string | undefined
     /** What its app was handed: for each transfer the bytes of its items. */
@@ -62,13 +64,18 @@ export async function play(plan: Plan): Promise<Outcome> {
   const relay = new Relay(time, new Seed(name, 'relay'))
   const sendingDevice = new Device('sender', new Seed(name, 'sender'))
   const receivingDevice = new Device('receiver', new Seed(name, 'receiver'))
-  if (!plan.rehearsed) relay.operators = plan.operators?.(relay) ?? []
+  let shownCode = ''
+  const attack = () => {
+    relay.operators = plan.operators?.(relay, () => shownCode) ?? []
+  }
+  if (!plan.rehearsed) attack()
   const sender = await Sender.open({ relay: RELAY, receivers: 2, environment: sendingDevice.on(relay) })
+  shownCode = sender.code
   const code = plan.typed?.(sender.code) ?? sender.code
   const join = () => Receiver.join({ relay: RELAY, code, environment: receivingDevice.on(relay) })
   if (plan.rehearsed) {
     await rehearse(await join())
-    relay.operators = plan.operators?.(relay) ?? []
+    attack()
   }
 
   let guesses: number | undefined
@@ -77,7 +84,11 @@ export async function play(plan: Plan): Promise<Outcome> {
     if (left !== undefined) guesses = GUESSES - left
   }
   const receiving = new ReceivingPerson()
-  const sending = new SendingPerson(sender, plan.transfers ?? TRANSFERS, plan.rehearsed ? 1 : 0, receiving.shown)
+  const sending = new SendingPerson(sender, receiving.shown, {
+    transfers: plan.transfers ?? TRANSFERS,
+    rehearsals: plan.rehearsed ? 1 : 0,
+    approves: plan.approves ?? true,
+  })
   sending.beforeGoodbye = spendGuesses
   void receiving.act(join)
   void sending.act()
@@ -85,8 +96,8 @@ export async function play(plan: Plan): Promise<Outcome> {
 
   const named = { sender: sending.names, receiver: receiving.names }
   const left = [
-    ...(named.sender === 'nothing' ? [] : unwiped('sender: ')).filter((what) => what.includes('random')),
-    ...(named.receiver === 'nothing' ? [] : unwiped('receiver: ')),
+    ...(named.sender === 'waits' ? [] : unwiped('sender: ')).filter((what) => what.includes('random')),
+    ...(named.receiver === 'waits' ? [] : unwiped('receiver: ')),
   ]
   if (!sending.said) await spendGuesses()
   await until(time, PATIENCE_MS, watched(Promise.all([sender.cancel(), receiving.leave()])))

@@ -35,7 +35,7 @@ const FIELDS: readonly [string, Message, number, (seed: Seed) => Uint8Array][] =
 
 /** What each message's change leads to: m1 breaks the commitment, m2 and T_R cost a guess, m4 fails at the receiver. */
 function expected(name: string, message: Message): Pick<Case, 'sender' | 'receiver'> {
-  if (message === 'm4') return { sender: ['nothing', 1, 0], receiver: ['wrong_code', 0, 1] }
+  if (message === 'm4') return { sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] }
   const guesses = message === 'm2' || name === 'T_R' ? 1 : 0
   return { sender: ['wrong_code', 0, guesses], receiver: ['wrong_code', 0, 1] }
 }
@@ -65,7 +65,7 @@ export const swapCases: Case[] = [
     operator: 'swap X_R in its own view',
     against: 'receiver',
     plan: (seed) => ({ operators: () => [lieAboutRow('receiver', { publicKey: base64url(anyKey(seed)) })] }),
-    sender: ['receiver_left', 0, 0],
+    sender: ['waits', 0, 0],
     receiver: ['relay_misbehaved', 0, 0],
   },
   {
@@ -79,8 +79,8 @@ export const swapCases: Case[] = [
     operator: 'swap receiver code in its own view',
     against: 'receiver',
     plan: (seed) => ({ operators: () => [lieAboutRow('receiver', { receiverCode: anyCode(seed) }, pinned())] }),
-    sender: ['nothing', 1, 0],
-    receiver: ['relay_misbehaved', 0, 1],
+    sender: ['waits', 1, 0],
+    receiver: ['relay_misbehaved', 1, 1],
   },
   {
     operator: 'swap session id',
@@ -106,16 +106,15 @@ export const swapCases: Case[] = [
     // The same secret half under another locator: only CI tells the two codes apart.
     operator: 'swap locator',
     against: 'sender',
-    plan: (seed) => ({
+    plan: () => ({
       typed: (code) => {
         const ten = SYMBOLS[(SYMBOLS.indexOf(code[0]) + 1) % 32] + code.slice(1, 5) + code.slice(6, 11)
         return `${ten}${checkSymbol(ten)}`
       },
-      operators: ({ meeting, meetings }) => {
-        void seed
+      operators: () => {
         const attacker: Operator = {
           name: 'locator',
-          join: (request) => ({ ...request, senderCode: (meeting ?? meetings[0]).locator }),
+          join: (request, relay) => ({ ...request, senderCode: relay.meeting.locator }),
         }
         return [attacker]
       },

@@ -37,8 +37,10 @@ export async function openPage(browser: Browser, url: string): Promise<DevicePag
   const page = await (await browser.newContext()).newPage()
   const problems: string[] = []
   page.on('pageerror', (error) => problems.push(String(error)))
-  page.on('console', (message) => {
-    if (message.text().includes('Content Security Policy')) problems.push(message.text())
+  await page.addInitScript(() => {
+    addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
+      reportError(new Error(`${violatedDirective} forbids ${blockedURI}`)),
+    )
   })
   await page.goto(url, { waitUntil: 'load' })
   const ready = await page.evaluate(() => globalThis.device !== undefined)

@@ -14,6 +14,8 @@ const RELAY = join(ROOT, 'dist/server/main.js')
 
 /** How long something may take that a test waits for: many times what it takes on a slow machine. */
 const PATIENCE_MS = 25_000
+/** How long a process may take to end that a test has left behind. */
+const GOODBYE_MS = 1_000
 /** How often something is looked at that nobody tells us of, such as a file or the memory of a process. */
 const LOOK_MS = 20
 
@@ -160,12 +162,13 @@ export class Program {
     return { exitCode, stdout: this.stdout, stderr: this.#stderr }
   }
 
-  /** Ends it and everything it started. */
+  /** Ends it, with a moment to end what it has started. */
   async kill(): Promise<void> {
     if (!this.running || this.pid === 0) return
-    this.#child.kill('SIGCONT')
-    process.kill(-this.pid, 'SIGKILL')
+    for (const signal of ['SIGCONT', 'SIGTERM'] as const) this.#child.kill(signal)
+    const hurry = setTimeout(() => this.#child.kill('SIGKILL'), GOODBYE_MS)
     await this.#exited
+    clearTimeout(hurry)
   }
 
   #wake(): void {

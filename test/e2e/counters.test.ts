@@ -1,0 +1,273 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { bytesSource } from '../../src/client/index.ts'
+import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
+import { FakeTime } from '../client/fake-time.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { NO_SERVER_STATE, type RunningRelay, startRelay } from '../support/server.ts'
+import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair } from './people.ts'
+import { RawReceiver, RawSender, RawSocket } from './raw-peers.ts'
+import { DeviceWorld, NOTHING_LEFT_HERE, until } from './world.ts'
+
+/** However a session ends, a minute later nothing of it is left, neither at the relay nor in the SDK. */
+
+/** One road a session can take, on a relay whose clock the road may move. Says which devices took part. */
+type Road = (relay: RunningRelay, clock: FakeClock) => Promise<DeviceWorld[]>
+
+const small = () => bytesSource(bytesOf(100_000), 'a')
+const large = () => bytesSource(bytesOf(8_000_000), 'a')
+
+const roads: Record<string, Road> = {
+  'completed, with one receiver': async (relay) => {
+    const { sender, receiver, world, receiverWorld } = await pair(relay.url)
+    const collecting = collect(receiver)
+    await sender.send([small()])
+    await sender.close()
+    await collecting
+    return [world, receiverWorld]
+  },
+  'completed, with three receivers and two transfers': async (relay) => {
+    const { sender, receivers, world } = await pair(relay.url, { receivers: 3 })
+    const collecting = receivers.map(({ receiver }) => collect(receiver))
+    for (let i = 0; i < 2; i++) await sender.send([small()])
+    await sender.close()
+    await Promise.all(collecting)
+    return [world, ...receivers.map((each) => each.world)]
+  },
+  'cancelled before anybody came': async (relay) => {
+    const { sender, world } = await openSender(relay.url)
+    await sender.cancel()
+    return [world]
+  },
+  'cancelled while one waits, one is approved and one has left': async (relay) => {
+    const device = await openSender(relay.url, { receivers: 3 })
+    const approved = await admit(relay.url, device)
+    const left = await join(relay.url, device.sender.code)
+    await nextRequest(device)
+    await left.receiver.close()
+    const waiting = await join(relay.url, device.sender.code)
+    await nextRequest(device)
+    const ends = [approved, waiting].map(({ receiver }) => errorOf(collect(receiver)))
+    await device.sender.cancel()
+    expect(await Promise.all(ends)).toEqual(['closed_by_sender', 'closed_by_sender'])
+    return [device.world, approved.world, left.world, waiting.world]
+  },
+  'cancelled in the middle of a transfer': async (relay) => {
+    const { sender, receiver, world, receiverWorld } = await pair(relay.url)
+    const end = errorOf(collect(receiver, { onProgress: () => void sender.cancel() }))
+    expect((await sender.send([large()])).map(outcomeOf)).toEqual(['aborted'])
+    expect(await end).toBe('closed_by_sender')
+    await sender.cancel()
+    return [world, receiverWorld]
+  },
+  'left by the receiver in the middle of a transfer': async (relay) => {
+    const { sender, receiver, world, receiverWorld } = await pair(relay.url)
+    const end = errorOf(collect(receiver, { onProgress: () => void receiver.close() }))
+    expect((await sender.send([large()])).map(outcomeOf)).toEqual(['not_delivered'])
+    expect(await end).toBe('aborted')
+    await sender.close()
+    return [world, receiverWorld]
+  },
+  'denied, and then ended': async (relay) => {
+    const device = await openSender(relay.url)
+    const { receiver, world } = await join(relay.url, device.sender.code)
+    const request = await nextRequest(device)
+    const end = errorOf(collect(receiver))
+    await request.deny()
+    expect(await end).toBe('denied')
+    await device.sender.close()
+    return [device.world, world]
+  },
+  'revoked, because the source failed': async (relay) => {
+    const { sender, receiver, world, receiverWorld } = await pair(relay.url)
+    const end = errorOf(collect(receiver))
+    const [receipt] = await sender.send([{ ...small(), size: 100_001 }])
+    expect(outcomeOf(receipt)).toBe('source_changed')
+    expect(await end).toBe('revoked')
+    await sender.close()
+    return [world, receiverWorld]
+  },
+  'with nothing but wrong codes': async (relay) => {
+    const { sender, requests, world } = await openSender(relay.url)
+    const { locator, secret } = parsePairingCode(sender.code)
+    const wrong = { locator, secret: secret === '00000' ? '11111' : '00000', text: '' }
+    for (let i = 0; i < 5; i++) {
+      const attacker = await RawReceiver.join(relay.url, wrong)
+      attacker.send(attacker.m1())
+      attacker.send(attacker.m3(await attacker.next()))
+      await attacker.socket.until((view) => view?.receivers[0]?.state === 'denied')
+      await attacker.close()
+    }
+    expect((await requests.next()).done).toBe(true)
+    await sender.close()
+    return [world]
+  },
+  'with a receiver that was too slow': async (relay) => {
+    const time = new FakeTime()
+    const { sender, world } = await openSender(relay.url, { world: await DeviceWorld.create(time) })
+    const attacker = await RawReceiver.join(relay.url, parsePairingCode(sender.code))
+    await until('its clock runs', () => time.due.includes(20_000))
+    await time.advance(20_000)
+    await attacker.socket.until((view) => view?.receivers[0]?.reason === 'handshake_timeout')
+    await attacker.close()
+    await sender.close()
+    expect(time.outstanding).toBe(0)
+    return [world]
+  },
+  'with a sender that was too slow': async (relay) => {
+    const time = new FakeTime()
+    const attacker = await RawSender.open(relay.url)
+    const { receiver, world } = await join(relay.url, attacker.code.text, { world: await DeviceWorld.create(time) })
+    const end = errorOf(receiver.verified)
+    const handshake = await attacker.awaitReceiver()
+    attacker.send(handshake.answerM1(await attacker.next()))
+    await until('its clock runs', () => time.due.includes(20_000))
+    await time.advance(20_000)
+    expect(await end).toBe('handshake_timeout')
+    await receiver.close()
+    await attacker.close()
+    expect(time.outstanding).toBe(0)
+    return [world]
+  },
+  'expired while one waits, one is approved and a poll is held': async (relay, clock) => {
+    const world = await DeviceWorld.create()
+    let held: Promise<unknown> | undefined
+    world.onFetch = async (send, url) => {
+      const answer = await send()
+      if (!url.endsWith('/v1/sessions')) return answer
+      const { sessionId, token } = (await answer.clone().json()) as { sessionId: string; token: string }
+      const poll = `${relay.url}/v1/sessions/${sessionId}`
+      const headers = { authorization: `Bearer ${token}` }
+      const { version } = (await (await fetch(poll, { headers })).json()) as { version: string }
+      held = fetch(`${poll}?version=${version}&waitMs=25000`, { headers }).then((response) => response.json())
+      return answer
+    }
+    const device = await openSender(relay.url, { receivers: 2, ttlSeconds: 60, world })
+    const approved = await admit(relay.url, device)
+    const waiting = await join(relay.url, device.sender.code)
+    await nextRequest(device)
+    const ends = [approved, waiting].map(({ receiver }) => errorOf(collect(receiver)))
+    clock.advance(60_000)
+    await relay.tick()
+    expect(await Promise.all(ends)).toEqual(['expired', 'expired'])
+    expect(await errorOf(device.requests.next())).toBe('expired')
+    expect(await held).toBeDefined()
+    return [device.world, approved.world, waiting.world]
+  },
+  'expired in the middle of a transfer': async (relay, clock) => {
+    const { sender, receiver, world, receiverWorld } = await pair(relay.url, { sender: { ttlSeconds: 60 } })
+    let late = false
+    const end = errorOf(
+      collect(receiver, {
+        onProgress: () => {
+          if (late) return
+          late = true
+          clock.advance(60_000)
+          void relay.tick()
+        },
+      }),
+    )
+    expect((await sender.send([large()])).map(outcomeOf)).toEqual(['expired'])
+    expect(await end).toBe('expired')
+    return [world, receiverWorld]
+  },
+  'ended by the relay’s own shutdown': async (relay) => {
+    const { sender, receiver, world, receiverWorld } = await pair(relay.url)
+    const end = errorOf(collect(receiver))
+    const sending = sender.send([large()])
+    await until('the transfer runs', () => relay.counters().unackedBytes > 0)
+    await relay.close()
+    expect((await sending).map(outcomeOf)).toEqual(['shutting_down'])
+    expect(await end).toBe('shutting_down')
+    return [world, receiverWorld]
+  },
+  'taken over by another socket': async (relay) => {
+    const world = await DeviceWorld.create()
+    let credentials = { sessionId: '', token: '' }
+    world.onFetch = async (send, url) => {
+      const answer = await send()
+      if (url.endsWith('/v1/sessions')) credentials = (await answer.clone().json()) as typeof credentials
+      return answer
+    }
+    const { requests } = await openSender(relay.url, { world })
+    const attacker = await RawSocket.attach(relay.url, credentials)
+    expect(await errorOf(requests.next())).toBe('superseded')
+    await attacker.close()
+    return [world]
+  },
+  'by a relay that broke the protocol': async (relay) => {
+    const { sender, receiver, world, receiverWorld } = await pair(relay.url)
+    const end = errorOf(collect(receiver))
+    const sending = sender.send([large()])
+    world.socket.inject('{"type":"session"}')
+    receiverWorld.socket.inject('{"type":"session"}')
+    expect((await sending).map(outcomeOf)).toEqual(['relay_misbehaved'])
+    expect(await end).toBe('relay_misbehaved')
+    return [world, receiverWorld]
+  },
+  'with devices that just vanish': async (relay) => {
+    const sender = await RawSender.open(relay.url)
+    sender.socket.acks = false
+    const receivers = [await RawReceiver.join(relay.url, sender.code), await RawReceiver.join(relay.url, sender.code)]
+    for (const receiver of receivers) receiver.send(receiver.m1())
+    await until('the relay holds something', () => relay.counters().unackedBytes > 2_000)
+    for (const attacker of [sender, ...receivers]) await attacker.socket.close()
+    return []
+  },
+  'with sockets that never attach, and one that says nonsense': async (relay, clock) => {
+    const { sender, world } = await openSender(relay.url)
+    await until('it is connected', () => relay.counters().webSockets === 1)
+    const upgrade = async () => {
+      const socket = connect(relay.port, '127.0.0.1')
+      const headers = [
+        `GET /v1/sessions/${'A'.repeat(22)}/socket HTTP/1.1`,
+        'host: relay',
+        'connection: upgrade',
+        'upgrade: websocket',
+        'sec-websocket-version: 13',
+        `sec-websocket-key: ${Buffer.alloc(16).toString('base64')}`,
+        'sec-websocket-protocol: pairlay.v1',
+      ]
+      socket.write(`${headers.join('\r\n')}\r\n\r\n`)
+      await once(socket, 'data')
+      return socket
+    }
+    const attackers = [await upgrade(), await upgrade()]
+    expect(relay.counters().webSockets).toBe(3)
+    attackers[1].write(Buffer.from('rubbish that is no frame'))
+    clock.advance(5_000)
+    await relay.tick()
+    for (const attacker of attackers) attacker.on('error', () => {}).resume()
+    await until('the relay lets go of them', () => relay.counters().webSockets === 1)
+    await sender.cancel()
+    return [world]
+  },
+  'that was refused from the start': async (relay) => {
+    const world = await DeviceWorld.create()
+    expect(await errorOf(join(relay.url, 'K7QM3-XPDT28', { world }))).toBe('code_not_found')
+    return [world]
+  },
+}
+
+describe('a session', () => {
+  test.each(Object.entries(roads))('%s, leaves nothing', async (_, road) => {
+    const clock = new FakeClock()
+    const relay = await startRelay({ clock })
+    try {
+      for (const world of await road(relay, clock)) {
+        await until('the SDK lets go', () => world.openSockets.size === 0 && world.timers.size === 0)
+        expect(world.left).toEqual(NOTHING_LEFT_HERE)
+      }
+      // Whoever was not told ends at the deadline; then the epitaph stands for a minute.
+      for (const ms of [900_000, 60_000]) {
+        clock.advance(ms)
+        await relay.tick()
+      }
+      await until('the relay lets go', () => relay.counters().sockets === 0 && relay.counters().webSockets === 0)
+      expect(relay.counters()).toEqual(NO_SERVER_STATE)
+    } finally {
+      await relay.close()
+    }
+  })
+})
