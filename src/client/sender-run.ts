@@ -155,6 +155,8 @@ export class SenderRun {
     this.#over = error
     this.#timeout?.stop()
     this.#options.connection.drop(this.channelNumber, error)
+    this.#writer?.wipe()
+    this.#reader?.wipe()
     this.#peer?.sendKey.fill(0)
     this.#peer?.receiveKey.fill(0)
     this.#announceEnd(error)

@@ -1,17 +1,20 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { PAIRING_ERRORS } from '../../src/client/index.ts'
 import {
   type Directory,
+  describeConcurrent,
   eventually,
   foreignControls,
   MIB,
   type Outcome,
+  offer,
   openSender,
   type Program,
   pairlay,
   RelayProgram,
   run,
+  take,
   temporaryDirectory,
 } from './support.ts'
 
@@ -40,14 +43,13 @@ function bySignal(name: string, body: (signal: NodeJS.Signals, directory: Direct
   })
 }
 
-describe('a sender that is stopped', () => {
+describeConcurrent('a sender that is stopped', () => {
   bySignal('while it waits is exit 130, and its code is of no use any more', async (signal, directory) => {
     const { sender, code } = await openAskingSender(directory)
     sender.signal(signal)
     const outcome = await sender.ended()
     expect([outcome.exitCode, lastLine(outcome)]).toEqual([130, STOPPED])
-    const late = await run(['receive', code], { env })
-    expect([late.exitCode, lastLine(late)]).toEqual([3, `pairlay: ${PAIRING_ERRORS.code_not_found}`])
+    await expect(take(relay, code)).rejects.toMatchObject({ code: 'code_not_found' })
   })
 
   bySignal('while it asks is exit 130, and 5 at the device that waits', async (signal, directory) => {
@@ -76,7 +78,7 @@ describe('a sender that is stopped', () => {
   })
 })
 
-describe('a receiver that is stopped', () => {
+describeConcurrent('a receiver that is stopped', () => {
   bySignal('while it asks for the code ends as any program does', async (signal) => {
     const receiver = pairlay(['receive'], { env, stdin: 'open' })
     await receiver.says('Code: ')
@@ -101,15 +103,14 @@ describe('a receiver that is stopped', () => {
     },
   )
 
-  bySignal('while it is asked is exit 130, and 5 at the sender', async (signal, { at }) => {
-    await writeFile(at('file'), 'content')
-    const { sender, code } = await openSender([at('file')], { env })
+  bySignal('while it is asked is exit 130, and the sender has delivered nothing', async (signal, { at }) => {
+    const { code, delivered } = await offer(relay, { file: 'content' })
     const receiver = pairlay(['receive', code, '-o', at('out')], { env, stdin: 'open' })
     await receiver.says(/\[y\/N\] $/)
     receiver.signal(signal)
     const received = await receiver.ended()
     expect([received.exitCode, lastLine(received)]).toEqual([130, STOPPED])
-    expect((await sender.ended()).exitCode).toBe(5)
+    expect(await delivered).toEqual([false])
   })
 
   bySignal('in mid-transfer is exit 130, and 5 at the sender, which says why', async (signal, { at, path }) => {
@@ -139,7 +140,7 @@ describe('a receiver that is stopped', () => {
   })
 })
 
-describe('a relay that', () => {
+describeConcurrent('a relay that', () => {
   /** A sender and a receiver in the middle of a transfer over a relay of their own. */
   async function startTransfer({ at, path }: Directory) {
     const own = await RelayProgram.start()
@@ -193,7 +194,7 @@ describe('a relay that', () => {
   })
 })
 
-describe('a second Ctrl-C', () => {
+describeConcurrent('a second Ctrl-C', () => {
   test('ends a sender at once that has yet to say goodbye', async () => {
     const own = await RelayProgram.start()
     const { sender } = await openSender(['-', '--relay', own.url])
@@ -209,7 +210,7 @@ describe('a second Ctrl-C', () => {
   })
 })
 
-describe('a device that enters the code again', () => {
+describeConcurrent('a device that enters the code again', () => {
   test('after the sender approved another finds no sender', async () => {
     const { at } = await temporaryDirectory()
     await mkdir(at('out'))

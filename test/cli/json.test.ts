@@ -1,8 +1,18 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { bytesSource, cleanText, Receiver, Sender } from '../../src/client/index.ts'
-import { type Event, foreignControls, openSender, pairlay, RelayProgram, run, temporaryDirectory } from './support.ts'
+import {
+  describeConcurrent,
+  type Event,
+  foreignControls,
+  openSender,
+  pairlay,
+  RelayProgram,
+  run,
+  take,
+  temporaryDirectory,
+} from './support.ts'
 
 const relay = await RelayProgram.start()
 const env = { PAIRLAY_RELAY: relay.url }
@@ -17,7 +27,7 @@ function steps(events: readonly Event[]): Event[] {
   return events.filter(({ event }) => event !== 'progress')
 }
 
-describe('with --json', () => {
+describeConcurrent('with --json', () => {
   test('a whole run is these events, in this order, on both sides, and no line for people', async () => {
     const { at } = await temporaryDirectory()
     await mkdir(at('out'))
@@ -84,10 +94,10 @@ describe('with --json', () => {
     await writeFile(at('file'), '')
     const asking = pairlay(['send', at('file'), '--json'], { env, stdin: 'open' })
     const { code } = await asking.event('code')
-    const receiver = pairlay(['receive', String(code), '--json'], { env })
+    const receiver = await take(relay, String(code))
     await asking.event('request')
     await asking.write('n\n')
-    expect([(await asking.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual([3, 3])
+    expect([(await asking.ended()).exitCode, await receiver.taken]).toEqual([3, { error: 'denied' }])
     expect(asking.events.at(-1)).toEqual({ event: 'denied' })
   })
 
@@ -113,18 +123,16 @@ describe('with --json', () => {
   test('one of three that cannot save is named, and the others have it', async () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), 'content')
-    await writeFile(at('y'), 'mine')
     const { sender, code } = await openSender([at('file'), '--receivers', '3'], { env })
-    const receivers = ['x', 'y', 'z'].map((out) =>
-      pairlay(['receive', code, '--yes', '--json', '-o', at(out)], { env }),
-    )
-    const outcomes = await Promise.all([sender, ...receivers].map((program) => program.ended()))
-    expect(outcomes.map(({ exitCode }) => exitCode)).toEqual([5, 0, 1, 0])
-    const failed = receivers[1]?.events.find(({ event }) => event === 'number')?.matchNumber
+    const failing = pairlay(['receive', code, '--yes', '--json', '-o', at('file')], { env })
+    const others = [await take(relay, code), await take(relay, code)]
+    expect([(await sender.ended()).exitCode, (await failing.ended()).exitCode]).toEqual([5, 1])
+    for (const other of others) expect(await other.taken).toEqual({ items: ['content'] })
+    const { matchNumber } = await failing.event('number')
     const receipts = sender.events.filter(({ event }) => event.endsWith('delivered'))
     expect(receipts).toHaveLength(3)
     expect(receipts.filter(({ event }) => event === 'not_delivered')).toEqual([
-      { event: 'not_delivered', matchNumber: failed, code: 'not_delivered' },
+      { event: 'not_delivered', matchNumber, code: 'not_delivered' },
     ])
   })
 

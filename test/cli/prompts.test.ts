@@ -1,16 +1,17 @@
 import { execFileSync } from 'node:child_process'
-import { open, readdir, readFile, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { bytesSource, formatMatchNumber, PAIRING_ERRORS, Receiver, Sender } from '../../src/client/index.ts'
+import { formatMatchNumber, PAIRING_ERRORS } from '../../src/client/index.ts'
 import {
   describeTerminal,
   foreignControls,
   MIB,
+  offer,
   openSender,
   pairlay,
   RelayProgram,
-  run,
   Screen,
+  take,
   temporaryDirectory,
 } from './support.ts'
 
@@ -20,9 +21,12 @@ const env = { PAIRLAY_RELAY: relay.url }
 const ESCAPE = '\u001b'
 const YES_NO = /Does the other device show (\d{3} \d{3})\? \[y\/N\] /
 const TYPE_IT = '2 devices know the code. Type the number that the right one shows (Enter: none): '
+const SAVE_IT = /Save it as \S+, if the sender shows (\d{3} \d{3})\? \[y\/N\] /
+const ANOTHER_NAME = 'is there already, and is not overwritten. Another name (Enter: stop): '
 const HOSTILE = `x${ESCAPE}[2J${ESCAPE}]0;title\u0007\u009b31m\u202e\ny`
+const CLEANED = 'x [2J ]0;title 31m y'
 
-/** A sender at a terminal that offers a file with this content, and its code. */
+/** A sender at a terminal that offers a file, and its code. */
 async function openScreen(args: readonly string[] = []) {
   const directory = await temporaryDirectory()
   await writeFile(directory.at('file'), 'content')
@@ -31,17 +35,24 @@ async function openScreen(args: readonly string[] = []) {
   return { ...directory, screen, code }
 }
 
+/** A receiver at a terminal, in a directory of its own that has these files. */
+async function openReceiver(code: string, args: readonly string[] = [], present: readonly string[] = []) {
+  const directory = await temporaryDirectory()
+  for (const name of present) await writeFile(directory.at(name), 'mine')
+  return { ...directory, screen: new Screen(['receive', code, ...args], { env, cwd: directory.path }) }
+}
+
 describeTerminal('the sender at a terminal', () => {
   test('sees a QR code, is asked to compare the number, and sends after a yes', async () => {
-    const { screen, code, at } = await openScreen()
+    const { screen, code } = await openScreen()
     expect(screen.raw).toContain(`${ESCAPE}[30;107m`)
     expect(screen.text).toMatch(/█▀▀▀▀▀█/)
-    const receiver = pairlay(['receive', code, '--yes', '-o', at('received')], { env })
+    const receiver = await take(relay, code)
     const [, number = ''] = await screen.says(YES_NO)
-    await receiver.says(`The sender should show ${number}.`)
+    expect(formatMatchNumber(await receiver.number)).toBe(number)
     await screen.enter('y')
-    expect([(await screen.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual([0, 0])
-    expect(await readFile(at('received'), 'utf8')).toBe('content')
+    expect((await screen.ended()).exitCode).toBe(0)
+    expect(await receiver.taken).toEqual({ items: ['content'] })
     const end = screen.shown.findIndex((line) => YES_NO.test(line))
     expect(screen.shown.slice(end)).toEqual([
       `Does the other device show ${number}? [y/N] y`,
@@ -58,94 +69,107 @@ describeTerminal('the sender at a terminal', () => {
     expect(screen.raw).not.toContain('█')
   })
 
-  test.each(['n', '', 'yess', 'Y es', '\u0004'])(
+  test.each(['n', '', 'yess'])(
     'denies with %j, nothing is sent, and the code is of no use any more',
     async (answer) => {
-      const { screen, code, at, path } = await openScreen(['--no-qr'])
-      const receiver = pairlay(['receive', code, '--yes', '-o', at('received')], { env })
+      const { screen, code } = await openScreen(['--no-qr'])
+      const receiver = await take(relay, code)
       await screen.says(YES_NO)
-      if (answer === '\u0004') await screen.type(answer)
-      else await screen.enter(answer)
-      const nobody = answer === '\u0004'
-      expect([(await screen.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual(nobody ? [2, 5] : [3, 3])
-      expect(await readdir(path)).toEqual(['file'])
-      expect((await run(['receive', code], { env })).exitCode).toBe(3)
+      await screen.enter(answer)
+      expect((await screen.ended()).exitCode).toBe(3)
+      expect(screen.shown.at(-2)).toContain('pairlay: No device was approved, and nothing was sent.')
+      expect(await receiver.taken).toEqual({ error: 'denied' })
+      await expect(take(relay, code)).rejects.toMatchObject({ code: 'code_not_found' })
     },
   )
 
-  test('with an attacker who knows the code too has to type the number, and a yes approves nobody', async () => {
-    const { screen, code, at, path } = await openScreen(['--no-qr'])
-    const receiver = pairlay(['receive', code, '--yes', '-o', at('received')], { env })
+  test('that presses Ctrl-D approves nobody', async () => {
+    const { screen, code } = await openScreen(['--no-qr'])
+    const receiver = await take(relay, code)
     await screen.says(YES_NO)
-    const attacker = pairlay(['receive', code, '--yes', '-o', at('stolen')], { env })
+    await screen.type('\u0004')
+    expect((await screen.ended()).exitCode).toBe(2)
+    expect(screen.shown.slice(-3, -1)).toEqual([
+      expect.stringMatching(/\[y\/N\] $/),
+      'pairlay: There is nobody to answer. Use --yes to approve without asking.',
+    ])
+    expect(await receiver.taken).toEqual({ error: 'closed_by_sender' })
+  })
+
+  test('with an attacker who knows the code too has to type the number, and a yes approves nobody', async () => {
+    const { screen, code } = await openScreen(['--no-qr'])
+    const receiver = await take(relay, code)
+    await screen.says(YES_NO)
+    const attacker = await take(relay, code, 'the attacker')
     await screen.says(TYPE_IT)
     await screen.enter('y')
     await screen.says(PAIRING_ERRORS.no_such_number)
     await screen.says(TYPE_IT, 2)
     await screen.enter('123 45')
     await screen.says(TYPE_IT, 3)
-    const [, number = ''] = await receiver.says(/should show (\d{3} \d{3})\./)
-    await screen.enter(number)
-    expect([(await screen.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual([0, 0])
-    expect((await attacker.ended()).exitCode).toBe(5)
-    expect((await readdir(path)).sort()).toEqual(['file', 'received'])
+    await screen.enter(formatMatchNumber(await receiver.number))
+    expect((await screen.ended()).exitCode).toBe(0)
+    expect(await receiver.taken).toEqual({ items: ['content'] })
+    expect(await attacker.taken).toEqual({ error: 'closed_by_sender' })
   })
 
   test('may take the devices that came so far instead of waiting for all', async () => {
-    const { screen, code, at } = await openScreen(['--no-qr', '--receivers', '3'])
-    const receiver = pairlay(['receive', code, '--yes', '-o', at('received')], { env })
+    const { screen, code } = await openScreen(['--no-qr', '--receivers', '3'])
+    const receiver = await take(relay, code)
     await screen.says(YES_NO)
     await screen.enter('yes')
     await screen.says('Waiting for more devices. Press Enter to send to those approved now. ')
     await screen.enter('')
-    expect([(await screen.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual([0, 0])
+    expect((await screen.ended()).exitCode).toBe(0)
+    expect(await receiver.taken).toEqual({ items: ['content'] })
   })
 
   test('is asked on, when the device it approves has left', async () => {
-    const { screen, code, at } = await openScreen(['--no-qr'])
-    const gone = pairlay(['receive', code], { env })
+    const { screen, code } = await openScreen(['--no-qr'])
+    const gone = await take(relay, code)
     await screen.says(YES_NO)
-    gone.signal('SIGINT')
-    await gone.ended()
+    await gone.leave()
     await screen.enter('y')
     await screen.says(PAIRING_ERRORS.receiver_left)
-    const receiver = pairlay(['receive', code, '--yes', '-o', at('received')], { env })
+    const receiver = await take(relay, code)
     await screen.says(TYPE_IT)
-    const [, number = ''] = await receiver.says(/should show (\d{3} \d{3})\./)
-    await screen.enter(number)
-    expect([(await screen.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual([0, 0])
+    await screen.enter(await receiver.number)
+    expect((await screen.ended()).exitCode).toBe(0)
+    expect(await receiver.taken).toEqual({ items: ['content'] })
   })
 
   test('never obeys what an attacker calls itself', async () => {
     const { screen, code } = await openScreen()
-    const attacker = await Receiver.join({ relay: relay.url, code, name: HOSTILE })
-    await screen.says('(it calls itself "x [2J ]0;title 31m y")')
+    const attacker = await take(relay, code, HOSTILE)
+    await screen.says(`(it calls itself "${CLEANED}")`)
     await screen.says(YES_NO)
     expect(foreignControls(screen.raw)).toEqual([])
     expect(screen.raw).not.toMatch(/[\u009b\u202e]/)
-    await attacker.close()
+    await attacker.leave()
   })
 
-  test('is asked for a text, and answers questions at the terminal while stdin is a pipe', async () => {
+  test('is asked for a text', async () => {
     const screen = new Screen(['send', '--text', '--no-qr'], { env })
     await screen.says('Text to send: ')
     await screen.enter('grüße')
     const [, code = ''] = await screen.says(/Code: (\S+)/)
-    const receiver = pairlay(['receive', code, '--yes'], { env })
+    const receiver = await take(relay, code)
     await screen.says(YES_NO)
     await screen.enter('y')
     expect((await screen.ended()).exitCode).toBe(0)
-    expect((await receiver.ended()).stdout.toString()).toBe('grüße')
+    expect(await receiver.taken).toEqual({ items: ['grüße'] })
+  })
 
+  test('is asked there, when stdin is a pipe that is sent', async () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), 'from a pipe')
-    const piped = new Screen(['send', '--no-qr', '-'], { env, after: `< ${at('file')}` })
-    const [, another = ''] = await piped.says(/Code: (\S+)/)
-    const second = pairlay(['receive', another, '--yes', '-o', '-'], { env })
-    await piped.says(YES_NO)
-    await piped.enter('y')
-    expect((await piped.ended()).exitCode).toBe(0)
-    expect((await second.ended()).stdout.toString()).toBe('from a pipe')
+    const screen = new Screen(['send', '--no-qr', '-'], { env, after: `< ${at('file')}` })
+    const [, code = ''] = await screen.says(/Code: (\S+)/)
+    const receiver = await take(relay, code)
+    await screen.says(YES_NO)
+    await screen.enter('y')
+    expect((await screen.ended()).exitCode).toBe(0)
+    expect(await receiver.taken).toEqual({ items: ['from a pipe'] })
   })
 
   test('with --json sees events alone', async () => {
@@ -158,18 +182,20 @@ describeTerminal('the sender at a terminal', () => {
     expect(foreignControls(screen.raw)).toEqual([])
   })
 
-  test('that is closed ends the session, and Ctrl-C does too', async () => {
+  test('ends the session with Ctrl-C', async () => {
     const { screen, code } = await openScreen()
-    const receiver = pairlay(['receive', code], { env })
-    await Promise.all([screen.says(YES_NO), receiver.says('Waiting for its approval')])
-    screen.close()
-    expect((await receiver.ended()).exitCode).toBe(5)
-
-    const { screen: second, code: another } = await openScreen()
-    await second.type('\u0003')
-    const { exitCode, text } = await second.ended()
+    await screen.type('\u0003')
+    const { exitCode, text } = await screen.ended()
     expect([exitCode, text.endsWith('\nStopped. The other side has been told.\n')]).toEqual([130, true])
-    expect((await run(['receive', another], { env })).exitCode).toBe(3)
+    await expect(take(relay, code)).rejects.toMatchObject({ code: 'code_not_found' })
+  })
+
+  test('ends the session by closing the terminal', async () => {
+    const { screen, code } = await openScreen(['--no-qr'])
+    const receiver = await take(relay, code)
+    await screen.says(YES_NO)
+    screen.close()
+    expect(await receiver.taken).toEqual({ error: 'closed_by_sender' })
   })
 })
 
@@ -180,7 +206,7 @@ describeTerminal('the receiver at a terminal', () => {
     const screen = new Screen(['receive', '-o', at('file')], { env })
     await screen.says('Code: ')
     await screen.enter(code.toLowerCase())
-    const [, number = ''] = await screen.says(/Save it as \S+, if the sender shows (\d{3} \d{3})\? \[y\/N\] /)
+    const [, number = ''] = await screen.says(SAVE_IT)
     expect(number).toBe(formatMatchNumber(String((await sender.event('request')).matchNumber)))
     expect(await readdir(path)).toEqual([])
     await screen.enter('Y')
@@ -199,64 +225,61 @@ describeTerminal('the receiver at a terminal', () => {
   })
 
   test.each(['n', '', 'yep'])('refuses with %j, and nothing is saved', async (answer) => {
-    const { at, path } = await temporaryDirectory()
-    const { sender, code } = await openSender(['-'], { env, stdin: 'content' })
-    const screen = new Screen(['receive', code, '-o', at('file')], { env })
-    await screen.says('[y/N] ')
+    const { code, delivered } = await offer(relay, { file: 'content' })
+    const { screen, path } = await openReceiver(code)
+    await screen.says(SAVE_IT)
     await screen.enter(answer)
-    expect([(await screen.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([5, 5])
+    expect((await screen.ended()).exitCode).toBe(5)
     expect(screen.shown.at(-2)).toBe('pairlay: Refused. Nothing was saved.')
+    expect(await delivered).toEqual([false])
     expect(await readdir(path)).toEqual([])
   })
 
   test('is asked for another name as long as the name is taken', async () => {
-    const { at, path } = await temporaryDirectory()
-    for (const name of ['stdin', 'taken']) await writeFile(at(name), name)
-    const { sender, code } = await openSender(['-'], { env, stdin: 'content' })
-    const screen = new Screen(['receive', code], { env, cwd: path })
-    await screen.says('stdin is there already, and is not overwritten. Another name (Enter: stop): ')
+    const { code, delivered } = await offer(relay, { file: 'content' })
+    const { screen, at } = await openReceiver(code, [], ['file', 'taken'])
+    await screen.says(`file ${ANOTHER_NAME}`)
     await screen.enter('taken')
-    await screen.says('taken is there already, and is not overwritten. Another name (Enter: stop): ')
+    await screen.says(`taken ${ANOTHER_NAME}`)
     await screen.enter('free')
     await screen.says('Save it as free, ')
     await screen.enter('y')
-    expect([(await screen.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([0, 0])
-    const texts = ['free', 'stdin', 'taken'].map((name) => readFile(at(name), 'utf8'))
-    expect(await Promise.all(texts)).toEqual(['content', 'stdin', 'taken'])
+    expect((await screen.ended()).exitCode).toBe(0)
+    expect(await delivered).toEqual([true])
+    const texts = ['free', 'file', 'taken'].map((name) => readFile(at(name), 'utf8'))
+    expect(await Promise.all(texts)).toEqual(['content', 'mine', 'mine'])
   })
 
   test('that names no other name saves nothing', async () => {
-    const { at, path } = await temporaryDirectory()
-    await writeFile(at('stdin'), 'mine')
-    const { sender, code } = await openSender(['-'], { env, stdin: 'content' })
-    const screen = new Screen(['receive', code], { env, cwd: path })
-    await screen.says('Another name (Enter: stop): ')
+    const { code, delivered } = await offer(relay, { file: 'content' })
+    const { screen, at, path } = await openReceiver(code, [], ['file'])
+    await screen.says(ANOTHER_NAME)
     await screen.enter('')
-    expect([(await screen.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([5, 5])
+    expect((await screen.ended()).exitCode).toBe(5)
     expect(screen.shown.at(-2)).toBe('pairlay: Nothing was saved.')
-    expect(await readFile(at('stdin'), 'utf8')).toBe('mine')
+    expect(await delivered).toEqual([false])
+    expect(await readdir(path)).toEqual(['file'])
+    expect(await readFile(at('file'), 'utf8')).toBe('mine')
   })
 
-  test('never obeys what an attacker calls its items, or writes in a text', async () => {
-    const { path } = await temporaryDirectory()
-    const attacker = await Sender.open({ relay: relay.url })
-    const screen = new Screen(['receive', attacker.code], { env, cwd: path })
-    for await (const request of attacker.requests()) await request.approve()
-    const receipts = attacker.send(['', '2'].map((suffix) => bytesSource(Buffer.from('x'), HOSTILE + suffix)))
+  test('never obeys what an attacker calls its items', async () => {
+    const attacker = await offer(relay, { [HOSTILE]: 'x', [`${HOSTILE}2`]: 'x' })
+    const { screen, path } = await openReceiver(attacker.code)
     await screen.says('[y/N] ')
     await screen.enter('y')
-    expect(await receipts).toMatchObject([{ delivered: true }])
-    await attacker.close()
     expect((await screen.ended()).exitCode).toBe(0)
+    expect(await attacker.delivered).toEqual([true])
     expect(foreignControls(screen.raw)).toEqual([])
     expect(screen.raw).not.toMatch(/[\u009b\u202e]/)
-    expect((await readdir(path)).sort()).toEqual(['x [2J ]0;title 31m y', 'x [2J ]0;title 31m y2'])
+    expect((await readdir(path)).sort()).toEqual([CLEANED, `${CLEANED}2`])
+  })
 
-    const { sender: second, code } = await openSender(['--text'], { env, stdin: `one\n${HOSTILE}\nend` })
-    const text = new Screen(['receive', code, '--yes'], { env })
-    expect([(await text.ended()).exitCode, (await second.ended()).exitCode]).toEqual([0, 0])
-    expect(foreignControls(text.raw)).toEqual([])
-    expect(text.shown.slice(-5)).toEqual(['one', 'x [2J ]0;title 31m', 'y', 'end', ''])
+  test('never obeys what an attacker writes in a text', async () => {
+    const { sender: attacker, code } = await openSender(['--text'], { env, stdin: `one\n${HOSTILE}\nend` })
+    const { screen } = await openReceiver(code, ['--yes'])
+    expect([(await screen.ended()).exitCode, (await attacker.ended()).exitCode]).toEqual([0, 0])
+    expect(foreignControls(screen.raw)).toEqual([])
+    expect(screen.shown.slice(-5)).toEqual(['one', 'x [2J ]0;title 31m', 'y', 'end', ''])
   })
 })
 
@@ -264,7 +287,7 @@ describeTerminal('progress at a terminal', () => {
   const LINE = /^\d+(\.\d)? [KM]iB {2}[\d.]+ \w+\/s$/
 
   test.each([
-    ['as wide as it is', 80],
+    ['of 80 columns', 80],
     ['of 40 columns', 40],
     ['that does not say how wide it is', 0],
   ])('%s is one line at each side, rewritten again and again, and gone in the end', async (_, columns) => {
@@ -292,25 +315,41 @@ describeTerminal('progress at a terminal', () => {
   })
 })
 
-describeTerminal('serve at a terminal', () => {
-  test('drains its sessions and ends in good order on Ctrl-C', async () => {
-    const screens = [1, 2, 3].map(() => new Screen(['serve', '--port', '0']))
-    const outcomes = screens.map(async (screen) => {
-      const [, port] = await screen.says(/"port":(\d+),"msg":"the relay is ready"/)
-      const { sender } = await openSender(['-', '--relay', `http://127.0.0.1:${port}`])
-      await sender.event('connection')
-      await screen.type('\u0003')
-      const { exitCode, text } = await screen.ended()
-      return [exitCode, text.includes('"msg":"stopped"'), (await sender.ended()).exitCode]
-    })
-    expect(await Promise.all(outcomes)).toEqual([1, 2, 3].map(() => [0, true, 4]))
+describeTerminal('progress at a narrow terminal', () => {
+  test('is cut to its width, so that it stays one line', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), '')
+    await truncate(at('file'), 192 * MIB)
+    const screen = new Screen(['send', '--yes', '--no-qr', at('file')], { env, columns: 40 })
+    const [, code = ''] = await screen.says(/Code: (\S+)/)
+    const receiver = pairlay(['receive', code, '--yes', '-o', at('received')], { env })
+    expect([(await screen.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual([0, 0])
+    const lines = screen.text.split('\n').filter((line) => line.includes('%  '))
+    expect(lines).not.toEqual([])
+    for (const line of lines) expect(line).toMatch(/^\d{3} \d{3} {2} *\d+% {2}.{0,26}$/)
+    expect(screen.shown.filter((line) => line.includes('%'))).toEqual([])
   })
+})
 
-  test('ends with the terminal', async () => {
+describeTerminal('serve at a terminal', () => {
+  async function openServe() {
     const screen = new Screen(['serve', '--port', '0'])
     const [, port] = await screen.says(/"port":(\d+),"msg":"the relay is ready"/)
     const { sender } = await openSender(['-', '--relay', `http://127.0.0.1:${port}`])
     await sender.event('connection')
+    return { screen, sender }
+  }
+
+  test.each(['once', 'twice', 'thrice'])('drains its sessions and ends in good order on Ctrl-C, seen %s', async () => {
+    const { screen, sender } = await openServe()
+    await screen.type('\u0003')
+    const { exitCode, text } = await screen.ended()
+    expect([exitCode, (await sender.ended()).exitCode]).toEqual([0, 4])
+    expect(text).toContain('"msg":"stopped"')
+  })
+
+  test('ends with its terminal', async () => {
+    const { screen, sender } = await openServe()
     screen.close()
     expect((await sender.ended()).exitCode).toBe(4)
   })

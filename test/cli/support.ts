@@ -6,14 +6,15 @@ import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
-import { afterAll, afterEach, describe } from 'vitest'
+import { afterAll, describe } from 'vitest'
+import { bytesSource, PairingError, type Receipt, Receiver, Sender } from '../../src/client/index.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const CLI = join(ROOT, 'dist/cli/main.js')
 const RELAY = join(ROOT, 'dist/server/main.js')
 
 /** How long something may take that a test waits for: many times what it takes on a slow machine. */
-const PATIENCE_MS = 25_000
+const PATIENCE_MS = 40_000
 /** How long a process may take to end that a test has left behind. */
 const GOODBYE_MS = 1_000
 /** How often something is looked at that nobody tells us of, such as a file or the memory of a process. */
@@ -187,19 +188,14 @@ const programs = new Set<Program>()
 const directories = new Set<string>()
 const relays = new Set<RelayProgram>()
 
-afterEach(async () => {
-  for (const program of programs) await program.kill()
-  programs.clear()
-  for (const directory of directories) await rm(directory, { recursive: true, force: true })
-  directories.clear()
-})
-
+// With the last test of a file, because its tests may run side by side.
 afterAll(async () => {
+  await Promise.all([...programs].map((program) => program.kill()))
   for (const relay of relays) await relay.stop('SIGKILL')
-  relays.clear()
+  for (const directory of directories) await rm(directory, { recursive: true, force: true })
 })
 
-/** Starts `pairlay` with these arguments. It is ended with the test at the latest. */
+/** Starts `pairlay` with these arguments. It is ended with the file's last test at the latest. */
 export function pairlay(args: readonly string[], options: StartOptions = {}): Program {
   return start(process.execPath, [CLI, ...args], options)
 }
@@ -227,13 +223,47 @@ export async function openSender(args: readonly string[], options: StartOptions 
   return { sender, code: String(code), link: String(link) }
 }
 
+/** What became of a device in this process: what it has, or the code of what ended it. */
+export type Taken = { readonly items: readonly string[] } | { readonly error: string }
+
+/** A device in this process that offers items, named and filled as given, to the first that enters its code. */
+export async function offer(relay: RelayProgram, items: Readonly<Record<string, string>>, receivers = 1) {
+  const sender = await Sender.open({ relay: relay.url, receivers })
+  const sources = Object.entries(items).map(([name, content]) => bytesSource(Buffer.from(content), name))
+  const send = async (): Promise<readonly Receipt[]> => {
+    for await (const request of sender.requests()) await request.approve()
+    const receipts = await sender.send(sources)
+    await sender.close()
+    return receipts
+  }
+  return { code: sender.code, delivered: send().then((receipts) => receipts.map(({ delivered }) => delivered)) }
+}
+
+/** A device in this process that enters a code, and takes what it gets. */
+export async function take(relay: RelayProgram, code: string, name = 'a device') {
+  const receiver = await Receiver.join({ relay: relay.url, code, name })
+  const receive = async (): Promise<Taken> => {
+    const items: string[] = []
+    try {
+      for await (const transfer of receiver.offers()) {
+        for await (const item of transfer.accept()) items.push(await new Response(item.stream).text())
+      }
+      return { items }
+    } catch (error) {
+      if (error instanceof PairingError) return { error: error.code }
+      throw error
+    }
+  }
+  return { number: receiver.verified, taken: receive(), leave: () => receiver.close() }
+}
+
 export interface Directory {
   readonly path: string
   /** The path of something in it. */
   readonly at: (name: string) => string
 }
 
-/** A directory that goes with the test. */
+/** A directory that goes with the file's last test. */
 export async function temporaryDirectory(): Promise<Directory> {
   const path = await mkdtemp(join(tmpdir(), 'pairlay-cli-'))
   directories.add(path)
@@ -295,10 +325,15 @@ function quoted(text: string): string {
 
 const hasScript = spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux') === true
 
+/** Tests that run side by side: they mostly wait for processes. */
+export function describeConcurrent(name: string, tests: () => void): void {
+  describe(name, { concurrent: true, timeout: 60_000 }, tests)
+}
+
 /** Tests with a pseudo-terminal. Without `script` they are skipped, or fail when REQUIRE_ALL is set. */
 export function describeTerminal(name: string, tests: () => void): void {
-  const possible = hasScript || Boolean(process.env.REQUIRE_ALL)
-  describe.skipIf(!possible)(possible ? name : `${name}: SKIPPED, there is no script(1) of util-linux here`, tests)
+  if (hasScript || process.env.REQUIRE_ALL) describeConcurrent(name, tests)
+  else describe.skip(`${name}: SKIPPED, there is no script(1) of util-linux here`, tests)
 }
 
 /** `pairlay` at a terminal of its own: everything it shows comes out of one end, and what is typed goes in there. */

@@ -3,6 +3,7 @@ import { mkdir, open, readdir, readFile, stat, writeFile } from 'node:fs/promise
 import { describe, expect, test } from 'vitest'
 import { bytesSource, Sender } from '../../src/client/index.ts'
 import {
+  describeConcurrent,
   eventually,
   foreignControls,
   KIB,
@@ -135,7 +136,7 @@ describe('a file', () => {
   })
 })
 
-describe('several files', () => {
+describeConcurrent('several files', () => {
   test('arrive together, empty ones among them, and the name that comes twice gets a number', async () => {
     const { at } = await temporaryDirectory()
     await mkdir(at('from'))
@@ -167,7 +168,7 @@ describe('several files', () => {
   })
 })
 
-describe('a pipe', () => {
+describeConcurrent('a pipe', () => {
   test('of unknown length goes from stdin to stdout, byte for byte, and stdout is nothing but that', async () => {
     const { at } = await temporaryDirectory()
     await writeSample(at('sample'), 5 * MIB + 1)
@@ -200,7 +201,7 @@ describe('a pipe', () => {
   })
 })
 
-describe('a text', () => {
+describeConcurrent('a text', () => {
   const text = 'two lines,\nGrüße and 🎉, \u001b[31mred\u001b[0m,\r\nand no end'
 
   test('is written to stdout as it is, and not saved', async () => {
@@ -272,7 +273,7 @@ describe.skipIf(!showsMemory)('a receiver that stops reading', () => {
   })
 })
 
-describe('names', () => {
+describeConcurrent('names', () => {
   /** What a sender may call an item, and what it is saved as. */
   const NAMES: readonly (readonly [sent: string, saved: string])[] = [
     ['with spaces and (brackets).txt', 'with spaces and (brackets).txt'],
