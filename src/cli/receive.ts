@@ -216,7 +216,7 @@ function meterFor(
   terminal: Terminal,
 ): { update: (progress: { bytes: number }) => void; done: () => void } {
   const meter = new Meter(offer.totalBytes, performance.now())
-  let drawnAt = 0
+  let drawnAt = performance.now()
   const update = ({ bytes }: { bytes: number }) => {
     const now = performance.now()
     meter.update(bytes, now)

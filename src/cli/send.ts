@@ -158,6 +158,8 @@ async function sendAll(sender: Sender, sources: readonly Source[], terminal: Ter
   const onProgress = ({ matchNumber, bytes, totalBytes }: SendProgress) => {
     const now = performance.now()
     const meter = meters.get(matchNumber) ?? new Meter(totalBytes, now, bytes)
+    // Before the first line some time has to pass, or there is no rate to tell.
+    if (meters.size === 0) drawnAt = now
     meters.set(matchNumber, meter)
     meter.update(bytes, now)
     if (now - drawnAt < (terminal.interactive ? DRAW_MS : LOG_MS)) return

@@ -142,9 +142,8 @@ export class Receiver {
     const peer = await this.#peer
     this.#reading = true
     const reader = new MessageReader(this.#channel, peer.receiveKey)
-    let receipts: MessageWriter | undefined
     try {
-      receipts = new MessageWriter(this.#channel, peer.sendKey, this.#session.limits.maxFrameBytes)
+      const receipts = new MessageWriter(this.#channel, peer.sendKey, this.#session.limits.maxFrameBytes)
       const approval = await reader.next()
       if (!Approved.safeParse(await approval.readJson()).success) throw new PairingError('corrupt')
       for (let transfers = 0; ; transfers++) {
@@ -168,7 +167,6 @@ export class Receiver {
       throw this.#meaningOf(error)
     } finally {
       reader.wipe()
-      receipts?.wipe()
       wipeKeys(peer)
       await this.close()
     }

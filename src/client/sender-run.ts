@@ -131,6 +131,8 @@ export class SenderRun {
       this.#channel.processed()
       await this.#channel.send(withHeadroom(m2))
       const m3 = await this.#receiveInTime()
+      // Again, in the very turn: another run may just have spent the last guess.
+      this.#requireAlive()
       const { m4, peer } = handshake.answerM3(m3)
       this.#peer = peer
       onVerified()
