@@ -39,7 +39,7 @@ const anyName = fc.oneof(
   fc
     .tuple(
       fc.constantFrom('', '../', 'C:\\', '.', ' '),
-      fc.constantFrom('con', 'PRN', 'Aux', 'nul', 'COM1', 'lpt¹', 'conin$', 'a', 'b'.repeat(199), 'c'.repeat(201)),
+      fc.constantFrom('con', 'PRN', 'Aux', 'nul', 'COM1', 'lpt¹', 'conin$', 'a', 'b'.repeat(198), 'c'.repeat(201)),
       fc.constantFrom('', '.txt', ' .txt', '.', ' ', '...', '.part', '.PART', ' (2)'),
     )
     .map((parts) => parts.join('')),

@@ -42,6 +42,9 @@ async function writeSample(path: string, size: number): Promise<void> {
   await file.close()
 }
 
+/** Of what `writeSample` writes, by sha256sum. */
+const SHA256_OF_1_GIB = '10316a5af14a795f043afbbdeda3a066061ef66942b8d29d0e6b7751d2794009'
+
 /** Feeds a sender's stdin. `taken` is what it and the pipe have taken of it so far. */
 class Feed {
   taken = 0
@@ -94,8 +97,7 @@ describe('a file', () => {
     )
     expect((await both).map(({ exitCode }) => exitCode)).toEqual([0, 0])
     expect((await stat(at('received'))).size).toBe(GIB)
-    const [sent, received] = await Promise.all([sha256Of(at('sample')), sha256Of(at('received'))])
-    expect(received).toBe(sent)
+    expect(await sha256Of(at('received'))).toBe(SHA256_OF_1_GIB)
     if (!showsMemory) {
       await context.annotate('memory not looked at: this system has no /proc')
       return

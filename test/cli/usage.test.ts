@@ -116,8 +116,8 @@ describeConcurrent('wrong usage', () => {
       usage(['receive', '-o'], "option '-o, --output <path>' argument missing"),
       usage(['receive', 'one', 'two'], "too many arguments for 'receive'. Expected 1 argument but got 2."),
       usage(['serve', 'now'], "too many arguments for 'serve'. Expected 0 arguments but got 1."),
-      ...['0', '9', '-1', '1.5', '1e0', ''].map(receivers),
-      ...['29', '3601', '30s'].map(ttl),
+      ...['0', '9', '1.5', ''].map(receivers),
+      ...['29', '3601'].map(ttl),
     ])
   })
 
@@ -381,8 +381,7 @@ describeConcurrent('a relay', () => {
     const what = `There is something else at this address: the answer is not one of a Pairlay relay${detail}.`
     const says = detail === 'no answer' ? UNREACHABLE : `${UNREACHABLE} ${what}`
     await expectMistakes([
-      { args: ['send', at('file')], says, exit: 'relay', options },
-      { args: ['receive', strangeCode()], says, exit: 'relay', options },
+      { args: detail ? ['send', at('file')] : ['receive', strangeCode()], says, exit: 'relay', options },
     ])
   })
 
@@ -398,7 +397,8 @@ describeConcurrent('a relay', () => {
 
 describeConcurrent('without a terminal', () => {
   const name = cleanText(hostname(), 32).replaceAll(/[^\x20-\x7e]|["\\]/g, '_')
-  const lines = (text: string) => text.split('\n')
+  /** The lines, without those that tell of the progress when it takes longer than a moment. */
+  const lines = (text: string) => text.split('\n').filter((line) => !line.endsWith('/s'))
 
   test('both sides print plain lines on stderr, and nothing on stdout', async () => {
     const { at } = await temporaryDirectory()

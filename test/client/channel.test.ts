@@ -231,6 +231,17 @@ describe('resuming', () => {
     expect(datas(sent)).toEqual([1, 2, 3])
   })
 
+  test('an ack that overtakes the resending moves it on', async () => {
+    const { channel, sent, send } = attachedChannel()
+    for (let i = 0; i < 4; i++) await channel.send(frameOf(1))
+    channel.detach()
+    sent.length = 0
+    channel.attach(channelRow({ window: 256 }), send)
+    expect(datas(sent)).toEqual([1])
+    channel.takeAck(3)
+    expect(datas(sent)).toEqual([1, 4])
+  })
+
   test('a channel that the relay has no row for stays without a socket', async () => {
     const { channel, sent, send } = attachedChannel()
     channel.detach()
@@ -252,13 +263,19 @@ describe('a relay that lies', () => {
 
   test.each([
     ['to hold less than it has acked', { received: 0, acked: 0 }],
-    ['to hold more than was ever sent', { received: 4, acked: 1 }],
     ['that it passed on what it does not hold', { received: 1, acked: 2 }],
   ])('%s is refused', async (_, row) => {
     const { channel: attacker, send } = await sentTwo()
     attacker.takeAck(1)
     attacker.detach()
     expect(await pairingErrorOf(() => attacker.attach(channelRow(row), send))).toBe('relay_misbehaved')
+  })
+
+  test('to hold a frame that still waits for room is refused, though the frame exists', async () => {
+    const { channel: attacker, send } = await sentTwo()
+    attacker.detach()
+    expect(attacker.lastSeq).toBe(3)
+    expect(await pairingErrorOf(() => attacker.attach(channelRow({ received: 3 }), send))).toBe('relay_misbehaved')
   })
 
   test('an ack of a frame that still waits for room is refused, though the frame exists', async () => {
@@ -337,16 +354,18 @@ describe('the end of a channel', () => {
   })
 
   test('nothing is sent any more and no timer is left, not even by what is processed later', async () => {
-    const { channel, sent, time } = attachedChannel()
-    channel.takeData(dataOf(1))
-    channel.takeData(dataOf(2))
-    await channel.receive()
-    channel.processed()
-    channel.fail(new PairingError('aborted'))
-    expect(time.outstanding).toBe(0)
-    await channel.receive()
-    channel.processed()
-    expect(time.outstanding).toBe(0)
-    expect(sent).toEqual([])
+    for (const processedBefore of [true, false]) {
+      const { channel, sent, time } = attachedChannel()
+      channel.takeData(dataOf(1))
+      channel.takeData(dataOf(2))
+      await channel.receive()
+      if (processedBefore) channel.processed()
+      channel.fail(new PairingError('aborted'))
+      expect(time.outstanding).toBe(0)
+      await channel.receive()
+      channel.processed()
+      expect(time.outstanding).toBe(0)
+      expect(sent).toEqual([])
+    }
   })
 })

@@ -7,6 +7,7 @@ import {
   streamSource,
 } from '../../src/client/index.ts'
 import { encodeHeader } from '../../src/client/transfer.ts'
+import { decodeFrame, FRAME_ACK } from '../../src/protocol/codec.ts'
 import { DEFAULT_SETTINGS } from '../support/relay.ts'
 import { type RunningRelay, startRelay } from '../support/server.ts'
 import { bytesOf, collect, errorOf, outcomeOf, pair, sha256, take } from './people.ts'
@@ -361,6 +362,23 @@ describe('a receiver', () => {
     expect((await sender.send([bytesSource(bytesOf(100_000), 'a')])).map(outcomeOf)).toEqual(['not_delivered'])
     expect(await collecting).toBe(full)
     await sender.cancel()
+  })
+
+  test('is told that its receipt has come before the sender’s app is, so that the app may end at once', async () => {
+    const { sender, receiver, world } = await pair(relay.url)
+    let ackedThrough = 0
+    world.hooks.outgoing = (data) => {
+      if (typeof data === 'string') return data
+      const { type, seq } = decodeFrame(data)
+      if (type === FRAME_ACK) ackedThrough = seq
+      return data
+    }
+    const collecting = collect(receiver)
+    await sender.send([bytesSource(bytesOf(10), 'a')])
+    expect(ackedThrough).toBe(3)
+    expect(world.socket.bufferedAmount).toBe(0)
+    await sender.close()
+    await collecting
   })
 
   test('makes the result final before the sender hears of it', async () => {

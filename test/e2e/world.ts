@@ -16,6 +16,8 @@ export class WatchedSocket implements WebSocketLike {
   onclose: ((event: { code: number }) => void) | null = null
   onerror: (() => void) | null = null
   closeCode: number | undefined
+  /** Whether the SDK has closed it. */
+  closed = false
   #cut = false
   readonly #inner: WebSocketLike & { terminate(): void; pause(): void; resume(): void }
   readonly #hooks: SocketHooks
@@ -52,6 +54,7 @@ export class WatchedSocket implements WebSocketLike {
   }
 
   close(): void {
+    this.closed = true
     this.#inner.close()
   }
 

@@ -301,6 +301,34 @@ describe('handshakes', () => {
     await sender.cancel()
   })
 
+  test('who waits for a place is not late, however long it takes', async () => {
+    const time = new FakeTime()
+    const { sender, asked, answered, failures } = await watchedSender(1, time)
+    const code = parsePairingCode(sender.code)
+    const absent: RawReceiver[] = []
+    for (let i = 0; i < 4; i++) {
+      const raw = await RawReceiver.join(relay.url, code)
+      raw.send(raw.m1())
+      await raw.next()
+      await raw.close()
+      absent.push(raw)
+    }
+    const fifth = await RawReceiver.join(relay.url, code)
+    fifth.send(fifth.m1())
+    await until('its m1 is there', () => asked.has(fifth.channel))
+    for (let i = 0; i < 2; i++) {
+      const other = await RawReceiver.join(relay.url, code)
+      await other.leave()
+      await other.close()
+      await time.advance(15_000)
+    }
+    expect(failures).toEqual([])
+    expect(answered).not.toContain(fifth.channel)
+    await absent[0].leave()
+    expect(await fifth.next()).toHaveLength(1184)
+    await sender.cancel()
+  })
+
   test('thirty-two are begun for one code, and no more', async () => {
     const { sender, device } = await watchedSender()
     const code = parsePairingCode(sender.code)

@@ -1,0 +1,168 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { WebSocketServer } from 'ws'
+import { defaultEnvironment } from '../../src/client/environment.ts'
+import { bytesSource } from '../../src/client/index.ts'
+import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
+import { FakeTime } from '../client/fake-time.ts'
+import { type RunningRelay, startRelay } from '../support/server.ts'
+import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf } from './people.ts'
+import { RawReceiver, RawSender, transferOf } from './raw-peers.ts'
+import { DeviceWorld, until } from './world.ts'
+
+/** How long the SDK waits for others, and how much it takes from them, before it goes on without. */
+
+let relay: RunningRelay
+
+beforeEach(async () => {
+  relay = await startRelay()
+})
+afterEach(() => relay.close())
+
+/** Lets time pass until a promise is settled, and says how much it took. */
+async function msUntil(time: FakeTime, promise: Promise<unknown>): Promise<number> {
+  const startedAt = time.now()
+  let settled = false
+  promise.then(
+    () => {
+      settled = true
+    },
+    () => {
+      settled = true
+    },
+  )
+  while (!settled) {
+    // What the network needs happens in real time, between two steps of ours.
+    await new Promise((resolve) => setTimeout(resolve, 1))
+    if (!settled) await time.advance(100)
+  }
+  return time.now() - startedAt
+}
+
+test('a goodbye waits 10 s for receivers to read it and 10 s for them to leave, and ends the session all the same', async () => {
+  const time = new FakeTime()
+  const device = await openSender(relay.url, { world: await DeviceWorld.create(time) })
+  const attacker = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
+  await attacker.shakeHands()
+  await (await nextRequest(device)).approve()
+  await attacker.readMessage()
+  attacker.socket.acks = false
+  const waited = await msUntil(time, device.sender.close())
+  expect(waited).toBeGreaterThanOrEqual(20_000)
+  expect(waited).toBeLessThan(22_000)
+  await attacker.socket.until((view) => view?.state === 'closed')
+  expect(attacker.socket.view?.reason).toBe('closed_by_sender')
+  expect(time.outstanding).toBe(0)
+})
+
+test('a goodbye that everybody answers waits for nothing', async () => {
+  const time = new FakeTime()
+  const device = await openSender(relay.url, { world: await DeviceWorld.create(time) })
+  const collecting = collect((await admit(relay.url, device)).receiver)
+  await device.sender.close()
+  await collecting
+  expect(time.now()).toBe(new FakeTime().now())
+  expect(time.outstanding).toBe(0)
+})
+
+test('a receiver waits 10 s for the ack of its receipt, and keeps what it has', async () => {
+  const time = new FakeTime()
+  const attacker = await RawSender.open(relay.url)
+  const { receiver } = await join(relay.url, attacker.code.text, { world: await DeviceWorld.create(time) })
+  await attacker.pairWith()
+  attacker.socket.acks = false
+  attacker.sendMessage(transferOf({ items: [{ name: 'a', size: 1 }] }, 'x'))
+  attacker.sendMessage('{"type":"end","messages":1}')
+  const collecting = collect(receiver)
+  await attacker.readReceipt()
+  const waited = await msUntil(time, collecting)
+  expect(waited).toBeGreaterThanOrEqual(10_000)
+  expect(waited).toBeLessThan(12_000)
+  expect((await collecting)[0][0]).toMatchObject({ name: 'a', bytes: 1 })
+  await attacker.close()
+})
+
+test('after four receiver codes that are taken it gives up', async () => {
+  const device = await openSender(relay.url, { receivers: 2 })
+  const worlds = [await DeviceWorld.create(), await DeviceWorld.create()]
+  for (const world of worlds) {
+    const { random } = world
+    world.random = (length) => (length === 6 ? new Uint8Array(6) : random(length))
+  }
+  await join(relay.url, device.sender.code, { world: worlds[0] })
+  let asked = 0
+  worlds[1].onFetch = (send) => {
+    asked++
+    return send()
+  }
+  expect(await errorOf(join(relay.url, device.sender.code, { world: worlds[1] }))).toBe('relay_refused')
+  expect(asked).toBe(4)
+  await device.sender.cancel()
+})
+
+test('a relay that is not there is asked four times, by either side', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  for (const ask of [openSender, (url: string, options: object) => join(url, 'K7QM3-XPDT28', options)]) {
+    const world = await DeviceWorld.create()
+    let asked = 0
+    world.onFetch = (send) => {
+      asked++
+      return send()
+    }
+    expect(await errorOf(ask(`http://127.0.0.1:${port}`, { world }))).toBe('relay_unreachable')
+    expect(asked).toBe(4)
+  }
+})
+
+test('an answer that is lost costs the code it was for: the next try has another', async () => {
+  const world = await DeviceWorld.create()
+  const asked: string[] = []
+  world.onFetch = async (send, _url, init) => {
+    const answer = await send()
+    const { senderCode, receiverCode } = JSON.parse(String(init.body ?? '{}'))
+    if (asked.push(receiverCode ?? senderCode) % 2) throw new TypeError('the answer was lost')
+    return answer
+  }
+  const device = await openSender(relay.url, { receivers: 2, world })
+  expect(new Set(asked).size).toBe(2)
+  expect(parsePairingCode(device.sender.code).locator).toBe(asked[1])
+  const joined = await join(relay.url, device.sender.code, { world })
+  expect(new Set(asked).size).toBe(4)
+  expect(joined.receiver.receiverCode).toBe(asked[3])
+  world.onFetch = (send) => send()
+  await (await nextRequest(device)).approve()
+  const collecting = collect(joined.receiver)
+  expect((await device.sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
+  await device.sender.close()
+  await collecting
+})
+
+test('a socket takes messages of 1 MiB, and none that is larger', async () => {
+  const attacker = new WebSocketServer({ host: '127.0.0.1', port: 0 })
+  await once(attacker, 'listening')
+  const sizes = [1_048_576, 1_048_577]
+  attacker.on('connection', (socket) => {
+    for (const size of sizes) socket.send(new Uint8Array(size))
+    socket.on('error', () => {})
+  })
+  const { port } = attacker.address() as AddressInfo
+  const socket = (await defaultEnvironment()).openWebSocket(`ws://127.0.0.1:${port}`, 'pairlay.v1')
+  socket.binaryType = 'arraybuffer'
+  const taken: number[] = []
+  let closed = false
+  socket.onmessage = ({ data }) => void taken.push((data as ArrayBuffer).byteLength)
+  socket.onerror = () => {}
+  socket.onclose = () => {
+    closed = true
+  }
+  await until('it closes the socket', () => closed)
+  expect(taken).toEqual([1_048_576])
+  for (const client of attacker.clients) client.terminate()
+  attacker.close()
+})
