@@ -1,34 +1,19 @@
-import { performance } from 'node:perf_hooks'
 import type { Pair } from './endpoints.ts'
 import { type LinkSize, openLink, type Target } from './links.ts'
+import { measured, type Usage, withTimeout } from './time.ts'
 
 /** As many messages as fast as the way takes them, on any number of ways at once. */
-
-export interface Usage {
-  readonly seconds: number
-  /** CPU-seconds of this process meanwhile. */
-  readonly cpuSeconds: number
-}
 
 export interface BulkResult extends Usage {
   readonly messages: number
   readonly bytes: number
 }
 
-const open = new Map<number, { readonly pairs: readonly Pair[]; readonly messageBytes: number; run?: () => Promise<BulkResult> }>()
+const open = new Map<
+  number,
+  { readonly pairs: readonly Pair[]; readonly messageBytes: number; run?: () => Promise<BulkResult> }
+>()
 let nextHandle = 1
-
-/** Measures this process while `work` runs. */
-export async function measured<T>(work: () => Promise<T>): Promise<Usage & { readonly result: T }> {
-  const [startedAt, cpuBefore] = [performance.now(), process.cpuUsage()]
-  const result = await work()
-  const cpu = process.cpuUsage(cpuBefore)
-  return {
-    result,
-    seconds: (performance.now() - startedAt) / 1000,
-    cpuSeconds: (cpu.user + cpu.system) / 1e6,
-  }
-}
 
 /** Opens ways through a server, one after the other: set-up is no part of what is measured. */
 export async function openBulk(args: { target: Target; pairs: number } & LinkSize): Promise<number> {
@@ -83,12 +68,11 @@ export async function startBulk({ handle }: { handle: number }): Promise<void> {
       }),
   )
   entry.run = async () => {
-    const countedAt = arrived
     stopping = true
     if (arrived === sent) idle()
     const { seconds, cpuSeconds } = await withTimeout(30_000, running)
     if (failure !== undefined) throw new Error(failure)
-    return { seconds, cpuSeconds, messages: countedAt, bytes: countedAt * entry.messageBytes }
+    return { seconds, cpuSeconds, messages: arrived, bytes: arrived * entry.messageBytes }
   }
 }
 
@@ -128,12 +112,4 @@ function pump({ near, far }: Pair, messages: number): Promise<void> {
     near.onWritable = fill
     fill()
   })
-}
-
-export function withTimeout<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not done after ${ms / 1000} s`)), ms)
-  })
-  return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }

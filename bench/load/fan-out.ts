@@ -1,12 +1,25 @@
 import { randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
-import { type Usage, withTimeout } from './bulk.ts'
 import { HttpWire } from './http.ts'
-import { approve, AttachedSocket, costOf, createSession, freshCode, join, type Joined, RelayFrame, remove } from './relay-client.ts'
+import {
+  AttachedSocket,
+  approve,
+  costOf,
+  createSession,
+  freshCode,
+  type Joined,
+  join,
+  RelayFrame,
+  remove,
+} from './relay-client.ts'
+import { type Usage, withTimeout } from './time.ts'
 import { BINARY, maskedFrame, WebSocketWire } from './websocket.ts'
 import type { Address } from './wire.ts'
 
 /** One sender, several receivers, some of which read nothing from a moment on. */
+
+/** How long a run lasts that nobody reads: the windows are full long before. */
+const ALL_STALLED_MS = 1500
 
 export interface FanOutArgs {
   readonly address: Address
@@ -80,7 +93,12 @@ async function relayFanOut(args: FanOutArgs): Promise<FanOut> {
   }
   const run = () =>
     new Promise<void>((resolve, reject) => {
-      const channels = sockets.map(() => ({ sent: 0, acked: 0, free: [] as RelayFrame[], underWay: [] as RelayFrame[] }))
+      const channels = sockets.map(() => ({
+        sent: 0,
+        acked: 0,
+        free: [] as RelayFrame[],
+        underWay: [] as RelayFrame[],
+      }))
       const fill = (index: number) => {
         const state = channels[index]
         if (!state) return
@@ -91,7 +109,10 @@ async function relayFanOut(args: FanOutArgs): Promise<FanOut> {
           sender.sendData(index + 1, ++state.sent, frame)
         }
       }
-      sender.onView = () => channels.forEach((_, index) => fill(index))
+      const fillAll = () => {
+        for (const index of channels.keys()) fill(index)
+      }
+      sender.onView = fillAll
       sender.onAck = (channel, seq) => {
         const state = channels[channel - 1]
         if (!state) return
@@ -105,8 +126,8 @@ async function relayFanOut(args: FanOutArgs): Promise<FanOut> {
           if (seq === frames && ++finished === receivers - stalled) resolve()
         }
       }
-      if (receivers === stalled) setTimeout(resolve, 1000)
-      channels.forEach((_, index) => fill(index))
+      if (receivers === stalled) setTimeout(resolve, ALL_STALLED_MS)
+      fillAll()
     })
   return {
     args,
@@ -126,9 +147,6 @@ async function bareFanOut(args: FanOutArgs): Promise<FanOut> {
   const sockets: WebSocketWire[] = []
   for (let n = 0; n < receivers; n++) sockets.push(await WebSocketWire.connect(address, `${path}/receiver`))
   const sender = await WebSocketWire.connect(address, `${path}/sender`)
-  await new Promise<void>((resolve) => {
-    sender.onText = () => resolve()
-  })
   for (const socket of sockets.slice(receivers - stalled)) socket.wire.stopReading()
   const { bytes } = maskedFrame(BINARY, randomBytes(frameBytes))
   const run = () =>

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
-import { measured, type Usage } from './bulk.ts'
 import { HttpWire } from './http.ts'
 import { AttachedSocket, createSession, freshCode, type Joined } from './relay-client.ts'
+import { measured, type Usage } from './time.ts'
 import { WebSocketWire } from './websocket.ts'
 import type { Address } from './wire.ts'
 

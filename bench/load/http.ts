@@ -16,7 +16,7 @@ export class HttpWire {
   private constructor(wire: Wire, { host, port }: Address) {
     this.#wire = wire
     this.#host = `${host}:${port}`
-    wire.onBytes = (bytes, length) => this.#take(bytes.latin1Slice(0, length))
+    wire.onBytes = (bytes, length) => this.#take(bytes.toString('latin1', 0, length))
     wire.onClose = (error) => this.#waiting?.reject(error ?? new Error('the connection ended before the answer'))
   }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Credit, type Endpoint, type Pair, RelayEndpoint, StreamEndpoint } from './endpoints.ts'
 import { openPair as openRelayPair } from './relay-client.ts'
+import { withTimeout } from './time.ts'
 import { BINARY, FrameReader, maskedFrame, WebSocketWire } from './websocket.ts'
 import { type Listener, readUntil, Wire } from './wire.ts'
 
@@ -30,7 +31,13 @@ export async function listenAsBackend(): Promise<number> {
   return backend.port
 }
 
+const OPEN_TIMEOUT_MS = 15_000
+
 export function openLink(target: Target, size: LinkSize): Promise<Pair> {
+  return withTimeout(OPEN_TIMEOUT_MS, linkOf(target, size))
+}
+
+function linkOf(target: Target, size: LinkSize): Promise<Pair> {
   switch (target.kind) {
     case 'relay':
       return relayLink(target, size)
@@ -44,7 +51,12 @@ export function openLink(target: Target, size: LinkSize): Promise<Pair> {
       return tcpProxyLink(target, size)
     case 'transit': {
       const channel = randomBytes(32).toString('hex')
-      return meetingLink(target, size, () => '', (side) => `please relay ${channel} for side ${side}\n`)
+      return meetingLink(
+        target,
+        size,
+        () => '',
+        (side) => `please relay ${channel} for side ${side}\n`,
+      )
     }
     case 'http-pipe':
       return httpPipeLink(target, size)
@@ -67,8 +79,17 @@ async function relayLink(target: Target, { messageBytes }: LinkSize): Promise<Pa
 async function wsLink(target: Target, { messageBytes }: LinkSize): Promise<Pair> {
   const path = `/pair/${randomBytes(8).toString('hex')}`
   const { bytes } = maskedFrame(BINARY, randomBytes(messageBytes))
-  const sockets = [await WebSocketWire.connect(target, path), await WebSocketWire.connect(target, path)] as const
-  await Promise.all(sockets.map((socket) => new Promise<void>((resolve) => (socket.onText = () => resolve()))))
+  const meet = async () => {
+    let paired: () => void = () => {}
+    const met = new Promise<void>((resolve) => {
+      paired = resolve
+    })
+    const socket = await WebSocketWire.connect(target, path, { onText: () => paired() })
+    return { socket, met }
+  }
+  const ends = [await meet(), await meet()] as const
+  await Promise.all(ends.map(({ met }) => met))
+  const sockets = [ends[0].socket, ends[1].socket] as const
   const [near, far] = sockets.map((socket) => {
     const end = new StreamEndpoint(socket.wire, bytes)
     socket.onBinary = () => end.arrived()
@@ -135,11 +156,15 @@ async function httpPipeLink(target: Target, { messageBytes, messages }: LinkSize
   const far = new StreamEndpoint(farWire, template)
   const count = counter(messageBytes, () => far.arrived())
   farWire.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
+  // Its head comes with the first byte of the body, so nobody can wait for it here.
   const answered = readUntil(farWire, '\r\n\r\n', count)
   nearWire.write(`PUT ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${messageBytes * messages}\r\n\r\n`)
-  const head = await answered
-  if (!head.startsWith('HTTP/1.1 200')) throw new Error(`piping-server answered ${head.split('\r\n')[0]}`)
-  return pairOf(near, far, [nearWire, farWire])
+  const pair = pairOf(near, far, [nearWire, farWire])
+  answered.then(
+    (head) => head.startsWith('HTTP/1.1 200') || near.onEnd(`it answered ${head.split('\r\n')[0]}`),
+    (error: Error) => near.onEnd(error.message),
+  )
+  return pair
 }
 
 /** Pub/sub has no back-pressure: the two ends share a credit in this process. */
@@ -154,7 +179,11 @@ async function redisLink(target: Target, { messageBytes }: LinkSize): Promise<Pa
   const unit = `*3\r\n$7\r\nmessage\r\n$16\r\n${forth}\r\n$${messageBytes}\r\n`.length + messageBytes + 2
   const subscribe = (wire: Wire, channel: string, end: StreamEndpoint) => {
     wire.write(`*2\r\n$9\r\nSUBSCRIBE\r\n$16\r\n${channel}\r\n`)
-    return readUntil(wire, ':1\r\n', counter(unit, () => end.arrived()))
+    return readUntil(
+      wire,
+      ':1\r\n',
+      counter(unit, () => end.arrived()),
+    )
   }
   await Promise.all([subscribe(farIn, forth, far), subscribe(nearIn, back, near)])
   return pairOf(near, far, wires)

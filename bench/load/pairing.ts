@@ -1,9 +1,8 @@
 import { performance } from 'node:perf_hooks'
-import { measured, type Usage, withTimeout } from './bulk.ts'
 import { HttpWire } from './http.ts'
 import {
-  approve,
   AttachedSocket,
+  approve,
   createSession,
   freshCode,
   HEADER_BYTES,
@@ -12,6 +11,7 @@ import {
   RelayFrame,
   remove,
 } from './relay-client.ts'
+import { measured, type Usage, withTimeout } from './time.ts'
 import { type Address, freshSource } from './wire.ts'
 
 /**
@@ -109,15 +109,18 @@ function disconnect(lane: Lane | undefined): void {
 async function pairOnce(address: Address, http: Lane): Promise<PairingTimes> {
   const sockets: AttachedSocket[] = []
   try {
-    return await withTimeout(PAIRING_TIMEOUT_MS, new Promise<PairingTimes>((resolve, reject) => {
-      const attach = async (joined: Joined) => {
-        const socket = await AttachedSocket.open(address, joined, freshSource())
-        sockets.push(socket)
-        socket.onEnd = (reason) => reject(new Error(reason))
-        return socket
-      }
-      carryOut(http, attach).then(resolve, reject)
-    }))
+    return await withTimeout(
+      PAIRING_TIMEOUT_MS,
+      new Promise<PairingTimes>((resolve, reject) => {
+        const attach = async (joined: Joined) => {
+          const socket = await AttachedSocket.open(address, joined, freshSource())
+          sockets.push(socket)
+          socket.onEnd = (reason) => reject(new Error(reason))
+          return socket
+        }
+        carryOut(http, attach).then(resolve, reject)
+      }),
+    )
   } catch (error) {
     for (const { socket } of sockets) socket.destroy()
     throw error

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
-import { type Usage, withTimeout, measured } from './bulk.ts'
 import { openLink, type Target } from './links.ts'
+import { measured, type Usage, withTimeout } from './time.ts'
 
 export interface PingResult extends Usage {
   /** Milliseconds, in the order of sending. */

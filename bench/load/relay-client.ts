@@ -41,7 +41,9 @@ export function freshCode(): string {
 }
 
 export async function createSession(http: HttpWire, senderCode: string, clientId: string, maxReceivers = 1) {
-  return must(await http.request('POST', '/v1/sessions', { body: { clientId, senderCode, maxReceivers, ttlSeconds: 3600 } }))
+  return must(
+    await http.request('POST', '/v1/sessions', { body: { clientId, senderCode, maxReceivers, ttlSeconds: 3600 } }),
+  )
 }
 
 export async function join(http: HttpWire, senderCode: string, receiverCode: string) {
@@ -91,7 +93,8 @@ export class AttachedSocket {
   }
 
   static async open(address: Address, { sessionId, token }: Joined, source?: string): Promise<AttachedSocket> {
-    const socket = await WebSocketWire.connect(address, `/v1/sessions/${sessionId}/socket`, PROTOCOL, source)
+    const options = { protocol: PROTOCOL, ...(source === undefined ? {} : { source }) }
+    const socket = await WebSocketWire.connect(address, `/v1/sessions/${sessionId}/socket`, options)
     const attached = new AttachedSocket(socket)
     socket.sendText(JSON.stringify({ type: 'attach', token, channels: [] }))
     await attached.until(() => true)

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type * as Sdk from '../../src/client/index.ts'
-import { measured, type Usage } from './bulk.ts'
+import { measured, type Usage } from './time.ts'
 
 /** Whole pairings with the built SDK: what two devices see, cryptography and all. */
 

@@ -1,5 +1,5 @@
 import { closeBulk, openBulk, runBulk, startBulk, stopBulk } from './bulk.ts'
-import { flood, runCommands, stopFlood } from './commands.ts'
+import { flood, prepareJoins, runCommands, stopFlood } from './commands.ts'
 import { closeFanOut, openFanOut, runFanOut } from './fan-out.ts'
 import { attachSockets, connectSockets, holdSessions, release, storm } from './holding.ts'
 import { listenAsBackend } from './links.ts'
@@ -18,6 +18,7 @@ export const tasks = {
   ping,
   runPairings,
   runSdkPairings,
+  prepareJoins,
   runCommands,
   flood,
   stopFlood,

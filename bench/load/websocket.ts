@@ -64,7 +64,7 @@ export class FrameReader {
     while (at < end) {
       if (this.#left === -1) {
         at = this.#readHeader(bytes, at, end)
-        if (this.#left !== 0) continue
+        if ((this.#left as number) !== 0) continue
       } else {
         const take = Math.min(this.#left, end - at)
         const missing = Math.min(take, this.#collect - this.#collectedHas)
@@ -114,6 +114,13 @@ export class FrameReader {
   }
 }
 
+export interface ConnectOptions {
+  readonly protocol?: string
+  readonly source?: string
+  /** For a server that speaks first: its first words can come with the answer to the upgrade. */
+  readonly onText?: (text: string) => void
+}
+
 /** A client's WebSocket. Pings are answered; a close is answered and reported. */
 export class WebSocketWire {
   readonly wire: Wire
@@ -127,9 +134,11 @@ export class WebSocketWire {
     this.wire = wire
   }
 
-  static async connect(address: Address, path: string, protocol?: string, source?: string): Promise<WebSocketWire> {
+  static async connect(address: Address, path: string, options: ConnectOptions = {}): Promise<WebSocketWire> {
+    const { protocol, source, onText } = options
     const wire = await Wire.connect(address, source)
     const socket = new WebSocketWire(wire)
+    if (onText) socket.onText = onText
     const reader = socket.#reader()
     const offered = protocol === undefined ? '' : `Sec-WebSocket-Protocol: ${protocol}\r\n`
     const key = randomBytes(16).toString('base64')
@@ -168,12 +177,14 @@ export class WebSocketWire {
   }
 
   destroy(): void {
+    this.#closing = true
     this.wire.destroy()
   }
 
   #over(code: number): void {
     if (this.#closed) return
     this.#closed = true
-    this.onClose(code)
+    // Whoever closes knows it already.
+    if (!this.#closing) this.onClose(code)
   }
 }

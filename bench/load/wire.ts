@@ -125,7 +125,7 @@ export function readUntil(wire: Wire, end: string, then: (bytes: Buffer, length:
     let text = ''
     wire.onClose = (error) => reject(error ?? new Error(`the connection ended after ${JSON.stringify(text)}`))
     wire.onBytes = (bytes, length) => {
-      text += bytes.latin1Slice(0, length)
+      text += bytes.toString('latin1', 0, length)
       const at = text.indexOf(end)
       if (at === -1) return
       const rest = Buffer.from(text.slice(at + end.length), 'latin1')

@@ -142,8 +142,10 @@ export class Receiver {
     const peer = await this.#peer
     this.#reading = true
     const reader = new MessageReader(this.#channel, peer.receiveKey)
+    let writer: MessageWriter | undefined
     try {
       const receipts = new MessageWriter(this.#channel, peer.sendKey, this.#session.limits.maxFrameBytes)
+      writer = receipts
       const approval = await reader.next()
       if (!Approved.safeParse(await approval.readJson()).success) throw new PairingError('corrupt')
       for (let transfers = 0; ; transfers++) {
@@ -167,6 +169,8 @@ export class Receiver {
       throw this.#meaningOf(error)
     } finally {
       reader.wipe()
+      // An offer that is accepted after this must not seal its receipt under what is left of the key.
+      writer?.wipe()
       wipeKeys(peer)
       await this.close()
     }

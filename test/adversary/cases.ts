@@ -22,27 +22,35 @@ export interface Verdict {
   readonly faults: readonly string[]
 }
 
-export async function judge(each: Case): Promise<Verdict> {
+/** `budgets`: also spends what is left of the code's budgets, to know what was taken. */
+export async function judge(each: Case, budgets = true): Promise<Verdict> {
   const { operator, against } = each
   const seed = new Seed(operator, against)
   const plan = await each.plan(seed)
-  const outcome = await play({ ...plan, seed, budgets: true })
-  const { sender, receiver } = outcome
+  const outcome = await play({ ...plan, seed, budgets })
+  const { sender, receiver, relay } = outcome
+  const tags =
+    relay.frames.filter(({ from, seq }) => from === 'receiver' && seq === 2).length - (plan.rehearsed ? 1 : 0)
+  const [numbers, rows] = [receiver.number === undefined ? 0 : 1, sender.rows.length]
   const seen = {
-    sender: describeSender([sender.names, sender.rows.length, sender.guesses]),
-    receiver: describeReceiver([receiver.names, receiver.number === undefined ? 0 : 1, receiver.tags ?? 0]),
+    sender: describeSender([sender.names, rows, sender.guesses], budgets),
+    receiver: describeReceiver([receiver.names, numbers, receiver.tags ?? tags]),
   }
-  const expected = { sender: describeSender(each.sender), receiver: describeReceiver(each.receiver) }
+  const expected = { sender: describeSender(each.sender, budgets), receiver: describeReceiver(each.receiver) }
   const faults = faultsOf(outcome, plan.transfers)
   if (seen.sender !== expected.sender) faults.push(`the sender should have: ${expected.sender}`)
   if (seen.receiver !== expected.receiver) faults.push(`the receiver should have: ${expected.receiver}`)
   return { ...seen, faults }
 }
 
-const describeSender = ([names, rows, guesses]: Case['sender']) =>
-  `${names}, ${rows} ${rows === 1 ? 'row' : 'rows'}, ${guesses === undefined ? 'admits nobody' : `${guesses} guesses`}`
-const describeReceiver = ([names, numbers, tags]: Case['receiver']) =>
-  `${names}, ${numbers === 0 ? 'no number' : 'a number'}, ${tags} ${tags === 1 ? 'tag' : 'tags'}`
+function describeSender([names, rows, guesses]: Case['sender'], budgets: boolean): string {
+  const spent = guesses === undefined ? 'admits nobody' : `${guesses} ${guesses === 1 ? 'guess' : 'guesses'}`
+  return [names, `${rows} ${rows === 1 ? 'row' : 'rows'}`, ...(budgets ? [spent] : [])].join(', ')
+}
+
+function describeReceiver([names, numbers, tags]: Case['receiver']): string {
+  return `${names}, ${numbers === 0 ? 'no number' : 'a number'}, ${tags} ${tags === 1 ? 'tag' : 'tags'}`
+}
 
 /** What must not be, whatever a relay does. */
 export function faultsOf(outcome: Outcome, transfers: readonly (readonly Uint8Array[])[] = TRANSFERS): string[] {
@@ -50,9 +58,15 @@ export function faultsOf(outcome: Outcome, transfers: readonly (readonly Uint8Ar
   const faults = unwiped.map((what) => `not wiped: ${what}`)
   receiver.received.forEach((items, i) => {
     items.forEach((bytes, j) => {
-      if (!Buffer.from(transfers[i]?.[j] ?? []).subarray(0, bytes.length).equals(bytes)) faults.push('other bytes received than sent')
+      if (
+        !Buffer.from(transfers[i]?.[j] ?? [])
+          .subarray(0, bytes.length)
+          .equals(bytes)
+      )
+        faults.push('other bytes received than sent')
     })
-    const whole = items.length === transfers[i]?.length && items.every((bytes, j) => bytes.length === transfers[i][j].length)
+    const whole =
+      items.length === transfers[i]?.length && items.every((bytes, j) => bytes.length === transfers[i][j].length)
     if (i < receiver.complete && !whole) faults.push('a transfer counts as complete and is not')
   })
   if (receiver.received.length > 0 && sender.rows.length === 0) faults.push('bytes received from nobody')

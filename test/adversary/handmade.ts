@@ -49,7 +49,8 @@ class Careless extends Secrets {
   }
 }
 
-const associateSender = (suite: number, ...fields: Uint8Array[]) => lv(`${LABEL}sender`, Uint8Array.of(suite), ...fields)
+const associateSender = (suite: number, ...fields: Uint8Array[]) =>
+  lv(`${LABEL}sender`, Uint8Array.of(suite), ...fields)
 const associateReceiver = (suite: number, receiverCode: string, ...fields: Uint8Array[]) =>
   lv(`${LABEL}receiver`, Uint8Array.of(suite), receiverCode, ...fields)
 
@@ -65,9 +66,10 @@ export class HandmadeReceiver {
   readonly #known: Knowledge
   readonly #twist: Twist
   readonly #secretKey: Uint8Array
-  readonly #scalar: Uint8Array
   readonly #mlKemSecretKey: Uint8Array
-  readonly #exchange: Omit<Exchange, 'Ya' | 'ADa'>
+  readonly #generator: Uint8Array
+  #scalar: Uint8Array
+  #exchange: Omit<Exchange, 'Ya' | 'ADa'>
   readonly #commitment: Uint8Array
 
   constructor(known: Knowledge, random: Random, twist: Twist = {}) {
@@ -82,11 +84,18 @@ export class HandmadeReceiver {
     this.#mlKemSecretKey = mlKem.secretKey
     const channel = channelIdentifier(locator, receiverCode)
     const sid = sessionIdentifier(nonce)
-    const Yb = twist.point ?? multiply(this.#scalar, generator(secret, channel, sid))
+    this.#generator = generator(secret, channel, sid)
+    const Yb = twist.point ?? multiply(this.#scalar, this.#generator)
     const ADb = associateReceiver(twist.suiteOfReceiver ?? 1, receiverCode, this.publicKey, nonce, mlKem.publicKey)
     this.#exchange = { channel, sid, Yb, ADb }
     this.#commitment = twist.commitment?.(Yb, nonce) ?? commitReceiver(Yb, ADb)
     this.m1 = concatBytes(nonce, this.#commitment, mlKem.publicKey)
+  }
+
+  /** Takes another point than the one that m1 was bound to. */
+  reopen(random: Random): void {
+    this.#scalar = sampleScalar(random(32))
+    this.#exchange = { ...this.#exchange, Yb: multiply(this.#scalar, this.#generator) }
   }
 
   keys(m2: Uint8Array): KeySchedule {
@@ -126,8 +135,8 @@ export class HandmadeSender {
     this.#mlKemRandomness = random(32)
   }
 
-  /** What this side says and computes in answer to m1; with another nonce, what it would have. */
-  answer(m1: Uint8Array, theirPublicKey: Uint8Array, nonce = this.nonce): HandmadeAnswer {
+  /** What this side says and computes in answer to m1. The costly part is done once, whatever nonces are tried. */
+  answer(m1: Uint8Array, theirPublicKey: Uint8Array): HandmadeAnswer {
     const { point, K, dh, commitment, suiteOfSender = 1, suiteOfReceiver = 1 } = this.#twist
     const { locator, secret, receiverCode, sessionId } = this.#known
     const [receiverNonce, receiverCommitment, ek] = split(m1, M1)
@@ -135,27 +144,38 @@ export class HandmadeSender {
     const channel = channelIdentifier(locator, receiverCode)
     const sid = sessionIdentifier(receiverNonce)
     const Ya = point ?? multiply(this.#scalar, generator(secret, channel, sid))
-    const committed = commitment?.(Ya, nonce) ?? commitSender(nonce)
-    const ADa = associateSender(suiteOfSender, sessionId, this.publicKey, committed, receiverCommitment, cipherText)
     const ADb = associateReceiver(suiteOfReceiver, receiverCode, theirPublicKey, receiverNonce, ek)
-    return {
-      m2: concatBytes(this.publicKey, committed, Ya, cipherText),
-      keys: (Yb) =>
-        schedule(
-          { channel, sid, Ya, ADa, Yb, ADb },
-          K ?? multiply(this.#scalar, Yb),
-          dh ?? nacl.scalarMult(this.#secretKey, theirPublicKey),
-          sharedSecret,
-        ),
-      m4: (keys, m3) => concatBytes(nonce, keys.confirmSender(m3.subarray(32), nonce)),
+    const myDh = dh ?? nacl.scalarMult(this.#secretKey, theirPublicKey)
+    const products = new Map<string, Uint8Array>()
+    const times = (Yb: Uint8Array) => {
+      const product = K ?? products.get(Yb.join()) ?? multiply(this.#scalar, Yb)
+      products.set(Yb.join(), product)
+      return product
     }
+    const withNonce = (nonce: Uint8Array): HandmadeAnswer => {
+      const committed = commitment?.(Ya, nonce) ?? commitSender(nonce)
+      const ADa = associateSender(suiteOfSender, sessionId, this.publicKey, committed, receiverCommitment, cipherText)
+      return {
+        nonce,
+        m2: concatBytes(this.publicKey, committed, Ya, cipherText),
+        keys: (Yb) => schedule({ channel, sid, Ya, ADa, Yb, ADb }, times(Yb), myDh, sharedSecret),
+        withNonce,
+      }
+    }
+    return withNonce(this.nonce)
   }
 }
 
 export interface HandmadeAnswer {
+  readonly nonce: Uint8Array
   readonly m2: Uint8Array
   keys(Yb: Uint8Array): KeySchedule
-  m4(keys: KeySchedule, m3: Uint8Array): Uint8Array
+  /** The same side, had it drawn another nonce. */
+  withNonce(nonce: Uint8Array): HandmadeAnswer
 }
+
+/** The m4 that opens a nonce, whatever was committed to. */
+export const open = (keys: KeySchedule, m3: Uint8Array, nonce: Uint8Array): Uint8Array =>
+  concatBytes(nonce, keys.confirmSender(m3.subarray(32), nonce))
 
 export const pointOf = (m3: Uint8Array): Uint8Array => split(m3, M3)[0]

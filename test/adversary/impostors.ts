@@ -1,7 +1,15 @@
 import nacl from 'tweetnacl'
 import { cpaceVectors, fromHex } from '../crypto/support.ts'
 import type { Case } from './cases.ts'
-import { HandmadeReceiver, HandmadeSender, type Knowledge, pointOf, type Twist } from './handmade.ts'
+import {
+  type HandmadeAnswer,
+  HandmadeReceiver,
+  HandmadeSender,
+  type Knowledge,
+  open,
+  pointOf,
+  type Twist,
+} from './handmade.ts'
 import { onMessage, swapField } from './operators.ts'
 import type { Flying, Operator } from './relay.ts'
 import type { Seed } from './seed.ts'
@@ -39,7 +47,7 @@ export function impostorReceiver(seed: Seed, secret: () => string, twist: Twist)
 
 /** Takes the place of the sender. */
 export function impostorSender(seed: Seed, secret: () => string, twist: Twist): Operator {
-  let attacker: ReturnType<HandmadeSender['answer']>
+  let attacker: HandmadeAnswer
   return {
     name: 'impostor',
     data(frame, relay) {
@@ -50,7 +58,7 @@ export function impostorSender(seed: Seed, secret: () => string, twist: Twist): 
         attacker = sender.answer(frame.ciphertext, keyOf(frame))
         say(attacker.m2)
       } else if (frame.seq === 2) {
-        say(attacker.m4(attacker.keys(pointOf(frame.ciphertext)), frame.ciphertext))
+        say(open(attacker.keys(pointOf(frame.ciphertext)), frame.ciphertext, attacker.nonce))
       }
       return []
     },
@@ -79,26 +87,27 @@ const LOW: readonly (readonly [name: string, twist: Twist])[] = lowOrder.map(([n
 ])
 
 /** Refused before any guess or tag: the sender wipes the run and denies, the receiver leaves. */
-const points: Case[] = [...POINTS.map((each) => [...each, WRONG] as const), ...LOW.map((each) => [...each, undefined] as const)].flatMap(
-  ([name, twist, secret]): Case[] => [
-    {
-      operator: name,
-      against: 'sender',
-      plan: (seed) => ({
-        operators: (_, code) => [impostorReceiver(seed, secret ?? (() => secretOf(code())), twist)],
-      }),
-      sender: ['wrong_code', 0, 0],
-      receiver: ['wrong_code', 0, 0],
-    },
-    {
-      operator: name,
-      against: 'receiver',
-      plan: (seed) => ({ operators: (_, code) => [impostorSender(seed, secret ?? (() => secretOf(code())), twist)] }),
-      sender: ['waits', 0, 0],
-      receiver: ['wrong_code', 0, 0],
-    },
-  ],
-)
+const points: Case[] = [
+  ...POINTS.map((each) => [...each, WRONG] as const),
+  ...LOW.map((each) => [...each, undefined] as const),
+].flatMap(([name, twist, secret]): Case[] => [
+  {
+    operator: name,
+    against: 'sender',
+    plan: (seed) => ({
+      operators: (_, code) => [impostorReceiver(seed, secret ?? (() => secretOf(code())), twist)],
+    }),
+    sender: ['wrong_code', 0, 0],
+    receiver: ['wrong_code', 0, 0],
+  },
+  {
+    operator: name,
+    against: 'receiver',
+    plan: (seed) => ({ operators: (_, code) => [impostorSender(seed, secret ?? (() => secretOf(code())), twist)] }),
+    sender: ['waits', 0, 0],
+    receiver: ['wrong_code', 0, 0],
+  },
+])
 
 /** [what differs, guesses at the sender]: ADb is behind the commitment, ADa only behind the tag. */
 const SUITES: readonly (readonly [name: string, twist: Twist, guesses: number])[] = [
@@ -181,7 +190,9 @@ function lengths(message: 'm1' | 'm2' | 'm3' | 'm4'): Case[] {
   } as const
   return attackers.map(([name, change]) => ({
     operator: `${message}, ${name}`,
-    plan: () => ({ operators: () => [onMessage(message, (frame) => [{ ...frame, ciphertext: change(frame.ciphertext) }])] }),
+    plan: () => ({
+      operators: () => [onMessage(message, (frame) => [{ ...frame, ciphertext: change(frame.ciphertext) }])],
+    }),
     ...after[message],
   }))
 }

@@ -31,7 +31,7 @@ export function onMessage(message: Message, becomes: Exclude<Operator['data'], u
   return onFrame(message, (frame) => isMessage(frame, message), becomes)
 }
 
-export const payloadOf = (from: Role) => (frame: Flying) => frame.from === from && frame.seq > 2
+export const isPayload = (from: Role) => (frame: Flying) => frame.from === from && frame.seq > 2
 
 /** Other bytes in a frame. */
 export const saying = (ciphertext: Uint8Array) => (frame: Flying) => [{ ...frame, ciphertext }]
@@ -69,7 +69,11 @@ export function lie(to: Role, change: (view: View) => View | string | undefined,
 
 /** Another first row in the views of one role. */
 export function lieAboutRow(to: Role, change: Partial<ReceiverRow>, since?: (view: View) => boolean): Operator {
-  return lie(to, (view) => ({ ...view, receivers: view.receivers.map((row, i) => (i === 0 ? { ...row, ...change } : row)) }), since)
+  return lie(
+    to,
+    (view) => ({ ...view, receivers: view.receivers.map((row, i) => (i === 0 ? { ...row, ...change } : row)) }),
+    since,
+  )
 }
 
 export const hasRow = (view: View) => view.receivers.length > 0

@@ -63,8 +63,12 @@ export class SendingPerson {
   async #handOver(request: PairingRequest): Promise<void> {
     if (!this.#task.approves) {
       await this.#sender.send([bytesSource(new Uint8Array(1), 'a file for nobody')])
-    } else if (this.#sender.verifiedCount > 1) await this.#sender.approveNumber(request.matchNumber)
-    else await request.approve()
+    } else if (this.#sender.verifiedCount > 1) {
+      // Two devices know the code: one tap must not do.
+      const tapped = await request.approve().then(() => 'approved', codeOf)
+      if (tapped !== 'typing_required') throw new Error(`one tap, and it was ${tapped}`)
+      await this.#sender.approveNumber(request.matchNumber)
+    } else await request.approve()
     for (const items of this.#task.transfers) {
       const [receipt] = await this.#sender.send(items.map((bytes, i) => bytesSource(bytes, `item ${i}`)))
       if (!receipt.delivered) {

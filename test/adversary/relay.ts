@@ -70,7 +70,7 @@ export class Relay {
     const body = typeof init.body === 'string' ? JSON.parse(init.body) : undefined
     if (path === '/sessions') return this.#create(body)
     if (path === '/receivers') return this.#join(body)
-    return this.#command(String(init.method), path, body)
+    return this.#command(String(init.method), path, body, new Headers(init.headers).get('authorization') ?? '')
   }
 
   readonly openWebSocket = (url: string, protocol: string): Plug => {
@@ -94,7 +94,12 @@ export class Relay {
   }
 
   /** A receiver that does not exist: the relay speaks for it with `deliver`, and hears what it is told. */
-  invite(receiverCode: string, publicKey: string, hears: (ciphertext: Uint8Array) => void, meeting = this.meeting): Guest {
+  invite(
+    receiverCode: string,
+    publicKey: string,
+    hears: (ciphertext: Uint8Array) => void,
+    meeting = this.meeting,
+  ): Guest {
     const guest = this.#admit(meeting, { receiverCode, publicKey, hears, ownCode: receiverCode, ownKey: publicKey })
     this.show(meeting)
     return guest
@@ -183,7 +188,12 @@ export class Relay {
     return guest
   }
 
-  #command(method: string, path: string, body: { decision?: 'approved' | 'denied'; reason?: Guest['reason'] }): Response {
+  #command(
+    method: string,
+    path: string,
+    body: { decision?: 'approved' | 'denied'; reason?: Guest['reason'] },
+    authorization: string,
+  ): Response {
     const [, , sessionId, what, code, decision] = path.split('/')
     this.commands.push([method, ...path.split('/').slice(3), body?.decision ?? ''].join(' ').trim())
     for (const operator of this.operators) {
@@ -199,7 +209,10 @@ export class Relay {
     else if (decision === 'decision' && isLive(guest)) {
       guest.state = body.decision ?? guest.state
       if (body.reason) guest.reason = body.reason
-    } else if (method === 'DELETE' && isLive(guest)) guest.state = guest.state === 'approved' ? 'done' : 'left'
+    } else if (method === 'DELETE' && isLive(guest)) {
+      const bySender = authorization.endsWith(meeting.token)
+      guest.state = bySender ? 'revoked' : guest.state === 'approved' ? 'done' : 'left'
+    }
     this.show(meeting)
     return new Response(undefined, { status: 204 })
   }

@@ -1,6 +1,6 @@
 import type { Role } from '../../src/protocol/frames.ts'
 import type { Case } from './cases.ts'
-import { type Message, messages, MESSAGES, nothing, onMessage, saying } from './operators.ts'
+import { MESSAGES, type Message, messages, nothing, onMessage, saying } from './operators.ts'
 import { type Flying, type Operator, other, type Relay } from './relay.ts'
 import { play } from './scenario.ts'
 import { Seed } from './seed.ts'
@@ -143,13 +143,15 @@ export const replayCases: Case[] = [
     sender: ['waits', 0, 0],
     receiver: ['wrong_code', 0, 1],
   },
-  ...[1184, 64].map((length): Case => ({
-    operator: `reflect ${length} bytes of m2 as m3`,
-    against: 'sender',
-    plan: () => ({ operators: () => [reflect('m2', length)] }),
-    sender: ['wrong_code', 0, 0],
-    receiver: ['wrong_code', 0, 0],
-  })),
+  ...[1184, 64].map(
+    (length): Case => ({
+      operator: `reflect ${length} bytes of m2 as m3`,
+      against: 'sender',
+      plan: () => ({ operators: () => [reflect('m2', length)] }),
+      sender: ['wrong_code', 0, 0],
+      receiver: ['wrong_code', 0, 0],
+    }),
+  ),
   {
     operator: 'reflect m4 as payload',
     against: 'sender',
@@ -158,4 +160,3 @@ export const replayCases: Case[] = [
     receiver: ['handshake_timeout', 0, 1],
   },
 ]
-

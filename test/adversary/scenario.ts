@@ -92,7 +92,12 @@ export async function play(plan: Plan): Promise<Outcome> {
   sending.beforeGoodbye = spendGuesses
   void receiving.act(join)
   void sending.act()
-  await until(time, PATIENCE_MS, () => sending.done && receiving.done, () => sending.busy || receiving.busy)
+  await until(
+    time,
+    PATIENCE_MS,
+    () => sending.done && receiving.done,
+    () => sending.busy || receiving.busy,
+  )
 
   const named = { sender: sending.names, receiver: receiving.names }
   const left = [

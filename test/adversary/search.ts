@@ -22,21 +22,23 @@ export function find(heard: readonly Uint8Array[], needles: readonly Needle[]): 
 function decodedText(bytes: Uint8Array): Buffer {
   if (bytes[0] < 0x20) return Buffer.alloc(0)
   const text = Buffer.from(bytes).toString('latin1')
-  return Buffer.concat((text.match(/[A-Za-z0-9_-]{8,}/g) ?? []).flatMap((word) => [Buffer.from(word, 'base64url'), Buffer.of(0)]))
+  return Buffer.concat(
+    (text.match(/[A-Za-z0-9_-]{8,}/g) ?? []).flatMap((word) => [Buffer.from(word, 'base64url'), Buffer.of(0)]),
+  )
 }
 
 function spellings(bytes: Uint8Array): Buffer[] {
   const buffer = Buffer.from(bytes)
   const text = buffer.toString('latin1')
+  const hex = buffer.toString('hex')
   const isText = /^[\x20-\x7e]+$/.test(text)
-  const others = [buffer.toString('hex'), buffer.toString('base64'), buffer.toString('base64url')]
-  const cases = isText ? [text.toLowerCase(), text.toUpperCase(), [...text].reverse().join('')] : [others[0].toUpperCase()]
-  // Short texts are found by chance in other spellings of random bytes.
-  return [buffer, Buffer.from(bytes).reverse(), ...[...(isText && text.length < 8 ? [] : others), ...cases].map((each) => Buffer.from(each))]
+  const others = [hex, hex.toUpperCase(), buffer.toString('base64'), buffer.toString('base64url')]
+  const cases = isText ? [text.toLowerCase(), text.toUpperCase()] : []
+  return [buffer, Buffer.from(bytes).reverse(), ...[...others, ...cases].map((each) => Buffer.from(each))]
 }
 
 /** Everything that follows from the secret half and is not sent on purpose. */
-export function needlesOf({ code, relay }: Outcome): Needle[] {
+export function needlesOf({ code, relay }: Pick<Outcome, 'code' | 'relay'>): Needle[] {
   const [locator, half] = code.split('-')
   const [secret, check] = [half.slice(0, 5), half.slice(5)]
   const text = (what: string, value: string) => ({ what, bytes: Buffer.from(value) })
@@ -51,7 +53,10 @@ export function needlesOf({ code, relay }: Outcome): Needle[] {
     .flatMap(({ guest, ciphertext, meeting }) =>
       [meeting.locator, locator].map((name) => {
         const channel = channelIdentifier(name, guest.ownCode)
-        return { what: 'the generator', bytes: generator(secret, channel, sessionIdentifier(ciphertext.subarray(0, 32))) }
+        return {
+          what: 'the generator',
+          bytes: generator(secret, channel, sessionIdentifier(ciphertext.subarray(0, 32))),
+        }
       }),
     )
   const isNonce = (bytes: Uint8Array) => nonces.some((each) => Buffer.from(each).equals(bytes))
@@ -76,4 +81,5 @@ export function needlesOf({ code, relay }: Outcome): Needle[] {
   ]
 }
 
-export const leaks = (outcome: Outcome): string[] => find(outcome.relay.heard, needlesOf(outcome))
+export const leaks = (outcome: Pick<Outcome, 'code' | 'relay'>): string[] =>
+  find(outcome.relay.heard, needlesOf(outcome))

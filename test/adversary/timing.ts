@@ -1,5 +1,5 @@
 import type { Case } from './cases.ts'
-import { delay, lie, lieAboutRow, type Message, messages, MESSAGES, nothing, onFrame, onMessage } from './operators.ts'
+import { delay, lie, lieAboutRow, MESSAGES, type Message, messages, nothing, onFrame, onMessage } from './operators.ts'
 import { other } from './relay.ts'
 
 /** Right bytes at the wrong time: never, late, twice. */
@@ -18,7 +18,7 @@ const NEVER: Record<Message, Ends> = {
 
 /** A second copy under the next number is taken for the next message, which it is not. */
 const TWICE: Record<Message, Ends> = {
-  m1: { sender: ['wrong_code', 0, 0], receiver: ['wrong_code', 0, 0] },
+  m1: { sender: ['wrong_code', 0, 0], receiver: ['wrong_code', 0, 1] },
   m2: { sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] },
   m3: { sender: ['corrupt', 1, 0], receiver: ['revoked', 1, 1] },
   m4: { sender: ['not_delivered', 1, 0], receiver: ['corrupt', 1, 1] },
@@ -81,7 +81,7 @@ export const timingCases: Case[] = [
         ],
       }),
       ...(against === 'sender'
-        ? ({ sender: ['relay_misbehaved', 0, undefined], receiver: ['closed_by_sender', 0, 1] } as const)
+        ? ({ sender: ['relay_misbehaved', 0, undefined], receiver: ['waits', 0, 1] } as const)
         : ({ sender: ['waits', 1, 0], receiver: ['relay_misbehaved', 0, 1] } as const)),
     },
   ]),
@@ -97,7 +97,7 @@ export const timingCases: Case[] = [
   {
     operator: 'say that nobody is present',
     against: 'sender',
-    plan: () => ({ operators: () => [lieAboutRow('sender', { present: false }), delay('m3', 60_000)] }),
+    plan: () => ({ operators: () => [lieAboutRow('sender', { present: false }), delay('m1', 60_000)] }),
     sender: ['delivered', 1, 0],
     receiver: ['complete', 1, 1],
   },

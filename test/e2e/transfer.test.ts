@@ -404,14 +404,29 @@ describe('a receiver', () => {
     ['that does not accept', async () => {}, 'incomplete'],
     ['that declines', (offer) => offer.decline(), 'incomplete'],
   ])('%s leaves, and nothing counts as delivered', async (_, use, expected) => {
+    // A whole transfer may be here in its first frame, before the app has said anything about it.
+    for (const size of [3_000_000, 5]) {
+      const { sender, receiver, receiverWorld } = await pair(relay.url)
+      const using = (async () => {
+        for await (const offer of receiver.offers()) await use(offer)
+      })()
+      const end = errorOf(using)
+      const receipts = await sender.send([bytesSource(bytesOf(size), 'a'), bytesSource(bytesOf(5), 'b')])
+      expect(receipts.map(outcomeOf)).toEqual(['not_delivered'])
+      expect(await end).toBe(expected)
+      await until('its sockets are closed', () => receiverWorld.openSockets.size === 0)
+      await sender.cancel()
+    }
+  })
+
+  test('that breaks off leaves at once, before it asks for anything else', async () => {
     const { sender, receiver, receiverWorld } = await pair(relay.url)
-    const using = (async () => {
-      for await (const offer of receiver.offers()) await use(offer)
-    })()
-    const end = errorOf(using)
-    const receipts = await sender.send([bytesSource(bytesOf(3_000_000), 'a'), bytesSource(bytesOf(5), 'b')])
-    expect(receipts.map(outcomeOf)).toEqual(['not_delivered'])
-    expect(await end).toBe(expected)
+    const offers = receiver.offers()
+    const sending = sender.send([bytesSource(bytesOf(3_000_000), 'a')])
+    const { value: offer } = await offers.next()
+    if (!offer) throw new Error('there was no offer')
+    await breakOut(offer)
+    expect((await sending).map(outcomeOf)).toEqual(['not_delivered'])
     await until('its sockets are closed', () => receiverWorld.openSockets.size === 0)
     await sender.cancel()
   })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ATTACH_TIMEOUT_MS, EPITAPH_MS } from '../../src/protocol/limits.ts'
-import { closeBySender } from '../../src/relay/transitions.ts'
+import { closeBySender, decide, join, retireCode, revoke } from '../../src/relay/transitions.ts'
 import { Gate } from '../support/gate.ts'
 import { expectRefusal, refusalOf } from '../support/refusal.ts'
 import { NOTHING_LEFT, settled, TestRelay } from '../support/relay.ts'
@@ -129,6 +129,26 @@ describe('while the store has not answered yet', () => {
     expect(node.relay.budget.granted).toBe(0)
   })
 
+  test('an old answer that comes after a newer one shows nothing any more', async () => {
+    const { node, sessions } = slowNode()
+    const sender = await node.open()
+    const socket = await node.attach(sender)
+    const refreshed = () => node.relay.attachments.refresh(sender.sessionId)
+    sessions.hold('get')
+    const older = refreshed()
+    await node.sessions.update(sender.sessionId, retireCode)
+    const newer = refreshed()
+    await settled()
+    sessions.releaseNewest()
+    await newer
+    const { length } = socket.views
+    expect(socket.view.joinable).toBe(false)
+    sessions.open()
+    await older
+    await settled()
+    expect(socket.views).toHaveLength(length)
+  })
+
   test('a join into a session that is closed meanwhile keeps neither grant nor mailbox', async () => {
     const { node, sessions } = slowNode()
     const sender = await node.open()
@@ -226,6 +246,48 @@ describe('while the store has not answered yet', () => {
     await settled()
     expect(senderSocket.view).toMatchObject({ state: 'closed', reason: 'closed_by_sender' })
     expect(senderSocket.closedWith).toBe('session_gone')
+  })
+})
+
+describe('when another node has changed the session, and the wake-up has not come yet', () => {
+  test('an approval counts before a frame is refused', async () => {
+    const { node } = slowNode()
+    const sender = await node.open()
+    const receiver = await node.join(sender.senderCode)
+    const [senderSocket, receiverSocket] = [await node.attach(sender), await node.attach(receiver)]
+    for (let seq = 1; seq <= 4; seq++) receiverSocket.data(1, seq)
+    await node.sessions.update(sender.sessionId, (session, now) =>
+      decide(session, receiver.receiverCode, 'approved', now),
+    )
+    receiverSocket.data(1, 5)
+    await settled()
+    expect(receiverSocket.closedWith).toBeUndefined()
+    expect(senderSocket.seqs()).toEqual([1, 2, 3, 4, 5])
+  })
+
+  test('a join counts before a channel is refused', async () => {
+    const { node } = slowNode()
+    const sender = await node.open()
+    const socket = await node.attach(sender)
+    const receiver = { receiverCode: 'r', tokenDigest: 'd', publicKey: 'key', name: undefined }
+    await node.sessions.update(sender.sessionId, (session, now) => join(session, receiver, now))
+    socket.ack(1, 0)
+    await settled()
+    // Its mailboxes are on the other node: that is a reason to resume, not a wrong frame.
+    expect(socket.closedWith).toBe('going_away')
+  })
+
+  test('an end counts before a frame is kept', async () => {
+    const { node } = slowNode()
+    const { sender, receivers, senderSocket } = await node.pair()
+    await node.sessions.update(sender.sessionId, (session, now) =>
+      revoke(session, receivers[0]?.receiverCode ?? '', now),
+    )
+    await node.mailboxes.drop(`${sender.sessionId}/1/s2r`)
+    senderSocket.data(1, 1)
+    await settled()
+    expect(senderSocket.closedWith).toBeUndefined()
+    expect(node.discards).toEqual(['channel_ended'])
   })
 })
 

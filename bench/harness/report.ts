@@ -1,0 +1,31 @@
+import type { GoalId, Measured } from '../goals.ts'
+import type { Plan } from '../plan.ts'
+import { format, type Table } from './table.ts'
+
+/** What a section gets and where it puts what it found. */
+export class Report {
+  readonly tables: Table[] = []
+  readonly measurements = new Map<GoalId, Measured>()
+
+  /** Prints a table at once and keeps it for the JSON. */
+  table(table: Table): void {
+    this.tables.push(table)
+    console.log(format(table))
+  }
+
+  goal(id: GoalId, value: number | undefined, note?: string): void {
+    this.measurements.set(id, { value, ...(note === undefined ? {} : { note }) })
+  }
+}
+
+export interface SectionContext {
+  readonly plan: Plan
+  readonly quick: boolean
+  readonly report: Report
+}
+
+export interface Section {
+  readonly name: string
+  readonly about: string
+  readonly run: (context: SectionContext) => Promise<void>
+}

@@ -1,0 +1,15 @@
+/**
+ * What a section sets beyond the relay's defaults, because it holds or makes more than one operator's clients would. All
+ * of it is printed with the results; everything else is as `config.ts` has it.
+ */
+export const MANY_SESSIONS = {
+  MAX_SESSIONS: '2000000',
+  MAX_SESSIONS_PER_CLIENT: '2000000',
+  // Pending receivers are paid for from it; nothing is allocated before frames come.
+  MEMORY_BUDGET_BYTES: '34359738368',
+} as const
+
+export function settingsNote(env: Readonly<Record<string, string>>): string {
+  const set = Object.entries(env).map(([name, value]) => `${name}=${value}`)
+  return `relay: defaults, and ${set.join(' ')}`
+}

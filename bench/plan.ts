@@ -1,0 +1,91 @@
+/** How much of everything a run does. Every size is bounded, and every section has a time after which it starts no round. */
+
+const MIB = 1024 * 1024
+
+/** Four chunks of 64 KiB and their overhead, and the frame's header: what the SDK sends. */
+export const SDK_FRAME_BYTES = 262_217
+/** One such chunk. */
+export const CHUNK_FRAME_BYTES = 65_561
+/** 64 bytes of ciphertext and the header. */
+export const SMALL_FRAME_BYTES = 72
+
+export interface Plan {
+  readonly relaying: { readonly bytes: number; readonly rounds: number; readonly secondsPerTable: number }
+  readonly smallFrames: {
+    readonly floodSeconds: number
+    readonly pings: number
+    readonly pingGapMs: number
+    readonly rounds: number
+    readonly secondsPerTable: number
+  }
+  readonly pairing: {
+    readonly alone: number
+    readonly together: number
+    readonly withSdk: number
+    readonly warmUp: number
+    readonly commands: number
+    readonly rounds: number
+    readonly secondsPerTable: number
+  }
+  readonly holding: {
+    readonly sessions: readonly number[]
+    readonly sockets: readonly number[]
+    readonly pairings: number
+    readonly storeSessions: readonly number[]
+    readonly storeOperations: number
+    readonly rounds: number
+    readonly secondsPerTable: number
+  }
+  readonly flatness: {
+    readonly sessions: number
+    readonly sockets: number
+    readonly bytes: number
+    readonly rounds: number
+    readonly seconds: number
+  }
+  readonly misbehaving: {
+    readonly fanOutBytes: number
+    readonly stormSockets: number
+    readonly floodSeconds: number
+    readonly rounds: number
+    readonly secondsPerTable: number
+  }
+  readonly endToEnd: { readonly bytes: readonly number[]; readonly rounds: number; readonly secondsPerSize: number }
+}
+
+export const FULL: Plan = {
+  relaying: { bytes: 1024 * MIB, rounds: 5, secondsPerTable: 180 },
+  smallFrames: { floodSeconds: 2, pings: 2000, pingGapMs: 2, rounds: 5, secondsPerTable: 120 },
+  pairing: { alone: 300, together: 3000, withSdk: 100, warmUp: 4000, commands: 20_000, rounds: 5, secondsPerTable: 90 },
+  holding: {
+    sessions: [1000, 10_000, 100_000],
+    sockets: [1000, 10_000, 50_000],
+    pairings: 200,
+    storeSessions: [1000, 10_000, 100_000, 1_000_000],
+    storeOperations: 300_000,
+    rounds: 3,
+    secondsPerTable: 180,
+  },
+  flatness: { sessions: 100_000, sockets: 10_000, bytes: 1024 * MIB, rounds: 5, seconds: 120 },
+  misbehaving: { fanOutBytes: 1024 * MIB, stormSockets: 10_000, floodSeconds: 10, rounds: 3, secondsPerTable: 120 },
+  endToEnd: { bytes: [512 * MIB, 1024 * MIB], rounds: 3, secondsPerSize: 240 },
+}
+
+/** Every table, in under three minutes on two cores. */
+export const QUICK: Plan = {
+  relaying: { bytes: 192 * MIB, rounds: 2, secondsPerTable: 9 },
+  smallFrames: { floodSeconds: 0.3, pings: 400, pingGapMs: 2, rounds: 2, secondsPerTable: 8 },
+  pairing: { alone: 60, together: 400, withSdk: 12, warmUp: 1500, commands: 4000, rounds: 2, secondsPerTable: 6 },
+  holding: {
+    sessions: [1000, 10_000],
+    sockets: [1000, 4000],
+    pairings: 30,
+    storeSessions: [1000, 10_000, 100_000],
+    storeOperations: 40_000,
+    rounds: 1,
+    secondsPerTable: 10,
+  },
+  flatness: { sessions: 20_000, sockets: 2000, bytes: 192 * MIB, rounds: 2, seconds: 10 },
+  misbehaving: { fanOutBytes: 192 * MIB, stormSockets: 2000, floodSeconds: 2, rounds: 1, secondsPerTable: 8 },
+  endToEnd: { bytes: [128 * MIB], rounds: 1, secondsPerSize: 20 },
+}

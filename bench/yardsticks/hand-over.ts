@@ -1,0 +1,226 @@
+import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { fileURLToPath } from 'node:url'
+import { onPath, wormhole } from '../harness/cache.ts'
+import { end, start, temporaryFolder } from '../harness/children.ts'
+import { DIST } from '../harness/compile.ts'
+import { RelayProcess } from '../harness/relay.ts'
+import { freePort, listening } from './servers.ts'
+import { type TimedProgram, timed } from './timed.ts'
+
+/** Programs that hand a file from one process to another on this machine, as a person would use them. */
+
+export interface HandOver {
+  /** Seconds from the start of the sender to the end of both. */
+  readonly wall: number
+  /** Of these, until the bytes can flow: both are started, have met and agreed. Undefined where nothing tells. */
+  readonly setUp: number | undefined
+  /** Of these, from the sender's word that all was delivered: goodbyes. Undefined where nothing tells. */
+  readonly goodbye: number | undefined
+  readonly senderCpu: number
+  readonly receiverCpu: number
+}
+
+export interface HandOverTool {
+  /** Servers between the two. */
+  readonly pids: readonly number[]
+  /** Sends `file` to `target`, which is not there yet. */
+  readonly run: (file: string, target: string) => Promise<HandOver>
+  readonly stop: () => Promise<void>
+}
+
+export type StartTool = () => Promise<HandOverTool | { readonly skipped: string }>
+
+export const pairlay: StartTool = async () => {
+  const relay = await RelayProcess.start()
+  const cli = fileURLToPath(new URL('cli/main.js', DIST))
+  const common = ['--json', '--yes', '--relay', relay.url]
+  const event = (wanted: string) => (line: string) => {
+    const parsed: Record<string, unknown> = line.startsWith('{') ? JSON.parse(line) : {}
+    return parsed.event === wanted ? parsed : undefined
+  }
+  return {
+    pids: [relay.pid],
+    run: (file, target) =>
+      handOver(async (begin) => {
+        const sender = begin(process.execPath, [cli, 'send', file, ...common])
+        const { code } = await sender.line(event('code'))
+        const receiver = begin(process.execPath, [cli, 'receive', String(code), ...common, '-o', target])
+        return { sender, receiver, flowing: sender.line(event('approved')), delivered: sender.line(event('delivered')) }
+      }),
+    stop: () => relay.end(),
+  }
+}
+
+export const magicWormhole: StartTool = async () => {
+  const found = await wormhole()
+  if ('skipped' in found) return found
+  const [mailbox, transit] = [await freePort(), await freePort()]
+  const twist = join(found.path, 'twist')
+  const at = (port: number) => `--port=tcp:${port}:interface=127.0.0.1`
+  const cwd = temporaryFolder()
+  const servers = [
+    await listening(start(twist, ['wormhole-mailbox', at(mailbox)], { cwd }), 'the mailbox server', [mailbox], []),
+    await listening(start(twist, ['transitrelay', at(transit)], { cwd }), 'the transit relay', [transit], []),
+  ]
+  const common = ['--relay-url', `ws://127.0.0.1:${mailbox}/v1`, '--transit-helper', `tcp:127.0.0.1:${transit}`]
+  const program = join(found.path, 'wormhole')
+  return {
+    pids: servers.flatMap(({ pids }) => pids),
+    run: (file, target) =>
+      handOver(async (begin) => {
+        // Without listening both have to go through the relay, as devices behind routers have to.
+        const quietly = ['--no-listen', '--hide-progress']
+        const sender = begin(program, [...common, 'send', ...quietly, '--no-qr', file])
+        const code = await sender.line((line) => /^\s*wormhole receive (\d+-\S+)/.exec(line)?.[1])
+        const receiver = begin(program, [...common, 'receive', ...quietly, '--accept-file', '-o', target, code])
+        const says = (text: string) => sender.line((line) => line.startsWith(text) || undefined)
+        return { sender, receiver, flowing: says('Sending ('), delivered: says('Confirmation received') }
+      }),
+    stop: async () => {
+      for (const { stop } of servers) await stop()
+    },
+  }
+}
+
+export const croc: StartTool = async () => {
+  const found = onPath('croc')
+  if ('skipped' in found) return found
+  const port = await freePort()
+  const relay = start(found.path, ['relay', '--host', '127.0.0.1', '--ports', `${port},${port + 1}`], { group: true })
+  await listening(relay, 'croc relay', [port], [])
+  const common = ['--yes', '--relay', `127.0.0.1:${port}`]
+  return {
+    pids: [relay.pid ?? 0],
+    run: (file, target) =>
+      handOver(async (begin) => {
+        const folder = `${target}.folder`
+        mkdirSync(folder)
+        const code = `1234-${randomBytes(6).toString('hex')}`
+        const sender = begin(found.path, [...common, 'send', '--no-local', '--code', code, file])
+        await sender.line((line) => line.includes(code) || undefined)
+        const receiver = begin(found.path, [...common, '--out', folder, code])
+        return { sender, receiver }
+      }),
+    stop: () => end(relay),
+  }
+}
+
+/** One cipher, one TCP connection, no meeting: what an encrypted copy costs at least with what every system has. */
+export const ssh: StartTool = async () => {
+  const [sshd, keygen, client] = [onPath('sshd'), onPath('ssh-keygen'), onPath('ssh')]
+  if ('skipped' in sshd || 'skipped' in keygen || 'skipped' in client) return { skipped: 'not installed' }
+  const folder = temporaryFolder()
+  const [hostKey, userKey] = [join(folder, 'host'), join(folder, 'user')]
+  for (const key of [hostKey, userKey]) spawnSync(keygen.path, ['-q', '-t', 'ed25519', '-N', '', '-f', key])
+  const port = await freePort()
+  const settings = {
+    ListenAddress: '127.0.0.1',
+    Port: port,
+    HostKey: hostKey,
+    AuthorizedKeysFile: `${userKey}.pub`,
+    PidFile: 'none',
+    StrictModes: 'no',
+    UsePAM: 'no',
+  }
+  const config = join(folder, 'sshd_config')
+  writeFileSync(
+    config,
+    Object.entries(settings)
+      .map((each) => `${each.join(' ')}\n`)
+      .join(''),
+  )
+  // It wants this folder, which its service would make at boot.
+  if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true })
+  const server = await listening(start(sshd.path, ['-D', '-e', '-f', config], { group: true }), 'sshd', [port], [])
+  const known = [
+    '-o',
+    'StrictHostKeyChecking=no',
+    '-o',
+    `UserKnownHostsFile=${join(folder, 'known')}`,
+    '-o',
+    'LogLevel=ERROR',
+  ]
+  const login = ['-F', 'none', '-i', userKey, '-p', `${port}`, ...known, `${userInfo().username}@127.0.0.1`]
+  return {
+    // Each connection has processes of its own, which end with it: their CPU is not seen.
+    pids: [],
+    run: (file, target) =>
+      handOver(async (begin) => {
+        const script = 'file=$1 target=$2; shift 2; exec "$@" "cat > $target" < "$file"'
+        const sender = begin('sh', ['-c', script, 'sh', file, target, client.path, ...login])
+        return { sender, receiver: undefined }
+      }),
+    stop: server.stop,
+  }
+}
+
+/** Nothing but the bytes. */
+export const netcat: StartTool = async () => {
+  const nc = onPath('nc')
+  if ('skipped' in nc) return nc
+  return {
+    pids: [],
+    run: async (file, target) => {
+      const port = await freePort()
+      return handOver(async (begin) => {
+        const receive = 'exec "$1" -l 127.0.0.1 "$2" > "$3"'
+        const receiver = begin('sh', ['-c', receive, 'sh', nc.path, `${port}`, target])
+        // It says nothing when it listens, so the sender tries again until it does.
+        const send = 'until "$1" -N 127.0.0.1 "$2" < "$3"; do sleep 0.01; done'
+        const sender = begin('sh', ['-c', send, 'sh', nc.path, `${port}`, file])
+        return { sender, receiver }
+      })
+    },
+    stop: async () => {},
+  }
+}
+
+interface Started {
+  readonly sender: TimedProgram
+  readonly receiver: TimedProgram | undefined
+  readonly flowing?: Promise<unknown>
+  readonly delivered?: Promise<unknown>
+}
+
+type Begin = (command: string, args: readonly string[]) => TimedProgram
+
+/** The clock runs from here to the end of both. Whatever happens, none of what `work` began is left. */
+async function handOver(work: (begin: Begin) => Promise<Started>): Promise<HandOver> {
+  const programs: TimedProgram[] = []
+  const begin: Begin = (command, args) => {
+    const program = timed(command, args)
+    programs.push(program)
+    return program
+  }
+  const startedAt = performance.now()
+  try {
+    const { sender, receiver, flowing, delivered } = await work(begin)
+    const [sent, received, flowingAt, deliveredAt] = await Promise.all([
+      sender.done,
+      receiver?.done,
+      timeOf(flowing),
+      timeOf(delivered),
+    ])
+    const endedAt = Math.max(sent.endedAt, received?.endedAt ?? 0)
+    return {
+      wall: (endedAt - startedAt) / 1000,
+      setUp: flowingAt && (flowingAt - startedAt) / 1000,
+      goodbye: deliveredAt && (endedAt - deliveredAt) / 1000,
+      senderCpu: sent.cpu,
+      receiverCpu: received?.cpu ?? 0,
+    }
+  } finally {
+    for (const program of programs) await program.stop()
+  }
+}
+
+async function timeOf(moment: Promise<unknown> | undefined): Promise<number | undefined> {
+  if (!moment) return undefined
+  await moment
+  return performance.now()
+}

@@ -1,0 +1,237 @@
+import { flipped } from './bits.ts'
+import { FLAWS, type Flaw } from './broken.ts'
+import { type Case, judge } from './cases.ts'
+import { cross } from './channels.ts'
+import { disconnect } from './disconnects.ts'
+import { everyRearrangement } from './exhaustive.ts'
+import { floodOfM1, raceOfTags } from './floods.ts'
+import { forgeryCases } from './forgeries.ts'
+import { impostorCases } from './impostors.ts'
+import { collides, type Meddling, meddle, meddleWithBuild, ORDERS, withinChance } from './middle.ts'
+import { payloadCases } from './payload.ts'
+import { run } from './programs.ts'
+import { recording, replayCases } from './replays.ts'
+import { Seed } from './seed.ts'
+import { swapCases } from './swaps.ts'
+import { timingCases } from './timing.ts'
+import { viewCases } from './views.ts'
+
+/** Everything there is to run, in two sizes: what CI runs, and what is run by hand. */
+
+export interface Sizes {
+  readonly budgetsOfAll: boolean
+  readonly programs: number
+  readonly bitsPerField: number
+  readonly meddlings: number
+  readonly builds: number
+  readonly disconnects: number
+}
+
+export const SHORT: Sizes = {
+  budgetsOfAll: false,
+  programs: 300,
+  bitsPerField: 16,
+  meddlings: 200,
+  builds: 12,
+  disconnects: 150,
+}
+export const LONG: Sizes = {
+  budgetsOfAll: true,
+  programs: 20_000,
+  bitsPerField: Number.POSITIVE_INFINITY,
+  meddlings: 5_000,
+  builds: 100,
+  disconnects: 500,
+}
+
+/** One line of what came out. */
+export interface Line {
+  readonly text: string
+  readonly faults: readonly string[]
+}
+
+export type Part = (sizes: Sizes) => AsyncGenerator<Line>
+
+interface Group {
+  readonly cases: readonly Case[]
+  /** Whether the short form, too, finds out what was taken from the budgets: for all that touches the handshake. */
+  readonly budgets: boolean
+}
+
+/** By what a relay does. */
+export const GROUPS: Readonly<Record<string, Group>> = {
+  swaps: { cases: swapCases, budgets: true },
+  'replays and reflects': { cases: replayCases, budgets: true },
+  impersonates: { cases: impostorCases, budgets: true },
+  'drops, delays and duplicates': { cases: timingCases, budgets: true },
+  forges: { cases: forgeryCases, budgets: false },
+  'rearranges the payload': { cases: payloadCases, budgets: false },
+  'shows what is not': { cases: viewCases, budgets: false },
+}
+
+export async function* operators(sizes: Sizes): AsyncGenerator<Line> {
+  for (const { cases, budgets } of Object.values(GROUPS)) {
+    for (const each of cases) {
+      const { sender, receiver, faults } = await judge(each, budgets || sizes.budgetsOfAll)
+      const columns = [
+        each.operator.padEnd(46),
+        `against the ${each.against}`.padEnd(20),
+        `sender: ${sender}`.padEnd(46),
+      ]
+      yield { text: `${columns.join(' ')} receiver: ${receiver}`, faults }
+    }
+  }
+}
+
+export async function* crossings(): AsyncGenerator<Line> {
+  for (const [from, seq, receipts, receivers, complete] of [
+    ['sender', 3, [], 'corrupt', 0],
+    ['sender', 4, 'not_delivered', 'corrupt', 0],
+    ['receiver', 3, 'corrupt', 'revoked', 2],
+  ] as const) {
+    const outcome = await cross(from, seq)
+    const faults = [...outcome.faults]
+    if (!outcome.receivers.every((each) => each === receivers)) faults.push(`receivers: ${outcome.receivers}`)
+    if (outcome.receipts.some((each) => each !== receipts)) faults.push(`receipts: ${outcome.receipts}`)
+    if (outcome.complete !== complete) faults.push(`${outcome.complete} complete`)
+    yield { text: `frame ${seq} of the ${from} crossed between two channels: both receivers ${receivers}`, faults }
+  }
+}
+
+export async function* bits(sizes: Sizes): AsyncGenerator<Line> {
+  for (const { message, field, flipped: count, wrong } of flipped(sizes.bitsPerField)) {
+    const faults = wrong.map((bit) => `bit ${bit} of ${message} ends otherwise`)
+    yield { text: `${count} bits of ${field} in ${message}, flipped one at a time: nobody verified`, faults }
+  }
+}
+
+export async function* rearrangements(): AsyncGenerator<Line> {
+  let count = 0
+  const faults: string[] = []
+  for await (const each of everyRearrangement(5)) {
+    count++
+    faults.push(...each.faults.map((fault) => `${each.name}: ${fault}`))
+  }
+  yield {
+    text: `${count} drops, repetitions, cuts and transpositions of 1 to 5 chunks: none passed for the transfer`,
+    faults,
+  }
+}
+
+export async function* programs(sizes: Sizes): AsyncGenerator<Line> {
+  const recorded = await recording()
+  const ends = new Map<string, number>()
+  const faults: string[] = []
+  for (let number = 0; number < sizes.programs; number++) {
+    const { program, outcome, faults: found } = await run(number, recorded)
+    const end = `${outcome.sender.names} / ${outcome.receiver.names}`
+    ends.set(end, (ends.get(end) ?? 0) + 1)
+    faults.push(...found.map((fault) => `program ${number} (${program.join(' + ')}): ${fault}`))
+  }
+  const common = [...ends].sort(([, a], [, b]) => b - a).map(([end, count]) => `${end} ${count}`)
+  yield {
+    text: `${sizes.programs} random programs of operators, ${ends.size} ways to end: ${common.join(', ')}`,
+    faults,
+  }
+}
+
+/** The real SDK, and how often two numbers agreed in one and in two digits. */
+export async function* middle(sizes: Sizes): AsyncGenerator<Line> {
+  const all: Meddling[] = []
+  for (const [i, order] of ORDERS.entries()) {
+    const mine: Meddling[] = []
+    // The last three orders never lead to two numbers, so a few are enough.
+    const runs = i < 4 ? sizes.meddlings / 4 : Math.ceil(sizes.meddlings / 40)
+    for (let number = 0; number < runs; number++) mine.push(await meddle(order, new Seed('middle', order, number)))
+    all.push(...mine)
+    const hidden = mine.filter(({ rows }) => rows !== 1).length
+    const compared = mine.filter(({ atSender, atReceiver }) => atSender && atReceiver).length
+    const unseen = mine.filter((each) => each.unseen > 0).length
+    const faults = hidden > 0 ? [`${hidden} tries without a row`] : []
+    if (unseen > 0) faults.push(`${unseen} numbers known before the row`)
+    if (compared !== (i < 4 ? runs : 0)) faults.push(`${compared} of ${runs} led to two numbers`)
+    yield { text: `he knows the code, ${order}: ${runs} runs, each one row, ${compared} compared`, faults }
+  }
+  const compared = all.filter(({ atSender, atReceiver }) => atSender && atReceiver)
+  for (const digits of [1, 2]) {
+    const hits = compared.filter((each) => collides(each, digits)).length
+    const p = 10 ** -digits
+    const faults = withinChance(hits, compared.length, p) ? [] : [`that is not chance`]
+    const text = `the last ${digits === 1 ? 'digit' : 'two digits'} agreed in ${hits} of ${compared.length} runs, ${compared.length * p} expected`
+    yield { text, faults }
+  }
+}
+
+/** What each flaw of a build is worth to him. */
+const WORTH: Record<Flaw, 'chance' | 'always' | 'unseen'> = {
+  none: 'chance',
+  'commit_S is not checked': 'always',
+  'commit_R hides nothing': 'always',
+  'commit_R is not checked': 'chance',
+  'a second m2 is answered': 'always',
+  'n_S lies open in m2': 'unseen',
+  'n_S lies open and commit_R is not checked': 'always',
+}
+
+export async function* brokenBuilds(sizes: Sizes): AsyncGenerator<Line> {
+  for (const flaw of FLAWS) {
+    // Many handshakes each.
+    const length = flaw.startsWith('n_S lies open') ? Math.ceil(sizes.builds / 4) : sizes.builds
+    const runs = Array.from({ length }, (_, i) => meddleWithBuild(flaw, new Seed('build', flaw, i)))
+    const wins = runs.filter((each) => collides(each)).length
+    const unseen = runs.reduce((sum, each) => sum + each.unseen, 0)
+    const faults: string[] = []
+    if (WORTH[flaw] === 'always' && wins !== runs.length) faults.push('he should always win')
+    if (WORTH[flaw] === 'chance' && !withinChance(wins, runs.length, 0.01)) faults.push('that is not chance')
+    if (WORTH[flaw] === 'unseen' ? unseen === 0 : unseen > 0) faults.push('numbers without a row')
+    yield {
+      text: `a build, broken on purpose (${flaw}): he wins ${wins} of ${runs.length}, ${unseen} numbers without a row`,
+      faults,
+    }
+  }
+}
+
+export async function* disconnects(sizes: Sizes): AsyncGenerator<Line> {
+  const sum = { joins: 0, cuts: 0, refusals: 0 }
+  const tags = [0, 0, 0, 0]
+  const faults: string[] = []
+  for (let number = 0; number < sizes.disconnects; number++) {
+    const each = await disconnect(new Seed('disconnect', number))
+    tags[each.tags] = (tags[each.tags] ?? 0) + 1
+    for (const what of ['joins', 'cuts', 'refusals'] as const) sum[what] += each[what]
+    faults.push(...each.faults.map((fault) => `run ${number}: ${fault}`))
+  }
+  if (tags[3] === 0) faults.push('no run came as far as three tags')
+  const text = `${sizes.disconnects} codes, ${sum.cuts} disconnects around m3, ${sum.joins} joins: at most 3 tags of one code (3 for ${tags[3]}), ${sum.refusals} refusals`
+  yield { text, faults }
+}
+
+export async function* floods(): AsyncGenerator<Line> {
+  const { atOnce, answered, retired } = await floodOfM1(40)
+  const flood: string[] = []
+  if (atOnce !== 4 || answered !== 32 || !retired)
+    flood.push(`${atOnce} at once, ${answered} in all, retired: ${retired}`)
+  yield { text: '40 m1 and no m3: 4 answered at once, 32 in all, then the code is retired', faults: flood }
+  for (const [before, sameTurn, right] of [
+    [1, 3, true],
+    [2, 3, false],
+    [4, 1, false],
+  ] as const) {
+    const { rows, answered: opened } = await raceOfTags(before, sameTurn)
+    const faults = rows === (right ? 1 : 0) && opened === right ? [] : [`${rows} rows, m4: ${opened}`]
+    const text = `${before} wrong tags, then ${sameTurn} more and the right one in one turn: ${right ? 'verified' : 'not looked at'}`
+    yield { text, faults }
+  }
+}
+
+export const PARTS: Readonly<Record<string, Part>> = {
+  operators,
+  crossings,
+  bits,
+  rearrangements,
+  programs,
+  middle,
+  'broken builds': brokenBuilds,
+  disconnects,
+  floods,
+}

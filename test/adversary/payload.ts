@@ -1,0 +1,235 @@
+import type { Role } from '../../src/protocol/frames.ts'
+import type { Case } from './cases.ts'
+import { isPayload, nothing, onFrame, saying } from './operators.ts'
+import { type Flying, type Operator, other, type Relay } from './relay.ts'
+import { recordedFrame, recording } from './replays.ts'
+import type { Plan } from './scenario.ts'
+
+/** What a relay can do to sealed frames that it cannot read: drop, repeat, reorder, cut, lengthen, take others. */
+
+const CHUNK = 65_536
+/** The relay's word makes every frame one chunk. */
+const FRAME_OF_ONE_CHUNK = 8 + 1 + CHUNK + 16
+/** The sender's seqs: 3 is the approval, 4 the first frame of the first transfer. */
+const FIRST = 4
+
+/** A transfer of so many chunks, the last one short, and frames of one chunk each. */
+export function ofChunks(chunks: number, attack: Plan['operators']): Omit<Plan, 'seed'> {
+  const small: Operator = {
+    name: 'small frames',
+    created: (answer) => ({ ...answer, limits: { ...answer.limits, maxFrameBytes: FRAME_OF_ONE_CHUNK } }),
+  }
+  const bytes = Uint8Array.from({ length: (chunks - 1) * CHUNK + 100 }, (_, i) => i * 7 + (i >> 16))
+  return { transfers: [[bytes]], operators: (relay, code) => [small, ...(attack?.(relay, code) ?? [])] }
+}
+
+/** Holds the frames of the first transfer until all are there, and delivers what becomes of them. */
+export function rearranged(chunks: number, attack: (frames: readonly Flying[]) => readonly Flying[]): Operator {
+  const held: Flying[] = []
+  return onFrame(
+    'rearrange',
+    ({ from, seq }) => from === 'sender' && seq >= FIRST && seq < FIRST + chunks,
+    (frame) => {
+      held.push(frame)
+      return held.length === chunks ? attack(held) : []
+    },
+  )
+}
+
+export interface Rearrangement {
+  readonly name: string
+  readonly attack: (frames: readonly Flying[]) => readonly Flying[]
+}
+
+/** Every drop, repetition, cut and transposition of so many frames. */
+export function rearrangements(chunks: number): Rearrangement[] {
+  const each = Array.from({ length: chunks }, (_, i) => i)
+  return [
+    ...each.map((i) => ({ name: `drop ${i}`, attack: (frames: readonly Flying[]) => frames.toSpliced(i, 1) })),
+    ...each.map((i) => ({
+      name: `repeat ${i}`,
+      attack: (frames: readonly Flying[]) => frames.toSpliced(i, 0, frames[i]),
+    })),
+    ...each.map((i) => ({ name: `cut after ${i}`, attack: (frames: readonly Flying[]) => frames.slice(0, i) })),
+    ...each.flatMap((i) =>
+      each.slice(i + 1).map((j) => ({
+        name: `swap ${i} and ${j}`,
+        attack: (frames: readonly Flying[]) => frames.with(i, frames[j]).with(j, frames[i]),
+      })),
+    ),
+  ]
+}
+
+const withFlag = (frame: Flying, flag: number): Flying => {
+  const ciphertext = frame.ciphertext.slice()
+  ciphertext[0] = flag
+  return { ...frame, ciphertext }
+}
+
+/** A transfer of three chunks, ended too early in some way. */
+const CHUNKS = 3
+const truncations = Array.from({ length: CHUNKS }, (_, kept) => kept).flatMap((kept): Case[] => [
+  {
+    operator: `truncate after ${kept} of ${CHUNKS} chunks, close`,
+    against: 'receiver',
+    plan: () =>
+      ofChunks(CHUNKS, (relay) => [
+        rearranged(CHUNKS, (frames) => {
+          relay.time.setTimeout(() => relay.close(relay.meeting, 'completed'), 1_000)
+          return frames.slice(0, kept)
+        }),
+      ]),
+    sender: ['closed_by_sender', 1, undefined],
+    receiver: ['closed_by_sender', 1, 1],
+  },
+  {
+    operator: `truncate after ${kept} of ${CHUNKS} chunks, be silent`,
+    against: 'receiver',
+    plan: () => ofChunks(CHUNKS, () => [rearranged(CHUNKS, (frames) => frames.slice(0, kept))]),
+    sender: ['waits', 1, 0],
+    receiver: ['waits', 1, 1],
+  },
+  {
+    operator: `truncate to ${kept + 1} of ${CHUNKS} chunks, claim the last`,
+    against: 'receiver',
+    plan: () =>
+      ofChunks(CHUNKS, () => [
+        rearranged(CHUNKS, (frames) =>
+          frames
+            .slice(0, kept + 1)
+            .map((frame, i) => (i === kept ? withFlag(frame, kept === CHUNKS - 1 ? 0 : 1) : frame)),
+        ),
+      ]),
+    sender: ['not_delivered', 1, 0],
+    receiver: ['corrupt', 1, 1],
+  },
+])
+
+/** What comes after the last chunk of a transfer is the next message, and is not one. */
+const EXTENSIONS: readonly (readonly [string, (frames: readonly Flying[]) => Uint8Array])[] = [
+  ['its last chunk again', (frames) => frames[frames.length - 1].ciphertext],
+  ['its first chunk again', (frames) => frames[0].ciphertext],
+  ['an empty chunk', () => Uint8Array.of(1, ...new Array(16).fill(0))],
+  ['noise', () => Uint8Array.of(1, ...new Array(99).fill(5))],
+]
+
+const extensions = EXTENSIONS.map(
+  ([name, attacker]): Case => ({
+    operator: `extend by ${name}`,
+    against: 'receiver',
+    plan: () =>
+      ofChunks(2, () => [rearranged(2, (frames) => [...frames, { ...frames[0], ciphertext: attacker(frames) }])]),
+    // The transfer itself is whole, and both know it; the surplus ends what comes after.
+    sender: ['delivered', 1, 0],
+    receiver: ['corrupt', 1, 1],
+  }),
+)
+
+/** Another frame in the place of every payload frame of one side. */
+const splice = (
+  operator: string,
+  against: Role,
+  plan: Case['plan'],
+  received: Pick<Case, 'sender' | 'receiver'>,
+): Case => ({
+  operator,
+  against,
+  plan,
+  ...received,
+})
+
+const AT_RECEIVER: Pick<Case, 'sender' | 'receiver'> = { sender: ['not_delivered', 1, 0], receiver: ['corrupt', 1, 1] }
+
+/** The frame at `seq` becomes an earlier one. */
+const instead = (from: Role, seq: number, attacker: (relay: Relay) => Uint8Array | undefined): Operator =>
+  onFrame(
+    'splice',
+    (frame) => frame.from === from && frame.seq === seq,
+    (frame, relay) => {
+      const bytes = attacker(relay)
+      return bytes ? saying(bytes)(frame) : [frame]
+    },
+  )
+
+const said = ({ frames }: Relay, from: Role, seq: number) =>
+  frames.find((frame) => frame.from === from && frame.seq === seq)?.ciphertext
+
+/** A device hears what it has said, and the other one does not. */
+const reflected = (from: Role): Operator =>
+  onFrame('reflect', isPayload(from), (frame, relay) => {
+    relay.deliver({ ...frame, from: other(from) })
+    return []
+  })
+
+const two = [[new Uint8Array(10).fill(1)], [new Uint8Array(10).fill(1)]]
+
+const splices: Case[] = [
+  splice(
+    'splice the approval of another session',
+    'receiver',
+    async () => {
+      const attacker = recordedFrame(await recording(), 'sender', 3)
+      return { operators: () => [instead('sender', 3, () => attacker)] }
+    },
+    AT_RECEIVER,
+  ),
+  splice(
+    'splice a transfer of another session',
+    'receiver',
+    async () => {
+      const attacker = recordedFrame(await recording(), 'sender', 4)
+      return { operators: () => [instead('sender', 4, () => attacker)] }
+    },
+    AT_RECEIVER,
+  ),
+  splice(
+    'splice the first transfer for the second',
+    'receiver',
+    () => ({ transfers: two, operators: () => [instead('sender', 5, (relay) => said(relay, 'sender', 4))] }),
+    AT_RECEIVER,
+  ),
+  splice(
+    'splice the approval for the transfer',
+    'receiver',
+    () => ({ operators: () => [instead('sender', 4, (relay) => said(relay, 'sender', 3))] }),
+    AT_RECEIVER,
+  ),
+  splice(
+    'skip the approval',
+    'receiver',
+    () => ({ operators: () => [onFrame('skip', ({ from, seq }) => from === 'sender' && seq === 3, nothing)] }),
+    AT_RECEIVER,
+  ),
+  splice(
+    'skip the first of two transfers',
+    'receiver',
+    () => ({
+      transfers: two,
+      operators: (relay) => [
+        onFrame(
+          'skip',
+          ({ from, seq }) => from === 'sender' && seq === 4,
+          (frame) => {
+            // The sender goes on only after a receipt, which no relay can make.
+            relay.acknowledge(frame.guest, 'sender', 4)
+            return []
+          },
+        ),
+      ],
+    }),
+    { sender: ['waits', 1, 0], receiver: ['waits', 1, 1] },
+  ),
+  splice(
+    'skip the end',
+    'receiver',
+    () => ({ operators: () => [onFrame('skip', ({ from, seq }) => from === 'sender' && seq === 5, nothing)] }),
+    { sender: ['delivered', 1, 0], receiver: ['closed_by_sender', 1, 1] },
+  ),
+  splice('reflect the payload', 'sender', () => ({ operators: () => [reflected('sender')] }), {
+    sender: ['corrupt', 1, 0],
+    receiver: ['revoked', 1, 1],
+  }),
+  splice('reflect the receipt', 'receiver', () => ({ operators: () => [reflected('receiver')] }), AT_RECEIVER),
+]
+
+export const payloadCases: Case[] = [...truncations, ...extensions, ...splices]
