@@ -3,8 +3,11 @@ import { createInterface } from 'node:readline'
 
 /**
  * Hears what the benchmark starts, one line each, and when it hears no more because the benchmark is gone, ends what is
- * left of it. `process <id>` (negative: a group), `gone <id>`, `folder <path>`.
+ * left of it.
  */
+
+/** One line. A negative id is a group's. */
+export type ReaperLine = `process ${number}` | `gone ${number}` | `folder ${string}`
 
 const processes = new Map<number, string | undefined>()
 const folders: string[] = []

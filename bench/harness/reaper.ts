@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import type { ReaperLine } from '../reaper.ts'
 import { COMPILED } from './compile.ts'
 
 /** A process that outlives this one by a moment: it ends what is left when this one could not, killed with its work half done. */
 
 let reaper: ChildProcess | undefined
-const unsaid: string[] = []
+const unsaid: ReaperLine[] = []
 
 export function startReaper(): void {
   const program = fileURLToPath(new URL('reaper.js', COMPILED))
@@ -18,7 +19,7 @@ export function startReaper(): void {
   for (const line of unsaid.splice(0)) tell(line)
 }
 
-function tell(line: string): void {
+function tell(line: ReaperLine): void {
   if (reaper?.stdin?.writable) reaper.stdin.write(`${line}\n`)
   else unsaid.push(line)
 }

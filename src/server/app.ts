@@ -11,7 +11,6 @@ import fastify, {
 import * as z from 'zod/mini'
 import { SUBPROTOCOL } from '../protocol/frames.ts'
 import { BODY_MAX_BYTES, HEADERS_MAX_BYTES } from '../protocol/limits.ts'
-import { RelayError } from '../relay/error.ts'
 import type { Relay } from '../relay/relay.ts'
 import { answerError, answerParserError, answerProblem } from './problems.ts'
 import { routes } from './routes.ts'
@@ -85,12 +84,6 @@ export async function buildApp({
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   app.setErrorHandler(answerError)
   app.setNotFoundHandler((_request, reply) => answerProblem(reply, 'not_found'))
-  app.addHook('onRequest', async (request) => {
-    // Node stops reading HTTP at an upgrade, so that a body would never come.
-    if (upgrades.has(request.raw) && request.method !== 'GET') {
-      throw new RelayError('invalid_request', 'only a GET can be upgraded')
-    }
-  })
   app.addHook('onSend', async (_request, reply) => {
     reply.header('cache-control', 'no-store')
     reply.header('x-content-type-options', 'nosniff')

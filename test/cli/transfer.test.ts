@@ -105,8 +105,8 @@ describe('a file', () => {
     const grown = { relay: relayMost - idleRelay, sender: senderMost - idleCli, receiver: receiverMost - idleCli }
     await context.annotate(`grown by, in MiB: ${JSON.stringify(grown, (_, n) => (n > 0 ? Math.ceil(n / MIB) : n))}`)
     expect(grown.relay).toBeLessThan(64 * MIB)
-    expect(grown.sender).toBeLessThan(150 * MIB)
-    expect(grown.receiver).toBeLessThan(150 * MIB)
+    expect(grown.sender).toBeLessThan(100 * MIB)
+    expect(grown.receiver).toBeLessThan(100 * MIB)
   })
 
   test('of 0 bytes arrives', async () => {

@@ -489,7 +489,7 @@ async function breakOut(offer: Parameters<typeof take>[0]): Promise<void> {
 }
 
 async function skip(offer: Parameters<typeof take>[0]): Promise<void> {
-  for await (const { stream } of offer.accept()) await stream.getReader().read()
+  for await (const _ of offer.accept());
 }
 
 async function cancelStream(offer: Parameters<typeof take>[0]): Promise<void> {

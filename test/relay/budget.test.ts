@@ -170,6 +170,19 @@ describe('what the relay promises', () => {
     expect(senderSocket.closedWith).toBe('window_exceeded')
   })
 
+  test('a window doubles when one more full frame would not fit, and not before', async () => {
+    const node = new TestRelay({ settings: settings(1_000_000) })
+    const { senderSocket } = await node.pair()
+    const sent = async (seq: number, ciphertextBytes: number) => {
+      senderSocket.data(1, seq, new Uint8Array(ciphertextBytes))
+      await settled()
+      return senderSocket.view.channels[0]?.window
+    }
+    expect(await sent(1, 1)).toBe(2 * FRAME)
+    expect(await sent(2, FRAME - 8 - 256)).toBe(2 * FRAME)
+    expect(await sent(3, 1)).toBe(4 * FRAME)
+  })
+
   test('the last step of a window ends at its limit, not beyond', async () => {
     const node = new TestRelay({ settings: { ...settings(1_000_000), windowBytes: 3 * FRAME } })
     const { senderSocket } = await node.pair()

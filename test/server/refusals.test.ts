@@ -283,6 +283,13 @@ describe('tokens', () => {
     await refused('DELETE', `${session.path}/receivers/second`, { token: session.receiver.token }, 'forbidden', session)
   })
 
+  test('of a wrong form are unauthorized before anybody looks for the session, others after', async () => {
+    const nowhere = `/v1/sessions/${strangers.sessionId()}`
+    await refused('GET', nowhere, {}, 'unauthorized')
+    await refused('GET', nowhere, { token: strangers.token().slice(1) }, 'unauthorized')
+    await refused('GET', nowhere, { token: strangers.token() }, 'session_not_found')
+  })
+
   test('in the query are not looked at', async () => {
     const session = await party()
     await refused('GET', `${session.path}?token=${session.token}`, {}, 'unauthorized', session)
