@@ -1,4 +1,4 @@
-import type { CloseReason } from '../protocol/frames.ts'
+import type { CloseReason, ReceiverRow } from '../protocol/frames.ts'
 
 /** What can end a pairing, with what to tell a person. README.md prints the codes; a test holds the two together. */
 export const PAIRING_ERRORS = {
@@ -60,5 +60,24 @@ export function errorOfCloseReason(reason: CloseReason | undefined): PairingErro
       return new PairingError('session_lost')
     default:
       return reason satisfies never
+  }
+}
+
+/** The error of a receiver whose row has ended, or undefined for a live one. A denial is the relay's word, and said to be. */
+export function errorOfRow(row: ReceiverRow): PairingError | undefined {
+  switch (row.state) {
+    case 'pending':
+    case 'approved':
+      return undefined
+    case 'denied':
+      if (row.reason === 'handshake_failed') return new PairingError('wrong_code')
+      return new PairingError(row.reason === 'handshake_timeout' ? 'handshake_timeout' : 'denied')
+    case 'revoked':
+      return new PairingError('revoked')
+    case 'done':
+    case 'left':
+      return new PairingError('aborted')
+    default:
+      return row.state satisfies never
   }
 }

@@ -2,12 +2,12 @@ import * as z from 'zod/mini'
 import { HandshakeError, ReceiverHandshake, type VerifiedPeer } from '../crypto/handshake.ts'
 import { type PairingCode, PairingCodeError, parsePairingCode, randomReceiverCode } from '../crypto/pairing-code.ts'
 import { encodeBase64Url } from '../protocol/codec.ts'
-import type { ReceiverRow, View } from '../protocol/frames.ts'
+import type { View } from '../protocol/frames.ts'
 import type { JoinResponse } from '../protocol/http.ts'
 import type { Channel } from './channel.ts'
 import { Connection, type ConnectionStatus } from './connection.ts'
 import { defaultEnvironment, type Environment, PausableTimeout } from './environment.ts'
-import { PairingError } from './errors.ts'
+import { errorOfRow, PairingError } from './errors.ts'
 import { type MessageBody, MessageReader, MessageWriter } from './messages.ts'
 import { Offer } from './offer.ts'
 import { courtesy, pairingErrorOf, RelayApi, RelayRefusal, RelayUnreachable } from './relay-api.ts'
@@ -281,23 +281,4 @@ function wipeKeys({ sendKey, receiveKey }: VerifiedPeer): void {
 /** Control messages are JSON; a transfer starts with a length whose first byte is 0. */
 async function isControl(body: MessageBody): Promise<boolean> {
   return (await body.peek())[0] === '{'.charCodeAt(0)
-}
-
-/** What the relay says of this receiver. A denial is the relay's word, and said to be. */
-function errorOfRow(row: ReceiverRow): PairingError | undefined {
-  switch (row.state) {
-    case 'pending':
-    case 'approved':
-      return undefined
-    case 'denied':
-      if (row.reason === 'handshake_failed') return new PairingError('wrong_code')
-      return new PairingError(row.reason === 'handshake_timeout' ? 'handshake_timeout' : 'denied')
-    case 'revoked':
-      return new PairingError('revoked')
-    case 'done':
-    case 'left':
-      return new PairingError('aborted')
-    default:
-      return row.state satisfies never
-  }
 }
