@@ -25,7 +25,7 @@ export async function untilInterrupted(
       resolve(EXIT.interrupted)
     }
   })
-  const onSignal = () => {
+  const onSignal = (signal: NodeJS.Signals) => {
     if (leaving) process.exit(EXIT.interrupted)
     leaving = true
     const patience = new Promise<void>((done) => setTimeout(done, FAREWELL_MS).unref())
@@ -34,7 +34,11 @@ export async function untilInterrupted(
       told = true
       return working.then(nothing, nothing)
     })
-    void Promise.race([farewell, patience]).then(stop)
+    void Promise.race([farewell, patience]).then(() => {
+      // Node 20 cannot exit when its terminal is gone: it asserts that it can reset it. Nobody sees an exit code then.
+      if (signal === 'SIGHUP') process.kill(process.pid, 'SIGKILL')
+      stop()
+    })
   }
   for (const signal of SIGNALS) process.on(signal, onSignal)
   const working = work()

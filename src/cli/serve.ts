@@ -20,10 +20,18 @@ export function serve({ host, port }: ServeOptions): Promise<number> {
   }
   // In a group of its own: a terminal sends Ctrl-C to the whole group, and the relay takes a second one for impatience.
   const relay = spawn(process.execPath, [main], { stdio: 'inherit', env, detached: true })
-  const pass = (signal: NodeJS.Signals) => relay.kill(signal)
+  let terminalGone = false
+  const pass = (signal: NodeJS.Signals) => {
+    terminalGone ||= signal === 'SIGHUP'
+    relay.kill(signal)
+  }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(signal, pass)
   return new Promise((resolve) => {
     relay.on('error', () => resolve(EXIT.failed))
-    relay.on('exit', (code) => resolve(code ?? EXIT.failed))
+    relay.on('exit', (code) => {
+      // See `untilInterrupted`: there is no other way to end without a terminal.
+      if (terminalGone) process.kill(process.pid, 'SIGKILL')
+      resolve(code ?? EXIT.failed)
+    })
   })
 }

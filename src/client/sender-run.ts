@@ -85,12 +85,15 @@ export class SenderRun {
   }
 
   get writer(): MessageWriter {
+    // Its keys are zeros once the run has ended: nothing may be sealed with them.
+    this.#requireAlive()
     const { maxFrameBytes } = this.#options
     this.#writer ??= new MessageWriter(this.#channel, this.#requirePeer().sendKey, maxFrameBytes)
     return this.#writer
   }
 
   get reader(): MessageReader {
+    this.#requireAlive()
     this.#reader ??= new MessageReader(this.#channel, this.#requirePeer().receiveKey)
     return this.#reader
   }

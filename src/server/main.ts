@@ -12,7 +12,10 @@ const TICK_MS = 1_000
 
 const config = configOrExit()
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-const logger = pino({ level: config.logLevel, base: null })
+// A log that nobody takes any more (a closed terminal, a full disk) must not keep the relay from working, or from ending:
+// pino's own destination tries for ever to write the last line before an exit.
+process.stdout.on('error', () => {})
+const logger = pino({ level: config.logLevel, base: null }, process.stdout)
 const relay = new Relay(
   {
     sessions: new MemorySessionStore(systemClock),
@@ -38,6 +41,8 @@ closeWithGrace({ delay: config.shutdownTimeoutSeconds * 1000, logger }, async ({
   clearInterval(ticking)
   await app.close()
   logger.info('stopped')
+  // A terminal that is gone took our stdio with it, and Node 20 cannot exit then: it asserts that it can reset a terminal.
+  if (signal === 'SIGHUP') process.kill(process.pid, 'SIGKILL')
 })
 
 try {
