@@ -2,6 +2,7 @@ import type { Role } from '../../src/protocol/frames.ts'
 import { type Outcome, type Plan, play, TRANSFERS } from './scenario.ts'
 import { leaks } from './search.ts'
 import { Seed } from './seed.ts'
+import { misuses } from './watch.ts'
 
 /** One operator against one role, and what comes of it. */
 export interface Case {
@@ -55,7 +56,7 @@ function describeReceiver([names, numbers, tags]: Case['receiver']): string {
 /** What must not be, whatever a relay does. */
 export function faultsOf(outcome: Outcome, transfers: readonly (readonly Uint8Array[])[] = TRANSFERS): string[] {
   const { sender, receiver, unwiped } = outcome
-  const faults = unwiped.map((what) => `not wiped: ${what}`)
+  const faults = [...unwiped.map((what) => `not wiped: ${what}`), ...misuses]
   receiver.received.forEach((items, i) => {
     items.forEach((bytes, j) => {
       if (

@@ -1,6 +1,7 @@
 import { defaultAead } from '../../src/crypto/aead.ts'
 import { ReceiverHandshake, SenderHandshake, type VerifiedPeer } from '../../src/crypto/handshake.ts'
 import { Secrets } from '../../src/crypto/secrets.ts'
+import { messageKey } from '../../src/crypto/stream.ts'
 
 /**
  * What secrets there are, and whether they were overwritten: the arrays themselves are watched from their birth. The
@@ -32,8 +33,23 @@ export const unwiped = (what = ''): string[] =>
     .filter((secret) => secret.what.startsWith(what) && secret.live.some((byte) => byte !== 0))
     .map((secret) => secret.what)
 
+/** What was sealed as nothing may be: under a key that was wiped before, or twice under one key and nonce. */
+export const misuses: string[] = []
+const sealed = new Set<string>()
+const erased = [0, 1, 2, 3].map((index) => messageKey(new Uint8Array(64), index).join())
+
+function noteSeal(key: Uint8Array, nonce: Uint8Array): void {
+  const under = key.join()
+  if (erased.includes(under) || key.every((byte) => byte === 0)) misuses.push('sealed under an erased key')
+  const both = `${under} ${nonce.join()}`
+  if (sealed.has(both)) misuses.push('a nonce used twice')
+  sealed.add(both)
+}
+
 export function forget(): void {
   watched.clear()
+  sealed.clear()
+  misuses.length = 0
   peers.length = 0
 }
 
@@ -64,5 +80,8 @@ ReceiverHandshake.prototype.finish = function (m4) {
 
 const aead = defaultAead()
 const { seal, open } = aead
-aead.seal = (key, ...rest) => seal(watch(key, 'message key'), ...rest)
+aead.seal = (key, nonce, ...rest) => {
+  noteSeal(key, nonce)
+  seal(watch(key, 'message key'), nonce, ...rest)
+}
 aead.open = (key, ...rest) => open(watch(key, 'message key'), ...rest)

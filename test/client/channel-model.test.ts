@@ -165,6 +165,8 @@ class Model {
 
   /** Lets everything happen that can, with nothing cut any more. */
   async drain(): Promise<void> {
+    // A relay notices that it has forgotten when it is asked. If nobody has anything to ask, only a lost socket helps.
+    if (!this.near.outbox || !this.far.outbox) for (const name of SIDES) this[name].cut()
     for (let idle = 0; idle < 3; ) {
       let busy = false
       for (const name of SIDES) {
