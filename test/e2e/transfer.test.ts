@@ -344,7 +344,12 @@ describe('a source', () => {
     if (!offer) throw new Error('there was no offer')
     const { windowBytes, maxFrameBytes } = DEFAULT_SETTINGS
     await until('the window is full', () => relay.counters().unackedBytes > windowBytes - maxFrameBytes)
-    for (let quiet = given - 1; quiet !== given; await until('it stands', () => true)) quiet = given
+    let [last, same] = [given, 0]
+    await until('nothing more is asked for', () => {
+      same = given === last ? same + 1 : 0
+      last = given
+      return same === 20
+    })
     expect(given).toBeLessThanOrEqual(windowBytes + 2 * maxFrameBytes)
     const end = errorOf(offers.next())
     await offer.decline()
