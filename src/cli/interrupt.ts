@@ -34,11 +34,10 @@ export async function untilInterrupted(
       told = true
       return working.then(nothing, nothing)
     })
-    void Promise.race([farewell, patience]).then(() => {
-      // Node 20 cannot exit when its terminal is gone: it asserts that it can reset it. Nobody sees an exit code then.
-      if (signal === 'SIGHUP') process.kill(process.pid, 'SIGKILL')
-      stop()
-    })
+    // Node 20 cannot exit when its terminal is gone: it asserts that it can reset it. Nobody sees an exit code then. This
+    // listener is the last one, so that what others do at an exit is done.
+    if (signal === 'SIGHUP' && hasTerminal()) process.on('exit', () => process.kill(process.pid, 'SIGKILL'))
+    void Promise.race([farewell, patience]).then(() => stop())
   }
   for (const signal of SIGNALS) process.on(signal, onSignal)
   const working = work()
@@ -50,6 +49,10 @@ export async function untilInterrupted(
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal)
   }
+}
+
+function hasTerminal(): boolean {
+  return [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY)
 }
 
 function nothing(): void {}

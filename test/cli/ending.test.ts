@@ -13,13 +13,14 @@ import {
   type Program,
   pairlay,
   RelayProgram,
+  relayOfFile,
   run,
   take,
   temporaryDirectory,
 } from './support.ts'
 
-const relay = await RelayProgram.start()
-const env = { PAIRLAY_RELAY: relay.url }
+const relay = relayOfFile()
+const { env } = relay
 
 const STOPPED = 'Stopped. The other side has been told.'
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
@@ -180,17 +181,16 @@ describeConcurrent('a relay that', () => {
     expect(await readdir(directory.path)).toEqual([])
   })
 
-  test('does not answer keeps nobody who wants to leave, and nobody is said to have been told', async () => {
+  test.each(['SIGINT', 'SIGHUP'] as const)('does not answer keeps nobody who wants to leave, by %s', async (signal) => {
     const directory = await temporaryDirectory()
     const { own, sender, receiver } = await startTransfer(directory)
     process.kill(own.pid, 'SIGSTOP')
-    sender.signal('SIGINT')
-    receiver.signal('SIGINT')
-    const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
+    sender.signal(signal)
+    receiver.signal(signal)
+    const outcomes = await Promise.all([sender.ended(), receiver.ended()])
     process.kill(own.pid, 'SIGCONT')
-    expect([sent.exitCode, lastLine(sent)]).toEqual([130, 'Stopped.'])
-    expect([received.exitCode, lastLine(received)]).toEqual([130, 'Stopped.'])
     expect(await readdir(directory.path)).toEqual([])
+    for (const outcome of outcomes) expect([outcome.exitCode, lastLine(outcome)]).toEqual([130, 'Stopped.'])
   })
 })
 

@@ -15,7 +15,7 @@ import {
   type Program,
   pairlay,
   pairlayAfter,
-  RelayProgram,
+  relayOfFile,
   run,
   take,
   temporaryDirectory,
@@ -26,8 +26,8 @@ afterEach(() => {
   vi.resetAllMocks()
 })
 
-const relay = await RelayProgram.start()
-const env = { PAIRLAY_RELAY: relay.url }
+const relay = relayOfFile()
+const { env } = relay
 
 /** Names that lean to what is dangerous. */
 const anyName = fc.oneof(

@@ -8,14 +8,14 @@ import {
   foreignControls,
   openSender,
   pairlay,
-  RelayProgram,
+  relayOfFile,
   run,
   take,
   temporaryDirectory,
 } from './support.ts'
 
-const relay = await RelayProgram.start()
-const env = { PAIRLAY_RELAY: relay.url }
+const relay = relayOfFile()
+const { env } = relay
 
 const anyNumber = expect.stringMatching(/^\d{6}$/)
 const anyFingerprint = expect.stringMatching(/^[0-9A-Z]{32}$/)

@@ -4,19 +4,20 @@ import { expect, test } from 'vitest'
 import { formatMatchNumber, PAIRING_ERRORS } from '../../src/client/index.ts'
 import {
   describeTerminal,
+  eventually,
   foreignControls,
   MIB,
   offer,
   openSender,
   pairlay,
-  RelayProgram,
+  relayOfFile,
   Screen,
   take,
   temporaryDirectory,
 } from './support.ts'
 
-const relay = await RelayProgram.start()
-const env = { PAIRLAY_RELAY: relay.url }
+const relay = relayOfFile()
+const { env } = relay
 
 const ESCAPE = '\u001b'
 const YES_NO = /Does the other device show (\d{3} \d{3})\? \[y\/N\] /
@@ -40,6 +41,19 @@ async function openReceiver(code: string, args: readonly string[] = [], present:
   const directory = await temporaryDirectory()
   for (const name of present) await writeFile(directory.at(name), 'mine')
   return { ...directory, screen: new Screen(['receive', code, ...args], { env, cwd: directory.path }) }
+}
+
+/** Resolves when the process has ended whose number this file has. */
+async function ended(pidFile: string): Promise<void> {
+  const pid = Number(await readFile(pidFile, 'utf8'))
+  await eventually(`process ${pid} has ended`, () => {
+    try {
+      process.kill(pid, 0)
+      return undefined
+    } catch {
+      return true
+    }
+  })
 }
 
 describeTerminal('the sender at a terminal', () => {
@@ -69,19 +83,16 @@ describeTerminal('the sender at a terminal', () => {
     expect(screen.raw).not.toContain('█')
   })
 
-  test.each(['n', '', 'yess'])(
-    'denies with %j, nothing is sent, and the code is of no use any more',
-    async (answer) => {
-      const { screen, code } = await openScreen(['--no-qr'])
-      const receiver = await take(relay, code)
-      await screen.says(YES_NO)
-      await screen.enter(answer)
-      expect((await screen.ended()).exitCode).toBe(3)
-      expect(screen.shown.at(-2)).toContain('pairlay: No device was approved, and nothing was sent.')
-      expect(await receiver.taken).toEqual({ error: 'denied' })
-      await expect(take(relay, code)).rejects.toMatchObject({ code: 'code_not_found' })
-    },
-  )
+  test.each(['n', 'yess'])('denies with %j, nothing is sent, and the code is of no use any more', async (answer) => {
+    const { screen, code } = await openScreen(['--no-qr'])
+    const receiver = await take(relay, code)
+    await screen.says(YES_NO)
+    await screen.enter(answer)
+    expect((await screen.ended()).exitCode).toBe(3)
+    expect(screen.shown.at(-2)).toContain('pairlay: No device was approved, and nothing was sent.')
+    expect(await receiver.taken).toEqual({ error: 'denied' })
+    await expect(take(relay, code)).rejects.toMatchObject({ code: 'code_not_found' })
+  })
 
   test('that presses Ctrl-D approves nobody', async () => {
     const { screen, code } = await openScreen(['--no-qr'])
@@ -190,12 +201,16 @@ describeTerminal('the sender at a terminal', () => {
     await expect(take(relay, code)).rejects.toMatchObject({ code: 'code_not_found' })
   })
 
-  test('ends the session by closing the terminal', async () => {
-    const { screen, code } = await openScreen(['--no-qr'])
+  test('ends with its terminal, and the session too', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), 'content')
+    const screen = new Screen(['send', '--no-qr', at('file')], { env, before: `echo $$ > ${at('pid')}` })
+    const [, code = ''] = await screen.says(/Code: (\S+)/)
     const receiver = await take(relay, code)
     await screen.says(YES_NO)
     screen.close()
     expect(await receiver.taken).toEqual({ error: 'closed_by_sender' })
+    await ended(at('pid'))
   })
 })
 
@@ -224,7 +239,7 @@ describeTerminal('the receiver at a terminal', () => {
     ])
   })
 
-  test.each(['n', '', 'yep'])('refuses with %j, and nothing is saved', async (answer) => {
+  test.each(['', 'yep'])('refuses with %j, and nothing is saved', async (answer) => {
     const { code, delivered } = await offer(relay, { file: 'content' })
     const { screen, path } = await openReceiver(code)
     await screen.says(SAVE_IT)
@@ -301,7 +316,10 @@ describeTerminal('progress at a terminal', () => {
     const watching = Promise.all([sender.says(/ \S+ MiB {2}/, 3), receiver.says(/\S+ MiB {2}/, 3)]).finally(() => {
       enough = true
     })
-    while (!enough) await pipe.write(Buffer.alloc(MIB))
+    await eventually('three lines of progress', async () => {
+      await pipe.write(Buffer.alloc(MIB / 2))
+      return enough || undefined
+    })
     await watching
     await pipe.close()
     expect([(await sender.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual([0, 0])
@@ -319,7 +337,7 @@ describeTerminal('progress at a narrow terminal', () => {
   test('is cut to its width, so that it stays one line', async () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), '')
-    await truncate(at('file'), 192 * MIB)
+    await truncate(at('file'), 96 * MIB)
     const screen = new Screen(['send', '--yes', '--no-qr', at('file')], { env, columns: 40 })
     const [, code = ''] = await screen.says(/Code: (\S+)/)
     const receiver = pairlay(['receive', code, '--yes', '-o', at('received')], { env })
@@ -332,15 +350,16 @@ describeTerminal('progress at a narrow terminal', () => {
 })
 
 describeTerminal('serve at a terminal', () => {
-  async function openServe() {
-    const screen = new Screen(['serve', '--port', '0'])
+  async function openServe(before?: string) {
+    const screen = new Screen(['serve', '--port', '0'], before === undefined ? {} : { before })
     const [, port] = await screen.says(/"port":(\d+),"msg":"the relay is ready"/)
-    const { sender } = await openSender(['-', '--relay', `http://127.0.0.1:${port}`])
+    const url = `http://127.0.0.1:${port}`
+    const { sender } = await openSender(['-', '--relay', url])
     await sender.event('connection')
-    return { screen, sender }
+    return { screen, sender, url }
   }
 
-  test.each(['once', 'twice', 'thrice'])('drains its sessions and ends in good order on Ctrl-C, seen %s', async () => {
+  test.each(['once', 'twice'])('drains its sessions and ends in good order on Ctrl-C, seen %s', async () => {
     const { screen, sender } = await openServe()
     await screen.type('\u0003')
     const { exitCode, text } = await screen.ended()
@@ -348,9 +367,17 @@ describeTerminal('serve at a terminal', () => {
     expect(text).toContain('"msg":"stopped"')
   })
 
-  test('ends with its terminal', async () => {
-    const { screen, sender } = await openServe()
+  test('ends with its terminal, and the relay too', async () => {
+    const { at } = await temporaryDirectory()
+    const { screen, sender, url } = await openServe(`echo $$ > ${at('pid')}`)
     screen.close()
     expect((await sender.ended()).exitCode).toBe(4)
+    await ended(at('pid'))
+    await eventually('the relay has ended', () =>
+      fetch(url).then(
+        () => undefined,
+        () => true,
+      ),
+    )
   })
 })

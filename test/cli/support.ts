@@ -6,7 +6,7 @@ import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
-import { afterAll, describe } from 'vitest'
+import { afterAll, beforeAll, describe } from 'vitest'
 import { bytesSource, PairingError, type Receipt, Receiver, Sender } from '../../src/client/index.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -195,6 +195,25 @@ afterAll(async () => {
   for (const directory of directories) await rm(directory, { recursive: true, force: true })
 })
 
+/** A relay for all tests of a file, and the environment that makes it the one to use. It starts with the first test. */
+export function relayOfFile(): { readonly url: string; readonly env: { readonly PAIRLAY_RELAY: string } } {
+  let relay: RelayProgram | undefined
+  beforeAll(async () => {
+    relay = await RelayProgram.start()
+  })
+  const url = () => relay?.url ?? ''
+  return {
+    get url() {
+      return url()
+    },
+    env: {
+      get PAIRLAY_RELAY() {
+        return url()
+      },
+    },
+  }
+}
+
 /** Starts `pairlay` with these arguments. It is ended with the file's last test at the latest. */
 export function pairlay(args: readonly string[], options: StartOptions = {}): Program {
   return start(process.execPath, [CLI, ...args], options)
@@ -227,7 +246,7 @@ export async function openSender(args: readonly string[], options: StartOptions 
 export type Taken = { readonly items: readonly string[] } | { readonly error: string }
 
 /** A device in this process that offers items, named and filled as given, to the first that enters its code. */
-export async function offer(relay: RelayProgram, items: Readonly<Record<string, string>>, receivers = 1) {
+export async function offer(relay: { readonly url: string }, items: Readonly<Record<string, string>>, receivers = 1) {
   const sender = await Sender.open({ relay: relay.url, receivers })
   const sources = Object.entries(items).map(([name, content]) => bytesSource(Buffer.from(content), name))
   const send = async (): Promise<readonly Receipt[]> => {
@@ -240,7 +259,7 @@ export async function offer(relay: RelayProgram, items: Readonly<Record<string, 
 }
 
 /** A device in this process that enters a code, and takes what it gets. */
-export async function take(relay: RelayProgram, code: string, name = 'a device') {
+export async function take(relay: { readonly url: string }, code: string, name = 'a device') {
   const receiver = await Receiver.join({ relay: relay.url, code, name })
   const receive = async (): Promise<Taken> => {
     const items: string[] = []
@@ -340,14 +359,16 @@ export function describeTerminal(name: string, tests: () => void): void {
 export class Screen {
   readonly #program: Program
 
-  /** `after` is what follows the command in the shell, such as a redirection. */
-  constructor(args: readonly string[], options: StartOptions & { columns?: number; after?: string } = {}) {
-    const { columns = 80, after = '', ...rest } = options
+  /** `before` and `after` are for the shell: what it does first, and what follows the command, such as a redirection. */
+  constructor(
+    args: readonly string[],
+    options: StartOptions & { columns?: number; before?: string; after?: string } = {},
+  ) {
+    const { columns = 80, before = ':', after = '', ...rest } = options
     if (!hasScript) throw new Error('REQUIRE_ALL is set, but there is no script(1) of util-linux here')
     const command = [process.execPath, CLI, ...args].map(quoted).join(' ')
     const size = columns === 0 ? '' : `stty cols ${columns} rows 24; `
-    const session = `${size}exec ${command} ${after}`
-    // Without TERM nothing but the terminal itself says that it is one.
+    const session = `${before}; ${size}exec ${command} ${after}`
     this.#program = start('script', ['--quiet', '--flush', '--return', '--command', session, '/dev/null'], {
       ...rest,
       stdin: 'open',

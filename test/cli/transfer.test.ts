@@ -14,6 +14,7 @@ import {
   type Program,
   pairlay,
   RelayProgram,
+  relayOfFile,
   run,
   sha256Of,
   showsMemory,
@@ -24,8 +25,8 @@ const GIB = 1024 * MIB
 /** WINDOW_BYTES of a relay nobody has configured. */
 const WINDOW_BYTES = 2_098_176
 
-const relay = await RelayProgram.start()
-const env = { PAIRLAY_RELAY: relay.url }
+const relay = relayOfFile()
+const { env } = relay
 
 /**
  * A file of this size in which every 64 KiB are different and say where they belong, at a place that differs too: nothing
@@ -226,17 +227,18 @@ describeConcurrent('a text', () => {
 })
 
 describe.skipIf(!showsMemory)('a receiver that stops reading', () => {
+  const TOTAL = 16 * MIB
+
   /** Feeds a sender until nothing moves any more; then the relay must hold no more than its window. */
   async function expectBounded(fresh: RelayProgram, idle: number, feed: Feed, stop: () => void): Promise<string> {
     await feed.upTo(MIB)
     stop()
     const stoppedAt = feed.taken
-    const feeding = feed.upTo(64 * MIB)
+    void feed.upTo(TOTAL)
     const [most = 0] = await mostMemory([fresh.pid], feed.stalled())
     // The window, and what two pipes and the sender's one frame hold beside it.
     expect(feed.taken - stoppedAt).toBeLessThan(WINDOW_BYTES + 2 * MIB)
     expect(most - idle).toBeLessThan(WINDOW_BYTES + 16 * MIB)
-    void feeding
     return `the relay grew by ${((most - idle) / MIB).toFixed(1)} MiB`
   }
 
@@ -249,7 +251,7 @@ describe.skipIf(!showsMemory)('a receiver that stops reading', () => {
     const feed = new Feed(sender)
     await context.annotate(await expectBounded(fresh, idle, feed, () => receiver.signal('SIGSTOP')))
     receiver.signal('SIGCONT')
-    await eventually('the rest is taken', () => feed.taken === 64 * MIB || undefined)
+    await eventually('the rest is taken', () => feed.taken === TOTAL || undefined)
     sender.endStdin()
     expect((await receiver.ended()).exitCode).toBe(0)
     expect((await sender.ended()).exitCode).toBe(0)
@@ -267,7 +269,7 @@ describe.skipIf(!showsMemory)('a receiver that stops reading', () => {
     expect((memoryOf(receiver.pid)?.most ?? 0) - idleCli).toBeLessThan(64 * MIB)
     const hash = createHash('sha256')
     receiver.readStdout((piece) => hash.update(piece))
-    await eventually('the rest is taken', () => feed.taken === 64 * MIB || undefined)
+    await eventually('the rest is taken', () => feed.taken === TOTAL || undefined)
     sender.endStdin()
     expect((await receiver.ended()).exitCode).toBe(0)
     expect((await sender.ended()).exitCode).toBe(0)

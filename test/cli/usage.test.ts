@@ -13,14 +13,15 @@ import {
   openSender,
   pairlay,
   RelayProgram,
+  relayOfFile,
   run,
   type StartOptions,
   take,
   temporaryDirectory,
 } from './support.ts'
 
-const relay = await RelayProgram.start()
-const env = { PAIRLAY_RELAY: relay.url }
+const relay = relayOfFile()
+const { env } = relay
 
 const UNREACHABLE = PAIRING_ERRORS.relay_unreachable
 const NOT_AN_ADDRESS = `${UNREACHABLE} A relay address looks like https://relay.example.`
