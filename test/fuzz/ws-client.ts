@@ -107,8 +107,9 @@ export class RawWebSocket {
     }
   }
 
-  stopReading(): void {
-    this.#socket.pause()
+  /** Ends the connection in the direction of the relay. */
+  finish(): void {
+    this.#socket.end()
   }
 
   destroy(): void {
