@@ -131,6 +131,10 @@ export class Run {
         return void expectAnswer(await target.close(member), expected)
       }
       case 'view':
+        if (command.as === 'nobody') {
+          const nowhere = { sessionId: STRANGER.slice(0, 21).concat('A'), token: session.token }
+          return void expectAnswer(await target.view(nowhere), 'session_not_found')
+        }
         return void expectAnswer(await target.view(member), model.authorize(session, token))
       case 'attach': {
         const role = [session, ...session.receivers].find((each) => each.token === token) ?? session
@@ -199,7 +203,7 @@ export class Run {
   /** Mostly a channel of this socket; sometimes one that is not its own, or that nobody has. */
   #channelOf({ session, role }: ModelSocket, choice: number): number {
     if (role === session) return 1 + (choice % (session.receivers.length + (choice === 5 ? 1 : 0) || 1))
-    return choice === 5 ? 2 : session.receivers.findIndex((each) => each === role) + 1
+    return choice === 5 ? 2 : session.receivers.findIndex(({ token }) => token === role.token) + 1
   }
 
   /** Everything anybody can see is what the model says, and the relay holds what that takes and no more. */

@@ -6,7 +6,7 @@ import { FakeClock } from '../support/fake-clock.ts'
 import { FakeSocket } from '../support/fake-socket.ts'
 import { type CallOptions, call } from '../support/http.ts'
 import { refusalOf } from '../support/refusal.ts'
-import { type Counters, settled, TestRelay } from '../support/relay.ts'
+import { type Counters, type RelayOptions, settled, TestRelay } from '../support/relay.ts'
 import { type RunningRelay, startRelay } from '../support/server.ts'
 import { WireSocket } from '../support/wire-socket.ts'
 
@@ -50,8 +50,11 @@ export interface TargetSocket {
   settle(): Promise<void>
 }
 
-export function memoryTarget(settings: Partial<RelaySettings>): Target {
-  const node = new TestRelay({ settings })
+export function memoryTarget(
+  settings: Partial<RelaySettings>,
+  stores: Pick<RelayOptions, 'wrapSessions' | 'wrapMailboxes'> = {},
+): Target {
+  const node = new TestRelay({ settings, ...stores })
   const { relay } = node
   return {
     create: (request) => outcome(() => relay.createSession(request)),
@@ -96,7 +99,6 @@ async function outcome<T>(call: () => Promise<T>): Promise<Outcome<T>> {
 
 export async function wireTarget(settings: Partial<RelaySettings>): Promise<Target> {
   const clock = new FakeClock()
-  const failures: string[] = []
   const relay = await startRelay({ settings, clock, logLevel: 'error' })
   const sockets = new Set<WireTargetSocket>()
   const ask = async <T>(method: string, path: string, options: CallOptions): Promise<Outcome<T>> => {
@@ -136,9 +138,7 @@ export async function wireTarget(settings: Partial<RelaySettings>): Promise<Targ
       for (let turns = 0; turns < 2_000 && relay.counters().sockets !== count; turns++) await settled()
     },
     counters: () => relay.counters(),
-    get failures() {
-      return [...failures, ...relay.log]
-    },
+    failures: relay.log,
     stop: async () => {
       for (const { wire } of sockets) wire.cut()
       await relay.close()
