@@ -2,12 +2,12 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { encodeAck, encodeData } from '../../src/protocol/codec.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { FACTOR, Random, SEED } from '../support/random.ts'
+import { BINARY, CLOSE, type Ending, PING, PONG, RawWebSocket, TEXT, wsFrame } from '../support/raw-web-socket.ts'
 import { settled } from '../support/relay.ts'
 import { startRelay } from '../support/server.ts'
 import { CASES, MAX_FRAME_BYTES } from './byte-cases.ts'
 import { overHttp } from './scene.ts'
 import { mutatedBytes } from './values.ts'
-import { BINARY, CLOSE, type Ending, PING, PONG, RawWebSocket, TEXT, wsFrame } from './ws-client.ts'
 
 /** The bytes of a WebSocket, below its messages. The same bytes have the same effect, wherever a network cuts them. */
 

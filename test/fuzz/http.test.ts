@@ -1,11 +1,11 @@
 import { afterAll, expect, test } from 'vitest'
 import { ERRORS } from '../conformance/documented.ts'
+import { expectHealthy, expectIdle, warmUp } from '../support/health.ts'
 import { call } from '../support/http.ts'
 import { FACTOR, Random, SEED } from '../support/random.ts'
+import { HttpConnection, headerOf, type RawAnswer, sayAlone } from '../support/raw-http.ts'
 import { publicKey } from '../support/relay.ts'
 import { startRelayProcess } from '../support/relay-process.ts'
-import { expectHealthy, expectIdle, warmUp } from './health.ts'
-import { HttpConnection, headerOf, type RawAnswer, sayAlone } from './http-client.ts'
 import {
   bytesOf,
   type Draft,

@@ -1,14 +1,14 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { type CloseErrorCode, ERRORS } from '../../src/protocol/errors.ts'
 import { FakeSocket } from '../support/fake-socket.ts'
+import { expectHealthy, expectIdle, warmUp } from '../support/health.ts'
 import { FACTOR, Random, SEED } from '../support/random.ts'
+import { BINARY, type Ending, RawWebSocket, TEXT, wsFrame } from '../support/raw-web-socket.ts'
 import { DEFAULT_SETTINGS, NOTHING_LEFT, settled, TestRelay } from '../support/relay.ts'
 import { type RelayProcess, startRelayProcess } from '../support/relay-process.ts'
-import { expectHealthy, expectIdle, warmUp } from './health.ts'
 import { judgeFirst, judgeNext } from './judge.ts'
 import { firstMessage, nextMessage } from './messages.ts'
 import { inMemory, overHttp, type Scene } from './scene.ts'
-import { BINARY, type Ending, RawWebSocket, TEXT, wsFrame } from './ws-client.ts'
 
 /** 200,000 in all: a third of them over sockets of the built relay, the others where sockets cost nothing. */
 const WIRE = { first: 10_000 * FACTOR, next: 60_000 * FACTOR }

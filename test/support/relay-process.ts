@@ -16,6 +16,8 @@ export interface RelayProcess {
   exitCode(): number | undefined
   /** What the process holds, after a full garbage collection. */
   state(): Promise<ProcessState>
+  /** Moves the relay's clock forward, and resolves after its next tick, within a second or so. */
+  advance(milliseconds: number): Promise<void>
   /** Advances past every deadline there is, twice, so that epitaphs are over as well. */
   forgetEverything(): Promise<void>
   stop(): Promise<number>
@@ -131,6 +133,7 @@ export async function startRelayProcess(settings: Readonly<Record<string, string
     failures,
     exitCode: () => exitCode,
     state: () => ask(0, 0, true),
+    advance: async (milliseconds) => void (await ask(milliseconds, 1)),
     // The first round ends what is due and starts its epitaph, the second forgets it.
     forgetEverything: async () => {
       for (let round = 0; round < 2; round++) await ask(FOREVER_MS, 1)

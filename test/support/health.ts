@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { expect } from 'vitest'
-import { call } from '../support/http.ts'
-import { NOTHING_LEFT, publicKey } from '../support/relay.ts'
-import type { ProcessState, RelayProcess } from '../support/relay-process.ts'
-import { WireSocket } from '../support/wire-socket.ts'
+import { call } from './http.ts'
+import { NOTHING_LEFT, publicKey } from './relay.ts'
+import type { ProcessState, RelayProcess } from './relay-process.ts'
+import { WireSocket } from './wire-socket.ts'
 
 /** What a heap may have grown by after everything is forgotten: caches and compiled code, not sessions. */
 const HEAP_SLACK_BYTES = 6 * 1024 * 1024
