@@ -135,7 +135,7 @@ export class Crowd {
       heard ||= /^HTTP\/1.1 (\d+)/.exec(text)?.[1] ?? ''
     })
     this.#drips.push(() => {
-      if (at < drops.length && socket.writable) socket.write(drops.subarray(at, ++at))
+      if (began > 0 && at < drops.length && socket.writable) socket.write(drops.subarray(at, ++at))
     })
     this.#ends.push(
       new Promise((resolve) => {
