@@ -2,15 +2,17 @@ import { CodecError, decodeFrame, parseJson, utf8Length } from '../protocol/code
 import { type CloseErrorCode, isCloseErrorCode } from '../protocol/errors.ts'
 import { Attach, type ChannelRow, type View } from '../protocol/frames.ts'
 import { ATTACH_MAX_BYTES, ATTACH_TIMEOUT_MS, MISSED_PINGS_MAX, SILENCE_MS } from '../protocol/limits.ts'
+import { type Awaitable, Turns } from './awaitable.ts'
 import { RelayError } from './error.ts'
 import { Intake, type IntakePorts } from './intake.ts'
 import { type AttachedLeg, type Attachment, keyOf, Leg } from './leg.ts'
-import type { Bus, PeerSocket, Secrets } from './ports.ts'
+import type { Bus, PeerSocket, Secrets, SessionStore } from './ports.ts'
 import { attachmentOf, type Holder, holderOf, liveReceiver, type Session } from './session.ts'
 import { attach, detach, expireIfDue, shutDown } from './transitions.ts'
 import { channelsOf, mailboxKey, outbound, viewOf } from './view.ts'
 
 export interface AttachmentsPorts extends IntakePorts {
+  readonly sessions: SessionStore
   readonly bus: Bus
   readonly secrets: Secrets
 }
@@ -26,7 +28,10 @@ export class Attachments {
 
   constructor(ports: AttachmentsPorts) {
     this.#ports = ports
-    this.#intake = new Intake(ports, (leg, channel) => this.#peerOf(leg, channel))
+    this.#intake = new Intake(ports, {
+      peerOf: (leg, channel) => this.#peerOf(leg, channel),
+      refresh: (sessionId) => this.refresh(sessionId),
+    })
     ports.bus.subscribe((sessionId) => void this.refresh(sessionId))
   }
 
@@ -53,17 +58,14 @@ export class Attachments {
     if (this.#draining) leg.close('going_away')
     else this.#unattached.add(leg)
     // One frame after the other, whatever the store takes for each: order is the protocol.
-    let turn = Promise.resolve()
-    const queue = (work: () => Promise<void>) => {
-      turn = turn.then(work).catch((error: unknown) => this.#fail(leg, error))
-    }
+    const turns = new Turns((error) => this.#fail(leg, error))
     return {
-      receive: (data) => queue(() => this.#receive(leg, sessionId, data)),
+      receive: (data) => turns.take(() => this.#receive(leg, sessionId, data)),
       pong: () => {
         leg.unansweredPings = 0
       },
       drained: () => leg.drained(),
-      gone: () => queue(() => this.#remove(leg)),
+      gone: () => turns.take(() => this.#remove(leg)),
     }
   }
 
@@ -123,11 +125,11 @@ export class Attachments {
     await this.refresh(sessionId)
   }
 
-  async #receive(leg: Leg, sessionId: string, data: string | Uint8Array): Promise<void> {
+  #receive(leg: Leg, sessionId: string, data: string | Uint8Array): Awaitable<void> {
     if (leg.closed) return
     if (!leg.isAttached()) return this.#attach(leg, sessionId, data)
     if (typeof data === 'string') throw new RelayError('invalid_frame')
-    await this.#intake.take(leg, decodeFrame(data))
+    return this.#intake.take(leg, decodeFrame(data))
   }
 
   async #attach(leg: Leg, sessionId: string, data: string | Uint8Array): Promise<void> {
@@ -145,7 +147,14 @@ export class Attachments {
       const settled = expireIfDue(current, now)
       return settled.state === 'closed' ? settled : attach(settled, holder, now)
     })
-    const attachment = { sessionId, holder, generation: attachmentOf(session, holder), session, resumed: false }
+    const attachment = {
+      sessionId,
+      holder,
+      generation: attachmentOf(session, holder),
+      session,
+      resumed: false,
+      shown: undefined,
+    }
     if (leg.closed) return this.#detach(attachment)
     this.#supersede(attachment)
     this.#unattached.delete(leg)
@@ -160,7 +169,7 @@ export class Attachments {
       leg.cursors.set(channel, Math.max(received, into.position.acked))
       // The relay had forgotten this channel, so the peer's socket, if it is still there, must resume as well.
       if (out.created || into.created) this.#peerOf(attached, channel)?.close('going_away')
-      else this.#peerOf(attached, channel)?.passAck(channel, into.position.acked)
+      else if (into.position.acked > 0) this.#peerOf(attached, channel)?.passAck(channel, into.position.acked)
       leg.wakeChannel(channel)
     }
     attachment.resumed = true
@@ -203,7 +212,9 @@ export class Attachments {
     const current = attachmentOf(session, attached.holder)
     if (current > attached.generation) return this.#close(leg, 'superseded')
     // Until its channels are open there is no first view: it would say the wrong place to resume at.
-    if (attached.resumed) await leg.showView()
+    if (!attached.resumed || attached.shown === session.version) return
+    attached.shown = session.version
+    await leg.showView()
   }
 
   #peerOf(leg: AttachedLeg, channel: number): AttachedLeg | undefined {

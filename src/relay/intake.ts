@@ -1,13 +1,13 @@
 import { FRAME_ACK, type Frame } from '../protocol/codec.ts'
 import { FRAME_HEADER_BYTES, HANDSHAKE_MAX_CIPHERTEXT_BYTES, HANDSHAKE_MAX_SEQ } from '../protocol/limits.ts'
+import { type Awaitable, after } from './awaitable.ts'
 import type { Budget } from './budget.ts'
 import { RelayError } from './error.ts'
 import { type AttachedLeg, keyOf } from './leg.ts'
-import type { Clock, MailboxStore, Metrics, SessionStore } from './ports.ts'
+import type { AppendOutcome, Clock, MailboxStore, Metrics } from './ports.ts'
 import { liveReceiver } from './session.ts'
 
 export interface IntakePorts {
-  readonly sessions: SessionStore
   readonly mailboxes: MailboxStore
   readonly budget: Budget
   readonly clock: Clock
@@ -18,30 +18,43 @@ export interface IntakePorts {
   readonly maxFrameBytes: number
 }
 
+/** The other sockets of this node. */
+export interface Legs {
+  peerOf(leg: AttachedLeg, channel: number): AttachedLeg | undefined
+  /** Re-reads a session and brings all its sockets in line, so that what changed is shown before what it allows. */
+  refresh(sessionId: string): Promise<void>
+}
+
 /** What happens to the frames that come in: kept, passed on, discarded with a reason, or the end of their socket. */
 export class Intake {
   readonly #ports: IntakePorts
-  readonly #peerOf: (leg: AttachedLeg, channel: number) => AttachedLeg | undefined
+  readonly #legs: Legs
 
-  constructor(ports: IntakePorts, peerOf: (leg: AttachedLeg, channel: number) => AttachedLeg | undefined) {
+  constructor(ports: IntakePorts, legs: Legs) {
     this.#ports = ports
-    this.#peerOf = peerOf
+    this.#legs = legs
   }
 
   /** Takes one binary frame of an attached socket. Throws RelayError for one that closes it. */
-  async take(leg: AttachedLeg, frame: Frame): Promise<void> {
-    const state = await this.#channelState(leg, frame)
-    if (state === 'ended') return this.#ports.metrics.discarded('channel_ended')
-    return frame.type === FRAME_ACK ? this.#takeAck(leg, frame) : this.#takeData(leg, frame)
+  take(leg: AttachedLeg, frame: Frame): Awaitable<void> {
+    return after(this.#channelState(leg, frame), (state) => {
+      if (state === 'ended') return this.#ports.metrics.discarded('channel_ended')
+      return frame.type === FRAME_ACK ? this.#takeAck(leg, frame) : this.#takeData(leg, frame)
+    })
   }
 
-  async #takeData(leg: AttachedLeg, frame: Frame): Promise<void> {
+  #takeData(leg: AttachedLeg, frame: Frame): Awaitable<void> {
     const { channel, seq, bytes } = frame
     const key = keyOf(leg, channel, 'outbound')
-    const outcome = await this.#ports.mailboxes.append(key, { seq, bytes }, this.#ports.budget.grantOf(key))
+    const outcome = this.#ports.mailboxes.append(key, { seq, bytes }, this.#ports.budget.grantOf(key))
+    return after(outcome, (known) => this.#settleData(leg, frame, known))
+  }
+
+  #settleData(leg: AttachedLeg, frame: Frame, outcome: AppendOutcome): Awaitable<void> {
+    const { channel } = frame
     switch (outcome.kind) {
       case 'stored':
-        this.#peerOf(leg, channel)?.wakeChannel(channel)
+        this.#legs.peerOf(leg, channel)?.wakeChannel(channel)
         return this.#growWindow(leg, channel, outcome.unackedCost)
       case 'duplicate':
         this.#ports.metrics.discarded('duplicate')
@@ -57,36 +70,33 @@ export class Intake {
     }
   }
 
-  async #takeAck(leg: AttachedLeg, frame: Frame): Promise<void> {
+  #takeAck(leg: AttachedLeg, frame: Frame): Awaitable<void> {
     const { channel, seq } = frame
-    const outcome = await this.#ports.mailboxes.ackThrough(keyOf(leg, channel, 'inbound'), seq)
-    if (outcome.kind === 'unknown') return this.#resumeForgotten(leg, frame)
-    if (outcome.kind === 'raised') this.#peerOf(leg, channel)?.passAck(channel, seq)
+    return after(this.#ports.mailboxes.ackThrough(keyOf(leg, channel, 'inbound'), seq), ({ kind }) => {
+      if (kind === 'unknown') return this.#resumeForgotten(leg, frame)
+      return kind === 'raised' ? this.#legs.peerOf(leg, channel)?.passAck(channel, seq) : undefined
+    })
   }
 
   /** What a frame meets on its channel. The session is re-read before anything is refused: another node may have changed it. */
-  async #channelState(leg: AttachedLeg, frame: Frame): Promise<'pending' | 'approved' | 'ended'> {
+  #channelState(leg: AttachedLeg, frame: Frame): Awaitable<'pending' | 'approved' | 'ended'> {
     const now = this.#ports.clock.now()
     const state = channelStateFor(leg, frame, now)
-    if (state === 'pending' || state === 'approved') return state
-    await this.#reread(leg)
-    const afresh = channelStateFor(leg, frame, now)
-    if (afresh === 'invalid') throw new RelayError('invalid_frame')
-    return afresh
+    return state === 'pending' || state === 'approved' ? state : this.#channelStateAfresh(leg, frame, now)
   }
 
-  async #reread(leg: AttachedLeg): Promise<void> {
-    const session = await this.#ports.sessions.get(leg.attached.sessionId)
-    if (!session) throw new RelayError('session_not_found')
-    leg.attached.session = session
+  async #channelStateAfresh(leg: AttachedLeg, frame: Frame, now: number): Promise<'pending' | 'approved' | 'ended'> {
+    await this.#legs.refresh(leg.attached.sessionId)
+    if (leg.closed) return 'ended'
+    const state = channelStateFor(leg, frame, now)
+    if (state === 'invalid') throw new RelayError('invalid_frame')
+    return state
   }
 
   /** The mailbox is not there: either its channel ended just now, or the relay forgot it and both sides must resume. */
   async #resumeForgotten(leg: AttachedLeg, frame: Frame): Promise<void> {
-    await this.#reread(leg)
-    if (channelStateFor(leg, frame, this.#ports.clock.now()) === 'ended') {
-      return this.#ports.metrics.discarded('channel_ended')
-    }
+    const state = await this.#channelStateAfresh(leg, frame, this.#ports.clock.now())
+    if (state === 'ended') return this.#ports.metrics.discarded('channel_ended')
     throw new RelayError('going_away')
   }
 

@@ -1,6 +1,7 @@
 import { encodeAck } from '../protocol/codec.ts'
 import type { CloseErrorCode } from '../protocol/errors.ts'
 import type { View } from '../protocol/frames.ts'
+import { type Awaitable, after } from './awaitable.ts'
 import type { MailboxKey, PeerSocket, StoredFrame } from './ports.ts'
 import type { Holder, Session } from './session.ts'
 import { inbound, mailboxKey, outbound } from './view.ts'
@@ -8,7 +9,7 @@ import { inbound, mailboxKey, outbound } from './view.ts'
 /** What a leg asks for when its socket has room. */
 export interface LegSource {
   view(leg: AttachedLeg): Promise<View>
-  nextFrame(leg: AttachedLeg, channel: number, after: number): Promise<StoredFrame | undefined>
+  nextFrame(leg: AttachedLeg, channel: number, after: number): Awaitable<StoredFrame | undefined>
   /** Sending failed for a reason that is not the socket's: closes the leg. */
   failed(leg: Leg, error: unknown): void
   now(): number
@@ -25,6 +26,8 @@ export interface Attachment {
   session: Session
   /** Whether its channels are open, so that a view can say where to go on. */
   resumed: boolean
+  /** The version of the last view that was asked for. */
+  shown: number | undefined
 }
 
 /**
@@ -67,7 +70,7 @@ export class Leg {
   }
 
   /** Says that the session or a window changed. Resolves when nothing more can be sent for now. */
-  showView(): Promise<void> {
+  showView(): Awaitable<void> {
     this.#viewDue = true
     return this.pump()
   }
@@ -91,11 +94,8 @@ export class Leg {
   }
 
   /** Shows the last view and closes. A socket that takes nothing is closed without it. */
-  end(code: CloseErrorCode): Promise<void> {
-    if (this.#congested) {
-      this.close(code)
-      return Promise.resolve()
-    }
+  end(code: CloseErrorCode): Awaitable<void> {
+    if (this.#congested) return this.close(code)
     this.#closeAfter = code
     return this.showView()
   }
@@ -125,44 +125,56 @@ export class Leg {
   }
 
   /** Sends what is due, in order view, acks, data, until nothing is or the socket is congested. One run at a time. */
-  pump(): Promise<void> {
-    this.#pumping ??= this.#run()
+  pump(): Awaitable<void> {
+    if (this.#pumping) return this.#pumping
+    try {
+      while (this.isAttached() && this.#hasWork()) {
+        const step = this.#step(this)
+        if (step instanceof Promise) return this.#pumpAfter(step)
+      }
+    } catch (error) {
+      this.#source.failed(this, error)
+    }
+  }
+
+  #pumpAfter(step: Promise<void>): Promise<void> {
+    this.#pumping = step
       .catch((error: unknown) => this.#source.failed(this, error))
-      .finally(() => {
+      .then(() => {
         this.#pumping = undefined
-        if (this.#hasWork()) void this.pump()
+        return this.pump()
       })
     return this.#pumping
   }
 
-  async #run(): Promise<void> {
-    while (this.isAttached() && this.#hasWork()) {
-      const [ack] = this.#acks
-      const [channel] = this.#ready
-      if (this.#viewDue) {
-        this.#viewDue = false
-        const view = await this.#source.view(this)
-        if (this.#closed) return
-        this.#send(JSON.stringify(view))
-        this.#greeted = true
-        if (this.#closeAfter && !this.#viewDue) this.close(this.#closeAfter)
-      } else if (ack) {
-        this.#acks.delete(ack[0])
-        this.#send(encodeAck(...ack))
-      } else if (channel !== undefined) {
-        await this.#sendNext(this, channel)
-      }
+  #step(self: AttachedLeg): Awaitable<void> {
+    if (this.#viewDue) {
+      this.#viewDue = false
+      return this.#source.view(self).then((view) => this.#sendView(view))
     }
+    for (const [channel, seq] of this.#acks) {
+      this.#acks.delete(channel)
+      return this.#send(encodeAck(channel, seq))
+    }
+    for (const channel of this.#ready) return this.#sendNext(self, channel)
   }
 
-  async #sendNext(self: AttachedLeg, channel: number): Promise<void> {
+  #sendView(view: View): void {
+    if (this.#closed) return
+    this.#send(JSON.stringify(view))
+    this.#greeted = true
+    if (this.#closeAfter && !this.#viewDue) this.close(this.#closeAfter)
+  }
+
+  #sendNext(self: AttachedLeg, channel: number): Awaitable<void> {
     // Taken out before reading, so that a wake-up meanwhile is not lost; put back last, so that channels take turns.
     this.#ready.delete(channel)
-    const frame = await this.#source.nextFrame(self, channel, this.cursors.get(channel) ?? 0)
-    if (!frame || this.#closed) return
-    this.cursors.set(channel, frame.seq)
-    this.#send(frame.bytes)
-    this.#ready.add(channel)
+    return after(this.#source.nextFrame(self, channel, this.cursors.get(channel) ?? 0), (frame) => {
+      if (!frame || this.#closed) return
+      this.cursors.set(channel, frame.seq)
+      this.#send(frame.bytes)
+      this.#ready.add(channel)
+    })
   }
 
   #hasWork(): boolean {

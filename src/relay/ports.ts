@@ -1,4 +1,5 @@
 import type { CloseErrorCode } from '../protocol/errors.ts'
+import type { Awaitable } from './awaitable.ts'
 import type { OpenSession, Session } from './session.ts'
 
 /** What the domain needs from the world. Small on purpose; every store passes one contract suite. */
@@ -76,15 +77,15 @@ export type AckOutcome =
  */
 export interface MailboxStore {
   /** Opens the mailbox where it is not, and raises it to `floor` as ackThrough does. `created` tells that it was not. */
-  open(key: MailboxKey, floor: number): Promise<{ readonly created: boolean; readonly position: MailboxPosition }>
+  open(key: MailboxKey, floor: number): Awaitable<{ readonly created: boolean; readonly position: MailboxPosition }>
   /** Keeps the next frame, if its seq is next and its cost fits `window`; otherwise says why not and changes nothing. */
-  append(key: MailboxKey, frame: StoredFrame, window: number): Promise<AppendOutcome>
+  append(key: MailboxKey, frame: StoredFrame, window: number): Awaitable<AppendOutcome>
   /** Forgets the frames ≤ seq. A seq above what was received raises both; a lower one changes nothing. */
-  ackThrough(key: MailboxKey, seq: number): Promise<AckOutcome>
+  ackThrough(key: MailboxKey, seq: number): Awaitable<AckOutcome>
   /** The first frame held with a seq above `after`. */
-  read(key: MailboxKey, after: number): Promise<StoredFrame | undefined>
-  position(key: MailboxKey): Promise<MailboxPosition | undefined>
-  drop(key: MailboxKey): Promise<void>
+  read(key: MailboxKey, after: number): Awaitable<StoredFrame | undefined>
+  position(key: MailboxKey): Awaitable<MailboxPosition | undefined>
+  drop(key: MailboxKey): Awaitable<void>
 }
 
 /** Wakes whoever looks at a session, on every node. A lost message costs latency, never data. */

@@ -141,7 +141,7 @@ export class MemoryMailboxStore implements MailboxStore {
     return sum
   }
 
-  async open(key: MailboxKey, floor: number): Promise<{ created: boolean; position: MailboxPosition }> {
+  open(key: MailboxKey, floor: number): { created: boolean; position: MailboxPosition } {
     const existing = this.#mailboxes.get(key)
     if (existing) {
       existing.ackThrough(floor)
@@ -152,28 +152,28 @@ export class MemoryMailboxStore implements MailboxStore {
     return { created: true, position: mailbox.position }
   }
 
-  async append(key: MailboxKey, frame: StoredFrame, window: number): Promise<AppendOutcome> {
+  append(key: MailboxKey, frame: StoredFrame, window: number): AppendOutcome {
     const mailbox = this.#mailboxes.get(key)
     if (!mailbox) return { kind: 'unknown' }
     const kind = mailbox.append(frame, window)
     return { kind, position: mailbox.position, unackedCost: mailbox.unackedCost }
   }
 
-  async ackThrough(key: MailboxKey, seq: number): Promise<AckOutcome> {
+  ackThrough(key: MailboxKey, seq: number): AckOutcome {
     const mailbox = this.#mailboxes.get(key)
     if (!mailbox) return { kind: 'unknown' }
     return { kind: mailbox.ackThrough(seq), position: mailbox.position }
   }
 
-  async read(key: MailboxKey, after: number): Promise<StoredFrame | undefined> {
+  read(key: MailboxKey, after: number): StoredFrame | undefined {
     return this.#mailboxes.get(key)?.read(after)
   }
 
-  async position(key: MailboxKey): Promise<MailboxPosition | undefined> {
+  position(key: MailboxKey): MailboxPosition | undefined {
     return this.#mailboxes.get(key)?.position
   }
 
-  async drop(key: MailboxKey): Promise<void> {
+  drop(key: MailboxKey): void {
     this.#mailboxes.delete(key)
   }
 }

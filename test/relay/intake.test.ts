@@ -216,7 +216,7 @@ describe('before the approval', () => {
     const { node, sender, receiver, senderSocket, receiverSocket } = await pendingPair()
     const before = receiverSocket.sent.length
     await node.approve(sender, receiver)
-    senderSocket.data(1, 1)
+    senderSocket.data(1, 1, new Uint8Array(4088))
     await settled()
     expect(receiverSocket.sent.slice(before)).toMatchObject([
       { kind: 'view', view: { receivers: [{ state: 'approved' }] } },

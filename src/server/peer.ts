@@ -1,0 +1,125 @@
+import type { Duplex } from 'node:stream'
+import { WebSocket } from 'ws'
+import { ERRORS } from '../protocol/errors.ts'
+import type { Attachments } from '../relay/attachments.ts'
+import type { PeerSocket } from '../relay/ports.ts'
+import { BinaryFrames } from './binary-frames.ts'
+
+/** Bytes a socket may have taken and not yet passed to the kernel before it counts as congested. */
+const CONGESTED_BYTES = 512 * 1024
+/** What is written in one turn of the event loop leaves together, unless it is this much already. */
+const GATHERED_BYTES = 64 * 1024
+/** What one socket may bring in one turn, so that one that floods does not make the others wait. */
+const TURN_BYTES = 512 * 1024
+
+const OPCODE_TEXT = 0x1
+const OPCODE_BINARY = 0x2
+
+/**
+ * Joins a WebSocket to the relay's domain. ws does the upgrade, control frames, text, closing and whatever is wrong; whole binary
+ * frames go past it in both directions, on the socket below. To be called in the turn of the upgrade, or early frames are lost.
+ */
+export function carry(
+  attachments: Attachments,
+  sessionId: string,
+  webSocket: WebSocket,
+  below: Duplex,
+  maxFrameBytes: number,
+): void {
+  const writer = new FrameWriter(below)
+  const peer: PeerSocket = {
+    send: (data) => (webSocket.readyState === WebSocket.OPEN ? writer.write(data) : 'sent'),
+    ping: () => webSocket.ping(),
+    close: (code) => webSocket.close(ERRORS[code].closeCode, code),
+    destroy: () => webSocket.terminate(),
+  }
+  const connection = attachments.connect(sessionId, peer)
+  takeBinaryFrames(webSocket, below, maxFrameBytes, (payload) => connection.receive(payload))
+  webSocket.on('message', (data: Buffer, isBinary: boolean) => {
+    // A copy, because ws may give a view of all that it read at once.
+    connection.receive(isBinary ? new Uint8Array(data) : data.toString())
+  })
+  webSocket.on('pong', () => connection.pong())
+  webSocket.on('close', () => connection.gone())
+  below.on('drain', () => {
+    if (writer.recover()) connection.drained()
+  })
+}
+
+function takeBinaryFrames(
+  webSocket: WebSocket,
+  below: Duplex,
+  maxFrameBytes: number,
+  take: (payload: Uint8Array) => void,
+): void {
+  const [listener] = below.listeners('data')
+  // Only as fast as ws then.
+  if (!listener) return
+  let failed = false
+  webSocket.on('error', () => {
+    failed = true
+  })
+  const frames = new BinaryFrames(maxFrameBytes, take, (bytes) => listener.call(below, bytes))
+  let broughtThisTurn = 0
+  const nextTurn = () => {
+    broughtThisTurn = 0
+    below.resume()
+  }
+  below.removeAllListeners('data')
+  below.on('data', (chunk: Buffer) => {
+    // As ws does: what follows a violation is not read.
+    if (failed) return
+    if (broughtThisTurn === 0) setImmediate(nextTurn)
+    broughtThisTurn += chunk.length
+    frames.push(chunk)
+    if (broughtThisTurn >= TURN_BYTES) below.pause()
+  })
+}
+
+/** Writes whole messages, unmasked, as servers do, gathering those of one turn into one system call. */
+class FrameWriter {
+  readonly #below: Duplex
+  #gathering = false
+  #congested = false
+  readonly #flush = () => {
+    if (!this.#gathering) return
+    this.#gathering = false
+    this.#below.uncork()
+  }
+
+  constructor(below: Duplex) {
+    this.#below = below
+  }
+
+  write(data: string | Uint8Array): 'sent' | 'congested' {
+    if (!this.#gathering) {
+      this.#gathering = true
+      this.#below.cork()
+      setImmediate(this.#flush)
+    }
+    const payload = typeof data === 'string' ? Buffer.from(data) : data
+    this.#below.write(headerOf(typeof data === 'string' ? OPCODE_TEXT : OPCODE_BINARY, payload.length))
+    this.#below.write(payload)
+    if (this.#below.writableLength >= GATHERED_BYTES) this.#flush()
+    this.#congested = this.#below.writableLength > CONGESTED_BYTES
+    return this.#congested ? 'congested' : 'sent'
+  }
+
+  /** To be called when all was written. Says whether it had been too much. */
+  recover(): boolean {
+    const recovered = this.#congested
+    this.#congested = false
+    return recovered
+  }
+}
+
+/** RFC 6455, section 5.2, with FIN set and no mask. */
+function headerOf(opcode: number, length: number): Buffer {
+  if (length < 126) return Buffer.from([0x80 | opcode, length])
+  if (length < 0x1_0000) return Buffer.from([0x80 | opcode, 126, length >>> 8, length & 0xff])
+  const header = Buffer.alloc(10)
+  header[0] = 0x80 | opcode
+  header[1] = 127
+  header.writeUInt32BE(length, 6)
+  return header
+}
