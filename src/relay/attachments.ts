@@ -2,10 +2,11 @@ import { CodecError, decodeFrame, parseJson, utf8Length } from '../protocol/code
 import { type CloseErrorCode, isCloseErrorCode } from '../protocol/errors.ts'
 import { Attach, type ChannelRow, type View } from '../protocol/frames.ts'
 import { ATTACH_MAX_BYTES, ATTACH_TIMEOUT_MS, MISSED_PINGS_MAX, SILENCE_MS } from '../protocol/limits.ts'
-import { type Awaitable, Turns } from './awaitable.ts'
+import type { Awaitable } from './awaitable.ts'
+import { Connection, type ConnectionHandler } from './connection.ts'
 import { RelayError } from './error.ts'
 import { Intake, type IntakePorts } from './intake.ts'
-import { type AttachedLeg, type Attachment, keyOf, Leg } from './leg.ts'
+import { type AttachedLeg, type Attachment, keyOf, Leg, type LegSource } from './leg.ts'
 import type { Bus, PeerSocket, Secrets, SessionStore } from './ports.ts'
 import { attachmentOf, type Holder, holderOf, liveReceiver, type Session } from './session.ts'
 import { attach, detach, expireIfDue, shutDown } from './transitions.ts'
@@ -21,6 +22,8 @@ export interface AttachmentsPorts extends IntakePorts {
 export class Attachments {
   readonly #ports: AttachmentsPorts
   readonly #intake: Intake
+  readonly #source: LegSource
+  readonly #handler: ConnectionHandler
   readonly #unattached = new Set<Leg>()
   readonly #legs = new Map<string, Set<AttachedLeg>>()
   readonly #watchers = new Map<string, Set<() => void>>()
@@ -32,6 +35,17 @@ export class Attachments {
       peerOf: (leg, channel) => this.#peerOf(leg, channel),
       refresh: (sessionId) => this.refresh(sessionId),
     })
+    this.#source = {
+      view: (leg) => this.#viewFor(leg),
+      nextFrame: (leg, channel, after) => ports.mailboxes.read(keyOf(leg, channel, 'inbound'), after),
+      failed: (leg, error) => this.#fail(leg, error),
+      now: () => ports.clock.now(),
+    }
+    this.#handler = {
+      receive: (leg, data) => this.#receive(leg, data),
+      gone: (leg) => this.#remove(leg),
+      failed: (leg, error) => this.#fail(leg, error),
+    }
     ports.bus.subscribe((sessionId) => void this.refresh(sessionId))
   }
 
@@ -49,24 +63,10 @@ export class Attachments {
 
   /** A socket opened for a session. Its first frame must attach it. Feed it to the connection that comes back. */
   connect(sessionId: string, socket: PeerSocket): Connection {
-    const leg: Leg = new Leg(socket, {
-      view: (attached) => this.#viewFor(attached),
-      nextFrame: (attached, channel, after) => this.#ports.mailboxes.read(keyOf(attached, channel, 'inbound'), after),
-      failed: (failing, error) => this.#fail(failing, error),
-      now: () => this.#ports.clock.now(),
-    })
+    const leg = new Leg(sessionId, socket, this.#source)
     if (this.#draining) leg.close('going_away')
     else this.#unattached.add(leg)
-    // One frame after the other, whatever the store takes for each: order is the protocol.
-    const turns = new Turns((error) => this.#fail(leg, error))
-    return {
-      receive: (data) => turns.take(() => this.#receive(leg, sessionId, data)),
-      pong: () => {
-        leg.unansweredPings = 0
-      },
-      drained: () => leg.drained(),
-      gone: () => turns.take(() => this.#remove(leg)),
-    }
+    return new Connection(leg, this.#handler)
   }
 
   /** Re-reads a session and brings everything on this node in line with it. Never throws: what fails closes its leg. */
@@ -125,14 +125,15 @@ export class Attachments {
     await this.refresh(sessionId)
   }
 
-  #receive(leg: Leg, sessionId: string, data: string | Uint8Array): Awaitable<void> {
+  #receive(leg: Leg, data: string | Uint8Array): Awaitable<void> {
     if (leg.closed) return
-    if (!leg.isAttached()) return this.#attach(leg, sessionId, data)
+    if (!leg.isAttached()) return this.#attach(leg, data)
     if (typeof data === 'string') throw new RelayError('invalid_frame')
     return this.#intake.take(leg, decodeFrame(data))
   }
 
-  async #attach(leg: Leg, sessionId: string, data: string | Uint8Array): Promise<void> {
+  async #attach(leg: Leg, data: string | Uint8Array): Promise<void> {
+    const { sessionId } = leg
     if ((typeof data === 'string' ? utf8Length(data) : data.length) > ATTACH_MAX_BYTES)
       throw new RelayError('frame_too_large')
     const message = typeof data === 'string' ? Attach.safeParse(parseJson(data)) : undefined
@@ -166,10 +167,10 @@ export class Attachments {
       const [mine, theirs] = [keyOf(attached, channel, 'outbound'), keyOf(attached, channel, 'inbound')]
       const out = await mailboxes.open(mine, acked)
       const into = await mailboxes.open(theirs, received)
-      leg.cursors.set(channel, Math.max(received, into.position.acked))
+      leg.startAfter(channel, Math.max(received, into.position.acked))
       // The relay had forgotten this channel, so the peer's socket, if it is still there, must resume as well.
       if (out.created || into.created) this.#peerOf(attached, channel)?.close('going_away')
-      else if (into.position.acked > 0) this.#peerOf(attached, channel)?.passAck(channel, into.position.acked)
+      else this.#peerOf(attached, channel)?.passAck(channel, into.position.acked)
       leg.wakeChannel(channel)
     }
     attachment.resumed = true
@@ -270,15 +271,6 @@ export class Attachments {
     }
     this.#ports.bus.wake(sessionId)
   }
-}
-
-/** What the transport tells the domain about one socket. */
-export interface Connection {
-  receive(data: string | Uint8Array): void
-  pong(): void
-  /** A congested socket has room again. */
-  drained(): void
-  gone(): void
 }
 
 function closeCodeOf(error: unknown): CloseErrorCode {

@@ -35,18 +35,20 @@ export interface Attachment {
  * the mailboxes, not here, until the socket has room. Touched by its own socket's events and by `Attachments` alone.
  */
 export class Leg {
+  /** The session its path names. */
+  readonly sessionId: string
   readonly openedAt: number
   attached: Attachment | undefined
-  /** The last seq sent on each inbound channel: where reading goes on. */
-  readonly cursors = new Map<number, number>()
   unansweredPings = 0
   lastPingAt: number
   lastSentAt: number
 
   readonly #socket: PeerSocket
   readonly #source: LegSource
-  readonly #acks = new Map<number, number>()
-  readonly #ready = new Set<number>()
+  /** By channel, and only there once there is something: most sockets wait most of the time. */
+  #cursors: Map<number, number> | undefined
+  #acks: Map<number, number> | undefined
+  #ready: Set<number> | undefined
   #viewDue = false
   /** Whether the first view has gone out: it says where to resume, so nothing goes before it. */
   #greeted = false
@@ -55,7 +57,8 @@ export class Leg {
   #closed = false
   #pumping: Promise<void> | undefined
 
-  constructor(socket: PeerSocket, source: LegSource) {
+  constructor(sessionId: string, socket: PeerSocket, source: LegSource) {
+    this.sessionId = sessionId
     this.#socket = socket
     this.#source = source
     this.openedAt = this.lastPingAt = this.lastSentAt = source.now()
@@ -77,12 +80,20 @@ export class Leg {
 
   /** Passes the peer's cumulative ack on, replacing an older one that has not gone out. */
   passAck(channel: number, seq: number): void {
+    this.#acks ??= new Map()
     this.#acks.set(channel, seq)
     void this.pump()
   }
 
-  /** Says that a channel may have frames past this leg's cursor. */
+  /** Reading an inbound channel goes on after this seq. */
+  startAfter(channel: number, seq: number): void {
+    this.#cursors ??= new Map()
+    this.#cursors.set(channel, seq)
+  }
+
+  /** Says that a channel may have frames past the last one sent. */
   wakeChannel(channel: number): void {
+    this.#ready ??= new Set()
     this.#ready.add(channel)
     void this.pump()
   }
@@ -152,11 +163,11 @@ export class Leg {
       this.#viewDue = false
       return this.#source.view(self).then((view) => this.#sendView(view))
     }
-    for (const [channel, seq] of this.#acks) {
-      this.#acks.delete(channel)
+    for (const [channel, seq] of this.#acks ?? []) {
+      this.#acks?.delete(channel)
       return this.#send(encodeAck(channel, seq))
     }
-    for (const channel of this.#ready) return this.#sendNext(self, channel)
+    for (const channel of this.#ready ?? []) return this.#sendNext(self, channel)
   }
 
   #sendView(view: View): void {
@@ -168,18 +179,18 @@ export class Leg {
 
   #sendNext(self: AttachedLeg, channel: number): Awaitable<void> {
     // Taken out before reading, so that a wake-up meanwhile is not lost; put back last, so that channels take turns.
-    this.#ready.delete(channel)
-    return after(this.#source.nextFrame(self, channel, this.cursors.get(channel) ?? 0), (frame) => {
+    this.#ready?.delete(channel)
+    return after(this.#source.nextFrame(self, channel, this.#cursors?.get(channel) ?? 0), (frame) => {
       if (!frame || this.#closed) return
-      this.cursors.set(channel, frame.seq)
+      this.startAfter(channel, frame.seq)
       this.#send(frame.bytes)
-      this.#ready.add(channel)
+      this.#ready?.add(channel)
     })
   }
 
   #hasWork(): boolean {
     if (this.#closed || this.#congested || !this.attached) return false
-    return this.#viewDue || (this.#greeted && (this.#acks.size > 0 || this.#ready.size > 0))
+    return this.#viewDue || (this.#greeted && Boolean(this.#acks?.size || this.#ready?.size))
   }
 
   #send(data: string | Uint8Array): void {

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
-import { ERRORS } from '../protocol/errors.ts'
+import { type CloseErrorCode, ERRORS } from '../protocol/errors.ts'
 import type { Attachments } from '../relay/attachments.ts'
 import type { PeerSocket } from '../relay/ports.ts'
 import { BinaryFrames } from './binary-frames.ts'
@@ -26,13 +26,9 @@ export function carry(
   below: Duplex,
   maxFrameBytes: number,
 ): void {
-  const writer = new FrameWriter(below)
-  const peer: PeerSocket = {
-    send: (data) => (webSocket.readyState === WebSocket.OPEN ? writer.write(data) : 'sent'),
-    ping: () => webSocket.ping(),
-    close: (code) => webSocket.close(ERRORS[code].closeCode, code),
-    destroy: () => webSocket.terminate(),
-  }
+  // What ws finds wrong it answers itself, with the right close code.
+  webSocket.on('error', () => {})
+  const peer = new Peer(webSocket, below)
   const connection = attachments.connect(sessionId, peer)
   takeBinaryFrames(webSocket, below, maxFrameBytes, (payload) => connection.receive(payload))
   webSocket.on('message', (data: Buffer, isBinary: boolean) => {
@@ -42,7 +38,7 @@ export function carry(
   webSocket.on('pong', () => connection.pong())
   webSocket.on('close', () => connection.gone())
   below.on('drain', () => {
-    if (writer.recover()) connection.drained()
+    if (peer.recover()) connection.drained()
   })
 }
 
@@ -65,7 +61,6 @@ function takeBinaryFrames(
     broughtThisTurn = 0
     below.resume()
   }
-  below.removeAllListeners('data')
   below.on('data', (chunk: Buffer) => {
     // As ws does: what follows a violation is not read.
     if (failed) return
@@ -74,31 +69,31 @@ function takeBinaryFrames(
     frames.push(chunk)
     if (broughtThisTurn >= TURN_BYTES) below.pause()
   })
+  below.off('data', listener as () => void)
 }
 
-/** Writes whole messages, unmasked, as servers do, gathering those of one turn into one system call. */
-class FrameWriter {
+/** Writes whole messages, unmasked, as servers do, and gathers those of one turn into one system call. */
+class Peer implements PeerSocket {
+  readonly #webSocket: WebSocket
   readonly #below: Duplex
   #gathering = false
   #congested = false
-  readonly #flush = () => {
-    if (!this.#gathering) return
-    this.#gathering = false
-    this.#below.uncork()
-  }
 
-  constructor(below: Duplex) {
+  constructor(webSocket: WebSocket, below: Duplex) {
+    this.#webSocket = webSocket
     this.#below = below
   }
 
-  write(data: string | Uint8Array): 'sent' | 'congested' {
+  send(data: string | Uint8Array): 'sent' | 'congested' {
+    if (this.#webSocket.readyState !== WebSocket.OPEN) return 'sent'
     if (!this.#gathering) {
       this.#gathering = true
       this.#below.cork()
-      setImmediate(this.#flush)
+      setImmediate(() => this.#flush())
     }
-    const payload = typeof data === 'string' ? Buffer.from(data) : data
-    this.#below.write(headerOf(typeof data === 'string' ? OPCODE_TEXT : OPCODE_BINARY, payload.length))
+    const text = typeof data === 'string'
+    const payload = text ? Buffer.from(data) : data
+    this.#below.write(headerOf(text ? OPCODE_TEXT : OPCODE_BINARY, payload.length))
     this.#below.write(payload)
     if (this.#below.writableLength >= GATHERED_BYTES) this.#flush()
     this.#congested = this.#below.writableLength > CONGESTED_BYTES
@@ -110,6 +105,24 @@ class FrameWriter {
     const recovered = this.#congested
     this.#congested = false
     return recovered
+  }
+
+  ping(): void {
+    this.#webSocket.ping()
+  }
+
+  close(code: CloseErrorCode): void {
+    this.#webSocket.close(ERRORS[code].closeCode, code)
+  }
+
+  destroy(): void {
+    this.#webSocket.terminate()
+  }
+
+  #flush(): void {
+    if (!this.#gathering) return
+    this.#gathering = false
+    this.#below.uncork()
   }
 }
 

@@ -1,5 +1,6 @@
+import type { ServerResponse } from 'node:http'
 import websocketPlugin from '@fastify/websocket'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import * as z from 'zod/mini'
 import { SUBPROTOCOL } from '../protocol/frames.ts'
 import { SessionId } from '../protocol/http.ts'
@@ -22,27 +23,29 @@ export async function websocket(app: FastifyInstance, options: { relay: Relay; m
       perMessageDeflate: false,
       handleProtocols: (offered: Set<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
     },
-    // What ws finds wrong with a frame it answers itself, with the right close code.
     errorHandler: () => {},
     // The relay says goodbye in its own words; see `Relay.drain`.
     preClose: (done: () => void) => done(),
   })
 
+  const answers = new WeakMap<FastifyRequest, ServerResponse>()
   app.route({
     method: 'GET',
     url: '/v1/sessions/:sessionId/socket',
     schema: { params: z.object({ sessionId: SessionId }) },
-    preHandler: async (request) => {
+    preHandler: async (request, reply) => {
       if (!request.ws) throw new RelayError('invalid_request', 'this path takes a WebSocket upgrade')
       const offered = request.headers['sec-websocket-protocol'] ?? ''
       if (!offered.split(',').some((each) => each.trim() === SUBPROTOCOL)) {
         throw new RelayError('invalid_request', `Sec-WebSocket-Protocol must offer ${SUBPROTOCOL}`)
       }
+      answers.set(request, reply.raw)
     },
     handler: async (_request, reply) => reply,
     wsHandler: (socket, request) => {
-      // The plugin's own listener would keep the request and its answer for as long as the socket lives.
-      socket.removeAllListeners('error').on('error', () => {})
+      // The plugin would keep the request and its answer for as long as the socket lives: half of what one costs.
+      for (const listener of socket.listeners('error')) socket.off('error', listener as () => void)
+      answers.get(request)?.detachSocket(request.raw.socket)
       carry(relay.attachments, sessionIdOf(request), socket, request.raw.socket, maxFrameBytes)
     },
   })

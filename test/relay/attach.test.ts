@@ -320,7 +320,7 @@ describe('after the attach', () => {
       { channel: 9, received: 5, acked: 5 },
     ])
     expect(attacker.closedWith).toBeUndefined()
-    expect(senderSocket.acks.filter((each) => each.channel === 1)).toEqual([])
+    expect(senderSocket.acks.filter((each) => each.channel === 1)).toEqual([{ channel: 1, seq: 0 }])
     expect(node.counters().unackedBytes).toBe(256)
   })
 })
