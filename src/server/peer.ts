@@ -3,7 +3,7 @@ import { WebSocket } from 'ws'
 import { type CloseErrorCode, ERRORS } from '../protocol/errors.ts'
 import type { Attachments } from '../relay/attachments.ts'
 import type { PeerSocket } from '../relay/ports.ts'
-import { BinaryFrames } from './binary-frames.ts'
+import { WholeMessages } from './whole-messages.ts'
 
 /** Bytes a socket may have taken and not yet passed to the kernel before it counts as congested. */
 const CONGESTED_BYTES = 512 * 1024
@@ -16,8 +16,8 @@ const OPCODE_TEXT = 0x1
 const OPCODE_BINARY = 0x2
 
 /**
- * Joins a WebSocket to the relay's domain. ws does the upgrade, control frames, text, closing and whatever is wrong; whole binary
- * frames go past it in both directions, on the socket below. To be called in the turn of the upgrade, or early frames are lost.
+ * Joins a WebSocket to the relay's domain. ws does the upgrade, control frames, closing and whatever is wrong; whole messages go
+ * past it in both directions, on the socket below. To be called in the turn of the upgrade, or early frames are lost.
  */
 export function carry(
   attachments: Attachments,
@@ -30,7 +30,7 @@ export function carry(
   webSocket.on('error', () => {})
   const peer = new Peer(webSocket, below)
   const connection = attachments.connect(sessionId, peer)
-  takeBinaryFrames(webSocket, below, maxFrameBytes, (payload) => connection.receive(payload))
+  takeWholeMessages(webSocket, below, maxFrameBytes, (message) => connection.receive(message))
   webSocket.on('message', (data: Buffer, isBinary: boolean) => {
     // A copy, because ws may give a view of all that it read at once.
     connection.receive(isBinary ? new Uint8Array(data) : data.toString())
@@ -42,11 +42,11 @@ export function carry(
   })
 }
 
-function takeBinaryFrames(
+function takeWholeMessages(
   webSocket: WebSocket,
   below: Duplex,
   maxFrameBytes: number,
-  take: (payload: Uint8Array) => void,
+  take: (message: string | Uint8Array) => void,
 ): void {
   const [listener] = below.listeners('data')
   // Only as fast as ws then.
@@ -55,7 +55,7 @@ function takeBinaryFrames(
   webSocket.on('error', () => {
     failed = true
   })
-  const frames = new BinaryFrames(maxFrameBytes, take, (bytes) => listener.call(below, bytes))
+  const messages = new WholeMessages(maxFrameBytes, take, (bytes) => listener.call(below, bytes))
   let broughtThisTurn = 0
   const nextTurn = () => {
     broughtThisTurn = 0
@@ -66,7 +66,7 @@ function takeBinaryFrames(
     if (failed) return
     if (broughtThisTurn === 0) setImmediate(nextTurn)
     broughtThisTurn += chunk.length
-    frames.push(chunk)
+    messages.push(chunk)
     if (broughtThisTurn >= TURN_BYTES) below.pause()
   })
   below.off('data', listener as () => void)

@@ -78,6 +78,7 @@ export function framesOf(maxBytes: number): fc.Arbitrary<Buffer[]> {
         { arbitrary: one(binary), weight: 12 },
         { arbitrary: one(control), weight: 4 },
         { arbitrary: one(good(0x81, ascii)), weight: 4 },
+        { arbitrary: one(good(0x81, bytes(40))), weight: 1 },
         { arbitrary: fragmented, weight: 1 },
         { arbitrary: one(close), weight: 1 },
         { arbitrary: one(anything), weight: 1 },

@@ -2,8 +2,8 @@ import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { BinaryFrames, maskInJavaScript } from '../../src/server/binary-frames.ts'
 import { carry } from '../../src/server/peer.ts'
+import { maskInJavaScript, WholeMessages } from '../../src/server/whole-messages.ts'
 import { holds } from '../support/property.ts'
 import { type Event, framesOf, Pipe } from './raw-frames.ts'
 
@@ -55,7 +55,7 @@ function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
   return [0, ...sorted].map((start, i) => bytes.subarray(start, sorted[i] ?? bytes.length))
 }
 
-describe('binary frames that go past ws', () => {
+describe('messages that go past ws', () => {
   holds(
     'are, with all other frames, what ws alone makes of the same bytes, however they are cut',
     1000,
@@ -76,10 +76,10 @@ describe('binary frames that go past ws', () => {
   })
 
   test('own their bytes: nothing that comes later changes them, and they keep nothing else alive', () => {
-    const taken: Uint8Array[] = []
-    const frames = new BinaryFrames(
+    const taken: Buffer[] = []
+    const frames = new WholeMessages(
       MAX_BYTES,
-      (payload) => taken.push(payload),
+      (payload) => taken.push(payload as Buffer),
       () => expect.unreachable(),
     )
     const chunk = Buffer.concat([
@@ -96,7 +96,7 @@ describe('binary frames that go past ws', () => {
     const header = (bytes: number) => Buffer.from([0x82, 0xfe, bytes >> 8, bytes & 0xff, 0, 0, 0, 0])
     const left: Buffer[] = []
     const sizes: number[] = []
-    const frames = new BinaryFrames(
+    const frames = new WholeMessages(
       MAX_BYTES,
       (payload) => sizes.push(payload.length),
       (bytes) => left.push(bytes),

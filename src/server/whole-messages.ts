@@ -1,24 +1,26 @@
+import { isUtf8 } from 'node:buffer'
 import { createRequire } from 'node:module'
 
-/** The first byte of a frame (RFC 6455, section 5.2): FIN, and the opcode of a binary message. */
-const WHOLE_BINARY = 0x82
+/** The first byte of a frame (RFC 6455, section 5.2): FIN and the opcode. */
+const TEXT = 0x81
+const BINARY = 0x82
 const CLOSE = 0x88
-/** Text in one frame, close, ping, pong. */
-const LEFT_TO_WS: ReadonlySet<number> = new Set([0x81, CLOSE, 0x89, 0x8a])
+const PING = 0x89
+const PONG = 0x8a
 const MASKED = 0x80
 
 /** XORs `length` bytes of `source` with a mask of four, into `output` from `offset` on. */
 type Mask = (source: Uint8Array, mask: Uint8Array, output: Uint8Array, offset: number, length: number) => void
 
 /**
- * Takes the binary messages that come in one masked frame off a socket's bytes before ws sees them. Each is unmasked
+ * Takes the messages that come in one masked frame off a socket's bytes before ws sees them. A binary one is unmasked
  * straight into a buffer of exactly its size, which belongs to whoever gets it: that is the only pass over a payload.
  * All else goes to ws as it came. What is fragmented, too large or against the protocol is left to ws for good, because what
  * is right to do then depends on all that follows.
  */
-export class BinaryFrames {
+export class WholeMessages {
   readonly #maxBytes: number
-  readonly #take: (payload: Uint8Array) => void
+  readonly #take: (message: string | Uint8Array) => void
   readonly #leave: (bytes: Buffer) => void
   /** A header of which not all has come. */
   #begun: Buffer | undefined
@@ -26,12 +28,13 @@ export class BinaryFrames {
   #payload: Buffer | undefined
   #filled = 0
   #mask = 0
+  #text = false
   /** Bytes to come of a frame that is for ws; infinite once all are. */
   #leaving = 0
   #closing = false
 
-  /** `maxBytes`: the largest payload taken. `take` gets whole payloads, `leave` the bytes that are for ws, in order. */
-  constructor(maxBytes: number, take: (payload: Uint8Array) => void, leave: (bytes: Buffer) => void) {
+  /** `maxBytes`: the largest message taken. `leave` gets the bytes that are for ws, in order. */
+  constructor(maxBytes: number, take: (message: string | Uint8Array) => void, leave: (bytes: Buffer) => void) {
     this.#maxBytes = maxBytes
     this.#take = take
     this.#leave = leave
@@ -58,9 +61,16 @@ export class BinaryFrames {
       if (bits > 0) this.#mask = (this.#mask << bits) | (this.#mask >>> (32 - bits))
     } else {
       this.#payload = undefined
-      this.#take(payload)
+      this.#finish(payload)
     }
     return count
+  }
+
+  #finish(payload: Buffer): void {
+    if (!this.#text) return this.#take(payload)
+    if (isUtf8(payload)) return this.#take(payload.toString())
+    this.#leaving = Number.POSITIVE_INFINITY
+    this.#leave(Buffer.concat([maskedWithZeros(TEXT, payload.length), payload]))
   }
 
   #passOn(chunk: Buffer, at: number): number {
@@ -87,7 +97,8 @@ export class BinaryFrames {
       this.#leave(seen)
       return seen.length - before
     }
-    if (seen[0] === WHOLE_BINARY && header.payloadBytes > 0) {
+    if (header.payloadBytes > 0 && (seen[0] === BINARY || seen[0] === TEXT)) {
+      this.#text = seen[0] === TEXT
       this.#mask = seen.readInt32BE(header.bytes - 4)
       this.#payload = Buffer.allocUnsafeSlow(header.payloadBytes)
       this.#filled = 0
@@ -100,6 +111,7 @@ export class BinaryFrames {
   }
 }
 
+const KNOWN: ReadonlySet<number> = new Set([TEXT, BINARY, CLOSE, PING, PONG])
 const HEADER_MAX_BYTES = 14
 const scratch = Buffer.alloc(4)
 
@@ -113,13 +125,20 @@ function headerOf(seen: Buffer): Header | 'faulty' | undefined {
   const [first, second] = seen
   if (first === undefined || second === undefined) return undefined
   const length = second % MASKED
-  const control = (first & 0x08) !== 0
-  if (second < MASKED || !(first === WHOLE_BINARY || LEFT_TO_WS.has(first)) || (control && length > 125))
-    return 'faulty'
+  if (second < MASKED || !KNOWN.has(first) || (first >= CLOSE && length > 125)) return 'faulty'
   if (length < 126) return { bytes: 6, payloadBytes: length }
   if (length === 126) return seen.length < 4 ? undefined : { bytes: 8, payloadBytes: seen.readUInt16BE(2) }
   if (seen.length < 10) return undefined
   return { bytes: 14, payloadBytes: seen.readUInt32BE(2) * 2 ** 32 + seen.readUInt32BE(6) }
+}
+
+/** A header as clients send it, for a payload that is not masked any more. */
+function maskedWithZeros(first: number, length: number): Buffer {
+  const header = Buffer.alloc(HEADER_MAX_BYTES)
+  header[0] = first
+  header[1] = MASKED | 127
+  header.writeUInt32BE(length, 6)
+  return header
 }
 
 /** What bufferutil does natively; it is an optional dependency. */
