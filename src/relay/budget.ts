@@ -30,12 +30,18 @@ export class Budget {
 
   /** Raises each key's grant to at least `bytes`: all of them, or none and false when the sum would pass the limit. */
   raise(keys: readonly MailboxKey[], bytes: number): boolean {
-    let more = 0
-    for (const key of keys) more += Math.max(0, bytes - this.grantOf(key))
+    const more = this.missing(keys, bytes)
     if (this.#granted + this.#reserved + more > this.#limit) return false
     for (const key of keys) this.#grants.set(key, Math.max(bytes, this.grantOf(key)))
     this.#granted += more
     return true
+  }
+
+  /** How many bytes it would take to raise each key's grant to `bytes`. */
+  missing(keys: readonly MailboxKey[], bytes: number): number {
+    let more = 0
+    for (const key of keys) more += Math.max(0, bytes - this.grantOf(key))
+    return more
   }
 
   /** Sets bytes aside for a grant whose key is not known yet; false when there is no room. Undone by `unreserve`. */

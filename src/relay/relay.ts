@@ -95,11 +95,13 @@ export class Relay {
     if (this.#draining) throw new RelayError('going_away')
     const { clock, secrets, sessions, mailboxes, bus } = this.#ports
     const { receiverCode, publicKey, name } = request
-    const found = await sessions.findByCode(request.senderCode)
-    if (!found) throw new RelayError('session_not_found')
+    // The same steps whether there is a session or not, so that the time taken tells nothing about a code.
     const token = secrets.token()
     const receiver = { receiverCode, publicKey, name, tokenDigest: secrets.digest(token) }
-    transitions.join(found, receiver, clock.now())
+    const now = clock.now()
+    const found = await sessions.findByCode(request.senderCode)
+    if (!found) throw new RelayError('session_not_found')
+    transitions.join(found, receiver, now)
     // Both directions of the handshake are paid for before the receiver is in.
     if (!this.budget.reserve(2 * HANDSHAKE_WINDOW_BYTES)) throw new RelayError('at_capacity')
     let session: OpenSession | undefined
@@ -143,13 +145,20 @@ export class Relay {
     // Tried on a copy first, so that nothing is granted for a decision that cannot be.
     const decided = transitions.decide(session, receiverCode, decision, clock.now())
     const receiver = decided.receivers.find((each) => each.receiverCode === receiverCode)
-    if (receiver?.state === 'approved') {
-      const keys = (['s2r', 'r2s'] as const).map((direction) => mailboxKey(sessionId, receiver.channel, direction))
-      if (!this.budget.raise(keys, this.#settings.maxFrameBytes)) throw new RelayError('at_capacity')
-    }
+    const keys =
+      receiver?.state === 'approved'
+        ? (['s2r', 'r2s'] as const).map((direction) => mailboxKey(sessionId, receiver.channel, direction))
+        : []
+    const { maxFrameBytes } = this.#settings
+    const more = this.budget.missing(keys, maxFrameBytes)
+    if (!this.budget.reserve(more)) throw new RelayError('at_capacity')
+    let decidedThere = false
     try {
       await sessions.update(sessionId, (current, now) => transitions.decide(current, receiverCode, decision, now))
+      decidedThere = true
     } finally {
+      this.budget.unreserve(more)
+      if (decidedThere) this.budget.raise(keys, maxFrameBytes)
       // Also when the receiver or the session has just ended: then what was granted is given back.
       bus.wake(sessionId)
     }

@@ -12,7 +12,7 @@ import * as z from 'zod/mini'
 import { SUBPROTOCOL } from '../protocol/frames.ts'
 import { BODY_MAX_BYTES, HEADERS_MAX_BYTES } from '../protocol/limits.ts'
 import type { Relay } from '../relay/relay.ts'
-import { answerError, answerParserError, answerProblem } from './problems.ts'
+import { answerError, answerExpectation, answerParserError, answerProblem } from './problems.ts'
 import { routes } from './routes.ts'
 import { websocket } from './websocket.ts'
 
@@ -66,6 +66,7 @@ export async function buildApp({
       answerError(error, request, reply)
     },
   })
+  app.server.on('checkExpectation', answerExpectation)
   const upgrades = new WeakSet<IncomingMessage>()
   app.server.prependListener('upgrade', (request) => upgrades.add(request))
   // An upgrade that was answered with anything but 101 is over. Node has let go of its connection, so that no time-out
@@ -103,6 +104,8 @@ export async function buildApp({
     methods: ['GET', 'POST', 'PUT', 'DELETE'],
     allowedHeaders: ['authorization', 'content-type'],
     exposedHeaders: ['retry-after'],
+    // What is no preflight after all would be refused in words of its own.
+    strictPreflight: false,
     maxAge: 600,
   })
   await app.register(swagger, {

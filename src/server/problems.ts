@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { ERRORS, type HttpErrorCode, isHttpErrorCode } from '../protocol/errors.ts'
@@ -42,6 +43,19 @@ export function answerParserError(error: NodeJS.ErrnoException, socket: Socket):
     `HTTP/1.1 ${problem.status} Refused\r\nconnection: close\r\ncontent-type: application/problem+json\r\n` +
       `cache-control: no-store\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
+}
+
+/** An Expect that is not 100-continue: Node would answer 417 with nothing in it. */
+export function answerExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  const problem = problemOf('invalid_request', 'no Expect but 100-continue is known')
+  const body = JSON.stringify(problem)
+  response.writeHead(problem.status, {
+    connection: 'close',
+    'content-type': 'application/problem+json',
+    'cache-control': 'no-store',
+    'content-length': Buffer.byteLength(body),
+  })
+  response.end(body)
 }
 
 function parserErrorCode(code: string | undefined): HttpErrorCode {

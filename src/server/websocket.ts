@@ -33,15 +33,27 @@ export async function websocket(app: FastifyInstance, options: { relay: Relay; m
     method: 'GET',
     url: '/v1/sessions/:sessionId/socket',
     schema: { params: z.object({ sessionId: SessionId }) },
+    // A HEAD cannot be upgraded, and there is nothing else to see.
+    exposeHeadRoute: false,
     preHandler: async (request, reply) => {
+      const { headers } = request
       if (!request.ws) throw new RelayError('invalid_request', 'this path takes a WebSocket upgrade')
-      const offered = request.headers['sec-websocket-protocol'] ?? ''
-      if (!offered.split(',').some((each) => each.trim() === SUBPROTOCOL)) {
+      if (!(headers['sec-websocket-protocol'] ?? '').split(',').some((each) => each.trim() === SUBPROTOCOL)) {
         throw new RelayError('invalid_request', `Sec-WebSocket-Protocol must offer ${SUBPROTOCOL}`)
+      }
+      // ws would refuse these as well, but not in our words.
+      if (headers['sec-websocket-version'] !== '13') {
+        reply.header('sec-websocket-version', '13')
+        throw new RelayError('invalid_request', 'Sec-WebSocket-Version must be 13')
+      }
+      if (!/^[A-Za-z0-9+/]{22}==$/.test(headers['sec-websocket-key'] ?? '')) {
+        throw new RelayError('invalid_request', 'Sec-WebSocket-Key must be 16 bytes in base64')
       }
       answers.set(request, reply.raw)
     },
-    handler: async (_request, reply) => reply,
+    handler: async () => {
+      throw new RelayError('invalid_request', 'this path takes a WebSocket upgrade')
+    },
     wsHandler: (socket, request) => {
       // The plugin would keep the request and its answer for as long as the socket lives: half of what one costs.
       for (const listener of socket.listeners('error')) socket.off('error', listener as () => void)
