@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { ERRORS, type HttpErrorCode, isHttpErrorCode } from '../protocol/errors.ts'
 import type { Problem } from '../protocol/http.ts'
@@ -37,10 +38,19 @@ export function answerProblem(reply: FastifyReply, code: HttpErrorCode, detail?:
 /** What Node's HTTP parser refuses never reaches Fastify: it is answered on the bare socket, which then closes. */
 export function answerParserError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const problem = problemOf(parserErrorCode(error.code))
+  endWith(socket, problemOf(parserErrorCode(error.code)))
+}
+
+/** What ws refuses of an upgrade. It names the version it knows (RFC 6455, section 4.2.2). */
+export function answerUpgradeError(error: Error, socket: Duplex): void {
+  if (socket.writable) endWith(socket, problemOf('invalid_request', error.message), 'sec-websocket-version: 13\r\n')
+}
+
+function endWith(socket: Duplex, problem: Problem, headers = ''): void {
   const body = JSON.stringify(problem)
+  socket.once('finish', () => socket.destroy())
   socket.end(
-    `HTTP/1.1 ${problem.status} Refused\r\nconnection: close\r\ncontent-type: application/problem+json\r\n` +
+    `HTTP/1.1 ${problem.status} Refused\r\nconnection: close\r\ncontent-type: application/problem+json\r\n${headers}` +
       `cache-control: no-store\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   )
 }

@@ -16,7 +16,7 @@ const NOTICEABLE_MS = 0.04
  * How often a request for one kind may take longer than one for an unknown code. Wider than chance alone would have it, for
  * as long as the steps differ (see the failing test): drawing and hashing a token that nobody gets makes it 0.65.
  */
-const CHANCE = { from: 0.3, to: 0.7 }
+const CHANCE = { from: 0.42, to: 0.58 }
 const ROUNDS = 400
 const ATTEMPTS = 5
 
