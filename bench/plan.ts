@@ -54,9 +54,9 @@ export interface Plan {
 }
 
 export const FULL: Plan = {
-  relaying: { bytes: 1024 * MIB, rounds: 5, secondsPerTable: 180 },
-  smallFrames: { floodSeconds: 2, pings: 2000, pingGapMs: 2, rounds: 5, secondsPerTable: 120 },
-  pairing: { alone: 300, together: 3000, withSdk: 100, warmUp: 4000, commands: 20_000, rounds: 5, secondsPerTable: 90 },
+  relaying: { bytes: 1024 * MIB, rounds: 5, secondsPerTable: 120 },
+  smallFrames: { floodSeconds: 2, pings: 2000, pingGapMs: 2, rounds: 5, secondsPerTable: 75 },
+  pairing: { alone: 300, together: 3000, withSdk: 100, warmUp: 4000, commands: 20_000, rounds: 5, secondsPerTable: 60 },
   holding: {
     sessions: [1000, 10_000, 100_000],
     sockets: [1000, 10_000, 50_000],
@@ -64,11 +64,11 @@ export const FULL: Plan = {
     storeSessions: [1000, 10_000, 100_000, 1_000_000],
     storeOperations: 300_000,
     rounds: 3,
-    secondsPerTable: 180,
+    secondsPerTable: 100,
   },
-  flatness: { sessions: 100_000, sockets: 10_000, bytes: 1024 * MIB, rounds: 5, seconds: 120 },
-  misbehaving: { fanOutBytes: 1024 * MIB, stormSockets: 10_000, floodSeconds: 10, rounds: 3, secondsPerTable: 120 },
-  endToEnd: { bytes: [512 * MIB, 1024 * MIB], rounds: 3, secondsPerSize: 240 },
+  flatness: { sessions: 100_000, sockets: 10_000, bytes: 1024 * MIB, rounds: 5, seconds: 90 },
+  misbehaving: { fanOutBytes: 1024 * MIB, stormSockets: 10_000, floodSeconds: 10, rounds: 3, secondsPerTable: 75 },
+  endToEnd: { bytes: [512 * MIB, 1024 * MIB], rounds: 3, secondsPerSize: 75 },
 }
 
 /** Every table, in under three minutes on two cores. */

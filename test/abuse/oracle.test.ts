@@ -12,10 +12,7 @@ import { DEAD_CODES, makeDeadCodes } from './dead-codes.ts'
 
 /** What a step that only some codes take would cost at least, were it a look into anything; in milliseconds. */
 const NOTICEABLE_MS = 0.04
-/**
- * How often a request for one kind may take longer than one for an unknown code. Wider than chance alone would have it, for
- * as long as the steps differ (see the failing test): drawing and hashing a token that nobody gets makes it 0.65.
- */
+/** How often a request for one kind may take longer than one for an unknown code. A token drawn and hashed only for some makes it 0.65. */
 const CHANCE = { from: 0.42, to: 0.58 }
 const ROUNDS = 400
 const ATTEMPTS = 5
