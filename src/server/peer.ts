@@ -12,6 +12,9 @@ const GATHERED_BYTES = 64 * 1024
 /** What one socket may bring in one turn, so that one that floods does not make the others wait. */
 const TURN_BYTES = 512 * 1024
 
+/** Up to here copying costs less than a second write. */
+const SMALL_BYTES = 1024
+
 const OPCODE_TEXT = 0x1
 const OPCODE_BINARY = 0x2
 
@@ -93,8 +96,13 @@ class Peer implements PeerSocket {
     }
     const text = typeof data === 'string'
     const payload = text ? Buffer.from(data) : data
-    this.#below.write(headerOf(text ? OPCODE_TEXT : OPCODE_BINARY, payload.length))
-    this.#below.write(payload)
+    const header = headerOf(text ? OPCODE_TEXT : OPCODE_BINARY, payload.length)
+    if (payload.length <= SMALL_BYTES) {
+      this.#below.write(Buffer.concat([header, payload]))
+    } else {
+      this.#below.write(header)
+      this.#below.write(payload)
+    }
     if (this.#below.writableLength >= GATHERED_BYTES) this.#flush()
     this.#congested = this.#below.writableLength > CONGESTED_BYTES
     return this.#congested ? 'congested' : 'sent'
