@@ -17,12 +17,13 @@ import { flatness } from './sections/flatness.ts'
 import { holding } from './sections/holding.ts'
 import { misbehaving } from './sections/misbehaving.ts'
 import { pairing } from './sections/pairing.ts'
+import { profile } from './sections/profile.ts'
 import { relaying } from './sections/relaying.ts'
 import { smallFrames } from './sections/small-frames.ts'
 
 /** `npm run bench`: measures the built relay beside its yardsticks, prints tables, writes JSON. README.md says what they mean. */
 
-const SECTIONS: readonly Section[] = [relaying, smallFrames, pairing, holding, flatness, misbehaving, endToEnd]
+const SECTIONS: readonly Section[] = [relaying, smallFrames, pairing, holding, flatness, misbehaving, endToEnd, profile]
 /** Above this, somebody else is using the machine. */
 const QUIET_LOAD = 0.5
 

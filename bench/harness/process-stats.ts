@@ -17,6 +17,14 @@ export function cpuSeconds(pids: readonly number[]): number {
   return nanoseconds / 1e9
 }
 
+/** CPU time of a process so far, in ticks of the kernel's: its own code, and the kernel on its behalf. */
+export function cpuSplit(pid: number): { readonly user: number; readonly kernel: number } {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  // The name in brackets may have spaces; what follows it begins with field 3.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return { user: Number(fields[11]), kernel: Number(fields[12]) }
+}
+
 /** Resident memory now, and at its highest since `resetPeak`, in bytes. */
 export function memory(pids: readonly number[]): { readonly rss: number; readonly peak: number } {
   const sum = { rss: 0, peak: 0 }

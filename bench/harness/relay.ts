@@ -56,8 +56,8 @@ export class RelayProcess {
     return readProbe(this.#child)
   }
 
-  end(): Promise<void> {
-    return end(this.#child)
+  end(signal?: NodeJS.Signals): Promise<void> {
+    return end(this.#child, signal)
   }
 }
 
