@@ -21,8 +21,13 @@ Exit codes:
   130  stopped by Ctrl-C
 `
 
+const ANSWERS = `
+Answers read from a pipe count in advance: \`echo y |\` trusts as --yes does. At a terminal only what is typed after a
+question answers it.
+`
+
 const program = new Command('pairlay')
-  .description('Hand files from one device to another, end to end encrypted, through a relay that can read nothing.')
+  .description('Hand files from one device to another, end to end encrypted, through a relay that cannot read them.')
   .version(version)
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'pairlay: ')) })
   .exitOverride()
@@ -41,6 +46,7 @@ program
   .option('--yes', 'approve without asking: trusts every device that enters the code, up to --receivers')
   .option('--json', 'print one event a line, as JSON, on stdout')
   .option('--no-qr', 'print no QR code')
+  .addHelpText('after', ANSWERS)
   .action(async (files: string[], options: SendOptions) =>
     finish(await send(files, { ...options, relay: relayOf(options.relay) })),
   )
@@ -53,6 +59,7 @@ program
   .option('-o, --output <path>', 'save as this file or into this directory; - writes to stdout')
   .option('--yes', 'accept without asking: trusts whoever made the code to send what it likes')
   .option('--json', 'print one event a line, as JSON, on stdout')
+  .addHelpText('after', ANSWERS)
   .action(async (code: string | undefined, options: ReceiveOptions) =>
     finish(await receive(code, { ...options, relay: relayOf(options.relay) })),
   )

@@ -27,6 +27,7 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
   }
   const terminal = new Terminal({ json: options.json === true, stdinIsData: false })
   try {
+    if (!options.yes) terminal.listen()
     const entered = code ?? (await terminal.ask('Code: '))
     if (!entered) throw new CliError('There is no code. Enter the one that the sender shows.', 'usage')
     const { relay, pairingCode } = readLink(entered, options.relay)

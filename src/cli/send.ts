@@ -42,6 +42,7 @@ export async function send(paths: readonly string[], options: SendOptions): Prom
   }
   const terminal = new Terminal({ json: options.json === true, stdinIsData })
   try {
+    if (!options.yes) terminal.listen()
     const sender = await Sender.open({
       relay: options.relay,
       receivers: options.receivers,

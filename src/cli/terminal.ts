@@ -55,9 +55,14 @@ export class Terminal {
     this.#progressLines = 0
   }
 
-  /** Asks, and resolves with the answer, or with undefined when there is nobody to answer or the question was withdrawn. */
-  ask(question: string, signal?: AbortSignal): Promise<string | undefined> {
+  /**
+   * Asks, and resolves with the answer, or with undefined when there is nobody to answer or the question was withdrawn. At
+   * a terminal only what is typed after the question is an answer; a pipe's lines are answers in their order.
+   */
+  async ask(question: string, signal?: AbortSignal): Promise<string | undefined> {
     this.#open()
+    if (this.#echoes) await this.#forgetTyped()
+    if (signal?.aborted) return undefined
     if (!this.#json) {
       this.#clearProgress()
       process.stderr.write(question)
@@ -75,6 +80,11 @@ export class Terminal {
       this.#waiting = (answer) => settle(answer, answer !== undefined && this.#echoes)
       signal?.addEventListener('abort', withdraw)
     })
+  }
+
+  /** Reads the terminal from now on: what is typed before a question is shown cannot be meant as its answer. */
+  listen(): void {
+    if (this.#answersFromTty || process.stdin.isTTY) this.#open()
   }
 
   close(): void {
@@ -100,6 +110,14 @@ export class Terminal {
       this.#inputEnded = true
       this.#waiting?.(undefined)
     })
+  }
+
+  async #forgetTyped(): Promise<void> {
+    do {
+      this.#unread.length = 0
+      // The system gives out what waits at a terminal line by line, and each takes a whole turn of the event loop.
+      for (let turn = 0; turn < 2; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+    } while (this.#unread.length > 0)
   }
 
   #clearProgress(): void {

@@ -94,6 +94,32 @@ describeTerminal('the sender at a terminal', () => {
     await expect(take(relay, code)).rejects.toMatchObject({ code: 'code_not_found' })
   })
 
+  test.each(['one line', 'five lines'])('has approved nobody with %s of y, typed before a device came', async (typed) => {
+    const { screen, code } = await openScreen(['--no-qr'])
+    const lines = typed === 'one line' ? 1 : 5
+    for (let line = 0; line < lines; line++) await screen.enter('y')
+    await screen.says(/\ny(?=\n)/, lines)
+    const receiver = await take(relay, code)
+    await screen.says(YES_NO)
+    await screen.enter('n')
+    expect((await screen.ended()).exitCode).toBe(3)
+    expect(await receiver.taken).toEqual({ error: 'denied' })
+  })
+
+  test('has approved nobody with a y that was typed while another question was shown', async () => {
+    const { screen, code } = await openScreen(['--no-qr', '--receivers', '2'])
+    const receiver = await take(relay, code)
+    await screen.says(YES_NO)
+    const second = await take(relay, code)
+    await screen.says(TYPE_IT)
+    await screen.type(`${await receiver.number}\r${await second.number}\r`)
+    await screen.says(TYPE_IT, 2)
+    await screen.enter('')
+    expect((await screen.ended()).exitCode).toBe(0)
+    expect(await receiver.taken).toEqual({ items: ['content'] })
+    expect(await second.taken).toEqual({ error: 'closed_by_sender' })
+  })
+
   test('that presses Ctrl-D approves nobody', async () => {
     const { screen, code } = await openScreen(['--no-qr'])
     const receiver = await take(relay, code)
@@ -237,6 +263,22 @@ describeTerminal('the receiver at a terminal', () => {
       expect.stringMatching(/^Received 7 bytes in /),
       '',
     ])
+  })
+
+  test('has accepted nothing with a y that it typed before the offer came', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), 'content')
+    const sender = pairlay(['send', at('file')], { env, stdin: 'open' })
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const { screen, path } = await openReceiver(code)
+    await screen.says('Waiting for its approval')
+    await screen.enter('y')
+    await screen.says(/\ny(?=\n)/)
+    await sender.write('y\n')
+    await screen.says(SAVE_IT)
+    await screen.enter('n')
+    expect([(await screen.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([5, 5])
+    expect(await readdir(path)).toEqual([])
   })
 
   test.each(['', 'yep'])('refuses with %j, and nothing is saved', async (answer) => {

@@ -469,6 +469,15 @@ describeConcurrent('without a terminal', () => {
     ])
   })
 
+  test('an answer that was in the pipe before a device came approves it', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), 'content')
+    const sender = pairlay(['send', at('file')], { env, stdin: 'y\n' })
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const receiver = await take(relay, code)
+    expect([(await sender.ended()).exitCode, await receiver.taken]).toEqual([0, { items: ['content'] }])
+  })
+
   test('nobody to answer is exit 2 here, and the other side does not wait for the deadline', async () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), '')
