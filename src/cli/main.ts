@@ -57,6 +57,7 @@ program
   .argument('[code]', 'asked for when missing, which is safer: other users of this machine can see a command line')
   .option(...relayOption)
   .option('-o, --output <path>', 'save as this file or into this directory; - writes to stdout')
+  .option('--name <name>', "what the sender sees beside the number (default: the host name; '' for none)")
   .option('--yes', 'accept without asking: trusts whoever made the code to send what it likes')
   .option('--json', 'print one event a line, as JSON, on stdout')
   .addHelpText('after', ANSWERS)

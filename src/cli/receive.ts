@@ -1,6 +1,8 @@
 import { hostname } from 'node:os'
 import { performance } from 'node:perf_hooks'
 import { cleanText, formatMatchNumber, type Offer, Receiver } from '../client/index.ts'
+import { DeviceName } from '../protocol/http.ts'
+import { NAME_MAX_BYTES } from '../protocol/limits.ts'
 import { CliError, EXIT } from './exit.ts'
 import { exists, isDirectory, PartFile, pathIn, safeNames } from './files.ts'
 import { formatBytes, formatResult, Meter } from './format.ts'
@@ -11,6 +13,7 @@ import { Terminal } from './terminal.ts'
 export interface ReceiveOptions {
   readonly relay: string
   readonly output?: string
+  readonly name?: string
   readonly yes?: boolean
   readonly json?: boolean
 }
@@ -25,6 +28,7 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
   if (options.json && options.output === '-') {
     throw new CliError('With -o - stdout is the data, so there is no room for --json.', 'usage')
   }
+  const name = deviceName(options.name)
   const terminal = new Terminal({ json: options.json === true, stdinIsData: false })
   try {
     if (!options.yes) terminal.listen()
@@ -34,7 +38,7 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
     const receiver = await Receiver.join({
       relay,
       code: pairingCode,
-      name: deviceName(),
+      name,
       onStatus: (status) => {
         terminal.event('connection', { status })
         if (status === 'reconnecting') terminal.say('The connection to the relay is lost. Trying again …')
@@ -57,9 +61,15 @@ function readLink(entered: string, relay: string): { relay: string; pairingCode:
   return { relay: entered.slice(0, hash), pairingCode: entered.slice(hash + 1) }
 }
 
-/** What the sender sees of this device: its host name, as far as the protocol takes it. */
-function deviceName(): string {
-  return cleanText(hostname(), 32).replaceAll(/[^\x20-\x7e]|["\\]/g, '_') || 'a terminal'
+/**
+ * What the sender sees of this device: the name given, or its host name as far as the protocol takes it. Undefined for an
+ * empty name. Throws CliError for one that is too long.
+ */
+function deviceName(given: string | undefined): string | undefined {
+  if (given === undefined) return cleanText(hostname(), 32).replaceAll(/[^\x20-\x7e]|["\\]/g, '_') || 'a terminal'
+  const name = cleanText(given, Number.POSITIVE_INFINITY)
+  if (name === '' || DeviceName.safeParse(name).success) return name || undefined
+  throw new CliError(`The name is too long: it may take ${NAME_MAX_BYTES} bytes.`, 'usage')
 }
 
 async function receiveAll(receiver: Receiver, terminal: Terminal, options: ReceiveOptions): Promise<number> {

@@ -101,6 +101,20 @@ describeConcurrent('with --json', () => {
     expect(asking.events.at(-1)).toEqual({ event: 'denied' })
   })
 
+  test.each([
+    ['the name given', ['--name', 'Grüße 🎉'], 'Grüße 🎉'],
+    ['the name given, without what no terminal should see', ['--name', ' a \u001b[31m\u202e\nb '], 'a [31m b'],
+    ['one of 64 bytes', ['--name', 'x'.repeat(64)], 'x'.repeat(64)],
+    ['no name when it is empty', ['--name', ''], undefined],
+    ['no name when nothing is left of it', ['--name', ' \u0007 '], undefined],
+    ['the host name without --name', [], name],
+  ])('a receiver calls itself %s', async (_, args, expected) => {
+    const { sender, code } = await openSender(['-'], { env })
+    const receiver = pairlay(['receive', code, '--yes', '-o', '-', ...args], { env })
+    expect((await sender.event('request')).name).toBe(expected)
+    expect([(await receiver.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([0, 0])
+  })
+
   test('three receivers are approved as they come, and each is told of by its own number', async () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), 'content')

@@ -94,17 +94,20 @@ describeTerminal('the sender at a terminal', () => {
     await expect(take(relay, code)).rejects.toMatchObject({ code: 'code_not_found' })
   })
 
-  test.each(['one line', 'five lines'])('has approved nobody with %s of y, typed before a device came', async (typed) => {
-    const { screen, code } = await openScreen(['--no-qr'])
-    const lines = typed === 'one line' ? 1 : 5
-    for (let line = 0; line < lines; line++) await screen.enter('y')
-    await screen.says(/\ny(?=\n)/, lines)
-    const receiver = await take(relay, code)
-    await screen.says(YES_NO)
-    await screen.enter('n')
-    expect((await screen.ended()).exitCode).toBe(3)
-    expect(await receiver.taken).toEqual({ error: 'denied' })
-  })
+  test.each(['one line', 'five lines'])(
+    'has approved nobody with %s of y, typed before a device came',
+    async (typed) => {
+      const { screen, code } = await openScreen(['--no-qr'])
+      const lines = typed === 'one line' ? 1 : 5
+      for (let line = 0; line < lines; line++) await screen.enter('y')
+      await screen.says(/\ny(?=\n)/, lines)
+      const receiver = await take(relay, code)
+      await screen.says(YES_NO)
+      await screen.enter('n')
+      expect((await screen.ended()).exitCode).toBe(3)
+      expect(await receiver.taken).toEqual({ error: 'denied' })
+    },
+  )
 
   test('has approved nobody with a y that was typed while another question was shown', async () => {
     const { screen, code } = await openScreen(['--no-qr', '--receivers', '2'])

@@ -157,6 +157,16 @@ describeConcurrent('wrong usage', () => {
         says: 'With -o - stdout is the data, so there is no room for --json.',
         exit: 'usage',
       },
+      {
+        args: ['receive', '--name', 'x'.repeat(65)],
+        says: 'The name is too long: it may take 64 bytes.',
+        exit: 'usage',
+      },
+      {
+        args: ['receive', '--name', '"'.repeat(33)],
+        says: 'The name is too long: it may take 64 bytes.',
+        exit: 'usage',
+      },
       { args: ['receive', ''], says: 'There is no code. Enter the one that the sender shows.', exit: 'usage' },
       {
         args: ['receive', '--json'],
@@ -179,7 +189,7 @@ describeConcurrent('help', () => {
   const HELP: Readonly<Record<string, readonly string[]>> = {
     '': ['-V, --version', 'send [options] [file...]', 'receive [options] [code]', 'serve [options]', 'help [command]'],
     send: ['--relay <url>', '--receivers <n>', '--ttl <seconds>', '--text', '--yes', '--json', '--no-qr'],
-    receive: ['--relay <url>', '-o, --output <path>', '--yes', '--json'],
+    receive: ['--relay <url>', '-o, --output <path>', '--name <name>', '--yes', '--json'],
     serve: ['--host <address>', '--port <number>'],
   }
 
