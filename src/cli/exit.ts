@@ -31,6 +31,7 @@ const EXIT_OF: Partial<Record<PairingErrorCode, ExitName>> = {
   denied: 'not_paired',
   handshake_timeout: 'not_paired',
   no_such_number: 'not_paired',
+  nobody_approved: 'not_paired',
   number_not_unique: 'not_paired',
   session_full: 'not_paired',
   wrong_code: 'not_paired',

@@ -13,6 +13,10 @@ export interface PairingRequest {
   readonly matchNumber: string
   /** For experts: 160 bits of the same comparison. */
   readonly fingerprint: string
+  /** Whether the device has a connection to the relay, as far as the relay says. */
+  readonly present: boolean
+  /** Resolves when nothing can be sent to the device any more, with the reason: `receiver_left` when it has gone. */
+  readonly ended: Promise<PairingError>
   /** Lets the device have what is sent. PairingError `typing_required` when more than one device knows the code. */
   approve(): Promise<void>
   /** Refuses the device, and retires the code: somebody who should not knows it. */
@@ -61,6 +65,10 @@ export class Approvals {
       name,
       matchNumber,
       fingerprint,
+      get present() {
+        return run.present
+      },
+      ended: run.ended,
       approve: () => {
         if (this.#options.room.verified.length > 1) return Promise.reject(new PairingError('typing_required'))
         return this.#approve(run)

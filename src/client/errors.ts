@@ -15,6 +15,7 @@ export const PAIRING_ERRORS = {
   handshake_timeout: 'The other device did not answer in time. Get a new code and try again.',
   incomplete: 'The transfer ended before everything was there.',
   no_such_number: 'No waiting device shows this number.',
+  nobody_approved: 'No device was approved.',
   not_delivered: 'The receiver ended without confirming that everything arrived.',
   number_not_unique: 'Two waiting devices show this number. Get a new code.',
   receiver_left: 'The receiving device has left.',

@@ -33,6 +33,7 @@ export class Offer {
   readonly #settle: (work: () => Promise<void>) => Promise<void>
   readonly #decline: () => Promise<void>
   #state: 'open' | 'accepted' | 'delivered' = 'open'
+  #declined = false
 
   constructor(options: {
     index: number
@@ -49,6 +50,10 @@ export class Offer {
     this.#receipts = options.receipts
     this.#settle = options.settle
     this.#decline = options.decline
+  }
+
+  get declined(): boolean {
+    return this.#declined
   }
 
   /** Whether the receipt has gone out. */
@@ -83,8 +88,9 @@ export class Offer {
     }
   }
 
-  /** Refuses the transfer and leaves. The sender learns that nothing was delivered. */
+  /** Refuses the transfer and leaves: there are no more offers. The sender learns that nothing was delivered. */
   decline(): Promise<void> {
+    this.#declined = true
     return this.#decline()
   }
 

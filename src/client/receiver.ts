@@ -8,11 +8,11 @@ import type { Channel } from './channel.ts'
 import { Connection, type ConnectionStatus } from './connection.ts'
 import { defaultEnvironment, type Environment, PausableTimeout } from './environment.ts'
 import { errorOfRow, PairingError } from './errors.ts'
-import { type MessageBody, MessageReader, MessageWriter } from './messages.ts'
+import { MessageReader, MessageWriter } from './messages.ts'
 import { Offer } from './offer.ts'
 import { courtesy, pairingErrorOf, RelayApi, RelayRefusal, RelayUnreachable } from './relay-api.ts'
 import { HANDSHAKE_STEP_MS, withHeadroom } from './sender-run.ts'
-import { TransferReader } from './transfer.ts'
+import { isControl, TransferReader } from './transfer.ts'
 
 /** Tags this device emits for one code, whatever happens in between. */
 export const EMITTED_TAGS_MAX = 3
@@ -31,6 +31,8 @@ export interface ReceiverOptions {
   readonly name?: string | undefined
   /** Aborting it leaves the session. */
   readonly signal?: AbortSignal | undefined
+  /** Called when the sender has approved this device: what it sends comes next. */
+  readonly onApproved?: (() => void) | undefined
   readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
   readonly environment?: Partial<Environment> | undefined
 }
@@ -50,6 +52,7 @@ export class Receiver {
   readonly #connection: Connection
   readonly #channel: Channel
   readonly #publicKey: string
+  readonly #expiresAt: number
   #timeout: PausableTimeout | undefined
   #bothPresent = false
   #matchNumber: string | undefined
@@ -99,6 +102,7 @@ export class Receiver {
     this.#api = api
     this.#session = session
     this.receiverCode = receiverCode
+    this.#expiresAt = environment.now() + session.expiresInMs
     this.#publicKey = encodeBase64Url(handshake.publicKey)
     this.#connection = new Connection({
       socketUrl: api.socketUrl,
@@ -134,20 +138,33 @@ export class Receiver {
     return this.#fingerprint
   }
 
+  /** Whether the sender has a connection to the relay, as far as the relay says. */
+  get senderPresent(): boolean {
+    return this.#bothPresent
+  }
+
+  /** Milliseconds until the relay forgets the session. */
+  get expiresInMs(): number {
+    return Math.max(0, this.#expiresAt - this.#environment.now())
+  }
+
   /**
-   * The sender's transfers, after it has approved this device. Ends when the sender has said that it was all. Throws
-   * PairingError: `denied`, `wrong_code`, `incomplete`, `closed_by_sender`, `expired`, …
+   * The sender's transfers, after it has approved this device. Ends when the sender has said that it was all, or after an
+   * offer that was declined. Throws PairingError: `denied`, `wrong_code`, `incomplete`, `closed_by_sender`, `expired`, …
    */
   async *offers(): AsyncGenerator<Offer, void> {
     const peer = await this.#peer
     this.#reading = true
     const reader = new MessageReader(this.#channel, peer.receiveKey)
     let writer: MessageWriter | undefined
+    let approved = false
     try {
       const receipts = new MessageWriter(this.#channel, peer.sendKey, this.#session.limits.maxFrameBytes)
       writer = receipts
       const approval = await reader.next()
       if (!Approved.safeParse(await approval.readJson()).success) throw new PairingError('corrupt')
+      approved = true
+      this.#options.onApproved?.()
       for (let transfers = 0; ; transfers++) {
         const body = await reader.next()
         if (await isControl(body)) {
@@ -163,10 +180,11 @@ export class Receiver {
           decline: () => this.close(),
         })
         yield offer
+        if (offer.declined) return
         if (!offer.delivered) throw new PairingError('incomplete')
       }
     } catch (error) {
-      throw this.#meaningOf(error)
+      throw approved ? this.#meaningOf(error) : error
     } finally {
       reader.wipe()
       // An offer that is accepted after this must not seal its receipt under what is left of the key.
@@ -276,9 +294,4 @@ function parseCode(text: string): PairingCode {
 function wipeKeys({ sendKey, receiveKey }: VerifiedPeer): void {
   sendKey.fill(0)
   receiveKey.fill(0)
-}
-
-/** Control messages are JSON; a transfer starts with a length whose first byte is 0. */
-async function isControl(body: MessageBody): Promise<boolean> {
-  return (await body.peek())[0] === '{'.charCodeAt(0)
 }

@@ -36,8 +36,8 @@ export class SenderRun {
   readonly receiverCode: string
   readonly channelNumber: number
   readonly name: string | undefined
-  /** Rejects with what ends the run, for whoever waits on something else than its channel. */
-  readonly ended: Promise<never>
+  /** Resolves with what ends the run, for whoever waits on something else than its channel. */
+  readonly ended: Promise<PairingError>
   readonly #publicKey: string
   readonly #options: SenderRunOptions
   readonly #channel: Channel
@@ -56,10 +56,9 @@ export class SenderRun {
     this.#publicKey = row.publicKey
     this.#options = options
     this.#channel = options.connection.channel(row.channel)
-    this.ended = new Promise((_, reject) => {
-      this.#announceEnd = reject
+    this.ended = new Promise((resolve) => {
+      this.#announceEnd = resolve
     })
-    this.ended.catch(() => {})
   }
 
   /** Whether the handshake has verified the receiver. */
@@ -69,6 +68,10 @@ export class SenderRun {
 
   get over(): PairingError | undefined {
     return this.#over
+  }
+
+  get present(): boolean {
+    return this.#bothPresent
   }
 
   get channel(): Channel {

@@ -136,7 +136,10 @@ export class Sender {
     return this.#room.verified.length
   }
 
-  /** Verified receivers, as they come; ends when there can be no more. Throws what ended the session. */
+  /**
+   * Verified receivers, as they come. Ends when there can be no more: `receivers` are approved, one was denied, or the code
+   * was tried too often. Throws what ended the session.
+   */
   async *requests(): AsyncGenerator<PairingRequest, void> {
     for (;;) {
       const run = this.#room.next()
@@ -157,17 +160,19 @@ export class Sender {
 
   /**
    * Encrypts for each receiver approved now, and sends. Resolves when each has confirmed the last byte end to end, or
-   * cannot any more: one receipt for each, in no case an exception for what one receiver did. RangeError for items that
-   * a transfer cannot have; nothing is sent then.
+   * cannot any more: one receipt for each, in no case an exception for what one receiver did. PairingError
+   * `nobody_approved`, `receiver_left` when all approved have left, `already_sent`, or what ended the session. RangeError
+   * for items that a transfer cannot have. Nothing is sent then.
    */
   async send(
     sources: readonly Source[],
     options: { onProgress?: ((progress: SendProgress) => void) | undefined; signal?: AbortSignal | undefined } = {},
   ): Promise<Receipt[]> {
     const header = encodeHeader(sources)
-    const runs = this.#approvals.approved.filter((run) => !run.over)
+    const { approved } = this.#approvals
+    const runs = approved.filter((run) => !run.over)
     if (this.#ended || this.#goodbye) throw this.#ended ?? new PairingError('aborted')
-    if (runs.length === 0) throw new PairingError('receiver_left')
+    if (runs.length === 0) throw new PairingError(approved.length > 0 ? 'receiver_left' : 'nobody_approved')
     if (runs.length > 1 && sources.some(({ once }) => once)) throw new PairingError('already_sent')
     if (this.#sending) throw new Error('one send at a time')
     const { signal, onProgress } = options
@@ -229,6 +234,7 @@ export class Sender {
     try {
       // A source that has nothing to give at the moment must not hide that the receiver is gone.
       const bytes = await Promise.race([work(), run.ended])
+      if (typeof bytes !== 'number') throw bytes
       await this.#connection.flush()
       return { receiverCode, matchNumber, delivered: true, bytes }
     } catch (error) {

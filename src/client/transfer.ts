@@ -57,6 +57,11 @@ export function encodeHeader(items: readonly ItemInfo[]): Uint8Array {
   return bytes
 }
 
+/** Whether a message is a control message, which is JSON. A transfer starts with a length whose first byte is 0. */
+export async function isControl(body: MessageBody): Promise<boolean> {
+  return (await body.peek())[0] === '{'.charCodeAt(0)
+}
+
 /** Reads a transfer from its message. Throws PairingError `corrupt` for everything that is not exactly as announced. */
 export class TransferReader {
   readonly items: readonly ItemInfo[]

@@ -233,6 +233,7 @@ describe('an error of the SDK', () => {
       'denied',
       'handshake_timeout',
       'no_such_number',
+      'nobody_approved',
       'number_not_unique',
       'session_full',
       'wrong_code',

@@ -251,7 +251,7 @@ describe('approving', () => {
     }
     const approving = joined[0].request.approve()
     const again = joined[0].request.approve()
-    expect(await errorOf(sender.send([bytesSource(bytesOf(10), 'a')]))).toBe('receiver_left')
+    expect(await errorOf(sender.send([bytesSource(bytesOf(10), 'a')]))).toBe('nobody_approved')
     expect(Math.max(0, ...seqs)).toBeLessThan(3)
     answer()
     await Promise.all([approving, again])

@@ -199,6 +199,7 @@ describe('step 6: the sender sees the waiting receivers, and approves or denies 
     expect(await refused).toBe('denied')
     expect(await errorOf(join(relay.url, device.sender.code))).toBe('code_not_found')
     expect((await device.requests.next()).done).toBe(true)
+    expect(await errorOf(device.sender.send([bytesSource(Buffer.from('hello'), 'a.txt')]))).toBe('nobody_approved')
     await device.sender.cancel()
   })
 
@@ -206,7 +207,7 @@ describe('step 6: the sender sees the waiting receivers, and approves or denies 
     const device = await openSender(relay.url)
     await join(relay.url, device.sender.code)
     await nextRequest(device)
-    expect(await errorOf(device.sender.send([bytesSource(Buffer.from('hello'), 'a.txt')]))).toBe('receiver_left')
+    expect(await errorOf(device.sender.send([bytesSource(Buffer.from('hello'), 'a.txt')]))).toBe('nobody_approved')
     await device.sender.cancel()
   })
 })

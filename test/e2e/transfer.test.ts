@@ -402,12 +402,12 @@ describe('a receiver', () => {
     await collecting
   })
 
-  test.each<[string, (offer: Parameters<typeof take>[0]) => Promise<void>, string]>([
+  test.each<[string, (offer: Parameters<typeof take>[0]) => Promise<void>, string | undefined]>([
     ['that breaks out in the middle of an item', breakOut, 'incomplete'],
     ['that goes on to the next item before it has read this one', skip, 'incomplete'],
     ['that cancels an item’s stream', cancelStream, 'incomplete'],
     ['that does not accept', async () => {}, 'incomplete'],
-    ['that declines', (offer) => offer.decline(), 'incomplete'],
+    ['that declines', (offer) => offer.decline(), undefined],
   ])('%s leaves, and nothing counts as delivered', async (_, use, expected) => {
     // A whole transfer may be here in its first frame, before the app has said anything about it.
     for (const size of [3_000_000, 5]) {

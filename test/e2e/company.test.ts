@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { bytesSource } from '../../src/client/index.ts'
+import { type RunningRelay, startRelay } from '../support/server.ts'
+import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair } from './people.ts'
+import { until } from './world.ts'
+
+/** What each side can tell its person of the other. */
+
+let relay: RunningRelay
+beforeAll(async () => {
+  relay = await startRelay()
+})
+afterAll(() => relay.close())
+
+describe('the sender', () => {
+  test('sees whether a device is there, and hears when it has left', async () => {
+    const device = await openSender(relay.url)
+    const joined = await join(relay.url, device.sender.code)
+    const request = await nextRequest(device)
+    expect(request.present).toBe(true)
+    joined.world.unplugged = true
+    joined.world.socket.cut()
+    await until('the device is not there', () => !request.present)
+    joined.world.unplugged = false
+    await until('the device is back', () => request.present)
+    await joined.receiver.close()
+    expect((await request.ended).code).toBe('receiver_left')
+    await device.sender.cancel()
+  })
+
+  test('has no device left to send to when the approved one has gone', async () => {
+    const device = await openSender(relay.url)
+    const { receiver } = await join(relay.url, device.sender.code)
+    const request = await nextRequest(device)
+    await receiver.verified
+    await request.approve()
+    await receiver.close()
+    await request.ended
+    expect(await errorOf(device.sender.send([bytesSource(bytesOf(10), 'a')]))).toBe('receiver_left')
+    await device.sender.cancel()
+  })
+})
+
+describe('the requests', () => {
+  test('end when as many devices are approved as were asked for', async () => {
+    const device = await openSender(relay.url, { receivers: 2 })
+    await admit(relay.url, device)
+    await admit(relay.url, device)
+    expect((await device.requests.next()).done).toBe(true)
+    await device.sender.cancel()
+  })
+
+  test('need not be waited for: what is sent goes to those approved so far', async () => {
+    const device = await openSender(relay.url, { receivers: 2 })
+    const { receiver } = await admit(relay.url, device)
+    await device.requests.return()
+    const collecting = collect(receiver)
+    expect((await device.sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
+    await device.sender.close()
+    expect(await collecting).toHaveLength(1)
+  })
+})
+
+describe('the receiver', () => {
+  test('hears that it was approved, before anything is sent', async () => {
+    let approved = 0
+    const device = await openSender(relay.url)
+    const { receiver } = await join(relay.url, device.sender.code, { onApproved: () => approved++ })
+    const request = await nextRequest(device)
+    const collecting = collect(receiver)
+    await receiver.verified
+    expect(approved).toBe(0)
+    await request.approve()
+    await until('it is told', () => approved === 1)
+    await device.sender.send([bytesSource(bytesOf(10), 'a')])
+    await device.sender.close()
+    await collecting
+    expect(approved).toBe(1)
+  })
+
+  test('sees whether the sender is there, and how long the session lasts', async () => {
+    const { receiver, world, sender } = await pair(relay.url, { sender: { ttlSeconds: 60 } })
+    expect(receiver.senderPresent).toBe(true)
+    expect(receiver.expiresInMs).toBeGreaterThan(0)
+    expect(receiver.expiresInMs).toBeLessThanOrEqual(60_000)
+    world.unplugged = true
+    world.socket.cut()
+    await until('the sender is not there', () => !receiver.senderPresent)
+    world.unplugged = false
+    await until('the sender is back', () => receiver.senderPresent)
+    await sender.cancel()
+  })
+
+  test('is told that something may be missing only when it was approved', async () => {
+    const device = await openSender(relay.url)
+    const { receiver } = await join(relay.url, device.sender.code)
+    await nextRequest(device)
+    const ended = collect(receiver).catch((error: Error) => error.message)
+    await receiver.verified
+    await device.sender.cancel()
+    expect(await ended).toBe('The sender ended the session.')
+  })
+})
