@@ -1,73 +1,117 @@
 import { cleanText, formatMatchNumber, PairingError, type PairingRequest, type Sender } from '../client/index.ts'
+import type { QuestionKind } from './events.ts'
 import { CliError } from './exit.ts'
 import type { Terminal } from './terminal.ts'
 
 interface ApproveOptions {
   readonly receivers: number
-  readonly yes?: boolean
+  readonly yes?: boolean | undefined
+  /** Aborted when this side leaves. */
+  readonly leaving: AbortSignal
 }
 
-/** Lets the person decide about each verified receiver. Resolves with the number approved. */
-export async function approveReceivers(sender: Sender, terminal: Terminal, options: ApproveOptions): Promise<number> {
+interface Question {
+  readonly kind: QuestionKind
+  readonly text: string
+}
+
+type Happening =
+  | { readonly next: IteratorResult<PairingRequest, void> }
+  | { readonly ended: PairingRequest; readonly error: PairingError }
+  | { readonly answer: string | undefined }
+
+/** Lets the person decide about each verified receiver. Resolves with those approved. */
+export async function approveReceivers(
+  sender: Sender,
+  terminal: Terminal,
+  options: ApproveOptions,
+): Promise<readonly PairingRequest[]> {
   const requests = sender.requests()
-  const waiting: PairingRequest[] = []
-  let next = requests.next()
-  let approved = 0
+  const approved: PairingRequest[] = []
+  let waiting: readonly PairingRequest[] = []
+  /** Undefined when nobody can come any more. */
+  let next: Promise<IteratorResult<PairingRequest, void>> | undefined = requests.next()
   let attended = !options.yes || process.stdin.isTTY === true
-  const approve = async (
-    matchNumber: string,
-    how: () => Promise<unknown> = () => sender.approveNumber(matchNumber),
-  ) => {
+  const approve = async (how: () => Promise<PairingRequest>, shown: string) => {
     const outcome = await decide(terminal, how)
-    if (outcome === 'approved') approved++
-    if (outcome === 'no such device') return
-    const index = waiting.findIndex((request) => request.matchNumber === matchNumber.replaceAll(/\D/g, ''))
-    if (index >= 0) waiting.splice(index, 1)
+    if (outcome === 'try again') return
+    waiting = waiting.filter(({ matchNumber }) => matchNumber !== shown.replaceAll(/\D/g, ''))
+    if (outcome === 'over') return
+    approved.push(outcome)
+    const more = options.receivers - approved.length
+    const rest = more === 1 ? 'One more' : String(more)
+    if (more > 0) terminal.say(`Approved ${formatMatchNumber(outcome.matchNumber)}. ${rest} may be approved.`)
   }
-  while (approved < options.receivers) {
-    const question = attended ? questionFor(sender, waiting, approved) : undefined
+  while (approved.length < options.receivers && (next || waiting.length > 0)) {
+    const question = attended ? questionFor(sender, waiting, approved.length) : undefined
+    if (!next && !question) break
     const withdraw = new AbortController()
-    const answered = question && terminal.ask(question, withdraw.signal).then((answer) => ({ answer }))
-    const event = await Promise.race([next.then((result) => ({ result })), ...(answered ? [answered] : [])])
+    const happening: Promise<Happening>[] = waiting.map(async (ended) => ({ ended, error: await ended.ended }))
+    if (next) happening.push(next.then((result) => ({ next: result })))
+    if (question) {
+      const asking = terminal.ask(question.kind, question.text, withdraw.signal)
+      happening.push(asking.then((answer) => ({ answer })))
+    }
+    const happened = await Promise.race(happening)
     withdraw.abort()
-    if ('result' in event) {
-      if (event.result.done) break
-      const request = event.result.value
+    if ('ended' in happened) {
+      const { ended, error } = happened
+      waiting = waiting.filter((request) => request !== ended)
+      reportEnd(ended, error, terminal)
+      // While more can come, the end of the session is told there.
+      if (!next && waiting.length === 0 && approved.length === 0 && error.code !== 'receiver_left') throw error
+    } else if ('next' in happened) {
+      if (happened.next.done) {
+        next = undefined
+        if (!options.leaving.aborted) reportUsedUp(terminal)
+        continue
+      }
+      const request = happened.next.value
       next = requests.next()
-      waiting.push(request)
+      waiting = [...waiting, request]
       announce(request, sender.verifiedCount, terminal)
-      if (options.yes) await approve(request.matchNumber)
-    } else if (event.answer === undefined) {
-      attended = false
-      if (question === MORE_DEVICES) continue
-      throw new CliError('There is nobody to answer. Use --yes to approve without asking.', 'usage')
-    } else if (question === MORE_DEVICES) {
-      break
-    } else if (sender.verifiedCount > 1) {
-      if (event.answer === '') break
-      await approve(event.answer)
-    } else if (/^y(es)?$/i.test(event.answer)) {
-      const [request] = waiting
-      // One tap, which the SDK refuses as soon as a second device knows the code.
-      if (request) await approve(request.matchNumber, () => request.approve())
+      if (options.yes) await approve(() => sender.approveNumber(request.matchNumber), request.matchNumber)
     } else {
-      await waiting[0]?.deny()
-      terminal.event('denied')
-      break
+      const { answer } = happened
+      if (answer === undefined) {
+        attended = false
+        if (question === MORE_DEVICES) continue
+        throw new CliError('There is nobody to answer. Use --yes to approve without asking.', 'usage')
+      }
+      if (question === MORE_DEVICES) break
+      const [first] = waiting
+      if (sender.verifiedCount > 1) {
+        if (answer === '') break
+        await approve(() => sender.approveNumber(answer), answer)
+      } else if (first && /^y(es)?$/i.test(answer)) {
+        // One tap, which the SDK refuses as soon as a second device knows the code.
+        await approve(() => first.approve().then(() => first), first.matchNumber)
+      } else {
+        await first?.deny()
+        terminal.event('denied', {})
+        break
+      }
     }
   }
   // What still comes is of no interest, but its errors must not go unheard.
-  next.catch(() => {})
+  next?.catch(() => {})
   return approved
 }
 
-const MORE_DEVICES = 'Waiting for more devices. Press Enter to send to those approved now. '
+const MORE_DEVICES: Question = {
+  kind: 'more',
+  text: 'Waiting for more devices. Press Enter to send to those approved now. ',
+}
 
-function questionFor(sender: Sender, waiting: readonly PairingRequest[], approved: number): string | undefined {
+function questionFor(sender: Sender, waiting: readonly PairingRequest[], approved: number): Question | undefined {
   const [first] = waiting
+  const count = sender.verifiedCount
   if (!first) return approved > 0 ? MORE_DEVICES : undefined
-  if (sender.verifiedCount === 1) return `Does the other device show ${formatMatchNumber(first.matchNumber)}? [y/N] `
-  return `${sender.verifiedCount} devices know the code. Type the number that the right one shows (Enter: none): `
+  if (count > 1) {
+    const text = `${count} devices know the code. Type the number that the right one shows (Enter: none): `
+    return { kind: 'number', text }
+  }
+  return { kind: 'approve', text: `Does the other device show ${formatMatchNumber(first.matchNumber)}? [y/N] ` }
 }
 
 function announce(request: PairingRequest, count: number, terminal: Terminal): void {
@@ -77,19 +121,30 @@ function announce(request: PairingRequest, count: number, terminal: Terminal): v
   terminal.say(`A device has proved that it knows the code${called}. Its number: ${formatMatchNumber(matchNumber)}`)
 }
 
-/** Tries an approval; tells the person why it did not work. */
+function reportEnd({ matchNumber }: PairingRequest, { code }: PairingError, terminal: Terminal): void {
+  if (code !== 'receiver_left') return
+  terminal.event('left', { matchNumber })
+  terminal.say(`The device with ${formatMatchNumber(matchNumber)} has left.`)
+}
+
+function reportUsedUp(terminal: Terminal): void {
+  terminal.event('used_up', {})
+  terminal.say('The code was tried too often and is used up.')
+}
+
+/** Tries an approval; tells the person why it did not work, and whether it can still work. */
 async function decide(
   terminal: Terminal,
-  approve: () => Promise<unknown>,
-): Promise<'approved' | 'no such device' | 'not approved'> {
+  approve: () => Promise<PairingRequest>,
+): Promise<PairingRequest | 'try again' | 'over'> {
   try {
-    await approve()
-    terminal.event('approved')
-    return 'approved'
+    const request = await approve()
+    terminal.event('approved', { matchNumber: request.matchNumber })
+    return request
   } catch (error) {
     if (!(error instanceof PairingError)) throw error
     terminal.event('not_approved', { code: error.code })
     terminal.say(error.message)
-    return error.code === 'no_such_number' ? 'no such device' : 'not approved'
+    return ['no_such_number', 'number_not_unique', 'typing_required'].includes(error.code) ? 'try again' : 'over'
   }
 }

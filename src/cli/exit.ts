@@ -17,10 +17,13 @@ export type ExitName = keyof typeof EXIT
 export class CliError extends Error {
   override readonly name = 'CliError'
   readonly exit: ExitName
+  /** What it is to a program: the code of an SDK error, or else the name of the exit code. */
+  readonly code: PairingErrorCode | ExitName
 
-  constructor(message: string, exit: ExitName = 'failed') {
+  constructor(message: string, exit: ExitName = 'failed', code: PairingErrorCode | ExitName = exit) {
     super(message)
     this.exit = exit
+    this.code = code
   }
 }
 
@@ -52,6 +55,12 @@ const EXIT_OF: Partial<Record<PairingErrorCode, ExitName>> = {
   source_failed: 'not_delivered',
 }
 
-export function exitOf(code: PairingErrorCode): ExitName {
-  return EXIT_OF[code] ?? 'failed'
+/**
+ * The exit of an SDK error. Before a device is approved nobody is paired, and nothing can be missing; once one is, it is
+ * the same on both sides whatever the reason: not everything has arrived.
+ */
+export function exitOf(code: PairingErrorCode, approved: boolean): ExitName {
+  const exit = EXIT_OF[code] ?? 'failed'
+  if (approved) return exit === 'relay' ? 'not_delivered' : exit
+  return exit === 'not_delivered' ? 'not_paired' : exit
 }

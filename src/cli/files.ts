@@ -100,17 +100,26 @@ export class PartFile {
     this.#handle = handle
   }
 
-  /** Creates `path`.part. Throws CliError when it cannot, or when `path` is there already. */
+  /**
+   * Creates `path`.part, or `path`.1.part and so on where one is left of a run that could not clean up. Throws CliError when
+   * it cannot, or when `path` is there already.
+   */
   static async create(path: string): Promise<PartFile> {
     if (await exists(path)) throw taken(path)
-    const [, part] = namesOf(path)
-    const handle = await open(part, 'wx').catch((error: NodeJS.ErrnoException) => {
-      const advice =
-        error.code === 'EEXIST' ? 'it is there already; remove it, or save elsewhere with -o' : reasonOf(error)
-      throw new CliError(`Cannot create ${cleanText(part)}: ${advice}.`)
-    })
-    parts.add(part)
-    return new PartFile(path, part, handle)
+    let [, part] = namesOf(path)
+    for (let n = 1; ; n++) {
+      try {
+        const handle = await open(part, 'wx')
+        parts.add(part)
+        return new PartFile(path, part, handle)
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException
+        if (code !== 'EEXIST') {
+          throw new CliError(`Cannot create ${cleanText(part)}: ${reasonOf(error as NodeJS.ErrnoException)}.`)
+        }
+        part = namesOf(`${path}.${n}`)[1]
+      }
+    }
   }
 
   async write(bytes: Uint8Array): Promise<void> {

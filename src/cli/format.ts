@@ -18,6 +18,11 @@ export function formatDuration(ms: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`
 }
 
+/** A time of day, here, as 09:07. */
+export function formatClock(time: Date): string {
+  return [time.getHours(), time.getMinutes()].map((value) => String(value).padStart(2, '0')).join(':')
+}
+
 /** The rate is taken over this long, and no time is foretold before this much of it has passed. */
 const RATE_OVER_MS = 5_000
 const FORETELL_AFTER_MS = 2_000

@@ -20,7 +20,7 @@ export async function untilInterrupted(
   let stop: () => void = nothing
   const interrupted = new Promise<number>((resolve) => {
     stop = () => {
-      terminal.event('interrupted')
+      terminal.event('interrupted', {})
       terminal.say(told ? '\nStopped. The other side has been told.' : '\nStopped.')
       resolve(EXIT.interrupted)
     }

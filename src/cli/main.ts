@@ -1,14 +1,13 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
-import { PairingError } from '../client/index.ts'
-import { CliError, EXIT, exitOf } from './exit.ts'
+import { writeEvent } from './events.ts'
+import { CliError, EXIT } from './exit.ts'
 import { type ReceiveOptions, receive } from './receive.ts'
 import { type SendOptions, send } from './send.ts'
 import { type ServeOptions, serve } from './serve.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
-const DEFAULT_RELAY = 'http://127.0.0.1:8080'
 
 const EXIT_CODES = `
 Exit codes:
@@ -47,9 +46,7 @@ program
   .option('--json', 'print one event a line, as JSON, on stdout')
   .option('--no-qr', 'print no QR code')
   .addHelpText('after', ANSWERS)
-  .action(async (files: string[], options: SendOptions) =>
-    finish(await send(files, { ...options, relay: relayOf(options.relay) })),
-  )
+  .action((files: string[], options: SendOptions) => perform(options.json === true, () => send(files, options)))
 
 program
   .command('receive')
@@ -61,15 +58,15 @@ program
   .option('--yes', 'accept without asking: trusts whoever made the code to send what it likes')
   .option('--json', 'print one event a line, as JSON, on stdout')
   .addHelpText('after', ANSWERS)
-  .action(async (code: string | undefined, options: ReceiveOptions) =>
-    finish(await receive(code, { ...options, relay: relayOf(options.relay) })),
+  .action((code: string | undefined, options: ReceiveOptions) =>
+    perform(options.json === true && options.output !== '-', () => receive(code, options)),
   )
 
 program
   .command('serve')
   .description('run a relay; the README lists the environment variables it reads')
-  .option('--host <address>', 'the address to listen on')
-  .option('--port <number>', 'the port to listen on')
+  .option('--host <address>', 'the address to listen on', address)
+  .option('--port <number>', 'the port to listen on', wholeNumber(0, 65_535))
   .action(async (options: ServeOptions) => finish(await serve(options)))
 
 // A reader that has gone must not crash us. Where the data goes there, the write that failed says so itself.
@@ -82,12 +79,18 @@ try {
   finish(report(error))
 }
 
+/** Runs a command to its end. With `json` its failure is an event too. */
+async function perform(json: boolean, command: () => Promise<number>): Promise<void> {
+  try {
+    finish(await command())
+  } catch (error) {
+    if (json && error instanceof CliError) writeEvent('error', { code: error.code, message: error.message })
+    throw error
+  }
+}
+
 /** Says what went wrong, in one line, and gives the exit code for it. */
 function report(error: unknown): number {
-  if (error instanceof PairingError) {
-    process.stderr.write(`pairlay: ${error.message}\n`)
-    return EXIT[exitOf(error.code)]
-  }
   if (error instanceof CliError) {
     process.stderr.write(`pairlay: ${error.message}\n`)
     return EXIT[error.exit]
@@ -105,8 +108,9 @@ function finish(code: number): void {
   process.stdout.write('', () => process.exit(code))
 }
 
-function relayOf(option: string | undefined): string {
-  return option ?? process.env.PAIRLAY_RELAY ?? DEFAULT_RELAY
+function address(text: string): string {
+  if (/^[A-Za-z0-9.:_-]+$/.test(text)) return text
+  throw new InvalidArgumentError('It is an address such as 0.0.0.0 or ::.')
 }
 
 function wholeNumber(min: number, max: number): (text: string) => number {

@@ -1,27 +1,34 @@
 import { hostname } from 'node:os'
-import { performance } from 'node:perf_hooks'
 import { cleanText, formatMatchNumber, type Offer, Receiver } from '../client/index.ts'
 import { DeviceName } from '../protocol/http.ts'
 import { NAME_MAX_BYTES } from '../protocol/limits.ts'
 import { CliError, EXIT } from './exit.ts'
-import { exists, isDirectory, PartFile, pathIn, safeNames } from './files.ts'
-import { formatBytes, formatResult, Meter } from './format.ts'
+import { safeNames } from './files.ts'
+import { formatBytes } from './format.ts'
 import { untilInterrupted } from './interrupt.ts'
+import { checkedOutput, type OutputOptions, pathsFor, pipeOut, save, showText, TEXT_MAX_BYTES } from './output.ts'
+import { watchPresence } from './presence.ts'
+import { failureOf, relayAddress, relayFrom } from './relay.ts'
 import { TEXT_TYPE } from './send.ts'
 import { Terminal } from './terminal.ts'
 
 export interface ReceiveOptions {
-  readonly relay: string
+  readonly relay?: string
   readonly output?: string
   readonly name?: string
   readonly yes?: boolean
   readonly json?: boolean
 }
 
-const DRAW_MS = 200
-const LOG_MS = 5_000
-/** The longest text that is shown rather than saved. */
-const TEXT_MAX_BYTES = 65_536
+/** With an output that was checked. */
+type Options = Omit<ReceiveOptions, 'output'> & OutputOptions
+
+/** How far it has come. */
+interface State {
+  relay: string
+  connected: boolean
+  approved: boolean
+}
 
 /** `pairlay receive`: joins, lets the person compare and accept, saves, and resolves with the exit code. */
 export async function receive(code: string | undefined, options: ReceiveOptions): Promise<number> {
@@ -30,16 +37,27 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
   }
   const name = deviceName(options.name)
   const terminal = new Terminal({ json: options.json === true, stdinIsData: false })
+  const state: State = { relay: '', connected: false, approved: false }
+  // A link names its own, so what the environment says may not matter.
+  if (options.relay !== undefined) relayFrom(options.relay)
   try {
     if (!options.yes) terminal.listen()
-    const entered = code ?? (await terminal.ask('Code: '))
+    const output = await checkedOutput(terminal, options)
+    const entered = code ?? (await terminal.ask('code', 'Code: '))
     if (!entered) throw new CliError('There is no code. Enter the one that the sender shows.', 'usage')
     const { relay, pairingCode } = readLink(entered, options.relay)
-    const receiver = await Receiver.join({
+    state.relay = relay
+    const receiver: Receiver = await Receiver.join({
       relay,
       code: pairingCode,
       name,
+      onApproved: () => {
+        state.approved = true
+        terminal.event('approved', { matchNumber: receiver.matchNumber })
+        terminal.say('Approved. Waiting for what it sends …')
+      },
       onStatus: (status) => {
+        state.connected = status === 'connected'
         terminal.event('connection', { status })
         if (status === 'reconnecting') terminal.say('The connection to the relay is lost. Trying again …')
       },
@@ -47,18 +65,23 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
     return await untilInterrupted(
       terminal,
       () => receiver.close(),
-      () => receiveAll(receiver, terminal, options),
+      () => receiveAll(receiver, terminal, { ...options, output }, state),
     )
+  } catch (error) {
+    throw failureOf(error, state.relay, state.approved)
   } finally {
     terminal.close()
   }
 }
 
 /** A code, or a link that names its relay too. */
-function readLink(entered: string, relay: string): { relay: string; pairingCode: string } {
+function readLink(entered: string, relay: string | undefined): { relay: string; pairingCode: string } {
   const hash = entered.indexOf('#')
-  if (hash === -1) return { relay, pairingCode: entered }
-  return { relay: entered.slice(0, hash), pairingCode: entered.slice(hash + 1) }
+  if (hash === -1) return { relay: relayFrom(relay), pairingCode: entered }
+  return {
+    relay: relayAddress(entered.slice(0, hash), 'What the link begins with'),
+    pairingCode: entered.slice(hash + 1),
+  }
 }
 
 /**
@@ -72,29 +95,38 @@ function deviceName(given: string | undefined): string | undefined {
   throw new CliError(`The name is too long: it may take ${NAME_MAX_BYTES} bytes.`, 'usage')
 }
 
-async function receiveAll(receiver: Receiver, terminal: Terminal, options: ReceiveOptions): Promise<number> {
+async function receiveAll(receiver: Receiver, terminal: Terminal, options: Options, state: State): Promise<number> {
   terminal.say('Checking the code with the sender …')
   const matchNumber = await receiver.verified
   terminal.event('number', { matchNumber, fingerprint: receiver.fingerprint })
   terminal.say(`The sender should show ${formatMatchNumber(matchNumber)}. Waiting for its approval …`)
+  const stopWatching = watchPresence({
+    others: [
+      {
+        matchNumber,
+        get present() {
+          return receiver.senderPresent
+        },
+      },
+    ],
+    connected: () => state.connected,
+    expiresInMs: () => receiver.expiresInMs,
+    terminal,
+  })
   let transfers = 0
-  for await (const offer of receiver.offers()) {
-    transfers++
-    await takeOffer(offer, matchNumber, terminal, options)
+  try {
+    for await (const offer of receiver.offers()) {
+      transfers++
+      await takeOffer(offer, matchNumber, terminal, options)
+    }
+  } finally {
+    stopWatching()
   }
-  if (transfers === 0) {
-    terminal.say('The sender ended without sending anything.')
-    return EXIT.not_delivered
-  }
+  if (transfers === 0) throw new CliError('The sender ended without sending anything.', 'not_delivered')
   return EXIT.delivered
 }
 
-async function takeOffer(
-  offer: Offer,
-  matchNumber: string,
-  terminal: Terminal,
-  options: ReceiveOptions,
-): Promise<void> {
+async function takeOffer(offer: Offer, matchNumber: string, terminal: Terminal, options: Options): Promise<void> {
   const names = safeNames(offer.items)
   const asText = isText(offer) && options.output === undefined
   terminal.event('offer', { items: offer.items, totalBytes: offer.totalBytes })
@@ -112,8 +144,8 @@ async function takeOffer(
     }
     await confirm(matchNumber, asText, paths, terminal, options)
     if (asText) await showText(offer, terminal)
-    else if (options.output === '-') await pipeOut(offer, terminal)
-    else await save(offer, paths, terminal)
+    else if (options.output === '-') await pipeOut(offer, matchNumber, terminal)
+    else await save(offer, paths, matchNumber, terminal)
   } catch (error) {
     if (!offer.delivered) await offer.decline()
     throw error
@@ -125,7 +157,7 @@ async function confirm(
   asText: boolean,
   paths: readonly string[],
   terminal: Terminal,
-  options: ReceiveOptions,
+  options: Options,
 ): Promise<void> {
   if (options.yes) return
   const [first] = paths
@@ -136,130 +168,13 @@ async function confirm(
       : paths.length === 1
         ? `Save it as ${cleanText(first)}`
         : 'Save them'
-  const answer = await terminal.ask(`${where}, if the sender shows ${formatMatchNumber(matchNumber)}? [y/N] `)
+  const answer = await terminal.ask('accept', `${where}, if the sender shows ${formatMatchNumber(matchNumber)}? [y/N] `)
   if (answer === undefined)
     throw new CliError('There is nobody to answer. Use --yes to accept without asking.', 'usage')
   if (!/^y(es)?$/i.test(answer)) throw new CliError('Refused. Nothing was saved.', 'not_delivered')
 }
 
-/** Where the items go. Asks for another name where one is taken; without a person to ask, that is an error. */
-async function pathsFor(names: readonly string[], terminal: Terminal, options: ReceiveOptions): Promise<string[]> {
-  const { output } = options
-  const directory = output !== undefined && (await isDirectory(output)) ? output : undefined
-  if (output !== undefined && directory === undefined && names.length > 1) {
-    throw new CliError(
-      `${cleanText(output)} is not a directory, and there are several files. Name a directory with -o.`,
-      'usage',
-    )
-  }
-  const wanted =
-    output !== undefined && directory === undefined ? [output] : names.map((name) => pathIn(directory, name))
-  const paths: string[] = []
-  for (const path of wanted) {
-    let free = path
-    while (await exists(free)) {
-      const taken = `${cleanText(free)} is there already, and is not overwritten.`
-      if (options.yes || !process.stdin.isTTY) throw new CliError(`${taken} Save elsewhere with -o.`)
-      const other = await terminal.ask(`${taken} Another name (Enter: stop): `)
-      if (!other) throw new CliError('Nothing was saved.', 'not_delivered')
-      free = other
-    }
-    paths.push(free)
-  }
-  return paths
-}
-
-async function save(offer: Offer, paths: readonly string[], terminal: Terminal): Promise<void> {
-  const parts: PartFile[] = []
-  const meter = meterFor(offer, terminal)
-  try {
-    const items = offer.accept({
-      onProgress: meter.update,
-      beforeReceipt: async () => {
-        for (const part of parts) await part.commit()
-      },
-    })
-    for await (const item of items) {
-      const part = await PartFile.create(paths[item.index] ?? '')
-      parts.push(part)
-      for await (const piece of item.stream) await part.write(piece)
-    }
-  } finally {
-    for (const part of parts) await part.discard()
-  }
-  for (const path of paths) {
-    terminal.event('saved', { path })
-    terminal.say(`Saved ${cleanText(path)}.`)
-  }
-  meter.done()
-}
-
-async function pipeOut(offer: Offer, terminal: Terminal): Promise<void> {
-  const meter = meterFor(offer, terminal)
-  for await (const item of offer.accept({ onProgress: meter.update, beforeReceipt: drainStdout })) {
-    for await (const piece of item.stream) await writeOut(piece)
-  }
-  meter.done()
-}
-
-async function showText(offer: Offer, terminal: Terminal): Promise<void> {
-  for await (const item of offer.accept()) {
-    const text = await new Response(item.stream).text()
-    terminal.event('text', { text })
-    // A terminal obeys what it is shown, so the text is cleaned for one, line by line; a pipe gets it as it is.
-    const shown = process.stdout.isTTY
-      ? text
-          .split('\n')
-          .map((line) => cleanText(line, TEXT_MAX_BYTES))
-          .join('\n')
-      : text
-    if (!terminal.json) await writeOut(new TextEncoder().encode(process.stdout.isTTY ? `${shown}\n` : shown))
-  }
-}
-
 function isText(offer: Offer): boolean {
   const [item] = offer.items
   return offer.items.length === 1 && item?.type === TEXT_TYPE && item.size !== undefined && item.size <= TEXT_MAX_BYTES
-}
-
-function meterFor(
-  offer: Offer,
-  terminal: Terminal,
-): { update: (progress: { bytes: number }) => void; done: () => void } {
-  const meter = new Meter(offer.totalBytes, performance.now())
-  let drawnAt = performance.now()
-  const update = ({ bytes }: { bytes: number }) => {
-    const now = performance.now()
-    meter.update(bytes, now)
-    if (now - drawnAt < (terminal.interactive ? DRAW_MS : LOG_MS)) return
-    drawnAt = now
-    const bytesPerSecond = Math.round(meter.rate(now))
-    const leftMs = meter.leftMs(now)
-    terminal.event('progress', {
-      bytes,
-      totalBytes: offer.totalBytes,
-      bytesPerSecond,
-      leftMs: leftMs && Math.round(leftMs),
-    })
-    if (terminal.interactive) terminal.progress([meter.line(now)])
-    else terminal.say(meter.line(now))
-  }
-  const done = () => {
-    const ms = meter.elapsedMs(performance.now())
-    terminal.event('received', { bytes: meter.bytes, ms: Math.round(ms) })
-    terminal.say(`Received ${formatResult(meter.bytes, ms)}. The sender knows.`)
-  }
-  return { update, done }
-}
-
-function writeOut(bytes: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    process.stdout.write(bytes, (error) =>
-      error ? reject(new CliError('Nobody reads the output any more.')) : resolve(),
-    )
-  })
-}
-
-function drainStdout(): Promise<void> {
-  return writeOut(new Uint8Array())
 }

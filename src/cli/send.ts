@@ -4,6 +4,7 @@ import {
   bytesSource,
   cleanText,
   formatMatchNumber,
+  type PairingRequest,
   type Receipt,
   Sender,
   type SendProgress,
@@ -15,16 +16,27 @@ import { CliError, EXIT } from './exit.ts'
 import { fileSource, stdinSource } from './files.ts'
 import { formatBytes, formatDuration, formatResult, Meter } from './format.ts'
 import { untilInterrupted } from './interrupt.ts'
+import { watchPresence } from './presence.ts'
+import { failureOf, relayFrom } from './relay.ts'
 import { Terminal } from './terminal.ts'
 
 export interface SendOptions {
-  readonly relay: string
+  readonly relay?: string
   readonly receivers: number
   readonly ttl?: number
   readonly text?: boolean
   readonly yes?: boolean
   readonly json?: boolean
   readonly qr: boolean
+}
+
+/** How far it has come. */
+interface State {
+  readonly relay: string
+  connected: boolean
+  approved: readonly PairingRequest[]
+  /** Aborted when this side leaves. */
+  readonly leaving: AbortController
 }
 
 /** What marks an item as text to be shown rather than a file to be saved. */
@@ -36,15 +48,17 @@ const LOG_MS = 5_000
 
 /** `pairlay send`: pairs with the receivers, sends, and resolves with the exit code. */
 export async function send(paths: readonly string[], options: SendOptions): Promise<number> {
+  const relay = relayFrom(options.relay)
   const { sources, stdinIsData } = await sourcesOf(paths, options)
   if (options.receivers > 1 && sources.some(({ once }) => once)) {
     throw new CliError('A pipe can be read once, so it has one receiver. Save it to a file first.', 'usage')
   }
   const terminal = new Terminal({ json: options.json === true, stdinIsData })
+  const state: State = { relay, connected: false, approved: [], leaving: new AbortController() }
   try {
     if (!options.yes) terminal.listen()
     const sender = await Sender.open({
-      relay: options.relay,
+      relay,
       receivers: options.receivers,
       ttlSeconds: options.ttl,
       onFailedAttempt: ({ wrongCode, timedOut }) => {
@@ -52,22 +66,28 @@ export async function send(paths: readonly string[], options: SendOptions): Prom
         terminal.say(failedAttempts(wrongCode, timedOut))
       },
       onStatus: (status) => {
+        state.connected = status === 'connected'
         terminal.event('connection', { status })
         if (status === 'reconnecting') terminal.say('The connection to the relay is lost. Trying again …')
       },
     })
     return await untilInterrupted(
       terminal,
-      () => sender.cancel(),
+      () => {
+        state.leaving.abort()
+        return sender.cancel()
+      },
       async () => {
         try {
-          return await pairAndSend(sender, sources, terminal, options)
+          return await pairAndSend(sender, sources, terminal, options, state)
         } finally {
           // Whatever has ended it: nobody shall wait for the deadline.
           await sender.cancel()
         }
       },
     )
+  } catch (error) {
+    throw failureOf(error, relay, state.approved.length > 0)
   } finally {
     terminal.close()
   }
@@ -80,7 +100,7 @@ async function sourcesOf(
   if (options.text) {
     if (paths.length > 0)
       throw new CliError('With --text the text is asked for, or read from stdin: name no files.', 'usage')
-    const text = process.stdin.isTTY ? await askForText() : await readAll(process.stdin)
+    const text = process.stdin.isTTY ? await askForText(options) : await readAll(process.stdin)
     if (text.length === 0) throw new CliError('There is no text to send.', 'usage')
     return { sources: [bytesSource(text, 'text', TEXT_TYPE)], stdinIsData: !process.stdin.isTTY }
   }
@@ -105,10 +125,10 @@ async function fileSources(paths: readonly string[]): Promise<Source[]> {
   }
 }
 
-async function askForText(): Promise<Uint8Array> {
-  const terminal = new Terminal({ json: false, stdinIsData: false })
+async function askForText({ json }: SendOptions): Promise<Uint8Array> {
+  const terminal = new Terminal({ json: json === true, stdinIsData: false })
   try {
-    return new TextEncoder().encode((await terminal.ask('Text to send: ')) ?? '')
+    return new TextEncoder().encode((await terminal.ask('text', 'Text to send: ')) ?? '')
   } finally {
     terminal.close()
   }
@@ -125,21 +145,35 @@ async function pairAndSend(
   sources: readonly Source[],
   terminal: Terminal,
   options: SendOptions,
+  state: State,
 ): Promise<number> {
-  showCode(sender, sources, terminal, options)
-  const approved = await approveReceivers(sender, terminal, options)
-  if (approved === 0) {
+  showCode(sender, sources, terminal, state.relay, options)
+  const { receivers, yes } = options
+  state.approved = await approveReceivers(sender, terminal, { receivers, yes, leaving: state.leaving.signal })
+  if (state.approved.length === 0) {
     throw new CliError(
       'No device was approved, and nothing was sent. For another try, send again with a new code.',
       'not_paired',
     )
   }
-  const receipts = await sendAll(sender, sources, terminal)
+  const stopWatching = watchPresence({
+    others: state.approved,
+    connected: () => state.connected,
+    expiresInMs: () => sender.expiresInMs,
+    terminal,
+  })
+  const receipts = await sendAll(sender, sources, terminal).finally(stopWatching)
   await sender.close()
   return receipts.every(({ delivered }) => delivered) ? EXIT.delivered : EXIT.not_delivered
 }
 
-function showCode(sender: Sender, sources: readonly Source[], terminal: Terminal, options: SendOptions): void {
+function showCode(
+  sender: Sender,
+  sources: readonly Source[],
+  terminal: Terminal,
+  relay: string,
+  options: SendOptions,
+): void {
   terminal.event('code', { code: sender.code, link: sender.link, expiresInMs: Math.round(sender.expiresInMs) })
   if (options.qr && terminal.interactive) terminal.say(`\n${qrCode(sender.link)}`)
   const total = sources.reduce<number | undefined>(
@@ -148,7 +182,7 @@ function showCode(sender: Sender, sources: readonly Source[], terminal: Terminal
   )
   const what = sources.length === 1 ? cleanText(sources[0]?.name ?? '') : `${sources.length} files`
   terminal.say(`Sending ${what}${total === undefined ? '' : ` (${formatBytes(total)})`}. On the other device:`)
-  terminal.say(`\n    pairlay receive --relay ${options.relay}\n    Code: ${sender.code}\n`)
+  terminal.say(`\n    pairlay receive --relay ${relay}\n    Code: ${sender.code}\n`)
   terminal.say(`The code is good for ${formatDuration(sender.expiresInMs)}. Waiting for the other device …`)
 }
 

@@ -4,7 +4,7 @@ import { EXIT } from './exit.ts'
 
 export interface ServeOptions {
   readonly host?: string
-  readonly port?: string
+  readonly port?: number
 }
 
 /**
@@ -16,7 +16,7 @@ export function serve({ host, port }: ServeOptions): Promise<number> {
   const env = {
     ...process.env,
     ...(host === undefined ? {} : { HOST: host }),
-    ...(port === undefined ? {} : { PORT: port }),
+    ...(port === undefined ? {} : { PORT: String(port) }),
   }
   // In a group of its own: a terminal sends Ctrl-C to the whole group, and the relay takes a second one for impatience.
   const relay = spawn(process.execPath, [main], { stdio: 'inherit', env, detached: true })

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { createInterface, type Interface } from 'node:readline'
 import { ReadStream } from 'node:tty'
+import { type EventFields, type EventName, type QuestionKind, writeEvent } from './events.ts'
 
 /**
  * The person at the terminal: lines to stderr, answers from stdin, or from /dev/tty when stdin carries data. With `json`
@@ -38,8 +39,8 @@ export class Terminal {
   }
 
   /** An event for programs. */
-  event(event: string, fields: Readonly<Record<string, unknown>> = {}): void {
-    if (this.#json) process.stdout.write(`${harmlessJson({ event, ...fields })}\n`)
+  event<E extends EventName>(event: E, fields: EventFields<E>): void {
+    if (this.#json) writeEvent(event, fields)
   }
 
   /** Lines that the next call overwrites. Only to be used when `interactive`. */
@@ -50,20 +51,16 @@ export class Terminal {
     this.#progressLines = lines.length
   }
 
-  /** Leaves the progress lines as they stand. */
-  keepProgress(): void {
-    this.#progressLines = 0
-  }
-
   /**
    * Asks, and resolves with the answer, or with undefined when there is nobody to answer or the question was withdrawn. At
    * a terminal only what is typed after the question is an answer; a pipe's lines are answers in their order.
    */
-  async ask(question: string, signal?: AbortSignal): Promise<string | undefined> {
+  async ask(kind: QuestionKind, question: string, signal?: AbortSignal): Promise<string | undefined> {
     this.#open()
     if (this.#echoes) await this.#forgetTyped()
     if (signal?.aborted) return undefined
-    if (!this.#json) {
+    if (this.#json) this.event('question', { kind, text: question.trim() })
+    else {
       this.#clearProgress()
       process.stderr.write(question)
     }
@@ -120,17 +117,11 @@ export class Terminal {
     } while (this.#unread.length > 0)
   }
 
+  /** From the start of the line: a terminal may have echoed a ^C behind the progress. */
   #clearProgress(): void {
-    if (this.#progressLines > 0) process.stderr.write(`\u001b[${this.#progressLines}A\u001b[J`)
+    if (this.#progressLines > 0) process.stderr.write(`\r\u001b[${this.#progressLines}A\u001b[J`)
     this.#progressLines = 0
   }
-}
-
-/** JSON that no terminal obeys: JSON itself lets some control characters through, and all that turn a line around. */
-function harmlessJson(value: unknown): string {
-  const escaped = (text: string) =>
-    Array.from({ length: text.length }, (_, i) => `\\u${text.charCodeAt(i).toString(16).padStart(4, '0')}`).join('')
-  return JSON.stringify(value).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escaped)
 }
 
 function openTty(): ReadStream | undefined {

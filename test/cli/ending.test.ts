@@ -53,15 +53,15 @@ describeConcurrent('a sender that is stopped', () => {
     await expect(take(relay, code)).rejects.toMatchObject({ code: 'code_not_found' })
   })
 
-  bySignal('while it asks is exit 130, and 5 at the device that waits', async (signal, directory) => {
+  bySignal('while it asks is exit 130, and 3 at the device that waits', async (signal, directory) => {
     const { sender, code } = await openAskingSender(directory)
     const receiver = pairlay(['receive', code], { env })
     await Promise.all([sender.says(/\[y\/N\] $/), receiver.says('Waiting for its approval')])
     sender.signal(signal)
     const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
     expect([sent.exitCode, lastLine(sent)]).toEqual([130, STOPPED])
-    expect(received.exitCode).toBe(5)
-    expect(lastLine(received)).toContain(`pairlay: ${PAIRING_ERRORS.closed_by_sender}`)
+    expect(received.exitCode).toBe(3)
+    expect(lastLine(received)).toBe(`pairlay: ${PAIRING_ERRORS.closed_by_sender}`)
   })
 
   bySignal('in mid-transfer is exit 130, and 5 at the receiver, which keeps nothing', async (signal, { at, path }) => {
@@ -88,16 +88,18 @@ describeConcurrent('a receiver that is stopped', () => {
   })
 
   bySignal(
-    'while it waits is exit 130, and the sender that approves it is told and waits on',
+    'while it waits is exit 130, and the sender’s question is withdrawn: it waits on',
     async (signal, directory) => {
       const { sender, code } = await openAskingSender(directory)
       const receiver = pairlay(['receive', code], { env })
-      await Promise.all([sender.says(/\[y\/N\] $/), receiver.says('Waiting for its approval')])
+      const [[, number]] = await Promise.all([
+        sender.says(/show (\d{3} \d{3})\? \[y\/N\] $/),
+        receiver.says('Waiting for its approval'),
+      ])
       receiver.signal(signal)
       const received = await receiver.ended()
       expect([received.exitCode, lastLine(received)]).toEqual([130, STOPPED])
-      await sender.write('y\n')
-      await sender.says(PAIRING_ERRORS.receiver_left)
+      await sender.says(new RegExp(`\\[y/N\\] \nThe device with ${number} has left\\.\n$`))
       expect(sender.running).toBe(true)
       sender.signal(signal)
       expect((await sender.ended()).exitCode).toBe(130)
@@ -158,11 +160,11 @@ describeConcurrent('a relay that', () => {
     expect(lastLine(sent)).toMatch(/^Not delivered to \d{3} \d{3}\. /)
     expect(lastLine(sent)).toContain(message)
     expect(lastLine(received)).toBe(`pairlay: ${message}`)
-    expect([sent.exitCode, received.exitCode]).toEqual([5, 4])
+    expect([sent.exitCode, received.exitCode]).toEqual([5, 5])
     expect(foreignControls(sent.stderr + received.stderr)).toEqual([])
   }
 
-  test('crashes in mid-transfer and comes back is exit 5 at the sender and 4 at the receiver, which say what was lost', async () => {
+  test('crashes in mid-transfer and comes back is exit 5 on both sides, which say what was lost', async () => {
     const directory = await temporaryDirectory()
     const { own, sender, receiver } = await startTransfer(directory)
     await own.stop('SIGKILL')
@@ -173,7 +175,7 @@ describeConcurrent('a relay that', () => {
     expect(await readdir(directory.path)).toEqual([])
   })
 
-  test('shuts down in mid-transfer is exit 5 at the sender and 4 at the receiver, which say so', async () => {
+  test('shuts down in mid-transfer is exit 5 on both sides, which say so', async () => {
     const directory = await temporaryDirectory()
     const { own, sender, receiver } = await startTransfer(directory)
     await own.stop('SIGTERM')

@@ -120,15 +120,17 @@ describe('a file that is being received', () => {
     expect(await readdir(path)).toEqual(['file'])
   })
 
-  test('is not begun where there is one of its temporary name, which is left alone', async () => {
+  test('takes another temporary name where there is one already, which is left alone', async () => {
     const { at, path } = await temporaryDirectory()
     await writeFile(at('victim'), 'mine')
     await symlink(at('victim'), at('file.part'))
-    await expect(PartFile.create(at('file'))).rejects.toThrow(
-      new CliError(`Cannot create ${at('file.part')}: it is there already; remove it, or save elsewhere with -o.`),
-    )
-    await expect(PartFile.create(at('file'))).rejects.toBeInstanceOf(CliError)
-    expect((await readdir(path)).sort()).toEqual(['file.part', 'victim'])
+    await writeFile(at('file.1.part'), 'mine')
+    const part = await PartFile.create(at('file'))
+    await part.write(Buffer.from('theirs'))
+    expect((await readdir(path)).sort()).toEqual(['file.1.part', 'file.2.part', 'file.part', 'victim'])
+    await part.commit()
+    expect((await readdir(path)).sort()).toEqual(['file', 'file.1.part', 'file.part', 'victim'])
+    expect(await readFile(at('file'), 'utf8')).toBe('theirs')
     expect(await readFile(at('victim'), 'utf8')).toBe('mine')
   })
 
@@ -203,28 +205,36 @@ describeConcurrent('a receiver that cannot save', () => {
   async function expectFailure(receive: (code: string) => Program, line: string) {
     const { code, delivered } = await offer(relay, { file: 'x'.repeat(3 * MIB) })
     const { exitCode, stderr } = await receive(code).ended()
-    expect(stderr.split('\n').slice(3)).toEqual([`pairlay: ${line}`, ''])
+    expect(stderr.split('\n').slice(4)).toEqual([`pairlay: ${line}`, ''])
     expect(exitCode).toBe(1)
     expect(await delivered).toEqual([false])
   }
 
-  test('because there is no such directory says so, and the sender is not told that it was delivered', async () => {
-    const { at, path } = await temporaryDirectory()
-    const output = at('missing/file')
-    await expectFailure(
-      (code) => pairlay(['receive', code, '--yes', '-o', output], { env }),
-      `Cannot create ${output}.part: there is no such file or directory.`,
-    )
-    expect(await readdir(path)).toEqual([])
-  })
+  /** Expects the one line and the exit code of a receiver whose code is still good afterwards: the sender saw nobody. */
+  async function expectEarly(args: readonly string[], line: string, expected: number) {
+    const { code, delivered } = await offer(relay, { file: 'content' })
+    const { exitCode, stderr } = await run(['receive', code, ...args], { env })
+    expect({ exitCode, stderr }).toEqual({ exitCode: expected, stderr: `pairlay: ${line}\n` })
+    const other = await take(relay, code)
+    expect([await other.taken, await delivered]).toEqual([{ items: ['content'] }, [true]])
+  }
 
-  test('because the name is taken says so, and leaves what is there', async () => {
+  test('because there is no such directory says so before it enters the code', async () => {
     const { at, path } = await temporaryDirectory()
     await writeFile(at('file'), 'mine')
-    await expectFailure(
-      (code) => pairlay(['receive', code, '--yes', '-o', at('file')], { env }),
-      `${at('file')} is there already, and is not overwritten. Save elsewhere with -o.`,
-    )
+    await expectEarly(['--yes', '-o', at('missing/file')], `${at('missing')} is not a directory.`, 2)
+    await expectEarly(['-o', at('missing/')], `${at('missing')} is not a directory.`, 2)
+    await expectEarly(['-o', at('file/')], `${at('file')} is not a directory.`, 2)
+    await expectEarly(['-o', at('file/x')], `${at('file')} is not a directory.`, 2)
+    expect(await readdir(path)).toEqual(['file'])
+  })
+
+  test('because the name is taken says so before it enters the code, and leaves what is there', async () => {
+    const { at, path } = await temporaryDirectory()
+    await writeFile(at('file'), 'mine')
+    const line = `${at('file')} is there already, and is not overwritten. Save elsewhere with -o.`
+    await expectEarly(['--yes', '-o', at('file')], line, 1)
+    await expectEarly(['-o', at('file')], line, 1)
     expect(await readdir(path)).toEqual(['file'])
     expect(await readFile(at('file'), 'utf8')).toBe('mine')
   })
@@ -242,17 +252,6 @@ describeConcurrent('a receiver that cannot save', () => {
     expect([exitCode, (await sender.ended()).exitCode]).toEqual([1, 5])
     expect(await readdir(path)).toEqual(['file'])
     expect(await readFile(at('file'), 'utf8')).toBe('mine')
-  })
-
-  test('because its temporary name is taken says so, and leaves what is there', async () => {
-    const { at, path } = await temporaryDirectory()
-    await writeFile(at('file.part'), 'mine')
-    await expectFailure(
-      (code) => pairlay(['receive', code, '--yes', '-o', at('file')], { env }),
-      `Cannot create ${at('file.part')}: it is there already; remove it, or save elsewhere with -o.`,
-    )
-    expect(await readdir(path)).toEqual(['file.part'])
-    expect(await readFile(at('file.part'), 'utf8')).toBe('mine')
   })
 
   test.skipIf(process.platform === 'win32')(
@@ -290,17 +289,17 @@ describeConcurrent('a receiver that cannot save', () => {
     receiver.closeStdout()
     sender.endStdin()
     const { exitCode, stderr } = await receiver.ended()
-    expect(stderr.split('\n').slice(3)).toEqual(['pairlay: Nobody reads the output any more.', ''])
+    expect(stderr.split('\n').slice(4)).toEqual(['pairlay: Nobody reads the output any more.', ''])
     expect([exitCode, (await sender.ended()).exitCode]).toEqual([1, 5])
   })
 
   test('one of several files saves none of those that were still partial', async () => {
-    const { at, path } = await temporaryDirectory()
-    await writeFile(at('c.part'), 'mine')
-    const { code, delivered } = await offer(relay, { a: 'a', b: 'b', c: 'c' })
-    const { exitCode } = await run(['receive', code, '--yes'], { env, cwd: path })
+    const { path } = await temporaryDirectory()
+    const content = 'x'.repeat(MIB)
+    const { code, delivered } = await offer(relay, { a: 'a', b: 'b', c: content })
+    const { exitCode } = await pairlayAfter('ulimit -f 512', ['receive', code, '--yes'], { env, cwd: path }).ended()
     expect([exitCode, await delivered]).toEqual([1, [false]])
-    expect(await readdir(path)).toEqual(['c.part'])
+    expect(await readdir(path)).toEqual([])
   })
 })
 

@@ -1,7 +1,7 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { expect, test } from 'vitest'
-import { bytesSource, cleanText, Receiver, Sender } from '../../src/client/index.ts'
+import { bytesSource, cleanText, formatMatchNumber, PAIRING_ERRORS, Receiver, Sender } from '../../src/client/index.ts'
 import {
   describeConcurrent,
   type Event,
@@ -41,16 +41,20 @@ describeConcurrent('with --json', () => {
     await sender.write('y\n')
     const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
     expect([sent.exitCode, received.exitCode, sent.stderr, received.stderr]).toEqual([0, 0, '', ''])
+    const shown = formatMatchNumber(String(matchNumber))
     expect(steps(sender.events)).toEqual([
       { event: 'code', code, link: `${relay.url}/#${code}`, expiresInMs: anyCount },
       { event: 'connection', status: 'connected' },
       { event: 'request', matchNumber, receiverCode, name, fingerprint: anyFingerprint, verified: 1 },
-      { event: 'approved' },
+      { event: 'question', kind: 'approve', text: `Does the other device show ${shown}? [y/N]` },
+      { event: 'approved', matchNumber },
       { event: 'delivered', matchNumber, bytes: 3, ms: anyCount },
     ])
     expect(steps(receiver.events)).toEqual([
+      { event: 'question', kind: 'code', text: 'Code:' },
       { event: 'connection', status: 'connected' },
       { event: 'number', matchNumber, fingerprint: sender.events[2]?.fingerprint },
+      { event: 'approved', matchNumber },
       {
         event: 'offer',
         items: [
@@ -59,6 +63,7 @@ describeConcurrent('with --json', () => {
         ],
         totalBytes: 3,
       },
+      { event: 'question', kind: 'accept', text: `Save them, if the sender shows ${shown}? [y/N]` },
       { event: 'saved', path: at('out/a') },
       { event: 'saved', path: at('out/b') },
       { event: 'received', bytes: 3, ms: anyCount },
@@ -79,8 +84,31 @@ describeConcurrent('with --json', () => {
     const second = pairlay(['send', '--text', '--json'], { env, stdin: 'three' })
     const { code: another } = await second.event('code')
     const denied = await run(['receive', String(another), '--json'], { env })
-    expect([(await second.ended()).exitCode, denied.exitCode]).toEqual([2, 5])
+    expect([(await second.ended()).exitCode, denied.exitCode]).toEqual([2, 3])
     expect(second.events.map(({ event }) => event)).not.toContain('approved')
+  })
+
+  test('what a person would read as the outcome is an event too, and so is wrong usage', async () => {
+    const [empty, wrong, mistaken] = await Promise.all([
+      run(['receive', '--json'], { env, stdin: '\n' }),
+      run(['receive', '--json', 'WRONG'], { env }),
+      run(['send', '--json', '--relay', 'nowhere', '-'], { env }),
+    ])
+    const linesOf = ({ stdout, stderr, exitCode }: typeof empty) => {
+      const events = stdout.toString().trimEnd().split('\n')
+      return [exitCode, stderr, ...events.map((line) => JSON.parse(line))]
+    }
+    const noCode = 'There is no code. Enter the one that the sender shows.'
+    const noRelay = 'The value of --relay is not a relay address; one looks like https://relay.example.'
+    expect(linesOf(empty)).toEqual([
+      2,
+      `pairlay: ${noCode}\n`,
+      { event: 'question', kind: 'code', text: 'Code:' },
+      { event: 'error', code: 'usage', message: noCode },
+    ])
+    const { code_invalid: message } = PAIRING_ERRORS
+    expect(linesOf(wrong)).toEqual([3, `pairlay: ${message}\n`, { event: 'error', code: 'code_invalid', message }])
+    expect(linesOf(mistaken)).toEqual([2, `pairlay: ${noRelay}\n`, { event: 'error', code: 'usage', message: noRelay }])
   })
 
   test('a device that is denied, and a run that is stopped, are events', async () => {
@@ -98,7 +126,8 @@ describeConcurrent('with --json', () => {
     await asking.event('request')
     await asking.write('n\n')
     expect([(await asking.ended()).exitCode, await receiver.taken]).toEqual([3, { error: 'denied' }])
-    expect(asking.events.at(-1)).toEqual({ event: 'denied' })
+    const message = 'No device was approved, and nothing was sent. For another try, send again with a new code.'
+    expect(asking.events.slice(-2)).toEqual([{ event: 'denied' }, { event: 'error', code: 'not_paired', message }])
   })
 
   test.each([
@@ -138,7 +167,7 @@ describeConcurrent('with --json', () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), 'content')
     const { sender, code } = await openSender([at('file'), '--receivers', '3'], { env })
-    const failing = pairlay(['receive', code, '--yes', '--json', '-o', at('file')], { env })
+    const failing = pairlay(['receive', code, '--yes', '--json', '-o', at('.')], { env })
     const others = [await take(relay, code), await take(relay, code)]
     expect([(await sender.ended()).exitCode, (await failing.ended()).exitCode]).toEqual([5, 1])
     for (const other of others) expect(await other.taken).toEqual({ items: ['content'] })

@@ -164,13 +164,12 @@ describeTerminal('the sender at a terminal', () => {
     expect(await receiver.taken).toEqual({ items: ['content'] })
   })
 
-  test('is asked on, when the device it approves has left', async () => {
+  test('is asked no longer about a device that has left, and then about the next', async () => {
     const { screen, code } = await openScreen(['--no-qr'])
     const gone = await take(relay, code)
-    await screen.says(YES_NO)
+    const [, number] = await screen.says(YES_NO)
     await gone.leave()
-    await screen.enter('y')
-    await screen.says(PAIRING_ERRORS.receiver_left)
+    await screen.says(`\nThe device with ${number} has left.\n`)
     const receiver = await take(relay, code)
     await screen.says(TYPE_IT)
     await screen.enter(await receiver.number)
@@ -210,6 +209,21 @@ describeTerminal('the sender at a terminal', () => {
     await screen.enter('y')
     expect((await screen.ended()).exitCode).toBe(0)
     expect(await receiver.taken).toEqual({ items: ['from a pipe'] })
+  })
+
+  test('with --json is asked by an event, and answers with a line', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), 'content')
+    const screen = new Screen(['send', '--json', at('file')], { env })
+    const [, code = ''] = await screen.says(/"code":"([^"]+)"/)
+    await screen.enter('y')
+    await screen.says(/\ny(?=\n)/)
+    const receiver = await take(relay, code)
+    const number = formatMatchNumber(await receiver.number)
+    await screen.says(`{"event":"question","kind":"approve","text":"Does the other device show ${number}? [y/N]"}`)
+    await screen.enter('n')
+    expect((await screen.ended()).exitCode).toBe(3)
+    expect(await receiver.taken).toEqual({ error: 'denied' })
   })
 
   test('with --json sees events alone', async () => {
@@ -260,6 +274,7 @@ describeTerminal('the receiver at a terminal', () => {
       `Code: ${code.toLowerCase()}`,
       'Checking the code with the sender …',
       `The sender should show ${number}. Waiting for its approval …`,
+      'Approved. Waiting for what it sends …',
       'The sender offers stdin of unknown length.',
       `Save it as ${at('file')}, if the sender shows ${number}? [y/N] Y`,
       `Saved ${at('file')}.`,

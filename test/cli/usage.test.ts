@@ -23,8 +23,8 @@ import {
 const relay = relayOfFile()
 const { env } = relay
 
-const UNREACHABLE = PAIRING_ERRORS.relay_unreachable
-const NOT_AN_ADDRESS = `${UNREACHABLE} A relay address looks like https://relay.example.`
+const NOT_AN_ADDRESS = 'is not a relay address; one looks like https://relay.example.'
+const noRelayAt = (url: string) => `No relay answers at ${url}.`
 const NO_SENDER = PAIRING_ERRORS.code_not_found
 
 /** A code in the right form that no sender has. */
@@ -168,12 +168,6 @@ describeConcurrent('wrong usage', () => {
         exit: 'usage',
       },
       { args: ['receive', ''], says: 'There is no code. Enter the one that the sender shows.', exit: 'usage' },
-      {
-        args: ['receive', '--json'],
-        says: 'There is no code. Enter the one that the sender shows.',
-        exit: 'usage',
-        options: { stdin: '\n' },
-      },
     ])
   })
 
@@ -222,41 +216,47 @@ describeConcurrent('help', () => {
 })
 
 describe('an error of the SDK', () => {
-  const EXITS: Readonly<Record<ExitName, readonly PairingErrorCode[]>> = {
-    delivered: [],
-    failed: ['aborted', 'already_sent', 'superseded', 'typing_required'],
-    usage: [],
-    not_paired: [
-      'attempts_used_up',
-      'code_invalid',
-      'code_not_found',
-      'denied',
-      'handshake_timeout',
-      'no_such_number',
-      'nobody_approved',
-      'number_not_unique',
-      'session_full',
-      'wrong_code',
-    ],
-    relay: ['at_capacity', 'relay_misbehaved', 'relay_refused', 'relay_unreachable', 'session_lost', 'shutting_down'],
-    not_delivered: [
-      'closed_by_sender',
-      'corrupt',
-      'expired',
-      'incomplete',
-      'not_delivered',
-      'receiver_left',
-      'revoked',
-      'source_changed',
-      'source_failed',
-    ],
-    interrupted: [],
-  }
+  type Exits = Readonly<Partial<Record<ExitName, readonly string[]>>>
+  const FAILED = ['aborted', 'already_sent', 'superseded', 'typing_required']
+  const NOT_PAIRED = [
+    'attempts_used_up',
+    'code_invalid',
+    'code_not_found',
+    'denied',
+    'handshake_timeout',
+    'no_such_number',
+    'nobody_approved',
+    'number_not_unique',
+    'session_full',
+    'wrong_code',
+  ]
+  const RELAY = [
+    'at_capacity',
+    'relay_misbehaved',
+    'relay_refused',
+    'relay_unreachable',
+    'session_lost',
+    'shutting_down',
+  ]
+  const MISSING = [
+    'closed_by_sender',
+    'corrupt',
+    'expired',
+    'incomplete',
+    'not_delivered',
+    'receiver_left',
+    'revoked',
+    'source_changed',
+    'source_failed',
+  ]
 
-  test('has one exit code, and none has none', () => {
-    for (const [name, codes] of Object.entries(EXITS))
-      for (const code of codes) expect([code, exitOf(code)]).toEqual([code, name])
-    expect(Object.values(EXITS).flat().sort()).toEqual(Object.keys(PAIRING_ERRORS).sort())
+  test.each<[string, boolean, Exits]>([
+    ['before a device is approved', false, { failed: FAILED, not_paired: [...NOT_PAIRED, ...MISSING], relay: RELAY }],
+    ['after one is', true, { failed: FAILED, not_paired: NOT_PAIRED, not_delivered: [...RELAY, ...MISSING] }],
+  ])('has one exit code %s, and none has none', (_, approved, exits) => {
+    for (const [name, codes] of Object.entries(exits))
+      for (const code of codes) expect([code, exitOf(code as PairingErrorCode, approved)]).toEqual([code, name])
+    expect(Object.values(exits).flat().sort()).toEqual(Object.keys(PAIRING_ERRORS).sort())
   })
 })
 
@@ -345,32 +345,72 @@ describeConcurrent('a code', () => {
 })
 
 describeConcurrent('a relay', () => {
-  test('with an impossible address is exit 4', async () => {
+  test('with an impossible address is exit 2, and the address is not repeated', async () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), '')
     const addresses = [
       'ftp://relay.example',
       'relay.example',
-      '',
+      '127.0.0.1:8080',
       'http://user:secret@relay.example',
       'javascript:alert(1)',
     ]
     await expectMistakes([
-      ...addresses.map((address): Mistake => {
-        return { args: ['send', at('file'), '--relay', address], says: NOT_AN_ADDRESS, exit: 'relay' }
+      ...['', ...addresses].map((address): Mistake => {
+        return {
+          args: ['send', at('file'), '--relay', address],
+          says: `The value of --relay ${NOT_AN_ADDRESS}`,
+          exit: 'usage',
+        }
       }),
-      { args: ['receive', strangeCode(), '--relay', 'relay.example'], says: NOT_AN_ADDRESS, exit: 'relay' },
-      { args: ['receive', `javascript:alert(1)#${strangeCode()}`], says: NOT_AN_ADDRESS, exit: 'relay' },
+      ...addresses.map((PAIRLAY_RELAY): Mistake => {
+        const options = { env: { PAIRLAY_RELAY } }
+        return { args: ['send', at('file')], says: `PAIRLAY_RELAY ${NOT_AN_ADDRESS}`, exit: 'usage', options }
+      }),
+      {
+        args: ['receive', '--relay', 'relay.example'],
+        says: `The value of --relay ${NOT_AN_ADDRESS}`,
+        exit: 'usage',
+      },
+      {
+        args: ['receive', `javascript:alert(1)#${strangeCode()}`],
+        says: `What the link begins with ${NOT_AN_ADDRESS}`,
+        exit: 'usage',
+      },
     ])
   })
 
-  test('that does not listen is exit 4', async () => {
+  test('under a path that it does not have is exit 2, and the path is not repeated', async () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), '')
-    const options = { env: { PAIRLAY_RELAY: await nobodyListens() } }
+    const says = `There is no relay under this path of ${relay.url}. Mostly a relay has none: try --relay ${relay.url}.`
     await expectMistakes([
-      { args: ['send', at('file')], says: UNREACHABLE, exit: 'relay', options },
-      { args: ['receive', strangeCode()], says: UNREACHABLE, exit: 'relay', options },
+      { args: ['send', at('file'), '--relay', `${relay.url}/secret`], says, exit: 'usage' },
+      { args: ['receive', strangeCode(), '--relay', `${relay.url}/secret/`], says, exit: 'usage' },
+    ])
+  })
+
+  test('whose address has a slash, a query or a fragment behind it is the relay', async () => {
+    const { sender, code } = await openSender(['-', '--relay', `${relay.url}/?a=1#b`], { stdin: 'content' })
+    const received = await run(['receive', code, '--relay', `${relay.url}/`, '--yes', '-o', '-'])
+    expect([received.stdout.toString(), (await sender.ended()).exitCode]).toEqual(['content', 0])
+  })
+
+  test('that does not listen is exit 4 and named, and where it is ours, so is the way to start it', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), '')
+    const url = await nobodyListens()
+    const port = new URL(url).port
+    const start = 'Start one with `pairlay serve`, or name one with --relay.'
+    const options = { env: { PAIRLAY_RELAY: `${url}/secret?secret` } }
+    await expectMistakes([
+      { args: ['send', at('file')], says: `${noRelayAt(url)} ${start}`, exit: 'relay', options },
+      { args: ['receive', strangeCode()], says: `${noRelayAt(url)} ${start}`, exit: 'relay', options },
+      {
+        args: ['receive', strangeCode(), '--relay', `http://0.0.0.0:${port}`],
+        says: `${noRelayAt(`http://0.0.0.0:${port}`)} Check the address and the network.`,
+        exit: 'relay',
+      },
     ])
   })
 
@@ -389,9 +429,11 @@ describeConcurrent('a relay', () => {
   ])('that is none, and %s, is exit 4', async (_, detail, listener) => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), '')
-    const options = { env: { PAIRLAY_RELAY: await serveHttp(listener) } }
+    const url = await serveHttp(listener)
+    const options = { env: { PAIRLAY_RELAY: url } }
     const what = `There is something else at this address: the answer is not one of a Pairlay relay${detail}.`
-    const says = detail === 'no answer' ? UNREACHABLE : `${UNREACHABLE} ${what}`
+    const start = 'Start one with `pairlay serve`, or name one with --relay.'
+    const says = `${noRelayAt(url)} ${detail === 'no answer' ? start : what}`
     await expectMistakes([
       { args: detail ? ['send', at('file')] : ['receive', strangeCode()], says, exit: 'relay', options },
     ])
@@ -438,6 +480,7 @@ describeConcurrent('without a terminal', () => {
     expect(lines(received.stderr)).toEqual([
       'Checking the code with the sender …',
       `The sender should show ${number}. Waiting for its approval …`,
+      'Approved. Waiting for what it sends …',
       'The sender offers file (5 bytes).',
       `Saved ${at('out/file')}.`,
       expect.stringMatching(/^Received 5 bytes in \d\.\d s \(\S+ \w+\/s\)\. The sender knows\.$/),
@@ -467,10 +510,11 @@ describeConcurrent('without a terminal', () => {
       `Does the other device show ${number}? [y/N] `,
       'Approved. The transfer starts when the other side accepts it.',
     ])
-    expect(lines(received.stderr).slice(0, 9)).toEqual([
+    expect(lines(received.stderr).slice(0, 10)).toEqual([
       'Code: ',
       'Checking the code with the sender …',
       `The sender should show ${number}. Waiting for its approval …`,
+      'Approved. Waiting for what it sends …',
       'The sender offers 2 files (3 bytes):',
       '    a  1 byte',
       '    b  2 bytes',
@@ -498,7 +542,7 @@ describeConcurrent('without a terminal', () => {
     const sent = await sender.ended()
     expect(errorsOf(sent)).toEqual(['pairlay: There is nobody to answer. Use --yes to approve without asking.'])
     expect(errorsOf(received)).toEqual([expect.stringContaining(PAIRING_ERRORS.closed_by_sender)])
-    expect([sent.exitCode, received.exitCode]).toEqual([2, 5])
+    expect([sent.exitCode, received.exitCode]).toEqual([2, 3])
 
     const second = await offer(relay, { file: 'content' })
     const refused = await run(['receive', second.code], { env, cwd: at('.') })
@@ -582,10 +626,18 @@ describeConcurrent('serve', () => {
     expect(serve.events.at(-1)).toMatchObject({ msg: 'stopped' })
   })
 
-  test('with a wrong or taken port ends with one line', async () => {
+  test('with a wrong port or host is exit 2, with a taken one 1, and one line each', async () => {
     const port = new URL(relay.url).port
     await expectMistakes([
-      { args: ['serve', '--port', 'http'], says: 'PORT is not a whole number from 0 to 65535', exit: 'failed' },
+      ...['http', '65536', '-1', ''].map((value): Mistake => {
+        const says = `option '--port <number>' argument '${value}' is invalid. It is a whole number from 0 to 65535.`
+        return { args: ['serve', '--port', value], says, exit: 'usage' }
+      }),
+      {
+        args: ['serve', '--host', 'http://[::]'],
+        says: "option '--host <address>' argument 'http://[::]' is invalid. It is an address such as 0.0.0.0 or ::.",
+        exit: 'usage',
+      },
       { args: ['serve', '--port', port], says: `cannot listen on 127.0.0.1 port ${port}: EADDRINUSE`, exit: 'failed' },
     ])
   })

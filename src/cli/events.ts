@@ -1,0 +1,44 @@
+/** What `--json` prints, one object a line, and the fields of each. The README prints this table; a test holds the two together. */
+const EVENTS = {
+  code: ['code', 'link', 'expiresInMs'],
+  connection: ['status'],
+  failed_attempt: ['wrongCode', 'timedOut'],
+  used_up: [],
+  request: ['matchNumber', 'receiverCode', 'name', 'fingerprint', 'verified'],
+  number: ['matchNumber', 'fingerprint'],
+  question: ['kind', 'text'],
+  approved: ['matchNumber'],
+  not_approved: ['code'],
+  denied: [],
+  left: ['matchNumber'],
+  offer: ['items', 'totalBytes'],
+  presence: ['matchNumber', 'present'],
+  progress: ['matchNumber', 'bytes', 'totalBytes', 'bytesPerSecond', 'leftMs'],
+  too_slow: ['leftMs', 'expiresInMs'],
+  delivered: ['matchNumber', 'bytes', 'ms'],
+  not_delivered: ['matchNumber', 'code'],
+  saved: ['path'],
+  text: ['text'],
+  received: ['bytes', 'ms'],
+  interrupted: [],
+  error: ['code', 'message'],
+} as const
+
+/** What a `question` asks for. */
+export const QUESTIONS = ['code', 'text', 'approve', 'number', 'more', 'name', 'accept'] as const
+
+export type EventName = keyof typeof EVENTS
+export type EventFields<E extends EventName> = Readonly<Record<(typeof EVENTS)[E][number], unknown>>
+export type QuestionKind = (typeof QUESTIONS)[number]
+
+/** Prints an event. */
+export function writeEvent<E extends EventName>(event: E, fields: EventFields<E>): void {
+  process.stdout.write(`${harmlessJson({ event, ...fields })}\n`)
+}
+
+/** JSON that no terminal obeys: JSON itself lets some control characters through, and all that turn a line around. */
+function harmlessJson(value: unknown): string {
+  const escaped = (text: string) =>
+    Array.from({ length: text.length }, (_, i) => `\\u${text.charCodeAt(i).toString(16).padStart(4, '0')}`).join('')
+  return JSON.stringify(value).replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escaped)
+}

@@ -1,0 +1,167 @@
+import { access, constants } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { cleanText, type Offer } from '../client/index.ts'
+import { CliError } from './exit.ts'
+import { exists, isDirectory, PartFile, pathIn, reasonOf } from './files.ts'
+import { formatResult, Meter } from './format.ts'
+import type { Terminal } from './terminal.ts'
+
+const DRAW_MS = 200
+const LOG_MS = 5_000
+/** The longest text that is shown rather than saved. */
+export const TEXT_MAX_BYTES = 65_536
+
+/** Where what arrives goes to. */
+export interface OutputOptions {
+  readonly output?: string | undefined
+  readonly yes?: boolean | undefined
+}
+
+/**
+ * What `-o` names, once it is certain that something can be saved there: before anybody is bothered, and not after a long
+ * transfer. Asks for another name where one is taken. Throws CliError.
+ */
+export async function checkedOutput(terminal: Terminal, options: OutputOptions): Promise<string | undefined> {
+  const { output } = options
+  if (output === undefined || output === '-') return output
+  const isOne = await isDirectory(output)
+  const directory = isOne || /[/\\]$/.test(output) ? output : dirname(output)
+  if (!isOne && !(await isDirectory(directory))) {
+    throw new CliError(`${cleanText(directory.replace(/(?<=.)[/\\]+$/, ''))} is not a directory.`, 'usage')
+  }
+  await access(directory, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
+    throw new CliError(`Cannot write into ${cleanText(directory)}: ${reasonOf(error)}.`)
+  })
+  return isOne ? output : freeName(output, terminal, options)
+}
+
+async function freeName(path: string, terminal: Terminal, { yes }: OutputOptions): Promise<string> {
+  let free = path
+  while (await exists(free)) {
+    const taken = `${cleanText(free)} is there already, and is not overwritten.`
+    if (yes || !process.stdin.isTTY) throw new CliError(`${taken} Save elsewhere with -o.`)
+    const other = await terminal.ask('name', `${taken} Another name (Enter: stop): `)
+    if (!other) throw new CliError('Nothing was saved.', 'not_delivered')
+    free = other
+  }
+  return free
+}
+
+/** Where the items go. Asks for another name where one is taken; without a person to ask, that is an error. */
+export async function pathsFor(
+  names: readonly string[],
+  terminal: Terminal,
+  options: OutputOptions,
+): Promise<string[]> {
+  const { output } = options
+  const directory = output !== undefined && (await isDirectory(output)) ? output : undefined
+  if (output !== undefined && directory === undefined && names.length > 1) {
+    throw new CliError(
+      `${cleanText(output)} is not a directory, and there are several files. Name a directory with -o.`,
+      'usage',
+    )
+  }
+  const wanted =
+    output !== undefined && directory === undefined ? [output] : names.map((name) => pathIn(directory, name))
+  const paths: string[] = []
+  for (const path of wanted) paths.push(await freeName(path, terminal, options))
+  return paths
+}
+
+export async function save(
+  offer: Offer,
+  paths: readonly string[],
+  matchNumber: string,
+  terminal: Terminal,
+): Promise<void> {
+  const parts: PartFile[] = []
+  const meter = meterFor(offer, matchNumber, terminal)
+  try {
+    const items = offer.accept({
+      onProgress: meter.update,
+      beforeReceipt: async () => {
+        for (const part of parts) await part.commit()
+      },
+    })
+    for await (const item of items) {
+      const part = await PartFile.create(paths[item.index] ?? '')
+      parts.push(part)
+      for await (const piece of item.stream) await part.write(piece)
+    }
+  } finally {
+    for (const part of parts) await part.discard()
+  }
+  for (const path of paths) {
+    terminal.event('saved', { path })
+    terminal.say(`Saved ${cleanText(path)}.`)
+  }
+  meter.done()
+}
+
+export async function pipeOut(offer: Offer, matchNumber: string, terminal: Terminal): Promise<void> {
+  const meter = meterFor(offer, matchNumber, terminal)
+  for await (const item of offer.accept({ onProgress: meter.update, beforeReceipt: drainStdout })) {
+    for await (const piece of item.stream) await writeOut(piece)
+  }
+  meter.done()
+}
+
+export async function showText(offer: Offer, terminal: Terminal): Promise<void> {
+  for await (const item of offer.accept()) {
+    const text = await new Response(item.stream).text()
+    terminal.event('text', { text })
+    // A terminal obeys what it is shown, so the text is cleaned for one, line by line; a pipe gets it as it is.
+    const shown = process.stdout.isTTY
+      ? text
+          .split('\n')
+          .map((line) => cleanText(line, TEXT_MAX_BYTES))
+          .join('\n')
+      : text
+    if (!terminal.json) await writeOut(new TextEncoder().encode(process.stdout.isTTY ? `${shown}\n` : shown))
+  }
+}
+
+function meterFor(
+  offer: Offer,
+  matchNumber: string,
+  terminal: Terminal,
+): { update: (progress: { bytes: number }) => void; done: () => void } {
+  const meter = new Meter(offer.totalBytes, performance.now())
+  let drawnAt = performance.now()
+  const update = ({ bytes }: { bytes: number }) => {
+    const now = performance.now()
+    meter.update(bytes, now)
+    if (now - drawnAt < (terminal.interactive ? DRAW_MS : LOG_MS)) return
+    drawnAt = now
+    const bytesPerSecond = Math.round(meter.rate(now))
+    const leftMs = meter.leftMs(now)
+    terminal.event('progress', {
+      matchNumber,
+      bytes,
+      totalBytes: offer.totalBytes,
+      bytesPerSecond,
+      leftMs: leftMs && Math.round(leftMs),
+    })
+    if (terminal.interactive) terminal.progress([meter.line(now)])
+    else terminal.say(meter.line(now))
+  }
+  const done = () => {
+    const ms = meter.elapsedMs(performance.now())
+    terminal.event('received', { bytes: meter.bytes, ms: Math.round(ms) })
+    terminal.say(`Received ${formatResult(meter.bytes, ms)}. The sender knows.`)
+  }
+  return { update, done }
+}
+
+function writeOut(bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(bytes, (error) =>
+      error ? reject(new CliError('Nobody reads the output any more.')) : resolve(),
+    )
+  })
+}
+
+function drainStdout(): Promise<void> {
+  return writeOut(new Uint8Array())
+}

@@ -1,0 +1,47 @@
+import { formatMatchNumber } from '../client/index.ts'
+import { formatClock } from './format.ts'
+import type { Terminal } from './terminal.ts'
+
+/** A short absence mends itself and is nobody's concern. */
+const ABSENT_AFTER_MS = 5_000
+const LOOK_MS = 1_000
+
+/** A device at the other end of a transfer. */
+export interface Other {
+  readonly matchNumber: string
+  readonly present: boolean
+}
+
+export interface PresenceOptions {
+  readonly others: readonly Other[]
+  /** Whether this side is connected: while it is not, nothing is known of the others. */
+  readonly connected: () => boolean
+  readonly expiresInMs: () => number
+  readonly terminal: Pick<Terminal, 'event' | 'say'>
+}
+
+/** Tells the person when a device has gone without a word, once, and when it is back. Gives the function that ends this. */
+export function watchPresence({ others, connected, expiresInMs, terminal }: PresenceOptions): () => void {
+  const awaySince = new Map<Other, number>()
+  const told = new Set<Other>()
+  const look = () => {
+    for (const other of others) {
+      const { matchNumber, present } = other
+      if (!connected() || present) awaySince.delete(other)
+      else if (!awaySince.has(other)) awaySince.set(other, performance.now())
+      const away = performance.now() - (awaySince.get(other) ?? Number.POSITIVE_INFINITY) > ABSENT_AFTER_MS
+      const which = others.length === 1 ? undefined : `device with ${formatMatchNumber(matchNumber)}`
+      if (away && !told.has(other)) {
+        told.add(other)
+        terminal.event('presence', { matchNumber, present: false })
+        const until = formatClock(new Date(Date.now() + expiresInMs()))
+        terminal.say(`The ${which ?? 'other device'} is not connected. Waiting for it until ${until}; Ctrl-C gives up.`)
+      } else if (connected() && present && told.delete(other)) {
+        terminal.event('presence', { matchNumber, present: true })
+        terminal.say(which === undefined ? 'It is back.' : `The ${which} is back.`)
+      }
+    }
+  }
+  const timer = setInterval(look, LOOK_MS)
+  return () => clearInterval(timer)
+}

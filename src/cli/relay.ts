@@ -1,0 +1,40 @@
+import { PairingError } from '../client/index.ts'
+import { RelayRefusal } from '../client/relay-api.ts'
+import { CliError, exitOf } from './exit.ts'
+
+const DEFAULT_RELAY = 'http://127.0.0.1:8080'
+
+/** The relay to use, from the command line or the environment. Throws CliError for what cannot be one. */
+export function relayFrom(option: string | undefined): string {
+  if (option !== undefined) return relayAddress(option, 'The value of --relay')
+  const variable = process.env.PAIRLAY_RELAY
+  return variable ? relayAddress(variable, 'PAIRLAY_RELAY') : DEFAULT_RELAY
+}
+
+/** A relay's address, without anything behind it. What was given is not repeated: it may hold a password. */
+export function relayAddress(text: string, source: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password) {
+    throw new CliError(`${source} is not a relay address; one looks like https://relay.example.`, 'usage')
+  }
+  return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
+}
+
+/**
+ * What ended a command, in words that name the relay where they have to. `approved` is whether a device was: from then on
+ * there is nothing left but delivered or not.
+ */
+export function failureOf(error: unknown, relay: string, approved: boolean): unknown {
+  if (!(error instanceof PairingError)) return error
+  const { origin, pathname, hostname } = new URL(relay)
+  if (pathname !== '/' && error.cause instanceof RelayRefusal && error.cause.code === 'not_found') {
+    const message = `There is no relay under this path of ${origin}. Mostly a relay has none: try --relay ${origin}.`
+    return new CliError(message, 'usage', error.code)
+  }
+  if (error.code !== 'relay_unreachable') return new CliError(error.message, exitOf(error.code, approved), error.code)
+  const [, other] = error.message.split(/(?=There is something else)/)
+  const advice = /^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname)
+    ? 'Start one with `pairlay serve`, or name one with --relay.'
+    : 'Check the address and the network.'
+  return new CliError(`No relay answers at ${origin}. ${other ?? advice}`, exitOf(error.code, approved), error.code)
+}
