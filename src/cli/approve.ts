@@ -39,8 +39,8 @@ export async function approveReceivers(
     if (outcome === 'over') return
     approved.push(outcome)
     const more = options.receivers - approved.length
-    const rest = more === 1 ? 'One more' : String(more)
-    if (more > 0) terminal.say(`Approved ${formatMatchNumber(outcome.matchNumber)}. ${rest} may be approved.`)
+    const rest = more === 1 ? 'One' : String(more)
+    if (more > 0) terminal.say(`Approved ${formatMatchNumber(outcome.matchNumber)}. ${rest} more may be approved.`)
   }
   while (approved.length < options.receivers && (next || waiting.length > 0)) {
     const question = attended ? questionFor(sender, waiting, approved.length) : undefined

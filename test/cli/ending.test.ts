@@ -143,6 +143,24 @@ describeConcurrent('a receiver that is stopped', () => {
   })
 })
 
+describeConcurrent('a device that is gone without a word', () => {
+  const AWAY = /\nThe other device is not connected\. Waiting for it until \d\d:\d\d; Ctrl-C gives up\.\n/
+
+  test.each(['sender', 'receiver'] as const)('is told of at the other side, when it was the %s', async (gone) => {
+    const { at, path } = await temporaryDirectory()
+    const sender = pairlay(['send', '--yes', '-'], { env, stdin: 'open' })
+    void sender.write(Buffer.alloc(MIB))
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const receiver = pairlay(['receive', code, '--yes', '-o', at('file')], { env })
+    await eventually('a partial file', async () => (await readdir(path)).find((name) => name === 'file.part'))
+    const [killed, left] = gone === 'sender' ? [sender, receiver] : [receiver, sender]
+    killed.signal('SIGKILL')
+    await left.says(AWAY)
+    left.signal('SIGINT')
+    expect((await left.ended()).exitCode).toBe(130)
+  })
+})
+
 describeConcurrent('a relay that', () => {
   /** A sender and a receiver in the middle of a transfer over a relay of their own. */
   async function startTransfer({ at, path }: Directory) {
@@ -172,6 +190,19 @@ describeConcurrent('a relay that', () => {
     await Promise.all([sender.says(lost), receiver.says(lost)])
     await own.restart()
     await expectBoth(sender, receiver, PAIRING_ERRORS.session_lost)
+    expect(await readdir(directory.path)).toEqual([])
+  })
+
+  test('crashes in mid-transfer is exit 5 on both sides when the time is over, and 130 when nobody waits for that', async () => {
+    const directory = await temporaryDirectory()
+    const { own, sender, receiver } = await startTransfer(directory)
+    await own.stop('SIGKILL')
+    const lost = 'The connection to the relay is lost. Trying again …'
+    await Promise.all([sender.says(lost), receiver.says(lost)])
+    for (const program of [sender, receiver]) program.signal('SIGINT')
+    const outcomes = await Promise.all([sender.ended(), receiver.ended()])
+    expect(outcomes.map(({ exitCode }) => exitCode)).toEqual([130, 130])
+    for (const { stderr } of outcomes) expect(stderr).not.toContain('is not connected')
     expect(await readdir(directory.path)).toEqual([])
   })
 

@@ -158,10 +158,23 @@ describeTerminal('the sender at a terminal', () => {
     const receiver = await take(relay, code)
     await screen.says(YES_NO)
     await screen.enter('yes')
+    await screen.says(`\nApproved ${formatMatchNumber(await receiver.number)}. 2 more may be approved.\n`)
     await screen.says('Waiting for more devices. Press Enter to send to those approved now. ')
     await screen.enter('')
     expect((await screen.ended()).exitCode).toBe(0)
     expect(await receiver.taken).toEqual({ items: ['content'] })
+  })
+
+  test('is told of each approval before it is asked again', async () => {
+    const { screen, code } = await openScreen(['--no-qr', '--receivers', '2'])
+    const receivers = [await take(relay, code), await take(relay, code)]
+    const numbers = await Promise.all(receivers.map(({ number }) => number))
+    await screen.says(TYPE_IT)
+    await screen.enter(numbers[1] ?? '')
+    await screen.says(`\nApproved ${formatMatchNumber(numbers[1] ?? '')}. One more may be approved.\n${TYPE_IT}`)
+    await screen.enter(numbers[0] ?? '')
+    expect((await screen.ended()).exitCode).toBe(0)
+    for (const receiver of receivers) expect(await receiver.taken).toEqual({ items: ['content'] })
   })
 
   test('is asked no longer about a device that has left, and then about the next', async () => {
@@ -390,6 +403,36 @@ describeTerminal('progress at a terminal', () => {
       expect(screen.shown.filter((line) => / MiB {2}/.test(line))).toEqual([])
       expect(foreignControls(screen.raw)).toEqual([])
     }
+  })
+})
+
+describeTerminal('Ctrl-C during the progress', () => {
+  test.each(['sender', 'receiver'])('leaves nothing of it behind at the %s', async (side) => {
+    const { at } = await temporaryDirectory()
+    execFileSync('mkfifo', [at('pipe')])
+    const sender = new Screen(['send', '--yes', '--no-qr', '-'], { env, after: `< ${at('pipe')}` })
+    const pipe = await open(at('pipe'), 'w')
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const receiver = new Screen(['receive', code, '--yes', '-o', at('file')], { env })
+    const screen = side === 'sender' ? sender : receiver
+    let enough = false
+    const watching = screen.says(/\S+ MiB {2}/).finally(() => {
+      enough = true
+    })
+    await eventually('a line of progress', async () => {
+      await pipe.write(Buffer.alloc(MIB / 2))
+      return enough || undefined
+    })
+    await watching
+    await screen.type('\u0003')
+    expect((await screen.ended()).exitCode).toBe(130)
+    expect(screen.raw).toContain('^C')
+    const last = side === 'sender' ? /^Approved\. The transfer starts/ : /^The sender offers/
+    const end = screen.shown.findIndex((line) => last.test(line))
+    const unsent = side === 'sender' ? [expect.stringMatching(/^Not delivered to \d{3} \d{3}\. Stopped here\.$/)] : []
+    expect(screen.shown.slice(end + 1)).toEqual([...unsent, '', 'Stopped. The other side has been told.', ''])
+    await pipe.close()
+    await Promise.all([sender.ended(), receiver.ended()])
   })
 })
 

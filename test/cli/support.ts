@@ -433,7 +433,11 @@ function linesShown(raw: string): string[] {
   for (const match of raw.matchAll(OWN_SEQUENCES)) {
     write(raw.slice(end, match.index))
     end = match.index + match[0].length
-    if (match[1] !== undefined) lines.splice(-1 - Number(match[1]), Number.POSITIVE_INFINITY, '')
+    if (match[1] === undefined) continue
+    // The way up keeps to the column: what stands before it in that line stays.
+    const column = raw[match.index - 1] === '\r' ? 0 : (lines.at(-1)?.length ?? 0)
+    const [line = ''] = lines.splice(-1 - Number(match[1]), Number.POSITIVE_INFINITY)
+    lines.push(line.slice(0, column))
   }
   write(raw.slice(end))
   return lines

@@ -32,10 +32,10 @@ function strangeCode(): string {
   return generatePairingCode((length) => crypto.getRandomValues(new Uint8Array(length))).text
 }
 
-/** The code of a device that has understood the first half and not the second. */
-function withOtherSecret(code: string): string {
+/** A code whose first half is right and whose second is not: one of many. */
+function withOtherSecret(code: string, nth = 0): string {
   const symbols = code.replace('-', '')
-  const secret = symbols.slice(5, 10) === '00000' ? '11111' : '00000'
+  const secret = symbols.slice(5, 9) === '0000' ? `1111${nth}` : `0000${nth}`
   const ten = symbols.slice(0, 5) + secret
   return ten + checkSymbol(ten)
 }
@@ -306,6 +306,52 @@ describeConcurrent('a code', () => {
     const right = await take(relay, code)
     expect(await right.taken).toEqual({ items: ['content'] })
     expect((await sender.ended()).exitCode).toBe(0)
+  })
+
+  test('that was tried too often is used up, which the sender says, and is exit 3', async () => {
+    const { sender, code } = await openSender(['-'], { env })
+    const plain = pairlay(['send', '--yes', '-'], { env, stdin: 'open' })
+    const [, second = ''] = await plain.says(/Code: (\S+)/)
+    for (let nth = 0; nth < 5; nth++) {
+      const attackers = await Promise.all([code, second].map((each) => take(relay, withOtherSecret(each, nth))))
+      for (const attacker of attackers) expect(await attacker.taken).toEqual({ error: 'wrong_code' })
+    }
+    const [outcome, said] = await Promise.all([sender.ended(), plain.ended()])
+    expect([outcome.exitCode, said.exitCode]).toEqual([3, 3])
+    expect(sender.events.slice(-2)).toEqual([
+      { event: 'used_up' },
+      { event: 'error', code: 'not_paired', message: expect.stringMatching(/^No device was approved/) },
+    ])
+    expect(said.stderr).toContain('\n5 devices tried a wrong code.\nThe code was tried too often and is used up.\n')
+    await expectMistakes([{ args: ['receive', code], says: NO_SENDER, exit: 'not_paired' }])
+  })
+
+  test('that is used up still lets a device in that proved it before', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), 'content')
+    const sender = pairlay(['send', at('file')], { env, stdin: 'open' })
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const receiver = await take(relay, code)
+    await sender.says(/\[y\/N\] $/)
+    for (let nth = 0; nth < 5; nth++) await (await take(relay, withOtherSecret(code, nth))).taken
+    await sender.says(/is used up\.\nDoes the other device show \d{3} \d{3}\? \[y\/N\] $/)
+    await sender.write('y\n')
+    expect([(await sender.ended()).exitCode, await receiver.taken]).toEqual([0, { items: ['content'] }])
+  })
+
+  test('whose time is over before anybody was approved is exit 3', async () => {
+    const session = {
+      sessionId: 'ABEiM0RVZneImaq7zN3u_w',
+      token: 'c2VuZGVyIHRva2VuIG9mIDMyIHJhbmRvbSBieXRlcyE',
+      expiresInMs: 1,
+      limits: { windowBytes: 2_098_176, maxFrameBytes: 262_272, maxReceivers: 1, ttlSeconds: 30 },
+    }
+    const url = await serveHttp((request, response) => {
+      if (request.url === '/v1/sessions') response.writeHead(201).end(JSON.stringify(session))
+      else request.socket.destroy()
+    })
+    const { exitCode, stderr } = await run(['send', '-', '--relay', url])
+    expect([exitCode, stderr.split('\n').slice(-2)]).toEqual([3, [`pairlay: ${PAIRING_ERRORS.expired}`, '']])
   })
 
   test('is read from stdin when that is a pipe, and so is the answer', async () => {
