@@ -60,7 +60,7 @@ async function demo(): Promise<void> {
   )
   console.log(received === sent ? `The SHA-256 is the same on both sides: ${sent}` : 'The SHA-256 differs!')
   await Promise.all([sender.ended, receiver.ended])
-  console.log('Both sides have left, and the relay has forgotten them.')
+  console.log('Both sides have left; the relay holds nothing of theirs but, for a minute, how it ended.')
   if (received !== sent) process.exitCode = 1
 }
 

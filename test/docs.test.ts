@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { EVENTS, QUESTIONS } from '../src/cli/events.ts'
 import { EXIT } from '../src/cli/exit.ts'
 import { PAIRING_ERRORS } from '../src/client/errors.ts'
 import { EMITTED_TAGS_MAX } from '../src/client/receiver.ts'
@@ -9,7 +10,7 @@ import { ERRORS } from '../src/protocol/errors.ts'
 import { CloseReason, ReceiverState, SUBPROTOCOL, View } from '../src/protocol/frames.ts'
 import { CreateSessionRequest, JoinRequest } from '../src/protocol/http.ts'
 import * as limits from '../src/protocol/limits.ts'
-import { VARIABLES } from '../src/server/config.ts'
+import { ConfigError, readConfig, VARIABLES } from '../src/server/config.ts'
 
 /** What is written twice, once for people and once for machines, is held together here, in both directions. */
 
@@ -114,9 +115,29 @@ describe('PROTOCOL.md', () => {
 })
 
 describe('README.md', () => {
-  it('has every environment variable of the relay with its default, and no other', () => {
-    const written = body(section(readme, '## Running a relay')).map(([name, value]) => [name, value])
-    expect(written).toEqual(Object.entries(VARIABLES).map(([name, variable]) => [name, variable.default]))
+  it('has every environment variable of the relay with its default and what is allowed, and no other', () => {
+    const written = body(section(readme, '## Running a relay')).map(([name, value, allowed]) => [name, value, allowed])
+    const coded = Object.entries(VARIABLES).map(([name, variable]) => [
+      name,
+      variable.default,
+      variable.form.replace(/^a whole number from /, ''),
+    ])
+    expect(written).toEqual(coded)
+  })
+
+  it('has every rule between two environment variables', () => {
+    const meanings = Object.fromEntries(
+      body(section(readme, '## Running a relay')).map(([name, , , text]) => [name, text]),
+    )
+    expect(meanings.MAX_SESSION_TTL_SECONDS).toContain('not below SESSION_TTL_SECONDS')
+    expect(meanings.WINDOW_BYTES).toContain('not below MAX_FRAME_BYTES')
+    expect(meanings.MEMORY_BUDGET_BYTES).toContain('at least twice MAX_FRAME_BYTES')
+    const refused = (env: Record<string, string>) => () => readConfig(env)
+    expect(refused({ SESSION_TTL_SECONDS: '61', MAX_SESSION_TTL_SECONDS: '60' })).toThrow(ConfigError)
+    expect(refused({ WINDOW_BYTES: '70000', MAX_FRAME_BYTES: '70001' })).toThrow(ConfigError)
+    expect(refused({ MEMORY_BUDGET_BYTES: '140001', MAX_FRAME_BYTES: '70001' })).toThrow(ConfigError)
+    expect(read('src/server/config.ts').match(/throw new ConfigError/g)).toHaveLength(4)
+    expect(readConfig(Object.fromEntries(Object.keys(VARIABLES).map((name) => [name, ''])))).toEqual(readConfig({}))
   })
 
   it('has every error of the SDK with its message, and no other', () => {
@@ -130,10 +151,38 @@ describe('README.md', () => {
     for (const code of Object.values(EXIT)) expect(help).toMatch(new RegExp(`^  ${code} +\\w`, 'm'))
   })
 
+  it('has every event of --json with its fields, and no other; each is one that the CLI prints', () => {
+    const events = section(readme, '### With `--json`')
+    const written = body(events).map(([event, fields]) => [event, fields === '' ? [] : fields.split(', ')])
+    expect(Object.fromEntries(written)).toEqual(EVENTS)
+    const sources = readdirSync(new URL('../src/cli/', import.meta.url)).map((file) => read(`src/cli/${file}`))
+    const printed = [...sources.join('').matchAll(/(?:\.event|writeEvent)\('(\w+)'/g)].map(([, event]) => event)
+    expect([...new Set(printed)].toSorted()).toEqual(Object.keys(EVENTS).toSorted())
+    const [, kinds] = events.split('The kinds of question are')
+    expect([...kinds.matchAll(/`(\w+)`\s\(/g)].map(([, kind]) => kind)).toEqual([...QUESTIONS])
+    const asked = [...sources.join('').matchAll(/(?:ask\(|kind: )'(\w+)'/g)].map(([, kind]) => kind)
+    expect([...new Set(asked)].toSorted()).toEqual([...QUESTIONS].toSorted())
+  })
+
+  it('has every option of the SDK, and no other', () => {
+    const written = body(section(readme, '### Options')).map(([call, option]) => `${call} ${option}`)
+    const optionsOf = (path: string, start: string, end: string) => {
+      const [, text] = read(`src/client/${path}`).split(start)
+      return [...text.split(end)[0].matchAll(/(?:readonly |^ |; )(\w+)\??: /g)].map(([, option]) => option)
+    }
+    const coded = [
+      ...optionsOf('sender.ts', 'interface SenderOptions {', '\n}').map((option) => `Sender.open ${option}`),
+      ...optionsOf('receiver.ts', 'interface ReceiverOptions {', '\n}').map((option) => `Receiver.join ${option}`),
+      ...optionsOf('sender.ts', 'options: {', '} = {}').map((option) => `send ${option}`),
+      ...optionsOf('offer.ts', 'interface AcceptOptions {', '\n}').map((option) => `accept ${option}`),
+    ]
+    expect(written).toEqual(coded)
+  })
+
   it('names only npm scripts that exist', () => {
     const { scripts } = JSON.parse(read('package.json'))
     const named = [...readme.matchAll(/npm (?:run )?(start|test|[a-z]+)(?= |\)|`|$)/gm)].map(([, script]) => script)
-    for (const script of named.filter((each) => !['ci', 'are'].includes(each)))
+    for (const script of named.filter((each) => !['ci', 'are', 'install', 'link', 'warns'].includes(each)))
       expect(Object.keys(scripts)).toContain(script)
   })
 

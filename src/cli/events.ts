@@ -1,5 +1,5 @@
 /** What `--json` prints, one object a line, and the fields of each. The README prints this table; a test holds the two together. */
-const EVENTS = {
+export const EVENTS = {
   code: ['code', 'link', 'expiresInMs'],
   connection: ['status'],
   failed_attempt: ['wrongCode', 'timedOut'],
