@@ -26,26 +26,37 @@ export async function checkedOutput(terminal: Terminal, options: OutputOptions):
   const { output } = options
   if (output === undefined || output === '-') return output
   const isOne = await isDirectory(output)
-  const directory = isOne || /[/\\]$/.test(output) ? output : dirname(output)
-  if (!isOne && !(await isDirectory(directory))) {
-    throw new CliError(`${cleanText(directory.replace(/(?<=.)[/\\]+$/, ''))} is not a directory.`, 'usage')
-  }
+  const directory = isOne ? output : directoryOf(output)
+  const problem = await problemWith(directory)
+  if (problem !== undefined) throw new CliError(problem, 'usage')
   await access(directory, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
     throw new CliError(`Cannot write into ${cleanText(directory)}: ${reasonOf(error)}.`)
   })
   return isOne ? output : freeName(output, terminal, options)
 }
 
+/** Where a file would be. With a slash behind it, a name is that of a directory. */
+function directoryOf(path: string): string {
+  return /[/\\]$/.test(path) ? path : dirname(path)
+}
+
+async function problemWith(directory: string): Promise<string | undefined> {
+  if (await isDirectory(directory)) return undefined
+  return `${cleanText(directory.replace(/(?<=.)[/\\]+$/, ''))} is not a directory.`
+}
+
+/** The path, or another that the person names, at which a file can be made. Without a person to ask, that is an error. */
 async function freeName(path: string, terminal: Terminal, { yes }: OutputOptions): Promise<string> {
-  let free = path
-  while (await exists(free)) {
-    const taken = `${cleanText(free)} is there already, and is not overwritten.`
-    if (yes || !process.stdin.isTTY) throw new CliError(`${taken} Save elsewhere with -o.`)
-    const other = await terminal.ask('name', `${taken} Another name (Enter: stop): `)
+  for (let free = path; ; ) {
+    const problem = (await exists(free))
+      ? `${cleanText(free)} is there already, and is not overwritten.`
+      : await problemWith(directoryOf(free))
+    if (problem === undefined) return free
+    if (yes || !process.stdin.isTTY) throw new CliError(`${problem} Save elsewhere with -o.`)
+    const other = await terminal.ask('name', `${problem} Another name (Enter: stop): `)
     if (!other) throw new CliError('Nothing was saved.', 'not_delivered')
     free = other
   }
-  return free
 }
 
 /** Where the items go. Asks for another name where one is taken; without a person to ask, that is an error. */

@@ -193,7 +193,7 @@ describeConcurrent('a relay that', () => {
     expect(await readdir(directory.path)).toEqual([])
   })
 
-  test('crashes in mid-transfer is exit 5 on both sides when the time is over, and 130 when nobody waits for that', async () => {
+  test('crashes in mid-transfer is waited for until Ctrl-C, and no device is said to be gone', async () => {
     const directory = await temporaryDirectory()
     const { own, sender, receiver } = await startTransfer(directory)
     await own.stop('SIGKILL')

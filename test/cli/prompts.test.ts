@@ -329,6 +329,8 @@ describeTerminal('the receiver at a terminal', () => {
     await screen.says(`file ${ANOTHER_NAME}`)
     await screen.enter('taken')
     await screen.says(`taken ${ANOTHER_NAME}`)
+    await screen.enter('missing/free')
+    await screen.says('missing is not a directory. Another name (Enter: stop): ')
     await screen.enter('free')
     await screen.says('Save it as free, ')
     await screen.enter('y')
@@ -336,6 +338,22 @@ describeTerminal('the receiver at a terminal', () => {
     expect(await delivered).toEqual([true])
     const texts = ['free', 'file', 'taken'].map((name) => readFile(at(name), 'utf8'))
     expect(await Promise.all(texts)).toEqual(['content', 'mine', 'mine'])
+  })
+
+  test('is asked for another name than that of -o before the code', async () => {
+    const { sender, code } = await openSender(['-'], { env, stdin: 'content' })
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), 'mine')
+    const screen = new Screen(['receive', '-o', at('file')], { env })
+    await screen.says(`file ${ANOTHER_NAME}`)
+    await screen.enter(at('other'))
+    await screen.says('Code: ')
+    await screen.enter(code)
+    await screen.says(SAVE_IT)
+    await screen.enter('y')
+    expect([(await screen.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([0, 0])
+    expect(await readFile(at('other'), 'utf8')).toBe('content')
+    expect(await readFile(at('file'), 'utf8')).toBe('mine')
   })
 
   test('that names no other name saves nothing', async () => {

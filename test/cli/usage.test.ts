@@ -200,6 +200,13 @@ describeConcurrent('help', () => {
     }
   })
 
+  test('says of send and receive that answers read from a pipe count in advance', async () => {
+    for (const command of ['send', 'receive']) {
+      const { stdout } = await run([command, '--help'])
+      expect(stdout.toString()).toContain('Answers read from a pipe count in advance: `echo y |` trusts as --yes does.')
+    }
+  })
+
   test('lists every exit code, and no other', async () => {
     const { stdout } = await run(['--help'])
     const [, table = ''] = stdout.toString().split('Exit codes:\n')
