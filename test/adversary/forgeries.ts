@@ -76,7 +76,7 @@ const approvals: Case[] = [
       against,
       plan: () => ({ approves: false, operators: () => [lieAboutRow(against, { state: 'approved' }, pinned())] }),
       // The sender's app tries to send: to nobody, because its own person has approved nobody.
-      sender: ['receiver_left', 1, 0],
+      sender: ['nobody_approved', 1, 0],
       receiver: ['waits', 1, 1],
     }),
   ),
