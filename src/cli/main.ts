@@ -14,9 +14,9 @@ Exit codes:
   0    done: delivered, or received and saved
   1    failed here (a file, the disk, a pipe)
   2    wrong usage
-  3    not paired: wrong, unknown or used code, denied, or no answer
-  4    the relay refused or cannot be reached
-  5    not delivered, or not everything received
+  3    not paired: wrong, unknown or used code, denied, no answer, or the time was over
+  4    not paired: the relay refused or cannot be reached
+  5    paired, and not delivered, or not everything received
   130  stopped by Ctrl-C
 `
 
