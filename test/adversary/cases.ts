@@ -39,6 +39,7 @@ export async function judge(each: Case, budgets = true): Promise<Verdict> {
   }
   const expected = { sender: describeSender(each.sender, budgets), receiver: describeReceiver(each.receiver) }
   const faults = faultsOf(outcome, plan.transfers)
+  if (plan.approves === false && receiver.received.length > 0) faults.push('bytes received and nobody approved')
   if (seen.sender !== expected.sender) faults.push(`the sender should have: ${expected.sender}`)
   if (seen.receiver !== expected.receiver) faults.push(`the receiver should have: ${expected.receiver}`)
   return { ...seen, faults }

@@ -29,6 +29,7 @@ describe('the search through what a relay heard', async () => {
       'message key',
       'a match number',
       'a fingerprint',
+      'plaintext',
     ]) {
       expect(kinds, what).toContain(what)
     }

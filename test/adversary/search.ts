@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { generator } from '../../src/crypto/cpace.ts'
 import { channelIdentifier, sessionIdentifier } from '../../src/crypto/transcript.ts'
 import type { Outcome } from './scenario.ts'
-import { peers, secrets } from './watch.ts'
+import { peers, plaintexts, secrets } from './watch.ts'
 
 /** Looks in every byte that a relay was given for what it must not have. */
 
@@ -74,6 +74,8 @@ export function needlesOf({ code, relay }: Pick<Outcome, 'code' | 'relay'>): Nee
       text('a match number', `${matchNumber.slice(0, 3)} ${matchNumber.slice(3)}`),
       text('a fingerprint', fingerprint),
     ]),
+    // Shorter ones could be there by chance.
+    ...plaintexts.filter(({ length }) => length >= 16).map((bytes) => ({ what: 'plaintext', bytes })),
     ...secrets()
       // The receiver code is drawn as six bytes, the pairing code as ten: what they became is looked for above.
       .filter(({ copy }) => copy.length >= 32 && !isNonce(copy))

@@ -33,6 +33,10 @@ export const unwiped = (what = ''): string[] =>
     .filter((secret) => secret.what.startsWith(what) && secret.live.some((byte) => byte !== 0))
     .map((secret) => secret.what)
 
+/** What was sealed, beginning and end of each chunk: those who search what the relay heard look for that, too. */
+export const plaintexts: Uint8Array[] = []
+const WINDOW_BYTES = 32
+
 /** What was sealed as nothing may be: under a key that was wiped before, or twice under one key and nonce. */
 export const misuses: string[] = []
 const sealed = new Set<string>()
@@ -50,6 +54,7 @@ export function forget(): void {
   watched.clear()
   sealed.clear()
   misuses.length = 0
+  plaintexts.length = 0
   peers.length = 0
 }
 
@@ -80,8 +85,9 @@ ReceiverHandshake.prototype.finish = function (m4) {
 
 const aead = defaultAead()
 const { seal, open } = aead
-aead.seal = (key, nonce, ...rest) => {
+aead.seal = (key, nonce, plaintext, output) => {
   noteSeal(key, nonce)
-  seal(watch(key, 'message key'), nonce, ...rest)
+  plaintexts.push(plaintext.slice(0, WINDOW_BYTES), plaintext.slice(-WINDOW_BYTES))
+  seal(watch(key, 'message key'), nonce, plaintext, output)
 }
 aead.open = (key, ...rest) => open(watch(key, 'message key'), ...rest)
