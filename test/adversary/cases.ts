@@ -17,8 +17,8 @@ export interface Case {
 }
 
 export interface Verdict {
-  readonly sender: string
-  readonly receiver: string
+  /** The operator, its role and what came of it, under `COLUMNS`. */
+  readonly line: string
   /** What should not be. Empty when everything is as the design says. */
   readonly faults: readonly string[]
 }
@@ -34,25 +34,34 @@ export async function judge(each: Case, budgets = true): Promise<Verdict> {
     relay.frames.filter(({ from, seq }) => from === 'receiver' && seq === 2).length - (plan.rehearsed ? 1 : 0)
   const [numbers, rows] = [receiver.number === undefined ? 0 : 1, sender.rows.length]
   const seen = {
-    sender: describeSender([sender.names, rows, sender.guesses], budgets),
-    receiver: describeReceiver([receiver.names, numbers, receiver.tags ?? tags]),
+    sender: columnsOfSender([sender.names, rows, sender.guesses], budgets),
+    receiver: columnsOfReceiver([receiver.names, numbers, receiver.tags ?? tags]),
   }
-  const expected = { sender: describeSender(each.sender, budgets), receiver: describeReceiver(each.receiver) }
+  const expected = { sender: columnsOfSender(each.sender, budgets), receiver: columnsOfReceiver(each.receiver) }
   const faults = faultsOf(outcome, plan.transfers)
   if (plan.approves === false && receiver.received.length > 0) faults.push('bytes received and nobody approved')
-  if (seen.sender !== expected.sender) faults.push(`the sender should have: ${expected.sender}`)
-  if (seen.receiver !== expected.receiver) faults.push(`the receiver should have: ${expected.receiver}`)
-  return { ...seen, faults }
+  if (seen.sender !== expected.sender) faults.push(`the sender should have: ${squeezed(expected.sender)}`)
+  if (seen.receiver !== expected.receiver) faults.push(`the receiver should have: ${squeezed(expected.receiver)}`)
+  return { line: `${operator.padEnd(OPERATOR_MAX)} ${against.padEnd(9)} ${seen.sender}  ${seen.receiver}`, faults }
 }
 
-function describeSender([names, rows, guesses]: Case['sender'], budgets: boolean): string {
-  const spent = guesses === undefined ? 'admits nobody' : `${guesses} ${guesses === 1 ? 'guess' : 'guesses'}`
-  return [names, `${rows} ${rows === 1 ? 'row' : 'rows'}`, ...(budgets ? [spent] : [])].join(', ')
+/** The longest name of an operator: lines end within 120 columns. */
+export const OPERATOR_MAX = 42
+const NAME = 17
+const columns = (name: string, ...cells: string[]) => `${name.padEnd(NAME)} ${cells.join(' ')}`
+/** `guesses`: wrong guesses counted, `shut` when nobody is admitted any more, `-` when not asked. */
+export const COLUMNS = `${'operator'.padEnd(OPERATOR_MAX)} ${'against'.padEnd(9)} ${columns('sender names', 'rows', 'guesses')}  ${columns('receiver names', 'number', 'tags')}`
+
+function columnsOfSender([names, rows, guesses]: Case['sender'], budgets: boolean): string {
+  const spent = budgets ? (guesses ?? 'shut') : '-'
+  return columns(names, `${rows}`.padStart(4), `${spent}`.padStart(7))
 }
 
-function describeReceiver([names, numbers, tags]: Case['receiver']): string {
-  return `${names}, ${numbers === 0 ? 'no number' : 'a number'}, ${tags} ${tags === 1 ? 'tag' : 'tags'}`
+function columnsOfReceiver([names, numbers, tags]: Case['receiver']): string {
+  return columns(names, (numbers === 0 ? 'no' : 'yes').padStart(6), `${tags}`.padStart(4))
 }
+
+const squeezed = (cells: string) => cells.replaceAll(/ +/g, ' ')
 
 /** What must not be, whatever a relay does. */
 export function faultsOf(outcome: Outcome, transfers: readonly (readonly Uint8Array[])[] = TRANSFERS): string[] {

@@ -1,3 +1,4 @@
+import { ristretto255 } from '@noble/curves/ed25519.js'
 import nacl from 'tweetnacl'
 import { cpaceVectors, fromHex } from '../crypto/support.ts'
 import type { Case } from './cases.ts'
@@ -71,6 +72,12 @@ const identity = new Uint8Array(32)
 const undecodable = fromHex(cpaceVectors.G_Coffee25519_points['Invalid Y1'])
 /** p itself, which is another spelling of zero. */
 const nonCanonical = Uint8Array.from([0xed, ...new Array(30).fill(0xff), 0x7f])
+const P = 2n ** 255n - 19n
+/** p minus the encoding: the same field element but for its sign, which a ristretto255 encoding must not have. */
+export function negative(encoded: Uint8Array): Uint8Array {
+  const number = BigInt(`0x${Buffer.from(encoded).reverse().toString('hex')}`)
+  return Uint8Array.from(Buffer.from((P - number).toString(16).padStart(64, '0'), 'hex').reverse())
+}
 const lowOrder = Object.entries(cpaceVectors.X25519_points)
   .map(([name, hex]) => [name, fromHex(hex)] as const)
   .filter(([, point]) => nacl.verify(nacl.scalarMult(identity, point), identity))
@@ -80,6 +87,8 @@ const POINTS: readonly (readonly [name: string, twist: Twist])[] = [
   ['the identity as point', { point: identity, K: identity }],
   ['a point that does not decode', { point: undecodable, K: identity }],
   ['a second spelling of the identity', { point: nonCanonical, K: identity }],
+  ['a negative spelling of a good point', { point: negative(ristretto255.Point.BASE.toBytes()), K: identity }],
+  ['a point of ones', { point: new Uint8Array(32).fill(0xff), K: identity }],
 ]
 const LOW: readonly (readonly [name: string, twist: Twist])[] = lowOrder.map(([name, publicKey]) => [
   `X25519 of low order, ${name}`,

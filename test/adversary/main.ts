@@ -1,4 +1,4 @@
-import { LONG, PARTS, SHORT } from './parts.ts'
+import { LONG, PARTS, quote, SHORT } from './parts.ts'
 import { SEED } from './seed.ts'
 
 /**
@@ -6,34 +6,62 @@ import { SEED } from './seed.ts'
  * run by hand; words behind that are the parts to run, instead of all.
  */
 
+const COLUMNS_MAX = 120
+const INDENT = '     '
 const words = process.argv.slice(2)
-const long = words.includes('--long')
+const sizes = words.includes('--long') ? LONG : SHORT
+const form = sizes === LONG ? 'long form' : 'short form'
 const wanted = words.filter((word) => word !== '--long')
-const say = (text: string) => process.stdout.write(`${text}\n`)
+const unknown = wanted.filter((word) => !Object.hasOwn(PARTS, word))
+if (unknown.length > 0) {
+  say(`no such part: ${unknown.join(', ')}. There is ${Object.keys(PARTS).join(', ')}, and --long.`)
+  process.exit(1)
+}
 
-say(`seed ${SEED} (ADVERSARY_SEED looks at others), ${long ? 'long' : 'short'} form`)
 const sums: string[] = []
 let failed = 0
 const begun = performance.now()
-for (const [name, part] of Object.entries(PARTS)) {
+say(`seed ${SEED}, ${form}`)
+for (const [name, { part, columns }] of Object.entries(PARTS)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue
-  say(`\n${name}`)
+  say(`\n${name}${columns === undefined ? '' : `\n     ${columns}`}`)
   const start = performance.now()
   let [lines, faults] = [0, 0]
-  for await (const line of part(long ? LONG : SHORT)) {
+  for await (const { text, faults: found, more } of part(sizes)) {
     lines++
-    faults += line.faults.length
-    say(`  ${line.faults.length === 0 ? 'ok  ' : 'FAIL'} ${line.text}`)
-    for (const fault of line.faults) say(`         ${fault}`)
+    faults += found.length
+    say(wrapped(`${found.length === 0 ? 'ok  ' : 'FAIL'} ${text}`))
+    if (more !== undefined) say(wrapped(`     ${more}`))
+    for (const fault of found) say(wrapped(`     ! ${fault}`))
   }
   failed += faults
-  sums.push(`${name.padEnd(16)} ${String(lines).padStart(4)} lines, ${faults} faults, ${seconds(start)}`)
+  sums.push([name.padEnd(15), `${lines} lines`.padStart(9), verdict(faults).padStart(10), seconds(start)].join(' '))
 }
-say(
-  `\nsummary\n${sums.map((sum) => `  ${sum}`).join('\n')}\n  ${failed === 0 ? 'no faults' : `${failed} FAULTS`}, ${seconds(begun)}`,
-)
+const whole = wanted.length === 0 ? quote(sizes) : wanted.join(', ')
+say(`\nsummary\n${sums.map((sum) => `     ${sum}`).join('\n')}\n`)
+say(wrapped(`${verdict(failed)}: ${whole}. Seed ${SEED}, ${form}, ${seconds(begun).trim()}.`))
 process.exitCode = failed === 0 ? 0 : 1
 
+function say(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+function verdict(faults: number): string {
+  return faults === 0 ? 'no faults' : `${faults} FAULTS`
+}
+
 function seconds(since: number): string {
-  return `${((performance.now() - since) / 1000).toFixed(1)} s`
+  return `${((performance.now() - since) / 1000).toFixed(1)} s`.padStart(9)
+}
+
+/** Lines of 120 columns at most, the further ones indented. */
+function wrapped(text: string): string {
+  const lines: string[] = []
+  let rest = text
+  for (;;) {
+    const end = rest.lastIndexOf(' ', COLUMNS_MAX)
+    if (rest.length <= COLUMNS_MAX || end < INDENT.length) return [...lines, rest].join('\n')
+    lines.push(rest.slice(0, end))
+    rest = INDENT + rest.slice(end + 1)
+  }
 }

@@ -1,20 +1,15 @@
 import { flipped } from './bits.ts'
 import { FLAWS, type Flaw } from './broken.ts'
-import { type Case, judge } from './cases.ts'
+import { COLUMNS, judge } from './cases.ts'
 import { cross } from './channels.ts'
 import { disconnect } from './disconnects.ts'
 import { everyRearrangement } from './exhaustive.ts'
 import { floodOfM1, raceOfTags } from './floods.ts'
-import { forgeryCases } from './forgeries.ts'
-import { impostorCases } from './impostors.ts'
+import { GROUPS } from './groups.ts'
 import { collides, type Meddling, meddle, meddleWithBuild, ORDERS, withinChance } from './middle.ts'
-import { payloadCases } from './payload.ts'
 import { run } from './programs.ts'
-import { recording, replayCases } from './replays.ts'
+import { recording } from './replays.ts'
 import { Seed } from './seed.ts'
-import { swapCases } from './swaps.ts'
-import { timingCases } from './timing.ts'
-import { viewCases } from './views.ts'
 
 /** Everything there is to run, in two sizes: what CI runs, and what is run by hand. */
 
@@ -48,38 +43,18 @@ export const LONG: Sizes = {
 export interface Line {
   readonly text: string
   readonly faults: readonly string[]
+  /** Goes under the line. */
+  readonly more?: string
 }
 
 export type Part = (sizes: Sizes) => AsyncGenerator<Line>
 
-interface Group {
-  readonly cases: readonly Case[]
-  /** Whether the short form, too, finds out what was taken from the budgets: for all that touches the handshake. */
-  readonly budgets: boolean
-}
-
-/** By what a relay does. */
-export const GROUPS: Readonly<Record<string, Group>> = {
-  swaps: { cases: swapCases, budgets: true },
-  'replays and reflects': { cases: replayCases, budgets: true },
-  impersonates: { cases: impostorCases, budgets: true },
-  'drops, delays and duplicates': { cases: timingCases, budgets: true },
-  forges: { cases: forgeryCases, budgets: false },
-  'rearranges the payload': { cases: payloadCases, budgets: false },
-  'shows what is not': { cases: viewCases, budgets: false },
-}
-
-export async function* operators(sizes: Sizes): AsyncGenerator<Line> {
-  for (const { cases, budgets } of Object.values(GROUPS)) {
-    for (const each of cases) {
-      const { sender, receiver, faults } = await judge(each, budgets || sizes.budgetsOfAll)
-      const columns = [
-        each.operator.padEnd(46),
-        `against the ${each.against}`.padEnd(20),
-        `sender: ${sender}`.padEnd(46),
-      ]
-      yield { text: `${columns.join(' ')} receiver: ${receiver}`, faults }
-    }
+/** One line for each operator and role. */
+async function* operators(group: string, sizes: Sizes): AsyncGenerator<Line> {
+  const { cases, budgets } = GROUPS[group]
+  for (const each of cases) {
+    const { line, faults } = await judge(each, budgets || sizes.budgetsOfAll)
+    yield { text: line, faults }
   }
 }
 
@@ -130,8 +105,9 @@ export async function* programs(sizes: Sizes): AsyncGenerator<Line> {
   }
   const common = [...ends].sort(([, a], [, b]) => b - a).map(([end, count]) => `${end} ${count}`)
   yield {
-    text: `${sizes.programs} random programs of operators, ${ends.size} ways to end: ${common.join(', ')}`,
+    text: `${sizes.programs} random programs of operators, ${ends.size} ways to end (what the sender named / the receiver):`,
     faults,
+    more: common.join(', '),
   }
 }
 
@@ -202,8 +178,9 @@ export async function* disconnects(sizes: Sizes): AsyncGenerator<Line> {
     faults.push(...each.faults.map((fault) => `run ${number}: ${fault}`))
   }
   if (tags[3] === 0) faults.push('no run came as far as three tags')
-  const text = `${sizes.disconnects} codes, ${sum.cuts} disconnects around m3, ${sum.joins} joins: at most 3 tags of one code (3 for ${tags[3]}), ${sum.refusals} refusals`
-  yield { text, faults }
+  const text = `${sizes.disconnects} codes, ${sum.cuts} disconnects around m3, ${sum.joins} joins, ${sum.refusals} refusals: at most 3 tags of one code`
+  const more = `tags emitted: ${tags.map((codes, count) => `${count} for ${codes} codes`).join(', ')}`
+  yield { text, faults, more }
 }
 
 export async function* floods(): AsyncGenerator<Line> {
@@ -224,14 +201,38 @@ export async function* floods(): AsyncGenerator<Line> {
   }
 }
 
-export const PARTS: Readonly<Record<string, Part>> = {
-  operators,
-  crossings,
-  bits,
-  rearrangements,
-  programs,
-  middle,
-  'broken builds': brokenBuilds,
-  disconnects,
-  floods,
+interface Section {
+  readonly part: Part
+  /** Heads its lines. */
+  readonly columns?: string
+}
+
+/** In the order in which they are run, by the names they are asked for. */
+export const PARTS: Readonly<Record<string, Section>> = {
+  ...Object.fromEntries(
+    Object.keys(GROUPS).map((group) => [group, { part: (sizes: Sizes) => operators(group, sizes), columns: COLUMNS }]),
+  ),
+  crossings: { part: crossings },
+  bits: { part: bits },
+  rearrangements: { part: rearrangements },
+  programs: { part: programs },
+  middle: { part: middle },
+  builds: { part: brokenBuilds },
+  disconnects: { part: disconnects },
+  floods: { part: floods },
+}
+
+/** What was done, in numbers, as one would quote it. */
+export const quote = (sizes: Sizes): string => {
+  const cases = Object.values(GROUPS).reduce((sum, group) => sum + group.cases.length, 0)
+  const bits =
+    sizes.bitsPerField === Number.POSITIVE_INFINITY ? 'every bit' : `${sizes.bitsPerField} bits of each field`
+  return [
+    `${cases} operators, each against one role`,
+    `${bits} of m1 to m4`,
+    'all drops, repetitions, cuts and transpositions of 1 to 5 chunks',
+    `${sizes.programs} random programs`,
+    `about ${sizes.meddlings} runs of a man in the middle who knows the code`,
+    `${sizes.disconnects} codes under forced disconnects`,
+  ].join(', ')
 }

@@ -1,8 +1,6 @@
-import type { Role } from '../../src/protocol/frames.ts'
 import type { Case } from './cases.ts'
-import { isPayload, nothing, onFrame, saying } from './operators.ts'
-import { type Flying, type Operator, other, type Relay } from './relay.ts'
-import { recordedFrame, recording } from './replays.ts'
+import { GOOD, isPayload, onFrame, saying } from './operators.ts'
+import type { Flying, Operator } from './relay.ts'
 import type { Plan } from './scenario.ts'
 
 /** What a relay can do to sealed frames that it cannot read: drop, repeat, reorder, cut, lengthen, take others. */
@@ -105,6 +103,65 @@ const truncations = Array.from({ length: CHUNKS }, (_, kept) => kept).flatMap((k
   },
 ])
 
+const AT_RECEIVER: Pick<Case, 'sender' | 'receiver'> = { sender: ['not_delivered', 1, 0], receiver: ['corrupt', 1, 1] }
+const AT_SENDER: Pick<Case, 'sender' | 'receiver'> = { sender: ['corrupt', 1, 0], receiver: ['revoked', 1, 1] }
+
+/** [name, what a frame becomes that is the last of its message] */
+const CUTS: readonly (readonly [string, (bytes: Uint8Array) => Uint8Array])[] = [
+  ['cut the last byte of', (bytes) => bytes.subarray(0, -1)],
+  ['cut the whole tag of', (bytes) => bytes.subarray(0, -16)],
+  ['leave only the flag of', (bytes) => bytes.subarray(0, 1)],
+  ['add a byte to', (bytes) => Buffer.concat([bytes, Buffer.of(0)])],
+  ['add an empty chunk to', (bytes) => Buffer.concat([bytes, new Uint8Array(16)])],
+  ['put another flag before', (bytes) => Uint8Array.of(2, ...bytes.subarray(1))],
+]
+
+const cuts = CUTS.flatMap(([name, change]): Case[] => [
+  {
+    operator: `${name} the last chunk`,
+    against: 'receiver',
+    plan: () =>
+      ofChunks(2, () => [rearranged(2, ([first, last]) => [first, { ...last, ciphertext: change(last.ciphertext) }])]),
+    ...AT_RECEIVER,
+  },
+  {
+    operator: `${name} the receipt`,
+    against: 'sender',
+    plan: () => ({
+      operators: () => [onFrame('cut', isPayload('receiver'), (frame) => saying(change(frame.ciphertext))(frame))],
+    }),
+    ...AT_SENDER,
+  },
+])
+
+/** Where frames begin and end is the relay's business: the chunks in them and their order are not. */
+const regrouped: Case[] = [
+  {
+    operator: 'put two chunks into one frame',
+    against: 'receiver',
+    plan: () =>
+      ofChunks(3, () => [
+        rearranged(3, ([one, two, last]) => [
+          { ...one, ciphertext: Buffer.concat([one.ciphertext, two.ciphertext.subarray(1)]) },
+          last,
+        ]),
+      ]),
+    ...GOOD,
+  },
+  {
+    operator: 'put two chunks into one frame, swapped',
+    against: 'receiver',
+    plan: () =>
+      ofChunks(3, () => [
+        rearranged(3, ([one, two, last]) => [
+          { ...one, ciphertext: Buffer.concat([two.ciphertext, one.ciphertext.subarray(1)]) },
+          last,
+        ]),
+      ]),
+    ...AT_RECEIVER,
+  },
+]
+
 /** What comes after the last chunk of a transfer is the next message, and is not one. */
 const EXTENSIONS: readonly (readonly [string, (frames: readonly Flying[]) => Uint8Array])[] = [
   ['its last chunk again', (frames) => frames[frames.length - 1].ciphertext],
@@ -125,111 +182,4 @@ const extensions = EXTENSIONS.map(
   }),
 )
 
-/** Another frame in the place of every payload frame of one side. */
-const splice = (
-  operator: string,
-  against: Role,
-  plan: Case['plan'],
-  received: Pick<Case, 'sender' | 'receiver'>,
-): Case => ({
-  operator,
-  against,
-  plan,
-  ...received,
-})
-
-const AT_RECEIVER: Pick<Case, 'sender' | 'receiver'> = { sender: ['not_delivered', 1, 0], receiver: ['corrupt', 1, 1] }
-
-/** The frame at `seq` becomes an earlier one. */
-const instead = (from: Role, seq: number, attacker: (relay: Relay) => Uint8Array | undefined): Operator =>
-  onFrame(
-    'splice',
-    (frame) => frame.from === from && frame.seq === seq,
-    (frame, relay) => {
-      const bytes = attacker(relay)
-      return bytes ? saying(bytes)(frame) : [frame]
-    },
-  )
-
-const said = ({ frames }: Relay, from: Role, seq: number) =>
-  frames.find((frame) => frame.from === from && frame.seq === seq)?.ciphertext
-
-/** A device hears what it has said, and the other one does not. */
-const reflected = (from: Role): Operator =>
-  onFrame('reflect', isPayload(from), (frame, relay) => {
-    relay.deliver({ ...frame, from: other(from) })
-    return []
-  })
-
-const two = [[new Uint8Array(10).fill(1)], [new Uint8Array(10).fill(1)]]
-
-const splices: Case[] = [
-  splice(
-    'splice the approval of another session',
-    'receiver',
-    async () => {
-      const attacker = recordedFrame(await recording(), 'sender', 3)
-      return { operators: () => [instead('sender', 3, () => attacker)] }
-    },
-    AT_RECEIVER,
-  ),
-  splice(
-    'splice a transfer of another session',
-    'receiver',
-    async () => {
-      const attacker = recordedFrame(await recording(), 'sender', 4)
-      return { operators: () => [instead('sender', 4, () => attacker)] }
-    },
-    AT_RECEIVER,
-  ),
-  splice(
-    'splice the first transfer for the second',
-    'receiver',
-    () => ({ transfers: two, operators: () => [instead('sender', 5, (relay) => said(relay, 'sender', 4))] }),
-    AT_RECEIVER,
-  ),
-  splice(
-    'splice the approval for the transfer',
-    'receiver',
-    () => ({ operators: () => [instead('sender', 4, (relay) => said(relay, 'sender', 3))] }),
-    AT_RECEIVER,
-  ),
-  splice(
-    'skip the approval',
-    'receiver',
-    () => ({ operators: () => [onFrame('skip', ({ from, seq }) => from === 'sender' && seq === 3, nothing)] }),
-    AT_RECEIVER,
-  ),
-  splice(
-    'skip the first of two transfers',
-    'receiver',
-    () => ({
-      transfers: two,
-      operators: (relay) => [
-        onFrame(
-          'skip',
-          ({ from, seq }) => from === 'sender' && seq === 4,
-          (frame) => {
-            // The sender goes on only after a receipt, which no relay can make.
-            relay.acknowledge(frame.guest, 'sender', 4)
-            return []
-          },
-        ),
-      ],
-    }),
-    { sender: ['waits', 1, 0], receiver: ['waits', 1, 1] },
-  ),
-  splice(
-    'skip the end',
-    'receiver',
-    () => ({ operators: () => [onFrame('skip', ({ from, seq }) => from === 'sender' && seq === 5, nothing)] }),
-    { sender: ['delivered', 1, 0], receiver: ['closed_by_sender', 1, 1] },
-  ),
-  splice('reflect the payload', 'sender', () => ({ operators: () => [reflected('sender')] }), {
-    sender: ['corrupt', 1, 0],
-    receiver: ['revoked', 1, 1],
-  }),
-  splice('reflect the receipt', 'receiver', () => ({ operators: () => [reflected('receiver')] }), AT_RECEIVER),
-]
-
-export const payloadCases: Case[] = [...truncations, ...extensions, ...splices]
+export const payloadCases: Case[] = [...truncations, ...cuts, ...extensions, ...regrouped]

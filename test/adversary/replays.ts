@@ -1,6 +1,6 @@
 import type { Role } from '../../src/protocol/frames.ts'
 import type { Case } from './cases.ts'
-import { MESSAGES, type Message, messages, nothing, onMessage, saying } from './operators.ts'
+import { MESSAGES, type Message, messages, nothing, onMessage, saying, swapField } from './operators.ts'
 import { type Flying, type Operator, other, type Relay } from './relay.ts'
 import { play } from './scenario.ts'
 import { Seed } from './seed.ts'
@@ -61,6 +61,24 @@ const reflect = (message: Message, length: number): Operator =>
     return []
   })
 
+/** [what is reflected, as what, in which message, where it comes from] */
+const FIELDS: readonly (readonly [string, string, Message, number, (relay: Relay) => Uint8Array])[] = [
+  ['X_R', 'X_S', 'm2', 0, ({ meeting }) => Buffer.from(meeting.guests[0].ownKey, 'base64url')],
+  ['commit_R', 'commit_S', 'm2', 1, (relay) => recordedMessage(relay, 'm1').subarray(32, 64)],
+  ['Ya', 'Yb', 'm3', 0, (relay) => recordedMessage(relay, 'm2').subarray(64, 96)],
+  ['n_R', 'n_S', 'm4', 0, (relay) => recordedMessage(relay, 'm1').subarray(0, 32)],
+  ['T_R', 'T_S', 'm4', 1, (relay) => recordedMessage(relay, 'm3').subarray(32)],
+]
+
+/** A value of one side, said to it as the other's. */
+const reflectedFields = FIELDS.map(
+  ([name, as, message, field, attacker]): Case => ({
+    operator: `reflect ${name} as ${as}`,
+    plan: () => ({ operators: (relay) => [swapField(message, field, () => attacker(relay))] }),
+    ...AFTER[message],
+  }),
+)
+
 /** All that a receiver of another session said, under the name it had there. */
 async function impersonateReceiver(): Promise<Operator[]> {
   const old = await recording()
@@ -81,6 +99,7 @@ async function impersonateSender(): Promise<Operator[]> {
 
 export const replayCases: Case[] = [
   ...replays,
+  ...reflectedFields,
   {
     operator: 'replay X_R of another run',
     against: 'sender',

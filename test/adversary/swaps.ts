@@ -2,8 +2,10 @@ import { ristretto255 } from '@noble/curves/ed25519.js'
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
 import nacl from 'tweetnacl'
 import { checkSymbol } from '../../src/crypto/pairing-code.ts'
+import type { JoinRequest } from '../../src/protocol/http.ts'
 import { SYMBOLS } from './budgets.ts'
 import type { Case } from './cases.ts'
+import { negative } from './impostors.ts'
 import { lieAboutRow, type Message, pinned, swapField } from './operators.ts'
 import type { Operator } from './relay.ts'
 import type { Seed } from './seed.ts'
@@ -47,8 +49,11 @@ const swaps: Case[] = FIELDS.map(([name, message, field, attacker]) => ({
   ...expected(name, message),
 }))
 
-const join = (change: (seed: Seed) => object) => (seed: Seed) => {
-  const attacker: Operator = { name: 'join', join: (request) => ({ ...request, ...change(seed) }) }
+/** Another spelling of the same key: X25519 ignores the last bit, and dh stays what it was. */
+const ignoredBit = (key: Uint8Array) => Uint8Array.from(key, (byte, i) => (i === 31 ? byte ^ 0x80 : byte))
+
+const join = (change: (seed: Seed, request: JoinRequest) => object) => (seed: Seed) => {
+  const attacker: Operator = { name: 'join', join: (request) => ({ ...request, ...change(seed, request) }) }
   return { operators: () => [attacker] }
 }
 
@@ -60,6 +65,27 @@ export const swapCases: Case[] = [
     plan: join((seed) => ({ publicKey: base64url(anyKey(seed)) })),
     sender: ['wrong_code', 0, 0],
     receiver: ['wrong_code', 0, 1],
+  },
+  {
+    operator: 'spell X_R in another way',
+    against: 'sender',
+    plan: join((_, { publicKey }) => ({ publicKey: base64url(ignoredBit(Buffer.from(publicKey, 'base64url'))) })),
+    sender: ['wrong_code', 0, 0],
+    receiver: ['wrong_code', 0, 1],
+  },
+  {
+    operator: 'spell X_S in another way',
+    against: 'receiver',
+    plan: () => ({ operators: () => [swapField('m2', 0, ignoredBit)] }),
+    sender: ['wrong_code', 0, 1],
+    receiver: ['wrong_code', 0, 1],
+  },
+  {
+    operator: 'spell Ya in another way',
+    against: 'receiver',
+    plan: () => ({ operators: () => [swapField('m2', 2, negative)] }),
+    sender: ['waits', 0, 0],
+    receiver: ['wrong_code', 0, 0],
   },
   {
     operator: 'swap X_R in its own view',
@@ -98,6 +124,21 @@ export const swapCases: Case[] = [
     plan: (seed) => {
       const attacker = base64url(seed.bytes(16))
       return { operators: () => [{ name: 'id', created: (answer) => ({ ...answer, sessionId: attacker }) }] }
+    },
+    sender: ['wrong_code', 0, 1],
+    receiver: ['wrong_code', 0, 1],
+  },
+  {
+    operator: 'serve each side a session id of its own',
+    against: 'receiver',
+    plan: (seed) => {
+      const [one, two] = [base64url(seed.bytes(16)), base64url(seed.bytes(16))]
+      const attacker: Operator = {
+        name: 'ids',
+        created: (answer) => ({ ...answer, sessionId: one }),
+        joined: (answer) => ({ ...answer, sessionId: two }),
+      }
+      return { operators: () => [attacker] }
     },
     sender: ['wrong_code', 0, 1],
     receiver: ['wrong_code', 0, 1],

@@ -1,6 +1,18 @@
+import type { Role } from '../../src/protocol/frames.ts'
 import type { Case } from './cases.ts'
-import { delay, lie, lieAboutRow, MESSAGES, type Message, messages, nothing, onFrame, onMessage } from './operators.ts'
-import { other } from './relay.ts'
+import {
+  delay,
+  GOOD,
+  lie,
+  lieAboutRow,
+  MESSAGES,
+  type Message,
+  messages,
+  nothing,
+  onFrame,
+  onMessage,
+} from './operators.ts'
+import { type Flying, type Operator, other } from './relay.ts'
 
 /** Right bytes at the wrong time: never, late, twice. */
 
@@ -24,9 +36,74 @@ const TWICE: Record<Message, Ends> = {
   m4: { sender: ['not_delivered', 1, 0], receiver: ['corrupt', 1, 1] },
 }
 
-const GOOD: Ends = { sender: ['delivered', 1, 0], receiver: ['complete', 1, 1] }
+/** Noise in front of a message is taken for it. */
+const NOISE: Record<Message, Ends> = {
+  m1: { sender: ['wrong_code', 0, 0], receiver: ['wrong_code', 0, 0] },
+  m2: { sender: ['waits', 0, 0], receiver: ['wrong_code', 0, 0] },
+  m3: { sender: ['wrong_code', 0, 0], receiver: ['wrong_code', 0, 1] },
+  m4: { sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] },
+}
+
+/** Keeps everything from one frame on for so long, in its order. Without a time: for ever. */
+function holding(from: Role, since: number, ms?: number): Operator {
+  return onFrame(
+    'hold',
+    (frame) => frame.from === from && frame.seq >= since,
+    (frame, relay) => {
+      if (ms !== undefined) relay.time.setTimeout(() => relay.deliver(frame), ms)
+      return []
+    },
+  )
+}
+
+const payload: Case[] = [
+  ...(
+    [
+      ['approval', 'sender', 3, { sender: ['waits', 1, 0], receiver: ['waits', 1, 1] }],
+      ['transfer', 'sender', 4, { sender: ['waits', 1, 0], receiver: ['waits', 1, 1] }],
+      ['end', 'sender', 5, { sender: ['delivered', 1, 0], receiver: ['closed_by_sender', 1, 1] }],
+      ['receipt', 'receiver', 3, { sender: ['waits', 1, 0], receiver: ['waits', 1, 1] }],
+    ] as const
+  ).flatMap(([name, from, seq, ends]): Case[] => [
+    {
+      operator: `drop the ${name} and what follows`,
+      against: other(from),
+      plan: () => ({ operators: () => [holding(from, seq)] }),
+      ...ends,
+    },
+    {
+      operator: `delay the ${name} for 8 s`,
+      against: other(from),
+      plan: () => ({ operators: () => [holding(from, seq, 8_000)] }),
+      ...GOOD,
+    },
+  ]),
+  {
+    operator: 'swap the order of approval and transfer',
+    against: 'receiver',
+    plan: () => {
+      let approval: Flying
+      return {
+        operators: () => [
+          onFrame(
+            'swap',
+            ({ from, seq }) => from === 'sender' && (seq === 3 || seq === 4),
+            (frame) => {
+              if (frame.seq === 4) return [frame, approval]
+              approval = frame
+              return []
+            },
+          ),
+        ],
+      }
+    },
+    sender: ['not_delivered', 1, 0],
+    receiver: ['corrupt', 1, 1],
+  },
+]
 
 export const timingCases: Case[] = [
+  ...payload,
   ...messages.flatMap((message): Case[] => [
     {
       operator: `drop ${message}`,
@@ -51,6 +128,16 @@ export const timingCases: Case[] = [
       against: reader(message),
       plan: () => ({ operators: () => [onMessage(message, (frame) => [frame, frame])] }),
       ...TWICE[message],
+    },
+    {
+      operator: `say noise before ${message}`,
+      against: reader(message),
+      plan: (seed) => ({
+        operators: () => [
+          onMessage(message, (frame) => [{ ...frame, ciphertext: seed.bytes(frame.ciphertext.length) }, frame]),
+        ],
+      }),
+      ...NOISE[message],
     },
   ]),
   ...(['sender', 'receiver'] as const).flatMap((against): Case[] => [

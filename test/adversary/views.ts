@@ -1,6 +1,6 @@
 import type { CloseReason, Role, View } from '../../src/protocol/frames.ts'
 import type { Case } from './cases.ts'
-import { hasRow, lie, lieAboutRow, pinned } from './operators.ts'
+import { GOOD, hasRow, lie, lieAboutRow, pinned } from './operators.ts'
 import type { Operator } from './relay.ts'
 
 /** Views that lie, and other things that a relay says to one device alone. */
@@ -43,6 +43,18 @@ const withRow = (view: View, change: object): View => ({
   ...view,
   receivers: view.receivers.map((row, i) => (i === 0 ? { ...row, ...change } : row)),
 })
+
+/** [to whom, what comes of no view at all, what comes of an old one] */
+const SILENT: readonly (readonly [Role, nothing: Ends, old: Ends])[] = [
+  [
+    'sender',
+    // The first frame comes before any view.
+    { sender: ['relay_misbehaved', 0, undefined], receiver: ['waits', 0, 0] },
+    // Its window stays that of a handshake.
+    { sender: ['waits', 1, 0], receiver: ['waits', 1, 1] },
+  ],
+  ['receiver', { sender: ['handshake_timeout', 0, 0], receiver: ['waits', 0, 0] }, GOOD],
+]
 
 const lies: Case[] = [
   ...rowsToSender.map(
@@ -95,7 +107,34 @@ const lies: Case[] = [
     receiver: ['waits', 0, 0],
   },
   ...receiverLies(),
+  ...SILENT.flatMap(([against, nothing, old]): Case[] => [
+    {
+      operator: 'show no view at all',
+      against,
+      plan: () => ({ operators: () => [lie(against, () => undefined)] }),
+      ...nothing,
+    },
+    {
+      operator: 'show an old view again',
+      against,
+      plan: () => ({ operators: () => [stale(against)] }),
+      ...old,
+    },
+  ]),
 ]
+
+/** The first view with a row, again and again: everybody is pending in it. */
+function stale(to: Role): Operator {
+  let first: View | undefined
+  return {
+    name: 'stale',
+    view(view, role) {
+      if (role !== to || !hasRow(view)) return view
+      first ??= view
+      return { ...first, version: view.version }
+    },
+  }
+}
 
 /** Everything the receiver's own row could be instead of what it joined with. */
 function receiverLies(): Case[] {
@@ -119,7 +158,7 @@ function receiverLies(): Case[] {
       receiver: ['relay_misbehaved', 0, 0],
     },
     {
-      operator: `show ${name} after the approval`,
+      operator: `show ${name}, later`,
       against: 'receiver',
       plan: () => ({ operators: () => [lie('receiver', change, approved)] }),
       sender: ['waits', 1, 0],
@@ -191,89 +230,4 @@ const nonsense = NONSENSE.flatMap(([name, bytes]): Case[] =>
   })),
 )
 
-/** What the relay says it holds, at the next attach. It cuts the socket to be asked. */
-const RESUMES: readonly (readonly [string, object])[] = [
-  ['more received than was sent', { received: 99, acked: 2 }],
-  ['more acked than received', { received: 2, acked: 3 }],
-  ['less received than was acked', { received: 1, acked: 1 }],
-]
-
-/** Acks the second message of a device, cuts its socket, and lies when it is back. */
-function resuming(against: Role, row: object): Operator {
-  let cut = false
-  return {
-    name: 'resume',
-    data(frame, relay) {
-      if (frame.from !== against || frame.seq !== 2) return undefined
-      relay.acknowledge(frame.guest, against, 2)
-      cut = true
-      ;(against === 'sender' ? relay.meeting.plug : frame.guest.plug)?.drop()
-      return [frame]
-    },
-    view(view, to) {
-      if (!cut || to !== against) return view
-      return { ...view, channels: view.channels.map((each) => (each.channel === 1 ? { ...each, ...row } : each)) }
-    },
-  }
-}
-
-const resumes = RESUMES.flatMap(([name, row]): Case[] => [
-  {
-    operator: `resume with ${name}`,
-    against: 'sender',
-    plan: () => ({ operators: () => [resuming('sender', row)] }),
-    sender: ['relay_misbehaved', 1, 0],
-    receiver: ['revoked', 1, 1],
-  },
-  {
-    operator: `resume with ${name}`,
-    against: 'receiver',
-    plan: () => ({ operators: () => [resuming('receiver', row)] }),
-    sender: ['waits', 1, 0],
-    receiver: ['relay_misbehaved', 0, 1],
-  },
-])
-
-const granting = (against: Role, change: object): Operator =>
-  against === 'sender'
-    ? { name: 'limits', created: (answer) => ({ ...answer, limits: { ...answer.limits, ...change } }) }
-    : { name: 'limits', joined: (answer) => ({ ...answer, limits: { ...answer.limits, ...change } }) }
-
-/** Limits a relay has no reason to set. */
-const LIMITS: readonly (readonly [string, Role, object, Ends])[] = [
-  [
-    'frames too small for a chunk',
-    'sender',
-    { maxFrameBytes: 1 },
-    { sender: ['relay_misbehaved', 1, 0], receiver: ['waits', 1, 1] },
-  ],
-  [
-    'frames too small for a chunk',
-    'receiver',
-    { maxFrameBytes: 1 },
-    { sender: ['not_delivered', 1, 0], receiver: ['relay_misbehaved', 1, 1] },
-  ],
-  [
-    'a window too small for a frame',
-    'sender',
-    { windowBytes: 1 },
-    { sender: ['relay_misbehaved', 0, undefined], receiver: ['waits', 0, 0] },
-  ],
-  [
-    'a window too small for a frame',
-    'receiver',
-    { windowBytes: 1 },
-    { sender: ['waits', 0, 0], receiver: ['relay_misbehaved', 0, 0] },
-  ],
-]
-
-const limits = LIMITS.map(
-  ([name, against, change, ends]): Case => ({
-    operator: `grant ${name}`,
-    against,
-    plan: () => ({ operators: () => [granting(against, change)] }),
-    ...ends,
-  }),
-)
-
-export const viewCases: Case[] = [...lies, ...closes, ...nonsense, ...resumes, ...limits]
+export const viewCases: Case[] = [...lies, ...closes, ...nonsense]

@@ -4,6 +4,7 @@ import { forgeryCases } from './forgeries.ts'
 import { payloadCases } from './payload.ts'
 import { play } from './scenario.ts'
 import { Seed } from './seed.ts'
+import { spliceCases } from './splices.ts'
 
 /** The copies that the streams make of their keys, from their birth on. Everything else is watched in `watch.ts`. */
 const { keys, spied } = vi.hoisted(() => {
@@ -48,7 +49,7 @@ describe('no message key is left', () => {
     expect(left()).toBe(0)
   })
 
-  const attackers = [...forgeryCases, ...payloadCases].map((each): [string, Case] => [
+  const attackers = [...forgeryCases, ...payloadCases, ...spliceCases].map((each): [string, Case] => [
     `${each.operator}, against the ${each.against}`,
     each,
   ])
