@@ -65,13 +65,13 @@ export async function disconnect(seed: Seed): Promise<Disconnects> {
 
 const isUsedUp = (error: unknown) => error instanceof PairingError && error.code === 'attempts_used_up'
 
-/** Every different m3 in what a relay heard, resent ones included, with its channel. */
+/** Every different m3 in what a relay heard, resent ones included, with its channel. Nothing else follows an m1 here. */
 function tagsIn(heard: readonly Uint8Array[]): Map<string, number> {
   const tags = new Map<string, number>()
   for (const bytes of heard) {
     if (bytes[0] !== FRAME_DATA) continue
     const frame = decodeFrame(bytes)
-    if (frame.seq === 2) tags.set(ciphertextOf(frame).join(), frame.channel)
+    if (frame.seq >= 2) tags.set(ciphertextOf(frame).join(), frame.channel)
   }
   return tags
 }

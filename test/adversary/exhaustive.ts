@@ -17,9 +17,9 @@ function expected(name: string, chunks: number): { readonly names: string; reado
   return { names: 'corrupt', complete: verb === 'repeat' && index === chunks - 1 ? 1 : 0 }
 }
 
-async function rearrange(chunks: number, { name, attack }: Rearrangement): Promise<Rearranged> {
-  const plan = ofChunks(chunks, () => [rearranged(chunks, attack)])
-  const outcome = await play({ ...plan, seed: new Seed('rearranged', chunks, name) })
+async function rearrange(chunks: number, pipes: boolean, { name, attack }: Rearrangement): Promise<Rearranged> {
+  const plan = ofChunks(chunks, () => [rearranged(chunks, attack)], pipes)
+  const outcome = await play({ ...plan, seed: new Seed('rearranged', chunks, name, `${pipes}`) })
   const { receiver, sender } = outcome
   const { names, complete } = expected(name, chunks)
   const faults = faultsOf(outcome, plan.transfers)
@@ -27,11 +27,13 @@ async function rearrange(chunks: number, { name, attack }: Rearrangement): Promi
   if (receiver.complete !== complete || sender.delivered !== complete) {
     faults.push(`${receiver.complete} complete and ${sender.delivered} delivered instead of ${complete}`)
   }
-  return { name: `${chunks} chunks, ${name}`, faults }
+  return { name: `${chunks} chunks${pipes ? ', piped' : ''}, ${name}`, faults }
 }
 
 export async function* everyRearrangement(chunksMax: number): AsyncGenerator<Rearranged> {
-  for (let chunks = 1; chunks <= chunksMax; chunks++) {
-    for (const each of rearrangements(chunks)) yield await rearrange(chunks, each)
+  for (const pipes of [false, true]) {
+    for (let chunks = 1; chunks <= chunksMax; chunks++) {
+      for (const each of rearrangements(chunks)) yield await rearrange(chunks, pipes, each)
+    }
   }
 }

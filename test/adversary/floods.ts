@@ -1,10 +1,11 @@
-import { type PairingRequest, Sender } from '../../src/client/index.ts'
+import { type PairingRequest, Receiver, Sender } from '../../src/client/index.ts'
+import { generatePairingCode } from '../../src/crypto/pairing-code.ts'
 import { FakeTime, settled } from '../client/fake-time.ts'
-import { guess, receiverWithoutCode } from './budgets.ts'
+import { guess, receiverWithoutCode, senderWithoutCode } from './budgets.ts'
 import { Device } from './device.ts'
 import { HandmadeReceiver } from './handmade.ts'
 import { secretOf } from './impostors.ts'
-import { Relay } from './relay.ts'
+import { type Flying, Relay } from './relay.ts'
 import { RELAY } from './scenario.ts'
 import { Seed } from './seed.ts'
 import { forget } from './watch.ts'
@@ -109,4 +110,35 @@ export async function raceOfTags(before: number, inTheSameTurn: number): Promise
   const race = { rows: rows.length, answered: heard.length > 1 }
   await end()
   return race
+}
+
+/** Joins with one code from one device, side by side; no m1 is answered before all are there. How many tags come of it. */
+export async function raceOfJoins(count: number): Promise<number> {
+  forget()
+  const seed = new Seed('a race of joins')
+  const relay = new Relay(new FakeTime(), seed)
+  const held: Flying[] = []
+  relay.operators = [
+    {
+      name: 'hold',
+      join(request) {
+        if (relay.meetings.length === 0) relay.pretend(request.senderCode)
+        return request
+      },
+      data(frame) {
+        held.push(frame)
+        return []
+      },
+    },
+  ]
+  const environment = new Device('receiver', seed).on(relay)
+  const { text: code } = generatePairingCode((length) => seed.bytes(length))
+  const receivers: Receiver[] = []
+  for (let i = 0; i < count; i++) receivers.push(await Receiver.join({ relay: RELAY, code, environment }))
+  await settled()
+  for (const frame of held.slice()) relay.deliver({ ...frame, from: 'sender', ciphertext: senderWithoutCode(seed) })
+  await settled()
+  const tags = relay.frames.filter(({ from, seq }) => from === 'receiver' && seq >= 2).length
+  for (const receiver of receivers) await receiver.close()
+  return tags
 }

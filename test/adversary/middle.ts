@@ -22,6 +22,7 @@ export interface Meddling {
   readonly unseen: number
 }
 
+const M3_BYTES = 64
 const same = (a: string, b: string) => a.slice(-2) === b.slice(-2)
 export const collides = ({ atSender, atReceiver }: Meddling, digits = 2): boolean =>
   atSender !== undefined && atReceiver !== undefined && atSender.slice(-digits) === atReceiver.slice(-digits)
@@ -71,7 +72,14 @@ function middle(order: Order, seed: Seed, secret: () => string, early: string[])
         const opened = order === 'another nonce than he committed to' ? grind(random, keys, atSender) : sender.nonce
         say('sender', open(keys, theirM3, opened))
       }
-      if (frame.seq > 2) return []
+      if (frame.seq > 2) {
+        // An m3 for the second m2, which no receiver says.
+        if (order === 'a second m2 as the next message' && frame.ciphertext.length === M3_BYTES) {
+          theirM3 = frame.ciphertext
+          sendM4()
+        }
+        return []
+      }
       if (frame.from === 'receiver' && frame.seq === 1) {
         const attacker = new HandmadeSender(knowledgeOf(frame, secret()), random)
         sender = attacker.answer(frame.ciphertext, keyOf(frame))
@@ -89,9 +97,13 @@ function middle(order: Order, seed: Seed, secret: () => string, early: string[])
         if (order === 'the receiver first') say('receiver', receiver.m1)
         else if (order === 'both at once') say('receiver', receiver.m3(theirM2))
         else {
-          const second = sender.withNonce(random(32)).m2
-          if (order === 'a second m2 under the old number') say('sender', second, 1)
-          if (order === 'a second m2 as the next message') say('sender', second)
+          if (order === 'a second m2 as the next message') {
+            // Now that he knows the receiver's point, he would commit to a nonce that gives the right number.
+            sender = fitting(sender, random, pointOf(theirM3), atSender)
+            say('sender', sender.m2)
+            return []
+          }
+          if (order === 'a second m2 under the old number') say('sender', sender.withNonce(random(32)).m2, 1)
           sendM4()
         }
       } else if (order === 'the receiver first' || order === 'both at once') sendM4()
@@ -113,6 +125,12 @@ function grind(random: Random, keys: Pick<KeySchedule, 'matchNumber'>, wanted: s
   }
 }
 
+/** The same answer with the nonce that he should have committed to, if he had known the receiver's point. */
+function fitting(answer: HandmadeAnswer, random: Random, point: Uint8Array, wanted: string): HandmadeAnswer {
+  const matchNumber = (nonce: Uint8Array) => answer.withNonce(nonce).keys(point).matchNumber(nonce)
+  return answer.withNonce(grind(random, { matchNumber }, wanted))
+}
+
 type Random = (length: number) => Uint8Array
 
 /** Against builds with a flaw: as well as that flaw lets him. */
@@ -128,11 +146,7 @@ export function meddleWithBuild(flaw: Flaw, seed: Seed): Meddling {
   if (flaw === 'n_S lies open and commit_R is not checked') return reopen(known, random, atReceiver())
 
   const atSender = pairWithSender(flaw, known, random)
-  /** The nonce that he should have committed to, once he knows the receiver's point. */
-  const better = (point: Uint8Array) => {
-    const matchNumber = (nonce: Uint8Array) => answer.withNonce(nonce).keys(point).matchNumber(nonce)
-    return answer.withNonce(grind(random, { matchNumber }, atSender))
-  }
+  const better = (point: Uint8Array) => fitting(answer, random, point, atSender)
   try {
     if (flaw === 'commit_R hides nothing') {
       // m1 shows the receiver's point before he has said anything.

@@ -1,10 +1,11 @@
 import { flipped } from './bits.ts'
 import { FLAWS, type Flaw } from './broken.ts'
+import { TAGS } from './budgets.ts'
 import { COLUMNS, judge } from './cases.ts'
 import { cross } from './channels.ts'
 import { disconnect } from './disconnects.ts'
 import { everyRearrangement } from './exhaustive.ts'
-import { floodOfM1, raceOfTags } from './floods.ts'
+import { floodOfM1, raceOfJoins, raceOfTags } from './floods.ts'
 import { GROUPS } from './groups.ts'
 import { collides, type Meddling, meddle, meddleWithBuild, ORDERS, withinChance } from './middle.ts'
 import { run } from './programs.ts'
@@ -88,7 +89,7 @@ export async function* rearrangements(): AsyncGenerator<Line> {
     faults.push(...each.faults.map((fault) => `${each.name}: ${fault}`))
   }
   yield {
-    text: `${count} drops, repetitions, cuts and transpositions of 1 to 5 chunks: none passed for the transfer`,
+    text: `${count} drops, repetitions, cuts, false ends and transpositions of 1 to 5 chunks: none passed for the transfer`,
     faults,
   }
 }
@@ -199,6 +200,9 @@ export async function* floods(): AsyncGenerator<Line> {
     const text = `${before} wrong tags, then ${sameTurn} more and the right one in one turn: ${right ? 'verified' : 'not looked at'}`
     yield { text, faults }
   }
+  const tags = await raceOfJoins(6)
+  const text = `6 joins of one code side by side, their m2 all at once: ${tags} tags`
+  yield { text, faults: tags === TAGS ? [] : [`${TAGS} are allowed`] }
 }
 
 interface Section {
@@ -230,7 +234,7 @@ export const quote = (sizes: Sizes): string => {
   return [
     `${cases} operators, each against one role`,
     `${bits} of m1 to m4`,
-    'all drops, repetitions, cuts and transpositions of 1 to 5 chunks',
+    'all drops, repetitions, cuts, false ends and transpositions of 1 to 5 chunks',
     `${sizes.programs} random programs`,
     `about ${sizes.meddlings} runs of a man in the middle who knows the code`,
     `${sizes.disconnects} codes under forced disconnects`,

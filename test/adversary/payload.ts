@@ -11,14 +11,17 @@ const FRAME_OF_ONE_CHUNK = 8 + 1 + CHUNK + 16
 /** The sender's seqs: 3 is the approval, 4 the first frame of the first transfer. */
 const FIRST = 4
 
-/** A transfer of so many chunks, the last one short, and frames of one chunk each. */
-export function ofChunks(chunks: number, attack: Plan['operators']): Omit<Plan, 'seed'> {
+/**
+ * A transfer of so many chunks, the last one short, and frames of one chunk each. As a pipe it has no announced size: then
+ * nothing but the last chunk tells where it ends.
+ */
+export function ofChunks(chunks: number, attack: Plan['operators'], pipes = true): Omit<Plan, 'seed'> {
   const small: Operator = {
     name: 'small frames',
     created: (answer) => ({ ...answer, limits: { ...answer.limits, maxFrameBytes: FRAME_OF_ONE_CHUNK } }),
   }
   const bytes = Uint8Array.from({ length: (chunks - 1) * CHUNK + 100 }, (_, i) => i * 7 + (i >> 16))
-  return { transfers: [[bytes]], operators: (relay, code) => [small, ...(attack?.(relay, code) ?? [])] }
+  return { pipes, transfers: [[bytes]], operators: (relay, code) => [small, ...(attack?.(relay, code) ?? [])] }
 }
 
 /** Holds the frames of the first transfer until all are there, and delivers what becomes of them. */
@@ -39,7 +42,13 @@ export interface Rearrangement {
   readonly attack: (frames: readonly Flying[]) => readonly Flying[]
 }
 
-/** Every drop, repetition, cut and transposition of so many frames. */
+const withFlag = (frame: Flying, flag: number): Flying => {
+  const ciphertext = frame.ciphertext.slice()
+  ciphertext[0] = flag
+  return { ...frame, ciphertext }
+}
+
+/** Every drop, repetition, cut, claim of an end and transposition of so many frames. */
 export function rearrangements(chunks: number): Rearrangement[] {
   const each = Array.from({ length: chunks }, (_, i) => i)
   return [
@@ -49,6 +58,10 @@ export function rearrangements(chunks: number): Rearrangement[] {
       attack: (frames: readonly Flying[]) => frames.toSpliced(i, 0, frames[i]),
     })),
     ...each.map((i) => ({ name: `cut after ${i}`, attack: (frames: readonly Flying[]) => frames.slice(0, i) })),
+    ...each.slice(0, -1).map((i) => ({
+      name: `claim the end at ${i}`,
+      attack: (frames: readonly Flying[]) => [...frames.slice(0, i), withFlag(frames[i], 1)],
+    })),
     ...each.flatMap((i) =>
       each.slice(i + 1).map((j) => ({
         name: `swap ${i} and ${j}`,
@@ -56,12 +69,6 @@ export function rearrangements(chunks: number): Rearrangement[] {
       })),
     ),
   ]
-}
-
-const withFlag = (frame: Flying, flag: number): Flying => {
-  const ciphertext = frame.ciphertext.slice()
-  ciphertext[0] = flag
-  return { ...frame, ciphertext }
 }
 
 /** A transfer of three chunks, ended too early in some way. */

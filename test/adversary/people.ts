@@ -6,6 +6,7 @@ import {
   type PairingRequest,
   type Receiver,
   type Sender,
+  type Source,
 } from '../../src/client/index.ts'
 
 /** The two people: they compare numbers as they are told to, and want to hand something over. */
@@ -15,6 +16,8 @@ interface Task {
   /** Rows that were there before. */
   readonly rehearsals: number
   readonly approves: boolean
+  /** The size of items is not announced: only the last chunk tells the end. */
+  readonly pipes: boolean
 }
 
 export class SendingPerson {
@@ -70,7 +73,7 @@ export class SendingPerson {
       await this.#sender.approveNumber(request.matchNumber)
     } else await request.approve()
     for (const items of this.#task.transfers) {
-      const [receipt] = await this.#sender.send(items.map((bytes, i) => bytesSource(bytes, `item ${i}`)))
+      const [receipt] = await this.#sender.send(items.map((bytes, i) => this.#source(bytes, `item ${i}`)))
       if (!receipt.delivered) {
         this.#names = receipt.error.code
         return
@@ -83,6 +86,11 @@ export class SendingPerson {
     await this.beforeGoodbye()
     this.busy = false
     await this.#sender.close()
+  }
+
+  #source(bytes: Uint8Array, name: string): Source {
+    const { size, ...pipe } = bytesSource(bytes, name)
+    return this.#task.pipes ? pipe : { ...pipe, size }
   }
 }
 

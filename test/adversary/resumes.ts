@@ -6,21 +6,22 @@ import type { Operator } from './relay.ts'
 
 type Ends = Pick<Case, 'sender' | 'receiver'>
 
-/** What the relay says it holds, at the next attach. It cuts the socket to be asked. */
-const RESUMES: readonly (readonly [string, object])[] = [
-  ['more received than was sent', { received: 99, acked: 2 }],
-  ['more acked than received', { received: 2, acked: 3 }],
-  ['less received than was acked', { received: 1, acked: 1 }],
+/** What the relay says it holds of what a device has sent up to `seq`, at the next attach. It cuts the socket to be asked. */
+const RESUMES: readonly (readonly [string, (seq: number) => { received: number; acked: number }])[] = [
+  ['more received than was sent', (seq) => ({ received: 99, acked: seq })],
+  ['more acked than received', (seq) => ({ received: seq - 1, acked: seq })],
+  ['more acked than was sent', (seq) => ({ received: seq + 1, acked: seq + 1 })],
+  ['less received than was acked', (seq) => ({ received: seq - 2, acked: seq - 2 })],
 ]
 
-/** Acks the second message of a device, cuts its socket, and lies when it is back. */
-function resuming(against: Role, row: object): Operator {
+/** Acks all but the last of so many frames of a device, cuts its socket, and lies when it is back. */
+function resuming(against: Role, seq: number, row: object): Operator {
   let cut = false
   return {
     name: 'resume',
     data(frame, relay) {
-      if (frame.from !== against || frame.seq !== 2) return undefined
-      relay.acknowledge(frame.guest, against, 2)
+      if (frame.from !== against || frame.seq !== seq) return undefined
+      relay.acknowledge(frame.guest, against, seq - 1)
       cut = true
       ;(against === 'sender' ? relay.meeting.plug : frame.guest.plug)?.drop()
       return [frame]
@@ -32,20 +33,21 @@ function resuming(against: Role, row: object): Operator {
   }
 }
 
+/** The last frame before the cut: the transfer, or the receipt. */
 const resumes = RESUMES.flatMap(([name, row]): Case[] => [
   {
     operator: `resume with ${name}`,
     against: 'sender',
-    plan: () => ({ operators: () => [resuming('sender', row)] }),
+    plan: () => ({ operators: () => [resuming('sender', 4, row(4))] }),
     sender: ['relay_misbehaved', 1, 0],
     receiver: ['revoked', 1, 1],
   },
   {
     operator: `resume with ${name}`,
     against: 'receiver',
-    plan: () => ({ operators: () => [resuming('receiver', row)] }),
-    sender: ['waits', 1, 0],
-    receiver: ['relay_misbehaved', 0, 1],
+    plan: () => ({ operators: () => [resuming('receiver', 3, row(3))] }),
+    sender: ['delivered', 1, 0],
+    receiver: ['relay_misbehaved', 1, 1],
   },
 ])
 

@@ -15,6 +15,8 @@ export interface Plan {
   readonly operators?: (relay: Relay, code: () => string) => readonly Operator[]
   /** What is sent: for each transfer the bytes of its items. */
   readonly transfers?: readonly (readonly Uint8Array[])[]
+  /** The size of what is sent is not announced. */
+  readonly pipes?: boolean
   /** What the receiver's person types, made of the code that the sender shows. */
   readonly typed?: (code: string) => string
   /** Whether the sender's person approves the number that the other device shows. */
@@ -88,6 +90,7 @@ export async function play(plan: Plan): Promise<Outcome> {
     transfers: plan.transfers ?? TRANSFERS,
     rehearsals: plan.rehearsed ? 1 : 0,
     approves: plan.approves ?? true,
+    pipes: plan.pipes ?? false,
   })
   sending.beforeGoodbye = spendGuesses
   void receiving.act(join)

@@ -6,7 +6,7 @@ import { play } from './scenario.ts'
 import { Seed } from './seed.ts'
 import { spliceCases } from './splices.ts'
 
-/** The copies that the streams make of their keys, from their birth on. Everything else is watched in `watch.ts`. */
+/** The keys of messages and the copies that the streams make of them, from their birth on. Everything else is watched in `watch.ts`. */
 const { keys, spied } = vi.hoisted(() => {
   const keys: Uint8Array[] = []
   class SpiedKey extends Uint8Array {
@@ -31,7 +31,12 @@ vi.mock('../../src/crypto/stream.ts', async (original) => {
       super(spied(key))
     }
   }
-  return { ...stream, StreamOpener, StreamSealer }
+  const messageKey: typeof stream.messageKey = (...parts) => {
+    const key = stream.messageKey(...parts)
+    keys.push(key)
+    return key
+  }
+  return { ...stream, messageKey, StreamOpener, StreamSealer }
 })
 
 beforeEach(() => {
@@ -44,8 +49,8 @@ describe('no message key is left', () => {
   test('after a transfer', async () => {
     const outcome = await play({ seed: new Seed('wiped') })
     expect(outcome.sender.names).toBe('delivered')
-    // Approval, transfer, receipt and end, sealed here and opened there.
-    expect(keys.length).toBe(8)
+    // Approval, transfer, receipt and end, sealed here and opened there; each key is made, and copied by its stream.
+    expect(keys.length).toBe(16)
     expect(left()).toBe(0)
   })
 
