@@ -66,7 +66,7 @@ const squeezed = (cells: string) => cells.replaceAll(/ +/g, ' ')
 /** What must not be, whatever a relay does. */
 export function faultsOf(outcome: Outcome, transfers: readonly (readonly Uint8Array[])[] = TRANSFERS): string[] {
   const { sender, receiver, unwiped } = outcome
-  const faults = [...unwiped.map((what) => `not wiped: ${what}`), ...misuses]
+  const faults = [...unwiped.map((what) => `not wiped: ${what}`), ...misuses, ...sender.faults]
   receiver.received.forEach((items, i) => {
     items.forEach((bytes, j) => {
       if (

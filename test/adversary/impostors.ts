@@ -11,7 +11,7 @@ import {
   pointOf,
   type Twist,
 } from './handmade.ts'
-import { onMessage, swapField } from './operators.ts'
+import { GOOD, onMessage, swapField } from './operators.ts'
 import type { Flying, Operator } from './relay.ts'
 import type { Seed } from './seed.ts'
 
@@ -172,6 +172,13 @@ export const impostorCases: Case[] = [
     plan: (seed) => ({ operators: (_, code) => [impostorSender(seed, () => secretOf(code()), {})] }),
     sender: ['handshake_timeout', 0, 0],
     receiver: ['handshake_timeout', 1, 1],
+  },
+  {
+    // It stays a row: the number has to be typed then.
+    operator: 'bring somebody with the code who leaves',
+    against: 'sender',
+    plan: () => ({ rehearsed: true }),
+    ...GOOD,
   },
   {
     operator: 'ML-KEM key outside the modulus',

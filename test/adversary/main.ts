@@ -22,8 +22,16 @@ const sums: string[] = []
 let failed = 0
 const begun = performance.now()
 say(`seed ${SEED}, ${form}`)
+let running = ''
+// What nobody awaited, or an attacker that was sure of something: a fault like any other, but nothing can follow it.
+process.once('uncaughtException', (error) => {
+  say(wrapped(`FAIL ${running}, after the last line: ${error}`))
+  say(`${error.stack}\n\n1 FAULT or more: ${running} ended early. Seed ${SEED}, ${form}.`)
+  process.exit(1)
+})
 for (const [name, { part, columns }] of Object.entries(PARTS)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue
+  running = name
   say(`\n${name}${columns === undefined ? '' : `\n     ${columns}`}`)
   const start = performance.now()
   let [lines, faults] = [0, 0]

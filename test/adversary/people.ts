@@ -22,6 +22,8 @@ interface Task {
 
 export class SendingPerson {
   readonly rows: string[] = []
+  /** What this person should not have seen. */
+  readonly faults: string[] = []
   delivered = 0
   /** Nothing more will be done. */
   done = false
@@ -64,12 +66,16 @@ export class SendingPerson {
   }
 
   async #handOver(request: PairingRequest): Promise<void> {
+    // Who has left by now still knows the code.
+    const known = this.#task.rehearsals + this.rows.length
+    const { verifiedCount } = this.#sender
+    if (verifiedCount !== known) this.faults.push(`${verifiedCount} rows instead of ${known}`)
     if (!this.#task.approves) {
       await this.#sender.send([bytesSource(new Uint8Array(1), 'a file for nobody')])
-    } else if (this.#sender.verifiedCount > 1) {
+    } else if (known > 1) {
       // Two devices know the code: one tap must not do.
       const tapped = await request.approve().then(() => 'approved', codeOf)
-      if (tapped !== 'typing_required') throw new Error(`one tap, and it was ${tapped}`)
+      if (tapped !== 'typing_required') this.faults.push(`one tap, and it was ${tapped}`)
       await this.#sender.approveNumber(request.matchNumber)
     } else await request.approve()
     for (const items of this.#task.transfers) {

@@ -35,6 +35,8 @@ export interface Outcome {
     readonly names: PairingErrorCode | 'delivered' | 'waits'
     /** The numbers of the verified devices that its person sees, rehearsals left out. */
     readonly rows: readonly string[]
+    /** What its person should not have seen. */
+    readonly faults: readonly string[]
     /** Receipts that say `delivered`. */
     readonly delivered: number
     /** Wrong guesses counted; undefined when it admits nobody any more, or nobody asked. */
@@ -115,7 +117,7 @@ export async function play(plan: Plan): Promise<Outcome> {
   return {
     relay,
     code: sender.code,
-    sender: { names: named.sender, rows: sending.rows, delivered: sending.delivered, guesses },
+    sender: { names: named.sender, rows: sending.rows, faults: sending.faults, delivered: sending.delivered, guesses },
     receiver: {
       names: named.receiver,
       number: receiving.number,
