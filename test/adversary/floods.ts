@@ -1,7 +1,7 @@
 import { type PairingRequest, Receiver, Sender } from '../../src/client/index.ts'
 import { generatePairingCode } from '../../src/crypto/pairing-code.ts'
 import { FakeTime, settled } from '../client/fake-time.ts'
-import { guess, receiverWithoutCode, senderWithoutCode } from './budgets.ts'
+import { guess, guessesLeft, receiverWithoutCode, senderWithoutCode } from './budgets.ts'
 import { Device } from './device.ts'
 import { HandmadeReceiver } from './handmade.ts'
 import { secretOf } from './impostors.ts'
@@ -72,6 +72,8 @@ export interface Race {
   readonly rows: number
   /** Whether the sender opened its nonce to the one who knew the code. */
   readonly answered: boolean
+  /** Guesses that the code still has after all that: a success resets nothing. */
+  readonly left: number | undefined
 }
 
 /**
@@ -107,7 +109,7 @@ export async function raceOfTags(before: number, inTheSameTurn: number): Promise
   for (const tag of tags) tag()
   say(attacker.m3(heard[0]))
   await settled()
-  const race = { rows: rows.length, answered: heard.length > 1 }
+  const race = { rows: rows.length, answered: heard.length > 1, left: await guessesLeft(relay, seed) }
   await end()
   return race
 }

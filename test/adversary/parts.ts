@@ -1,6 +1,6 @@
 import { flipped } from './bits.ts'
 import { FLAWS, type Flaw } from './broken.ts'
-import { TAGS } from './budgets.ts'
+import { GUESSES, TAGS } from './budgets.ts'
 import { COLUMNS, judge } from './cases.ts'
 import { cross } from './channels.ts'
 import { disconnect } from './disconnects.ts'
@@ -190,15 +190,19 @@ export async function* floods(): AsyncGenerator<Line> {
   if (atOnce !== 4 || answered !== 32 || !retired)
     flood.push(`${atOnce} at once, ${answered} in all, retired: ${retired}`)
   yield { text: '40 m1 and no m3: 4 answered at once, 32 in all, then the code is retired', faults: flood }
-  for (const [before, sameTurn, right] of [
-    [1, 3, true],
-    [2, 3, false],
-    [4, 1, false],
+  for (const [before, sameTurn, left] of [
+    [1, 3, 1],
+    [0, 3, 2],
+    [2, 3, undefined],
+    [4, 1, undefined],
   ] as const) {
-    const { rows, answered: opened } = await raceOfTags(before, sameTurn)
-    const faults = rows === (right ? 1 : 0) && opened === right ? [] : [`${rows} rows, m4: ${opened}`]
-    const text = `${before} wrong tags, then ${sameTurn} more and the right one in one turn: ${right ? 'verified' : 'not looked at'}`
-    yield { text, faults }
+    const race = await raceOfTags(before, sameTurn)
+    const right = left !== undefined
+    const faults =
+      race.rows === (right ? 1 : 0) && race.answered === right ? [] : [`${race.rows} rows, m4: ${race.answered}`]
+    if (race.left !== left) faults.push(`${race.left} guesses left instead of ${left}`)
+    const what = right ? `verified, and ${left} of ${GUESSES} guesses left` : 'not looked at'
+    yield { text: `${before} wrong tags, then ${sameTurn} more and the right one in one turn: ${what}`, faults }
   }
   const tags = await raceOfJoins(6)
   const text = `6 joins of one code side by side, their m2 all at once: ${tags} tags`
