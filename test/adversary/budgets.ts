@@ -19,10 +19,13 @@ export const SYMBOLS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
 /** The guesses at the secret that the sender still allows; undefined when it admits nobody any more. */
 export async function guessesLeft(relay: Relay, seed: Seed): Promise<number | undefined> {
-  if (relay.commands.includes('DELETE code') || relay.commands.includes('DELETE')) return undefined
+  const shut = () => relay.commands.includes('DELETE code') || relay.commands.includes('DELETE')
+  // A code that is shut admits nobody, whoever the relay brings.
+  const admits = async () => ((await guess(relay, seed)) ? Number.POSITIVE_INFINITY : undefined)
+  if (shut()) return admits()
   for (let guesses = 1; guesses <= 8; guesses++) {
     if (!(await guess(relay, seed))) return undefined
-    if (relay.commands.includes('DELETE code')) return guesses
+    if (shut()) return (await admits()) ?? guesses
   }
   return Number.POSITIVE_INFINITY
 }

@@ -240,7 +240,7 @@ export const quote = (sizes: Sizes): string => {
     `${bits} of m1 to m4`,
     'all drops, repetitions, cuts, false ends and transpositions of 1 to 5 chunks',
     `${sizes.programs} random programs`,
-    `about ${sizes.meddlings} runs of a man in the middle who knows the code`,
+    `${sizes.meddlings} compared runs of a man in the middle who knows the code`,
     `${sizes.disconnects} codes under forced disconnects`,
   ].join(', ')
 }

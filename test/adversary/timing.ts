@@ -3,6 +3,7 @@ import type { Case } from './cases.ts'
 import {
   delay,
   GOOD,
+  isMessage,
   lie,
   lieAboutRow,
   MESSAGES,
@@ -102,6 +103,27 @@ const payload: Case[] = [
   },
 ]
 
+/** While a device waits for an answer, the other one is said to have gone. */
+function absentFromNow(to: Role): Operator {
+  let gone = false
+  return {
+    name: 'absent',
+    data(frame, relay) {
+      if (!isMessage(frame, to === 'sender' ? 'm2' : 'm3')) return undefined
+      relay.time.setTimeout(() => {
+        gone = true
+        relay.show(relay.meeting)
+      }, 5_000)
+      return undefined
+    },
+    view(view, role) {
+      if (!gone || role !== to) return view
+      const receivers = view.receivers.map((row) => ({ ...row, present: false }))
+      return to === 'sender' ? { ...view, receivers } : { ...view, senderPresent: false }
+    },
+  }
+}
+
 export const timingCases: Case[] = [
   ...payload,
   ...messages.flatMap((message): Case[] => [
@@ -194,6 +216,24 @@ export const timingCases: Case[] = [
     plan: () => ({
       operators: () => [lie('receiver', (view) => ({ ...view, senderPresent: false })), delay('m4', 60_000)],
     }),
+    ...GOOD,
+  },
+  {
+    operator: 'say that nobody is present any more',
+    against: 'sender',
+    plan: () => ({
+      operators: () => [
+        absentFromNow('sender'),
+        lie('receiver', (view) => ({ ...view, senderPresent: false })),
+        delay('m3', 60_000),
+      ],
+    }),
+    ...GOOD,
+  },
+  {
+    operator: 'say that nobody is present any more',
+    against: 'receiver',
+    plan: () => ({ operators: () => [absentFromNow('receiver'), delay('m4', 60_000)] }),
     ...GOOD,
   },
 ]
