@@ -55,7 +55,7 @@ function say(text: string): void {
 }
 
 function verdict(faults: number): string {
-  return faults === 0 ? 'no faults' : `${faults} FAULTS`
+  return faults === 0 ? 'no faults' : faults === 1 ? '1 FAULT' : `${faults} FAULTS`
 }
 
 function seconds(since: number): string {

@@ -50,8 +50,8 @@ const SILENT: readonly (readonly [Role, nothing: Ends, old: Ends])[] = [
     'sender',
     // The first frame comes before any view.
     { sender: ['relay_misbehaved', 0, undefined], receiver: ['waits', 0, 0] },
-    // Its window stays that of a handshake.
-    { sender: ['waits', 1, 0], receiver: ['waits', 1, 1] },
+    // Its window stays that of a handshake, and it sees nobody new.
+    { sender: ['waits', 1, undefined], receiver: ['waits', 1, 1] },
   ],
   ['receiver', { sender: ['handshake_timeout', 0, 0], receiver: ['waits', 0, 0] }, GOOD],
 ]
