@@ -7,11 +7,6 @@ import { WholeMessages } from './whole-messages.ts'
 
 /** Bytes a socket may have taken and not yet passed to the kernel before it counts as congested. */
 const CONGESTED_BYTES = 512 * 1024
-/** What is written in one turn of the event loop leaves together, unless it is this much already. */
-const GATHERED_BYTES = 64 * 1024
-/** What one socket may bring in one turn, so that one that floods does not make the others wait. */
-const TURN_BYTES = 512 * 1024
-
 /** Up to here copying costs less than a second write. */
 const SMALL_BYTES = 1024
 
@@ -59,18 +54,9 @@ function takeWholeMessages(
     failed = true
   })
   const messages = new WholeMessages(maxFrameBytes, take, (bytes) => listener.call(below, bytes))
-  let broughtThisTurn = 0
-  const nextTurn = () => {
-    broughtThisTurn = 0
-    below.resume()
-  }
   below.on('data', (chunk: Buffer) => {
     // As ws does: what follows a violation is not read.
-    if (failed) return
-    if (broughtThisTurn === 0) setImmediate(nextTurn)
-    broughtThisTurn += chunk.length
-    messages.push(chunk)
-    if (broughtThisTurn >= TURN_BYTES) below.pause()
+    if (!failed) messages.push(chunk)
   })
   below.off('data', listener as () => void)
 }
@@ -103,7 +89,7 @@ class Peer implements PeerSocket {
       this.#below.write(header)
       this.#below.write(payload)
     }
-    if (this.#below.writableLength >= GATHERED_BYTES) this.#flush()
+    if (this.#below.writableLength > CONGESTED_BYTES) this.#flush()
     this.#congested = this.#below.writableLength > CONGESTED_BYTES
     return this.#congested ? 'congested' : 'sent'
   }
