@@ -28,7 +28,7 @@ export function carry(
   webSocket.on('error', () => {})
   const peer = new Peer(webSocket, below)
   const connection = attachments.connect(sessionId, peer)
-  takeWholeMessages(webSocket, below, maxFrameBytes, (message) => connection.receive(message))
+  takeWholeMessages(below, maxFrameBytes, (message) => connection.receive(message))
   webSocket.on('message', (data: Buffer, isBinary: boolean) => {
     // A copy, because ws may give a view of all that it read at once.
     connection.receive(isBinary ? new Uint8Array(data) : data.toString())
@@ -40,25 +40,23 @@ export function carry(
   })
 }
 
-function takeWholeMessages(
-  webSocket: WebSocket,
-  below: Duplex,
-  maxFrameBytes: number,
-  take: (message: string | Uint8Array) => void,
-): void {
-  const [listener] = below.listeners('data')
+function takeWholeMessages(below: Duplex, maxFrameBytes: number, take: (message: string | Uint8Array) => void): void {
+  const [listener] = below.listeners('data') as ((bytes: Buffer) => void)[]
   // Only as fast as ws then.
   if (!listener) return
-  let failed = false
-  webSocket.on('error', () => {
-    failed = true
+  const toWs = (bytes: Buffer) => listener.call(below, bytes)
+  const messages = new WholeMessages(maxFrameBytes, {
+    take,
+    leave: toWs,
+    handOver: (bytes) => {
+      below.on('data', listener)
+      below.off('data', read)
+      toWs(bytes)
+    },
   })
-  const messages = new WholeMessages(maxFrameBytes, take, (bytes) => listener.call(below, bytes))
-  below.on('data', (chunk: Buffer) => {
-    // As ws does: what follows a violation is not read.
-    if (!failed) messages.push(chunk)
-  })
-  below.off('data', listener as () => void)
+  const read = (chunk: Buffer) => messages.push(chunk)
+  below.on('data', read)
+  below.off('data', listener)
 }
 
 /** Writes whole messages, unmasked, as servers do, and gathers those of one turn into one system call. */

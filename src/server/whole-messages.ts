@@ -15,13 +15,14 @@ type Mask = (source: Uint8Array, mask: Uint8Array, output: Uint8Array, offset: n
 /**
  * Takes the messages that come in one masked frame off a socket's bytes before ws sees them. A binary one is unmasked
  * straight into a buffer of exactly its size, which belongs to whoever gets it: that is the only pass over a payload.
- * All else goes to ws as it came. What is fragmented, too large or against the protocol is left to ws for good, because what
- * is right to do then depends on all that follows.
+ * Control frames go to ws as they came. With the first frame that is fragmented, too large or against the protocol everything
+ * is handed over to ws, because what is right to do then depends on all that follows.
  */
 export class WholeMessages {
   readonly #maxBytes: number
   readonly #take: (message: string | Uint8Array) => void
   readonly #leave: (bytes: Buffer) => void
+  readonly #handOver: (bytes: Buffer) => void
   /** A header of which not all has come. */
   #begun: Buffer | undefined
   /** The payload being filled, how much of it is, and the mask for the next byte. */
@@ -29,15 +30,28 @@ export class WholeMessages {
   #filled = 0
   #mask = 0
   #text = false
-  /** Bytes to come of a frame that is for ws; infinite once all are. */
+  /** Bytes to come of a frame that is for ws. */
   #leaving = 0
   #closing = false
+  /** What to hand over before the rest of the chunk. */
+  #over: Buffer | undefined
 
-  /** `maxBytes`: the largest message taken. `leave` gets the bytes that are for ws, in order. */
-  constructor(maxBytes: number, take: (message: string | Uint8Array) => void, leave: (bytes: Buffer) => void) {
+  /**
+   * `maxBytes`: the largest message taken. `leave` gets control frames, in pieces; `handOver` is called at most once, with all that
+   * ws has to see of what was read so far. After that ws reads for itself.
+   */
+  constructor(
+    maxBytes: number,
+    to: {
+      readonly take: (message: string | Uint8Array) => void
+      readonly leave: (bytes: Buffer) => void
+      readonly handOver: (bytes: Buffer) => void
+    },
+  ) {
     this.#maxBytes = maxBytes
-    this.#take = take
-    this.#leave = leave
+    this.#take = to.take
+    this.#leave = to.leave
+    this.#handOver = to.handOver
   }
 
   /** The next bytes as they came. Those for ws are passed on as a view of `chunk`; nothing after a close frame is. */
@@ -48,6 +62,7 @@ export class WholeMessages {
       else if (this.#leaving > 0) at += this.#passOn(chunk, at)
       else if (this.#closing) return
       else at += this.#begin(chunk, at)
+      if (this.#over) return this.#handOver(Buffer.concat([this.#over, chunk.subarray(at)]))
     }
   }
 
@@ -69,8 +84,7 @@ export class WholeMessages {
   #finish(payload: Buffer): void {
     if (!this.#text) return this.#take(payload)
     if (isUtf8(payload)) return this.#take(payload.toString())
-    this.#leaving = Number.POSITIVE_INFINITY
-    this.#leave(Buffer.concat([maskedWithZeros(TEXT, payload.length), payload]))
+    this.#over = Buffer.concat([maskedWithZeros(TEXT, payload.length), payload])
   }
 
   #passOn(chunk: Buffer, at: number): number {
@@ -93,8 +107,7 @@ export class WholeMessages {
     }
     this.#begun = undefined
     if (handedOver) {
-      this.#leaving = Number.POSITIVE_INFINITY
-      this.#leave(seen)
+      this.#over = seen
       return seen.length - before
     }
     if (header.payloadBytes > 0 && (seen[0] === BINARY || seen[0] === TEXT)) {
