@@ -51,7 +51,8 @@ export async function untilInterrupted(
   }
 }
 
-function hasTerminal(): boolean {
+/** Whether there was one when the process began, gone or not. */
+export function hasTerminal(): boolean {
   return [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY)
 }
 

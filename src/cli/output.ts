@@ -7,8 +7,6 @@ import { exists, isDirectory, PartFile, pathIn, reasonOf } from './files.ts'
 import { formatResult, Meter } from './format.ts'
 import type { Terminal } from './terminal.ts'
 
-const DRAW_MS = 200
-const LOG_MS = 5_000
 /** The longest text that is shown rather than saved. */
 export const TEXT_MAX_BYTES = 65_536
 
@@ -143,7 +141,7 @@ function meterFor(
   const update = ({ bytes }: { bytes: number }) => {
     const now = performance.now()
     meter.update(bytes, now)
-    if (now - drawnAt < (terminal.interactive ? DRAW_MS : LOG_MS)) return
+    if (now - drawnAt < terminal.progressEveryMs) return
     drawnAt = now
     const bytesPerSecond = Math.round(meter.rate(now))
     const leftMs = meter.leftMs(now)

@@ -32,9 +32,12 @@ export function failureOf(error: unknown, relay: string, approved: boolean): unk
     return new CliError(message, 'usage', error.code)
   }
   if (error.code !== 'relay_unreachable') return new CliError(error.message, exitOf(error.code, approved), error.code)
-  const [, other] = error.message.split(/(?=There is something else)/)
   const advice = /^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname)
     ? 'Start one with `pairlay serve`, or name one with --relay.'
     : 'Check the address and the network.'
-  return new CliError(`No relay answers at ${origin}. ${other ?? advice}`, exitOf(error.code, approved), error.code)
+  return new CliError(
+    `No relay answers at ${origin}. ${error.detail ?? advice}`,
+    exitOf(error.code, approved),
+    error.code,
+  )
 }

@@ -42,10 +42,6 @@ interface State {
 /** What marks an item as text to be shown rather than a file to be saved. */
 export const TEXT_TYPE = 'application/x-pairlay-text'
 
-/** How often a terminal's progress is drawn, and how often a log gets a line. */
-const DRAW_MS = 200
-const LOG_MS = 5_000
-
 /** `pairlay send`: pairs with the receivers, sends, and resolves with the exit code. */
 export async function send(paths: readonly string[], options: SendOptions): Promise<number> {
   const relay = relayFrom(options.relay)
@@ -197,7 +193,7 @@ async function sendAll(sender: Sender, sources: readonly Source[], terminal: Ter
     if (meters.size === 0) drawnAt = now
     meters.set(matchNumber, meter)
     meter.update(bytes, now)
-    if (now - drawnAt < (terminal.interactive ? DRAW_MS : LOG_MS)) return
+    if (now - drawnAt < terminal.progressEveryMs) return
     drawnAt = now
     const leftMs = meter.leftMs(now)
     const bytesPerSecond = Math.round(meter.rate(now))

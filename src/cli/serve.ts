@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { EXIT } from './exit.ts'
+import { hasTerminal } from './interrupt.ts'
 
 export interface ServeOptions {
   readonly host?: string
@@ -22,7 +23,7 @@ export function serve({ host, port }: ServeOptions): Promise<number> {
   const relay = spawn(process.execPath, [main], { stdio: 'inherit', env, detached: true })
   let terminalGone = false
   const pass = (signal: NodeJS.Signals) => {
-    terminalGone ||= signal === 'SIGHUP'
+    terminalGone ||= signal === 'SIGHUP' && hasTerminal()
     relay.kill(signal)
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(signal, pass)

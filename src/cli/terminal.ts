@@ -31,6 +31,11 @@ export class Terminal {
     return process.stderr.isTTY === true && !this.#json
   }
 
+  /** How often progress is shown, in milliseconds: drawn at a terminal, or as a line in a log. */
+  get progressEveryMs(): number {
+    return this.interactive ? 200 : 5_000
+  }
+
   /** A line for people. Strings from elsewhere must be clean already. */
   say(line: string): void {
     if (this.#json) return

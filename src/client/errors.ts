@@ -39,11 +39,14 @@ export type PairingErrorCode = keyof typeof PAIRING_ERRORS
 export class PairingError extends Error {
   override readonly name = 'PairingError'
   readonly code: PairingErrorCode
+  /** What the message says beyond what the code means. */
+  readonly detail: string | undefined
 
   constructor(code: PairingErrorCode, options: { detail?: string; cause?: unknown } = {}) {
     const { detail, cause } = options
     super(detail === undefined ? PAIRING_ERRORS[code] : `${PAIRING_ERRORS[code]} ${detail}`, { cause })
     this.code = code
+    this.detail = detail
   }
 }
 

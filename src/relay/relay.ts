@@ -152,13 +152,13 @@ export class Relay {
     const { maxFrameBytes } = this.#settings
     const more = this.budget.missing(keys, maxFrameBytes)
     if (!this.budget.reserve(more)) throw new RelayError('at_capacity')
-    let decidedThere = false
+    let granted: typeof keys = []
     try {
       await sessions.update(sessionId, (current, now) => transitions.decide(current, receiverCode, decision, now))
-      decidedThere = true
+      granted = keys
     } finally {
       this.budget.unreserve(more)
-      if (decidedThere) this.budget.raise(keys, maxFrameBytes)
+      this.budget.raise(granted, maxFrameBytes)
       // Also when the receiver or the session has just ended: then what was granted is given back.
       bus.wake(sessionId)
     }

@@ -48,7 +48,7 @@ closeWithGrace({ delay: config.shutdownTimeoutSeconds * 1000, logger }, async ({
   await app.close()
   logger.info('stopped')
   // A terminal that is gone took our stdio with it, and Node 20 cannot exit then: it asserts that it can reset a terminal.
-  if (signal === 'SIGHUP') process.kill(process.pid, 'SIGKILL')
+  if (signal === 'SIGHUP' && hasTerminal()) process.kill(process.pid, 'SIGKILL')
 })
 
 try {
@@ -59,6 +59,10 @@ try {
   process.exit(1)
 }
 logger.info({ version, port: boundPort() }, 'the relay is ready')
+
+function hasTerminal(): boolean {
+  return [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY)
+}
 
 function boundPort(): number | undefined {
   const [address] = app.addresses()

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
@@ -56,16 +56,8 @@ function endWith(socket: Duplex, problem: Problem, headers = ''): void {
 }
 
 /** An Expect that is not 100-continue: Node would answer 417 with nothing in it. */
-export function answerExpectation(_request: IncomingMessage, response: ServerResponse): void {
-  const problem = problemOf('invalid_request', 'no Expect but 100-continue is known')
-  const body = JSON.stringify(problem)
-  response.writeHead(problem.status, {
-    connection: 'close',
-    'content-type': 'application/problem+json',
-    'cache-control': 'no-store',
-    'content-length': Buffer.byteLength(body),
-  })
-  response.end(body)
+export function answerExpectation({ socket }: IncomingMessage): void {
+  endWith(socket, problemOf('invalid_request', 'no Expect but 100-continue is known'))
 }
 
 function parserErrorCode(code: string | undefined): HttpErrorCode {

@@ -6,25 +6,35 @@ import type { Clock, Secrets } from '../relay/ports.ts'
 /** The process's monotonic clock. */
 export const systemClock: Clock = { now: () => Math.floor(performance.now()) }
 
-/** Random bytes are fetched for many at once, because each fetch costs as much as the rest of a small command. */
-const pool = Buffer.alloc(4096)
-let used = pool.length
+/** Random texts whose bytes are fetched for many at once, because a fetch costs as much as the rest of a small command. */
+export class RandomTexts {
+  readonly #fill: (pool: Buffer) => void
+  readonly #pool = Buffer.alloc(4096)
+  #used = this.#pool.length
 
-function randomText(bytes: number): string {
-  if (used + bytes > pool.length) {
-    randomFillSync(pool)
-    used = 0
+  constructor(fill: (pool: Buffer) => void) {
+    this.#fill = fill
   }
-  const text = pool.toString('base64url', used, used + bytes)
-  // What was given out is not kept.
-  pool.fill(0, used, used + bytes)
-  used += bytes
-  return text
+
+  /** So many fresh bytes as base64url. What was given out is not kept. */
+  take(bytes: number): string {
+    if (this.#used + bytes > this.#pool.length) {
+      this.#fill(this.#pool)
+      this.#used = 0
+    }
+    const taken = this.#pool.subarray(this.#used, this.#used + bytes)
+    this.#used += bytes
+    const text = taken.toString('base64url')
+    taken.fill(0)
+    return text
+  }
 }
+
+const texts = new RandomTexts(randomFillSync)
 
 /** Random ids and tokens from the operating system, and SHA-256. */
 export const systemSecrets: Secrets = {
-  sessionId: () => randomText(SESSION_ID_BYTES),
-  token: () => randomText(TOKEN_BYTES),
+  sessionId: () => texts.take(SESSION_ID_BYTES),
+  token: () => texts.take(TOKEN_BYTES),
   digest: (token) => hash('sha256', token, 'base64url'),
 }

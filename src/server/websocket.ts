@@ -24,7 +24,6 @@ export async function websocket(app: FastifyInstance, options: { relay: Relay; m
       perMessageDeflate: false,
       handleProtocols: (offered: Set<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
     },
-    errorHandler: () => {},
     // The relay says goodbye in its own words; see `Relay.drain`.
     preClose: (done: () => void) => done(),
   })

@@ -108,6 +108,17 @@ test.each(BELOW_THE_ROUTES)('a refusal of $what is a problem', async ({ request 
   expect(headerOf(answer, 'content-type')).toMatch(/^application\/problem\+json/)
 })
 
+test('an OPTIONS that is no preflight is answered like one', async () => {
+  const [answer] = await sayAlone(relay.port, Buffer.from('OPTIONS /v1/sessions HTTP/1.1\r\nHost: x\r\n\r\n'))
+  expect(answer?.status).toBe(204)
+})
+
+test('an upgrade of another version is told which one is known', async () => {
+  const request = `GET ${SOCKET} HTTP/1.1\r\n${UPGRADE}Sec-WebSocket-Version: 99\r\n\r\n`
+  const [answer] = await sayAlone(relay.port, Buffer.from(request))
+  expect(headerOf(answer, 'sec-websocket-version')).toBe('13')
+})
+
 /** HTTP/1.1 without a Host: no HTTP, and Node says so without a body. */
 function isHostMissing({ status, body, headers }: RawAnswer): boolean {
   return status === 400 && body === '' && !headers.some(([name]) => name === 'content-type')

@@ -1,5 +1,6 @@
 import { Duplex } from 'node:stream'
 import fc from 'fast-check'
+import { wsFrame } from '../support/raw-web-socket.ts'
 
 /** What an application hears of a WebSocket. */
 export type Event = Readonly<Record<string, unknown>>
@@ -37,15 +38,9 @@ interface Shape {
 }
 
 function encode({ first, masked, lengthAs, payload, mask }: Shape): Buffer {
-  const flag = masked ? 0x80 : 0
-  const { length } = payload
-  const form = lengthAs === 'shortest' ? (length < 126 ? 7 : 16) : lengthAs
-  const size = Buffer.alloc(form === 7 ? 0 : form / 8)
-  if (form === 16) size.writeUInt16BE(length)
-  if (form === 64) size.writeUInt32BE(length, 4)
-  const second = flag | (form === 7 ? length : form === 16 ? 126 : 127)
-  const body = masked ? payload.map((byte, i) => byte ^ (mask[i % 4] ?? 0)) : payload
-  return Buffer.concat([Buffer.from([first, second]), size, masked ? mask : Buffer.alloc(0), body])
+  const lengthBytes = lengthAs === 'shortest' ? {} : ({ lengthBytes: lengthAs === 16 ? 2 : 8 } as const)
+  const framing = { flags: first & 0xf0, masked, maskKey: Buffer.from(mask), ...lengthBytes }
+  return wsFrame(first & 0x0f, payload, framing)
 }
 
 /** Sequences of frames: mostly good ones, some fragmented, now and then one against the protocol, and bytes of no form. */
