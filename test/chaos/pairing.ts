@@ -44,7 +44,7 @@ export interface PairingOptions {
   /** Called before what happens goes on. */
   readonly onHappening?: (happening: Happening) => void
   /** Told of the session's id and time, as the relay gave them. */
-  readonly onSession?: (sessionId: string, expiresInMs: number) => void
+  readonly onSession?: ((sessionId: string, expiresInMs: number) => void) | undefined
   /** The payload as a source, where a test wants to hold it back. */
   readonly source?: Source
 }
@@ -224,10 +224,7 @@ class Pairing {
       const command = commandOf(method, new URL(url).pathname)
       this.#happens({ what: 'asks', side, command })
       const answer = await send()
-      if (command === 'register' && answer.status === 201) {
-        const { sessionId, expiresInMs } = (await answer.clone().json()) as { sessionId: string; expiresInMs: number }
-        this.#options.onSession?.(sessionId, expiresInMs)
-      }
+      if (command === 'register') await tellSession(answer, this.#options.onSession)
       this.#happens({ what: 'is answered', side, command })
       return answer
     }
@@ -236,6 +233,13 @@ class Pairing {
   #happens(happening: Happening): void {
     this.#options.onHappening?.(happening)
   }
+}
+
+/** Tells of the session that the relay has made, if it has. */
+export async function tellSession(answer: Response, onSession: PairingOptions['onSession']): Promise<void> {
+  if (answer.status !== 201 || !onSession) return
+  const { sessionId, expiresInMs } = (await answer.clone().json()) as { sessionId: string; expiresInMs: number }
+  onSession(sessionId, expiresInMs)
 }
 
 /** How long sockets may take to close. */

@@ -8,6 +8,12 @@ export interface Plan {
   readonly cuts: number
   readonly slow: { readonly pairings: number; readonly kib: number }
   readonly naps: readonly Nap[]
+  readonly killsPerPhase: number
+  readonly killsAlonePerPhase: number
+  /** Clusters that are killed side by side. */
+  readonly clusters: number
+  readonly rollingRestarts: number
+  readonly stormSockets: number
 }
 
 export const SHORT: Plan = {
@@ -19,4 +25,9 @@ export const SHORT: Plan = {
     { who: ['sender'], seconds: 2, relaySeconds: 60 },
     { who: ['receiver'], seconds: 1, relaySeconds: 90 },
   ],
+  killsPerPhase: 3,
+  killsAlonePerPhase: 1,
+  clusters: 2,
+  rollingRestarts: 1,
+  stormSockets: 2_000,
 }

@@ -1,0 +1,114 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { bytesOf } from '../e2e/people.ts'
+import { Random } from '../support/random.ts'
+import type { Rule } from './balancer.ts'
+import { Cluster } from './cluster.ts'
+import { runPairing, type Side } from './pairing.ts'
+import { isSame, PHASES, type Phase } from './phases.ts'
+import type { Plan } from './plan.ts'
+import { type Row, Tally } from './tally.ts'
+
+/** A node is killed at each phase of a pairing, with SIGKILL, and comes back a moment later as a fresh process. */
+
+const KIB = 1024
+const PAYLOAD_MIN_BYTES = 600 * KIB
+const PAYLOAD_MAX_BYTES = 3_000 * KIB
+/** The shortest there is: nobody can wait for longer than this for a device that is gone without a word. */
+const TTL_SECONDS = 30
+const LIMIT_MS = 45_000
+/** Between what marks the phase and the kill, and between its end and the next process. */
+const KILL_AFTER_MS = [0, 0, 2, 10]
+const AWAY_MAX_MS = 300
+
+/** How the devices are spread over the nodes, and whose node is killed. */
+const SPREADS: readonly { readonly rule: Rule; readonly victim: Side }[] = [
+  { rule: 'by session', victim: 'sender' },
+  { rule: 'in turn', victim: 'sender' },
+  { rule: 'in turn', victim: 'receiver' },
+]
+
+interface Run {
+  readonly name: string
+  readonly phase: Phase
+  readonly spread: (typeof SPREADS)[number]
+  readonly tally: Tally
+}
+
+/** Two nodes and Redis. */
+export async function* kills(plan: Plan): AsyncGenerator<Row> {
+  yield* killAtEachPhase(plan, { about: 'killed', nodes: 2, redis: true, runs: plan.killsPerPhase })
+}
+
+/** One node that holds everything in memory: what it held is gone, and both sides say so. */
+export async function* killsAlone(plan: Plan): AsyncGenerator<Row> {
+  yield* killAtEachPhase(plan, { about: 'alone, killed', nodes: 1, redis: false, runs: plan.killsAlonePerPhase })
+}
+
+interface Setting {
+  readonly about: string
+  readonly nodes: 1 | 2
+  readonly redis: boolean
+  readonly runs: number
+}
+
+async function* killAtEachPhase(plan: Plan, { about, nodes, redis, runs }: Setting): AsyncGenerator<Row> {
+  const tallies = new Map(
+    PHASES.map((phase) => [phase, new Tally(`${about}: ${phase.name}`, { mustSurvive: redis && phase.mustSurvive })]),
+  )
+  const queue: Run[] = []
+  for (const [phase, tally] of tallies) {
+    for (let i = 0; i < runs; i++) {
+      queue.push({ name: `${about}/${phase.name}/${i}`, phase, spread: SPREADS[i % SPREADS.length], tally })
+    }
+  }
+  const keys = new Tally(`${about}: keys in Redis after each run`)
+  const clusters = Array.from({ length: Math.min(plan.clusters, queue.length) }, async () => {
+    // Nodes of its own: what one run kills is no business of another.
+    const cluster = await Cluster.start({ nodes, redis, settings: { MAX_SESSIONS_PER_CLIENT: '100000' } })
+    try {
+      for (let run = queue.shift(); run; run = queue.shift()) {
+        await killOnce(cluster, run, plan.seed)
+        if (cluster.keys) keys.add(run.name, await cluster.keys.look())
+      }
+      for (const failure of cluster.failures) keys.fault(`a node logged ${failure}`)
+    } finally {
+      await cluster.close()
+    }
+  })
+  await Promise.all(clusters)
+  for (const tally of tallies.values()) yield tally.row
+  yield keys.row
+}
+
+async function killOnce(cluster: Cluster, { name, phase, spread, tally }: Run, seed: string): Promise<void> {
+  const random = new Random(seed, name)
+  const payload = bytesOf(random.between(PAYLOAD_MIN_BYTES, PAYLOAD_MAX_BYTES), random.below(2 ** 31))
+  const mark = random.pick(phase.marks(payload))
+  const killAfterMs = random.pick(KILL_AFTER_MS)
+  const awayMs = random.below(AWAY_MAX_MS)
+  cluster.balancer.rule = spread.rule
+  const fronts = { sender: await cluster.balancer.front(), receiver: await cluster.balancer.front() }
+  let killing: Promise<void> | undefined
+  const kill = async () => {
+    if (killAfterMs > 0) await delay(killAfterMs)
+    const node = fronts[spread.victim].node ?? random.below(cluster.size)
+    await cluster.kill(node)
+    await delay(awayMs)
+    await cluster.startAgain(node)
+  }
+  const verdict = await runPairing({
+    relays: { sender: fronts.sender.url, receiver: fronts.receiver.url },
+    payload,
+    random,
+    ttlSeconds: TTL_SECONDS,
+    limitMs: LIMIT_MS,
+    onHappening: (happening) => {
+      if (isSame(happening, mark)) killing ??= kill()
+    },
+    onSession: cluster.keys?.addSession,
+  })
+  tally.add(`${name}, ${spread.rule}, the ${spread.victim}’s node`, verdict)
+  if (killing) await killing
+  else tally.fault(`${name}: ${JSON.stringify(mark)} did not happen`)
+  for (const front of Object.values(fronts)) await front.close()
+}
