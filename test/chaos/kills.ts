@@ -36,32 +36,38 @@ interface Run {
 
 /** Two nodes and Redis. */
 export async function* kills(plan: Plan): AsyncGenerator<Row> {
-  yield* killAtEachPhase(plan, { about: 'killed', nodes: 2, redis: true, runs: plan.killsPerPhase })
+  const tallies = new Map(PHASES.map((phase) => [phase, new Tally(`killed: ${phase.name}`, phase)]))
+  const keys = new Tally('killed: keys in Redis after each run')
+  await killAtEachPhase(plan, { nodes: 2, redis: true, runs: plan.killsPerPhase, tallies, keys })
+  for (const tally of tallies.values()) yield tally.row
+  yield keys.row
 }
 
 /** One node that holds everything in memory: what it held is gone, and both sides say so. */
 export async function* killsAlone(plan: Plan): AsyncGenerator<Row> {
-  yield* killAtEachPhase(plan, { about: 'alone, killed', nodes: 1, redis: false, runs: plan.killsAlonePerPhase })
+  const tally = new Tally('alone in memory, killed at any phase')
+  const tallies = new Map(PHASES.map((phase) => [phase, tally]))
+  await killAtEachPhase(plan, { nodes: 1, redis: false, runs: plan.killsAlonePerPhase, tallies, keys: tally })
+  yield tally.row
 }
 
 interface Setting {
-  readonly about: string
-  readonly nodes: 1 | 2
+  readonly nodes: number
   readonly redis: boolean
+  /** For each phase. */
   readonly runs: number
+  readonly tallies: ReadonlyMap<Phase, Tally>
+  /** For what concerns no single run. */
+  readonly keys: Tally
 }
 
-async function* killAtEachPhase(plan: Plan, { about, nodes, redis, runs }: Setting): AsyncGenerator<Row> {
-  const tallies = new Map(
-    PHASES.map((phase) => [phase, new Tally(`${about}: ${phase.name}`, { mustSurvive: redis && phase.mustSurvive })]),
-  )
+async function killAtEachPhase(plan: Plan, { nodes, redis, runs, tallies, keys }: Setting): Promise<void> {
   const queue: Run[] = []
   for (const [phase, tally] of tallies) {
     for (let i = 0; i < runs; i++) {
-      queue.push({ name: `${about}/${phase.name}/${i}`, phase, spread: SPREADS[i % SPREADS.length], tally })
+      queue.push({ name: `${phase.name}/${i}`, phase, spread: SPREADS[i % SPREADS.length], tally })
     }
   }
-  const keys = new Tally(`${about}: keys in Redis after each run`)
   const clusters = Array.from({ length: Math.min(plan.clusters, queue.length) }, async () => {
     // Nodes of its own: what one run kills is no business of another.
     const cluster = await Cluster.start({ nodes, redis, settings: { MAX_SESSIONS_PER_CLIENT: '100000' } })
@@ -76,8 +82,6 @@ async function* killAtEachPhase(plan: Plan, { about, nodes, redis, runs }: Setti
     }
   })
   await Promise.all(clusters)
-  for (const tally of tallies.values()) yield tally.row
-  yield keys.row
 }
 
 async function killOnce(cluster: Cluster, { name, phase, spread, tally }: Run, seed: string): Promise<void> {

@@ -16,6 +16,7 @@ export interface Plan {
   readonly stormSockets: number
 }
 
+/** What the tests do. Who sleeps does so for a moment of real time, while the relay's clock is moved on. */
 export const SHORT: Plan = {
   seed: 'pairlay',
   cuts: 500,
@@ -30,4 +31,32 @@ export const SHORT: Plan = {
   clusters: 2,
   rollingRestarts: 1,
   stormSockets: 2_000,
+}
+
+/** What `npm run chaos` does: all sleep is real. After 75 s without an answer the relay cuts a socket. */
+export const LONG: Plan = {
+  ...SHORT,
+  slow: { pairings: 12, kib: 2_048 },
+  naps: [
+    { who: ['receiver'], seconds: 60, relaySeconds: 0 },
+    { who: ['sender'], seconds: 60, relaySeconds: 0 },
+    { who: ['sender', 'receiver'], seconds: 60, relaySeconds: 0 },
+    { who: ['receiver'], seconds: 110, relaySeconds: 0 },
+    { who: ['sender'], seconds: 110, relaySeconds: 0 },
+  ],
+  killsPerPhase: 12,
+  killsAlonePerPhase: 3,
+  rollingRestarts: 5,
+}
+
+/** A plan with so many times the repetitions. */
+export function times(plan: Plan, factor: number): Plan {
+  return {
+    ...plan,
+    cuts: plan.cuts * factor,
+    slow: { ...plan.slow, pairings: plan.slow.pairings * factor },
+    killsPerPhase: plan.killsPerPhase * factor,
+    killsAlonePerPhase: plan.killsAlonePerPhase * factor,
+    rollingRestarts: plan.rollingRestarts * factor,
+  }
 }

@@ -59,7 +59,7 @@ export async function* twoHours(_plan: Plan): AsyncGenerator<Row> {
     process.off('warning', onWarning)
     await relay.close()
   }
-  tally.note(`a session each minute, in ${names.length} ways; ${peak} at most at the same time; nothing was left`)
+  tally.note(`a session each minute, in ${names.length} ways; ${peak} at most at the same time, epitaphs included`)
   yield tally.row
 }
 
