@@ -14,8 +14,9 @@ const HOUR_SECONDS = 3_600
 const HOUR_MINUTES = 60
 
 export const LIVES: Readonly<Record<string, Life>> = {
-  async *'delivers at once'(relay, time) {
+  async *'delivers after a minute'(relay, time) {
     const { device, joined } = await pairIn(relay, time)
+    yield 1
     await deliver(device, joined)
     return [device.world, joined.world]
   },
@@ -75,7 +76,9 @@ export const LIVES: Readonly<Record<string, Life>> = {
     const device = await openSender(relay, { world: await DeviceWorld.create(time) })
     const { receiver, world } = await join(relay, device.sender.code, { world: await DeviceWorld.create(time) })
     const end = errorOf(collect(receiver))
-    await (await nextRequest(device)).deny()
+    const request = await nextRequest(device)
+    yield 1
+    await request.deny()
     expectCode(await end, 'denied')
     await device.sender.close()
     return [device.world, world]

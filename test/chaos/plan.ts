@@ -14,6 +14,8 @@ export interface Plan {
   readonly clusters: number
   readonly rollingRestarts: number
   readonly stormSockets: number
+  /** Of two hours of simulated clock. */
+  readonly minutesBetweenLives: number
 }
 
 /** What the tests do. Who sleeps does so for a moment of real time, while the relay's clock is moved on. */
@@ -31,6 +33,7 @@ export const SHORT: Plan = {
   clusters: 2,
   rollingRestarts: 1,
   stormSockets: 2_000,
+  minutesBetweenLives: 2,
 }
 
 /** What `npm run chaos` does: all sleep is real. After 75 s without an answer the relay cuts a socket. */
@@ -47,6 +50,7 @@ export const LONG: Plan = {
   killsPerPhase: 12,
   killsAlonePerPhase: 3,
   rollingRestarts: 5,
+  minutesBetweenLives: 1,
 }
 
 /** A plan with so many times the repetitions. */

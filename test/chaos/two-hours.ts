@@ -1,3 +1,4 @@
+import type { Server } from 'node:http'
 import { FakeTime } from '../client/fake-time.ts'
 import { type DeviceWorld, NOTHING_LEFT_HERE, until } from '../e2e/world.ts'
 import { FakeClock } from '../support/fake-clock.ts'
@@ -6,7 +7,7 @@ import { LIFE_MINUTES_MAX, LIVES } from './lives.ts'
 import type { Plan } from './plan.ts'
 import { type Row, Tally } from './tally.ts'
 
-/** Two hours of a clock that the test moves: a session begins every minute, lives in some way, and nothing of it stays. */
+/** Two hours of a clock that the test moves: sessions begin, live in some way, and nothing of them stays. */
 
 const MINUTES = 120
 const MINUTE_MS = 60_000
@@ -19,7 +20,7 @@ interface UnderWay {
   next: number
 }
 
-export async function* twoHours(_plan: Plan): AsyncGenerator<Row> {
+export async function* twoHours({ minutesBetweenLives }: Plan): AsyncGenerator<Row> {
   const tally = new Tally('two hours of simulated clock', { mustSurvive: true })
   const warnings: Error[] = []
   const onWarning = (warning: Error) => warnings.push(warning)
@@ -32,8 +33,8 @@ export async function* twoHours(_plan: Plan): AsyncGenerator<Row> {
   let [underWay, peak]: [UnderWay[], number] = [[], 0]
   try {
     for (let minute = 0; minute < MINUTES + LIFE_MINUTES_MAX; minute++) {
-      if (minute < MINUTES) {
-        const name = names[minute % names.length]
+      if (minute < MINUTES && minute % minutesBetweenLives === 0) {
+        const name = names[(minute / minutesBetweenLives) % names.length]
         underWay.push({ name: `${name}/${minute}`, life: LIVES[name](relay.url, time), next: minute })
       }
       for (const each of underWay.filter(({ next }) => next === minute)) {
@@ -59,7 +60,9 @@ export async function* twoHours(_plan: Plan): AsyncGenerator<Row> {
     process.off('warning', onWarning)
     await relay.close()
   }
-  tally.note(`a session each minute, in ${names.length} ways; ${peak} at most at the same time, epitaphs included`)
+  tally.note(
+    `a session every ${minutesBetweenLives} min, in ${names.length} ways; ${peak} at most at the same time, epitaphs included`,
+  )
   yield tally.row
 }
 
@@ -85,7 +88,7 @@ async function goesOn(each: UnderWay, minute: number, tally: Tally): Promise<boo
   return false
 }
 
-function listenersOf(server: import('node:http').Server): number {
+function listenersOf(server: Server): number {
   const emitters = [server, process, process.stdout, process.stderr]
   return emitters.reduce(
     (sum, emitter) => sum + emitter.eventNames().reduce((all, name) => all + emitter.listenerCount(name), 0),
