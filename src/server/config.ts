@@ -61,12 +61,15 @@ export const VARIABLES = {
   WINDOW_BYTES: integer(2_098_176, 64 * KIB + 32, 64 * MIB),
   MEMORY_BUDGET_BYTES: integer(256 * MIB, 4 * HANDSHAKE_WINDOW_BYTES, 64 * KIB * MIB),
   SHUTDOWN_TIMEOUT_SECONDS: integer(10, 1, 300),
-  REDIS_URL: text(
-    '',
-    'a URL such as redis://:password@host:6379 or rediss://host:6379',
-    /^(rediss?:\/\/[^\s/]+(\/\d*)?)?$/,
-  ),
-  REDIS_CA_FILE: text('', 'the path of a file', /^[^\0]*$/),
+  REDIS_URL: {
+    default: '',
+    form: 'a URL such as redis://:password@host:6379 or rediss://host:6379',
+    schema: z.string().check(
+      z.regex(/^(rediss?:\/\/[^\s/]+(\/\d*)?)?$/),
+      z.refine((url) => url === '' || URL.canParse(url)),
+    ),
+  },
+  REDIS_CA_FILE: text('', 'the path of a file of certificates in PEM', /^\P{Cc}*$/u),
 } as const
 
 /** A variable has a value the relay cannot run with. The message is one line for the operator. */
@@ -106,7 +109,5 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (config.memoryBudgetBytes < 2 * config.maxFrameBytes) {
     throw new ConfigError('MEMORY_BUDGET_BYTES has no room for one channel: it takes twice MAX_FRAME_BYTES')
   }
-  if (config.redisUrl !== '' && !URL.canParse(config.redisUrl))
-    throw new ConfigError(`REDIS_URL is not ${v.REDIS_URL.form}`)
   return config
 }
