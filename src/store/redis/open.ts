@@ -15,10 +15,16 @@ export interface RedisStores {
   close(): void
 }
 
-/** Connects to Redis or Valkey, 6.2 or later. Returns at once, and works as soon as the server answers. `own`: the process's clock. */
-export function openRedis(options: RedisOptions, own: Clock): RedisStores {
+/**
+ * Connects to Redis or Valkey, 6.2 or later. Returns at once, and works as soon as the server answers. `own` is the process's
+ * clock; `clock` the one all nodes share, which is the server's unless a test moves time itself.
+ */
+export function openRedis(
+  options: RedisOptions,
+  own: Clock,
+  clock: Clock = new RedisClock(own, Date.now()),
+): RedisStores {
   const redis = new RedisConnection(options)
-  const clock = new RedisClock(own, Date.now())
   const node = randomBytes(9).toString('base64url')
   const bus = new RedisBus(redis, node)
   const cluster = new RedisNodes({ node, mailboxes: new RedisMailboxStore(redis), redis, clock, own })

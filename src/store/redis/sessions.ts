@@ -91,7 +91,8 @@ export class RedisSessionStore implements SessionStore {
       if (next === session) return session
       const replaced = await this.#redis.script(REPLACE, [key], [text, JSON.stringify(next), this.#keepMs(next)])
       if (replaced === 1) {
-        if (session.state === 'open' && next.state === 'closed') await this.#tidyClosed(next)
+        // What cannot be tidied now, as in a server that is out of memory, is tidied when its time is over.
+        if (session.state === 'open' && next.state === 'closed') await this.#tidyClosed(next).catch(() => {})
         return next
       }
       await new Promise((resolve) => setTimeout(resolve, BACKOFF_MS * Math.random() * attempt))
