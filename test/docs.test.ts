@@ -119,7 +119,7 @@ describe('README.md', () => {
     const written = body(section(readme, '## Running a relay')).map(([name, value, allowed]) => [name, value, allowed])
     const coded = Object.entries(VARIABLES).map(([name, variable]) => [
       name,
-      variable.default,
+      variable.default || 'none',
       variable.form.replace(/^a whole number from /, ''),
     ])
     expect(written).toEqual(coded)

@@ -8,7 +8,12 @@
  */
 export const ERRORS = {
   invalid_request: { status: 400, title: 'The request does not have the documented form', retryable: false },
-  invalid_frame: { closeCode: 4400, title: 'The frame does not have the documented form', retryable: false },
+  invalid_frame: {
+    status: 400,
+    closeCode: 4400,
+    title: 'The frame does not have the documented form',
+    retryable: false,
+  },
   unauthorized: { status: 401, closeCode: 4401, title: 'The token is missing or not valid here', retryable: false },
   forbidden: { status: 403, closeCode: 4403, title: 'This token may not do that', retryable: false },
   not_found: { status: 404, title: 'There is nothing at this path', retryable: false },
@@ -25,9 +30,14 @@ export const ERRORS = {
   receiver_code_in_use: { status: 409, title: 'This receiver code was used in this session already', retryable: false },
   session_full: { status: 409, title: 'The session takes no more receivers', retryable: false },
   decision_made: { status: 409, title: 'The decision about this receiver was made and stands', retryable: false },
+  frame_refused: {
+    status: 409,
+    title: 'The frame is not the next one, or does not fit the window: attach again',
+    retryable: true,
+  },
   not_approved: { status: 409, title: 'The receiver is not approved: decide about it instead', retryable: false },
   session_gone: { status: 410, closeCode: 4410, title: 'The session has ended', retryable: false },
-  receiver_gone: { status: 410, title: 'The receiver has left the session', retryable: false },
+  receiver_gone: { status: 410, title: 'This receiver is not in the session any more', retryable: false },
   body_too_large: { status: 413, title: 'The request body is too large', retryable: false },
   frame_too_large: { closeCode: 1009, title: 'The frame is too large', retryable: false },
   unsupported_media_type: { status: 415, title: 'The request body must be application/json', retryable: false },
@@ -38,6 +48,12 @@ export const ERRORS = {
   window_exceeded: { closeCode: 4002, title: 'More unacknowledged bytes than the granted window', retryable: false },
   internal: { status: 500, closeCode: 1011, title: 'The relay failed', retryable: true },
   at_capacity: { status: 503, title: 'The relay has no room at the moment', retryable: true },
+  unavailable: {
+    status: 503,
+    closeCode: 1013,
+    title: 'This relay node cannot do that at the moment',
+    retryable: true,
+  },
   going_away: { status: 503, closeCode: 1001, title: 'This relay node is going away', retryable: true },
 } as const satisfies Record<string, ErrorSpec>
 

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { Code, DenialReason, DeviceName, PublicKey, Token } from './http.ts'
+import { AttachedChannels, Code, DenialReason, DeviceName, PublicKey, Token } from './http.ts'
 import { SEQ_MAX } from './limits.ts'
 
 /** The text frames of the WebSocket. Unknown fields are ignored, so that a later version can add some. */
@@ -10,15 +10,8 @@ export const SUBPROTOCOL = 'pairlay.v1'
 const channel = z.int().check(z.minimum(1), z.maximum(0xffff))
 const seq = z.int().check(z.minimum(0), z.maximum(SEQ_MAX))
 
-/**
- * Client to relay, the first frame. `received`: the last inbound seq this client has processed (it counts as an ack);
- * `acked`: the last outbound seq it knows to be acked.
- */
-export const Attach = z.object({
-  type: z.literal('attach'),
-  token: Token,
-  channels: z.array(z.object({ channel, received: seq, acked: seq })).check(z.maxLength(32)),
-})
+/** Client to relay, the first frame. */
+export const Attach = z.object({ type: z.literal('attach'), token: Token, channels: AttachedChannels })
 export type Attach = z.infer<typeof Attach>
 
 export const ReceiverState = z.enum(['pending', 'approved', 'denied', 'done', 'left', 'revoked'])
@@ -41,8 +34,17 @@ export const ReceiverRow = z.object({
 })
 export type ReceiverRow = z.infer<typeof ReceiverRow>
 
-/** The caller's outbound direction of a live channel: what the relay holds, what the peer acked, what may be unacked. */
-export const ChannelRow = z.object({ channel, received: seq, acked: seq, window: z.int().check(z.nonnegative()) })
+/**
+ * The caller's outbound direction of a live channel: what the relay holds, what the peer acked, what may be unacked. Over
+ * HTTP also `available`: the last inbound frame that can be fetched.
+ */
+export const ChannelRow = z.object({
+  channel,
+  received: seq,
+  acked: seq,
+  window: z.int().check(z.nonnegative()),
+  available: z.optional(seq),
+})
 export type ChannelRow = z.infer<typeof ChannelRow>
 
 /** Relay to client: everything this role may know of the session. `senderPresent` is in a receiver's view alone. */

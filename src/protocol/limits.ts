@@ -45,6 +45,8 @@ export const MISSED_PINGS_MAX = 2
 export const CLIENT_SILENCE_MS = 60_000
 /** The longest a `GET` of the view is held. */
 export const LONG_POLL_MAX_MS = 25_000
+/** A role attached over HTTP that has not asked for this long counts as gone. */
+export const POLL_LEASE_MS = 60_000
 
 export const BODY_MAX_BYTES = 8192
 export const HEADERS_MAX_BYTES = 8192

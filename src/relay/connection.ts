@@ -1,4 +1,5 @@
 import type { Awaitable } from './awaitable.ts'
+import { RelayError } from './error.ts'
 import type { Leg } from './leg.ts'
 
 /** What the domain does with what a socket brings. */
@@ -6,7 +7,14 @@ export interface ConnectionHandler {
   receive(leg: Leg, data: string | Uint8Array): Awaitable<void>
   gone(leg: Leg): Awaitable<void>
   failed(leg: Leg, error: unknown): void
+  /** The cost of all frames this socket may have unacknowledged, in bytes. */
+  mayHaveUnacked(leg: Leg): number
 }
+
+/** What a socket may send while a store is slow, besides what it may have unacknowledged: acks and the like, in bytes. */
+const QUEUE_SLACK_BYTES = 65_536
+/** What a message that waits costs beside its bytes. */
+const QUEUED_COST = 64
 
 /**
  * What the transport tells the domain about one socket. Frames are taken one after the other, whatever the store needs for
@@ -16,6 +24,8 @@ export class Connection {
   readonly #leg: Leg
   readonly #handler: ConnectionHandler
   #last: Promise<void> | undefined
+  /** What the messages that wait take, in bytes. */
+  #queued = 0
 
   constructor(leg: Leg, handler: ConnectionHandler) {
     this.#leg = leg
@@ -23,13 +33,28 @@ export class Connection {
   }
 
   receive(data: string | Uint8Array): void {
-    if (this.#last) return this.#waitFor(this.#last.then(() => this.#handler.receive(this.#leg, data)))
+    if (this.#last) return this.#queue(this.#last, data)
     try {
       const taking = this.#handler.receive(this.#leg, data)
       if (taking instanceof Promise) this.#waitFor(taking)
     } catch (error) {
       this.#handler.failed(this.#leg, error)
     }
+  }
+
+  #queue(last: Promise<void>, data: string | Uint8Array): void {
+    const cost = data.length + QUEUED_COST
+    // A client that keeps to its windows never has more than that on its way, however slow the store is.
+    if (this.#queued + cost > this.#handler.mayHaveUnacked(this.#leg) + QUEUE_SLACK_BYTES) {
+      return this.#handler.failed(this.#leg, new RelayError('window_exceeded'))
+    }
+    this.#queued += cost
+    this.#waitFor(
+      last.then(() => {
+        this.#queued -= cost
+        return this.#handler.receive(this.#leg, data)
+      }),
+    )
   }
 
   pong(): void {

@@ -1,38 +1,39 @@
 import { FRAME_ACK, type Frame } from '../protocol/codec.ts'
 import { FRAME_HEADER_BYTES, HANDSHAKE_MAX_CIPHERTEXT_BYTES, HANDSHAKE_MAX_SEQ } from '../protocol/limits.ts'
 import { type Awaitable, after } from './awaitable.ts'
-import type { Budget } from './budget.ts'
+import type { Channels } from './channels.ts'
 import { RelayError } from './error.ts'
 import { type AttachedLeg, keyOf } from './leg.ts'
-import type { AppendOutcome, Clock, MailboxStore, Metrics } from './ports.ts'
-import { liveReceiver } from './session.ts'
+import type { AppendOutcome, Clock, Direction, Metrics, StoredFrame } from './ports.ts'
+import { type Holder, liveReceiver, type Session } from './session.ts'
+import { inbound, outbound } from './view.ts'
 
 export interface IntakePorts {
-  readonly mailboxes: MailboxStore
-  readonly budget: Budget
+  readonly channels: Channels
   readonly clock: Clock
   readonly metrics: Metrics
-  /** The largest a grant grows, in bytes of frame cost. */
-  readonly windowBytes: number
-  /** The largest frame, header included. */
-  readonly maxFrameBytes: number
 }
 
-/** The other sockets of this node. */
-export interface Legs {
-  peerOf(leg: AttachedLeg, channel: number): AttachedLeg | undefined
+/** The other sockets of this node, and whoever else has to hear of a frame. */
+export interface Neighbours {
+  /** A frame of this direction is there to be read. */
+  arrived(session: Session, channel: number, direction: Direction): void
+  /** Frames of this direction were acked through a seq. */
+  acked(session: Session, channel: number, direction: Direction, seq: number): void
   /** Re-reads a session and brings all its sockets in line, so that what changed is shown before what it allows. */
   refresh(sessionId: string): Promise<void>
 }
 
+const UNKNOWN = { kind: 'unknown' } as const
+
 /** What happens to the frames that come in: kept, passed on, discarded with a reason, or the end of their socket. */
 export class Intake {
   readonly #ports: IntakePorts
-  readonly #legs: Legs
+  readonly #neighbours: Neighbours
 
-  constructor(ports: IntakePorts, legs: Legs) {
+  constructor(ports: IntakePorts, neighbours: Neighbours) {
     this.#ports = ports
-    this.#legs = legs
+    this.#neighbours = neighbours
   }
 
   /** Takes one binary frame of an attached socket. Throws RelayError for one that closes it. */
@@ -45,17 +46,22 @@ export class Intake {
 
   #takeData(leg: AttachedLeg, frame: Frame): Awaitable<void> {
     const { channel, seq, bytes } = frame
-    const key = keyOf(leg, channel, 'outbound')
-    const outcome = this.#ports.mailboxes.append(key, { seq, bytes }, this.#ports.budget.grantOf(key))
-    return after(outcome, (known) => this.#settleData(leg, frame, known))
+    const { session, holder, mailboxes } = leg.attached
+    const window = this.#ports.channels.windowOf(session, holder, channel)
+    const outcome = mailboxes?.get(channel)?.append(keyOf(leg, channel, 'outbound'), { seq, bytes }, window)
+    return after(outcome ?? UNKNOWN, (known) => this.#settleData(leg, frame, known))
   }
 
   #settleData(leg: AttachedLeg, frame: Frame, outcome: AppendOutcome): Awaitable<void> {
     const { channel } = frame
+    const { session, holder } = leg.attached
     switch (outcome.kind) {
-      case 'stored':
-        this.#legs.peerOf(leg, channel)?.wakeChannel(channel)
-        return this.#growWindow(leg, channel, outcome.unackedCost)
+      case 'stored': {
+        this.#neighbours.arrived(session, channel, outbound(holder))
+        const grown = this.#ports.channels.grow(session, channel, keyOf(leg, channel, 'outbound'), outcome.unackedCost)
+        if (grown) void leg.showView()
+        return undefined
+      }
       case 'duplicate':
         this.#ports.metrics.discarded('duplicate')
         return leg.passAck(channel, outcome.position.acked)
@@ -72,9 +78,11 @@ export class Intake {
 
   #takeAck(leg: AttachedLeg, frame: Frame): Awaitable<void> {
     const { channel, seq } = frame
-    return after(this.#ports.mailboxes.ackThrough(keyOf(leg, channel, 'inbound'), seq), ({ kind }) => {
+    const { session, holder, mailboxes } = leg.attached
+    const outcome = mailboxes?.get(channel)?.ackThrough(keyOf(leg, channel, 'inbound'), seq)
+    return after(outcome ?? UNKNOWN, ({ kind }) => {
       if (kind === 'unknown') return this.#resumeForgotten(leg, frame)
-      return kind === 'raised' ? this.#legs.peerOf(leg, channel)?.passAck(channel, seq) : undefined
+      return kind === 'raised' ? this.#neighbours.acked(session, channel, inbound(holder), seq) : undefined
     })
   }
 
@@ -86,7 +94,7 @@ export class Intake {
   }
 
   async #channelStateAfresh(leg: AttachedLeg, frame: Frame, now: number): Promise<'pending' | 'approved' | 'ended'> {
-    await this.#legs.refresh(leg.attached.sessionId)
+    await this.#neighbours.refresh(leg.attached.sessionId)
     if (leg.closed) return 'ended'
     const state = channelStateFor(leg, frame, now)
     if (state === 'invalid') throw new RelayError('invalid_frame')
@@ -99,25 +107,30 @@ export class Intake {
     if (state === 'ended') return this.#ports.metrics.discarded('channel_ended')
     throw new RelayError('going_away')
   }
-
-  /** Doubles a grant that the next full frame would not fit into, as long as the node has room. Never taken back. */
-  #growWindow(leg: AttachedLeg, channel: number, unackedCost: number): void {
-    const { budget, windowBytes, maxFrameBytes } = this.#ports
-    if (liveReceiver(leg.attached.session, channel)?.state !== 'approved') return
-    const key = keyOf(leg, channel, 'outbound')
-    const granted = budget.grantOf(key)
-    if (granted >= windowBytes || unackedCost + maxFrameBytes <= granted) return
-    if (budget.raise([key], Math.min(windowBytes, granted * 2))) void leg.showView()
-  }
 }
 
 function channelStateFor(leg: AttachedLeg, frame: Frame, now: number): 'pending' | 'approved' | 'ended' | 'invalid' {
   const { session, holder } = leg.attached
-  if (holder.role === 'receiver' && holder.channel !== frame.channel) return 'invalid'
-  if (frame.channel > session.receivers.length) return 'invalid'
-  const receiver = liveReceiver(session, frame.channel)
+  const state = channelState(session, holder, frame.channel, now)
+  if (state !== 'pending' || frame.type === FRAME_ACK) return state
+  return isHandshake(frame) ? state : 'invalid'
+}
+
+/** What a role's channel is. `invalid`: never given out, or not the caller's. */
+export function channelState(
+  session: Session,
+  holder: Holder,
+  channel: number,
+  now: number,
+): 'pending' | 'approved' | 'ended' | 'invalid' {
+  if (holder.role === 'receiver' && holder.channel !== channel) return 'invalid'
+  if (channel > session.receivers.length) return 'invalid'
+  const receiver = liveReceiver(session, channel)
   if (!receiver || session.state === 'closed' || now >= session.expiresAt) return 'ended'
-  if (receiver.state === 'approved' || frame.type === FRAME_ACK) return receiver.state
-  const ciphertextBytes = frame.bytes.length - FRAME_HEADER_BYTES
-  return frame.seq > HANDSHAKE_MAX_SEQ || ciphertextBytes > HANDSHAKE_MAX_CIPHERTEXT_BYTES ? 'invalid' : 'pending'
+  return receiver.state
+}
+
+/** Whether a frame, header included, may pass before the approval. */
+export function isHandshake({ seq, bytes }: StoredFrame): boolean {
+  return seq <= HANDSHAKE_MAX_SEQ && bytes.length - FRAME_HEADER_BYTES <= HANDSHAKE_MAX_CIPHERTEXT_BYTES
 }

@@ -2,7 +2,7 @@ import { encodeAck } from '../protocol/codec.ts'
 import type { CloseErrorCode } from '../protocol/errors.ts'
 import type { View } from '../protocol/frames.ts'
 import { type Awaitable, after } from './awaitable.ts'
-import type { MailboxKey, PeerSocket, StoredFrame } from './ports.ts'
+import type { MailboxKey, MailboxStore, PeerSocket, StoredFrame } from './ports.ts'
 import type { Holder, Session } from './session.ts'
 import { inbound, mailboxKey, outbound } from './view.ts'
 
@@ -24,6 +24,8 @@ export interface Attachment {
   readonly generation: number
   /** As last seen; a refusal re-reads it first. */
   session: Session
+  /** The channels that are open, and where their frames are. Made with the first: most sockets wait most of the time. */
+  mailboxes: Map<number, MailboxStore> | undefined
   /** Whether its channels are open, so that a view can say where to go on. */
   resumed: boolean
   /** The version of the last view that was asked for. */

@@ -76,8 +76,15 @@ export type AckOutcome =
  * `unknown` from then on, until an attach opens it again.
  */
 export interface MailboxStore {
-  /** Opens the mailbox where it is not, and raises it to `floor` as ackThrough does. `created` tells that it was not. */
-  open(key: MailboxKey, floor: number): Awaitable<{ readonly created: boolean; readonly position: MailboxPosition }>
+  /**
+   * Opens the mailbox where it is not, and raises it to `floor` as ackThrough does. `created` tells that it was not. It may
+   * be forgotten after `keepMs` milliseconds, and a store that outlives this process then does so by itself.
+   */
+  open(
+    key: MailboxKey,
+    floor: number,
+    keepMs: number,
+  ): Awaitable<{ readonly created: boolean; readonly position: MailboxPosition }>
   /** Keeps the next frame, if its seq is next and its cost fits `window`; otherwise says why not and changes nothing. */
   append(key: MailboxKey, frame: StoredFrame, window: number): Awaitable<AppendOutcome>
   /** Forgets the frames ≤ seq. A seq above what was received raises both; a lower one changes nothing. */
@@ -85,13 +92,44 @@ export interface MailboxStore {
   /** The first frame held with a seq above `after`. */
   read(key: MailboxKey, after: number): Awaitable<StoredFrame | undefined>
   position(key: MailboxKey): Awaitable<MailboxPosition | undefined>
-  drop(key: MailboxKey): Awaitable<void>
+  drop(keys: readonly MailboxKey[]): Awaitable<void>
+}
+
+/** What there is to look at. */
+export type Wake =
+  | { readonly about: 'session' }
+  /** Frames came in on this direction of a shared channel. */
+  | { readonly about: 'frames'; readonly channel: number; readonly direction: Direction }
+  /** Frames of this direction of a shared channel were acked. */
+  | { readonly about: 'ack'; readonly channel: number; readonly direction: Direction; readonly seq: number }
+
+export interface BusListener {
+  /** `here`: this node said it, which is heard in the turn it is said, and for `session` alone. */
+  woken(sessionId: string, wake: Wake, here: boolean): void
+  /** Wakes may have been missed: everything has to be looked at. */
+  missed(): void
 }
 
 /** Wakes whoever looks at a session, on every node. A lost message costs latency, never data. */
 export interface Bus {
-  wake(sessionId: string): void
-  subscribe(listener: (sessionId: string) => void): void
+  wake(sessionId: string, wake: Wake): void
+  subscribe(listener: BusListener): void
+}
+
+/** What a relay of several nodes has. One that is alone has no such thing. */
+export interface Cluster {
+  /** This node's id, new with each start of its process. */
+  readonly node: string
+  /** Where frames go when the two ends of a channel are at different places. */
+  readonly mailboxes: MailboxStore
+  /** Whether a node has said in the last few seconds that it lives. */
+  isAlive(node: string): boolean
+  /** Whether the store answers. */
+  readonly isReachable: boolean
+  /** Once a second: says that this node lives, and learns which others do. Resolves with whether that has changed. */
+  beat(): Promise<boolean>
+  /** Says that this node is about to end. */
+  leave(): Promise<void>
 }
 
 /** The transport as the domain sees it. */

@@ -1,4 +1,3 @@
-import type { View } from '../protocol/frames.ts'
 import type {
   CreateSessionRequest,
   CreateSessionResponse,
@@ -7,15 +6,18 @@ import type {
   JoinResponse,
   SessionLimits,
 } from '../protocol/http.ts'
-import { HANDSHAKE_WINDOW_BYTES, LONG_POLL_MAX_MS } from '../protocol/limits.ts'
+import { HANDSHAKE_WINDOW_BYTES } from '../protocol/limits.ts'
 import { Attachments } from './attachments.ts'
+import { type Authorized, authorize } from './authorize.ts'
 import { Budget } from './budget.ts'
+import { Channels, keysOf } from './channels.ts'
 import { RelayError } from './error.ts'
-import type { Bus, Clock, MailboxStore, Metrics, Secrets, SessionStore } from './ports.ts'
-import { deadlineOf, type Holder, holderOf, type OpenSession, type Session } from './session.ts'
+import { HttpFrames } from './http-frames.ts'
+import { Polling } from './polling.ts'
+import type { Bus, Clock, Cluster, MailboxKey, MailboxStore, Metrics, Secrets, SessionStore } from './ports.ts'
+import { deadlineOf, type Holder, type OpenSession } from './session.ts'
 import * as transitions from './transitions.ts'
 import { openSession } from './transitions.ts'
-import { mailboxKey, viewOf } from './view.ts'
 
 /** What an operator decides about the domain. Sizes in bytes. */
 export interface RelaySettings {
@@ -36,13 +38,11 @@ export interface RelayPorts {
   readonly clock: Clock
   readonly secrets: Secrets
   readonly metrics: Metrics
+  /** What a relay of several nodes has; the stores and the bus are then those of all nodes. */
+  readonly cluster?: Cluster
 }
 
-interface LongPoll {
-  /** The version the caller has. */
-  readonly version: string | undefined
-  readonly waitMs: number
-}
+const CHANGED = { about: 'session' } as const
 
 /**
  * The use cases behind the HTTP commands. Every refusal is a RelayError, and then nothing has changed. Tokens come in
@@ -51,21 +51,31 @@ interface LongPoll {
 export class Relay {
   readonly attachments: Attachments
   readonly budget: Budget
+  /** Views over HTTP. */
+  readonly polling: Polling
+  /** Frames over HTTP. */
+  readonly frames: HttpFrames
   readonly #ports: RelayPorts
   readonly #settings: RelaySettings
-  readonly #polls = new Set<{ readonly until: number; readonly release: () => void }>()
   #draining = false
+  #ticking = false
 
   constructor(ports: RelayPorts, settings: RelaySettings) {
+    const { cluster } = ports
+    const { windowBytes, maxFrameBytes } = settings
     this.#ports = ports
     this.#settings = settings
     this.budget = new Budget(settings.memoryBudgetBytes)
-    const { windowBytes, maxFrameBytes } = settings
-    this.attachments = new Attachments({ ...ports, budget: this.budget, windowBytes, maxFrameBytes })
+    const channels = new Channels({ ...ports, budget: this.budget, cluster, windowBytes, maxFrameBytes })
+    this.attachments = new Attachments({ ...ports, cluster, channels })
+    this.polling = new Polling({ ...ports, cluster, channels, attachments: this.attachments })
+    this.frames = new HttpFrames({ ...ports, channels, neighbours: this.attachments })
   }
 
-  get draining(): boolean {
-    return this.#draining
+  /** Why this node should get no new clients, if so. */
+  get unready(): 'going_away' | 'unavailable' | undefined {
+    if (this.#draining) return 'going_away'
+    return this.#ports.cluster?.isReachable === false ? 'unavailable' : undefined
   }
 
   /** Registers a sender code. RelayError `code_in_use`, `too_many_sessions`, `at_capacity`, `going_away`. */
@@ -102,8 +112,9 @@ export class Relay {
     const found = await sessions.findByCode(request.senderCode)
     if (!found) throw new RelayError('session_not_found')
     transitions.join(found, receiver, now)
+    const windows = this.#grantsNow ? 2 * HANDSHAKE_WINDOW_BYTES : 0
     // Both directions of the handshake are paid for before the receiver is in.
-    if (!this.budget.reserve(2 * HANDSHAKE_WINDOW_BYTES)) throw new RelayError('at_capacity')
+    if (!this.budget.reserve(windows)) throw new RelayError('at_capacity')
     let session: OpenSession | undefined
     try {
       await sessions.update(found.id, (current, now) => {
@@ -111,30 +122,18 @@ export class Relay {
         return session
       })
     } finally {
-      this.budget.unreserve(2 * HANDSHAKE_WINDOW_BYTES)
+      this.budget.unreserve(windows)
     }
     if (!session) throw new RelayError('internal')
     const channel = session.receivers.length
-    const keys = [mailboxKey(session.id, channel, 's2r'), mailboxKey(session.id, channel, 'r2s')]
-    this.budget.raise(keys, HANDSHAKE_WINDOW_BYTES)
-    for (const key of keys) await mailboxes.open(key, 0)
-    bus.wake(session.id)
     const expiresInMs = Math.max(0, Math.ceil(session.expiresAt - clock.now()))
-    return { sessionId: session.id, token, channel, expiresInMs, limits: this.#limitsOf(session) }
-  }
-
-  /** The caller's view, held while `version` is current, at most `waitMs`, then the same view again. */
-  async view(sessionId: string, token: string, poll: LongPoll): Promise<View> {
-    const until = this.#ports.clock.now() + Math.min(poll.waitMs, LONG_POLL_MAX_MS)
-    for (;;) {
-      const { session, holder } = await this.#authorize(sessionId, token)
-      const now = this.#ports.clock.now()
-      const settled = transitions.expireIfDue(session, now)
-      const held =
-        String(settled.version) === poll.version && settled.state === 'open' && now < until && !this.#draining
-      if (!held) return viewOf(settled, holder, await this.attachments.channelRows(settled, holder), now)
-      await this.#change(sessionId, until)
+    if (this.#grantsNow) {
+      const keys = keysOf(session.id, channel)
+      this.budget.raise(keys, HANDSHAKE_WINDOW_BYTES)
+      for (const key of keys) await mailboxes.open(key, 0, expiresInMs)
     }
+    bus.wake(session.id, CHANGED)
+    return { sessionId: session.id, token, channel, expiresInMs, limits: this.#limitsOf(session) }
   }
 
   /** The sender decides about a receiver, once. RelayError as `decide`, or `at_capacity` when no window can be granted. */
@@ -145,14 +144,11 @@ export class Relay {
     // Tried on a copy first, so that nothing is granted for a decision that cannot be.
     const decided = transitions.decide(session, receiverCode, decision, clock.now())
     const receiver = decided.receivers.find((each) => each.receiverCode === receiverCode)
-    const keys =
-      receiver?.state === 'approved'
-        ? (['s2r', 'r2s'] as const).map((direction) => mailboxKey(sessionId, receiver.channel, direction))
-        : []
+    const keys = receiver?.state === 'approved' && this.#grantsNow ? keysOf(sessionId, receiver.channel) : []
     const { maxFrameBytes } = this.#settings
     const more = this.budget.missing(keys, maxFrameBytes)
     if (!this.budget.reserve(more)) throw new RelayError('at_capacity')
-    let granted: typeof keys = []
+    let granted: readonly MailboxKey[] = []
     try {
       await sessions.update(sessionId, (current, now) => transitions.decide(current, receiverCode, decision, now))
       granted = keys
@@ -160,7 +156,7 @@ export class Relay {
       this.budget.unreserve(more)
       this.budget.raise(granted, maxFrameBytes)
       // Also when the receiver or the session has just ended: then what was granted is given back.
-      bus.wake(sessionId)
+      bus.wake(sessionId, CHANGED)
     }
   }
 
@@ -175,70 +171,65 @@ export class Relay {
       if (own?.receiverCode !== receiverCode) throw new RelayError('forbidden')
       await sessions.update(sessionId, (current, now) => transitions.leave(current, holder.channel, now))
     }
-    bus.wake(sessionId)
+    bus.wake(sessionId, CHANGED)
   }
 
   async retireCode(sessionId: string, token: string): Promise<void> {
     await this.#authorize(sessionId, token, 'sender')
     await this.#ports.sessions.update(sessionId, transitions.retireCode)
-    this.#ports.bus.wake(sessionId)
+    this.#ports.bus.wake(sessionId, CHANGED)
   }
 
   async closeSession(sessionId: string, token: string): Promise<void> {
     await this.#authorize(sessionId, token, 'sender')
     await this.#ports.sessions.update(sessionId, transitions.closeBySender)
-    this.#ports.bus.wake(sessionId)
+    this.#ports.bus.wake(sessionId, CHANGED)
   }
 
   /** All that happens by time. To be called about once a second; no session, socket or poll has a timer of its own. */
   async tick(): Promise<void> {
+    this.attachments.tick()
+    this.polling.tick()
+    // A store that is slow must not have more and more of this to do.
+    if (this.#ticking) return
+    this.#ticking = true
+    try {
+      if (await this.#ports.cluster?.beat()) this.attachments.lookAtEverything()
+      await this.#sweep()
+    } finally {
+      this.#ticking = false
+    }
+  }
+
+  async #sweep(): Promise<void> {
     const { clock, sessions, bus } = this.#ports
     for (const id of await sessions.due()) {
       const session = await sessions.get(id)
-      if (!session || deadlineOf(session) > clock.now()) continue
-      if (session.state === 'closed') {
-        await sessions.delete(id)
-      } else {
+      if (session && deadlineOf(session) > clock.now()) continue
+      if (session?.state === 'open') {
         await sessions.update(id, transitions.expireIfDue)
-        bus.wake(id)
+        bus.wake(id, CHANGED)
+      } else {
+        await sessions.delete(id)
       }
     }
-    this.attachments.tick()
-    for (const poll of this.#polls) if (poll.until <= clock.now()) poll.release()
   }
 
   /** Takes nothing new, ends what dies with this node, releases every long poll. Resolves when the last views are out. */
   async drain(): Promise<void> {
     this.#draining = true
     await this.attachments.drain()
-    for (const poll of this.#polls) poll.release()
+    this.polling.drain()
+    await this.#ports.cluster?.leave()
   }
 
-  /** Resolves with the session's next change, or at `until`. */
-  #change(sessionId: string, until: number): Promise<void> {
-    return new Promise((resolve) => {
-      const release = () => {
-        unwatch()
-        this.#polls.delete(poll)
-        resolve()
-      }
-      const poll = { until, release }
-      const unwatch = this.attachments.watch(sessionId, release)
-      this.#polls.add(poll)
-    })
+  /** Alone, a node grants windows with the join and the approval; of several, each does so for the sockets it has. */
+  get #grantsNow(): boolean {
+    return this.#ports.cluster === undefined
   }
 
-  async #authorize(
-    sessionId: string,
-    token: string,
-    role?: Holder['role'],
-  ): Promise<{ session: Session; holder: Holder }> {
-    const session = await this.#ports.sessions.get(sessionId)
-    if (!session) throw new RelayError('session_not_found')
-    const holder = holderOf(session, this.#ports.secrets.digest(token))
-    if (!holder) throw new RelayError('unauthorized')
-    if (role && holder.role !== role) throw new RelayError('forbidden')
-    return { session, holder }
+  #authorize(sessionId: string, token: string, role?: Holder['role']): Promise<Authorized> {
+    return authorize(this.#ports, sessionId, token, role)
   }
 
   #limitsOf({ maxReceivers, ttlSeconds }: OpenSession): SessionLimits {

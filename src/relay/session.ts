@@ -4,6 +4,19 @@ import type { DenialReason } from '../protocol/http.ts'
 /** A session is a value; `transitions.ts` has what can happen to it. Times are the store's monotonic milliseconds. */
 export type Session = OpenSession | ClosedSession
 
+/** The place of a role that asks over HTTP instead of holding a socket: any node may be asked. */
+export const OVER_HTTP = 'http'
+
+/** How a role is attached. */
+export interface Attached {
+  /** Higher than any before in this session. */
+  readonly generation: number
+  /** The id of the node that has its socket, or OVER_HTTP. */
+  readonly place: string
+  /** Over HTTP alone: when it counts as gone, unless it asks again. */
+  readonly until?: number
+}
+
 interface SessionBase {
   readonly id: string
   readonly clientId: string
@@ -21,8 +34,8 @@ export interface OpenSession extends SessionBase {
   readonly expiresAt: number
   /** Whether the code still takes joins. A code is used up by removal; there is no way back. */
   readonly joinable: boolean
-  /** The generation of the sender's attached socket, 0 when there is none. */
-  readonly attachment: number
+  /** Where the sender is reached, if it is. */
+  readonly attached: Attached | undefined
   /** Attaches of any role so far: the source of generations. */
   readonly attaches: number
   /** In order of their channels: the receiver of channel n is number n − 1, for ever. */
@@ -48,7 +61,9 @@ export interface LiveReceiver extends ReceiverBase {
   readonly state: 'pending' | 'approved'
   readonly publicKey: string
   readonly name: string | undefined
-  readonly attachment: number
+  readonly attached: Attached | undefined
+  /** Whether its frames go where every node reaches them. Once they do, they always do: see `transitions.attach`. */
+  readonly shared: boolean
 }
 
 /** A row without key and name. */
@@ -66,12 +81,17 @@ export type Receiver = LiveReceiver | EndedReceiver
 /** Who a token belongs to. */
 export type Holder = { readonly role: 'sender' } | { readonly role: 'receiver'; readonly channel: number }
 
-/** The generation of the socket a role has attached, 0 for none. */
-export function attachmentOf(session: Session, holder: Holder): number {
-  if (session.state === 'closed') return 0
-  if (holder.role === 'sender') return session.attachment
+export function isSameHolder(one: Holder, other: Holder): boolean {
+  if (one.role === 'sender' || other.role === 'sender') return one.role === other.role
+  return one.channel === other.channel
+}
+
+/** How a role is attached now, if it is. */
+export function attachedOf(session: Session, holder: Holder): Attached | undefined {
+  if (session.state === 'closed') return undefined
+  if (holder.role === 'sender') return session.attached
   const receiver = session.receivers[holder.channel - 1]
-  return receiver && isLive(receiver) ? receiver.attachment : 0
+  return receiver && isLive(receiver) ? receiver.attached : undefined
 }
 
 /** Whose token has this digest. */

@@ -1,15 +1,17 @@
 import type { CloseReason } from '../protocol/frames.ts'
 import type { DenialReason } from '../protocol/http.ts'
-import { EPITAPH_MS, JOINS_MAX, PENDING_MAX } from '../protocol/limits.ts'
+import { EPITAPH_MS, JOINS_MAX, PENDING_MAX, POLL_LEASE_MS } from '../protocol/limits.ts'
 import { RelayError } from './error.ts'
 import {
-  attachmentOf,
+  type Attached,
+  attachedOf,
   type ClosedSession,
   type EndedReceiver,
   type Holder,
   isLive,
   type LiveReceiver,
   type OpenSession,
+  OVER_HTTP,
   type Receiver,
   type Session,
 } from './session.ts'
@@ -35,7 +37,7 @@ export function openSession(input: NewSession, now: number): OpenSession {
     version: 1,
     expiresAt: now + input.ttlSeconds * 1000,
     joinable: true,
-    attachment: 0,
+    attached: undefined,
     attaches: 0,
     receivers: [],
   }
@@ -60,7 +62,10 @@ export function join(session: Session, input: NewReceiver, now: number): OpenSes
     throw new RelayError('session_full')
   }
   const channel = session.receivers.length + 1
-  const receivers = [...session.receivers, { state: 'pending' as const, ...input, channel, attachment: 0 }]
+  const receivers = [
+    ...session.receivers,
+    { state: 'pending' as const, ...input, channel, attached: undefined, shared: false },
+  ]
   return changed(session, { receivers, joinable: channel < JOINS_MAX })
 }
 
@@ -165,24 +170,52 @@ export function expireIfDue(session: Session, now: number): Session {
   return closed(session, 'expired', session.expiresAt)
 }
 
-/** Records that a role's socket attached. The new generation is in `attachment`; an older one of this role is superseded. */
-export function attach(session: Session, holder: Holder, now: number): OpenSession {
+/**
+ * Records that a role attached at a place. The new generation is in `attached`; an older one of this role is superseded.
+ * A channel whose two ends are at different places is shared from then on, for good: going back would cost both ends
+ * a reconnect each time, and where a balancer spreads sockets by turns they would meet and part without end.
+ */
+export function attach(session: Session, holder: Holder, at: Omit<Attached, 'generation'>, now: number): OpenSession {
   const open = requireOpen(session, now)
   const generation = open.attaches + 1
-  if (holder.role === 'sender') return changed(open, { attachment: generation, attaches: generation })
+  const attached = { ...at, generation }
+  if (holder.role === 'sender') {
+    const receivers = open.receivers.map((each) => (isLive(each) ? placed(each, attached, each.attached) : each))
+    return changed(open, { attached, attaches: generation, receivers })
+  }
   const receiver = receiverOfChannel(open, holder.channel)
   if (!isLive(receiver)) return open
-  return changed(open, { attaches: generation, receivers: replace(open, { ...receiver, attachment: generation }) })
+  const joined = placed({ ...receiver, attached }, attached, open.attached)
+  return changed(open, { attaches: generation, receivers: replace(open, joined) })
+}
+
+function placed(receiver: LiveReceiver, here: Attached, peer: Attached | undefined): LiveReceiver {
+  const apart = here.place === OVER_HTTP || (peer !== undefined && peer.place !== here.place)
+  return apart && !receiver.shared ? { ...receiver, shared: true } : receiver
+}
+
+/** Records that a role attached over HTTP has asked again, if it is time to. */
+export function stayAttached(session: Session, holder: Holder, now: number): Session {
+  const settled = expireIfDue(session, now)
+  const attached = attachedOf(settled, holder)
+  if (settled.state === 'closed' || attached?.until === undefined) return settled
+  if (attached.until - now > POLL_LEASE_MS / 2) return settled
+  const renewed = withAttached(settled, holder, { ...attached, until: now + POLL_LEASE_MS })
+  // Nobody sees a difference, unless it had counted as gone.
+  return attached.until > now ? { ...renewed, version: settled.version } : renewed
 }
 
 /** Records that a role's socket is gone, unless a newer one has taken over. */
 export function detach(session: Session, holder: Holder, generation: number, now: number): Session {
   const settled = expireIfDue(session, now)
-  if (settled.state === 'closed' || generation === 0 || attachmentOf(settled, holder) !== generation) return settled
-  if (holder.role === 'sender') return changed(settled, { attachment: 0 })
-  const receiver = receiverOfChannel(settled, holder.channel)
-  if (!isLive(receiver)) return settled
-  return changed(settled, { receivers: replace(settled, { ...receiver, attachment: 0 }) })
+  if (settled.state === 'closed' || attachedOf(settled, holder)?.generation !== generation) return settled
+  return withAttached(settled, holder, undefined)
+}
+
+function withAttached(session: OpenSession, holder: Holder, attached: Attached | undefined): OpenSession {
+  if (holder.role === 'sender') return changed(session, { attached })
+  const receiver = receiverOfChannel(session, holder.channel)
+  return isLive(receiver) ? changed(session, { receivers: replace(session, { ...receiver, attached }) }) : session
 }
 
 function countApprovals(session: OpenSession): number {

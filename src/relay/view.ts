@@ -1,9 +1,17 @@
 import type { ChannelRow, ReceiverRow, View } from '../protocol/frames.ts'
 import type { Direction, MailboxKey } from './ports.ts'
-import { type Holder, isLive, liveReceiver, type Session } from './session.ts'
+import { type Attached, type Holder, isLive, liveReceiver, OVER_HTTP, type Session } from './session.ts'
 
-/** The view of a session that a role gets, ≤ 8 KiB by the limits on its parts. `channels` as of now, `now` in milliseconds. */
-export function viewOf(session: Session, holder: Holder, channels: readonly ChannelRow[], now: number): View {
+/** What a view says beside its session: the caller's channels, the time in milliseconds, and who still lives. */
+export interface ViewContext {
+  readonly channels: readonly ChannelRow[]
+  readonly now: number
+  readonly isAlive: (node: string) => boolean
+}
+
+/** The view of a session that a role gets, ≤ 8 KiB by the limits on its parts. */
+export function viewOf(session: Session, holder: Holder, context: ViewContext): View {
+  const { channels, now } = context
   const open = session.state === 'open'
   const mine = session.receivers.filter((each) => holder.role === 'sender' || each.channel === holder.channel)
   return {
@@ -14,18 +22,23 @@ export function viewOf(session: Session, holder: Holder, channels: readonly Chan
     ...(open ? {} : { reason: session.reason }),
     expiresInMs: open ? Math.max(0, Math.ceil(session.expiresAt - now)) : 0,
     joinable: open && session.joinable,
-    ...(holder.role === 'receiver' ? { senderPresent: open && session.attachment !== 0 } : {}),
-    receivers: mine.map(rowOf),
+    ...(holder.role === 'receiver' ? { senderPresent: open && isPresent(session.attached, context) } : {}),
+    receivers: mine.map((receiver) => rowOf(receiver, context)),
     channels: [...channels],
   }
 }
 
-function rowOf(receiver: Session['receivers'][number]): ReceiverRow {
+function rowOf(receiver: Session['receivers'][number], context: ViewContext): ReceiverRow {
   const { receiverCode, channel, state } = receiver
   const row = { receiverCode, channel, state, ...('reason' in receiver ? { reason: receiver.reason } : {}) }
   if (!isLive(receiver)) return row
   const { publicKey, name } = receiver
-  return { ...row, publicKey, ...(name === undefined ? {} : { name }), present: receiver.attachment !== 0 }
+  return { ...row, publicKey, ...(name === undefined ? {} : { name }), present: isPresent(receiver.attached, context) }
+}
+
+function isPresent(attached: Attached | undefined, { now, isAlive }: ViewContext): boolean {
+  if (!attached) return false
+  return attached.place === OVER_HTTP ? now < (attached.until ?? now) : isAlive(attached.place)
 }
 
 /** The channels a role can send and receive frames on now. */

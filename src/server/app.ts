@@ -12,6 +12,7 @@ import * as z from 'zod/mini'
 import { SUBPROTOCOL } from '../protocol/frames.ts'
 import { BODY_MAX_BYTES, HEADERS_MAX_BYTES } from '../protocol/limits.ts'
 import type { Relay } from '../relay/relay.ts'
+import { frameRoutes } from './frame-routes.ts'
 import { answerError, answerExpectation, answerParserError, answerProblem } from './problems.ts'
 import { routes } from './routes.ts'
 import { websocket } from './websocket.ts'
@@ -122,6 +123,7 @@ export async function buildApp({
   })
   await app.register(websocket, { relay, maxFrameBytes })
   await app.register(routes, { relay })
+  await app.register(frameRoutes, { relay, maxFrameBytes })
   await app.register(operations, { relay, version })
   app.addHook('preClose', async () => {
     await relay.drain()
@@ -139,8 +141,7 @@ async function operations(app: FastifyInstance, { relay, version }: { relay: Rel
   const hidden = { schema: { hide: true } }
   app.get('/healthz', hidden, async () => ({ status: 'alive' }))
   app.get('/readyz', hidden, async (_request, reply) => {
-    if (relay.draining) return answerProblem(reply, 'going_away')
-    return { status: 'ready' }
+    return relay.unready ? answerProblem(reply, relay.unready) : { status: 'ready' }
   })
   app.get('/version', hidden, async () => ({ name: 'pairlay', version, protocol: SUBPROTOCOL }))
   app.get('/openapi.json', hidden, async () => app.swagger())

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import * as z from 'zod/mini'
 import { View } from '../protocol/frames.ts'
 import {
+  AttachRequest,
   Code,
   CreateSessionRequest,
   CreateSessionResponse,
@@ -16,7 +17,7 @@ import {
 import { RelayError } from '../relay/error.ts'
 import type { Relay } from '../relay/relay.ts'
 
-const SessionParams = z.object({ sessionId: SessionId })
+export const SessionParams = z.object({ sessionId: SessionId })
 const ReceiverParams = z.object({ sessionId: SessionId, receiverCode: Code })
 const Nothing = z.void()
 
@@ -50,8 +51,25 @@ export async function routes(app: FastifyInstance, { relay }: { relay: Relay }):
       },
     },
     async (request) => {
-      const { version, waitMs } = request.query as z.infer<typeof ViewQuery>
-      return relay.view(sessionIdOf(request), tokenOf(request), { version, waitMs: waitMs ?? 0 })
+      const { version, waitMs, channels } = request.query as z.infer<typeof ViewQuery>
+      const poll = { version, waitMs: waitMs ?? 0, channels }
+      return relay.polling.view(sessionIdOf(request), tokenOf(request), poll)
+    },
+  )
+  app.put(
+    '/v1/sessions/:sessionId/attachment',
+    {
+      schema: {
+        summary: 'Attach without a socket',
+        ...withToken,
+        params: SessionParams,
+        body: AttachRequest,
+        response: answers(200, View),
+      },
+    },
+    async (request) => {
+      const { channels } = bodyOf(request, AttachRequest)
+      return relay.polling.attach(sessionIdOf(request), tokenOf(request), channels)
     },
   )
   app.delete(
@@ -118,9 +136,9 @@ export async function routes(app: FastifyInstance, { relay }: { relay: Relay }):
   )
 }
 
-const withToken = { security: [{ token: [] }] }
+export const withToken = { security: [{ token: [] }] }
 
-function answers(status: number, schema: z.ZodMiniType) {
+export function answers(status: number, schema: z.ZodMiniType) {
   return { [status]: schema, '4xx': Problem, '5xx': Problem }
 }
 

@@ -4,6 +4,7 @@ import type {
   AckOutcome,
   AppendOutcome,
   Bus,
+  BusListener,
   Clock,
   MailboxKey,
   MailboxPosition,
@@ -11,6 +12,7 @@ import type {
   SessionCaps,
   SessionStore,
   StoredFrame,
+  Wake,
 } from '../relay/ports.ts'
 import { deadlineOf, type OpenSession, type Session } from '../relay/session.ts'
 
@@ -173,20 +175,20 @@ export class MemoryMailboxStore implements MailboxStore {
     return this.#mailboxes.get(key)?.position
   }
 
-  drop(key: MailboxKey): void {
-    this.#mailboxes.delete(key)
+  drop(keys: readonly MailboxKey[]): void {
+    for (const key of keys) this.#mailboxes.delete(key)
   }
 }
 
 /** One node: waking reaches the subscribers in this process. */
 export class MemoryBus implements Bus {
-  readonly #listeners: ((sessionId: string) => void)[] = []
+  readonly #listeners: BusListener[] = []
 
-  wake(sessionId: string): void {
-    for (const listener of this.#listeners) listener(sessionId)
+  wake(sessionId: string, wake: Wake): void {
+    for (const listener of this.#listeners) listener.woken(sessionId, wake, true)
   }
 
-  subscribe(listener: (sessionId: string) => void): void {
+  subscribe(listener: BusListener): void {
     this.#listeners.push(listener)
   }
 }

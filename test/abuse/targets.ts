@@ -59,7 +59,8 @@ export function memoryTarget(
   return {
     create: (request) => outcome(() => relay.createSession(request)),
     join: (request) => outcome(() => relay.join(request)),
-    view: ({ sessionId, token }) => outcome(() => relay.view(sessionId, token, { version: undefined, waitMs: 0 })),
+    view: ({ sessionId, token }) =>
+      outcome(() => relay.polling.view(sessionId, token, { version: undefined, waitMs: 0 })),
     decide: ({ sessionId, token }, code, request) => outcome(() => relay.decide(sessionId, token, code, request)),
     end: ({ sessionId, token }, code) => outcome(() => relay.endReceiver(sessionId, token, code)),
     retire: ({ sessionId, token }) => outcome(() => relay.retireCode(sessionId, token)),

@@ -208,12 +208,12 @@ describe('a relay that forgets its mailboxes', () => {
       const meanwhile = async (what: string, seq: number) => {
         if (plan?.what !== what || seq < plan.seq) return
         plan = undefined
-        for (const key of keys) await store.drop(key)
+        for (const key of keys) await store.drop([key])
       }
       return {
-        open: (key, floor) => {
+        open: (key, floor, keepMs) => {
           keys.add(key)
-          return store.open(key, floor)
+          return store.open(key, floor, keepMs)
         },
         append: async (key, frame, window) => {
           await meanwhile(`${key.slice(-3)} frame`, frame.seq)
@@ -225,7 +225,7 @@ describe('a relay that forgets its mailboxes', () => {
         },
         read: (key, after) => store.read(key, after),
         position: (key) => store.position(key),
-        drop: (key) => store.drop(key),
+        drop: (keys) => store.drop(keys),
       }
     }
     const before = (what: string, seq: number) => {

@@ -39,7 +39,7 @@ describe('the error table', () => {
   test('has close codes an application may send, each for one error', () => {
     const codes = rows.flatMap(([, { closeCode }]) => (closeCode === undefined ? [] : [closeCode]))
     for (const code of codes)
-      expect(code === 1001 || code === 1009 || code === 1011 || (code >= 4000 && code < 5000)).toBe(true)
+      expect([1001, 1009, 1011, 1013].includes(code) || (code >= 4000 && code < 5000)).toBe(true)
     expect(new Set(codes).size).toBe(codes.length)
     expect(codes).not.toContain(ABNORMAL_CLOSURE)
   })
@@ -50,6 +50,7 @@ describe('the error table', () => {
       1001: 'going_away',
       1009: 'frame_too_large',
       1011: 'internal',
+      1013: 'unavailable',
       4001: 'superseded',
       4002: 'window_exceeded',
       4400: 'invalid_frame',
@@ -72,11 +73,13 @@ describe('the error table', () => {
     expect(retryable.sort()).toEqual([
       'at_capacity',
       'attach_timeout',
+      'frame_refused',
       'going_away',
       'internal',
       'rate_limited',
       'request_timeout',
       'too_many_sessions',
+      'unavailable',
     ])
   })
 

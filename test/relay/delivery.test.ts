@@ -200,7 +200,7 @@ describe('delivery', () => {
             client.socket?.drain()
             break
           case 'forget':
-            await node.mailboxes.drop(`${sender.sessionId}/${lane.channel}/${each.direction}`)
+            await node.mailboxes.drop([`${sender.sessionId}/${lane.channel}/${each.direction}`])
             break
           default:
             each satisfies never

@@ -6,7 +6,7 @@ async function pair() {
   const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
   const [receiver, receiverSocket] = [receivers[0], receiverSockets[0]]
   if (!receiver || !receiverSocket) throw new Error('no receiver')
-  const forget = (direction: 's2r' | 'r2s') => node.mailboxes.drop(`${sender.sessionId}/1/${direction}`)
+  const forget = (direction: 's2r' | 'r2s') => node.mailboxes.drop([`${sender.sessionId}/1/${direction}`])
   return { node, sender, receiver, senderSocket, receiverSocket, forget }
 }
 
@@ -133,7 +133,7 @@ describe('a forgotten mailbox', () => {
   test('of one channel leaves the sockets of the other receivers alone', async () => {
     const node = new TestRelay()
     const { sender, senderSocket, receiverSockets } = await node.pair(2)
-    await node.mailboxes.drop(`${sender.sessionId}/1/s2r`)
+    await node.mailboxes.drop([`${sender.sessionId}/1/s2r`])
     senderSocket.data(1, 1)
     await settled()
     await node.attach(sender)

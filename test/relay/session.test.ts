@@ -2,9 +2,10 @@ import { describe, expect, test } from 'vitest'
 import { EPITAPH_MS, JOINS_MAX, PENDING_MAX } from '../../src/protocol/limits.ts'
 import { RelayError } from '../../src/relay/error.ts'
 import {
-  attachmentOf,
+  attachedOf,
   type ClosedSession,
   deadlineOf,
+  type Holder,
   holderOf,
   liveReceiver,
   type OpenSession,
@@ -27,6 +28,7 @@ import {
 
 const START = 1_000
 const NOW = START + 10_000
+const HERE = { place: 'here' }
 const TTL_SECONDS = 60
 const DEADLINE = START + TTL_SECONDS * 1000
 
@@ -75,14 +77,14 @@ const COMMANDS = {
   'close by sender': closeBySender,
   'shut down': shutDown,
   expire: expireIfDue,
-  'attach sender': (session, now) => attach(session, { role: 'sender' }, now),
-  'attach receiver': (session, now) => attach(session, { role: 'receiver', channel: 1 }, now),
+  'attach sender': (session, now) => attach(session, { role: 'sender' }, HERE, now),
+  'attach receiver': (session, now) => attach(session, { role: 'receiver', channel: 1 }, HERE, now),
   'detach sender': (session, now) => detach(session, { role: 'sender' }, 0, now),
   'detach receiver': (session, now) => detach(session, { role: 'receiver', channel: 1 }, 1, now),
   'decide about nobody': (session, now) => decide(session, 'nobody', 'approved', now),
   'revoke nobody': (session, now) => revoke(session, 'nobody', now),
   'leave channel 9': (session, now) => leave(session, 9, now),
-  'attach channel 9': (session, now) => attach(session, { role: 'receiver', channel: 9 }, now),
+  'attach channel 9': (session, now) => attach(session, { role: 'receiver', channel: 9 }, HERE, now),
 } satisfies Record<string, (session: Session, now: number) => Session>
 
 /** How a session looks in the table below. */
@@ -95,7 +97,7 @@ function describeState(session: Session): string {
 }
 
 function attachments(session: OpenSession): string {
-  const roles = [session.attachment !== 0 && 'sender', liveReceiver(session, 1)?.attachment && 'receiver']
+  const roles = [session.attached && 'sender', liveReceiver(session, 1)?.attached && 'receiver']
   const attached = roles.filter(Boolean).join(' and ')
   return attached && `${attached} attached`
 }
@@ -439,31 +441,36 @@ describe('attachments', () => {
   const RECEIVER = { role: 'receiver', channel: 1 } as const
 
   test('generations count up over all roles, and each role knows its own', () => {
-    let session = attach(joined(), SENDER, NOW)
-    session = attach(session, RECEIVER, NOW)
-    expect([attachmentOf(session, SENDER), attachmentOf(session, RECEIVER)]).toEqual([1, 2])
-    session = attach(session, SENDER, NOW)
-    expect([attachmentOf(session, SENDER), attachmentOf(session, RECEIVER)]).toEqual([3, 2])
+    let session = attach(joined(), SENDER, HERE, NOW)
+    session = attach(session, RECEIVER, HERE, NOW)
+    expect([generationOf(session, SENDER), generationOf(session, RECEIVER)]).toEqual([1, 2])
+    session = attach(session, SENDER, HERE, NOW)
+    expect([generationOf(session, SENDER), generationOf(session, RECEIVER)]).toEqual([3, 2])
   })
 
   test('an older socket that goes does not detach the newer one', () => {
-    const session = attach(attach(joined(), SENDER, NOW), SENDER, NOW)
+    const session = attach(attach(joined(), SENDER, HERE, NOW), SENDER, HERE, NOW)
     expect(detach(session, SENDER, 1, NOW)).toBe(session)
-    expect(attachmentOf(detach(session, SENDER, 2, NOW), SENDER)).toBe(0)
+    expect(generationOf(detach(session, SENDER, 2, NOW), SENDER)).toBe(0)
   })
 
   test('a decision keeps the receiver attached, an end does not', () => {
-    const session = attach(joined(), RECEIVER, NOW)
-    expect(attachmentOf(decide(session, 'r', 'approved', NOW), RECEIVER)).toBe(1)
-    expect(attachmentOf(decide(session, 'r', 'rejected', NOW), RECEIVER)).toBe(0)
-    expect(attachmentOf(closeBySender(session, NOW), RECEIVER)).toBe(0)
+    const session = attach(joined(), RECEIVER, HERE, NOW)
+    expect(generationOf(decide(session, 'r', 'approved', NOW), RECEIVER)).toBe(1)
+    expect(generationOf(decide(session, 'r', 'rejected', NOW), RECEIVER)).toBe(0)
+    expect(generationOf(closeBySender(session, NOW), RECEIVER)).toBe(0)
   })
 
   test('a generation is not used again after a detach', () => {
-    const session = detach(attach(joined(), SENDER, NOW), SENDER, 1, NOW)
-    expect(attachmentOf(attach(session as OpenSession, SENDER, NOW), SENDER)).toBe(2)
+    const session = detach(attach(joined(), SENDER, HERE, NOW), SENDER, 1, NOW)
+    expect(generationOf(attach(session as OpenSession, SENDER, HERE, NOW), SENDER)).toBe(2)
   })
 })
+
+/** Which attach of a session this role's is, 0 for none. */
+function generationOf(session: Session, holder: Holder): number {
+  return attachedOf(session, holder)?.generation ?? 0
+}
 
 function codeOf(call: () => unknown): string | undefined {
   try {

@@ -40,6 +40,8 @@ describe('the configuration', () => {
       windowBytes: 2_098_176,
       memoryBudgetBytes: 268_435_456,
       shutdownTimeoutSeconds: 10,
+      redisUrl: '',
+      redisCaFile: '',
     })
   })
 
@@ -49,8 +51,8 @@ describe('the configuration', () => {
   })
 
   test('is tested here in every variable', () => {
-    const tested = [...INTEGERS.map(([name]) => name), 'HOST', 'LOG_LEVEL', 'CORS_ORIGINS', 'MEMORY_BUDGET_BYTES']
-    expect(tested.sort()).toEqual(Object.keys(VARIABLES).sort())
+    const others = ['HOST', 'LOG_LEVEL', 'CORS_ORIGINS', 'MEMORY_BUDGET_BYTES', 'REDIS_URL', 'REDIS_CA_FILE']
+    expect([...INTEGERS.map(([name]) => name as string), ...others].sort()).toEqual(Object.keys(VARIABLES).sort())
   })
 
   for (const [name, fallback, min, max, field] of INTEGERS) {
@@ -127,6 +129,32 @@ describe('the configuration', () => {
     ]) {
       expect(() => origins(value), value).toThrow(/^CORS_ORIGINS is not \* or origins/)
     }
+  })
+
+  test('REDIS_URL is a redis or rediss URL, with or without user, password and database', () => {
+    for (const url of [
+      'redis://h',
+      'rediss://h:6380',
+      'redis://:p%40ss@10.0.0.1:6379/0',
+      'redis://user:word@[::1]:6379/',
+    ])
+      expect(readConfig({ REDIS_URL: url }).redisUrl).toBe(url)
+    for (const url of [
+      'h:6379',
+      'http://h',
+      'redis://',
+      'redis://h:66666',
+      'redis://h/x',
+      'redis://a b',
+      'redis://h\n',
+    ]) {
+      expect(() => readConfig({ REDIS_URL: url }), url).toThrow(/^REDIS_URL is not a URL such as/)
+    }
+  })
+
+  test('REDIS_CA_FILE is a path', () => {
+    expect(readConfig({ REDIS_CA_FILE: '/etc/ssl/redis ca.pem' }).redisCaFile).toBe('/etc/ssl/redis ca.pem')
+    expect(() => readConfig({ REDIS_CA_FILE: 'a\0b' })).toThrow(/^REDIS_CA_FILE is not the path/)
   })
 
   test('values that do not go together are refused, each pair at its border', () => {

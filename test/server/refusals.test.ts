@@ -170,12 +170,6 @@ describe('paths', () => {
     await refused('POST', session.path, { token: session.token, body: {} }, 'not_found', session)
   })
 
-  test('the fallback for frames over HTTP is not there yet', async () => {
-    const session = await party()
-    await refused('GET', `${session.path}/channels/1`, { token: session.token }, 'not_found', session)
-    await refused('PUT', `${session.path}/channels/1/frames/1`, { token: session.token }, 'not_found', session)
-  })
-
   for (const id of [
     'short',
     'x'.repeat(21),

@@ -20,6 +20,8 @@ export interface Stores {
   close(): Promise<void>
 }
 
+/** How long a mailbox is kept, in milliseconds: longer than any test. */
+const KEEP_MS = 600_000
 const CAPS = { sessions: 1000, sessionsPerClient: 1000 }
 
 /** What every store does. Nothing here assumes that a store answers in the same turn, in this process or in order. */
@@ -274,7 +276,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
 
       test('a deadline in the past is due at once', async () => {
         await stores.advance(600_000)
-        const late = openSession({ ...session({ ttlSeconds: 30 }) }, stores.now() - 100_000)
+        const late = openSession({ ...session({ ttlSeconds: 30 }) }, stores.now() - 60_000)
         await stores.sessions.create({ ...late, version: 1 }, CAPS)
         expect(await stores.sessions.due()).toEqual([late.id])
       })
@@ -295,7 +297,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
         bytes: encodeData(1, seq, new Uint8Array(bytes).fill(seq)),
       })
       const filled = async (frames: number, key: MailboxKey = KEY) => {
-        await stores.mailboxes.open(key, 0)
+        await stores.mailboxes.open(key, 0, KEEP_MS)
         for (let seq = 1; seq <= frames; seq++) await stores.mailboxes.append(key, frame(seq), WINDOW)
       }
       const held = async (key: MailboxKey = KEY) => {
@@ -318,18 +320,21 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
 
       test('opening tells whether the mailbox was new, and where it stands', async () => {
         const fresh = { received: 0, acked: 0 }
-        expect(await stores.mailboxes.open(KEY, 0)).toEqual({ created: true, position: fresh })
-        expect(await stores.mailboxes.open(KEY, 0)).toEqual({ created: false, position: fresh })
+        expect(await stores.mailboxes.open(KEY, 0, KEEP_MS)).toEqual({ created: true, position: fresh })
+        expect(await stores.mailboxes.open(KEY, 0, KEEP_MS)).toEqual({ created: false, position: fresh })
         expect(await stores.mailboxes.position(KEY)).toEqual(fresh)
       })
 
       test('of many who open one mailbox at the same time, one creates it', async () => {
-        const outcomes = await Promise.all(Array.from({ length: 10 }, () => stores.mailboxes.open(KEY, 0)))
+        const outcomes = await Promise.all(Array.from({ length: 10 }, () => stores.mailboxes.open(KEY, 0, KEEP_MS)))
         expect(outcomes.filter((each) => each.created)).toHaveLength(1)
       })
 
       test('a new mailbox starts after its floor', async () => {
-        expect(await stores.mailboxes.open(KEY, 7)).toEqual({ created: true, position: { received: 7, acked: 7 } })
+        expect(await stores.mailboxes.open(KEY, 7, KEEP_MS)).toEqual({
+          created: true,
+          position: { received: 7, acked: 7 },
+        })
         expect(await stores.mailboxes.append(KEY, frame(7), WINDOW)).toMatchObject({ kind: 'duplicate' })
         expect(await stores.mailboxes.append(KEY, frame(9), WINDOW)).toMatchObject({ kind: 'gap' })
         expect(await stores.mailboxes.append(KEY, frame(8), WINDOW)).toMatchObject({ kind: 'stored' })
@@ -337,9 +342,9 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
 
       test('opening again raises to the floor and never lowers', async () => {
         await filled(5)
-        expect((await stores.mailboxes.open(KEY, 3)).position).toEqual({ received: 5, acked: 3 })
-        expect((await stores.mailboxes.open(KEY, 1)).position).toEqual({ received: 5, acked: 3 })
-        expect((await stores.mailboxes.open(KEY, 9)).position).toEqual({ received: 9, acked: 9 })
+        expect((await stores.mailboxes.open(KEY, 3, KEEP_MS)).position).toEqual({ received: 5, acked: 3 })
+        expect((await stores.mailboxes.open(KEY, 1, KEEP_MS)).position).toEqual({ received: 5, acked: 3 })
+        expect((await stores.mailboxes.open(KEY, 9, KEEP_MS)).position).toEqual({ received: 9, acked: 9 })
         expect(await held()).toEqual([])
       })
 
@@ -358,7 +363,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
       })
 
       test('a stored frame tells the position and the cost of all that is unacknowledged', async () => {
-        await stores.mailboxes.open(KEY, 0)
+        await stores.mailboxes.open(KEY, 0, KEEP_MS)
         expect(await stores.mailboxes.append(KEY, frame(1, 1), WINDOW)).toEqual({
           kind: 'stored',
           position: { received: 1, acked: 0 },
@@ -392,7 +397,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
       })
 
       test('of the same frame sent many times at once, one is stored', async () => {
-        await stores.mailboxes.open(KEY, 0)
+        await stores.mailboxes.open(KEY, 0, KEEP_MS)
         const outcomes = await Promise.all(
           Array.from({ length: 10 }, () => stores.mailboxes.append(KEY, frame(1), WINDOW)),
         )
@@ -402,7 +407,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
       })
 
       test('what fits the window exactly is stored, one byte more is full and changes nothing', async () => {
-        await stores.mailboxes.open(KEY, 0)
+        await stores.mailboxes.open(KEY, 0, KEEP_MS)
         await stores.mailboxes.append(KEY, frame(1, 992), 2000)
         expect(await stores.mailboxes.append(KEY, frame(2, 993), 2000)).toMatchObject({
           kind: 'full',
@@ -465,7 +470,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
 
       test('a seq can be the largest of 32 bits', async () => {
         const last = 0xffff_ffff
-        await stores.mailboxes.open(KEY, last - 1)
+        await stores.mailboxes.open(KEY, last - 1, KEEP_MS)
         expect((await stores.mailboxes.append(KEY, frame(last), WINDOW)).kind).toBe('stored')
         expect((await stores.mailboxes.read(KEY, last - 1))?.seq).toBe(last)
         expect(await stores.mailboxes.ackThrough(KEY, last)).toMatchObject({
@@ -475,13 +480,16 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
 
       test('a dropped mailbox is unknown again until it is opened, and dropping it again does nothing', async () => {
         await filled(3)
-        await stores.mailboxes.drop(KEY)
-        await stores.mailboxes.drop(KEY)
+        await stores.mailboxes.drop([KEY])
+        await stores.mailboxes.drop([KEY])
         expect(await stores.mailboxes.append(KEY, frame(4), WINDOW)).toEqual({ kind: 'unknown' })
         expect(await stores.mailboxes.ackThrough(KEY, 4)).toEqual({ kind: 'unknown' })
         expect(await stores.mailboxes.read(KEY, 0)).toBeUndefined()
         expect(await stores.mailboxes.position(KEY)).toBeUndefined()
-        expect(await stores.mailboxes.open(KEY, 1)).toEqual({ created: true, position: { received: 1, acked: 1 } })
+        expect(await stores.mailboxes.open(KEY, 1, KEEP_MS)).toEqual({
+          created: true,
+          position: { received: 1, acked: 1 },
+        })
         expect(await held()).toEqual([])
       })
 
@@ -489,25 +497,37 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
         const others: MailboxKey[] = ['session/1/r2s', 'session/2/s2r', 'session/11/s2r', 'other/1/s2r']
         await filled(3)
         for (const key of others) await filled(1, key)
-        await stores.mailboxes.drop(KEY)
+        await stores.mailboxes.drop([KEY])
         for (const key of others) expect(await held(key)).toEqual([1])
       })
     })
 
     describe('the bus', () => {
+      const SESSION = { about: 'session' } as const
+      const listening = () => {
+        const heard = new Set<string>()
+        stores.bus.subscribe({ woken: (sessionId) => heard.add(sessionId), missed: () => {} })
+        return heard
+      }
+
       test('waking a session reaches every listener with its id', async () => {
-        const [first, second] = [new Set<string>(), new Set<string>()]
-        stores.bus.subscribe((sessionId) => first.add(sessionId))
-        stores.bus.subscribe((sessionId) => second.add(sessionId))
-        stores.bus.wake('one')
-        stores.bus.wake('two')
+        const [first, second] = [listening(), listening()]
+        stores.bus.wake('one', SESSION)
+        stores.bus.wake('two', SESSION)
         await stores.delivered()
         expect([...first].sort()).toEqual(['one', 'two'])
         expect([...second].sort()).toEqual(['one', 'two'])
       })
 
+      test('who changes a session hears of it in the same turn, and that it was here', () => {
+        const heard: unknown[] = []
+        stores.bus.subscribe({ woken: (...wake) => heard.push(wake), missed: () => {} })
+        stores.bus.wake('one', SESSION)
+        expect(heard).toEqual([['one', SESSION, true]])
+      })
+
       test('waking with nobody listening does nothing', async () => {
-        stores.bus.wake('one')
+        stores.bus.wake('one', SESSION)
         await stores.delivered()
       })
     })

@@ -83,7 +83,7 @@ describe('what memory stores hold', () => {
     expect(store.unackedCost).toBe(1256)
     await store.ackThrough('one/1/s2r', 1)
     expect(store.unackedCost).toBe(256)
-    await store.drop('two/1/s2r')
+    await store.drop(['two/1/s2r'])
     expect(store.unackedCost).toBe(0)
     expect(store.size).toBe(1)
   })

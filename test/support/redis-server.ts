@@ -65,8 +65,8 @@ export async function startRedis(args: readonly string[] = []): Promise<RedisSer
     }
   }
   let server = await start()
-  const withClient = async <T>(use: (client: ReturnType<typeof createClient>) => Promise<T>): Promise<T> => {
-    const client = createClient({ socket: { host: '127.0.0.1', port } })
+  const withClient = async <T>(use: (client: Client) => Promise<T>): Promise<T> => {
+    const client = clientOf(port)
     client.on('error', () => {})
     await client.connect()
     try {
@@ -103,8 +103,14 @@ export async function startRedis(args: readonly string[] = []): Promise<RedisSer
   }
 }
 
+type Client = ReturnType<typeof clientOf>
+
+function clientOf(port: number) {
+  return createClient({ socket: { host: '127.0.0.1', port, reconnectStrategy: false } })
+}
+
 async function answers(port: number): Promise<boolean> {
-  const client = createClient({ socket: { host: '127.0.0.1', port, reconnectStrategy: false } })
+  const client = clientOf(port)
   client.on('error', () => {})
   try {
     await client.connect()

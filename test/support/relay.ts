@@ -92,7 +92,7 @@ export function buildRelay(clock: Clock, secrets: Secrets, options: RelayOptions
     grantedBytes: relay.budget.granted,
     grants: relay.budget.size,
     sockets: relay.attachments.sockets,
-    watchers: relay.attachments.watchers,
+    watchers: relay.attachments.watchers.size,
   })
   return { relay, sessions, mailboxes, counters }
 }
@@ -161,7 +161,7 @@ export class TestRelay {
   }
 
   view(member: Member): Promise<View> {
-    return this.relay.view(member.sessionId, member.token, { version: undefined, waitMs: 0 })
+    return this.relay.polling.view(member.sessionId, member.token, { version: undefined, waitMs: 0 })
   }
 
   /** A socket that has said nothing yet. */

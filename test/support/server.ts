@@ -1,12 +1,14 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type Level, pino } from 'pino'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Level, type Logger, pino } from 'pino'
 import type { Clock, Discard, Secrets } from '../../src/relay/ports.ts'
-import type { Relay, RelaySettings } from '../../src/relay/relay.ts'
+import { Relay, type RelaySettings } from '../../src/relay/relay.ts'
 import { buildApp } from '../../src/server/app.ts'
 import { systemClock, systemSecrets } from '../../src/server/runtime.ts'
-import type { MemoryMailboxStore, MemorySessionStore } from '../../src/store/memory.ts'
+import { MemoryMailboxStore, type MemorySessionStore } from '../../src/store/memory.ts'
+import { openRedis, type RedisStores } from '../../src/store/redis/open.ts'
 import { buildRelay, type Counters, DEFAULT_SETTINGS, NOTHING_LEFT, type RelayOptions } from './relay.ts'
 
 export interface ServerOptions extends RelayOptions {
@@ -48,35 +50,22 @@ export interface RunningRelay {
 
 /** A relay as `main.ts` builds it, on 127.0.0.1 and a free port, without its process, its timer and its signals. */
 export async function startRelay(options: ServerOptions = {}): Promise<RunningRelay> {
-  const log: string[] = []
-  const discards: Discard[] = []
-  const logger = pino({ level: options.logLevel ?? 'trace', base: null }, { write: (line: string) => log.push(line) })
+  const { logger, log, discards, metrics } = logging(options)
   const settings = { ...DEFAULT_SETTINGS, ...options.settings }
   const built = buildRelay(options.clock ?? systemClock, options.secrets ?? systemSecrets, {
     ...options,
     settings,
-    onDiscard: (reason) => {
-      discards.push(reason)
-      logger.debug({ reason }, 'a frame was discarded')
-    },
-    onFailure: (error) => logger.error({ err: error }, 'the relay failed'),
+    onDiscard: metrics.discarded,
+    onFailure: metrics.failed,
   })
-  const app = await buildApp({
-    relay: built.relay,
-    maxFrameBytes: settings.maxFrameBytes,
-    corsOrigins: options.corsOrigins ?? ['*'],
-    version: '0.0.0-test',
-    logger,
-  })
-  await app.listen({ host: '127.0.0.1', port: 0, listenTextResolver: () => 'listening' })
-  const { port } = app.server.address() as AddressInfo
+  const { app, url, port } = await listen(built.relay, settings, logger, options)
   const upgraded = new Set<Duplex>()
   app.server.on('upgrade', (_request, socket: Duplex) => {
     upgraded.add(socket)
     socket.once('close', () => upgraded.delete(socket))
   })
   return {
-    url: `http://127.0.0.1:${port}`,
+    url,
     port,
     relay: built.relay,
     sessions: built.sessions,
@@ -88,4 +77,75 @@ export async function startRelay(options: ServerOptions = {}): Promise<RunningRe
     tick: () => built.relay.tick(),
     close: () => app.close(),
   }
+}
+
+/** One relay node of several, around stores that they share. */
+export interface RunningNode {
+  readonly url: string
+  readonly relay: Relay
+  readonly stores: RedisStores
+  readonly log: readonly string[]
+  readonly discards: readonly Discard[]
+  readonly counters: () => Counters
+  readonly tick: () => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+/** A node as `main.ts` builds it with REDIS_URL. Resolves when it reaches the server. With a `clock` all nodes go by that one. */
+export async function startNode(
+  redisUrl: string,
+  options: ServerOptions & { readonly ca?: string } = {},
+): Promise<RunningNode> {
+  const { logger, log, discards, metrics } = logging(options)
+  const settings = { ...DEFAULT_SETTINGS, ...options.settings }
+  const onError = ({ message }: Error) => logger.error({ reason: message }, 'Redis does not do what it should')
+  const stores = openRedis({ url: redisUrl, ca: options.ca, onError }, systemClock, options.clock)
+  const mailboxes = new MemoryMailboxStore()
+  const ports = { ...stores, mailboxes, secrets: options.secrets ?? systemSecrets, metrics }
+  const relay = new Relay(ports, settings)
+  while (!stores.cluster.isReachable) await delay(2)
+  const { app, url } = await listen(relay, settings, logger, options)
+  return {
+    url,
+    relay,
+    stores,
+    log,
+    discards,
+    counters: () => ({
+      ...NOTHING_LEFT,
+      mailboxes: mailboxes.size,
+      unackedBytes: mailboxes.unackedCost,
+      grantedBytes: relay.budget.granted,
+      grants: relay.budget.size,
+      sockets: relay.attachments.sockets,
+      watchers: relay.attachments.watchers.size,
+    }),
+    tick: () => relay.tick(),
+    close: async () => {
+      await app.close()
+      stores.close()
+    },
+  }
+}
+
+function logging(options: ServerOptions) {
+  const log: string[] = []
+  const discards: Discard[] = []
+  const logger = pino({ level: options.logLevel ?? 'trace', base: null }, { write: (line: string) => log.push(line) })
+  const metrics = {
+    discarded: (reason: Discard) => {
+      discards.push(reason)
+      logger.debug({ reason }, 'a frame was discarded')
+    },
+    failed: (error: unknown) => logger.error({ err: error }, 'the relay failed'),
+  }
+  return { log, discards, logger, metrics }
+}
+
+async function listen(relay: Relay, settings: RelaySettings, logger: Logger, { corsOrigins = ['*'] }: ServerOptions) {
+  const { maxFrameBytes } = settings
+  const app = await buildApp({ relay, maxFrameBytes, corsOrigins, version: '0.0.0-test', logger })
+  await app.listen({ host: '127.0.0.1', port: 0, listenTextResolver: () => 'listening' })
+  const { port } = app.server.address() as AddressInfo
+  return { app, url: `http://127.0.0.1:${port}`, port }
 }

@@ -1,0 +1,149 @@
+import type { ChannelRow } from '../protocol/frames.ts'
+import { HANDSHAKE_WINDOW_BYTES } from '../protocol/limits.ts'
+import { type Awaitable, after } from './awaitable.ts'
+import type { Budget } from './budget.ts'
+import type { Clock, Cluster, Direction, MailboxKey, MailboxPosition, MailboxStore } from './ports.ts'
+import { deadlineOf, type Holder, liveReceiver, type Session } from './session.ts'
+import { channelsOf, inbound, mailboxKey, outbound } from './view.ts'
+
+export interface ChannelsPorts {
+  readonly mailboxes: MailboxStore
+  readonly budget: Budget
+  readonly clock: Clock
+  readonly cluster: Cluster | undefined
+  /** The largest a grant grows, in bytes of frame cost. */
+  readonly windowBytes: number
+  /** The largest frame, header included. */
+  readonly maxFrameBytes: number
+}
+
+const DIRECTIONS = ['s2r', 'r2s'] as const satisfies readonly Direction[]
+/** The window of a writer over HTTP where any node may be asked, so that none has a grant for it: this many full frames. */
+const HTTP_WINDOW_FRAMES = 4
+
+/**
+ * The mailboxes of a node's channels: in its own memory, or where every node reaches them when the two ends are at
+ * different places; and what of the node's budget they are granted.
+ */
+export class Channels {
+  readonly #ports: ChannelsPorts
+
+  constructor(ports: ChannelsPorts) {
+    this.#ports = ports
+  }
+
+  get maxFrameBytes(): number {
+    return this.#ports.maxFrameBytes
+  }
+
+  /** Whether this channel's frames are where other nodes reach them. */
+  isShared(session: Session, channel: number): boolean {
+    return this.#ports.cluster !== undefined && liveReceiver(session, channel)?.shared === true
+  }
+
+  storeOf(session: Session, channel: number): MailboxStore {
+    const { cluster, mailboxes } = this.#ports
+    return cluster && this.isShared(session, channel) ? cluster.mailboxes : mailboxes
+  }
+
+  /** Opens both directions of a role's channel where its client says that it is. `forgotten`: one of them was not there. */
+  async open(
+    session: Session,
+    holder: Holder,
+    channel: number,
+    { received, acked }: { readonly received: number; readonly acked: number },
+  ): Promise<{ readonly mailboxes: MailboxStore; readonly forgotten: boolean; readonly into: MailboxPosition }> {
+    const mailboxes = this.storeOf(session, channel)
+    const keepMs = Math.max(1, deadlineOf(session) - this.#ports.clock.now())
+    const out = await mailboxes.open(mailboxKey(session.id, channel, outbound(holder)), acked, keepMs)
+    const into = await mailboxes.open(mailboxKey(session.id, channel, inbound(holder)), received, keepMs)
+    return { mailboxes, forgotten: out.created || into.created, into: into.position }
+  }
+
+  /** Takes of the node's budget what the channel's state needs. False, and nothing is taken, when there is no room. */
+  grant(session: Session, channel: number): boolean {
+    const receiver = liveReceiver(session, channel)
+    // Alone, a node has granted it at the join and at the approval.
+    if (!receiver || !this.#ports.cluster) return true
+    const bytes = receiver.state === 'approved' ? this.#ports.maxFrameBytes : HANDSHAKE_WINDOW_BYTES
+    return this.#ports.budget.raise(keysOf(session.id, channel), bytes)
+  }
+
+  /** Doubles a grant that the next full frame would not fit into, as long as the node has room. Says whether it did. */
+  grow(session: Session, channel: number, key: MailboxKey, unackedCost: number): boolean {
+    const { budget, windowBytes, maxFrameBytes } = this.#ports
+    if (liveReceiver(session, channel)?.state !== 'approved') return false
+    const granted = budget.grantOf(key)
+    if (granted === 0 || granted >= windowBytes || unackedCost + maxFrameBytes <= granted) return false
+    return budget.raise([key], Math.min(windowBytes, granted * 2))
+  }
+
+  /** The cost that may be unacknowledged on a role's outbound direction. */
+  windowOf(session: Session, holder: Holder, channel: number): number {
+    const { budget, cluster, windowBytes, maxFrameBytes } = this.#ports
+    const granted = budget.grantOf(mailboxKey(session.id, channel, outbound(holder)))
+    if (granted > 0 || !cluster) return granted
+    const approved = liveReceiver(session, channel)?.state === 'approved'
+    return approved ? Math.min(windowBytes, HTTP_WINDOW_FRAMES * maxFrameBytes) : HANDSHAKE_WINDOW_BYTES
+  }
+
+  /** The rows of a role's outbound directions that are open, as they are now. */
+  async rows(
+    session: Session,
+    holder: Holder,
+    opened: (channel: number) => MailboxStore | undefined,
+  ): Promise<ChannelRow[]> {
+    const rows = await Promise.all(
+      channelsOf(session, holder).map(async (channel) => {
+        const position = await opened(channel)?.position(mailboxKey(session.id, channel, outbound(holder)))
+        return position && { channel, ...position, window: this.windowOf(session, holder, channel) }
+      }),
+    )
+    return rows.filter((row) => row !== undefined)
+  }
+
+  /** The rows for one that fetches what came for it. */
+  async fetchableRows(session: Session, holder: Holder): Promise<ChannelRow[]> {
+    const rows = await this.rows(session, holder, (channel) => this.storeOf(session, channel))
+    return Promise.all(
+      rows.map(async (row) => {
+        const key = mailboxKey(session.id, row.channel, inbound(holder))
+        const into = await this.storeOf(session, row.channel).position(key)
+        return { ...row, available: into?.received ?? 0 }
+      }),
+    )
+  }
+
+  /** Whether nothing was sent on a channel yet, as far as this node's memory knows. */
+  isBlank(sessionId: string, channel: number): Awaitable<boolean> {
+    const [s2r, r2s] = keysOf(sessionId, channel)
+    const blank = (position: MailboxPosition | undefined) => (position?.received ?? 0) === 0
+    return after(this.#ports.mailboxes.position(s2r), (first) =>
+      after(this.#ports.mailboxes.position(r2s), (second) => blank(first) && blank(second)),
+    )
+  }
+
+  /** Forgets what this node holds of channels that have ended. The node that knows first forgets what all can reach, too. */
+  async releaseEnded(session: Session, everywhere: boolean): Promise<void> {
+    const ended = session.receivers.filter(({ channel }) => !liveReceiver(session, channel))
+    const keys = ended.flatMap(({ channel }) => keysOf(session.id, channel))
+    await this.#release(keys)
+    if (everywhere && keys.length > 0) await this.#ports.cluster?.mailboxes.drop(keys)
+  }
+
+  /** No socket of this node is on the channel any more. What is alone keeps its frames: there is nowhere else to resume. */
+  abandon(sessionId: string, channel: number): Awaitable<void> {
+    if (this.#ports.cluster) return this.#release(keysOf(sessionId, channel))
+  }
+
+  #release(keys: readonly MailboxKey[]): Awaitable<void> {
+    for (const key of keys) this.#ports.budget.release(key)
+    return this.#ports.mailboxes.drop(keys)
+  }
+}
+
+/** The mailboxes of a channel, in the order of DIRECTIONS. */
+export function keysOf(sessionId: string, channel: number): readonly [MailboxKey, MailboxKey] {
+  const [s2r, r2s] = DIRECTIONS
+  return [mailboxKey(sessionId, channel, s2r), mailboxKey(sessionId, channel, r2s)]
+}

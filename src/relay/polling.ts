@@ -1,0 +1,134 @@
+import type { ChannelRow, View } from '../protocol/frames.ts'
+import type { AttachedChannels } from '../protocol/http.ts'
+import { LONG_POLL_MAX_MS, POLL_LEASE_MS } from '../protocol/limits.ts'
+import type { Attachments } from './attachments.ts'
+import { authorize } from './authorize.ts'
+import type { Channels } from './channels.ts'
+import { RelayError } from './error.ts'
+import type { Bus, Clock, Cluster, Secrets, SessionStore } from './ports.ts'
+import { attachedOf, type Holder, OVER_HTTP, type Session } from './session.ts'
+import { attach, expireIfDue, stayAttached } from './transitions.ts'
+import { viewOf } from './view.ts'
+
+export interface PollingPorts {
+  readonly sessions: SessionStore
+  readonly secrets: Secrets
+  readonly clock: Clock
+  readonly bus: Bus
+  readonly cluster: Cluster | undefined
+  readonly channels: Channels
+  readonly attachments: Attachments
+}
+
+/** What the caller knows. The answer is held while all of it is current. */
+export interface Poll {
+  readonly version: string | undefined
+  readonly waitMs: number
+  /** One attached over HTTP: the last frame it has fetched of each channel, and the last of its own that it knows to be acked. */
+  readonly channels?:
+    | readonly { readonly channel: number; readonly fetched: number; readonly acked: number }[]
+    | undefined
+}
+
+/** Views for who asks for them, over HTTP. */
+export class Polling {
+  readonly #ports: PollingPorts
+  readonly #held = new Set<{ readonly until: number; readonly release: () => void }>()
+  #draining = false
+
+  constructor(ports: PollingPorts) {
+    this.#ports = ports
+  }
+
+  /** The caller's view, held while what it knows is current, at most `waitMs`, then the same view again. */
+  async view(sessionId: string, token: string, poll: Poll): Promise<View> {
+    const { clock } = this.#ports
+    const until = clock.now() + Math.min(poll.waitMs, LONG_POLL_MAX_MS)
+    for (;;) {
+      // Watched before it is read, so that no change falls in between.
+      const change = this.#watch(sessionId, until)
+      try {
+        const { session, holder } = await authorize(this.#ports, sessionId, token)
+        const settled = expireIfDue(session, clock.now())
+        if (poll.channels) await this.#stay(settled, holder)
+        const rows = await this.#rows(settled, holder, poll.channels !== undefined)
+        const now = clock.now()
+        const current = String(settled.version) === poll.version && settled.state === 'open' && !isNews(rows, poll)
+        if (!current || now >= until || this.#draining) return this.#viewOf(settled, holder, rows, now)
+        await change.happened
+      } finally {
+        change.release()
+      }
+    }
+  }
+
+  /** Attaches a role that cannot hold a socket, as the attach of a socket does, and gives its first view. */
+  async attach(sessionId: string, token: string, claims: AttachedChannels): Promise<View> {
+    const { sessions, clock, bus, attachments } = this.#ports
+    if (this.#draining) throw new RelayError('going_away')
+    const { holder } = await authorize(this.#ports, sessionId, token)
+    const session = await sessions.update(sessionId, (current, now) => {
+      const settled = expireIfDue(current, now)
+      if (settled.state === 'closed') return settled
+      return attach(settled, holder, { place: OVER_HTTP, until: now + POLL_LEASE_MS }, now)
+    })
+    await attachments.attaching.resume(session, holder, claims)
+    // Its older socket is superseded, the other end's may have to move.
+    bus.wake(sessionId, { about: 'session' })
+    return this.#viewOf(session, holder, await this.#rows(session, holder, true), clock.now())
+  }
+
+  /** To be called about once a second. */
+  tick(): void {
+    for (const held of this.#held) if (held.until <= this.#ports.clock.now()) held.release()
+  }
+
+  drain(): void {
+    this.#draining = true
+    for (const held of this.#held) held.release()
+  }
+
+  async #stay(session: Session, holder: Holder): Promise<void> {
+    const { sessions, clock, bus } = this.#ports
+    if (attachedOf(session, holder)?.until === undefined) return
+    const renewed = stayAttached(session, holder, clock.now())
+    if (renewed === session) return
+    const { version } = await sessions.update(session.id, (current, now) => stayAttached(current, holder, now))
+    if (version !== session.version) bus.wake(session.id, { about: 'session' })
+  }
+
+  #rows(session: Session, holder: Holder, fetching: boolean): Promise<ChannelRow[]> {
+    const { channels } = this.#ports
+    if (fetching) return channels.fetchableRows(session, holder)
+    return channels.rows(session, holder, (channel) => channels.storeOf(session, channel))
+  }
+
+  #viewOf(session: Session, holder: Holder, channels: readonly ChannelRow[], now: number): View {
+    return viewOf(session, holder, { channels, now, isAlive: (node) => this.#ports.cluster?.isAlive(node) ?? true })
+  }
+
+  /** Resolves with the session's next change, or at `until`. */
+  #watch(sessionId: string, until: number): { readonly happened: Promise<void>; readonly release: () => void } {
+    let release = () => {}
+    const happened = new Promise<void>((resolve) => {
+      release = () => {
+        unwatch()
+        this.#held.delete(held)
+        resolve()
+      }
+      const held = { until, release }
+      const unwatch = this.#ports.attachments.watchers.watch(sessionId, release)
+      this.#held.add(held)
+    })
+    return { happened, release }
+  }
+}
+
+/** Whether there is something to fetch, or an ack, that the caller does not know. */
+function isNews(rows: readonly ChannelRow[], { channels = [] }: Poll): boolean {
+  const known = new Map(channels.map((each) => [each.channel, each]))
+  return rows.some(({ channel, acked, available = 0 }) => {
+    const mine = known.get(channel)
+    return mine !== undefined && (acked > mine.acked || available > mine.fetched)
+  })
+}
