@@ -25,7 +25,7 @@ export async function* cuts({ seed, cuts: wanted }: Plan): AsyncGenerator<Row> {
   try {
     const undisturbed = await usualBytes(node.port, seed)
     await sideBySide(AT_ONCE, () => {
-      if (done >= wanted) return undefined
+      if (done >= wanted || tally.hopeless) return undefined
       const name = `cuts/${started++}`
       return runCut(name, new Random(seed, name), node.port, undisturbed, tally).then((count) => {
         done += count

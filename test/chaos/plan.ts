@@ -9,7 +9,9 @@ export interface Plan {
   readonly slow: { readonly pairings: number; readonly kib: number }
   readonly naps: readonly Nap[]
   readonly killsPerPhase: number
-  readonly killsAlonePerPhase: number
+  readonly killsAlone: number
+  /** Whether to wait until Redis has forgotten everything by itself, a minute and a half. */
+  readonly waitForKeys: boolean
   /** Clusters that are killed side by side. */
   readonly clusters: number
   readonly rollingRestarts: number
@@ -28,8 +30,9 @@ export const SHORT: Plan = {
     { who: ['sender'], seconds: 2, relaySeconds: 60 },
     { who: ['receiver'], seconds: 1, relaySeconds: 90 },
   ],
-  killsPerPhase: 3,
-  killsAlonePerPhase: 1,
+  killsPerPhase: 2,
+  killsAlone: 8,
+  waitForKeys: false,
   clusters: 2,
   rollingRestarts: 1,
   stormSockets: 2_000,
@@ -48,7 +51,8 @@ export const LONG: Plan = {
     { who: ['sender'], seconds: 110, relaySeconds: 0 },
   ],
   killsPerPhase: 12,
-  killsAlonePerPhase: 3,
+  killsAlone: 57,
+  waitForKeys: true,
   rollingRestarts: 5,
   minutesBetweenLives: 1,
 }
@@ -60,7 +64,7 @@ export function times(plan: Plan, factor: number): Plan {
     cuts: plan.cuts * factor,
     slow: { ...plan.slow, pairings: plan.slow.pairings * factor },
     killsPerPhase: plan.killsPerPhase * factor,
-    killsAlonePerPhase: plan.killsAlonePerPhase * factor,
+    killsAlone: plan.killsAlone * factor,
     rollingRestarts: plan.rollingRestarts * factor,
   }
 }

@@ -21,6 +21,8 @@ export interface Row {
   readonly notes: readonly string[]
 }
 
+const HOPELESS = 12
+
 /** Counts the runs of one row. */
 export class Tally {
   readonly #phase: string
@@ -42,6 +44,11 @@ export class Tally {
     if (fate === 'clean error') this.#cleanErrors.set(why, (this.#cleanErrors.get(why) ?? 0) + 1)
     const allowed = fate === 'survived' || (fate === 'clean error' && !this.#mustSurvive)
     if (!allowed) this.fault(`${name}: ${fate}: ${why}`)
+  }
+
+  /** Whether so much has failed that more of it would tell nothing new, and take long: what fails is often a silence. */
+  get hopeless(): boolean {
+    return this.#faults.length >= HOPELESS
   }
 
   fault(text: string): void {
