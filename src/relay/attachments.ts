@@ -199,7 +199,9 @@ export class Attachments {
 
   async #attach(leg: Leg, data: string | Uint8Array): Promise<void> {
     const attached = await this.attaching.attach(leg, data)
-    if (attached) this.#ports.bus.wake(attached.sessionId, { about: 'session' })
+    if (!attached) return
+    if (attached.closed) await this.#abandonChannels(attached)
+    this.#ports.bus.wake(attached.sessionId, { about: 'session' })
   }
 
   async #align(leg: AttachedLeg, session: Session | undefined): Promise<void> {
@@ -208,6 +210,7 @@ export class Attachments {
     } catch (error) {
       this.#fail(leg, error)
     }
+    if (leg.closed) await this.#abandonChannels(leg)
   }
 
   #nextFrame(leg: AttachedLeg, channel: number, after: number): Awaitable<StoredFrame | undefined> {
@@ -251,11 +254,15 @@ export class Attachments {
   async #remove(leg: Leg): Promise<void> {
     leg.markClosed()
     if (!this.#legs.delete(leg) || !leg.isAttached()) return
-    const { sessionId, mailboxes } = leg.attached
-    for (const channel of mailboxes?.keys() ?? []) {
-      if (!this.#legs.isOn(sessionId, channel)) await this.#ports.channels.abandon(sessionId, channel)
-    }
+    await this.#abandonChannels(leg)
     await this.#detach(leg.attached)
+  }
+
+  /** Forgets the channels that only this socket was on. Also what was granted or opened for it while it went. */
+  async #abandonChannels({ attached: { session, holder, mailboxes } }: AttachedLeg): Promise<void> {
+    for (const channel of new Set([...channelsOf(session, holder), ...(mailboxes?.keys() ?? [])])) {
+      if (!this.#legs.isOn(session.id, channel)) await this.#ports.channels.abandon(session.id, channel)
+    }
   }
 
   async #detach({ sessionId, holder, generation }: Attachment): Promise<void> {

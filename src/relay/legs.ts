@@ -1,6 +1,7 @@
 import type { AttachedLeg, Leg } from './leg.ts'
 import type { Direction } from './ports.ts'
 import { type Holder, isSameHolder } from './session.ts'
+import { channelsOf } from './view.ts'
 
 /** The sockets of this node, by session. */
 export class Legs {
@@ -66,9 +67,12 @@ export class Legs {
     return undefined
   }
 
-  /** Whether an end of a channel has a socket here that uses it. */
+  /** Whether an end of a channel has a socket here that uses it, or is about to. */
   isOn(sessionId: string, channel: number): boolean {
-    for (const leg of this.of(sessionId)) if (leg.attached.mailboxes?.has(channel)) return true
+    for (const { attached } of this.of(sessionId)) {
+      const { session, holder, mailboxes, resumed } = attached
+      if (resumed ? mailboxes?.has(channel) : channelsOf(session, holder).includes(channel)) return true
+    }
     return false
   }
 }

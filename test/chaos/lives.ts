@@ -2,46 +2,49 @@ import { bytesSource } from '../../src/client/index.ts'
 import type { FakeTime } from '../client/fake-time.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf } from '../e2e/people.ts'
 import { DeviceWorld } from '../e2e/world.ts'
+import type { Side } from './pairing.ts'
 
 /**
  * What sessions do with their time. Each `yield` lets so many minutes pass; what comes back in the end are the devices that
  * took part. A life that does not go as it should throws.
  */
-export type Life = (relay: string, time: FakeTime) => AsyncGenerator<number, DeviceWorld[]>
+export type Life = (relays: Relays, time: FakeTime) => AsyncGenerator<number, DeviceWorld[]>
+
+type Relays = Readonly<Record<Side, string>>
 
 const BYTES = 300_000
 const HOUR_SECONDS = 3_600
 const HOUR_MINUTES = 60
 
 export const LIVES: Readonly<Record<string, Life>> = {
-  async *'delivers after a minute'(relay, time) {
-    const { device, joined } = await pairIn(relay, time)
+  async *'delivers after a minute'(relays, time) {
+    const { device, joined } = await pairIn(relays, time)
     yield 1
     await deliver(device, joined)
     return [device.world, joined.world]
   },
-  async *'delivers after forty idle minutes'(relay, time) {
-    const { device, joined } = await pairIn(relay, time, HOUR_SECONDS)
+  async *'delivers after forty idle minutes'(relays, time) {
+    const { device, joined } = await pairIn(relays, time, HOUR_SECONDS)
     yield 40
     await deliver(device, joined)
     return [device.world, joined.world]
   },
-  async *'waits for a device for twelve minutes'(relay, time) {
-    const device = await openSender(relay, { world: await DeviceWorld.create(time) })
+  async *'waits for a device for twelve minutes'(relays, time) {
+    const device = await openSender(relays.sender, { world: await DeviceWorld.create(time) })
     yield 12
-    const joined = await admit(relay, device, { world: await DeviceWorld.create(time) })
+    const joined = await admit(relays.receiver, device, { world: await DeviceWorld.create(time) })
     await deliver(device, joined)
     return [device.world, joined.world]
   },
-  async *'waits for nobody until it expires'(relay, time) {
-    const { requests, world } = await openSender(relay, { world: await DeviceWorld.create(time) })
+  async *'waits for nobody until it expires'(relays, time) {
+    const { requests, world } = await openSender(relays.sender, { world: await DeviceWorld.create(time) })
     const end = errorOf(requests.next())
     yield 16
     expectCode(await end, 'expired')
     return [world]
   },
-  async *'loses both devices without a word'(relay, time) {
-    const { device, joined } = await pairIn(relay, time)
+  async *'loses both devices without a word'(relays, time) {
+    const { device, joined } = await pairIn(relays, time)
     const ends = [errorOf(collect(joined.receiver)), device.sender.send([bytesSource(bytesOf(BYTES), 'a')])] as const
     for (const { world } of [device, joined]) {
       world.unplugged = true
@@ -52,8 +55,8 @@ export const LIVES: Readonly<Record<string, Life>> = {
     expectCode(outcomeOf((await ends[1])[0]), 'expired')
     return [device.world, joined.world]
   },
-  async *'loses a socket every minute, for ten'(relay, time) {
-    const { device, joined } = await pairIn(relay, time)
+  async *'loses a socket every minute, for ten'(relays, time) {
+    const { device, joined } = await pairIn(relays, time)
     for (let i = 0; i < 10; i++) {
       const { world } = i % 2 === 0 ? device : joined
       world.socket.cut()
@@ -62,9 +65,11 @@ export const LIVES: Readonly<Record<string, Life>> = {
     await deliver(device, joined)
     return [device.world, joined.world]
   },
-  async *'is left by the receiver'(relay, time) {
-    const device = await openSender(relay, { world: await DeviceWorld.create(time) })
-    const { receiver, world } = await join(relay, device.sender.code, { world: await DeviceWorld.create(time) })
+  async *'is left by the receiver'(relays, time) {
+    const device = await openSender(relays.sender, { world: await DeviceWorld.create(time) })
+    const { receiver, world } = await join(relays.receiver, device.sender.code, {
+      world: await DeviceWorld.create(time),
+    })
     await nextRequest(device)
     yield 2
     await receiver.close()
@@ -72,9 +77,11 @@ export const LIVES: Readonly<Record<string, Life>> = {
     await device.sender.cancel()
     return [device.world, world]
   },
-  async *'denies a device'(relay, time) {
-    const device = await openSender(relay, { world: await DeviceWorld.create(time) })
-    const { receiver, world } = await join(relay, device.sender.code, { world: await DeviceWorld.create(time) })
+  async *'denies a device'(relays, time) {
+    const device = await openSender(relays.sender, { world: await DeviceWorld.create(time) })
+    const { receiver, world } = await join(relays.receiver, device.sender.code, {
+      world: await DeviceWorld.create(time),
+    })
     const end = errorOf(collect(receiver))
     const request = await nextRequest(device)
     yield 1
@@ -88,9 +95,9 @@ export const LIVES: Readonly<Record<string, Life>> = {
 /** The longest of them, and then its session's last minute. */
 export const LIFE_MINUTES_MAX = HOUR_MINUTES + 2
 
-async function pairIn(relay: string, time: FakeTime, ttlSeconds?: number) {
-  const device = await openSender(relay, { world: await DeviceWorld.create(time), ttlSeconds })
-  return { device, joined: await admit(relay, device, { world: await DeviceWorld.create(time) }) }
+async function pairIn(relays: Relays, time: FakeTime, ttlSeconds?: number) {
+  const device = await openSender(relays.sender, { world: await DeviceWorld.create(time), ttlSeconds })
+  return { device, joined: await admit(relays.receiver, device, { world: await DeviceWorld.create(time) }) }
 }
 
 async function deliver(

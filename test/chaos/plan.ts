@@ -33,7 +33,7 @@ export const SHORT: Plan = {
   killsPerPhase: 2,
   killsAlone: 8,
   waitForKeys: false,
-  clusters: 2,
+  clusters: 4,
   rollingRestarts: 1,
   stormSockets: 2_000,
   minutesBetweenLives: 2,

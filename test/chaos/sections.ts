@@ -6,7 +6,7 @@ import { sleepers } from './sleepers.ts'
 import { slowNetwork } from './slow-network.ts'
 import { storm } from './storm.ts'
 import type { Row } from './tally.ts'
-import { twoHours } from './two-hours.ts'
+import { twoHours, twoHoursInRedis } from './two-hours.ts'
 
 type Section = (plan: Plan) => AsyncGenerator<Row>
 
@@ -20,4 +20,5 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
   rolling,
   storm,
   clock: twoHours,
+  'clock-redis': twoHoursInRedis,
 }

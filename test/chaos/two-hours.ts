@@ -1,9 +1,7 @@
-import type { Server } from 'node:http'
 import { FakeTime } from '../client/fake-time.ts'
 import { type DeviceWorld, NOTHING_LEFT_HERE, until } from '../e2e/world.ts'
-import { FakeClock } from '../support/fake-clock.ts'
-import { NO_SERVER_STATE, startRelay } from '../support/server.ts'
 import { LIFE_MINUTES_MAX, LIVES } from './lives.ts'
+import { inMemory, inRedis, type Place } from './places.ts'
 import type { Plan } from './plan.ts'
 import { type Row, Tally } from './tally.ts'
 
@@ -11,7 +9,6 @@ import { type Row, Tally } from './tally.ts'
 
 const MINUTES = 120
 const MINUTE_MS = 60_000
-const TICK_MS = 1_000
 
 interface UnderWay {
   readonly name: string
@@ -20,50 +17,52 @@ interface UnderWay {
   next: number
 }
 
-export async function* twoHours({ minutesBetweenLives }: Plan): AsyncGenerator<Row> {
-  const tally = new Tally('two hours of simulated clock', { mustSurvive: true })
+export async function* twoHours(plan: Plan): AsyncGenerator<Row> {
+  yield await twoHoursAt('two hours of simulated clock', inMemory, plan)
+}
+
+/** The same with two nodes. */
+export async function* twoHoursInRedis(plan: Plan): AsyncGenerator<Row> {
+  yield await twoHoursAt('two hours of simulated clock, two nodes and Redis', inRedis, plan)
+}
+
+async function twoHoursAt(title: string, start: () => Promise<Place>, plan: Plan): Promise<Row> {
+  const { minutesBetweenLives } = plan
+  const tally = new Tally(title, { mustSurvive: true })
   const warnings: Error[] = []
   const onWarning = (warning: Error) => warnings.push(warning)
   process.on('warning', onWarning)
-  const clock = new FakeClock()
+  const place = await start()
   const time = new FakeTime()
-  const relay = await startRelay({ clock })
-  const before = listenersOf(relay.server)
   const names = Object.keys(LIVES)
   let [underWay, peak]: [UnderWay[], number] = [[], 0]
   try {
     for (let minute = 0; minute < MINUTES + LIFE_MINUTES_MAX; minute++) {
       if (minute < MINUTES && minute % minutesBetweenLives === 0) {
         const name = names[(minute / minutesBetweenLives) % names.length]
-        underWay.push({ name: `${name}/${minute}`, life: LIVES[name](relay.url, time), next: minute })
+        underWay.push({ name: `${name}/${minute}`, life: LIVES[name](place.relays, time), next: minute })
       }
       for (const each of underWay.filter(({ next }) => next === minute)) {
         if (await goesOn(each, minute, tally)) continue
         underWay = underWay.filter((other) => other !== each)
       }
-      peak = Math.max(peak, relay.counters().sessions)
-      for (let ms = 0; ms < MINUTE_MS; ms += TICK_MS) {
-        clock.advance(TICK_MS)
-        await relay.tick()
-        await time.advance(TICK_MS)
+      peak = Math.max(peak, await place.sessions())
+      for (let ms = 0; ms < MINUTE_MS; ms += place.tickMs) {
+        await place.tick()
+        await time.advance(place.tickMs)
       }
     }
     for (const { name } of underWay) tally.fault(`${name} did not end`)
-    await until('the sockets close', () => relay.counters().webSockets === 0)
-    const left = relay.counters()
-    if (JSON.stringify(left) !== JSON.stringify(NO_SERVER_STATE)) tally.fault(`left in the relay: ${inWords(left)}`)
     if (time.outstanding > 0) tally.fault(`${time.outstanding} timers are left in the devices`)
-    const after = listenersOf(relay.server)
-    if (after !== before) tally.fault(`${after} listeners instead of ${before}`)
+    for (const what of await place.left()) tally.fault(`left in ${what}`)
     for (const warning of warnings) tally.fault(`a warning: ${warning.message}`)
   } finally {
     process.off('warning', onWarning)
-    await relay.close()
+    await place.close()
   }
-  tally.note(
-    `a session every ${minutesBetweenLives} min, in ${names.length} ways; ${peak} at most at the same time, epitaphs included`,
-  )
-  yield tally.row
+  const lives = `a session every ${minutesBetweenLives} min, in ${names.length} ways`
+  tally.note(`${lives}; ${peak} at most at the same time, epitaphs included`)
+  return tally.row
 }
 
 /** Lets a life go on until it waits again. False when it is over. */
@@ -76,26 +75,14 @@ async function goesOn(each: UnderWay, minute: number, tally: Tally): Promise<boo
     }
     for (const world of value) {
       await until('the sockets close', () => world.openSockets.size === 0)
-      if (inWords(world.left) !== inWords(NOTHING_LEFT_HERE)) {
-        tally.add(each.name, { fate: 'lost', why: `left in a device: ${inWords(world.left)}` })
-        return false
-      }
+      const left = JSON.stringify(world.left)
+      if (left === JSON.stringify(NOTHING_LEFT_HERE)) continue
+      tally.add(each.name, { fate: 'lost', why: `left in a device: ${left}` })
+      return false
     }
     tally.add(each.name, { fate: 'survived', why: '' })
   } catch (error) {
     tally.add(each.name, { fate: 'lost', why: String(error) })
   }
   return false
-}
-
-function listenersOf(server: Server): number {
-  const emitters = [server, process, process.stdout, process.stderr]
-  return emitters.reduce(
-    (sum, emitter) => sum + emitter.eventNames().reduce((all, name) => all + emitter.listenerCount(name), 0),
-    0,
-  )
-}
-
-function inWords(counters: object): string {
-  return JSON.stringify(counters)
 }
