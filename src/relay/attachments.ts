@@ -75,6 +75,11 @@ export class Attachments {
     return this.#legs.size
   }
 
+  /** Whether this node has an attached socket of a session. */
+  hasSocket(sessionId: string): boolean {
+    return this.#legs.has(sessionId)
+  }
+
   /** A socket opened for a session. Its first frame must attach it. Feed it to the connection that comes back. */
   connect(sessionId: string, socket: PeerSocket): Connection {
     const leg = new Leg(sessionId, socket, this.#source)
@@ -251,10 +256,8 @@ export class Attachments {
   async #remove(leg: Leg): Promise<void> {
     leg.markClosed()
     if (!this.#legs.delete(leg) || !leg.isAttached()) return
-    const { sessionId, mailboxes } = leg.attached
-    for (const channel of mailboxes?.keys() ?? []) {
-      if (!this.#legs.isOn(sessionId, channel)) await this.#ports.channels.abandon(sessionId, channel)
-    }
+    const { sessionId } = leg.attached
+    await this.#ports.channels.abandon(sessionId, (channel) => this.#legs.isOn(sessionId, channel))
     await this.#detach(leg.attached)
   }
 
