@@ -75,6 +75,11 @@ export class Attachments {
     return this.#legs.size
   }
 
+  /** Whether this node has an attached socket of a session. */
+  hasSocket(sessionId: string): boolean {
+    return this.#legs.has(sessionId)
+  }
+
   /** A socket opened for a session. Its first frame must attach it. Feed it to the connection that comes back. */
   connect(sessionId: string, socket: PeerSocket): Connection {
     const leg = new Leg(sessionId, socket, this.#source)
@@ -200,7 +205,7 @@ export class Attachments {
   async #attach(leg: Leg, data: string | Uint8Array): Promise<void> {
     const attached = await this.attaching.attach(leg, data)
     if (!attached) return
-    if (attached.closed) await this.#abandonChannels(attached)
+    if (attached.closed) await this.#abandonChannels(attached.sessionId)
     this.#ports.bus.wake(attached.sessionId, { about: 'session' })
   }
 
@@ -210,7 +215,7 @@ export class Attachments {
     } catch (error) {
       this.#fail(leg, error)
     }
-    if (leg.closed) await this.#abandonChannels(leg)
+    if (leg.closed) await this.#abandonChannels(leg.attached.sessionId)
   }
 
   #nextFrame(leg: AttachedLeg, channel: number, after: number): Awaitable<StoredFrame | undefined> {
@@ -254,15 +259,13 @@ export class Attachments {
   async #remove(leg: Leg): Promise<void> {
     leg.markClosed()
     if (!this.#legs.delete(leg) || !leg.isAttached()) return
-    await this.#abandonChannels(leg)
+    await this.#abandonChannels(leg.attached.sessionId)
     await this.#detach(leg.attached)
   }
 
-  /** Forgets the channels that only this socket was on. Also what was granted or opened for it while it went. */
-  async #abandonChannels({ attached: { session, holder, mailboxes } }: AttachedLeg): Promise<void> {
-    for (const channel of new Set([...channelsOf(session, holder), ...(mailboxes?.keys() ?? [])])) {
-      if (!this.#legs.isOn(session.id, channel)) await this.#ports.channels.abandon(session.id, channel)
-    }
+  /** Forgets the channels that no socket here is on, also what was granted or opened for one while it went. */
+  async #abandonChannels(sessionId: string): Promise<void> {
+    await this.#ports.channels.abandon(sessionId, (channel) => this.#legs.isOn(sessionId, channel))
   }
 
   async #detach({ sessionId, holder, generation }: Attachment): Promise<void> {

@@ -1,9 +1,9 @@
 import type { ChannelRow } from '../protocol/frames.ts'
-import { HANDSHAKE_WINDOW_BYTES } from '../protocol/limits.ts'
+import { HANDSHAKE_WINDOW_BYTES, JOINS_MAX } from '../protocol/limits.ts'
 import { type Awaitable, after } from './awaitable.ts'
 import type { Budget } from './budget.ts'
 import type { Clock, Cluster, Direction, MailboxKey, MailboxPosition, MailboxStore } from './ports.ts'
-import { deadlineOf, type Holder, liveReceiver, type Session } from './session.ts'
+import { attachedOf, deadlineOf, type Holder, liveReceiver, OVER_HTTP, type Session } from './session.ts'
 import { channelsOf, inbound, mailboxKey, outbound } from './view.ts'
 
 export interface ChannelsPorts {
@@ -17,6 +17,8 @@ export interface ChannelsPorts {
   readonly maxFrameBytes: number
 }
 
+/** Where a direction is that nobody has used. */
+const NOWHERE: MailboxPosition = { received: 0, acked: 0 }
 const DIRECTIONS = ['s2r', 'r2s'] as const satisfies readonly Direction[]
 /** The window of a writer over HTTP where any node may be asked, so that none has a grant for it: this many full frames. */
 const HTTP_WINDOW_FRAMES = 4
@@ -83,8 +85,10 @@ export class Channels {
     const { budget, cluster, windowBytes, maxFrameBytes } = this.#ports
     const granted = budget.grantOf(mailboxKey(session.id, channel, outbound(holder)))
     if (granted > 0 || !cluster) return granted
-    const approved = liveReceiver(session, channel)?.state === 'approved'
-    return approved ? Math.min(windowBytes, HTTP_WINDOW_FRAMES * maxFrameBytes) : HANDSHAKE_WINDOW_BYTES
+    // No socket of this node writes here: what every node may promise.
+    if (liveReceiver(session, channel)?.state !== 'approved') return HANDSHAKE_WINDOW_BYTES
+    const overHttp = attachedOf(session, holder)?.place === OVER_HTTP
+    return overHttp ? Math.min(windowBytes, HTTP_WINDOW_FRAMES * maxFrameBytes) : maxFrameBytes
   }
 
   /** The rows of a role's outbound directions that are open, as they are now. */
@@ -95,8 +99,10 @@ export class Channels {
   ): Promise<ChannelRow[]> {
     const rows = await Promise.all(
       channelsOf(session, holder).map(async (channel) => {
-        const position = await opened(channel)?.position(mailboxKey(session.id, channel, outbound(holder)))
-        return position && { channel, ...position, window: this.windowOf(session, holder, channel) }
+        const mailboxes = opened(channel)
+        if (!mailboxes) return undefined
+        const position = await mailboxes.position(mailboxKey(session.id, channel, outbound(holder)))
+        return { channel, ...(position ?? NOWHERE), window: this.windowOf(session, holder, channel) }
       }),
     )
     return rows.filter((row) => row !== undefined)
@@ -131,9 +137,14 @@ export class Channels {
     if (everywhere && keys.length > 0) await this.#ports.cluster?.mailboxes.drop(keys)
   }
 
-  /** No socket of this node is on the channel any more. What is alone keeps its frames: there is nowhere else to resume. */
-  abandon(sessionId: string, channel: number): Awaitable<void> {
-    if (this.#ports.cluster) return this.#release(keysOf(sessionId, channel))
+  /**
+   * Gives up the channels of a session that no socket of this node is on any more, also those that this node has granted
+   * and not yet seen. A node that is alone keeps them: there is nowhere else to resume.
+   */
+  abandon(sessionId: string, isUsed: (channel: number) => boolean): Awaitable<void> {
+    if (!this.#ports.cluster) return
+    const unused = Array.from({ length: JOINS_MAX }, (_, i) => i + 1).filter((channel) => !isUsed(channel))
+    return this.#release(unused.flatMap((channel) => keysOf(sessionId, channel)))
   }
 
   #release(keys: readonly MailboxKey[]): Awaitable<void> {

@@ -86,11 +86,12 @@ export class Intake {
     })
   }
 
-  /** What a frame meets on its channel. The session is re-read before anything is refused: another node may have changed it. */
+  /** What a frame meets on its channel. The session is re-read before anything is refused: another node may have changed it.
+   * What has ended stays ended. */
   #channelState(leg: AttachedLeg, frame: Frame): Awaitable<'pending' | 'approved' | 'ended'> {
     const now = this.#ports.clock.now()
     const state = channelStateFor(leg, frame, now)
-    return state === 'pending' || state === 'approved' ? state : this.#channelStateAfresh(leg, frame, now)
+    return state === 'invalid' ? this.#channelStateAfresh(leg, frame, now) : state
   }
 
   async #channelStateAfresh(leg: AttachedLeg, frame: Frame, now: number): Promise<'pending' | 'approved' | 'ended'> {
