@@ -37,7 +37,7 @@ for (const [name, section] of Object.entries(SECTIONS)) {
 const verdict = sum.faults === 0 && sum.lost === 0 && sum.duplicated === 0 ? 'Nothing' : 'SOMETHING'
 say(
   `\n${verdict} was lost, duplicated, silent or hanging: ${sum.runs} runs, ${sum.survived} survived, ` +
-    `${sum.cleanErrors} ended in a clean error on both sides, ${sum.lost} lost, ${sum.duplicated} duplicated` +
+    `${sum.cleanErrors} ended in a clean, typed error, ${sum.lost} lost, ${sum.duplicated} duplicated` +
     `${sum.faults > 0 ? `, ${sum.faults} FAULTS` : ''}. ` +
     `Seed ${options.plan.seed}, ${Math.round((performance.now() - begun) / 1000)} s.`,
 )

@@ -36,7 +36,7 @@ export const SHORT: Plan = {
   clusters: 4,
   rollingRestarts: 1,
   stormSockets: 2_000,
-  minutesBetweenLives: 2,
+  minutesBetweenLives: 3,
 }
 
 /** What `npm run chaos` does: all sleep is real. After 75 s without an answer the relay cuts a socket. */
