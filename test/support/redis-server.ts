@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -38,6 +38,12 @@ export const describeRedis: (name: string, tests: () => void) => void =
     ? describe
     : (name, tests) => describe.skip(`${name} (skipped: there is no redis-server here)`, tests)
 
+/** None outlives the process that has started it, however that ends. */
+const children = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
 /** Starts one with nothing on disk, on a free port of 127.0.0.1. `args` are added to its command line. */
 export async function startRedis(args: readonly string[] = []): Promise<RedisServer> {
   const port = await freePort()
@@ -57,7 +63,8 @@ export async function startRedis(args: readonly string[] = []): Promise<RedisSer
       folder,
     ]
     const child = spawn('redis-server', [...settings, ...args], { stdio: 'ignore' })
-    const exited = once(child, 'exit')
+    children.add(child)
+    const exited = once(child, 'exit').finally(() => children.delete(child))
     for (;;) {
       if (child.exitCode !== null) throw new Error(`redis-server exited with ${child.exitCode}`)
       if (await answers(port)) return { child, exited }
