@@ -4,6 +4,7 @@ import { decodeFrame, FRAME_ACK } from '../../src/protocol/codec.ts'
 import type { MailboxKey, MailboxStore } from '../../src/relay/ports.ts'
 import { FakeTime } from '../client/fake-time.ts'
 import { type RunningRelay, startRelay } from '../support/server.ts'
+import { hasFrames } from '../support/setting.ts'
 import {
   admit,
   bytesOf,
@@ -37,7 +38,7 @@ let proxies: Record<SideName, CuttingProxy>
 
 beforeAll(async () => {
   relay = await startRelay()
-  proxies = { sender: await CuttingProxy.start(relay.port), receiver: await CuttingProxy.start(relay.port) }
+  proxies = { sender: await CuttingProxy.start(relay.port), receiver: await CuttingProxy.start(relay.portForReceivers) }
 })
 afterAll(async () => {
   await relay.close()
@@ -163,7 +164,8 @@ describe('a cut at a frame', () => {
       const paired = await pair(relay.url, { sender: { world: worlds.sender }, receiver: { world: worlds.receiver } })
       await expectDelivery(paired, paired, SMALL, SMALL_DIGEST)
       expect(cuts).toBe(1)
-      expect(worlds[side].sockets.length).toBe(2)
+      // A receiver that was there before the sender, on another node, has attached once more.
+      if (hasFrames) expect(worlds[side].sockets.length).toBe(2)
     }
   })
 
