@@ -48,9 +48,9 @@ export class Attachments {
     })
     this.#intake = new Intake(ports, this)
     this.#source = {
-      view: async ({ attached: { session, holder, mailboxes } }) =>
-        viewOf(session, holder, {
-          channels: await ports.channels.rows(session, holder, (channel) => mailboxes?.get(channel)),
+      view: async ({ attached }) =>
+        viewOf(attached.session, attached.holder, {
+          channels: await ports.channels.openRows(attached),
           now: ports.clock.now(),
           isAlive: (node) => ports.cluster?.isAlive(node) ?? true,
         }),
@@ -167,7 +167,7 @@ export class Attachments {
   async #lookAt(sessionId: string): Promise<void> {
     await this.refresh(sessionId)
     for (const leg of this.#legs.of(sessionId)) {
-      for (const channel of leg.attached.mailboxes?.keys() ?? []) leg.wakeChannel(channel)
+      for (const channel of leg.attached.channels?.keys() ?? []) leg.wakeChannel(channel)
       // The view tells of acks, and of who has come or gone.
       if (leg.attached.resumed) void leg.showView()
     }
@@ -216,8 +216,8 @@ export class Attachments {
   }
 
   #nextFrame(leg: AttachedLeg, channel: number, after: number): Awaitable<StoredFrame | undefined> {
-    const { session, mailboxes } = leg.attached
-    const frame = mailboxes?.get(channel)?.read(keyOf(leg, channel, 'inbound'), after)
+    const { session, channels } = leg.attached
+    const frame = channels?.get(channel)?.mailboxes.read(keyOf(leg, channel, 'inbound'), after)
     return frame instanceof Promise ? this.#afterApproval(leg, session, channel, frame) : frame
   }
 

@@ -68,7 +68,7 @@ export class Legs {
 
   /** Whether an end of a channel has a socket here that uses it. */
   isOn(sessionId: string, channel: number): boolean {
-    for (const leg of this.of(sessionId)) if (leg.attached.mailboxes?.has(channel)) return true
+    for (const leg of this.of(sessionId)) if (leg.attached.channels?.has(channel)) return true
     return false
   }
 }

@@ -92,7 +92,13 @@ describe('a cut in the middle of a transfer', () => {
   test('again and again, every 300,000 bytes, is survived too', async () => {
     const { device, joined } = await pairBehindProxies()
     const { cuts } = proxies.receiver
-    const again = setInterval(() => proxies.receiver.cutAfter(300_000), 1)
+    proxies.receiver.cutAfter(300_000)
+    let seen = cuts
+    const again = setInterval(() => {
+      if (proxies.receiver.cuts === seen) return
+      seen = proxies.receiver.cuts
+      proxies.receiver.cutAfter(300_000)
+    }, 1)
     try {
       await expectDelivery(device, joined)
     } finally {
@@ -277,6 +283,8 @@ describe('a relay that forgets its mailboxes', () => {
     expect(mind.forgot()).toBe(true)
     for (const side of SIDES) {
       const codes = worlds[side].sockets.map(({ closeCode }) => closeCode)
+      // On another node an end that has sent nothing yet has nothing to resume.
+      if (!hasFrames) continue
       expect(codes, `the ${side}’s sockets`).toHaveLength(2)
       expect(codes[0]).toBe(1001)
     }

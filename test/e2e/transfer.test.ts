@@ -470,21 +470,24 @@ describe('a receiver', () => {
     expect(error.message).toContain('It may not have sent everything.')
   })
 
-  test('that was too slow to be told how the session ended asks again, and does not say that time is up', async () => {
-    const wide = await startRelay({ settings: { windowBytes: 32 * 1024 * 1024 } })
-    const { sender, receiver, receiverWorld } = await pair(wide.url)
-    const end = errorOf(collect(receiver))
-    receiverWorld.socket.pause()
-    const sending = sender.send([bytesSource(new Uint8Array(24_000_000), 'a')])
-    await until('the relay has more to say than the network takes', () => wide.counters().unackedBytes > 23_000_000)
-    await sender.cancel()
-    expect((await sending).map(outcomeOf)).toEqual(['aborted'])
-    receiverWorld.socket.resume()
-    expect(await end).toBe('closed_by_sender')
-    expect(receiverWorld.sockets.map(({ closeCode }) => closeCode)[0]).toBe(4410)
-    expect(receiverWorld.sockets).toHaveLength(2)
-    await wide.close()
-  })
+  test.skipIf(!hasFrames)(
+    'that was too slow to be told how the session ended asks again, and does not say that time is up',
+    async () => {
+      const wide = await startRelay({ settings: { windowBytes: 32 * 1024 * 1024 } })
+      const { sender, receiver, receiverWorld } = await pair(wide.url)
+      const end = errorOf(collect(receiver))
+      receiverWorld.socket.pause()
+      const sending = sender.send([bytesSource(new Uint8Array(24_000_000), 'a')])
+      await until('the relay has more to say than the network takes', () => wide.counters().unackedBytes > 23_000_000)
+      await sender.cancel()
+      expect((await sending).map(outcomeOf)).toEqual(['aborted'])
+      receiverWorld.socket.resume()
+      expect(await end).toBe('closed_by_sender')
+      expect(receiverWorld.sockets.map(({ closeCode }) => closeCode)[0]).toBe(4410)
+      expect(receiverWorld.sockets).toHaveLength(2)
+      await wide.close()
+    },
+  )
 })
 
 async function breakOut(offer: Parameters<typeof take>[0]): Promise<void> {
