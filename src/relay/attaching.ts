@@ -2,6 +2,7 @@ import { parseJson, utf8Length } from '../protocol/codec.ts'
 import { Attach } from '../protocol/frames.ts'
 import type { AttachedChannels } from '../protocol/http.ts'
 import { ATTACH_MAX_BYTES } from '../protocol/limits.ts'
+import type { Awaitable } from './awaitable.ts'
 import type { Channels } from './channels.ts'
 import { RelayError } from './error.ts'
 import type { AttachedLeg, Attachment, Leg } from './leg.ts'
@@ -112,8 +113,9 @@ export class Attaching {
     // Until its channels are open there is no first view: it would say the wrong place to resume at.
     if (!attached.resumed) return
     for (const channel of channelsOf(session, attached.holder)) {
-      const followed = await this.#follow(leg, session, channel)
-      if (!followed) return close(leg, 'going_away')
+      const followed = this.#follow(leg, session, channel)
+      // In one turn, unless a channel has to be opened: an approval is due to be shown before anybody can use it.
+      if (!(followed instanceof Promise ? await followed : followed)) return close(leg, 'going_away')
     }
     if (attached.shown === session.version || leg.closed) return
     attached.shown = session.version
@@ -121,14 +123,17 @@ export class Attaching {
   }
 
   /** Opens a channel that is new, or has moved before anything was sent on it. False when it has moved after that. */
-  async #follow(leg: AttachedLeg, session: Session, channel: number): Promise<boolean> {
-    const { channels } = this.#ports
-    const open = leg.attached.channels?.get(channel)
-    if (open?.mailboxes === channels.storeOf(session, channel)) {
-      this.#mustGrant(session, channel)
-      return true
+  #follow(leg: AttachedLeg, session: Session, channel: number): Awaitable<boolean> {
+    if (leg.attached.channels?.get(channel)?.mailboxes !== this.#ports.channels.storeOf(session, channel)) {
+      return this.#move(leg, session, channel)
     }
-    if (open && !(await channels.isBlank(session.id, channel))) return false
+    this.#mustGrant(session, channel)
+    return true
+  }
+
+  async #move(leg: AttachedLeg, session: Session, channel: number): Promise<boolean> {
+    const { channels } = this.#ports
+    if (leg.attached.channels?.has(channel) && !(await channels.isBlank(session.id, channel))) return false
     this.#take(leg, session, channel)
     const { into, out } = await channels.open(session, leg.attached.holder, channel, { received: 0, acked: 0 })
     this.#begin(leg, channel, out.received, into.acked)
@@ -145,7 +150,8 @@ export class Attaching {
   #begin(leg: AttachedLeg, channel: number, received: number, readAfter: number): void {
     const open = leg.attached.channels?.get(channel)
     if (open) open.received = Math.max(open.received, received)
-    leg.startAfter(channel, readAfter)
+    // Two looks at the session may both have opened it: what was read stays read.
+    if (!leg.reads(channel)) leg.startAfter(channel, readAfter)
     leg.wakeChannel(channel)
   }
 

@@ -96,8 +96,10 @@ export class Attachments {
     const legs = [...this.#legs.of(sessionId)]
     try {
       const session = await this.#ports.sessions.get(sessionId)
+      // First every socket knows what has ended, then what that had is given up.
+      const aligned = legs.map((leg) => this.#align(leg, session))
       if (session) await this.#ports.channels.releaseEnded(session, here)
-      await Promise.all(legs.map((leg) => this.#align(leg, session)))
+      await Promise.all(aligned)
     } catch (error) {
       for (const leg of legs) this.#fail(leg, error)
     }

@@ -97,13 +97,16 @@ export class Channels {
    * The rows of a socket's outbound directions that are open, as they are now. RelayError `going_away` when a store has lost
    * frames: then the client has to resume.
    */
-  async openRows({ session, holder, channels }: Attachment): Promise<ChannelRow[]> {
+  async openRows(attached: Attachment): Promise<ChannelRow[]> {
+    const { session, holder } = attached
     const rows = await Promise.all(
       channelsOf(session, holder).map(async (channel) => {
-        const open = channels?.get(channel)
+        const open = attached.channels?.get(channel)
         if (!open) return undefined
         const known = open.received
         const position = await open.mailboxes.position(mailboxKey(session.id, channel, outbound(holder)))
+        // It may have ended meanwhile.
+        if (!liveReceiver(attached.session, channel)) return undefined
         if (!position || position.received < known) throw new RelayError('going_away')
         return { channel, ...position, window: this.windowOf(session, holder, channel) }
       }),

@@ -95,6 +95,11 @@ export class Leg {
     void this.pump()
   }
 
+  /** Whether reading an inbound channel has begun. */
+  reads(channel: number): boolean {
+    return this.#cursors?.has(channel) ?? false
+  }
+
   /** Reading an inbound channel goes on after this seq. */
   startAfter(channel: number, seq: number): void {
     this.#cursors ??= new Map()
