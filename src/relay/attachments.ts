@@ -206,7 +206,9 @@ export class Attachments {
 
   async #attach(leg: Leg, data: string | Uint8Array): Promise<void> {
     const attached = await this.attaching.attach(leg, data)
-    if (attached) this.#ports.bus.wake(attached.sessionId, { about: 'session' })
+    if (!attached) return
+    if (attached.closed) await this.#abandon(attached.sessionId)
+    this.#ports.bus.wake(attached.sessionId, { about: 'session' })
   }
 
   async #align(leg: AttachedLeg, session: Session | undefined): Promise<void> {
@@ -215,6 +217,8 @@ export class Attachments {
     } catch (error) {
       this.#fail(leg, error)
     }
+    // It may have gone meanwhile, and after that have been given something.
+    if (leg.closed) await this.#abandon(leg.sessionId)
   }
 
   #nextFrame(leg: AttachedLeg, channel: number, after: number): Awaitable<StoredFrame | undefined> {
@@ -258,9 +262,12 @@ export class Attachments {
   async #remove(leg: Leg): Promise<void> {
     leg.markClosed()
     if (!this.#legs.delete(leg) || !leg.isAttached()) return
-    const { sessionId } = leg.attached
-    await this.#ports.channels.abandon(sessionId, (channel) => this.#legs.isOn(sessionId, channel))
+    await this.#abandon(leg.sessionId)
     await this.#detach(leg.attached)
+  }
+
+  async #abandon(sessionId: string): Promise<void> {
+    await this.#ports.channels.abandon(sessionId, (channel) => this.#legs.isOn(sessionId, channel))
   }
 
   async #detach({ sessionId, holder, generation }: Attachment): Promise<void> {

@@ -1,6 +1,6 @@
 import type { View } from '../../src/protocol/frames.ts'
 import type { CreateSessionRequest, JoinRequest } from '../../src/protocol/http.ts'
-import type { Clock, Discard, MailboxStore, Secrets, SessionStore } from '../../src/relay/ports.ts'
+import type { Clock, Cluster, Discard, MailboxStore, Secrets, SessionStore } from '../../src/relay/ports.ts'
 import { Relay, type RelaySettings } from '../../src/relay/relay.ts'
 import { readConfig } from '../../src/server/config.ts'
 import { MemoryBus, MemoryMailboxStore, MemorySessionStore } from '../../src/store/memory.ts'
@@ -55,6 +55,8 @@ export interface RelayOptions {
   /** Puts something between the relay and its store of sessions. */
   readonly wrapSessions?: (store: SessionStore) => SessionStore
   readonly wrapMailboxes?: (store: MailboxStore) => MailboxStore
+  /** Makes it a node of several. */
+  readonly cluster?: Cluster
   readonly onDiscard?: (reason: Discard) => void
   readonly onFailure?: (error: unknown) => void
 }
@@ -75,6 +77,7 @@ export function buildRelay(clock: Clock, secrets: Secrets, options: RelayOptions
       sessions: options.wrapSessions?.(sessions) ?? sessions,
       mailboxes: options.wrapMailboxes?.(mailboxes) ?? mailboxes,
       bus: new MemoryBus(),
+      ...(options.cluster ? { cluster: options.cluster } : {}),
       clock,
       secrets,
       metrics: {
