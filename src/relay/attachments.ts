@@ -48,9 +48,9 @@ export class Attachments {
     })
     this.#intake = new Intake(ports, this)
     this.#source = {
-      view: async ({ attached: { session, holder, mailboxes } }) =>
-        viewOf(session, holder, {
-          channels: await ports.channels.rows(session, holder, (channel) => mailboxes?.get(channel)),
+      view: async ({ attached }) =>
+        viewOf(attached.session, attached.holder, {
+          channels: await ports.channels.openRows(attached),
           now: ports.clock.now(),
           isAlive: (node) => ports.cluster?.isAlive(node) ?? true,
         }),
@@ -96,8 +96,10 @@ export class Attachments {
     const legs = [...this.#legs.of(sessionId)]
     try {
       const session = await this.#ports.sessions.get(sessionId)
+      // First every socket knows what has ended, then what that had is given up.
+      const aligned = legs.map((leg) => this.#align(leg, session))
       if (session) await this.#ports.channels.releaseEnded(session, here)
-      await Promise.all(legs.map((leg) => this.#align(leg, session)))
+      await Promise.all(aligned)
     } catch (error) {
       for (const leg of legs) this.#fail(leg, error)
     }
@@ -167,7 +169,7 @@ export class Attachments {
   async #lookAt(sessionId: string): Promise<void> {
     await this.refresh(sessionId)
     for (const leg of this.#legs.of(sessionId)) {
-      for (const channel of leg.attached.mailboxes?.keys() ?? []) leg.wakeChannel(channel)
+      for (const channel of leg.attached.channels?.keys() ?? []) leg.wakeChannel(channel)
       // The view tells of acks, and of who has come or gone.
       if (leg.attached.resumed) void leg.showView()
     }
@@ -205,7 +207,7 @@ export class Attachments {
   async #attach(leg: Leg, data: string | Uint8Array): Promise<void> {
     const attached = await this.attaching.attach(leg, data)
     if (!attached) return
-    if (attached.closed) await this.#abandonChannels(attached.sessionId)
+    if (attached.closed) await this.#abandon(attached.sessionId)
     this.#ports.bus.wake(attached.sessionId, { about: 'session' })
   }
 
@@ -215,12 +217,13 @@ export class Attachments {
     } catch (error) {
       this.#fail(leg, error)
     }
-    if (leg.closed) await this.#abandonChannels(leg.attached.sessionId)
+    // It may have gone meanwhile, and after that have been given something.
+    if (leg.closed) await this.#abandon(leg.sessionId)
   }
 
   #nextFrame(leg: AttachedLeg, channel: number, after: number): Awaitable<StoredFrame | undefined> {
-    const { session, mailboxes } = leg.attached
-    const frame = mailboxes?.get(channel)?.read(keyOf(leg, channel, 'inbound'), after)
+    const { session, channels } = leg.attached
+    const frame = channels?.get(channel)?.mailboxes.read(keyOf(leg, channel, 'inbound'), after)
     return frame instanceof Promise ? this.#afterApproval(leg, session, channel, frame) : frame
   }
 
@@ -259,12 +262,11 @@ export class Attachments {
   async #remove(leg: Leg): Promise<void> {
     leg.markClosed()
     if (!this.#legs.delete(leg) || !leg.isAttached()) return
-    await this.#abandonChannels(leg.attached.sessionId)
+    await this.#abandon(leg.sessionId)
     await this.#detach(leg.attached)
   }
 
-  /** Forgets the channels that no socket here is on, also what was granted or opened for one while it went. */
-  async #abandonChannels(sessionId: string): Promise<void> {
+  async #abandon(sessionId: string): Promise<void> {
     await this.#ports.channels.abandon(sessionId, (channel) => this.#legs.isOn(sessionId, channel))
   }
 

@@ -2,6 +2,8 @@ import type { ChannelRow } from '../protocol/frames.ts'
 import { HANDSHAKE_WINDOW_BYTES, JOINS_MAX } from '../protocol/limits.ts'
 import { type Awaitable, after } from './awaitable.ts'
 import type { Budget } from './budget.ts'
+import { RelayError } from './error.ts'
+import type { Attachment } from './leg.ts'
 import type { Clock, Cluster, Direction, MailboxKey, MailboxPosition, MailboxStore } from './ports.ts'
 import { attachedOf, deadlineOf, type Holder, liveReceiver, OVER_HTTP, type Session } from './session.ts'
 import { channelsOf, inbound, mailboxKey, outbound } from './view.ts'
@@ -54,12 +56,12 @@ export class Channels {
     holder: Holder,
     channel: number,
     { received, acked }: { readonly received: number; readonly acked: number },
-  ): Promise<{ readonly mailboxes: MailboxStore; readonly forgotten: boolean; readonly into: MailboxPosition }> {
+  ): Promise<{ readonly forgotten: boolean; readonly into: MailboxPosition; readonly out: MailboxPosition }> {
     const mailboxes = this.storeOf(session, channel)
     const keepMs = Math.max(1, deadlineOf(session) - this.#ports.clock.now())
     const out = await mailboxes.open(mailboxKey(session.id, channel, outbound(holder)), acked, keepMs)
     const into = await mailboxes.open(mailboxKey(session.id, channel, inbound(holder)), received, keepMs)
-    return { mailboxes, forgotten: out.created || into.created, into: into.position }
+    return { forgotten: out.created || into.created, into: into.position, out: out.position }
   }
 
   /** Takes of the node's budget what the channel's state needs. False, and nothing is taken, when there is no room. */
@@ -91,31 +93,36 @@ export class Channels {
     return overHttp ? Math.min(windowBytes, HTTP_WINDOW_FRAMES * maxFrameBytes) : maxFrameBytes
   }
 
-  /** The rows of a role's outbound directions that are open, as they are now. */
-  async rows(
-    session: Session,
-    holder: Holder,
-    opened: (channel: number) => MailboxStore | undefined,
-  ): Promise<ChannelRow[]> {
+  /**
+   * The rows of a socket's outbound directions that are open, as they are now. RelayError `going_away` when a store has lost
+   * frames: then the client has to resume.
+   */
+  async openRows(attached: Attachment): Promise<ChannelRow[]> {
+    const { session, holder } = attached
     const rows = await Promise.all(
       channelsOf(session, holder).map(async (channel) => {
-        const mailboxes = opened(channel)
-        if (!mailboxes) return undefined
-        const position = await mailboxes.position(mailboxKey(session.id, channel, outbound(holder)))
-        return { channel, ...(position ?? NOWHERE), window: this.windowOf(session, holder, channel) }
+        const open = attached.channels?.get(channel)
+        if (!open) return undefined
+        const known = open.received
+        const position = await open.mailboxes.position(mailboxKey(session.id, channel, outbound(holder)))
+        // It may have ended meanwhile.
+        if (!liveReceiver(attached.session, channel)) return undefined
+        if (!position || position.received < known) throw new RelayError('going_away')
+        return { channel, ...position, window: this.windowOf(session, holder, channel) }
       }),
     )
     return rows.filter((row) => row !== undefined)
   }
 
-  /** The rows for one that fetches what came for it. */
-  async fetchableRows(session: Session, holder: Holder): Promise<ChannelRow[]> {
-    const rows = await this.rows(session, holder, (channel) => this.storeOf(session, channel))
+  /** The rows of a role that asks; `fetching` for one that fetches what came for it. */
+  rows(session: Session, holder: Holder, fetching: boolean): Promise<ChannelRow[]> {
     return Promise.all(
-      rows.map(async (row) => {
-        const key = mailboxKey(session.id, row.channel, inbound(holder))
-        const into = await this.storeOf(session, row.channel).position(key)
-        return { ...row, available: into?.received ?? 0 }
+      channelsOf(session, holder).map(async (channel) => {
+        const mailboxes = this.storeOf(session, channel)
+        const at = async (direction: Direction) =>
+          (await mailboxes.position(mailboxKey(session.id, channel, direction))) ?? NOWHERE
+        const row = { channel, ...(await at(outbound(holder))), window: this.windowOf(session, holder, channel) }
+        return fetching ? { ...row, available: (await at(inbound(holder))).received } : row
       }),
     )
   }

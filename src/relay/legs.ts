@@ -1,7 +1,6 @@
 import type { AttachedLeg, Leg } from './leg.ts'
 import type { Direction } from './ports.ts'
 import { type Holder, isSameHolder } from './session.ts'
-import { channelsOf } from './view.ts'
 
 /** The sockets of this node, by session. */
 export class Legs {
@@ -67,12 +66,9 @@ export class Legs {
     return undefined
   }
 
-  /** Whether an end of a channel has a socket here that uses it, or is about to. */
+  /** Whether an end of a channel has a socket here that uses it. */
   isOn(sessionId: string, channel: number): boolean {
-    for (const { attached } of this.of(sessionId)) {
-      const { session, holder, mailboxes, resumed } = attached
-      if (resumed ? mailboxes?.has(channel) : channelsOf(session, holder).includes(channel)) return true
-    }
+    for (const leg of this.of(sessionId)) if (leg.attached.channels?.has(channel)) return true
     return false
   }
 }

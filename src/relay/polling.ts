@@ -51,7 +51,7 @@ export class Polling {
         const { session, holder } = await authorize(this.#ports, sessionId, token)
         const settled = expireIfDue(session, clock.now())
         if (poll.channels) await this.#stay(settled, holder)
-        const rows = await this.#rows(settled, holder, poll.channels !== undefined)
+        const rows = await this.#ports.channels.rows(settled, holder, poll.channels !== undefined)
         const now = clock.now()
         const current = String(settled.version) === poll.version && settled.state === 'open' && !isNews(rows, poll)
         if (!current || now >= until || this.#draining) return this.#viewOf(settled, holder, rows, now)
@@ -64,7 +64,7 @@ export class Polling {
 
   /** Attaches a role that cannot hold a socket, as the attach of a socket does, and gives its first view. */
   async attach(sessionId: string, token: string, claims: AttachedChannels): Promise<View> {
-    const { sessions, clock, bus, attachments } = this.#ports
+    const { sessions, clock, bus, attachments, channels } = this.#ports
     if (this.#draining) throw new RelayError('going_away')
     const { holder } = await authorize(this.#ports, sessionId, token)
     const session = await sessions.update(sessionId, (current, now) => {
@@ -75,7 +75,7 @@ export class Polling {
     await attachments.attaching.resume(session, holder, claims)
     // Its older socket is superseded, the other end's may have to move.
     bus.wake(sessionId, { about: 'session' })
-    return this.#viewOf(session, holder, await this.#rows(session, holder, true), clock.now())
+    return this.#viewOf(session, holder, await channels.rows(session, holder, true), clock.now())
   }
 
   /** To be called about once a second. */
@@ -95,12 +95,6 @@ export class Polling {
     if (renewed === session) return
     const { version } = await sessions.update(session.id, (current, now) => stayAttached(current, holder, now))
     if (version !== session.version) bus.wake(session.id, { about: 'session' })
-  }
-
-  #rows(session: Session, holder: Holder, fetching: boolean): Promise<ChannelRow[]> {
-    const { channels } = this.#ports
-    if (fetching) return channels.fetchableRows(session, holder)
-    return channels.rows(session, holder, (channel) => channels.storeOf(session, channel))
   }
 
   #viewOf(session: Session, holder: Holder, channels: readonly ChannelRow[], now: number): View {

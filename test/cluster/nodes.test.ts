@@ -3,8 +3,8 @@ import { EPITAPH_MS } from '../../src/protocol/limits.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { call } from '../support/http.ts'
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.ts'
-import { NOTHING_LEFT, publicKey } from '../support/relay.ts'
-import { type RunningNode, startNode } from '../support/server.ts'
+import { publicKey } from '../support/relay.ts'
+import { NO_SERVER_STATE, type RunningNode, startNode } from '../support/server.ts'
 import { WireSocket } from '../support/wire-socket.ts'
 import { decide, end, freshCode, join, type Member, open, pair, view } from './party.ts'
 
@@ -256,7 +256,7 @@ describeRedis('two nodes', () => {
     await end(C, sender)
     await Promise.all([S.closed, R.closed])
     for (const node of [C, D]) {
-      await expect.poll(() => node.counters()).toEqual(NOTHING_LEFT)
+      await expect.poll(() => node.counters()).toEqual(NO_SERVER_STATE)
       await node.close()
     }
   })

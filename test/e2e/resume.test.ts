@@ -4,6 +4,7 @@ import { decodeFrame, FRAME_ACK } from '../../src/protocol/codec.ts'
 import type { MailboxKey, MailboxStore } from '../../src/relay/ports.ts'
 import { FakeTime } from '../client/fake-time.ts'
 import { type RunningRelay, startRelay } from '../support/server.ts'
+import { hasFrames } from '../support/setting.ts'
 import {
   admit,
   bytesOf,
@@ -37,7 +38,7 @@ let proxies: Record<SideName, CuttingProxy>
 
 beforeAll(async () => {
   relay = await startRelay()
-  proxies = { sender: await CuttingProxy.start(relay.port), receiver: await CuttingProxy.start(relay.port) }
+  proxies = { sender: await CuttingProxy.start(relay.port), receiver: await CuttingProxy.start(relay.portForReceivers) }
 })
 afterAll(async () => {
   await relay.close()
@@ -91,7 +92,13 @@ describe('a cut in the middle of a transfer', () => {
   test('again and again, every 300,000 bytes, is survived too', async () => {
     const { device, joined } = await pairBehindProxies()
     const { cuts } = proxies.receiver
-    const again = setInterval(() => proxies.receiver.cutAfter(300_000), 1)
+    proxies.receiver.cutAfter(300_000)
+    let seen = cuts
+    const again = setInterval(() => {
+      if (proxies.receiver.cuts === seen) return
+      seen = proxies.receiver.cuts
+      proxies.receiver.cutAfter(300_000)
+    }, 1)
     try {
       await expectDelivery(device, joined)
     } finally {
@@ -163,7 +170,8 @@ describe('a cut at a frame', () => {
       const paired = await pair(relay.url, { sender: { world: worlds.sender }, receiver: { world: worlds.receiver } })
       await expectDelivery(paired, paired, SMALL, SMALL_DIGEST)
       expect(cuts).toBe(1)
-      expect(worlds[side].sockets.length).toBe(2)
+      // A receiver that was there before the sender, on another node, has attached once more.
+      if (hasFrames) expect(worlds[side].sockets.length).toBe(2)
     }
   })
 
@@ -275,6 +283,8 @@ describe('a relay that forgets its mailboxes', () => {
     expect(mind.forgot()).toBe(true)
     for (const side of SIDES) {
       const codes = worlds[side].sockets.map(({ closeCode }) => closeCode)
+      // On another node an end that has sent nothing yet has nothing to resume.
+      if (!hasFrames) continue
       expect(codes, `the ${side}’s sockets`).toHaveLength(2)
       expect(codes[0]).toBe(1001)
     }

@@ -3,13 +3,15 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Level, type Logger, pino } from 'pino'
-import type { Clock, Discard, Secrets } from '../../src/relay/ports.ts'
+import type { Clock, Cluster, Discard, MailboxStore, Secrets } from '../../src/relay/ports.ts'
 import { Relay, type RelaySettings } from '../../src/relay/relay.ts'
 import { buildApp } from '../../src/server/app.ts'
 import { systemClock, systemSecrets } from '../../src/server/runtime.ts'
-import { MemoryMailboxStore, type MemorySessionStore } from '../../src/store/memory.ts'
+import { MemoryMailboxStore } from '../../src/store/memory.ts'
 import { openRedis, type RedisStores } from '../../src/store/redis/open.ts'
+import { startRedis } from './redis-server.ts'
 import { buildRelay, type Counters, DEFAULT_SETTINGS, NOTHING_LEFT, type RelayOptions } from './relay.ts'
+import { SETTING } from './setting.ts'
 
 export interface ServerOptions extends RelayOptions {
   /** Changes to the settings of an operator who sets nothing. */
@@ -33,8 +35,9 @@ export interface RunningRelay {
   /** `http://127.0.0.1:<port>`, the port chosen by the system. */
   readonly url: string
   readonly port: number
+  /** The same, unless receivers are to use another node. */
+  readonly portForReceivers: number
   readonly relay: Relay
-  readonly sessions: MemorySessionStore
   readonly mailboxes: MemoryMailboxStore
   /** Every line logged so far, as written. */
   readonly log: readonly string[]
@@ -48,8 +51,15 @@ export interface RunningRelay {
   readonly close: () => Promise<void>
 }
 
-/** A relay as `main.ts` builds it, on 127.0.0.1 and a free port, without its process, its timer and its signals. */
+/**
+ * A relay as `main.ts` builds it, on 127.0.0.1 and a free port, without its process, its timer and its signals; in the setting
+ * that the suite runs in.
+ */
 export async function startRelay(options: ServerOptions = {}): Promise<RunningRelay> {
+  return SETTING === 'redis' || SETTING === 'nodes' ? startCluster(options) : startAlone(options)
+}
+
+async function startAlone(options: ServerOptions): Promise<RunningRelay> {
   const { logger, log, discards, metrics } = logging(options)
   const settings = { ...DEFAULT_SETTINGS, ...options.settings }
   const built = buildRelay(options.clock ?? systemClock, options.secrets ?? systemSecrets, {
@@ -59,16 +69,12 @@ export async function startRelay(options: ServerOptions = {}): Promise<RunningRe
     onFailure: metrics.failed,
   })
   const { app, url, port } = await listen(built.relay, settings, logger, options)
-  const upgraded = new Set<Duplex>()
-  app.server.on('upgrade', (_request, socket: Duplex) => {
-    upgraded.add(socket)
-    socket.once('close', () => upgraded.delete(socket))
-  })
+  const upgraded = countUpgraded(app.server)
   return {
     url,
     port,
+    portForReceivers: port,
     relay: built.relay,
-    sessions: built.sessions,
     mailboxes: built.mailboxes,
     log,
     discards,
@@ -79,16 +85,56 @@ export async function startRelay(options: ServerOptions = {}): Promise<RunningRe
   }
 }
 
+/** The node for receivers, by the address of the one for senders. */
+const forReceivers = new Map<string, RunningNode>()
+
+/** Where receivers go who were given this address. */
+export function urlForReceivers(url: string): string {
+  return forReceivers.get(url)?.url ?? url
+}
+
+/** Nodes over a redis-server of their own. What is in that server's memory is not counted. */
+async function startCluster(options: ServerOptions): Promise<RunningRelay> {
+  const redis = await startRedis()
+  const first = await startNode(redis.url, options)
+  const nodes = SETTING === 'redis' ? [first] : [first, await startNode(redis.url, options)]
+  const last = nodes.at(-1) ?? first
+  forReceivers.set(first.url, last)
+  const tick = async () => {
+    for (const node of nodes) await node.tick()
+  }
+  // They learn of each other.
+  await tick()
+  await tick()
+  let closing: Promise<void> | undefined
+  const close = async () => {
+    await Promise.all(nodes.map((node) => node.close()))
+    await redis.stop()
+  }
+  return {
+    ...first,
+    portForReceivers: last.port,
+    get log() {
+      return nodes.flatMap(({ log }) => log)
+    },
+    get discards() {
+      return nodes.flatMap(({ discards }) => discards)
+    },
+    counters: () => sumOf(nodes.map((node) => node.counters())),
+    tick,
+    close: () => (closing ??= close()),
+  }
+}
+
+function sumOf(counters: readonly ServerCounters[]): ServerCounters {
+  const names = Object.keys(NO_SERVER_STATE) as (keyof ServerCounters)[]
+  const sum = (name: keyof ServerCounters) => counters.reduce((total, each) => total + each[name], 0)
+  return Object.fromEntries(names.map((name) => [name, sum(name)])) as unknown as ServerCounters
+}
+
 /** One relay node of several, around stores that they share. */
-export interface RunningNode {
-  readonly url: string
-  readonly relay: Relay
+export interface RunningNode extends Omit<RunningRelay, 'portForReceivers'> {
   readonly stores: RedisStores
-  readonly log: readonly string[]
-  readonly discards: readonly Discard[]
-  readonly counters: () => Counters
-  readonly tick: () => Promise<void>
-  readonly close: () => Promise<void>
 }
 
 /** A node as `main.ts` builds it with REDIS_URL. Resolves when it reaches the server. With a `clock` all nodes go by that one. */
@@ -101,16 +147,22 @@ export async function startNode(
   const onError = ({ message }: Error) => logger.error({ reason: message }, 'Redis does not do what it should')
   const stores = openRedis({ url: redisUrl, ca: options.ca, onError }, systemClock, options.clock)
   const mailboxes = new MemoryMailboxStore()
-  const ports = { ...stores, mailboxes, secrets: options.secrets ?? systemSecrets, metrics }
+  const wrap = options.wrapMailboxes ?? ((store) => store)
+  const cluster = wrapMailboxesOf(stores.cluster, wrap)
+  const ports = { ...stores, cluster, mailboxes: wrap(mailboxes), secrets: options.secrets ?? systemSecrets, metrics }
   const relay = new Relay(ports, settings)
   while (!stores.cluster.isReachable) await delay(2)
-  const { app, url } = await listen(relay, settings, logger, options)
+  const { app, url, port } = await listen(relay, settings, logger, options)
+  const upgraded = countUpgraded(app.server)
   return {
     url,
+    port,
     relay,
     stores,
+    mailboxes,
     log,
     discards,
+    server: app.server,
     counters: () => ({
       ...NOTHING_LEFT,
       mailboxes: mailboxes.size,
@@ -119,6 +171,7 @@ export async function startNode(
       grants: relay.budget.size,
       sockets: relay.attachments.sockets,
       watchers: relay.attachments.watchers.size,
+      webSockets: upgraded.size,
     }),
     tick: () => relay.tick(),
     close: async () => {
@@ -126,6 +179,30 @@ export async function startNode(
       stores.close()
     },
   }
+}
+
+/** The cluster, with something between a relay and the mailboxes it shares. */
+function wrapMailboxesOf(cluster: Cluster, wrap: (store: MailboxStore) => MailboxStore): Cluster {
+  const mailboxes = wrap(cluster.mailboxes)
+  return {
+    mailboxes,
+    node: cluster.node,
+    isAlive: (node) => cluster.isAlive(node),
+    get isReachable() {
+      return cluster.isReachable
+    },
+    beat: () => cluster.beat(),
+    leave: () => cluster.leave(),
+  }
+}
+
+function countUpgraded(server: Server): ReadonlySet<Duplex> {
+  const upgraded = new Set<Duplex>()
+  server.on('upgrade', (_request, socket: Duplex) => {
+    upgraded.add(socket)
+    socket.once('close', () => upgraded.delete(socket))
+  })
+  return upgraded
 }
 
 function logging(options: ServerOptions) {
