@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import { bytesSource } from '../../src/client/index.ts'
+import { PUBLIC_KEY_BYTES } from '../../src/protocol/limits.ts'
 import type { FakeTime } from '../client/fake-time.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf } from '../e2e/people.ts'
 import { DeviceWorld } from '../e2e/world.ts'
@@ -65,6 +67,19 @@ export const LIVES: Readonly<Record<string, Life>> = {
     await deliver(device, joined)
     return [device.world, joined.world]
   },
+  async *'is registered by a device that is never heard of again'(relays) {
+    await post(relays.sender, '/v1/sessions', { clientId: randomCode(), senderCode: randomCode() })
+    yield 1
+    return []
+  },
+  async *'is joined by a device that is never heard of again'(relays) {
+    const [senderCode, receiverCode] = [randomCode(), randomCode()]
+    await post(relays.sender, '/v1/sessions', { clientId: randomCode(), senderCode })
+    yield 1
+    const publicKey = randomBytes(PUBLIC_KEY_BYTES).toString('base64url')
+    await post(relays.receiver, '/v1/receivers', { senderCode, receiverCode, publicKey })
+    return []
+  },
   async *'is left by the receiver'(relays, time) {
     const device = await openSender(relays.sender, { world: await DeviceWorld.create(time) })
     const { receiver, world } = await join(relays.receiver, device.sender.code, {
@@ -94,6 +109,14 @@ export const LIVES: Readonly<Record<string, Life>> = {
 
 /** The longest of them, and then its session's last minute. */
 export const LIFE_MINUTES_MAX = HOUR_MINUTES + 2
+
+const randomCode = () => randomBytes(9).toString('base64url')
+
+async function post(relay: string, path: string, body: object): Promise<void> {
+  const headers = { 'content-type': 'application/json' }
+  const { status } = await fetch(relay + path, { method: 'POST', headers, body: JSON.stringify(body) })
+  if (status !== 201) throw new Error(`${path} was answered with ${status}`)
+}
 
 async function pairIn(relays: Relays, time: FakeTime, ttlSeconds?: number) {
   const device = await openSender(relays.sender, { world: await DeviceWorld.create(time), ttlSeconds })

@@ -2,7 +2,7 @@ import type { Server } from 'node:http'
 import { until } from '../e2e/world.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { type RedisServer, startRedis } from '../support/redis-server.ts'
-import { NOTHING_LEFT } from '../support/relay.ts'
+
 import { NO_SERVER_STATE, type RunningNode, startNode, startRelay } from '../support/server.ts'
 import type { Side } from './pairing.ts'
 
@@ -69,7 +69,7 @@ export async function inRedis(): Promise<Place> {
     sessions: async () => (await redis.keys()).filter((key) => /^pairlay:\{[^}]+\}$/.test(key)).length,
     left: async () => {
       await until('the sockets close', () => nodes.every((node) => node.counters().sockets === 0))
-      const left = nodes.flatMap((node, i) => differences(`node ${i}`, node.counters(), NOTHING_LEFT))
+      const left = nodes.flatMap((node, i) => differences(`node ${i}`, node.counters(), NO_SERVER_STATE))
       const timeless = [...(await redis.timeouts())].filter(([, ms]) => ms === -1).map(([key]) => key)
       for (const node of nodes) await node.close()
       // What says that the nodes live is all that may still be there.

@@ -31,7 +31,7 @@ export const SHORT: Plan = {
     { who: ['receiver'], seconds: 1, relaySeconds: 90 },
   ],
   killsPerPhase: 2,
-  killsAlone: 8,
+  killsAlone: 10,
   waitForKeys: false,
   clusters: 4,
   rollingRestarts: 1,
