@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import { defineConfig } from 'vitest/config'
+import { SETTINGS } from './test/support/setting.ts'
 
 // The reporter of vitest 5 uses Map.groupBy, which Node has from version 21 on; without it a failing test on Node 20 is a
 // crash of the reporter instead of a report.
@@ -14,9 +16,23 @@ function groupBy<K, T>(items: Iterable<T>, keyOf: (item: T, index: number) => K)
   return groups
 }
 
+const hasRedis = spawnSync('redis-server', ['--version']).status === 0 || process.env.REQUIRE_ALL === '1'
+if (!hasRedis) process.stdout.write('There is no redis-server here: what needs one is skipped.\n')
+
+/** The suites that run in each setting of test/support/setting.ts; everything runs in the first. */
+const IN_EVERY_SETTING = ['test/conformance/*.test.ts', 'test/e2e/*.test.ts']
+const settings = SETTINGS.filter((setting) => hasRedis || !['redis', 'nodes'].includes(setting))
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: settings.map((setting) => ({
+      extends: true,
+      test: {
+        name: setting,
+        include: setting === 'memory' ? ['test/**/*.test.ts'] : IN_EVERY_SETTING,
+        env: { RELAY_SETTING: setting },
+      },
+    })),
     globalSetup: ['test/support/build.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,

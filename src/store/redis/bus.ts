@@ -15,14 +15,15 @@ export class RedisBus implements Bus {
     this.#node = node
   }
 
-  /** Begins to listen. Resolves when it does. */
-  async start(): Promise<void> {
+  /** Begins to listen, as soon as there is a connection. To be called before it is started. */
+  start(): void {
     const heard = (message: string) => this.#hear(message)
     const missed = () => {
       for (const listener of this.#listeners) listener.missed()
     }
-    this.#publish = await this.#redis.subscribe(CHANNEL, heard, missed)
-    missed()
+    this.#redis.subscribe(CHANNEL, heard, missed, (publish) => {
+      this.#publish = publish
+    })
   }
 
   wake(sessionId: string, wake: Wake): void {

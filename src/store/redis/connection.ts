@@ -78,16 +78,31 @@ export class RedisConnection {
   }
 
   /**
-   * Calls `heard` with what is published on a channel, and `missed` when something may have been published unheard. Says
-   * with which command to publish: a server that has sharded channels keeps a message on the node of its channel.
+   * Calls `heard` with what is published on a channel, and `missed` whenever something may have been published unheard, also
+   * as soon as it listens. `listening` is told with which command to publish: a server that has sharded channels keeps a
+   * message on the node of its channel.
    */
-  async subscribe(
+  subscribe(
     channel: string,
     heard: (message: string) => void,
     missed: () => void,
-  ): Promise<'SPUBLISH' | 'PUBLISH'> {
-    await this.#subscriberReady()
-    this.#subscriber.on('ready', missed)
+    listening: (publish: 'SPUBLISH' | 'PUBLISH') => void,
+  ): void {
+    let known = false
+    this.#subscriber.on('ready', async () => {
+      try {
+        // The client subscribes again by itself to what it has once subscribed to.
+        if (!known) listening(await this.#listen(channel, heard))
+        known = true
+        missed()
+      } catch (error) {
+        // The connection went again: there will be another.
+        if (error instanceof Error) this.#onError(error)
+      }
+    })
+  }
+
+  async #listen(channel: string, heard: (message: string) => void): Promise<'SPUBLISH' | 'PUBLISH'> {
     try {
       await this.#subscriber.sSubscribe(channel, heard)
       return 'SPUBLISH'
@@ -101,11 +116,6 @@ export class RedisConnection {
   close(): void {
     this.#client.destroy()
     this.#subscriber.destroy()
-  }
-
-  async #subscriberReady(): Promise<void> {
-    if (this.#subscriber.isReady) return
-    await new Promise<void>((resolve) => this.#subscriber.once('ready', resolve))
   }
 
   async #inTime(answer: Promise<unknown>): Promise<unknown> {

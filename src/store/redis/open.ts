@@ -28,7 +28,7 @@ export function openRedis(
   const node = randomBytes(9).toString('base64url')
   const bus = new RedisBus(redis, node)
   const cluster = new RedisNodes({ node, mailboxes: new RedisMailboxStore(redis), redis, clock, own })
+  bus.start()
   redis.start(() => void cluster.beat())
-  bus.start().catch(options.onError)
   return { sessions: new RedisSessionStore(redis, clock), bus, clock, cluster, close: () => redis.close() }
 }
