@@ -13,7 +13,8 @@ export interface Place {
   readonly tickMs: number
   /** Moves it on by that, and does what a relay does once a second. */
   tick(): Promise<void>
-  sessions(): Promise<number>
+  /** Sessions there are, and what is wrong with what is kept of them. */
+  look(): Promise<{ readonly sessions: number; readonly faults: readonly string[] }>
   /** What is left when every session's time is over, in words. */
   left(): Promise<string[]>
   close(): Promise<void>
@@ -32,7 +33,7 @@ export async function inMemory(): Promise<Place> {
       clock.advance(tickMs)
       return relay.tick()
     },
-    sessions: async () => relay.counters().sessions,
+    look: async () => ({ sessions: relay.counters().sessions, faults: [] }),
     left: async () => {
       await until('the sockets close', () => relay.counters().webSockets === 0)
       const after = listenersOf(relay.server)
@@ -66,15 +67,18 @@ export async function inRedis(): Promise<Place> {
     relays: { sender: A.url, receiver: B.url },
     tickMs,
     tick,
-    sessions: async () => (await redis.keys()).filter((key) => /^pairlay:\{[^}]+\}$/.test(key)).length,
+    look: async () => {
+      const keys = [...(await redis.timeouts())]
+      const timeless = keys.filter(([, ms]) => ms === -1).map(([key]) => `${key} has no time-out`)
+      return { sessions: keys.filter(([key]) => /^pairlay:\{[^}]+\}$/.test(key)).length, faults: timeless }
+    },
     left: async () => {
       await until('the sockets close', () => nodes.every((node) => node.counters().sockets === 0))
       const left = nodes.flatMap((node, i) => differences(`node ${i}`, node.counters(), NO_SERVER_STATE))
-      const timeless = [...(await redis.timeouts())].filter(([, ms]) => ms === -1).map(([key]) => key)
       for (const node of nodes) await node.close()
       // What says that the nodes live is all that may still be there.
       await age(redis, NODES_GONE_MS, '')
-      const keys = [...timeless, ...(await redis.keys())]
+      const keys = await redis.keys()
       return [...left, ...(keys.length > 0 ? [`keys in Redis: ${keys.join(', ')}`] : [])]
     },
     close: async () => {

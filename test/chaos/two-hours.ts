@@ -9,6 +9,8 @@ import { type Row, Tally } from './tally.ts'
 
 const MINUTES = 120
 const MINUTE_MS = 60_000
+/** Of real time. */
+const STEP_LIMIT_MS = 15_000
 
 interface UnderWay {
   readonly name: string
@@ -38,7 +40,7 @@ async function twoHoursAt(title: string, start: () => Promise<Place>, plan: Plan
   let [underWay, peak]: [UnderWay[], number] = [[], 0]
   try {
     for (let minute = 0; minute < MINUTES + LIFE_MINUTES_MAX; minute++) {
-      if (minute < MINUTES && minute % minutesBetweenLives === 0) {
+      if (minute < MINUTES && minute % minutesBetweenLives === 0 && !tally.hopeless) {
         const name = names[(minute / minutesBetweenLives) % names.length]
         underWay.push({ name: `${name}/${minute}`, life: LIVES[name](place.relays, time), next: minute })
       }
@@ -46,7 +48,9 @@ async function twoHoursAt(title: string, start: () => Promise<Place>, plan: Plan
         if (await goesOn(each, minute, tally)) continue
         underWay = underWay.filter((other) => other !== each)
       }
-      peak = Math.max(peak, await place.sessions())
+      const { sessions, faults } = await place.look()
+      peak = Math.max(peak, sessions)
+      for (const fault of faults) if (!tally.hopeless) tally.fault(`minute ${minute}: ${fault}`)
       for (let ms = 0; ms < MINUTE_MS; ms += place.tickMs) {
         await place.tick()
         await time.advance(place.tickMs)
@@ -68,7 +72,7 @@ async function twoHoursAt(title: string, start: () => Promise<Place>, plan: Plan
 /** Lets a life go on until it waits again. False when it is over. */
 async function goesOn(each: UnderWay, minute: number, tally: Tally): Promise<boolean> {
   try {
-    const { done, value } = await each.life.next()
+    const { done, value } = await inTime(each.life.next())
     if (!done) {
       each.next = minute + value
       return true
@@ -85,4 +89,17 @@ async function goesOn(each: UnderWay, minute: number, tally: Tally): Promise<boo
     tally.add(each.name, { fate: 'lost', why: String(error) })
   }
   return false
+}
+
+/** What happens at all happens at once: the clock stands still meanwhile. */
+async function inTime<T>(step: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('silence')), STEP_LIMIT_MS)
+  })
+  try {
+    return await Promise.race([step, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }
