@@ -58,7 +58,8 @@ async function twoHoursAt(title: string, start: () => Promise<Place>, plan: Plan
     }
     for (const { name } of underWay) tally.fault(`${name} did not end`)
     if (time.outstanding > 0) tally.fault(`${time.outstanding} timers are left in the devices`)
-    for (const what of await place.left()) tally.fault(`left in ${what}`)
+    const left = await place.left().catch((error: unknown) => [String(error)])
+    for (const what of left) tally.fault(`left behind: ${what}`)
     for (const warning of warnings) tally.fault(`a warning: ${warning.message}`)
   } finally {
     process.off('warning', onWarning)
