@@ -52,10 +52,13 @@ for (const kind of [HAPROXY, NGINX]) {
       const devices = await Promise.all(Array.from({ length: SENDERS }, () => openSender(balancer.url)))
       let attached: number[] = []
       await expect
-        .poll(async () => {
-          attached = await Promise.all(nodes.map(sockets))
-          return attached[0] + attached[1]
-        })
+        .poll(
+          async () => {
+            attached = await Promise.all(nodes.map(sockets))
+            return attached[0] + attached[1]
+          },
+          { timeout: 10_000 },
+        )
         .toBe(SENDERS)
       for (const each of attached) expect(each).toBeGreaterThan(0)
       const [first, second, third, ...rest] = devices
