@@ -136,7 +136,9 @@ describe('README.md', () => {
     expect(refused({ SESSION_TTL_SECONDS: '61', MAX_SESSION_TTL_SECONDS: '60' })).toThrow(ConfigError)
     expect(refused({ WINDOW_BYTES: '70000', MAX_FRAME_BYTES: '70001' })).toThrow(ConfigError)
     expect(refused({ MEMORY_BUDGET_BYTES: '140001', MAX_FRAME_BYTES: '70001' })).toThrow(ConfigError)
-    expect(read('src/server/config.ts').match(/throw new ConfigError/g)).toHaveLength(4)
+    expect(meanings.REDIS_CA_FILE).toContain('whom to trust for rediss://')
+    expect(refused({ REDIS_URL: 'redis://h', REDIS_CA_FILE: '/ca.pem' })).toThrow(ConfigError)
+    expect(read('src/server/config.ts').match(/throw new ConfigError/g)).toHaveLength(5)
     expect(readConfig(Object.fromEntries(Object.keys(VARIABLES).map((name) => [name, ''])))).toEqual(readConfig({}))
   })
 
