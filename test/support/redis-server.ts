@@ -112,6 +112,14 @@ export async function startRedis(args: readonly string[] = [], owner?: RedisUser
   }
 }
 
+/** One that has all slots of a cluster: it refuses a command or a script whose keys are not all in one slot. */
+export async function startRedisCluster(): Promise<RedisServer> {
+  const redis = await startRedis(['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())])
+  await redis.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
+  while (!String(await redis.command('CLUSTER', 'INFO')).includes('cluster_state:ok')) await delay(20)
+  return redis
+}
+
 type Client = ReturnType<typeof clientOf>
 
 function clientOf(port: number, owner?: RedisUser) {
