@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { call } from '../support/http.ts'
 import { describeRedis, type RedisServer, type RedisUser, startRedis } from '../support/redis-server.ts'
 import { type RunningNode, startNode } from '../support/server.ts'
@@ -59,11 +59,20 @@ describeRedis('a redis-server with the users of deploy/redis.acl', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
+  const nodes: RunningNode[] = []
+  afterEach(async () => {
+    await Promise.all(nodes.splice(0).map((node) => node.close()))
+  })
+  async function start(): Promise<RunningNode> {
+    const node = await startNode(url)
+    nodes.push(node)
+    return node
+  }
   const errors = ({ log }: RunningNode) => log.filter((line) => JSON.parse(line).level >= 50)
 
   test('lets two nodes do all that they do, and refuses nothing', async () => {
-    const A = await startNode(url)
-    const B = await startNode(url)
+    const A = await start()
+    const B = await start()
     for (const node of [A, B, A]) await node.tick()
     const { sender, receiver, S, R } = await pair(A, B)
     S.data(1, 1, 'to the receiver')
@@ -96,8 +105,8 @@ describeRedis('a redis-server with the users of deploy/redis.acl', () => {
   })
 
   test('wakes the other node by a channel: its socket hears of a join at once', async () => {
-    const A = await startNode(url)
-    const B = await startNode(url)
+    const A = await start()
+    const B = await start()
     const sender = await open(A)
     const S = await WireSocket.attach(A.url, sender)
     await joinSession(B, sender.senderCode)

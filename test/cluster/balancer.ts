@@ -92,18 +92,19 @@ export async function startBalancer(
     said += text
   })
   const url = `http://127.0.0.1:${own}`
+  const stop = async () => {
+    child.kill('SIGKILL')
+    if (!hasEnded(child)) await exited
+    await rm(folder, { recursive: true, force: true })
+  }
   while (!(await answers(url))) {
-    if (hasEnded(child)) throw new Error(`${kind.name} does not run: ${said}`)
+    if (hasEnded(child)) {
+      await stop()
+      throw new Error(`${kind.name} does not run: ${said}`)
+    }
     await delay(20)
   }
-  return {
-    url,
-    stop: async () => {
-      child.kill('SIGKILL')
-      if (!hasEnded(child)) await exited
-      await rm(folder, { recursive: true, force: true })
-    },
-  }
+  return { url, stop }
 }
 
 function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {

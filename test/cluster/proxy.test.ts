@@ -17,19 +17,24 @@ for (const kind of [HAPROXY, NGINX]) {
     let redis: RedisServer
     let nodes: [RelayProcess, RelayProcess]
     let balancer: Balancer
+    const started: { readonly stop: () => Promise<unknown> }[] = []
     beforeEach(async () => {
       redis = await startRedis()
+      started.push(redis)
       const settings = { REDIS_URL: redis.url, MAX_SESSIONS_PER_CLIENT: '1000' }
       nodes = await Promise.all([startRelayProcess(settings), startRelayProcess(settings)])
+      started.push(...nodes.map(({ kill }) => ({ stop: kill })))
       for (const { url } of nodes)
         await expect.poll(async () => (await fetch(`${url}/readyz`)).status, { timeout: 10_000 }).toBe(200)
     })
     afterEach(async () => {
-      await balancer.stop()
-      await Promise.all(nodes.map((node) => node.kill()))
-      await redis.stop()
+      for (const { stop } of started.splice(0).toReversed()) await stop()
     })
 
+    async function balance(options?: { readonly goingRound: boolean }): Promise<void> {
+      balancer = await startBalancer(kind, nodes, options)
+      started.push(balancer)
+    }
     const sockets = async (node: RelayProcess) => (await node.state()).counters.sockets
     /** How often Redis was asked to keep a frame. */
     const framesInRedis = async () => {
@@ -48,7 +53,7 @@ for (const kind of [HAPROXY, NGINX]) {
     }
 
     test('sessions go to both, the two ends of each to the same: no frame goes through Redis', async () => {
-      balancer = await startBalancer(kind, nodes)
+      await balance()
       const devices = await Promise.all(Array.from({ length: SENDERS }, () => openSender(balancer.url)))
       let attached: number[] = []
       await expect
@@ -69,7 +74,7 @@ for (const kind of [HAPROXY, NGINX]) {
     })
 
     test('every call may go to the next one: then frames go through Redis, and everything arrives all the same', async () => {
-      balancer = await startBalancer(kind, nodes, { goingRound: true })
+      await balance({ goingRound: true })
       for (let round = 0; round < 4; round++) {
         const device = await openSender(balancer.url)
         // One call more or less, so that the two ends are now on one node and now on two.
@@ -85,7 +90,7 @@ for (const kind of [HAPROXY, NGINX]) {
       ['is stopped', (node: RelayProcess) => node.stop()],
     ] as const) {
       test(`one that ${what} is left out, and the transfer that it had under way goes on`, async () => {
-        balancer = await startBalancer(kind, nodes)
+        await balance()
         const { sender, receiver } = await pair(balancer.url)
         const [has] = await Promise.all(nodes.map(sockets))
         expect([0, 2]).toContain(has)
