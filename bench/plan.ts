@@ -97,6 +97,6 @@ export const QUICK: Plan = {
   },
   flatness: { sessions: 20_000, sockets: 2000, bytes: 192 * MIB, rounds: 2, seconds: 10 },
   misbehaving: { fanOutBytes: 192 * MIB, stormSockets: 2000, floodSeconds: 2, rounds: 1, secondsPerTable: 8 },
-  nodes: { bytes: 64 * MIB, pings: 200, pingGapMs: 2, pairings: 150, warmUp: 150, rounds: 2, secondsPerTable: 4 },
+  nodes: { bytes: 48 * MIB, pings: 150, pingGapMs: 2, pairings: 120, warmUp: 120, rounds: 2, secondsPerTable: 3 },
   endToEnd: { bytes: [128 * MIB], rounds: 1, secondsPerSize: 20 },
 }

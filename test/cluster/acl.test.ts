@@ -92,6 +92,9 @@ describeRedis('a redis-server with the users of deploy/redis.acl', () => {
     expect((await call(B.url, 'PUT', `${frame}/2`, { token: receiver.token, raw })).status).toBe(200)
     await S.until(() => S.texts.includes('over HTTP'))
     expect((await view(B, sender)).status).toBe(200)
+    const kept = String(await redis.command('GET', `pairlay:{${sender.sessionId}}`))
+    expect(kept).toContain(receiver.receiverCode)
+    for (const { token } of [sender, receiver]) expect(kept).not.toContain(token)
     // A session that is turned away, one that ends, and whatever is tidied after both.
     const another = await open(A)
     const stranger = await joinSession(B, another.senderCode)
