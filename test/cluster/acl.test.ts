@@ -13,8 +13,8 @@ const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta
 const acl = read('deploy/redis.acl')
 const [, relayRules = ''] = /^user relay (.*)$/m.exec(acl) ?? []
 
-/** What @redis/client sends by itself: who it is, whether anybody is there, the scripts, and what it listens to. */
-const OF_THE_CLIENT = ['auth', 'ping', 'evalsha', 'eval', 'subscribe', 'ssubscribe']
+/** What @redis/client sends by itself: who it is, which database a URL names, whether anybody is there, scripts, what it listens to. */
+const OF_THE_CLIENT = ['auth', 'select', 'ping', 'evalsha', 'eval', 'subscribe', 'ssubscribe']
 
 describe('deploy/redis.acl', () => {
   test('allows the commands that the relay sends, and no other', () => {
@@ -63,8 +63,8 @@ describeRedis('a redis-server with the users of deploy/redis.acl', () => {
   afterEach(async () => {
     await Promise.all(nodes.splice(0).map((node) => node.close()))
   })
-  async function start(): Promise<RunningNode> {
-    const node = await startNode(url)
+  async function start(database = ''): Promise<RunningNode> {
+    const node = await startNode(url + database)
     nodes.push(node)
     return node
   }
@@ -107,9 +107,9 @@ describeRedis('a redis-server with the users of deploy/redis.acl', () => {
     expect(await redis.command('ACL', 'LOG')).toEqual([])
   })
 
-  test('wakes the other node by a channel: its socket hears of a join at once', async () => {
-    const A = await start()
-    const B = await start()
+  test('wakes the other node by a channel, in whatever database: its socket hears of a join at once', async () => {
+    const A = await start('/1')
+    const B = await start('/1')
     const sender = await open(A)
     const S = await WireSocket.attach(A.url, sender)
     await joinSession(B, sender.senderCode)
