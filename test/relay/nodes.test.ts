@@ -60,6 +60,21 @@ describe('when one node does not hear what the other says', () => {
     expect(rest.map(({ kind }) => kind)).toEqual(['data', 'data', 'data', 'data', 'data'])
   })
 
+  test('the end of one channel costs a sender that has not heard of it no socket', async () => {
+    const { receiver, S } = await nodes.pair()
+    S.data(1, 1, 'x')
+    await settled()
+    nodes.deaf = true
+    await nodes.B.end(receiver, receiver)
+    await settled()
+    const leg = nodes.A.relay.attachments
+    leg.lookAtEverything()
+    S.data(1, 2, 'y')
+    await settled()
+    expect(S.closedWith).toBeUndefined()
+    expect(S.view).toMatchObject({ receivers: [{ state: 'done' }], channels: [] })
+  })
+
   test('a socket that was superseded at the other node learns of it with the next look', async () => {
     const { sender, S } = await nodes.pair()
     nodes.deaf = true
