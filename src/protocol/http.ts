@@ -18,6 +18,8 @@ import {
 
 /** The schemas of the HTTP commands. The server validates with them and prints them as OpenAPI, the SDK checks answers. */
 
+/** What frames are in bodies. */
+export const CIPHERTEXT_TYPE = 'application/octet-stream'
 /** 32 channels of 28 characters. */
 const SEEN_MAX_LENGTH = 32 * 28
 const CHANNEL_MAX = 0xffff

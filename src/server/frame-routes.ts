@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import * as z from 'zod/mini'
-import { ChannelNumber, FramePosition, SeqNumber, SessionId } from '../protocol/http.ts'
+import { ChannelNumber, CIPHERTEXT_TYPE, FramePosition, SeqNumber, SessionId } from '../protocol/http.ts'
 import { FRAME_HEADER_BYTES } from '../protocol/limits.ts'
 import { RelayError } from '../relay/error.ts'
 import type { FrameCall } from '../relay/http-frames.ts'
@@ -8,7 +8,6 @@ import type { Relay } from '../relay/relay.ts'
 import { answers, tokenOf, withToken } from './routes.ts'
 
 const PATH = '/v1/sessions/:sessionId/channels/:channel/frames/:seq'
-const CIPHERTEXT = 'application/octet-stream'
 const FrameParams = z.object({ sessionId: SessionId, channel: ChannelNumber, seq: SeqNumber })
 const Bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array)
 
@@ -18,7 +17,7 @@ export async function frameRoutes(
   { relay, maxFrameBytes }: { relay: Relay; maxFrameBytes: number },
 ): Promise<void> {
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser(CIPHERTEXT, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.addContentTypeParser(CIPHERTEXT_TYPE, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   app.put(
     PATH,
     {
@@ -50,7 +49,7 @@ export async function frameRoutes(
     async (request, reply) => {
       const ciphertext = await relay.frames.get(callOf(request))
       if (!ciphertext) return reply.code(204).send()
-      return reply.type(CIPHERTEXT).send(ciphertext)
+      return reply.type(CIPHERTEXT_TYPE).send(ciphertext)
     },
   )
   app.delete(

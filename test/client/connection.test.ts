@@ -16,18 +16,21 @@ function startedConnection({ windowBytes = 1_000_000, expiresInMs = EXPIRES_MS, 
   const views: View[] = []
   const statuses: ConnectionStatus[] = []
   const ends: PairingError[] = []
+  /** When the app was told that it goes on over HTTP. */
+  const fallbacks: number[] = []
   const connection = new Connection({
-    socketUrl: 'wss://relay.example/base',
+    relayUrl: 'https://relay.example/base',
     credentials: { sessionId: SESSION, token: TOKEN },
     expiresInMs,
     windowBytes,
     environment: world.environment,
     onView: (view) => void views.push(view),
     onStatus: (status) => void statuses.push(status),
+    onFallback: () => void fallbacks.push(world.time.now()),
     onEnd: (error) => void ends.push(error),
   })
   connection.start()
-  return { world, connection, views, statuses, ends }
+  return { world, connection, views, statuses, ends, fallbacks }
 }
 
 /** A connection with one channel, attached. */

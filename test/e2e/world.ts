@@ -1,4 +1,5 @@
-import { defaultEnvironment, type Environment, type WebSocketLike } from '../../src/client/environment.ts'
+import type { Environment, WebSocketLike } from '../../src/client/environment.ts'
+import { defaultEnvironment } from '../../src/client/runtime.ts'
 import type { FakeTime } from '../client/fake-time.ts'
 
 type Data = string | Uint8Array
