@@ -1,6 +1,7 @@
 import type { Environment, WebSocketLike } from '../../src/client/environment.ts'
 import { defaultEnvironment } from '../../src/client/runtime.ts'
 import type { FakeTime } from '../client/fake-time.ts'
+import { setting } from './setting.ts'
 
 type Data = string | Uint8Array
 
@@ -20,12 +21,13 @@ export class WatchedSocket implements WebSocketLike {
   /** Whether the SDK has closed it. */
   closed = false
   #cut = false
-  readonly #inner: WebSocketLike & { terminate(): void; pause(): void; resume(): void }
+  readonly #inner: WebSocketLike
   readonly #hooks: SocketHooks
+  /** What came while it was paused, if it is. */
+  #held: (() => void)[] | undefined
 
   constructor(inner: WebSocketLike, hooks: SocketHooks, onClosed: () => void) {
-    // The `ws` package has these three beside what the SDK uses.
-    this.#inner = inner as WebSocketLike & { terminate(): void; pause(): void; resume(): void }
+    this.#inner = inner
     this.#hooks = hooks
     inner.onopen = () => this.onopen?.()
     inner.onerror = () => this.onerror?.()
@@ -62,16 +64,20 @@ export class WatchedSocket implements WebSocketLike {
   /** The network is gone, without a word. */
   cut(): void {
     this.#cut = true
-    this.#inner.terminate()
+    if (isOfWs(this.#inner)) this.#inner.terminate()
+    else this.#inner.close()
   }
 
   /** Reads nothing more from the network, until `resume`. */
   pause(): void {
-    this.#inner.pause()
+    if (isOfWs(this.#inner)) this.#inner.pause()
+    else this.#held = []
   }
 
   resume(): void {
-    this.#inner.resume()
+    if (isOfWs(this.#inner)) return this.#inner.resume()
+    for (const take of this.#held?.splice(0) ?? []) take()
+    this.#held = undefined
   }
 
   /** Says something to the SDK as if it had come from the relay. */
@@ -81,10 +87,22 @@ export class WatchedSocket implements WebSocketLike {
 
   #take(data: unknown): void {
     if (this.#cut) return
+    if (this.#held) return void this.#held.push(() => this.#take(data))
     const taken = data instanceof ArrayBuffer ? new Uint8Array(data) : (data as string)
     const changed = this.#hooks.incoming ? this.#hooks.incoming(taken, this) : taken
     if (changed !== undefined) this.onmessage?.({ data: changed })
   }
+}
+
+/** What the `ws` package has beside what the SDK uses. */
+interface SocketOfWs extends WebSocketLike {
+  terminate(): void
+  pause(): void
+  resume(): void
+}
+
+function isOfWs(socket: WebSocketLike): socket is SocketOfWs {
+  return 'terminate' in socket
 }
 
 /** The environment of one device: the real network, everything counted, and whatever a test changes about it. */
@@ -118,7 +136,10 @@ export class DeviceWorld {
           this.requests--
         }
       },
-      openWebSocket: (url, protocol) => this.#open(real, url, protocol),
+      openWebSocket: (url, protocol) => {
+        return setting.webSocketsPass ? this.#open(real.openWebSocket(url, protocol)) : refusedSocket()
+      },
+      openHttpSocket: (sessionUrl, environment) => this.#open(real.openHttpSocket(sessionUrl, environment)),
       ...(time ? { now: time.now } : {}),
       setTimeout: (callback, ms) => {
         // Long waits are the test's to end, short ones belong to the network.
@@ -156,8 +177,8 @@ export class DeviceWorld {
     return { timers: this.timers.size, sockets: this.openSockets.size, requests: this.requests }
   }
 
-  #open(real: Environment, url: string, protocol: string): WebSocketLike {
-    const socket: WatchedSocket = new WatchedSocket(real.openWebSocket(url, protocol), this.hooks, () => {
+  #open(inner: WebSocketLike): WebSocketLike {
+    const socket: WatchedSocket = new WatchedSocket(inner, this.hooks, () => {
       this.openSockets.delete(socket)
     })
     this.openSockets.add(socket)
@@ -165,6 +186,25 @@ export class DeviceWorld {
     if (this.unplugged) socket.cut()
     return socket
   }
+}
+
+/** What the SDK gets where a proxy answers 403 to every upgrade. */
+function refusedSocket(): WebSocketLike {
+  const socket: WebSocketLike = {
+    binaryType: 'arraybuffer',
+    bufferedAmount: 0,
+    onopen: null,
+    onmessage: null,
+    onclose: null,
+    onerror: null,
+    send: () => {},
+    close: () => {},
+  }
+  queueMicrotask(() => {
+    socket.onerror?.()
+    socket.onclose?.({ code: 1006 })
+  })
+  return socket
 }
 
 const LONG_MS = 100
