@@ -18,9 +18,13 @@ export class HttpChannel {
   /** The last inbound frame that was fetched, and the last known to be there. */
   fetched: number
   available: number
+  /** The last own frame that the relay has taken. */
+  taken = 0
   /** The last inbound frame processed here, and the last that the relay knows to be. */
   processed = 0
   told = 0
+  /** What a poll that is under way must not fall behind. */
+  #mark = { taken: 0, available: 0 }
 
   /** `fetched` is where the attach said that this client is. */
   constructor({ channel, acked, window }: ChannelRow, fetched: number) {
@@ -44,6 +48,16 @@ export class HttpChannel {
       default:
         return method satisfies never
     }
+  }
+
+  /** To be called when a poll begins. */
+  mark(): void {
+    this.#mark = { taken: this.taken, available: this.available }
+  }
+
+  /** Whether the answer to that poll says that the relay has forgotten frames. */
+  isForgottenIn({ received, available = 0 }: ChannelRow): boolean {
+    return received < this.#mark.taken || available < this.#mark.available
   }
 
   /** Bytes of frames and acks that wait to be taken. */

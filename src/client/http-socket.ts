@@ -1,6 +1,6 @@
 import { ciphertextOf, decodeFrame, encodeAck, FRAME_ACK, FRAME_DATA, writeFrameHeader } from '../protocol/codec.ts'
 import { ABNORMAL_CLOSURE, ERRORS, type ErrorCode } from '../protocol/errors.ts'
-import { View } from '../protocol/frames.ts'
+import { type ChannelRow, View } from '../protocol/frames.ts'
 import { type AttachedChannels, CIPHERTEXT_TYPE, FramePosition } from '../protocol/http.ts'
 import { FRAME_HEADER_BYTES, LONG_POLL_MAX_MS } from '../protocol/limits.ts'
 import { type Environment, MESSAGE_MAX_BYTES, type WebSocketLike } from './environment.ts'
@@ -20,7 +20,7 @@ const FRAME_CALLS_MAX = 4
 const FRAME_TIMEOUT_MS = 60_000
 const POLL_TIMEOUT_MS = LONG_POLL_MAX_MS + 15_000
 /** From the start of one poll to the start of the next: after one that brought something, and after one that did not. */
-const POLL_EVERY_MS = 20
+const POLL_EVERY_MS = 10
 const IDLE_POLL_EVERY_MS = 1_000
 /** What a WebSocket that was closed here says. */
 const CLOSED_HERE = 1005
@@ -88,6 +88,7 @@ export class HttpSocket implements WebSocketLike {
   async #poll(): Promise<void> {
     const startedAt = this.#environment.now()
     const known = this.#known()
+    for (const channel of this.#channels.values()) channel.mark()
     const answer = await this.#call('GET', `?${known}&waitMs=${LONG_POLL_MAX_MS}`, { timeoutMs: POLL_TIMEOUT_MS })
     this.#show(bodyOf(answer, View))
     const every = this.#known() === known ? IDLE_POLL_EVERY_MS : POLL_EVERY_MS
@@ -110,11 +111,10 @@ export class HttpSocket implements WebSocketLike {
   }
 
   #show(view: View, claims: AttachedChannels = []): void {
+    if (this.#isForgottenIn(view)) return this.#close(ERRORS.going_away.closeCode)
     this.#view = view
     const acks: Uint8Array[] = []
-    const live = new Set<number>()
     for (const row of view.channels) {
-      live.add(row.channel)
       const claim = claims.find(({ channel }) => channel === row.channel)
       const channel = this.#channels.get(row.channel) ?? new HttpChannel(row, claim?.received ?? 0)
       this.#channels.set(row.channel, channel)
@@ -122,10 +122,20 @@ export class HttpSocket implements WebSocketLike {
       channel.window = Math.max(channel.window, row.window)
       if (row.acked > channel.acked) acks.push(this.#ackOf(channel, row.acked))
     }
-    for (const number of this.#channels.keys()) if (!live.has(number)) this.#channels.delete(number)
+    for (const number of this.#channels.keys()) if (!rowOf(view, number)) this.#channels.delete(number)
     this.#say(JSON.stringify(view))
     for (const ack of acks) this.#say(ack)
     this.#work()
+  }
+
+  /** What a relay has forgotten it learns from a new attach, as it tells a WebSocket with 1001. */
+  #isForgottenIn(view: View): boolean {
+    return [...this.#channels.values()].some((channel) => {
+      const row = rowOf(view, channel.number)
+      if (row) return channel.isForgottenIn(row)
+      const receiver = view.receivers.find((each) => each.channel === channel.number)
+      return view.state === 'open' && (receiver?.state === 'pending' || receiver?.state === 'approved')
+    })
   }
 
   #ackOf(channel: HttpChannel, acked: number): Uint8Array {
@@ -176,6 +186,7 @@ export class HttpSocket implements WebSocketLike {
         return
       case 'PUT':
         channel.outbox.shift()
+        channel.taken = seq
         return this.#takePosition(channel, bodyOf(answer, FramePosition))
       case 'GET':
         return this.#takeFrame(channel, seq, answer)
@@ -234,6 +245,10 @@ export class HttpSocket implements WebSocketLike {
     for (const call of this.#calls) call.abort()
     queueMicrotask(() => this.onclose?.({ code }))
   }
+}
+
+function rowOf({ channels }: View, number: number): ChannelRow | undefined {
+  return channels.find(({ channel }) => channel === number)
 }
 
 /** What has no close code of its own is no end either: a relay that does not know these calls refuses them as well. */

@@ -76,8 +76,9 @@ export class WatchedSocket implements WebSocketLike {
 
   resume(): void {
     if (isOfWs(this.#inner)) return this.#inner.resume()
-    for (const take of this.#held?.splice(0) ?? []) take()
+    const held = this.#held ?? []
     this.#held = undefined
+    for (const take of held) take()
   }
 
   /** Says something to the SDK as if it had come from the relay. */
@@ -109,7 +110,7 @@ function isOfWs(socket: WebSocketLike): socket is SocketOfWs {
 export class DeviceWorld {
   readonly hooks: SocketHooks = {}
   readonly environment: Partial<Environment>
-  /** Stands between the SDK and the real fetch. */
+  /** Stands between the SDK's commands and the real fetch. What a socket does over HTTP is no command. */
   onFetch: (send: () => Promise<Response>, url: string, init: RequestInit) => Promise<Response> = (send) => send()
   /** Timers set and neither fired nor cleared. */
   readonly timers = new Set<unknown>()
@@ -128,18 +129,14 @@ export class DeviceWorld {
     this.random = real.random
     this.environment = {
       random: (length) => this.random(length),
-      fetch: async (url, init) => {
-        this.requests++
-        try {
-          return await this.onFetch(() => real.fetch(url, init), url, init)
-        } finally {
-          this.requests--
-        }
-      },
+      fetch: (url, init) => this.#count(this.onFetch(() => real.fetch(url, init), url, init)),
       openWebSocket: (url, protocol) => {
         return setting.webSocketsPass ? this.#open(real.openWebSocket(url, protocol)) : refusedSocket()
       },
-      openHttpSocket: (sessionUrl, environment) => this.#open(real.openHttpSocket(sessionUrl, environment)),
+      openHttpSocket: (sessionUrl, environment) => {
+        const fetch: Environment['fetch'] = (url, init) => this.#count(real.fetch(url, init))
+        return this.#open(real.openHttpSocket(sessionUrl, { ...environment, fetch }))
+      },
       ...(time ? { now: time.now } : {}),
       setTimeout: (callback, ms) => {
         // Long waits are the test's to end, short ones belong to the network.
@@ -175,6 +172,15 @@ export class DeviceWorld {
   /** What is left when the SDK is done: nothing. */
   get left(): { timers: number; sockets: number; requests: number } {
     return { timers: this.timers.size, sockets: this.openSockets.size, requests: this.requests }
+  }
+
+  async #count(answering: Promise<Response>): Promise<Response> {
+    this.requests++
+    try {
+      return await answering
+    } finally {
+      this.requests--
+    }
   }
 
   #open(inner: WebSocketLike): WebSocketLike {
