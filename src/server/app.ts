@@ -89,6 +89,8 @@ export async function buildApp({
   app.addHook('onSend', (_request, reply, payload, done) => {
     reply.header('cache-control', 'no-store')
     reply.header('x-content-type-options', 'nosniff')
+    // A connection that is kept alive would hold a relay that stops.
+    if (relay.unready === 'going_away') reply.header('connection', 'close')
     done(null, payload)
   })
   app.addHook('onResponse', (request, reply, done) => {

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
-import { type RunningRelay, startRelay } from '../support/server.ts'
+import type { RunningRelay } from '../support/server.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair } from './people.ts'
+import { startRelay } from './setting.ts'
 import { until } from './world.ts'
 
 /** What each side can tell its person of the other. */

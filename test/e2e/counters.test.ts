@@ -5,9 +5,10 @@ import { bytesSource } from '../../src/client/index.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { FakeTime } from '../client/fake-time.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { NO_SERVER_STATE, type RunningRelay, startRelay } from '../support/server.ts'
+import { NO_SERVER_STATE, type RunningRelay } from '../support/server.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair } from './people.ts'
 import { RawReceiver, RawSender, RawSocket } from './raw-peers.ts'
+import { startRelay } from './setting.ts'
 import { DeviceWorld, NOTHING_LEFT_HERE, until } from './world.ts'
 
 /** However a session ends, a minute later nothing of it is left, neither at the relay nor in the SDK. */

@@ -7,9 +7,10 @@ import { bytesSource } from '../../src/client/index.ts'
 import { defaultEnvironment } from '../../src/client/runtime.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { FakeTime } from '../client/fake-time.ts'
-import { type RunningRelay, startRelay } from '../support/server.ts'
+import type { RunningRelay } from '../support/server.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf } from './people.ts'
 import { RawReceiver, RawSender, transferOf } from './raw-peers.ts'
+import { startRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
 /** How long the SDK waits for others, and how much it takes from them, before it goes on without. */

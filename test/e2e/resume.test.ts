@@ -3,7 +3,7 @@ import { bytesSource } from '../../src/client/index.ts'
 import { decodeFrame, FRAME_ACK } from '../../src/protocol/codec.ts'
 import type { MailboxKey, MailboxStore } from '../../src/relay/ports.ts'
 import { FakeTime } from '../client/fake-time.ts'
-import { type RunningRelay, startRelay } from '../support/server.ts'
+import type { RunningRelay } from '../support/server.ts'
 import {
   admit,
   bytesOf,
@@ -21,6 +21,7 @@ import {
 } from './people.ts'
 import { CuttingProxy } from './proxy.ts'
 import { RawSocket } from './raw-peers.ts'
+import { startRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
 /** Whatever happens to the sockets, nothing is lost, nothing comes twice, and nobody has to help. */

@@ -1,3 +1,6 @@
+import type { Socket } from 'node:net'
+import { type RunningRelay, type ServerOptions, startRelay as startServer } from '../support/server.ts'
+
 /** One way of running this suite. `vitest.config.ts` has them all, and says which one it is. */
 interface Setting {
   readonly name: string
@@ -19,4 +22,23 @@ function settingOf(name: string): Setting {
   const found = SETTINGS[name]
   if (!found) throw new Error(`there is no setting ${name}: take one of ${Object.keys(SETTINGS).join(', ')}`)
   return found
+}
+
+/** A relay as this setting has it. */
+export async function startRelay(options: ServerOptions = {}): Promise<RunningRelay> {
+  const relay = await startServer(options)
+  const connections = new Set<Socket>()
+  relay.server.on('connection', (socket) => {
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
+  })
+  return {
+    ...relay,
+    close: async () => {
+      const closed = relay.close()
+      // The fetch of Node keeps a connection that it opened for a call which was aborted. The relay would wait for its request.
+      for (const socket of connections) if (socket.bytesRead === 0) socket.destroy()
+      await closed
+    },
+  }
 }

@@ -2,8 +2,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { type RunningRelay, startRelay } from '../support/server.ts'
+import type { RunningRelay } from '../support/server.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair, sha256 } from './people.ts'
+import { startRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
 /** The ten steps of a pairing, as PROTOCOL.md lists them, through the SDK and a real relay on a real port. */

@@ -9,8 +9,9 @@ import {
 import { encodeHeader } from '../../src/client/transfer.ts'
 import { decodeFrame, FRAME_ACK } from '../../src/protocol/codec.ts'
 import { DEFAULT_SETTINGS } from '../support/relay.ts'
-import { type RunningRelay, startRelay } from '../support/server.ts'
+import type { RunningRelay } from '../support/server.ts'
 import { bytesOf, collect, errorOf, outcomeOf, pair, sha256, take } from './people.ts'
+import { startRelay } from './setting.ts'
 import { DeviceWorld, NOTHING_LEFT_HERE, until } from './world.ts'
 
 let relay: RunningRelay

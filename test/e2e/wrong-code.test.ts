@@ -3,9 +3,10 @@ import { bytesSource, type FailedAttempts } from '../../src/client/index.ts'
 import { generatePairingCode, type PairingCode, parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { decodeFrame, FRAME_DATA } from '../../src/protocol/codec.ts'
 import { FakeTime, settled } from '../client/fake-time.ts'
-import { type RunningRelay, startRelay } from '../support/server.ts'
+import type { RunningRelay } from '../support/server.ts'
 import { bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair } from './people.ts'
 import { RawReceiver, RawSender, random } from './raw-peers.ts'
+import { startRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
 let relay: RunningRelay
