@@ -218,7 +218,7 @@ export class Relay {
   /** Takes nothing new, ends what dies with this node, releases every long poll. Resolves when the last views are out. */
   async drain(): Promise<void> {
     this.#draining = true
-    await this.attachments.drain()
+    await this.attachments.drain(this.polling.sessionIds)
     this.polling.drain()
     await this.#ports.cluster?.leave()
   }

@@ -129,8 +129,16 @@ export async function buildApp({
   await app.register(operations, { relay, version })
   app.addHook('preClose', async () => {
     await relay.drain()
-    // A peer that is in the middle of a request, or never began one, must not hold the process.
-    setTimeout(() => app.server.closeAllConnections(), CUT_AFTER_MS).unref()
+    const cut = new Promise<void>((resolve) => {
+      const late = () => {
+        // A peer that is in the middle of a request, or never began one, must not hold the process.
+        app.server.closeAllConnections()
+        resolve()
+      }
+      setTimeout(late, CUT_AFTER_MS).unref()
+    })
+    // Who is between two polls comes back for the last view.
+    await Promise.race([relay.polling.everybodyTold, cut])
   })
   return app
 }

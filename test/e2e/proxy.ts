@@ -11,6 +11,7 @@ export class CuttingProxy {
   readonly #server: Server
   readonly #connections = new Set<() => void>()
   #cutAt: { kind: Kind; left: number } | undefined
+  #again: number | undefined
   /** Bytes that have passed so far. */
   readonly passed = { sockets: 0, requests: 0 }
   /** How often the network was cut. */
@@ -35,6 +36,12 @@ export class CuttingProxy {
     this.#cutAt = { kind, left: bytes }
   }
 
+  /** Cuts the connection on which a socket's byte after so many passes, and from then on again. Infinity: no more. */
+  cutEvery(bytes: number): void {
+    this.#again = Number.isFinite(bytes) ? bytes : undefined
+    this.cutAfter(bytes)
+  }
+
   async close(): Promise<void> {
     for (const destroy of this.#connections) destroy()
     await new Promise((resolve) => this.#server.close(resolve))
@@ -55,6 +62,7 @@ export class CuttingProxy {
       to.write(chunk.subarray(0, allowed))
       if (allowed === chunk.length) return
       this.cuts++
+      if (this.#again !== undefined) this.cutAfter(this.#again)
       // What passed before the cut arrives.
       to.end()
       client.pause()
