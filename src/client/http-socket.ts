@@ -169,8 +169,8 @@ export class HttpSocket implements WebSocketLike {
       })
       if (!this.#closed) this.#settle(channel, method, seq, answer)
     } catch (error) {
-      const isOver = error instanceof RelayRefusal && error.code === 'receiver_gone'
-      if (isOver) this.#channels.delete(channel.number)
+      // The view tells how it ended. Until it comes, what is still said is discarded.
+      if (error instanceof RelayRefusal && /^(receiver|session)_gone$/.test(error.code)) this.#channels.delete(channel.number)
       else this.#fail(error)
     } finally {
       this.#frameCalls--
