@@ -8,8 +8,8 @@ import { HANDSHAKE_STEP_MS } from '../src/client/sender-run.ts'
 import { HANDSHAKES_AT_ONCE, HANDSHAKES_MAX, WRONG_GUESSES_MAX } from '../src/client/waiting-room.ts'
 import { ERRORS } from '../src/protocol/errors.ts'
 import { CloseReason, ReceiverState, SUBPROTOCOL, View } from '../src/protocol/frames.ts'
-import { CreateSessionRequest, JoinRequest } from '../src/protocol/http.ts'
 import * as limits from '../src/protocol/limits.ts'
+import { CreateSessionRequest, JoinRequest } from '../src/protocol/requests.ts'
 import { ConfigError, readConfig, VARIABLES } from '../src/server/config.ts'
 
 /** What is written twice, once for people and once for machines, is held together here, in both directions. */

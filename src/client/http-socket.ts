@@ -1,8 +1,9 @@
 import { ciphertextOf, decodeFrame, encodeAck, FRAME_ACK, FRAME_DATA, writeFrameHeader } from '../protocol/codec.ts'
 import { ABNORMAL_CLOSURE, ERRORS, type ErrorCode } from '../protocol/errors.ts'
 import { type ChannelRow, View } from '../protocol/frames.ts'
-import { type AttachedChannels, CIPHERTEXT_TYPE, FramePosition } from '../protocol/http.ts'
+import { CIPHERTEXT_TYPE, FramePosition } from '../protocol/http.ts'
 import { FRAME_HEADER_BYTES, LONG_POLL_MAX_MS } from '../protocol/limits.ts'
+import type { AttachedChannels } from '../protocol/requests.ts'
 import { type Environment, MESSAGE_MAX_BYTES, type WebSocketLike } from './environment.ts'
 import {
   bodyOf,
@@ -170,7 +171,8 @@ export class HttpSocket implements WebSocketLike {
       if (!this.#closed) this.#settle(channel, method, seq, answer)
     } catch (error) {
       // The view tells how it ended. Until it comes, what is still said is discarded.
-      if (error instanceof RelayRefusal && /^(receiver|session)_gone$/.test(error.code)) this.#channels.delete(channel.number)
+      if (error instanceof RelayRefusal && /^(receiver|session)_gone$/.test(error.code))
+        this.#channels.delete(channel.number)
       else this.#fail(error)
     } finally {
       this.#frameCalls--

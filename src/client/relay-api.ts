@@ -1,10 +1,5 @@
-import {
-  type CreateSessionRequest,
-  CreateSessionResponse,
-  type DecisionRequest,
-  type JoinRequest,
-  JoinResponse,
-} from '../protocol/http.ts'
+import { CreateSessionResponse, JoinResponse } from '../protocol/http.ts'
+import type { CreateSessionRequest, DecisionRequest, JoinRequest } from '../protocol/requests.ts'
 import type { Environment } from './environment.ts'
 import { PairingError, type PairingErrorCode } from './errors.ts'
 import { bodyOf, callRelay, type HttpAnswer, RelayRefusal, RelayUnreachable } from './http-call.ts'

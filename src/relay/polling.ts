@@ -1,6 +1,6 @@
 import type { ChannelRow, View } from '../protocol/frames.ts'
-import type { AttachedChannels } from '../protocol/http.ts'
 import { LONG_POLL_MAX_MS, POLL_LEASE_MS } from '../protocol/limits.ts'
+import type { AttachedChannels } from '../protocol/requests.ts'
 import type { Attachments } from './attachments.ts'
 import { authorize } from './authorize.ts'
 import type { Channels } from './channels.ts'

@@ -1,12 +1,6 @@
-import type {
-  CreateSessionRequest,
-  CreateSessionResponse,
-  DecisionRequest,
-  JoinRequest,
-  JoinResponse,
-  SessionLimits,
-} from '../protocol/http.ts'
+import type { CreateSessionResponse, JoinResponse, SessionLimits } from '../protocol/http.ts'
 import { HANDSHAKE_WINDOW_BYTES } from '../protocol/limits.ts'
+import type { CreateSessionRequest, DecisionRequest, JoinRequest } from '../protocol/requests.ts'
 import { Attachments } from './attachments.ts'
 import { type Authorized, authorize } from './authorize.ts'
 import { Budget } from './budget.ts'
