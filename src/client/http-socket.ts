@@ -119,8 +119,8 @@ export class HttpSocket implements WebSocketLike {
       const claim = claims.find(({ channel }) => channel === row.channel)
       const channel = this.#channels.get(row.channel) ?? new HttpChannel(row, claim?.received ?? 0)
       this.#channels.set(row.channel, channel)
-      channel.available = Math.max(channel.available, row.available ?? 0)
-      channel.window = Math.max(channel.window, row.window)
+      channel.available = row.available ?? 0
+      channel.window = row.window
       if (row.acked > channel.acked) acks.push(this.#ackOf(channel, row.acked))
     }
     for (const number of this.#channels.keys()) if (!rowOf(view, number)) this.#channels.delete(number)
@@ -168,7 +168,7 @@ export class HttpSocket implements WebSocketLike {
         ...(method === 'PUT' && frame ? { body: ciphertextOf(frame) } : {}),
         ...(method === 'GET' ? { maxBytes: MESSAGE_MAX_BYTES, headroom: FRAME_HEADER_BYTES } : {}),
       })
-      if (!this.#closed) this.#settle(channel, method, seq, answer)
+      this.#settle(channel, method, seq, answer)
     } catch (error) {
       // The view tells how it ended. Until it comes, what is still said is discarded.
       if (error instanceof RelayRefusal && /^(receiver|session)_gone$/.test(error.code))

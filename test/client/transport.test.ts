@@ -175,6 +175,22 @@ describe('where WebSockets have passed', () => {
   })
 })
 
+test('what came on one socket is no merit of the next', async () => {
+  const { world } = startedConnection()
+  attach(world)
+  world.socket.data(1, 1, new Uint8Array(1))
+  world.jitter = 1
+  for (const ms of [250, 500]) {
+    world.socket.drop()
+    const before = world.sockets.length
+    await world.time.advance(ms - 1)
+    expect(world.sockets).toHaveLength(before)
+    await world.time.advance(1)
+    expect(world.sockets).toHaveLength(before + 1)
+    attach(world)
+  }
+})
+
 describe('a relay that is not there at all', () => {
   test('is no reason to stay on HTTP: WebSockets are tried again, as often as before', async () => {
     const { world, told } = startedConnection()
