@@ -122,6 +122,8 @@ export class DeviceWorld {
   jitter = 0
   /** While it is, no socket opens. */
   unplugged = false
+  /** Whether WebSockets are let through. Where not, the SDK goes on over HTTP. */
+  webSocketsPass = setting.webSocketsPass
   /** Where every random byte of the SDK comes from. */
   random: Environment['random']
 
@@ -131,7 +133,7 @@ export class DeviceWorld {
       random: (length) => this.random(length),
       fetch: (url, init) => this.#count(this.onFetch(() => real.fetch(url, init), url, init)),
       openWebSocket: (url, protocol) => {
-        return setting.webSocketsPass ? this.#open(real.openWebSocket(url, protocol)) : refusedSocket()
+        return this.webSocketsPass ? this.#open(real.openWebSocket(url, protocol)) : refusedSocket()
       },
       openHttpSocket: (sessionUrl, environment) => {
         const fetch: Environment['fetch'] = (url, init) => this.#count(real.fetch(url, init))
