@@ -71,14 +71,15 @@ export class Polling {
   /** Attaches a role that cannot hold a socket, as the attach of a socket does, and gives its first view. */
   async attach(sessionId: string, token: string, claims: AttachedChannels): Promise<View> {
     const { sessions, clock, bus, attachments } = this.#ports
-    if (this.#draining) throw new RelayError('going_away')
     const { holder } = await authorize(this.#ports, sessionId, token)
     const session = await sessions.update(sessionId, (current, now) => {
       const settled = expireIfDue(current, now)
       if (settled.state === 'closed') return settled
+      if (this.#draining) throw new RelayError('going_away')
       return attach(settled, holder, { place: OVER_HTTP, until: now + POLL_LEASE_MS }, now)
     })
     if (session.state === 'open') this.#ask(session, holder)
+    else this.#told(session, holder)
     await attachments.attaching.resume(session, holder, claims)
     // Its older socket is superseded, the other end's may have to move.
     bus.wake(sessionId, { about: 'session' })

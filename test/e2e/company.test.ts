@@ -21,6 +21,8 @@ async function unplug(world: DeviceWorld): Promise<void> {
   world.unplugged = true
   world.socket.cut()
   if (setting.webSocketsPass) return
+  // What it had asked before that is answered, and does not renew its minute afterwards.
+  await fetch(`${relay.url}/healthz`)
   clock.advance(POLL_LEASE_MS)
   await relay.tick()
 }

@@ -35,10 +35,13 @@ export async function startRelay(options: ServerOptions = {}): Promise<RunningRe
   return {
     ...relay,
     close: async () => {
-      const closed = relay.close()
       // The fetch of Node keeps a connection that it opened for a call which was aborted. The relay would wait for its request.
-      for (const socket of connections) if (socket.bytesRead === 0) socket.destroy()
-      await closed
+      const looking = setInterval(() => {
+        if (relay.server.listening) return
+        for (const socket of connections) if (socket.bytesRead === 0) socket.destroy()
+      }, 1)
+      await relay.close()
+      clearInterval(looking)
     },
   }
 }
