@@ -163,7 +163,10 @@ describe('a poll', () => {
     // It has read, and does not know yet what. The change is made meanwhile.
     const changing = change(pair)
     await settled()
-    sessions.releaseNewest()
+    while (sessions.waiting > 1) {
+      sessions.releaseNewest()
+      await settled()
+    }
     await changing
     sessions.open()
     await settled()
@@ -246,6 +249,18 @@ describe('a relay that stops', () => {
     expect(await R.attach()).toMatchObject({ state: 'closed', reason: 'shutting_down' })
     await settled()
     expect(told).toBe(true)
+  })
+
+  test('knows of those who have asked within a minute, however long ago they attached', async () => {
+    const { node, S } = await pairOverHttp()
+    for (let i = 0; i < 3; i++) {
+      await node.pass(POLL_LEASE_MS - 1_000)
+      await S.poll()
+    }
+    expect(node.relay.polling.sessionIds.size).toBe(1)
+    await node.relay.drain()
+    expect(await S.poll()).toMatchObject({ state: 'closed' })
+    await node.relay.polling.everybodyTold
   })
 
   test('waits for nobody who has not asked for a minute, or never did', async () => {

@@ -55,6 +55,7 @@ describe('checks', () => {
     // Each has every fault of those below it.
     const steps: [string, FrameOptions][] = [
       ['unsupported_media_type', { ...closed, channel: 0, text: large, type: 'text/plain' }],
+      ['unsupported_media_type', { ...closed, channel: 0, text: '{}', type: 'application/json' }],
       ['body_too_large', { ...closed, channel: 0, text: large }],
       ['invalid_request', { ...closed, channel: 0 }],
       ['invalid_request', { ...closed, channel: 9, text: '' }],
