@@ -8,8 +8,8 @@ import { HANDSHAKE_STEP_MS } from '../src/client/sender-run.ts'
 import { HANDSHAKES_AT_ONCE, HANDSHAKES_MAX, WRONG_GUESSES_MAX } from '../src/client/waiting-room.ts'
 import { ERRORS } from '../src/protocol/errors.ts'
 import { CloseReason, ReceiverState, SUBPROTOCOL, View } from '../src/protocol/frames.ts'
-import { CreateSessionRequest, JoinRequest } from '../src/protocol/http.ts'
 import * as limits from '../src/protocol/limits.ts'
+import { CreateSessionRequest, JoinRequest } from '../src/protocol/requests.ts'
 import { ConfigError, readConfig, VARIABLES } from '../src/server/config.ts'
 
 /** What is written twice, once for people and once for machines, is held together here, in both directions. */
@@ -39,6 +39,8 @@ function rows(text: string): string[][] {
 }
 
 const body = (text: string) => rows(text).slice(1)
+
+const SESSION_PATH = '/v1/sessions/{sessionId}'
 
 describe('PROTOCOL.md', () => {
   it('has every error code with its status, close code and retryability, and no other', () => {
@@ -93,14 +95,18 @@ describe('PROTOCOL.md', () => {
   })
 
   it('has the calls that the relay answers', () => {
-    const calls = [...protocol.matchAll(/^### 3\.\d `([A-Z]+) (\/v1\/[^`?]*)/gm)].map(
-      ([, method, path]) => `${method} ${path}`,
-    )
-    const routes = read('src/server/routes.ts')
-    const answered = [...routes.matchAll(/app\.(post|get|put|delete)\(\s*'([^']+)'/g)].map(
-      ([, method, path]) => `${method.toUpperCase()} ${path.replaceAll(/:(\w+)/g, '{$1}')}`,
-    )
-    expect(calls.toSorted()).toEqual(answered.toSorted())
+    const headed = protocol.matchAll(/^### 3\.\d `([A-Z]+) (\/v1\/[^`?]*)/gm)
+    const overHttp = section(protocol, '### 5.9').matchAll(/(?:^\| |: )`([A-Z]+) (…?\/[^`?]*)/gm)
+    const calls = [...headed, ...overHttp].map(([, method, path]) => `${method} ${path.replace('…', SESSION_PATH)}`)
+    const answered = ['routes', 'frame-routes'].flatMap((name) => {
+      const routes = read(`src/server/${name}.ts`)
+      const [, shared = ''] = /^const PATH = '([^']+)'/m.exec(routes) ?? []
+      return [...routes.matchAll(/app\.(post|get|put|delete)\(\s*(?:'([^']+)'|PATH,)/g)].map(
+        ([, method, path = shared]) => `${method.toUpperCase()} ${path.replaceAll(/:(\w+)/g, '{$1}')}`,
+      )
+    })
+    // The view is in section 3 already, and polled in 5.9.
+    expect([...new Set(calls)].toSorted()).toEqual(answered.toSorted())
   })
 
   it('has the budgets that the SDK keeps', () => {

@@ -137,11 +137,14 @@ export class Attachments {
     }
   }
 
-  /** Ends what dies with this node: all sockets get 1001, and sessions that nobody else knows their last view before. */
-  async drain(): Promise<void> {
+  /**
+   * Ends what dies with this node: all sockets get 1001, and sessions that nobody else knows their last view before. `asked`:
+   * sessions that somebody asks for without a socket.
+   */
+  async drain(asked: Iterable<string>): Promise<void> {
     this.#draining = true
     for (const leg of this.#legs.unattached) this.#close(leg, 'going_away')
-    const sessionIds = new Set([...this.#legs.sessionIds, ...this.watchers.sessionIds])
+    const sessionIds = new Set([...this.#legs.sessionIds, ...this.watchers.sessionIds, ...asked])
     const { cluster } = this.#ports
     await Promise.all([...sessionIds].map((id) => (cluster ? this.#leave(id) : this.#shutDown(id))))
   }
