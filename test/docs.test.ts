@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { EVENTS, QUESTIONS } from '../src/cli/events.ts'
 import { EXIT } from '../src/cli/exit.ts'
@@ -8,8 +8,8 @@ import { HANDSHAKE_STEP_MS } from '../src/client/sender-run.ts'
 import { HANDSHAKES_AT_ONCE, HANDSHAKES_MAX, WRONG_GUESSES_MAX } from '../src/client/waiting-room.ts'
 import { ERRORS } from '../src/protocol/errors.ts'
 import { CloseReason, ReceiverState, SUBPROTOCOL, View } from '../src/protocol/frames.ts'
-import { CreateSessionRequest, JoinRequest } from '../src/protocol/http.ts'
 import * as limits from '../src/protocol/limits.ts'
+import { CreateSessionRequest, JoinRequest } from '../src/protocol/requests.ts'
 import { ConfigError, readConfig, VARIABLES } from '../src/server/config.ts'
 
 /** What is written twice, once for people and once for machines, is held together here, in both directions. */
@@ -39,6 +39,8 @@ function rows(text: string): string[][] {
 }
 
 const body = (text: string) => rows(text).slice(1)
+
+const SESSION_PATH = '/v1/sessions/{sessionId}'
 
 describe('PROTOCOL.md', () => {
   it('has every error code with its status, close code and retryability, and no other', () => {
@@ -93,14 +95,18 @@ describe('PROTOCOL.md', () => {
   })
 
   it('has the calls that the relay answers', () => {
-    const calls = [...protocol.matchAll(/^### 3\.\d `([A-Z]+) (\/v1\/[^`?]*)/gm)].map(
-      ([, method, path]) => `${method} ${path}`,
-    )
-    const routes = read('src/server/routes.ts')
-    const answered = [...routes.matchAll(/app\.(post|get|put|delete)\(\s*'([^']+)'/g)].map(
-      ([, method, path]) => `${method.toUpperCase()} ${path.replaceAll(/:(\w+)/g, '{$1}')}`,
-    )
-    expect(calls.toSorted()).toEqual(answered.toSorted())
+    const headed = protocol.matchAll(/^### 3\.\d `([A-Z]+) (\/v1\/[^`?]*)/gm)
+    const overHttp = section(protocol, '### 5.9').matchAll(/(?:^\| |: )`([A-Z]+) (…?\/[^`?]*)/gm)
+    const calls = [...headed, ...overHttp].map(([, method, path]) => `${method} ${path.replace('…', SESSION_PATH)}`)
+    const answered = ['routes', 'frame-routes'].flatMap((name) => {
+      const routes = read(`src/server/${name}.ts`)
+      const [, shared = ''] = /^const PATH = '([^']+)'/m.exec(routes) ?? []
+      return [...routes.matchAll(/app\.(post|get|put|delete)\(\s*(?:'([^']+)'|PATH,)/g)].map(
+        ([, method, path = shared]) => `${method.toUpperCase()} ${path.replaceAll(/:(\w+)/g, '{$1}')}`,
+      )
+    })
+    // The view is in section 3 already, and polled in 5.9.
+    expect([...new Set(calls)].toSorted()).toEqual(answered.toSorted())
   })
 
   it('has the budgets that the SDK keeps', () => {
@@ -136,7 +142,9 @@ describe('README.md', () => {
     expect(refused({ SESSION_TTL_SECONDS: '61', MAX_SESSION_TTL_SECONDS: '60' })).toThrow(ConfigError)
     expect(refused({ WINDOW_BYTES: '70000', MAX_FRAME_BYTES: '70001' })).toThrow(ConfigError)
     expect(refused({ MEMORY_BUDGET_BYTES: '140001', MAX_FRAME_BYTES: '70001' })).toThrow(ConfigError)
-    expect(read('src/server/config.ts').match(/throw new ConfigError/g)).toHaveLength(4)
+    expect(meanings.REDIS_CA_FILE).toContain('whom to trust for rediss://')
+    expect(refused({ REDIS_URL: 'redis://h', REDIS_CA_FILE: '/ca.pem' })).toThrow(ConfigError)
+    expect(read('src/server/config.ts').match(/throw new ConfigError/g)).toHaveLength(5)
     expect(readConfig(Object.fromEntries(Object.keys(VARIABLES).map((name) => [name, ''])))).toEqual(readConfig({}))
   })
 
@@ -177,6 +185,28 @@ describe('README.md', () => {
       ...optionsOf('offer.ts', 'interface AcceptOptions {', '\n}').map((option) => `accept ${option}`),
     ]
     expect(written).toEqual(coded)
+  })
+
+  it('has the figures of several nodes as the benchmark prints them', () => {
+    const source = read('bench/sections/nodes.ts')
+    const [, begin] = /const MARK = '([^']+)'/.exec(source) ?? []
+    const [, end] = /const MARK_END = '([^']+)'/.exec(source) ?? []
+    const [, atOnce] = /const AT_ONCE = (\d+)/.exec(source) ?? []
+    const printed = [...source.matchAll(/readme: ['`](.+?)['`] }/g)].map(([, row]) =>
+      row.replace(`\${AT_ONCE}`, atOnce),
+    )
+    const places = [...source.matchAll(/{ name: '([^']+)', target/g)].map(([, name]) => name)
+    expect(printed.length).toBeGreaterThan(5)
+    const [, block] = readme.split(`${begin}\n`)
+    const [head, ...figures] = rows(block.split(end)[0])
+    expect(head).toEqual(['', ...places])
+    expect(figures.map(([name]) => name)).toEqual(printed)
+  })
+
+  it('has links to files that are there', () => {
+    const linked = [...readme.matchAll(/\]\(([^)#:]+)\)/g)].map(([, path]) => path)
+    expect(linked.length).toBeGreaterThan(5)
+    for (const path of linked) expect(existsSync(new URL(`../${path}`, import.meta.url)), path).toBe(true)
   })
 
   it('names only npm scripts that exist', () => {

@@ -2,6 +2,7 @@
 export const EVENTS = {
   code: ['code', 'link', 'expiresInMs'],
   connection: ['status'],
+  fallback: [],
   failed_attempt: ['wrongCode', 'timedOut'],
   used_up: [],
   request: ['matchNumber', 'receiverCode', 'name', 'fingerprint', 'verified'],

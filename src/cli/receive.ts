@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { cleanText, formatMatchNumber, type Offer, Receiver } from '../client/index.ts'
 import { DeviceName } from '../protocol/http.ts'
 import { NAME_MAX_BYTES } from '../protocol/limits.ts'
+import { connectionReport } from './connection.ts'
 import { CliError, EXIT } from './exit.ts'
 import { safeNames } from './files.ts'
 import { formatBytes } from './format.ts'
@@ -56,11 +57,7 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
         terminal.event('approved', { matchNumber: receiver.matchNumber })
         terminal.say('Approved. Waiting for what it sends …')
       },
-      onStatus: (status) => {
-        state.connected = status === 'connected'
-        terminal.event('connection', { status })
-        if (status === 'reconnecting') terminal.say('The connection to the relay is lost. Trying again …')
-      },
+      ...connectionReport(terminal, state),
     })
     return await untilInterrupted(
       terminal,

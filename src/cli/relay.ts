@@ -1,5 +1,5 @@
+import { RelayRefusal } from '../client/http-call.ts'
 import { PairingError } from '../client/index.ts'
-import { RelayRefusal } from '../client/relay-api.ts'
 import { CliError, exitOf } from './exit.ts'
 
 const DEFAULT_RELAY = 'http://127.0.0.1:8080'

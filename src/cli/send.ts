@@ -12,6 +12,7 @@ import {
 } from '../client/index.ts'
 import { encodeHeader } from '../client/transfer.ts'
 import { approveReceivers } from './approve.ts'
+import { connectionReport } from './connection.ts'
 import { CliError, EXIT } from './exit.ts'
 import { fileSource, stdinSource } from './files.ts'
 import { formatBytes, formatDuration, formatResult, Meter } from './format.ts'
@@ -61,11 +62,7 @@ export async function send(paths: readonly string[], options: SendOptions): Prom
         terminal.event('failed_attempt', { wrongCode, timedOut })
         terminal.say(failedAttempts(wrongCode, timedOut))
       },
-      onStatus: (status) => {
-        state.connected = status === 'connected'
-        terminal.event('connection', { status })
-        if (status === 'reconnecting') terminal.say('The connection to the relay is lost. Trying again …')
-      },
+      ...connectionReport(terminal, state),
     })
     return await untilInterrupted(
       terminal,

@@ -71,6 +71,11 @@ export class Channel {
     return this.#send !== undefined
   }
 
+  /** Frames that came and frames that were acked, so far. */
+  get progress(): number {
+    return this.#received + this.#acked
+  }
+
   /** The seq of the last frame given to `send`. */
   get lastSeq(): number {
     return this.#acked + this.#unacked.length

@@ -1,16 +1,16 @@
 import { CodecError, decodeFrame, FRAME_ACK, parseJson } from '../protocol/codec.ts'
-import { ERRORS, errorOfCloseCode } from '../protocol/errors.ts'
-import { SUBPROTOCOL, View } from '../protocol/frames.ts'
+import { ABNORMAL_CLOSURE, ERRORS, errorOfCloseCode } from '../protocol/errors.ts'
+import { View } from '../protocol/frames.ts'
 import { CLIENT_SILENCE_MS } from '../protocol/limits.ts'
 import { Channel } from './channel.ts'
 import type { Environment, WebSocketLike } from './environment.ts'
 import { errorOfCloseReason, PairingError, type PairingErrorCode } from './errors.ts'
 import type { Credentials } from './relay-api.ts'
+import { Transport } from './transport.ts'
 
-/** Reconnecting waits a random part of 250 ms · 2^n, at most 10 s ("full jitter"). */
-const BACKOFF_BASE_MS = 250
-const BACKOFF_MAX_MS = 10_000
 const SILENCE_CHECK_MS = 5_000
+/** A socket that has shown no view by then is given up: a proxy may take an upgrade and never answer. */
+const VIEW_WITHIN_MS = 10_000
 /** How often a flush looks whether the socket has passed everything on. The W3C WebSocket has no event for it. */
 const FLUSH_CHECK_MS = 5
 /** A socket that takes longer is not waited for: what it holds is kept and resent as well. */
@@ -19,13 +19,15 @@ const FLUSH_MAX_MS = 10_000
 const INBOX_MAX_BYTES = 64 * 1024 * 1024
 
 export interface ConnectionOptions {
-  readonly socketUrl: string
+  readonly relayUrl: string
   readonly credentials: Credentials
   readonly expiresInMs: number
   readonly windowBytes: number
   readonly environment: Environment
   readonly onView: (view: View) => void
   readonly onStatus: (status: ConnectionStatus) => void
+  /** Called once, when no WebSocket passes and the connection stays on HTTP. */
+  readonly onFallback: () => void
   /** Called once, when the connection has ended for good. */
   readonly onEnd: (error: PairingError) => void
 }
@@ -33,19 +35,23 @@ export interface ConnectionOptions {
 export type ConnectionStatus = 'connected' | 'reconnecting'
 
 /**
- * One role's socket, over any number of WebSockets: attach, resume, acks, window, reconnect. It lives until `end`, the
- * session's end, or something no reconnect can mend.
+ * One role's socket, over any number of WebSockets, or of what takes their place over HTTP: attach, resume, acks, window,
+ * reconnect. It lives until `end`, the session's end, or something no reconnect can mend.
  */
 export class Connection {
   readonly #options: ConnectionOptions
   readonly #environment: Environment
   readonly #channels = new Map<number, Channel>()
   readonly #deadline: number
+  readonly #transport: Transport
   #socket: WebSocketLike | undefined
   #attached = false
-  #failures = 0
+  #status: ConnectionStatus | undefined
+  /** Whether anything new came on this socket. */
+  #progress = false
   #lastHeardAt = 0
   #retryTimer: unknown
+  #viewTimer: unknown
   #silenceTimer: unknown
   #ended: PairingError | undefined
 
@@ -53,6 +59,8 @@ export class Connection {
     this.#options = options
     this.#environment = options.environment
     this.#deadline = options.environment.now() + options.expiresInMs
+    const { relayUrl, credentials } = options
+    this.#transport = new Transport(`${relayUrl}/v1/sessions/${credentials.sessionId}`, options.environment)
   }
 
   /** Whether a socket is attached now. */
@@ -103,16 +111,23 @@ export class Connection {
   }
 
   #open(): void {
-    const { socketUrl, credentials } = this.#options
-    const url = `${socketUrl}/v1/sessions/${credentials.sessionId}/socket`
-    const socket = this.#environment.openWebSocket(url, SUBPROTOCOL)
+    const { token } = this.#options.credentials
+    this.#progress = false
+    let socket: WebSocketLike
+    try {
+      socket = this.#transport.open()
+    } catch {
+      // A runtime may have no WebSocket at all.
+      return this.#lost(ABNORMAL_CLOSURE)
+    }
     socket.binaryType = 'arraybuffer'
     this.#socket = socket
     this.#lastHeardAt = this.#environment.now()
+    this.#viewTimer = this.#environment.setTimeout(() => this.#lost(ABNORMAL_CLOSURE), VIEW_WITHIN_MS)
     socket.onopen = () => {
       if (socket !== this.#socket) return
       const channels = [...this.#channels.values()].map((channel) => channel.resume())
-      socket.send(JSON.stringify({ type: 'attach', token: credentials.token, channels }))
+      socket.send(JSON.stringify({ type: 'attach', token, channels }))
     }
     socket.onmessage = ({ data }) => {
       // An old socket can still speak while it closes.
@@ -154,8 +169,9 @@ export class Connection {
     if (view.state === 'closed') return this.end(errorOfCloseReason(view.reason))
     if (!first) return
     this.#attached = true
-    this.#failures = 0
-    this.#options.onStatus('connected')
+    this.#environment.clearTimeout(this.#viewTimer)
+    if (this.#transport.attached()) this.#options.onFallback()
+    this.#tell('connected')
   }
 
   #takeFrame(bytes: Uint8Array): void {
@@ -164,8 +180,10 @@ export class Connection {
     // A frame of a channel that is over may have been on its way.
     const channel = this.#channels.get(frame.channel)
     if (!channel) return
+    const { progress } = channel
     if (frame.type === FRAME_ACK) this.#orDrop(channel, () => channel.takeAck(frame.seq))
     else channel.takeData(frame)
+    this.#progress ||= channel.progress > progress
   }
 
   /** A wrong ack may be the peer's own, which any relay passes on: it ends its channel and must not end the others. */
@@ -183,17 +201,22 @@ export class Connection {
     // A session that ended while this socket was congested did not say how: the next attach is told.
     const untold = this.#attached && closeCode === ERRORS.session_gone.closeCode
     if (fatal && !untold) return this.end(fatal)
-    const wasAttached = this.#attached
     this.#detach()
     if (this.#environment.now() >= this.#deadline) return this.end(new PairingError('expired'))
-    if (wasAttached || this.#failures === 0) this.#options.onStatus('reconnecting')
-    const ms = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** this.#failures) * this.#environment.jitter()
-    this.#failures++
+    this.#tell('reconnecting')
+    const ms = this.#transport.lost(this.#progress)
     this.#retryTimer = this.#environment.setTimeout(() => this.#open(), ms)
+  }
+
+  #tell(status: ConnectionStatus): void {
+    if (status === this.#status) return
+    this.#status = status
+    this.#options.onStatus(status)
   }
 
   #detach(): void {
     this.#attached = false
+    this.#environment.clearTimeout(this.#viewTimer)
     for (const channel of this.#channels.values()) channel.detach()
     const socket = this.#socket
     this.#socket = undefined
@@ -205,7 +228,7 @@ export class Connection {
     this.#silenceTimer = this.#environment.setTimeout(() => {
       this.#watchSilence()
       const silentMs = this.#environment.now() - this.#lastHeardAt
-      if (this.#socket && silentMs >= CLIENT_SILENCE_MS) this.#lost(ERRORS.internal.closeCode)
+      if (this.#socket && silentMs >= CLIENT_SILENCE_MS) this.#lost(ABNORMAL_CLOSURE)
     }, SILENCE_CHECK_MS)
   }
 }

@@ -14,6 +14,8 @@ export interface WebSocketLike {
 export interface Environment {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>
   readonly openWebSocket: (url: string, protocol: string) => WebSocketLike
+  /** What takes the place of a WebSocket where none passes. It calls the relay through the environment given. */
+  readonly openHttpSocket: (sessionUrl: string, environment: Environment) => WebSocketLike
   /** Monotonic. */
   readonly now: () => number
   readonly setTimeout: (callback: () => void, ms: number) => unknown
@@ -24,39 +26,8 @@ export interface Environment {
   readonly jitter: () => number
 }
 
-/** No relay has larger frames, and its other messages are far smaller. The `ws` package would take a hundred times that. */
-const MESSAGE_MAX_BYTES = 1_048_576
-
-/** The environment of this runtime. In Node the `ws` package carries the socket, elsewhere the runtime's own. */
-export async function defaultEnvironment(): Promise<Environment> {
-  const openWebSocket = await webSocketOpener()
-  return {
-    fetch: (url, init) => fetch(url, init),
-    openWebSocket,
-    now: () => performance.now(),
-    setTimeout: (callback, ms) => setTimeout(callback, ms),
-    clearTimeout: (timer) => clearTimeout(timer as number),
-    random: (length) => crypto.getRandomValues(new Uint8Array(length)),
-    jitter: () => Math.random(),
-  }
-}
-
-async function webSocketOpener(): Promise<Environment['openWebSocket']> {
-  if (!isNode()) return (url, protocol) => new WebSocket(url, protocol) as WebSocketLike
-  const { WebSocket: NodeWebSocket } = await import('ws')
-  // Ciphertext does not compress.
-  const options = { perMessageDeflate: false, maxPayload: MESSAGE_MAX_BYTES }
-  return (url, protocol) => new NodeWebSocket(url, protocol, options) as unknown as WebSocketLike
-}
-
-function isNode(): boolean {
-  const { process, Deno, Bun } = globalThis as {
-    process?: { versions?: { node?: string } }
-    Deno?: unknown
-    Bun?: unknown
-  }
-  return process?.versions?.node !== undefined && Deno === undefined && Bun === undefined
-}
+/** No relay has larger frames, and its other messages are far smaller. */
+export const MESSAGE_MAX_BYTES = 1_048_576
 
 /**
  * A time-out that runs only while it is told to: the handshake's 20 seconds count while both devices are present.

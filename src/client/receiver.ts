@@ -6,11 +6,13 @@ import type { View } from '../protocol/frames.ts'
 import type { JoinResponse } from '../protocol/http.ts'
 import type { Channel } from './channel.ts'
 import { Connection, type ConnectionStatus } from './connection.ts'
-import { defaultEnvironment, type Environment, PausableTimeout } from './environment.ts'
+import { type Environment, PausableTimeout } from './environment.ts'
 import { errorOfRow, PairingError } from './errors.ts'
+import { RelayRefusal, RelayUnreachable } from './http-call.ts'
 import { MessageReader, MessageWriter } from './messages.ts'
 import { Offer } from './offer.ts'
-import { courtesy, pairingErrorOf, RelayApi, RelayRefusal, RelayUnreachable } from './relay-api.ts'
+import { courtesy, pairingErrorOf, RelayApi } from './relay-api.ts'
+import { defaultEnvironment } from './runtime.ts'
 import { HANDSHAKE_STEP_MS, withHeadroom } from './sender-run.ts'
 import { isControl, TransferReader } from './transfer.ts'
 
@@ -34,6 +36,7 @@ export interface ReceiverOptions {
   /** Called when the sender has approved this device: what it sends comes next. */
   readonly onApproved?: (() => void) | undefined
   readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
+  readonly onFallback?: (() => void) | undefined
   readonly environment?: Partial<Environment> | undefined
 }
 
@@ -105,13 +108,14 @@ export class Receiver {
     this.#expiresAt = environment.now() + session.expiresInMs
     this.#publicKey = encodeBase64Url(handshake.publicKey)
     this.#connection = new Connection({
-      socketUrl: api.socketUrl,
+      relayUrl: api.url,
       credentials: session,
       expiresInMs: session.expiresInMs,
       windowBytes: session.limits.windowBytes,
       environment,
       onView: (view) => this.#takeView(view),
       onStatus: (status) => this.#takeStatus(status),
+      onFallback: () => options.onFallback?.(),
       onEnd: (error) => {
         this.#ended = error
         this.#timeout?.stop()
@@ -286,8 +290,7 @@ function parseCode(text: string): PairingCode {
   try {
     return parsePairingCode(text)
   } catch (error) {
-    if (error instanceof PairingCodeError) throw new PairingError('code_invalid', { cause: error })
-    throw error
+    throw error instanceof PairingCodeError ? new PairingError('code_invalid', { cause: error }) : error
   }
 }
 

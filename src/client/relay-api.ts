@@ -1,39 +1,12 @@
-import type * as z from 'zod/mini'
-import { parseJson } from '../protocol/codec.ts'
-import {
-  type CreateSessionRequest,
-  CreateSessionResponse,
-  type DecisionRequest,
-  type JoinRequest,
-  JoinResponse,
-  Problem,
-} from '../protocol/http.ts'
+import { CreateSessionResponse, JoinResponse } from '../protocol/http.ts'
+import type { CreateSessionRequest, DecisionRequest, JoinRequest } from '../protocol/requests.ts'
 import type { Environment } from './environment.ts'
 import { PairingError, type PairingErrorCode } from './errors.ts'
+import { bodyOf, callRelay, type HttpAnswer, RelayRefusal, RelayUnreachable } from './http-call.ts'
 
-/** How long one HTTP answer may take, and how often a command that may be repeated is tried. */
-const ANSWER_TIMEOUT_MS = 15_000
-const ANSWER_MAX_BYTES = 65_536
+/** How often a command that may be repeated is tried. */
 const TRIES = 5
 const FIRST_RETRY_MS = 300
-
-/** A relay said no. Carries the code of the protocol's error table. */
-export class RelayRefusal extends Error {
-  override readonly name = 'RelayRefusal'
-  readonly code: string
-  readonly retryable: boolean
-
-  constructor(code: string, retryable: boolean) {
-    super(`the relay answered ${code}`)
-    this.code = code
-    this.retryable = retryable
-  }
-}
-
-/** No answer, or one that is not of the protocol. Whether the relay did what it was asked is unknown. */
-export class RelayUnreachable extends Error {
-  override readonly name = 'RelayUnreachable'
-}
 
 /** Who calls, in which session. */
 export interface Credentials {
@@ -52,17 +25,13 @@ export class RelayApi {
     this.#environment = environment
   }
 
-  get socketUrl(): string {
-    return this.url.replace(/^http/, 'ws')
-  }
-
   /** Not repeated by itself: a lost answer is retried by the caller, with fresh codes. */
-  createSession(request: CreateSessionRequest): Promise<CreateSessionResponse> {
-    return this.#call('POST', '/v1/sessions', { body: request, answer: CreateSessionResponse })
+  async createSession(request: CreateSessionRequest): Promise<CreateSessionResponse> {
+    return bodyOf(await this.#call('POST', '/v1/sessions', request), CreateSessionResponse)
   }
 
-  join(request: JoinRequest): Promise<JoinResponse> {
-    return this.#call('POST', '/v1/receivers', { body: request, answer: JoinResponse })
+  async join(request: JoinRequest): Promise<JoinResponse> {
+    return bodyOf(await this.#call('POST', '/v1/receivers', request), JoinResponse)
   }
 
   decide(credentials: Credentials, receiverCode: string, decision: DecisionRequest): Promise<void> {
@@ -85,7 +54,8 @@ export class RelayApi {
   async #repeat(method: string, { sessionId, token }: Credentials, path: string, body?: unknown): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#call(method, `/v1/sessions/${sessionId}${path}`, { token, body })
+        await this.#call(method, `/v1/sessions/${sessionId}${path}`, body, token)
+        return
       } catch (error) {
         const retryable = error instanceof RelayUnreachable || (error instanceof RelayRefusal && error.retryable)
         if (!retryable || attempt === TRIES) throw error
@@ -95,51 +65,8 @@ export class RelayApi {
     }
   }
 
-  async #call<T = void>(
-    method: string,
-    path: string,
-    options: { token?: string; body?: unknown; answer?: z.ZodMiniType<T> },
-  ): Promise<T> {
-    const { token, body, answer } = options
-    const { status, text } = await this.#exchange(method, path, token, body)
-    if (status >= 200 && status < 300) {
-      if (!answer) return undefined as T
-      const parsed = answer.safeParse(jsonOrUndefined(text))
-      if (parsed.success) return parsed.data
-      throw new RelayUnreachable('the answer is not one of a Pairlay relay')
-    }
-    const problem = Problem.safeParse(jsonOrUndefined(text))
-    if (problem.success) throw new RelayRefusal(plainCode(problem.data.code), problem.data.retryable)
-    throw new RelayUnreachable(`the answer is not one of a Pairlay relay (HTTP ${status})`)
-  }
-
-  async #exchange(
-    method: string,
-    path: string,
-    token?: string,
-    body?: unknown,
-  ): Promise<{ status: number; text: string }> {
-    const abort = new AbortController()
-    const timer = this.#environment.setTimeout(() => abort.abort(), ANSWER_TIMEOUT_MS)
-    try {
-      const response = await this.#environment.fetch(this.url + path, {
-        method,
-        headers: {
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: abort.signal,
-        cache: 'no-store',
-        credentials: 'omit',
-        redirect: 'error',
-      })
-      return { status: response.status, text: await textOf(response) }
-    } catch (error) {
-      throw new RelayUnreachable('no answer', { cause: error })
-    } finally {
-      this.#environment.clearTimeout(timer)
-    }
+  #call(method: string, path: string, body: unknown, token?: string): Promise<HttpAnswer> {
+    return callRelay(this.#environment, { method, url: this.url + path, body, token })
   }
 }
 
@@ -179,41 +106,11 @@ export function pairingErrorOf(error: unknown): PairingError {
   throw error
 }
 
-/** A code that is safe to show: the relay may have put anything there. */
-function plainCode(code: string): string {
-  return /^[a-z_]{1,40}$/.test(code) ? code : 'something_else'
-}
-
-/** The text of an answer. Throws for one that is longer than any of the protocol. */
-async function textOf(response: Response): Promise<string> {
-  const decoder = new TextDecoder()
-  const reader = response.body?.getReader()
-  let [text, bytes] = ['', 0]
-  for (;;) {
-    const { done, value } = (await reader?.read()) ?? { done: true }
-    if (done || !value) return text + decoder.decode()
-    bytes += value.length
-    if (bytes > ANSWER_MAX_BYTES) {
-      await reader?.cancel()
-      throw new RangeError('the answer is too long')
-    }
-    text += decoder.decode(value, { stream: true })
-  }
-}
-
 /** Tells the relay something that our own safety does not rest on, and that it forgets at the deadline anyway. */
 export async function courtesy(telling: Promise<void>): Promise<void> {
   try {
     await telling
   } catch (error) {
     if (!(error instanceof RelayRefusal || error instanceof RelayUnreachable)) throw error
-  }
-}
-
-function jsonOrUndefined(text: string): unknown {
-  try {
-    return parseJson(text)
-  } catch {
-    return undefined
   }
 }

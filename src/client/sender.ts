@@ -4,9 +4,11 @@ import type { CreateSessionResponse } from '../protocol/http.ts'
 import { Approvals, type PairingRequest } from './approvals.ts'
 import { Connection, type ConnectionStatus } from './connection.ts'
 import { deliver, type Receipt, type SendProgress } from './delivery.ts'
-import { defaultEnvironment, type Environment } from './environment.ts'
+import type { Environment } from './environment.ts'
 import { PairingError } from './errors.ts'
-import { courtesy, pairingErrorOf, RelayApi, RelayRefusal, RelayUnreachable } from './relay-api.ts'
+import { RelayRefusal, RelayUnreachable } from './http-call.ts'
+import { courtesy, pairingErrorOf, RelayApi } from './relay-api.ts'
+import { defaultEnvironment } from './runtime.ts'
 import type { SenderRun } from './sender-run.ts'
 import type { Source } from './source.ts'
 import { encodeHeader } from './transfer.ts'
@@ -28,6 +30,8 @@ export interface SenderOptions {
   /** Called when a device failed the handshake: how many gave a wrong code so far, and how many did not answer in time. */
   readonly onFailedAttempt?: ((failed: FailedAttempts) => void) | undefined
   readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
+  /** Called once, when no WebSocket passes and the session goes on over HTTP. */
+  readonly onFallback?: (() => void) | undefined
   readonly environment?: Partial<Environment> | undefined
 }
 
@@ -87,13 +91,14 @@ export class Sender {
     this.#session = session
     this.#expiresAt = environment.now() + session.expiresInMs
     this.#connection = new Connection({
-      socketUrl: api.socketUrl,
+      relayUrl: api.url,
       credentials: session,
       expiresInMs: session.expiresInMs,
       windowBytes: session.limits.windowBytes,
       environment,
       onView: (view) => this.#room.takeView(view),
       onStatus: (status) => this.#takeStatus(status),
+      onFallback: () => options.onFallback?.(),
       onEnd: (error) => this.#takeEnd(error),
     })
     this.#room = new WaitingRoom({

@@ -1,66 +1,61 @@
 /**
  * The one table of what can go wrong between a client and a relay. HTTP problems and WebSocket closes are projections
- * of it; PROTOCOL.md prints it and a test holds the two together.
+ * of it; PROTOCOL.md prints it and a test holds the two together. `error-titles.ts` has it in words.
  *
  * - `status`: the HTTP status, where the code can be answered over HTTP.
  * - `closeCode`: the WebSocket close code, where the code can close a socket. The close reason is the code itself.
  * - `retryable`: the same request (or a new attach) can succeed later without anybody changing anything.
  */
 export const ERRORS = {
-  invalid_request: { status: 400, title: 'The request does not have the documented form', retryable: false },
+  invalid_request: { status: 400, retryable: false },
   invalid_frame: {
     status: 400,
     closeCode: 4400,
-    title: 'The frame does not have the documented form',
     retryable: false,
   },
-  unauthorized: { status: 401, closeCode: 4401, title: 'The token is missing or not valid here', retryable: false },
-  forbidden: { status: 403, closeCode: 4403, title: 'This token may not do that', retryable: false },
-  not_found: { status: 404, title: 'There is nothing at this path', retryable: false },
+  unauthorized: { status: 401, closeCode: 4401, retryable: false },
+  forbidden: { status: 403, closeCode: 4403, retryable: false },
+  not_found: { status: 404, retryable: false },
   session_not_found: {
     status: 404,
     closeCode: 4404,
-    title: 'No session is open under this code or id',
     retryable: false,
   },
-  receiver_not_found: { status: 404, title: 'The session has no receiver with this code', retryable: false },
-  request_timeout: { status: 408, title: 'The request took too long to arrive', retryable: true },
-  attach_timeout: { closeCode: 4408, title: 'No attach message came in time', retryable: true },
-  code_in_use: { status: 409, title: 'This sender code is in use', retryable: false },
-  receiver_code_in_use: { status: 409, title: 'This receiver code was used in this session already', retryable: false },
-  session_full: { status: 409, title: 'The session takes no more receivers', retryable: false },
-  decision_made: { status: 409, title: 'The decision about this receiver was made and stands', retryable: false },
+  receiver_not_found: { status: 404, retryable: false },
+  request_timeout: { status: 408, retryable: true },
+  attach_timeout: { closeCode: 4408, retryable: true },
+  code_in_use: { status: 409, retryable: false },
+  receiver_code_in_use: { status: 409, retryable: false },
+  session_full: { status: 409, retryable: false },
+  decision_made: { status: 409, retryable: false },
   frame_refused: {
     status: 409,
-    title: 'The frame is not the next one, or does not fit the window: attach again',
     retryable: true,
   },
-  not_approved: { status: 409, title: 'The receiver is not approved: decide about it instead', retryable: false },
-  session_gone: { status: 410, closeCode: 4410, title: 'The session has ended', retryable: false },
-  receiver_gone: { status: 410, title: 'This receiver is not in the session any more', retryable: false },
-  body_too_large: { status: 413, title: 'The request body is too large', retryable: false },
-  frame_too_large: { closeCode: 1009, title: 'The frame is too large', retryable: false },
-  unsupported_media_type: { status: 415, title: 'The request body must be application/json', retryable: false },
-  rate_limited: { status: 429, title: 'Too many requests from this source', retryable: true },
-  too_many_sessions: { status: 429, title: 'This client id has too many open sessions', retryable: true },
-  headers_too_large: { status: 431, title: 'The request headers are too large', retryable: false },
-  superseded: { closeCode: 4001, title: 'A newer socket took over this role', retryable: false },
-  window_exceeded: { closeCode: 4002, title: 'More unacknowledged bytes than the granted window', retryable: false },
-  internal: { status: 500, closeCode: 1011, title: 'The relay failed', retryable: true },
-  at_capacity: { status: 503, title: 'The relay has no room at the moment', retryable: true },
+  not_approved: { status: 409, retryable: false },
+  session_gone: { status: 410, closeCode: 4410, retryable: false },
+  receiver_gone: { status: 410, retryable: false },
+  body_too_large: { status: 413, retryable: false },
+  frame_too_large: { closeCode: 1009, retryable: false },
+  unsupported_media_type: { status: 415, retryable: false },
+  rate_limited: { status: 429, retryable: true },
+  too_many_sessions: { status: 429, retryable: true },
+  headers_too_large: { status: 431, retryable: false },
+  superseded: { closeCode: 4001, retryable: false },
+  window_exceeded: { closeCode: 4002, retryable: false },
+  internal: { status: 500, closeCode: 1011, retryable: true },
+  at_capacity: { status: 503, retryable: true },
   unavailable: {
     status: 503,
     closeCode: 1013,
-    title: 'This relay node cannot do that at the moment',
     retryable: true,
   },
-  going_away: { status: 503, closeCode: 1001, title: 'This relay node is going away', retryable: true },
+  going_away: { status: 503, closeCode: 1001, retryable: true },
 } as const satisfies Record<string, ErrorSpec>
 
 interface ErrorSpec {
   readonly status?: number
   readonly closeCode?: number
-  readonly title: string
   readonly retryable: boolean
 }
 

@@ -1,18 +1,10 @@
 import * as z from 'zod/mini'
-import { AttachedChannels, Code, DenialReason, DeviceName, PublicKey, Token } from './http.ts'
-import { SEQ_MAX } from './limits.ts'
+import { ChannelNumber, Code, DenialReason, DeviceName, PublicKey, Seq } from './http.ts'
 
-/** The text frames of the WebSocket. Unknown fields are ignored, so that a later version can add some. */
+/** What the relay says in text. Unknown fields are ignored, so that a later version can add some. */
 
 /** `Sec-WebSocket-Protocol`. */
 export const SUBPROTOCOL = 'pairlay.v1'
-
-const channel = z.int().check(z.minimum(1), z.maximum(0xffff))
-const seq = z.int().check(z.minimum(0), z.maximum(SEQ_MAX))
-
-/** Client to relay, the first frame. */
-export const Attach = z.object({ type: z.literal('attach'), token: Token, channels: AttachedChannels })
-export type Attach = z.infer<typeof Attach>
 
 export const ReceiverState = z.enum(['pending', 'approved', 'denied', 'done', 'left', 'revoked'])
 export type ReceiverState = z.infer<typeof ReceiverState>
@@ -25,7 +17,7 @@ export type Role = z.infer<typeof Role>
 
 export const ReceiverRow = z.object({
   receiverCode: Code,
-  channel,
+  channel: ChannelNumber,
   state: ReceiverState,
   reason: z.optional(DenialReason),
   publicKey: z.optional(PublicKey),
@@ -39,11 +31,11 @@ export type ReceiverRow = z.infer<typeof ReceiverRow>
  * HTTP also `available`: the last inbound frame that can be fetched.
  */
 export const ChannelRow = z.object({
-  channel,
-  received: seq,
-  acked: seq,
+  channel: ChannelNumber,
+  received: Seq,
+  acked: Seq,
   window: z.int().check(z.nonnegative()),
-  available: z.optional(seq),
+  available: z.optional(Seq),
 })
 export type ChannelRow = z.infer<typeof ChannelRow>
 

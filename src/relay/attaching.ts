@@ -1,7 +1,6 @@
 import { parseJson, utf8Length } from '../protocol/codec.ts'
-import { Attach } from '../protocol/frames.ts'
-import type { AttachedChannels } from '../protocol/http.ts'
 import { ATTACH_MAX_BYTES } from '../protocol/limits.ts'
+import { Attach, type AttachedChannels } from '../protocol/requests.ts'
 import type { Awaitable } from './awaitable.ts'
 import type { Channels } from './channels.ts'
 import { RelayError } from './error.ts'

@@ -1,5 +1,6 @@
 import { CodecError, decodeFrame } from '../protocol/codec.ts'
 import { type CloseErrorCode, isCloseErrorCode } from '../protocol/errors.ts'
+import type { View } from '../protocol/frames.ts'
 import { ATTACH_TIMEOUT_MS, MISSED_PINGS_MAX, SILENCE_MS } from '../protocol/limits.ts'
 import { Attaching } from './attaching.ts'
 import type { Awaitable } from './awaitable.ts'
@@ -48,12 +49,7 @@ export class Attachments {
     })
     this.#intake = new Intake(ports, this)
     this.#source = {
-      view: async ({ attached }) =>
-        viewOf(attached.session, attached.holder, {
-          channels: await ports.channels.openRows(attached),
-          now: ports.clock.now(),
-          isAlive: (node) => ports.cluster?.isAlive(node) ?? true,
-        }),
+      view: (leg) => this.#viewFor(leg),
       nextFrame: (leg, channel, after) => this.#nextFrame(leg, channel, after),
       failed: (leg, error) => this.#fail(leg, error),
       now: () => ports.clock.now(),
@@ -141,11 +137,14 @@ export class Attachments {
     }
   }
 
-  /** Ends what dies with this node: all sockets get 1001, and sessions that nobody else knows their last view before. */
-  async drain(): Promise<void> {
+  /**
+   * Ends what dies with this node: all sockets get 1001, and sessions that nobody else knows their last view before. `asked`:
+   * sessions that somebody asks for without a socket.
+   */
+  async drain(asked: Iterable<string>): Promise<void> {
     this.#draining = true
     for (const leg of this.#legs.unattached) this.#close(leg, 'going_away')
-    const sessionIds = new Set([...this.#legs.sessionIds, ...this.watchers.sessionIds])
+    const sessionIds = new Set([...this.#legs.sessionIds, ...this.watchers.sessionIds, ...asked])
     const { cluster } = this.#ports
     await Promise.all([...sessionIds].map((id) => (cluster ? this.#leave(id) : this.#shutDown(id))))
   }
@@ -221,13 +220,27 @@ export class Attachments {
     if (leg.closed) await this.#abandon(leg.sessionId)
   }
 
+  async #viewFor({ attached }: AttachedLeg): Promise<View> {
+    const { channels, sessions, clock, cluster } = this.#ports
+    let rows = await channels.openRows(attached)
+    if (!rows) {
+      // Either a channel has ended at another node, and this one has not heard of it, or the store has lost what it had.
+      const session = await sessions.get(attached.sessionId)
+      if (session && session.version > attached.session.version) attached.session = session
+      rows = await channels.openRows(attached)
+    }
+    if (!rows) throw new RelayError('going_away')
+    const isAlive = (node: string) => cluster?.isAlive(node) ?? true
+    return viewOf(attached.session, attached.holder, { channels: rows, now: clock.now(), isAlive })
+  }
+
   #nextFrame(leg: AttachedLeg, channel: number, after: number): Awaitable<StoredFrame | undefined> {
     const { session, channels } = leg.attached
     const frame = channels?.get(channel)?.mailboxes.read(keyOf(leg, channel, 'inbound'), after)
     return frame instanceof Promise ? this.#afterApproval(leg, session, channel, frame) : frame
   }
 
-  /** From another node a frame can come before the news that allowed it. The news is shown first. */
+  /** From another node a frame can come before the news that allowed it. It waits until the news was shown. */
   async #afterApproval(
     leg: AttachedLeg,
     session: Session,
@@ -235,9 +248,14 @@ export class Attachments {
     reading: Promise<StoredFrame | undefined>,
   ): Promise<StoredFrame | undefined> {
     const frame = await reading
-    const pending = liveReceiver(session, channel)?.state === 'pending'
-    if (frame && pending && !isHandshake(frame)) await this.refresh(leg.attached.sessionId)
-    return frame
+    if (!frame || isHandshake(frame) || liveReceiver(session, channel)?.state !== 'pending') return frame
+    void this.#showNews(leg, channel)
+    return undefined
+  }
+
+  async #showNews(leg: AttachedLeg, channel: number): Promise<void> {
+    await this.refresh(leg.sessionId)
+    if (liveReceiver(leg.attached.session, channel)?.state === 'approved') leg.wakeChannel(channel)
   }
 
   #mayHaveUnacked(leg: Leg): number {

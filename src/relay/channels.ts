@@ -2,7 +2,6 @@ import type { ChannelRow } from '../protocol/frames.ts'
 import { HANDSHAKE_WINDOW_BYTES, JOINS_MAX } from '../protocol/limits.ts'
 import { type Awaitable, after } from './awaitable.ts'
 import type { Budget } from './budget.ts'
-import { RelayError } from './error.ts'
 import type { Attachment } from './leg.ts'
 import type { Clock, Cluster, Direction, MailboxKey, MailboxPosition, MailboxStore } from './ports.ts'
 import { attachedOf, deadlineOf, type Holder, liveReceiver, OVER_HTTP, type Session } from './session.ts'
@@ -94,24 +93,24 @@ export class Channels {
   }
 
   /**
-   * The rows of a socket's outbound directions that are open, as they are now. RelayError `going_away` when a store has lost
-   * frames: then the client has to resume.
+   * The rows of a socket's outbound directions that are open, as they are now. Undefined when a store does not have what it
+   * had: the channel has ended, or the client has to resume.
    */
-  async openRows(attached: Attachment): Promise<ChannelRow[]> {
+  async openRows(attached: Attachment): Promise<ChannelRow[] | undefined> {
     const { session, holder } = attached
     const rows = await Promise.all(
       channelsOf(session, holder).map(async (channel) => {
         const open = attached.channels?.get(channel)
-        if (!open) return undefined
+        if (!open) return []
         const known = open.received
         const position = await open.mailboxes.position(mailboxKey(session.id, channel, outbound(holder)))
         // It may have ended meanwhile.
-        if (!liveReceiver(attached.session, channel)) return undefined
-        if (!position || position.received < known) throw new RelayError('going_away')
-        return { channel, ...position, window: this.windowOf(session, holder, channel) }
+        if (!liveReceiver(attached.session, channel)) return []
+        if (!position || position.received < known) return undefined
+        return [{ channel, ...position, window: this.windowOf(session, holder, channel) }]
       }),
     )
-    return rows.filter((row) => row !== undefined)
+    return rows.includes(undefined) ? undefined : rows.flatMap((row) => row ?? [])
   }
 
   /** The rows of a role that asks; `fetching` for one that fetches what came for it. */

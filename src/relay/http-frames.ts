@@ -70,7 +70,9 @@ export class HttpFrames {
     const { channel, seq } = call
     const { session, holder } = await this.#authorize(call)
     const key = mailboxKey(session.id, channel, inbound(holder))
-    const frame = await this.#ports.channels.storeOf(session, channel).read(key, seq - 1)
+    const mailboxes = this.#ports.channels.storeOf(session, channel)
+    const frame = await mailboxes.read(key, seq - 1)
+    if (!frame && !(await mailboxes.position(key))) throw new RelayError('going_away')
     if (frame && frame.seq !== seq) throw new RelayError('frame_refused', 'this frame was acked')
     return frame?.bytes.subarray(FRAME_HEADER_BYTES)
   }

@@ -1,6 +1,6 @@
 import type { ChannelRow, View } from '../protocol/frames.ts'
-import type { AttachedChannels } from '../protocol/http.ts'
 import { LONG_POLL_MAX_MS, POLL_LEASE_MS } from '../protocol/limits.ts'
+import type { AttachedChannels } from '../protocol/requests.ts'
 import type { Attachments } from './attachments.ts'
 import { authorize } from './authorize.ts'
 import type { Channels } from './channels.ts'
@@ -34,7 +34,10 @@ export interface Poll {
 export class Polling {
   readonly #ports: PollingPorts
   readonly #held = new Set<{ readonly until: number; readonly release: () => void }>()
+  /** Roles that are attached over HTTP and ask this node, by session and channel, the one that asked last at the end. */
+  readonly #asking = new Map<string, { readonly sessionId: string; readonly until: number }>()
   #draining = false
+  #onAllTold: (() => void)[] = []
 
   constructor(ports: PollingPorts) {
     this.#ports = ports
@@ -54,7 +57,10 @@ export class Polling {
         const rows = await this.#ports.channels.rows(settled, holder, poll.channels !== undefined)
         const now = clock.now()
         const current = String(settled.version) === poll.version && settled.state === 'open' && !isNews(rows, poll)
-        if (!current || now >= until || this.#draining) return this.#viewOf(settled, holder, rows, now)
+        if (!current || now >= until || this.#draining) {
+          if (settled.state === 'closed') this.#told(settled, holder)
+          return this.#viewOf(settled, holder, rows, now)
+        }
         await change.happened
       } finally {
         change.release()
@@ -65,36 +71,69 @@ export class Polling {
   /** Attaches a role that cannot hold a socket, as the attach of a socket does, and gives its first view. */
   async attach(sessionId: string, token: string, claims: AttachedChannels): Promise<View> {
     const { sessions, clock, bus, attachments, channels } = this.#ports
-    if (this.#draining) throw new RelayError('going_away')
     const { holder } = await authorize(this.#ports, sessionId, token)
     const session = await sessions.update(sessionId, (current, now) => {
       const settled = expireIfDue(current, now)
       if (settled.state === 'closed') return settled
+      if (this.#draining) throw new RelayError('going_away')
       return attach(settled, holder, { place: OVER_HTTP, until: now + POLL_LEASE_MS }, now)
     })
+    if (session.state === 'open') this.#ask(session, holder)
+    else this.#told(session, holder)
     await attachments.attaching.resume(session, holder, claims)
     // Its older socket is superseded, the other end's may have to move.
     bus.wake(sessionId, { about: 'session' })
     return this.#viewOf(session, holder, await channels.rows(session, holder, true), clock.now())
   }
 
+  /** Sessions that somebody is attached to over HTTP and asks this node for, whether a poll is held now or not. */
+  get sessionIds(): Set<string> {
+    return new Set([...this.#asking.values()].map(({ sessionId }) => sessionId))
+  }
+
+  /** Resolves when everybody who is attached over HTTP has seen the end of its session. */
+  get everybodyTold(): Promise<void> {
+    if (this.#asking.size === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#onAllTold.push(resolve))
+  }
+
   /** To be called about once a second. */
   tick(): void {
-    for (const held of this.#held) if (held.until <= this.#ports.clock.now()) held.release()
+    const now = this.#ports.clock.now()
+    for (const held of this.#held) if (held.until <= now) held.release()
+    for (const [key, { until }] of this.#asking) {
+      if (until > now) break
+      this.#asking.delete(key)
+    }
   }
 
   drain(): void {
     this.#draining = true
+    // Of several nodes another goes on, and there is no end to be told of.
+    if (this.#ports.cluster) this.#asking.clear()
     for (const held of this.#held) held.release()
   }
 
   async #stay(session: Session, holder: Holder): Promise<void> {
     const { sessions, clock, bus } = this.#ports
     if (attachedOf(session, holder)?.until === undefined) return
+    this.#ask(session, holder)
     const renewed = stayAttached(session, holder, clock.now())
     if (renewed === session) return
     const { version } = await sessions.update(session.id, (current, now) => stayAttached(current, holder, now))
     if (version !== session.version) bus.wake(session.id, { about: 'session' })
+  }
+
+  #ask(session: Session, holder: Holder): void {
+    const key = keyOf(session, holder)
+    this.#asking.delete(key)
+    this.#asking.set(key, { sessionId: session.id, until: this.#ports.clock.now() + POLL_LEASE_MS })
+  }
+
+  #told(session: Session, holder: Holder): void {
+    this.#asking.delete(keyOf(session, holder))
+    if (this.#asking.size > 0) return
+    for (const resolve of this.#onAllTold.splice(0)) resolve()
   }
 
   #viewOf(session: Session, holder: Holder, channels: readonly ChannelRow[], now: number): View {
@@ -116,6 +155,10 @@ export class Polling {
     })
     return { happened, release }
   }
+}
+
+function keyOf({ id }: Session, holder: Holder): string {
+  return `${id}/${holder.role === 'sender' ? 0 : holder.channel}`
 }
 
 /** Whether there is something to fetch, or an ack, that the caller does not know. */

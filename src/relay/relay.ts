@@ -1,12 +1,6 @@
-import type {
-  CreateSessionRequest,
-  CreateSessionResponse,
-  DecisionRequest,
-  JoinRequest,
-  JoinResponse,
-  SessionLimits,
-} from '../protocol/http.ts'
+import type { CreateSessionResponse, JoinResponse, SessionLimits } from '../protocol/http.ts'
 import { HANDSHAKE_WINDOW_BYTES } from '../protocol/limits.ts'
+import type { CreateSessionRequest, DecisionRequest, JoinRequest } from '../protocol/requests.ts'
 import { Attachments } from './attachments.ts'
 import { type Authorized, authorize } from './authorize.ts'
 import { Budget } from './budget.ts'
@@ -215,7 +209,7 @@ export class Relay {
   /** Takes nothing new, ends what dies with this node, releases every long poll. Resolves when the last views are out. */
   async drain(): Promise<void> {
     this.#draining = true
-    await this.attachments.drain()
+    await this.attachments.drain(this.polling.sessionIds)
     this.polling.drain()
     await this.#ports.cluster?.leave()
   }

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
 import cors from '@fastify/cors'
 import swagger from '@fastify/swagger'
 import fastify, {
@@ -23,6 +24,8 @@ export const REQUEST_TIMEOUT_MS = 10_000
 export const KEEP_ALIVE_TIMEOUT_MS = 20_000
 /** How long a stopping relay lets answers go out before it cuts connections, in milliseconds. */
 const CUT_AFTER_MS = 500
+/** How long it goes on listening after everybody who polls has been answered, in milliseconds. */
+const LAST_WORDS_MS = 100
 /** How often Node looks for requests that are late; the time-outs are no finer than this. */
 const TIMEOUT_CHECK_MS = 1_000
 
@@ -89,6 +92,8 @@ export async function buildApp({
   app.addHook('onSend', (_request, reply, payload, done) => {
     reply.header('cache-control', 'no-store')
     reply.header('x-content-type-options', 'nosniff')
+    // A connection that is kept alive would hold a relay that stops.
+    if (relay.unready === 'going_away') reply.header('connection', 'close')
     done(null, payload)
   })
   app.addHook('onResponse', (request, reply, done) => {
@@ -126,9 +131,18 @@ export async function buildApp({
   await app.register(frameRoutes, { relay, maxFrameBytes })
   await app.register(operations, { relay, version })
   app.addHook('preClose', async () => {
+    const areAsking = relay.polling.sessionIds.size > 0
     await relay.drain()
-    // A peer that is in the middle of a request, or never began one, must not hold the process.
-    setTimeout(() => app.server.closeAllConnections(), CUT_AFTER_MS).unref()
+    const cut = new Promise<void>((resolve) => {
+      const late = () => {
+        // A peer that is in the middle of a request, or never began one, must not hold the process.
+        app.server.closeAllConnections()
+        resolve()
+      }
+      setTimeout(late, CUT_AFTER_MS).unref()
+    })
+    // Who is between two polls comes back for the last view, and is refused no connection while it reads that.
+    if (areAsking) await Promise.race([relay.polling.everybodyTold.then(() => delay(LAST_WORDS_MS)), cut])
   })
   return app
 }

@@ -66,7 +66,7 @@ export const VARIABLES = {
     form: 'a URL such as redis://:password@host:6379 or rediss://host:6379',
     schema: z.string().check(
       z.regex(/^(rediss?:\/\/[^\s/]+(\/\d*)?)?$/),
-      z.refine((url) => url === '' || URL.canParse(url)),
+      z.refine((url) => url === '' || (URL.canParse(url) && isDecodable(new URL(url)))),
     ),
   },
   REDIS_CA_FILE: text('', 'the path of a file of certificates in PEM', /^\P{Cc}*$/u),
@@ -109,5 +109,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (config.memoryBudgetBytes < 2 * config.maxFrameBytes) {
     throw new ConfigError('MEMORY_BUDGET_BYTES has no room for one channel: it takes twice MAX_FRAME_BYTES')
   }
+  if (config.redisCaFile !== '' && !config.redisUrl.startsWith('rediss:')) {
+    throw new ConfigError('REDIS_CA_FILE is set, and REDIS_URL does not begin with rediss://')
+  }
   return config
+}
+
+/** User and password are what they stand for once their percent signs are resolved. */
+function isDecodable({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(username + password)
+    return true
+  } catch {
+    return false
+  }
 }

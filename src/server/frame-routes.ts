@@ -1,15 +1,15 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import * as z from 'zod/mini'
-import { ChannelNumber, FramePosition, SeqNumber, SessionId } from '../protocol/http.ts'
+import { CIPHERTEXT_TYPE, FramePosition, SessionId } from '../protocol/http.ts'
 import { FRAME_HEADER_BYTES } from '../protocol/limits.ts'
+import { ChannelInPath, SeqInPath } from '../protocol/requests.ts'
 import { RelayError } from '../relay/error.ts'
 import type { FrameCall } from '../relay/http-frames.ts'
 import type { Relay } from '../relay/relay.ts'
 import { answers, tokenOf, withToken } from './routes.ts'
 
 const PATH = '/v1/sessions/:sessionId/channels/:channel/frames/:seq'
-const CIPHERTEXT = 'application/octet-stream'
-const FrameParams = z.object({ sessionId: SessionId, channel: ChannelNumber, seq: SeqNumber })
+const FrameParams = z.object({ sessionId: SessionId, channel: ChannelInPath, seq: SeqInPath })
 const Bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array)
 
 /** Frames for clients that cannot hold a socket. Bodies are ciphertext, without a frame's header. */
@@ -18,7 +18,7 @@ export async function frameRoutes(
   { relay, maxFrameBytes }: { relay: Relay; maxFrameBytes: number },
 ): Promise<void> {
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser(CIPHERTEXT, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.addContentTypeParser(CIPHERTEXT_TYPE, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   app.put(
     PATH,
     {
@@ -50,7 +50,7 @@ export async function frameRoutes(
     async (request, reply) => {
       const ciphertext = await relay.frames.get(callOf(request))
       if (!ciphertext) return reply.code(204).send()
-      return reply.type(CIPHERTEXT).send(ciphertext)
+      return reply.type(CIPHERTEXT_TYPE).send(ciphertext)
     },
   )
   app.delete(

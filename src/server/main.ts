@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import closeWithGrace from 'close-with-grace'
@@ -59,16 +60,14 @@ closeWithGrace({ delay: config.shutdownTimeoutSeconds * 1000, logger }, async ({
 try {
   await app.listen({ host: config.host, port: config.port, listenTextResolver: () => 'listening' })
 } catch (error) {
-  const code = error instanceof Error && 'code' in error ? error.code : error
-  process.stderr.write(`pairlay: cannot listen on ${config.host} port ${config.port}: ${code}\n`)
-  process.exit(1)
+  exitWith(`cannot listen on ${config.host} port ${config.port}: ${reasonOf(error)}`)
 }
 logger.info({ version, port: boundPort() }, 'the relay is ready')
 
 /** Redis is loaded where it is used. */
 async function sharedStores(): Promise<RedisStores> {
   const { openRedis } = await import('../store/redis/open.ts')
-  const ca = config.redisCaFile === '' ? undefined : readFileSync(config.redisCaFile, 'utf8')
+  const ca = config.redisCaFile === '' ? undefined : certificatesOrExit(config.redisCaFile)
   let last = ''
   const onError = ({ message }: Error) => {
     // A server that is away fails every second, in the same words.
@@ -92,7 +91,25 @@ function configOrExit(): Config {
     return readConfig(process.env)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    process.stderr.write(`pairlay: ${error.message}\n`)
-    process.exit(1)
+    exitWith(error.message)
   }
+}
+
+/** A file without a certificate would refuse every server, and only the connection would say so. */
+function certificatesOrExit(path: string): string {
+  try {
+    const pem = readFileSync(path, 'utf8')
+    return new X509Certificate(pem) && pem
+  } catch (error) {
+    exitWith(`REDIS_CA_FILE is not the path of a file of certificates in PEM: ${reasonOf(error)}`)
+  }
+}
+
+function reasonOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : error
+}
+
+function exitWith(message: string): never {
+  process.stderr.write(`pairlay: ${message}\n`)
+  process.exit(1)
 }

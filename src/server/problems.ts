@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { ERROR_TITLES } from '../protocol/error-titles.ts'
 import { ERRORS, type HttpErrorCode, isHttpErrorCode } from '../protocol/errors.ts'
 import type { Problem } from '../protocol/http.ts'
 import { RelayError } from '../relay/error.ts'
@@ -11,7 +12,8 @@ const RETRY_AFTER_SECONDS = 5
 
 /** The body of an error answer (RFC 9457, application/problem+json). */
 export function problemOf(code: HttpErrorCode, detail?: string): Problem {
-  const { status, title, retryable } = ERRORS[code]
+  const { status, retryable } = ERRORS[code]
+  const title = ERROR_TITLES[code]
   return { type: 'about:blank', title, status, code, retryable, ...(detail === undefined ? {} : { detail }) }
 }
 

@@ -1,19 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import * as z from 'zod/mini'
 import { View } from '../protocol/frames.ts'
-import {
-  AttachRequest,
-  Code,
-  CreateSessionRequest,
-  CreateSessionResponse,
-  DecisionRequest,
-  JoinRequest,
-  JoinResponse,
-  Problem,
-  SessionId,
-  Token,
-  ViewQuery,
-} from '../protocol/http.ts'
+import { Code, CreateSessionResponse, JoinResponse, Problem, SessionId, Token } from '../protocol/http.ts'
+import { AttachRequest, CreateSessionRequest, DecisionRequest, JoinRequest, ViewQuery } from '../protocol/requests.ts'
 import { RelayError } from '../relay/error.ts'
 import type { Relay } from '../relay/relay.ts'
 

@@ -1,5 +1,5 @@
-import type { CreateSessionRequest } from '../../src/protocol/http.ts'
 import { EPITAPH_MS } from '../../src/protocol/limits.ts'
+import type { CreateSessionRequest } from '../../src/protocol/requests.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 import { publicKey } from '../support/relay.ts'
 import type { RunningRelay } from '../support/server.ts'

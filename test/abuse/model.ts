@@ -1,6 +1,7 @@
 import type { CloseErrorCode, ErrorCode } from '../../src/protocol/errors.ts'
-import type { Attach, View } from '../../src/protocol/frames.ts'
+import type { View } from '../../src/protocol/frames.ts'
 import type { DenialReason } from '../../src/protocol/http.ts'
+import type { Attach } from '../../src/protocol/requests.ts'
 import { Model, type ModelLimits, type ModelReceiver, type ModelSession } from '../relay/model.ts'
 
 /**

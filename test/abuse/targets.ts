@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../src/protocol/errors.ts'
-import type { Attach, View } from '../../src/protocol/frames.ts'
-import type { CreateSessionRequest, DecisionRequest, JoinRequest } from '../../src/protocol/http.ts'
+import type { View } from '../../src/protocol/frames.ts'
+import type { Attach, CreateSessionRequest, DecisionRequest, JoinRequest } from '../../src/protocol/requests.ts'
 import type { RelaySettings } from '../../src/relay/relay.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { FakeSocket } from '../support/fake-socket.ts'

@@ -19,6 +19,8 @@ export class Device {
     return {
       fetch: relay.fetch,
       openWebSocket: relay.openWebSocket,
+      // What a relay can say over HTTP, it can say on a socket.
+      openHttpSocket: (sessionUrl) => relay.openWebSocket(sessionUrl, 'over HTTP'),
       now: relay.time.now,
       setTimeout: relay.time.setTimeout,
       clearTimeout: relay.time.clearTimeout,

@@ -41,7 +41,7 @@ describe('the SDK bundled for browsers', () => {
   })
 
   test('comes from sources that import no Node module; tweetnacl asks for one only where there is no Web Crypto', () => {
-    const others = built.nodeImports.filter((each) => each !== 'tweetnacl/nacl-fast.js → crypto')
+    const others = built.nodeImports.filter((each) => each !== 'tweetnacl/nacl.js → crypto')
     expect(others).toEqual([])
   })
 

@@ -16,18 +16,21 @@ function startedConnection({ windowBytes = 1_000_000, expiresInMs = EXPIRES_MS, 
   const views: View[] = []
   const statuses: ConnectionStatus[] = []
   const ends: PairingError[] = []
+  /** When the app was told that it goes on over HTTP. */
+  const fallbacks: number[] = []
   const connection = new Connection({
-    socketUrl: 'wss://relay.example/base',
+    relayUrl: 'https://relay.example/base',
     credentials: { sessionId: SESSION, token: TOKEN },
     expiresInMs,
     windowBytes,
     environment: world.environment,
     onView: (view) => void views.push(view),
     onStatus: (status) => void statuses.push(status),
+    onFallback: () => void fallbacks.push(world.time.now()),
     onEnd: (error) => void ends.push(error),
   })
   connection.start()
-  return { world, connection, views, statuses, ends }
+  return { world, connection, views, statuses, ends, fallbacks }
 }
 
 /** A connection with one channel, attached. */
@@ -104,18 +107,23 @@ describe('attaching', () => {
   })
 })
 
+/** Loses the newest socket, and says how long it takes until there is another, in ms. */
+async function dropAndWait(world: FakeWorld): Promise<number> {
+  const before = world.sockets.length
+  const lostAt = world.time.now()
+  world.socket.drop()
+  while (world.sockets.length === before) await world.time.advance(10)
+  return world.time.now() - lostAt
+}
+
 describe('losing the socket', () => {
   test('it reconnects after a part of 250 ms, doubled each time, and of 10 s at most', async () => {
-    const { world } = startedConnection({ jitter: 1 })
+    const { world } = attachedConnection({ jitter: 1 })
+    await world.time.advance(3_000)
     const waits: number[] = []
-    while (waits.length < 9) {
-      const before = world.sockets.length
-      const lostAt = world.time.now()
-      world.socket.drop()
-      while (world.sockets.length === before) await world.time.advance(10)
-      waits.push(world.time.now() - lostAt)
-    }
-    expect(waits).toEqual([250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000, 10_000])
+    while (waits.length < 8) waits.push(await dropAndWait(world))
+    // The eighth tries HTTP, at once.
+    expect(waits).toEqual([250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000])
   })
 
   test.each([0, 0.25, 0.9])('jitter of %d takes that part of the wait', async (jitter) => {
@@ -127,18 +135,41 @@ describe('losing the socket', () => {
     expect(world.sockets).toHaveLength(2)
   })
 
-  test('a view starts the count of failures anew', async () => {
-    const { world } = startedConnection({ jitter: 1 })
-    for (let i = 0; i < 4; i++) {
-      world.socket.drop()
-      await world.time.advance(10_000)
-    }
+  /** A connection that has waited for 250 ms, 500 ms and 1 s, and is attached again. */
+  async function attachedAfterFailures() {
+    const attached = attachedConnection({ jitter: 1 })
+    await attached.world.time.advance(3_000)
+    for (let i = 0; i < 3; i++) await dropAndWait(attached.world)
+    attached.world.socket.open()
+    attached.world.socket.show({ channels: [channelRow()] })
+    return attached
+  }
+
+  test('a socket that lives for 3 s starts the waits anew', async () => {
+    const { world } = await attachedAfterFailures()
+    await world.time.advance(3_000)
+    expect(await dropAndWait(world)).toBe(250)
+  })
+
+  test('so does one on which something new came', async () => {
+    const frames = await attachedAfterFailures()
+    frames.world.socket.data(1, 1, new Uint8Array(1))
+    expect(await dropAndWait(frames.world)).toBe(250)
+
+    const acks = await attachedAfterFailures()
+    await acks.channel.send(frameOf(1))
+    acks.world.socket.ack(1, 1)
+    expect(await dropAndWait(acks.world)).toBe(250)
+  })
+
+  test('one that attaches and dies at once does not, nor one that says what was said before', async () => {
+    const { world } = await attachedAfterFailures()
+    expect(await dropAndWait(world)).toBe(2_000)
     world.socket.open()
-    world.socket.show()
-    world.socket.drop()
-    const before = world.sockets.length
-    await world.time.advance(250)
-    expect(world.sockets).toHaveLength(before + 1)
+    world.socket.show({ channels: [channelRow()] })
+    world.socket.ack(1, 0)
+    await world.time.advance(2_999)
+    expect(await dropAndWait(world)).toBe(4_000)
   })
 
   test('the app hears of it once, and of the connection when it is back', async () => {
@@ -251,10 +282,16 @@ describe('silence', () => {
     expect(world.sockets[0].closed).toBe(true)
   })
 
-  test('so is one that never opens', async () => {
+  test('one that has shown no view is waited for no longer than 10 s, whether it opened or not', async () => {
     const { world } = startedConnection()
-    await world.time.advance(64_999)
+    await world.time.advance(9_999)
+    expect(world.sockets).toHaveLength(1)
+    await world.time.advance(1)
     expect(world.sockets).toHaveLength(2)
+    expect(world.sockets[0].closed).toBe(true)
+    world.socket.open()
+    await world.time.advance(10_000)
+    expect(world.sockets).toHaveLength(3)
   })
 
   test('any frame is a sign of life', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { defaultEnvironment, PausableTimeout } from '../../src/client/environment.ts'
+import { PausableTimeout } from '../../src/client/environment.ts'
+import { defaultEnvironment } from '../../src/client/runtime.ts'
 import { FakeWorld } from './support.ts'
 
 function timeoutOf(ms: number) {

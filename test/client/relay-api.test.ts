@@ -1,9 +1,10 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { defaultEnvironment } from '../../src/client/environment.ts'
 import { PairingError } from '../../src/client/errors.ts'
-import { pairingErrorOf as meaningOf, RelayApi, RelayRefusal, RelayUnreachable } from '../../src/client/relay-api.ts'
+import { RelayRefusal, RelayUnreachable } from '../../src/client/http-call.ts'
+import { pairingErrorOf as meaningOf, RelayApi } from '../../src/client/relay-api.ts'
+import { defaultEnvironment } from '../../src/client/runtime.ts'
 import { ERRORS } from '../../src/protocol/errors.ts'
 import { settled } from './fake-time.ts'
 import { FakeWorld, pairingErrorOf } from './support.ts'
@@ -72,16 +73,15 @@ async function outcomeOf(world: FakeWorld, call: Promise<unknown>): Promise<{ er
 
 describe('the address of a relay', () => {
   test.each([
-    ['https://relay.example', 'https://relay.example', 'wss://relay.example'],
-    ['https://relay.example/', 'https://relay.example', 'wss://relay.example'],
-    ['http://127.0.0.1:8080', 'http://127.0.0.1:8080', 'ws://127.0.0.1:8080'],
-    ['https://example.org/relay//', 'https://example.org/relay', 'wss://example.org/relay'],
-    ['https://relay.example/?a=1#K7QM3-XPDT28', 'https://relay.example', 'wss://relay.example'],
-    ['HTTPS://Relay.Example', 'https://relay.example', 'wss://relay.example'],
-    ['http://[::1]:9/http', 'http://[::1]:9/http', 'ws://[::1]:9/http'],
-  ])('%s is %s, and its sockets are at %s', (text, url, socketUrl) => {
-    const api = new RelayApi(text, new FakeWorld().environment)
-    expect([api.url, api.socketUrl]).toEqual([url, socketUrl])
+    ['https://relay.example', 'https://relay.example'],
+    ['https://relay.example/', 'https://relay.example'],
+    ['http://127.0.0.1:8080', 'http://127.0.0.1:8080'],
+    ['https://example.org/relay//', 'https://example.org/relay'],
+    ['https://relay.example/?a=1#K7QM3-XPDT28', 'https://relay.example'],
+    ['HTTPS://Relay.Example', 'https://relay.example'],
+    ['http://[::1]:9/http', 'http://[::1]:9/http'],
+  ])('%s is %s', (text, url) => {
+    expect(new RelayApi(text, new FakeWorld().environment).url).toBe(url)
   })
 
   test.each([

@@ -19,6 +19,11 @@ export class FakeWorld {
       this.sockets.push(socket)
       return socket
     },
+    openHttpSocket: (sessionUrl) => {
+      const socket = new FakeWebSocket(sessionUrl, 'over HTTP')
+      this.sockets.push(socket)
+      return socket
+    },
     now: this.time.now,
     setTimeout: this.time.setTimeout,
     clearTimeout: this.time.clearTimeout,

@@ -12,6 +12,13 @@ export interface Limits {
   readonly ttlSeconds: number
 }
 
+/** Where a client is on a channel. */
+export interface Claim {
+  readonly channel: number
+  readonly received: number
+  readonly acked: number
+}
+
 interface Grant {
   readonly sessionId: string
   readonly token: string
@@ -35,6 +42,8 @@ export interface ChannelRow {
   readonly received: number
   readonly acked: number
   readonly window: number
+  /** Only over HTTP. */
+  readonly available?: number
 }
 
 export interface View {
@@ -63,34 +72,40 @@ export interface Answer {
   readonly status: number
   readonly headers: Headers
   readonly text: string
+  readonly bytes: Buffer
   readonly body: unknown
 }
 
 export interface CallOptions {
   readonly token?: string | undefined
-  /** Text goes out as it is, anything else as JSON. */
+  /** Text goes out as it is, bytes as ciphertext, anything else as JSON. */
   readonly body?: unknown
   readonly headers?: Readonly<Record<string, string>>
 }
 
 export async function call(relay: Relay, method: string, path: string, options: CallOptions = {}): Promise<Answer> {
   const { token, body, headers } = options
+  const isCiphertext = body instanceof Uint8Array
   const response = await fetch(relay.url + path, {
     method,
     headers: {
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(body === undefined ? {} : { 'content-type': isCiphertext ? 'application/octet-stream' : 'application/json' }),
       ...headers,
     },
-    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    ...(body === undefined
+      ? {}
+      : { body: isCiphertext ? new Uint8Array(body) : typeof body === 'string' ? body : JSON.stringify(body) }),
     signal: AbortSignal.timeout(2 * DEADLINE_MS),
   })
-  const text = await response.text()
+  const bytes = Buffer.from(await response.arrayBuffer())
+  const text = bytes.toString()
   const isJson = /^application\/(problem\+)?json\b/.test(response.headers.get('content-type') ?? '')
   return {
     status: response.status,
     headers: response.headers,
     text,
+    bytes,
     body: isJson && text ? JSON.parse(text) : undefined,
   }
 }
@@ -132,8 +147,27 @@ export class Party {
     return answer.body as View
   }
 
+  /** Attaches without a socket. The view that comes back. */
+  async attachOverHttp(channels: readonly Claim[] = []): Promise<View> {
+    const answer = await this.call('PUT', '/attachment', { channels })
+    if (answer.status !== 200) throw new Error(`the attach answered ${answer.status} ${answer.text}`)
+    return answer.body as View
+  }
+
+  put(channel: number, seq: number | string, ciphertext: unknown): Promise<Answer> {
+    return this.call('PUT', `/channels/${channel}/frames/${seq}`, bytesOf(ciphertext))
+  }
+
+  fetch(channel: number, seq: number): Promise<Answer> {
+    return this.call('GET', `/channels/${channel}/frames/${seq}`)
+  }
+
+  ack(channel: number, seq: number): Promise<Answer> {
+    return this.call('DELETE', `/channels/${channel}/frames/${seq}`)
+  }
+
   /** A socket that has attached and got its first view. */
-  async attach(channels: readonly { channel: number; received: number; acked: number }[] = []): Promise<Device> {
+  async attach(channels: readonly Claim[] = []): Promise<Device> {
     const device = await Device.open(this.relay, this.sessionId)
     device.send(JSON.stringify({ type: 'attach', token: this.token, channels }))
     await device.nextView()
@@ -246,6 +280,10 @@ export async function pair(relay: Relay, count = 1) {
   )
   for (const R of Rs) await R.nextView((view) => view.receivers[0].state === 'approved')
   return { sender, receivers, receiver: receivers[0], S, Rs, R: Rs[0] }
+}
+
+function bytesOf(ciphertext: unknown): unknown {
+  return typeof ciphertext === 'string' ? Buffer.from(ciphertext) : ciphertext
 }
 
 function expectNoContent(answer: Answer): void {

@@ -4,6 +4,7 @@ import { startDeadlines } from './deadlines.ts'
 import { ERRORS, provoked } from './documented.ts'
 import { frames } from './frames.ts'
 import { pairing } from './pairing.ts'
+import { polling } from './polling.ts'
 import { refusals } from './refusals.ts'
 import { isForeign, openRelay } from './relay.ts'
 import { requests } from './requests.ts'
@@ -20,6 +21,8 @@ const OUT_OF_REACH: Readonly<Record<string, string>> = {
   'close forbidden': 'reserved: no frame leads to it',
   'http internal': 'the relay would have to fail',
   'close internal': 'the relay would have to fail',
+  'http unavailable': 'takes a relay of several nodes that loses its store, or its memory',
+  'close unavailable': 'takes a relay of several nodes that loses its store, or its memory',
   ...(isForeign
     ? {
         'http at_capacity': 'takes a relay with small settings',
@@ -43,6 +46,7 @@ sockets(relay)
 frames(relay)
 windows(relay)
 resume(relay)
+polling(relay)
 capacity()
 deadlines()
 

@@ -79,8 +79,9 @@ export class RawConnection {
     const [statusLine, ...lines] = head.trimEnd().split('\r\n')
     const headers = new Headers(lines.map((line) => line.split(/: ?(.*)/s, 2) as [string, string]))
     const length = Number(headers.get('content-length'))
-    const text = length > 0 ? (await this.take(() => length, 'the body', deadlineMs)).toString() : ''
-    return { status: Number(statusLine.split(' ')[1]), headers, text, body: text ? JSON.parse(text) : undefined }
+    const bytes = length > 0 ? await this.take(() => length, 'the body', deadlineMs) : Buffer.alloc(0)
+    const text = bytes.toString()
+    return { status: Number(statusLine.split(' ')[1]), headers, text, bytes, body: text ? JSON.parse(text) : undefined }
   }
 
   /** The next WebSocket frame from the relay: its opcode and payload. The relay sends each message in one. */

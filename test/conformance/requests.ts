@@ -190,7 +190,9 @@ export function requests(relay: Relay): void {
         () => sender.call('POST', '/code'),
         () => sender.call('GET', '/receivers'),
         () => sender.call('GET', '/channels/1'),
-        () => sender.call('GET', '/channels/1/frames/1'),
+        () => sender.call('POST', '/channels/1/frames/1'),
+        () => sender.call('GET', '/channels/1/frames'),
+        () => sender.call('GET', '/attachment'),
       ]
       for (const request of requests) await expectRefused('not_found', [sender], request)
     })

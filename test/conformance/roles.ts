@@ -25,6 +25,11 @@ export function roles(relay: Relay): void {
         body: { decision: 'approved' },
       },
       { what: 'ending a receiver', method: 'DELETE', path: (code) => `/receivers/${code}` },
+      { what: 'attaching over HTTP', method: 'PUT', path: () => '/attachment', body: { channels: [] } },
+      { what: 'polling', method: 'GET', path: () => '?channels=' },
+      { what: 'putting a frame', method: 'PUT', path: () => '/channels/1/frames/1', body: Buffer.from('x') },
+      { what: 'fetching a frame', method: 'GET', path: () => '/channels/1/frames/1' },
+      { what: 'acking a frame', method: 'DELETE', path: () => '/channels/1/frames/1' },
     ]
 
     test.each(calls)('$what without a valid token is unauthorized', async ({ method, path, body }) => {

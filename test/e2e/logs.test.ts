@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
-import { startRelay } from '../support/server.ts'
 import { admit, collect, errorOf, join, nextRequest, openSender } from './people.ts'
 import { RawReceiver, RawSocket } from './raw-peers.ts'
+import { startRelay } from './setting.ts'
 import { DeviceWorld } from './world.ts'
 
 test('nothing that anybody entered, was given or sent is in the relay’s log, at its most talkative', async () => {

@@ -1,16 +1,17 @@
 import { type AddressInfo, createServer, type Server, Socket } from 'node:net'
 
-/** What a proxy counts: everything of a kind of connection that passes, in both directions. */
+/** What a proxy counts, in both directions: what a socket carries, whether it is one or goes over HTTP, and commands. */
 export type Kind = 'sockets' | 'requests'
 
 /**
- * A network between a device and the relay that can be cut at any byte. WebSockets are told from other requests by their
- * first bytes, so that a test can cut either.
+ * A network between a device and the relay that can be cut at any byte. What sockets carry is told from commands by
+ * the line that each request begins with, so that a test can cut either.
  */
 export class CuttingProxy {
   readonly #server: Server
   readonly #connections = new Set<() => void>()
   #cutAt: { kind: Kind | 'any'; left: number } | undefined
+  #again: number | undefined
   /** Bytes that have passed so far. */
   readonly passed = { sockets: 0, requests: 0 }
   /** How often the network was cut. */
@@ -37,6 +38,12 @@ export class CuttingProxy {
     this.#cutAt = { kind, left: bytes }
   }
 
+  /** Cuts the connection on which a socket's byte after so many passes, and from then on again. Infinity: no more. */
+  cutEvery(bytes: number): void {
+    this.#again = Number.isFinite(bytes) ? bytes : undefined
+    this.cutAfter(bytes)
+  }
+
   async close(): Promise<void> {
     for (const destroy of this.#connections) destroy()
     await new Promise((resolve) => this.#server.close(resolve))
@@ -44,7 +51,7 @@ export class CuttingProxy {
 
   #connect(client: Socket, targetPort: number): void {
     const relay = new Socket().setNoDelay().connect(targetPort, '127.0.0.1')
-    let kind: Kind | undefined
+    let kind: Kind = 'requests'
     const destroy = () => {
       client.destroy()
       relay.destroy()
@@ -52,11 +59,12 @@ export class CuttingProxy {
     }
     this.#connections.add(destroy)
     const carry = (to: Socket) => (chunk: Buffer) => {
-      kind ??= chunk.subarray(0, 200).includes('/socket HTTP/1.1') ? 'sockets' : 'requests'
+      kind = kindOf(chunk) ?? kind
       const allowed = this.#allow(kind, chunk.length)
       to.write(chunk.subarray(0, allowed))
       if (allowed === chunk.length) return
       this.cuts++
+      if (this.#again !== undefined) this.cutAfter(this.#again)
       // What passed before the cut arrives.
       to.end()
       client.pause()
@@ -83,4 +91,11 @@ export class CuttingProxy {
     this.#cutAt = left < length ? undefined : { ...this.#cutAt, left: left - length }
     return Math.min(left, length)
   }
+}
+
+/** What a request carries that these bytes are the beginning of, if they are. */
+function kindOf(chunk: Buffer): Kind | undefined {
+  const [, target] = /^(?:GET|PUT|POST|DELETE) (\S+) HTTP\/1\.1\r\n/.exec(chunk.toString('latin1', 0, 300)) ?? []
+  if (target === undefined) return undefined
+  return /\/(?:socket|attachment|frames\/\d+)$|\?version=/.test(target) ? 'sockets' : 'requests'
 }

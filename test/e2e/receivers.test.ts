@@ -4,9 +4,10 @@ import { SenderHandshake } from '../../src/crypto/handshake.ts'
 import { ciphertextOf, decodeFrame, FRAME_DATA } from '../../src/protocol/codec.ts'
 import { FakeTime } from '../client/fake-time.ts'
 import { DEFAULT_SETTINGS } from '../support/relay.ts'
-import { type RunningRelay, startRelay } from '../support/server.ts'
+import type { RunningRelay } from '../support/server.ts'
 import { hasFrames } from '../support/setting.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair, sha256 } from './people.ts'
+import { startRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
 let relay: RunningRelay

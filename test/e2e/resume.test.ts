@@ -3,7 +3,7 @@ import { bytesSource } from '../../src/client/index.ts'
 import { decodeFrame, FRAME_ACK } from '../../src/protocol/codec.ts'
 import type { MailboxKey, MailboxStore } from '../../src/relay/ports.ts'
 import { FakeTime } from '../client/fake-time.ts'
-import { type RunningRelay, startRelay } from '../support/server.ts'
+import type { RunningRelay } from '../support/server.ts'
 import { hasFrames } from '../support/setting.ts'
 import {
   admit,
@@ -22,6 +22,7 @@ import {
 } from './people.ts'
 import { CuttingProxy } from './proxy.ts'
 import { RawSocket } from './raw-peers.ts'
+import { setting, startRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
 /** Whatever happens to the sockets, nothing is lost, nothing comes twice, and nobody has to help. */
@@ -92,20 +93,10 @@ describe('a cut in the middle of a transfer', () => {
   test('again and again, every 300,000 bytes, is survived too', async () => {
     const { device, joined } = await pairBehindProxies()
     const { cuts } = proxies.receiver
-    proxies.receiver.cutAfter(300_000)
-    let seen = cuts
-    const again = setInterval(() => {
-      if (proxies.receiver.cuts === seen) return
-      seen = proxies.receiver.cuts
-      proxies.receiver.cutAfter(300_000)
-    }, 1)
-    try {
-      await expectDelivery(device, joined)
-    } finally {
-      clearInterval(again)
-      proxies.receiver.cutAfter(Number.POSITIVE_INFINITY)
-    }
-    expect(proxies.receiver.cuts).toBeGreaterThan(cuts)
+    proxies.receiver.cutEvery(300_000)
+    await expectDelivery(device, joined)
+    proxies.receiver.cutEvery(Number.POSITIVE_INFINITY)
+    expect(proxies.receiver.cuts).toBeGreaterThan(cuts + 4)
   })
 })
 
@@ -272,7 +263,7 @@ describe('a relay that forgets its mailboxes', () => {
     ['r2s ack', 3],
   ]
 
-  test.each(points)('before the %s %d closes both sockets with 1001, and both resume', async (what, seq) => {
+  test.each(points)('before the %s %d sends both back to their attach, and both resume', async (what, seq) => {
     const worlds = { sender: await DeviceWorld.create(), receiver: await DeviceWorld.create() }
     mind.before(what, seq)
     const paired = await pair(forgetfulRelay.url, {
@@ -281,13 +272,12 @@ describe('a relay that forgets its mailboxes', () => {
     })
     await expectDelivery(paired, paired)
     expect(mind.forgot()).toBe(true)
-    for (const side of SIDES) {
-      const codes = worlds[side].sockets.map(({ closeCode }) => closeCode)
-      // On another node an end that has sent nothing yet has nothing to resume.
-      if (!hasFrames) continue
-      expect(codes, `the ${side}’s sockets`).toHaveLength(2)
-      expect(codes[0]).toBe(1001)
-    }
+    const codes = SIDES.map((side) => worlds[side].sockets.slice(0, -1).map(({ closeCode }) => closeCode))
+    // On another node an end that has sent nothing yet has nothing to resume.
+    if (!hasFrames) return
+    // Over HTTP only who misses something attaches again, once for each direction at most, as it finds out by itself.
+    if (setting.webSocketsPass) expect(codes).toEqual([[1001], [1001]])
+    else expect(codes.flat()).toSatisfy((each: number[]) => each.length > 0 && each.length <= 4)
   })
 })
 
@@ -342,21 +332,25 @@ describe('reconnecting', () => {
     await expectDelivery({ sender }, { receiver }, SMALL, SMALL_DIGEST)
   })
 
-  test('another socket with the same token takes over, and that is the end of this one', async () => {
-    const world = await DeviceWorld.create()
-    let credentials = { sessionId: '', token: '' }
-    world.onFetch = async (send, url) => {
-      const answer = await send()
-      if (url.endsWith('/v1/receivers')) credentials = (await answer.clone().json()) as typeof credentials
-      return answer
-    }
-    const { sender, receiver } = await pair(relay.url, { receiver: { world } })
-    const end = errorOf(collect(receiver))
-    const attacker = await RawSocket.attach(relay.url, credentials)
-    expect(await end).toBe('superseded')
-    expect(world.sockets).toHaveLength(1)
-    expect(world.left).toEqual({ timers: 0, sockets: 0, requests: 0 })
-    await attacker.close()
-    await sender.cancel()
-  })
+  // Over HTTP a relay cannot tell two clients with one token apart.
+  test.skipIf(!setting.webSocketsPass)(
+    'another WebSocket with the same token takes over, and that is the end of this one',
+    async () => {
+      const world = await DeviceWorld.create()
+      let credentials = { sessionId: '', token: '' }
+      world.onFetch = async (send, url) => {
+        const answer = await send()
+        if (url.endsWith('/v1/receivers')) credentials = (await answer.clone().json()) as typeof credentials
+        return answer
+      }
+      const { sender, receiver } = await pair(relay.url, { receiver: { world } })
+      const end = errorOf(collect(receiver))
+      const attacker = await RawSocket.attach(relay.url, credentials)
+      expect(await end).toBe('superseded')
+      expect(world.sockets).toHaveLength(1)
+      expect(world.left).toEqual({ timers: 0, sockets: 0, requests: 0 })
+      await attacker.close()
+      await sender.cancel()
+    },
+  )
 })

@@ -2,9 +2,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { type RunningRelay, startRelay } from '../support/server.ts'
+import type { RunningRelay } from '../support/server.ts'
 import { isAlone } from '../support/setting.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair, sha256 } from './people.ts'
+import { setting, startRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
 /** The ten steps of a pairing, as PROTOCOL.md lists them, through the SDK and a real relay on a real port. */
@@ -292,7 +293,8 @@ describe('step 10: all of it within the time-out', () => {
     const noMore = errorOf(device.requests.next())
     clock.advance(59_999)
     await relay.tick()
-    expect(relay.counters().sockets).toBe(3)
+    if (setting.webSocketsPass) expect(relay.counters().sockets).toBe(3)
+    expect(relay.counters().grants).toBeGreaterThan(0)
     clock.advance(1)
     await relay.tick()
     expect(await Promise.all([...ends, noMore])).toEqual(['expired', 'expired', 'expired'])

@@ -2,9 +2,10 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
 import { ReceiverHandshake, SenderHandshake, type VerifiedPeer } from '../../src/crypto/handshake.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
-import { type RunningRelay, startRelay } from '../support/server.ts'
+import type { RunningRelay } from '../support/server.ts'
 import { bytesOf, collect, errorOf, join, nextRequest, openSender, pair } from './people.ts'
 import { RawReceiver } from './raw-peers.ts'
+import { startRelay } from './setting.ts'
 import { until } from './world.ts'
 
 let relay: RunningRelay

@@ -1,5 +1,7 @@
-import { defaultEnvironment, type Environment, type WebSocketLike } from '../../src/client/environment.ts'
+import type { Environment, WebSocketLike } from '../../src/client/environment.ts'
+import { defaultEnvironment } from '../../src/client/runtime.ts'
 import type { FakeTime } from '../client/fake-time.ts'
+import { setting } from './setting.ts'
 
 type Data = string | Uint8Array
 
@@ -19,12 +21,13 @@ export class WatchedSocket implements WebSocketLike {
   /** Whether the SDK has closed it. */
   closed = false
   #cut = false
-  readonly #inner: WebSocketLike & { terminate(): void; pause(): void; resume(): void }
+  readonly #inner: WebSocketLike
   readonly #hooks: SocketHooks
+  /** What came while it was paused, if it is. */
+  #held: (() => void)[] | undefined
 
   constructor(inner: WebSocketLike, hooks: SocketHooks, onClosed: () => void) {
-    // The `ws` package has these three beside what the SDK uses.
-    this.#inner = inner as WebSocketLike & { terminate(): void; pause(): void; resume(): void }
+    this.#inner = inner
     this.#hooks = hooks
     inner.onopen = () => this.onopen?.()
     inner.onerror = () => this.onerror?.()
@@ -61,16 +64,21 @@ export class WatchedSocket implements WebSocketLike {
   /** The network is gone, without a word. */
   cut(): void {
     this.#cut = true
-    this.#inner.terminate()
+    if (isOfWs(this.#inner)) this.#inner.terminate()
+    else this.#inner.close()
   }
 
   /** Reads nothing more from the network, until `resume`. */
   pause(): void {
-    this.#inner.pause()
+    if (isOfWs(this.#inner)) this.#inner.pause()
+    else this.#held = []
   }
 
   resume(): void {
-    this.#inner.resume()
+    if (isOfWs(this.#inner)) return this.#inner.resume()
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const take of held) take()
   }
 
   /** Says something to the SDK as if it had come from the relay. */
@@ -80,17 +88,29 @@ export class WatchedSocket implements WebSocketLike {
 
   #take(data: unknown): void {
     if (this.#cut) return
+    if (this.#held) return void this.#held.push(() => this.#take(data))
     const taken = data instanceof ArrayBuffer ? new Uint8Array(data) : (data as string)
     const changed = this.#hooks.incoming ? this.#hooks.incoming(taken, this) : taken
     if (changed !== undefined) this.onmessage?.({ data: changed })
   }
 }
 
+/** What the `ws` package has beside what the SDK uses. */
+interface SocketOfWs extends WebSocketLike {
+  terminate(): void
+  pause(): void
+  resume(): void
+}
+
+function isOfWs(socket: WebSocketLike): socket is SocketOfWs {
+  return 'terminate' in socket
+}
+
 /** The environment of one device: the real network, everything counted, and whatever a test changes about it. */
 export class DeviceWorld {
   readonly hooks: SocketHooks = {}
   readonly environment: Partial<Environment>
-  /** Stands between the SDK and the real fetch. */
+  /** Stands between the SDK's commands and the real fetch. What a socket does over HTTP is no command. */
   onFetch: (send: () => Promise<Response>, url: string, init: RequestInit) => Promise<Response> = (send) => send()
   /** Timers set and neither fired nor cleared. */
   readonly timers = new Set<unknown>()
@@ -102,6 +122,8 @@ export class DeviceWorld {
   jitter = 0
   /** While it is, no socket opens. */
   unplugged = false
+  /** Whether WebSockets are let through. Where not, the SDK goes on over HTTP. */
+  webSocketsPass = setting.webSocketsPass
   /** Where every random byte of the SDK comes from. */
   random: Environment['random']
 
@@ -109,15 +131,14 @@ export class DeviceWorld {
     this.random = real.random
     this.environment = {
       random: (length) => this.random(length),
-      fetch: async (url, init) => {
-        this.requests++
-        try {
-          return await this.onFetch(() => real.fetch(url, init), url, init)
-        } finally {
-          this.requests--
-        }
+      fetch: (url, init) => this.#count(this.onFetch(() => real.fetch(url, init), url, init)),
+      openWebSocket: (url, protocol) => {
+        return this.webSocketsPass ? this.#open(real.openWebSocket(url, protocol)) : refusedSocket()
       },
-      openWebSocket: (url, protocol) => this.#open(real, url, protocol),
+      openHttpSocket: (sessionUrl, environment) => {
+        const fetch: Environment['fetch'] = (url, init) => this.#count(real.fetch(url, init))
+        return this.#open(real.openHttpSocket(sessionUrl, { ...environment, fetch }))
+      },
       ...(time ? { now: time.now } : {}),
       setTimeout: (callback, ms) => {
         // Long waits are the test's to end, short ones belong to the network.
@@ -155,8 +176,17 @@ export class DeviceWorld {
     return { timers: this.timers.size, sockets: this.openSockets.size, requests: this.requests }
   }
 
-  #open(real: Environment, url: string, protocol: string): WebSocketLike {
-    const socket: WatchedSocket = new WatchedSocket(real.openWebSocket(url, protocol), this.hooks, () => {
+  async #count(answering: Promise<Response>): Promise<Response> {
+    this.requests++
+    try {
+      return await answering
+    } finally {
+      this.requests--
+    }
+  }
+
+  #open(inner: WebSocketLike): WebSocketLike {
+    const socket: WatchedSocket = new WatchedSocket(inner, this.hooks, () => {
       this.openSockets.delete(socket)
     })
     this.openSockets.add(socket)
@@ -164,6 +194,25 @@ export class DeviceWorld {
     if (this.unplugged) socket.cut()
     return socket
   }
+}
+
+/** What the SDK gets where a proxy answers 403 to every upgrade. */
+function refusedSocket(): WebSocketLike {
+  const socket: WebSocketLike = {
+    binaryType: 'arraybuffer',
+    bufferedAmount: 0,
+    onopen: null,
+    onmessage: null,
+    onclose: null,
+    onerror: null,
+    send: () => {},
+    close: () => {},
+  }
+  queueMicrotask(() => {
+    socket.onerror?.()
+    socket.onclose?.({ code: 1006 })
+  })
+  return socket
 }
 
 const LONG_MS = 100

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Attach } from '../../src/protocol/frames.ts'
+import type { Attach } from '../../src/protocol/requests.ts'
 import { call } from '../support/http.ts'
 import { DEFAULT_SETTINGS, publicKey, type TestRelay } from '../support/relay.ts'
 import { channel, type JudgedChannel } from './judge.ts'

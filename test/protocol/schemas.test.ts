@@ -1,19 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import type * as z from 'zod/mini'
-import { Attach, ChannelRow, ReceiverRow, SUBPROTOCOL, View } from '../../src/protocol/frames.ts'
+import { ChannelRow, ReceiverRow, SUBPROTOCOL, View } from '../../src/protocol/frames.ts'
 import {
   Code,
-  CreateSessionRequest,
   CreateSessionResponse,
-  DecisionRequest,
   DeviceName,
-  JoinRequest,
   JoinResponse,
   Problem,
   PublicKey,
   SessionId,
   Token,
-  ViewQuery,
 } from '../../src/protocol/http.ts'
 import {
   CODE_MAX_LENGTH,
@@ -25,6 +21,7 @@ import {
   TTL_MAX_SECONDS,
   TTL_MIN_SECONDS,
 } from '../../src/protocol/limits.ts'
+import { Attach, CreateSessionRequest, DecisionRequest, JoinRequest, ViewQuery } from '../../src/protocol/requests.ts'
 
 const takes = (schema: z.ZodMiniType, value: unknown) => schema.safeParse(value).success
 const base64Url = (length: number, fill = 0xab) => Buffer.alloc(length, fill).toString('base64url')

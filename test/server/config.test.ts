@@ -147,14 +147,16 @@ describe('the configuration', () => {
       'redis://h/x',
       'redis://a b',
       'redis://h\n',
+      'redis://:p%zz@h',
     ]) {
       expect(() => readConfig({ REDIS_URL: url }), url).toThrow(/^REDIS_URL is not a URL such as/)
     }
   })
 
   test('REDIS_CA_FILE is a path', () => {
-    expect(readConfig({ REDIS_CA_FILE: '/etc/ssl/redis ca.pem' }).redisCaFile).toBe('/etc/ssl/redis ca.pem')
-    expect(() => readConfig({ REDIS_CA_FILE: 'a\0b' })).toThrow(/^REDIS_CA_FILE is not the path/)
+    const read = (REDIS_CA_FILE: string) => readConfig({ REDIS_URL: 'rediss://h', REDIS_CA_FILE })
+    expect(read('/etc/ssl/redis ca.pem').redisCaFile).toBe('/etc/ssl/redis ca.pem')
+    expect(() => read('a\0b')).toThrow(/^REDIS_CA_FILE is not the path/)
   })
 
   test('values that do not go together are refused, each pair at its border', () => {
@@ -165,6 +167,12 @@ describe('the configuration', () => {
     const window = (WINDOW_BYTES: string, MAX_FRAME_BYTES: string) => readConfig({ WINDOW_BYTES, MAX_FRAME_BYTES })
     expect(window('100000', '100000').windowBytes).toBe(100_000)
     expect(() => window('99999', '100000')).toThrow(new ConfigError('WINDOW_BYTES is below MAX_FRAME_BYTES'))
+    const ca = (REDIS_URL: string) => readConfig({ REDIS_URL, REDIS_CA_FILE: '/ca.pem' })
+    expect(ca('rediss://h').redisCaFile).toBe('/ca.pem')
+    for (const url of ['', 'redis://:secret@h'])
+      expect(() => ca(url)).toThrow(
+        new ConfigError('REDIS_CA_FILE is set, and REDIS_URL does not begin with rediss://'),
+      )
     const budget = (MEMORY_BUDGET_BYTES: string, MAX_FRAME_BYTES: string) =>
       readConfig({ MEMORY_BUDGET_BYTES, MAX_FRAME_BYTES })
     expect(budget('200000', '100000').memoryBudgetBytes).toBe(200_000)

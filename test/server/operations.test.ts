@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import { ERRORS } from '../../src/protocol/errors.ts'
+import { ERROR_TITLES } from '../../src/protocol/error-titles.ts'
 import { BODY_MAX_BYTES, HEADERS_MAX_BYTES } from '../../src/protocol/limits.ts'
 import { HEADERS_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from '../../src/server/app.ts'
 import { RandomTexts, systemClock, systemSecrets } from '../../src/server/runtime.ts'
@@ -96,7 +96,7 @@ describe('what the HTTP parser refuses', () => {
       relay = await startRelay()
       expect(parsed(await sayRaw(relay.port, text))).toEqual({
         type: 'about:blank',
-        title: ERRORS.invalid_request.title,
+        title: ERROR_TITLES.invalid_request,
         status: 400,
         code: 'invalid_request',
         retryable: false,

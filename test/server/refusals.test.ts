@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ERROR_TITLES } from '../../src/protocol/error-titles.ts'
 import { ERRORS, type HttpErrorCode } from '../../src/protocol/errors.ts'
 import { Problem } from '../../src/protocol/http.ts'
 import { BODY_MAX_BYTES } from '../../src/protocol/limits.ts'
@@ -41,7 +42,8 @@ const viewOf = async ({ path, token }: Party) => (await call(relay.url, 'GET', p
 
 /** Asserts that a call is refused as documented, in full. */
 function expectProblem(answer: Answer, code: HttpErrorCode): void {
-  const { status, title, retryable } = ERRORS[code]
+  const { status, retryable } = ERRORS[code]
+  const title = ERROR_TITLES[code]
   const { detail, ...problem } = answer.problem()
   expect(problem).toEqual({ type: 'about:blank', title, status, code, retryable })
   expect(answer.status).toBe(status)

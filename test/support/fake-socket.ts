@@ -1,6 +1,7 @@
 import { ciphertextOf, decodeFrame, encodeAck, encodeData, FRAME_ACK, FRAME_DATA } from '../../src/protocol/codec.ts'
 import type { CloseErrorCode } from '../../src/protocol/errors.ts'
-import type { Attach, View } from '../../src/protocol/frames.ts'
+import type { View } from '../../src/protocol/frames.ts'
+import type { Attach } from '../../src/protocol/requests.ts'
 import type { Connection } from '../../src/relay/connection.ts'
 import type { PeerSocket } from '../../src/relay/ports.ts'
 

@@ -1,0 +1,19 @@
+import type { ConnectionStatus } from '../client/index.ts'
+import type { Terminal } from './terminal.ts'
+
+/** Tells the person, and `state`, how the connection to the relay is: what `Sender.open` and `Receiver.join` are given. */
+export function connectionReport(terminal: Pick<Terminal, 'event' | 'say'>, state: { connected: boolean }) {
+  return {
+    onStatus: (status: ConnectionStatus) => {
+      const was = state.connected
+      state.connected = status === 'connected'
+      terminal.event('connection', { status })
+      // What was never there is not lost.
+      if (was && !state.connected) terminal.say('The connection to the relay is lost. Trying again …')
+    },
+    onFallback: () => {
+      terminal.event('fallback', {})
+      terminal.say('WebSockets do not pass here. Going on over HTTP, which is slower.')
+    },
+  }
+}

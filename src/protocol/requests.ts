@@ -1,0 +1,93 @@
+import * as z from 'zod/mini'
+import { CHANNEL_MAX, ChannelNumber, Code, DenialReason, DeviceName, PublicKey, Seq, Token } from './http.ts'
+import {
+  CLIENT_ID_MAX_LENGTH,
+  JOINS_MAX,
+  LONG_POLL_MAX_MS,
+  RECEIVERS_MAX,
+  SEQ_MAX,
+  TTL_MAX_SECONDS,
+  TTL_MIN_SECONDS,
+} from './limits.ts'
+
+/** What clients say. Only the relay checks it, so only the types are in the SDK: its schemas are for what it is told itself. */
+
+/** 32 channels of 28 characters. */
+const SEEN_MAX_LENGTH = 32 * 28
+
+export const CreateSessionRequest = z.object({
+  clientId: z.string().check(z.minLength(1), z.maxLength(CLIENT_ID_MAX_LENGTH)),
+  senderCode: Code,
+  ttlSeconds: z.optional(z.int().check(z.minimum(TTL_MIN_SECONDS), z.maximum(TTL_MAX_SECONDS))),
+  maxReceivers: z.optional(z.int().check(z.minimum(1), z.maximum(RECEIVERS_MAX))),
+})
+export type CreateSessionRequest = z.infer<typeof CreateSessionRequest>
+
+export const JoinRequest = z.object({
+  senderCode: Code,
+  receiverCode: Code,
+  publicKey: PublicKey,
+  name: z.optional(DeviceName),
+})
+export type JoinRequest = z.infer<typeof JoinRequest>
+
+export const DecisionRequest = z.discriminatedUnion('decision', [
+  z.object({ decision: z.literal('approved') }),
+  z.object({ decision: z.literal('denied'), reason: z.optional(DenialReason) }),
+])
+export type DecisionRequest = z.infer<typeof DecisionRequest>
+
+/** `channel.fetched.acked` of each channel, joined by commas, each a whole number. */
+const SeenChannels = z.pipe(
+  z
+    .string()
+    .check(z.maxLength(SEEN_MAX_LENGTH), z.regex(/^\d{1,5}\.\d{1,10}\.\d{1,10}(,\d{1,5}\.\d{1,10}\.\d{1,10})*$/)),
+  z.transform((text) =>
+    text.split(',').map((each) => {
+      const [channel = 0, fetched = 0, acked = 0] = each.split('.').map(Number)
+      return { channel, fetched, acked }
+    }),
+  ),
+)
+
+/**
+ * What the caller of a view knows. `channels` only from one that is attached over HTTP: the last inbound frame it has fetched
+ * of each channel and the last of its own that it knows to be acked; may be empty.
+ */
+export const ViewQuery = z.object({
+  version: z.optional(z.string().check(z.maxLength(32))),
+  waitMs: z.optional(z.coerce.number().check(z.int(), z.minimum(0), z.maximum(LONG_POLL_MAX_MS))),
+  channels: z.optional(
+    z.union([
+      z.pipe(
+        z.literal(''),
+        z.transform(() => []),
+      ),
+      SeenChannels,
+    ]),
+  ),
+})
+
+/** Where a client goes on. `received`: the last inbound seq it has processed; `acked`: its last seq that it knows to be acked. */
+export const AttachedChannels = z
+  .array(z.object({ channel: ChannelNumber, received: Seq, acked: Seq }))
+  .check(z.maxLength(JOINS_MAX))
+export type AttachedChannels = z.infer<typeof AttachedChannels>
+
+export const AttachRequest = z.object({ channels: AttachedChannels })
+export type AttachRequest = z.infer<typeof AttachRequest>
+
+/** The first frame of a WebSocket. */
+export const Attach = z.object({ type: z.literal('attach'), token: Token, channels: AttachedChannels })
+export type Attach = z.infer<typeof Attach>
+
+/** A frame's place in a path, as decimal numbers. */
+export const ChannelInPath = decimal(1, CHANNEL_MAX)
+export const SeqInPath = decimal(1, SEQ_MAX)
+
+function decimal(min: number, max: number) {
+  return z.pipe(
+    z.pipe(z.string().check(z.regex(/^\d{1,10}$/)), z.transform(Number)),
+    z.int().check(z.minimum(min), z.maximum(max)),
+  )
+}

@@ -1,0 +1,268 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { bytesSource, type ConnectionStatus, Receiver, Sender, type SendProgress } from '../../src/client/index.ts'
+import { checkSymbol, parsePairingCode } from '../../src/crypto/pairing-code.ts'
+import { describeNginx, Nginx, type Rules } from '../support/nginx.ts'
+import type { RunningRelay } from '../support/server.ts'
+import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, sha256 } from './people.ts'
+import { startRelay } from './setting.ts'
+import { DeviceWorld, until } from './world.ts'
+
+/** Where WebSockets do not pass for one side or the other, the same transfer goes on over HTTP. */
+
+const PAYLOAD = bytesOf(3_000_001)
+const DIGEST = sha256(PAYLOAD)
+
+const PASSING_UPGRADES = `
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $http_connection;`
+
+let relay: RunningRelay
+beforeAll(async () => {
+  relay = await startRelay()
+})
+afterAll(() => relay.close())
+
+/** A device, and what its app was told of its connection. */
+class Device {
+  readonly world: DeviceWorld
+  readonly told: (ConnectionStatus | 'fallback')[] = []
+  readonly options = {
+    onStatus: (status: ConnectionStatus) => void this.told.push(status),
+    onFallback: () => void this.told.push('fallback'),
+  }
+
+  private constructor(world: DeviceWorld) {
+    this.world = world
+  }
+
+  static async create(webSocketsPass = true): Promise<Device> {
+    const world = await DeviceWorld.create()
+    world.webSocketsPass = webSocketsPass
+    return new Device(world)
+  }
+
+  get fallbacks(): number {
+    return this.told.filter((each) => each === 'fallback').length
+  }
+}
+
+/** Opens, joins and approves. `relays` may differ in what lies between them and the devices. */
+async function pairOf(sending: Device, receiving: Device, relays = { sender: relay.url, receiver: relay.url }) {
+  const device = await openSender(relays.sender, { world: sending.world, ...sending.options })
+  const { receiver } = await admit(relays.receiver, device, { world: receiving.world, ...receiving.options })
+  return { device, sender: device.sender, receiver }
+}
+
+async function expectDelivery(sender: Sender, receivers: readonly Receiver[]): Promise<void> {
+  const collecting = receivers.map((receiver) => collect(receiver))
+  const receipts = await sender.send([bytesSource(PAYLOAD, 'a')])
+  expect(receipts.map(outcomeOf)).toEqual(receivers.map(() => PAYLOAD.length))
+  await sender.close()
+  for (const [[item]] of await Promise.all(collecting)) expect(item.sha256).toBe(DIGEST)
+}
+
+const MIXES: [string, boolean, boolean][] = [
+  ['a sender without, a receiver with WebSockets', false, true],
+  ['a sender with, a receiver without WebSockets', true, false],
+  ['neither with WebSockets', false, false],
+]
+
+describe.each(MIXES)('%s', (_, sends, receives) => {
+  const devices = async () => [await Device.create(sends), await Device.create(receives)]
+
+  test('the transfer arrives, and each app is told once whether it goes over HTTP', async () => {
+    const [sending, receiving] = await devices()
+    const { sender, receiver } = await pairOf(sending, receiving)
+    await expectDelivery(sender, [receiver])
+    for (const [device, passes] of [
+      [sending, sends],
+      [receiving, receives],
+    ] as const) {
+      expect(device.told).toEqual(passes ? ['connected'] : ['reconnecting', 'fallback', 'connected'])
+    }
+  })
+
+  test('a WebSocket that is cut in the middle, and from then on refused, is resumed over HTTP', async () => {
+    const [sending, receiving] = [await Device.create(), await Device.create()]
+    const { sender, receiver } = await pairOf(sending, receiving)
+    const delivery = expectDelivery(sender, [receiver])
+    await until('the transfer runs', () => relay.counters().unackedBytes > 0)
+    for (const [device, passes] of [
+      [sending, sends],
+      [receiving, receives],
+    ] as const) {
+      device.world.webSocketsPass = passes
+      device.world.socket.cut()
+    }
+    await delivery
+    expect([sending.fallbacks, receiving.fallbacks]).toEqual([sends ? 0 : 1, receives ? 0 : 1])
+  })
+
+  test('progress grows to the total on both sides', async () => {
+    const [sending, receiving] = await devices()
+    const { sender, receiver } = await pairOf(sending, receiving)
+    const sent: SendProgress[] = []
+    const received: number[] = []
+    const collecting = collect(receiver, { onProgress: ({ bytes }) => void received.push(bytes) })
+    await sender.send([bytesSource(PAYLOAD, 'a')], { onProgress: (progress) => void sent.push(progress) })
+    await sender.close()
+    await collecting
+    for (const steps of [sent.map(({ bytes }) => bytes), received]) {
+      expect(steps).toEqual(steps.toSorted((a, b) => a - b))
+      expect(steps.at(-1)).toBe(PAYLOAD.length)
+      expect(steps.length).toBeGreaterThan(3)
+    }
+  })
+
+  test('an offer that is declined, a denial and a wrong code end as they do on WebSockets', async () => {
+    const [sending, receiving] = await devices()
+    const declined = await pairOf(sending, receiving)
+    const declining = (async () => {
+      for await (const offer of declined.receiver.offers()) await offer.decline()
+    })()
+    expect((await declined.sender.send([bytesSource(PAYLOAD, 'a')])).map(outcomeOf)).toEqual(['not_delivered'])
+    await declining
+    await declined.sender.close()
+
+    const [denying, denied] = await devices()
+    const device = await openSender(relay.url, { world: denying.world })
+    const wrong = await join(relay.url, wrongCode(device.sender.code), { world: (await devices())[1].world })
+    expect(await errorOf(wrong.receiver.verified)).toBe('wrong_code')
+    await until('the sender counts it', () => device.sender.failedAttempts.wrongCode === 1)
+    const { receiver } = await join(relay.url, device.sender.code, { world: denied.world })
+    const end = errorOf(collect(receiver))
+    await (await nextRequest(device)).deny()
+    expect(await end).toBe('denied')
+    await device.sender.cancel()
+  })
+
+  test('a session that is cancelled in the middle ends on both sides, and leaves nothing', async () => {
+    const [sending, receiving] = await devices()
+    const { sender, receiver } = await pairOf(sending, receiving)
+    const end = errorOf(collect(receiver, { onProgress: () => void sender.cancel() }))
+    expect((await sender.send([bytesSource(PAYLOAD, 'a')])).map(outcomeOf)).toEqual(['aborted'])
+    expect(await end).toBe('closed_by_sender')
+    await sender.cancel()
+    for (const { world } of [sending, receiving]) {
+      await until('the SDK lets go', () => JSON.stringify(world.left) === '{"timers":0,"sockets":0,"requests":0}')
+    }
+  })
+
+  test('a relay that stops in the middle says so to both', async () => {
+    const stopping = await startRelay()
+    const [sending, receiving] = await devices()
+    const relays = { sender: stopping.url, receiver: stopping.url }
+    const { sender, receiver } = await pairOf(sending, receiving, relays)
+    const end = errorOf(collect(receiver))
+    const sends = sender.send([bytesSource(bytesOf(20_000_000), 'a')])
+    await until('the transfer runs', () => stopping.counters().unackedBytes > 0)
+    await stopping.close()
+    expect((await sends).map(outcomeOf)).toEqual(['shutting_down'])
+    expect(await end).toBe('shutting_down')
+  })
+})
+
+test.each([true, false])('one sender (WebSockets: %s) and three receivers, of both kinds', async (passes) => {
+  const sending = await Device.create(passes)
+  const device = await openSender(relay.url, { receivers: 3, world: sending.world, ...sending.options })
+  const receivers: Receiver[] = []
+  for (const each of [true, false, false]) {
+    const { world } = await Device.create(each)
+    receivers.push((await admit(relay.url, device, { world })).receiver)
+  }
+  await expectDelivery(device.sender, receivers)
+  expect(sending.fallbacks).toBe(passes ? 0 : 1)
+})
+
+describeNginx('behind an nginx', () => {
+  const refusals: [string, Rules][] = [
+    ['answers 403 to every upgrade', { location: 'if ($http_upgrade) { return 403; }' }],
+    ['answers 404 to every upgrade', { location: 'if ($http_upgrade) { return 404; }' }],
+    ['answers 426 to every upgrade', { location: 'if ($http_upgrade) { return 426; }' }],
+    ['closes the connection of every upgrade', { location: 'if ($http_upgrade) { return 444; }' }],
+    ['does not pass upgrades on, as it is by default', {}],
+    [
+      'passes upgrades on and kills sockets that are silent for 50 ms',
+      { sockets: `${PASSING_UPGRADES} proxy_read_timeout 50ms;` },
+    ],
+  ]
+
+  describe.each(refusals)('that %s', (_, rules) => {
+    let nginx: Nginx
+    beforeAll(async () => {
+      nginx = await Nginx.start(relay.port, rules)
+    })
+    afterAll(() => nginx?.stop())
+
+    test.each(['both devices', 'the sender', 'the receiver'])(
+      '%s: the same transfer goes on over HTTP',
+      async (who) => {
+        const [sending, receiving] = [await Device.create(), await Device.create()]
+        const [sends, receives] = [who !== 'the receiver', who !== 'the sender']
+        const relays = { sender: sends ? nginx.url : relay.url, receiver: receives ? nginx.url : relay.url }
+        const device = await openSender(relays.sender, { world: sending.world, ...sending.options })
+        if (sends) await until('the sender has fallen back', () => sending.told.includes('fallback'))
+        const joined = await join(relays.receiver, device.sender.code, { world: receiving.world, ...receiving.options })
+        const request = await nextRequest(device)
+        if (receives) await until('the receiver has fallen back', () => receiving.told.includes('fallback'))
+        await request.approve()
+        await expectDelivery(device.sender, [joined.receiver])
+        expect([sending.fallbacks, receiving.fallbacks]).toEqual([sends ? 1 : 0, receives ? 1 : 0])
+      },
+    )
+  })
+
+  test('that is gone in the middle and comes back, the transfer resumes', async () => {
+    const nginx = await Nginx.start(relay.port, {})
+    try {
+      const [sending, receiving] = [await Device.create(), await Device.create()]
+      for (const { world } of [sending, receiving]) world.jitter = 0.02
+      const { sender, receiver } = await pairOf(sending, receiving, { sender: nginx.url, receiver: nginx.url })
+      const delivery = expectDelivery(sender, [receiver])
+      await until('the transfer runs', () => relay.counters().unackedBytes > 0)
+      await nginx.interrupt()
+      for (const { told } of [sending, receiving]) await until('it is noticed', () => told.at(-1) === 'reconnecting')
+      await nginx.resume()
+      await delivery
+      expect([sending.fallbacks, receiving.fallbacks]).toEqual([1, 1])
+    } finally {
+      await nginx.stop()
+    }
+  })
+
+  test('that passes everything on, nothing falls back', async () => {
+    const nginx = await Nginx.start(relay.port, { location: PASSING_UPGRADES })
+    try {
+      const [sending, receiving] = [await Device.create(), await Device.create()]
+      const { sender, receiver } = await pairOf(sending, receiving, { sender: nginx.url, receiver: nginx.url })
+      await expectDelivery(sender, [receiver])
+      for (const { told } of [sending, receiving]) expect(told).toEqual(['connected'])
+    } finally {
+      await nginx.stop()
+    }
+  })
+})
+
+test('an app gives the SDK nothing for it: without any option it falls back as well', async () => {
+  const refusing = { environment: { openWebSocket: () => refused() } }
+  const sender = await Sender.open({ relay: relay.url, ...refusing })
+  const receiver = await Receiver.join({ relay: relay.url, code: sender.code, ...refusing })
+  for await (const request of sender.requests()) {
+    await request.approve()
+    break
+  }
+  await expectDelivery(sender, [receiver])
+})
+
+/** What a runtime without WebSockets does. */
+function refused(): never {
+  throw new ReferenceError('WebSocket is not defined')
+}
+
+/** A code that differs from this one in its second half alone. */
+function wrongCode(code: string): string {
+  const { locator, secret } = parsePairingCode(code)
+  const other = secret === '00000' ? '11111' : '00000'
+  return `${locator}-${other}${checkSymbol(locator + other)}`
+}

@@ -1,0 +1,31 @@
+import type { Socket } from 'node:net'
+import { type RunningRelay, type ServerOptions, startRelay as startServer } from '../support/server.ts'
+import { SETTING } from '../support/setting.ts'
+
+/** What the setting this suite runs in means for it. */
+export const setting = {
+  /** Whether anything between the devices and the relay lets WebSockets pass. Where not, every SDK goes on over HTTP. */
+  webSocketsPass: SETTING !== 'http',
+}
+
+/** A relay as this setting has it. */
+export async function startRelay(options: ServerOptions = {}): Promise<RunningRelay> {
+  const relay = await startServer(options)
+  const connections = new Set<Socket>()
+  relay.server.on('connection', (socket) => {
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
+  })
+  return {
+    ...relay,
+    close: async () => {
+      // The fetch of Node keeps a connection that it opened for a call which was aborted. The relay would wait for its request.
+      const looking = setInterval(() => {
+        if (relay.server.listening) return
+        for (const socket of connections) if (socket.bytesRead === 0) socket.destroy()
+      }, 1)
+      await relay.close()
+      clearInterval(looking)
+    },
+  }
+}
