@@ -1,11 +1,11 @@
-import { CodecError, decodeFrame } from '../protocol/codec.ts'
-import { type CloseErrorCode, isCloseErrorCode } from '../protocol/errors.ts'
+import { decodeFrame } from '../protocol/codec.ts'
+import type { CloseErrorCode } from '../protocol/errors.ts'
 import type { View } from '../protocol/frames.ts'
 import { ATTACH_TIMEOUT_MS, MISSED_PINGS_MAX, SILENCE_MS } from '../protocol/limits.ts'
 import { Attaching } from './attaching.ts'
 import type { Awaitable } from './awaitable.ts'
 import { Connection, type ConnectionHandler } from './connection.ts'
-import { RelayError } from './error.ts'
+import { closeCodeOf, RelayError } from './error.ts'
 import { Intake, type IntakePorts, isHandshake } from './intake.ts'
 import { type AttachedLeg, type Attachment, keyOf, Leg, type LegSource } from './leg.ts'
 import { Legs } from './legs.ts'
@@ -297,9 +297,4 @@ export class Attachments {
     }
     this.#ports.bus.wake(sessionId, { about: 'session' })
   }
-}
-
-function closeCodeOf(error: unknown): CloseErrorCode {
-  if (error instanceof CodecError) return 'invalid_frame'
-  return error instanceof RelayError && isCloseErrorCode(error.code) ? error.code : 'internal'
 }

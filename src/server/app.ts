@@ -11,6 +11,7 @@ import fastify, {
 } from 'fastify'
 import * as z from 'zod/mini'
 import { SUBPROTOCOL } from '../protocol/frames.ts'
+import { CIPHERTEXT_TYPE } from '../protocol/http.ts'
 import { BODY_MAX_BYTES, HEADERS_MAX_BYTES } from '../protocol/limits.ts'
 import type { Relay } from '../relay/relay.ts'
 import { frameRoutes } from './frame-routes.ts'
@@ -161,18 +162,23 @@ async function operations(app: FastifyInstance, { relay, version }: { relay: Rel
   app.get('/openapi.json', hidden, async () => app.swagger())
 }
 
+/** What OpenAPI calls bytes. */
+const BYTES = { type: 'string', format: 'binary' }
+
 /** A route's zod schemas as JSON Schema, for the OpenAPI document. */
 function jsonSchemasOf(schema: FastifySchema): FastifySchema {
   const convert = (each: unknown, io: 'input' | 'output' = 'output') =>
     each instanceof z.core.$ZodType ? z.toJSONSchema(each, { unrepresentable: 'any', io }) : each
-  const { body, params, querystring, response } = schema
+  const answered = (each: unknown) =>
+    each instanceof z.ZodMiniCustom ? { content: { [CIPHERTEXT_TYPE]: { schema: BYTES } } } : convert(each)
+  const { body, params, querystring, response, consumes } = schema
   return {
     ...schema,
-    ...(body ? { body: convert(body, 'input') } : {}),
+    ...(body ? { body: convert(body, 'input') } : consumes ? { body: BYTES } : {}),
     ...(params ? { params: convert(params) } : {}),
     ...(querystring ? { querystring: convert(querystring) } : {}),
     ...(response
-      ? { response: Object.fromEntries(Object.entries(response).map(([status, each]) => [status, convert(each)])) }
+      ? { response: Object.fromEntries(Object.entries(response).map(([status, each]) => [status, answered(each)])) }
       : {}),
   }
 }

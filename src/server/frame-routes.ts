@@ -25,6 +25,7 @@ export async function frameRoutes(
       bodyLimit: maxFrameBytes - FRAME_HEADER_BYTES,
       schema: {
         summary: 'Put the next frame of an own direction, its ciphertext as the body',
+        consumes: [CIPHERTEXT_TYPE],
         ...withToken,
         params: FrameParams,
         response: answers(200, FramePosition),

@@ -26,6 +26,7 @@ export interface Outcome {
   /** What ended it, unless it went well. */
   readonly failure: { readonly name: string; readonly code: string | undefined; readonly message: string } | undefined
   readonly matchNumber: string | undefined
+  /** What the app was told of its connection, in order. */
   readonly statuses: readonly string[]
 }
 
@@ -63,6 +64,7 @@ export class Device {
       relay: plan.relay,
       signal: this.#abort.signal,
       onStatus: (status) => this.#statuses.push(status),
+      onFallback: () => this.#statuses.push('over HTTP'),
       onFailedAttempt: (failed) => {
         failedAttempts = failed
       },
@@ -114,6 +116,7 @@ export class Device {
         name: 'a page',
         signal: this.#abort.signal,
         onStatus: (status) => this.#statuses.push(status),
+        onFallback: () => this.#statuses.push('over HTTP'),
       })
       this.#matchNumber = await receiver.verified
       for await (const offer of receiver.offers()) {

@@ -189,6 +189,40 @@ describe.skipIf(WITHOUT_CHROMIUM)('the SDK in Chromium', () => {
     expect(await sending.ended).toBe(0)
   })
 
+  test('a page for which no WebSocket passes sends over HTTP, and another receives over it, as strict as its policy is', async () => {
+    const between = await proxy([])
+    between.refusesSockets = true
+    const [from, to] = [await open(), await open()]
+    const items: ItemPlan[] = FILES.map((file) => ({ ...file, as: 'blob' }))
+    const code = await from.evaluate((plan) => device.send(plan), { relay: between.url, items })
+    await to.evaluate((plan) => device.receive(plan), { relay: between.url, code })
+    const received = await to.evaluate(() => device.received())
+    const sent = await from.evaluate(() => device.sent())
+    const told = ['reconnecting', 'over HTTP', 'connected']
+    expect(sent).toMatchObject({ failure: undefined, receipts: [FILES_BYTES], statuses: told })
+    expect(received).toMatchObject({ failure: undefined, statuses: told })
+    expect(received.items.map(({ sha256 }) => sha256)).toEqual(FILES.map(sha256Of))
+    expect(between.refused).toBe(4)
+  })
+
+  test('a page over HTTP whose connections are cut while it sends goes on where it was', async () => {
+    const between = await proxy([2 * MIB, 5 * MIB])
+    between.refusesSockets = true
+    const page = await open()
+    const items: ItemPlan[] = [{ ...LONG, name: 'cut twice', as: 'blob' }]
+    const code = await page.evaluate((plan) => device.send(plan), { relay: between.url, items })
+    const output = await emptyDirectory()
+    const receiving = cli(['receive', code, '-o', output])
+    const outcome = await page.evaluate(() => device.sent())
+    expect(between.cuts).toBe(2)
+    expect(outcome).toMatchObject({ failure: undefined, receipts: [LONG.bytes] })
+    // How often it had to attach again is up to the browser, which may repeat a lost request itself.
+    expect(outcome.statuses.slice(0, 3)).toEqual(['reconnecting', 'over HTTP', 'connected'])
+    expect(outcome.statuses.filter((each) => each === 'over HTTP')).toHaveLength(1)
+    expect(await receiving.ended).toBe(0)
+    expect(await digestsIn(output)).toEqual({ 'cut twice': sha256Of(LONG) })
+  })
+
   test('a page with a wrong code is told so and gets nothing; the CLI counts it and serves the right one', async () => {
     const { sending, code } = await cliSends(LONG)
     const [wrong, right] = [await open(), await open()]

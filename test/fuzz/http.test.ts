@@ -28,12 +28,16 @@ const operations = operationsOf((await call(relay.url, 'GET', '/openapi.json')).
 test('the document has every call of PROTOCOL.md, so that each is mutated', () => {
   expect(operations.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([
     'DELETE /v1/sessions/{sessionId}',
+    'DELETE /v1/sessions/{sessionId}/channels/{channel}/frames/{seq}',
     'DELETE /v1/sessions/{sessionId}/code',
     'DELETE /v1/sessions/{sessionId}/receivers/{receiverCode}',
     'GET /v1/sessions/{sessionId}',
+    'GET /v1/sessions/{sessionId}/channels/{channel}/frames/{seq}',
     'GET /v1/sessions/{sessionId}/socket',
     'POST /v1/receivers',
     'POST /v1/sessions',
+    'PUT /v1/sessions/{sessionId}/attachment',
+    'PUT /v1/sessions/{sessionId}/channels/{channel}/frames/{seq}',
     'PUT /v1/sessions/{sessionId}/receivers/{receiverCode}/decision',
   ])
 })
@@ -74,6 +78,9 @@ test(
     }
     for (const kind of ['body_too_large', 'unsupported_media_type', 'forbidden', 'headers_too_large']) {
       expect(seen.get(kind), `${kind} in ${[...seen]}`).toBeGreaterThan(10)
+    }
+    for (const kind of ['frame_refused', 'invalid_frame', 'receiver_not_found']) {
+      expect(seen.get(kind), `${kind} in ${[...seen]}`).toBeGreaterThan(0)
     }
     await expectIdle(relay, idle)
   },
@@ -126,7 +133,13 @@ function isHostMissing({ status, body, headers }: RawAnswer): boolean {
 
 /** A few sessions with receivers, so that some of what is said is about something. */
 async function somethingToMeet(done: number): Promise<Known> {
-  const known: Record<'sessionId' | 'token' | 'senderCode' | 'receiverCode', string[]> = {
+  const known: Record<
+    'sessionId' | 'token' | 'senderCode' | 'receiverCode' | 'channel' | 'seq' | 'channels',
+    string[]
+  > = {
+    channel: ['1', '1', '1', '2'],
+    seq: ['1', '1', '2', '3'],
+    channels: ['', '1.0.0', '1.1.1'],
     sessionId: [],
     token: [],
     senderCode: [],

@@ -39,6 +39,8 @@ export function operationsOf({ paths }: OpenApi): Operation[] {
   )
 }
 
+const OCTETS = 'application/octet-stream'
+
 /** What there is in the relay now, so that requests meet something. By the names of fields and parameters. */
 export type Known = Readonly<Record<string, readonly string[]>>
 
@@ -66,6 +68,11 @@ export function draftOf(random: Random, operation: Operation, known: Known): Dra
   if (query.length > 0 && random.chance(0.5)) target += `?${query.join('&')}`
   const headers: [string, string][] = [['Host', '127.0.0.1']]
   if (operation.security) headers.push(['Authorization', `Bearer ${random.pick(known.token ?? ['none'])}`])
+  if (requestBody?.content[OCTETS]) {
+    headers.push(['Content-Type', OCTETS])
+    const body = random.bytes(random.pick([1, 100, 2_048, 2_049, 5_000]))
+    return { method, target, version: 'HTTP/1.1', headers, body, alone: false }
+  }
   const schema = requestBody?.content['application/json']?.schema
   if (!schema) return { method, target, version: 'HTTP/1.1', headers, body: Buffer.alloc(0), alone: false }
   headers.push(['Content-Type', 'application/json'])
