@@ -204,7 +204,7 @@ export class Connection {
     this.#detach()
     if (this.#environment.now() >= this.#deadline) return this.end(new PairingError('expired'))
     this.#tell('reconnecting')
-    const ms = this.#transport.lost(this.#progress)
+    const ms = this.#transport.lost(this.#progress, closeCode)
     this.#retryTimer = this.#environment.setTimeout(() => this.#open(), ms)
   }
 

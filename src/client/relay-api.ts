@@ -84,6 +84,7 @@ const REFUSALS: Readonly<Record<string, PairingErrorCode>> = {
   too_many_sessions: 'at_capacity',
   rate_limited: 'at_capacity',
   going_away: 'at_capacity',
+  unavailable: 'at_capacity',
   session_full: 'session_full',
   session_not_found: 'session_lost',
   session_gone: 'expired',

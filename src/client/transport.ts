@@ -1,3 +1,4 @@
+import { errorOfCloseCode } from '../protocol/errors.ts'
 import { SUBPROTOCOL } from '../protocol/frames.ts'
 import type { Environment, WebSocketLike } from './environment.ts'
 
@@ -43,11 +44,16 @@ export class Transport {
     return falls
   }
 
-  /** The socket is lost, or never opened. `progress`: something new came on it. Says how long to wait for the next, in ms. */
-  lost(progress: boolean): number {
+  /**
+   * The socket is lost, or never opened. `progress`: something new came on it; `closeCode`: with which code it closed. Says how
+   * long to wait for the next, in ms.
+   */
+  lost(progress: boolean, closeCode: number): number {
     const lived = this.#attachedAt !== undefined && this.#environment.now() - this.#attachedAt >= LIVES_MS
     if (lived || progress) this.#failures = 0
-    return this.#isForHttp(lived, progress) ? 0 : this.#backoff()
+    // A relay that says why it closes is heard: nothing on the way is in the way.
+    const heard = errorOfCloseCode(closeCode) !== undefined
+    return this.#isForHttp(lived || heard, progress) ? 0 : this.#backoff()
   }
 
   /** Counts a lost socket, and says whether that was enough to try HTTP at once. */

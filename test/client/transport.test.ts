@@ -157,6 +157,16 @@ describe('where WebSockets have passed', () => {
     expect(told).toContain('fallback')
   })
 
+  test('a relay that says why it closes was heard: however often it does so, no proxy is in the way', async () => {
+    const { world } = startedConnection()
+    for (const code of [1001, 1013, 1011, 1001, 1013]) {
+      attach(world)
+      world.socket.drop(code)
+      await world.time.advance(0)
+    }
+    expect(opened(world)).toBe('WWWWWW')
+  })
+
   test('one that lives starts the count anew, one that carries something and dies does not', async () => {
     const { world } = startedConnection()
     attach(world)
