@@ -1,4 +1,6 @@
-import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
+import { spawnSync } from 'node:child_process'
+import { defineConfig } from 'vitest/config'
+import { SETTINGS } from './test/support/setting.ts'
 
 // The reporter of vitest 5 uses Map.groupBy, which Node has from version 21 on; without it a failing test on Node 20 is a
 // crash of the reporter instead of a report.
@@ -14,27 +16,29 @@ function groupBy<K, T>(items: Iterable<T>, keyOf: (item: T, index: number) => K)
   return groups
 }
 
-/** The end-to-end suite once more, in another of the settings that `test/e2e/setting.ts` knows. */
-function endToEnd(setting: string, exclude: string[] = []): TestProjectInlineConfiguration {
-  return {
-    extends: true,
-    test: { name: setting, include: ['test/e2e/*.test.ts'], exclude, env: { E2E_SETTING: setting } },
-  }
-}
+const hasRedis = spawnSync('redis-server', ['--version']).status === 0 || process.env.REQUIRE_ALL === '1'
+if (!hasRedis) process.stdout.write('There is no redis-server here: what needs one is skipped.\n')
+
+/** The suites that run in each setting of test/support/setting.ts; everything runs in the first. */
+const IN_EVERY_SETTING = ['test/conformance/*.test.ts', 'test/e2e/*.test.ts']
+/** How one gets to HTTP is tested where WebSockets pass; its own calls are in every conformance suite. */
+const NOT_OVER_HTTP = ['test/e2e/fallback.test.ts', 'test/conformance/*.test.ts']
+const settings = SETTINGS.filter((setting) => hasRedis || !['redis', 'nodes'].includes(setting))
 
 export default defineConfig({
   test: {
+    projects: settings.map((setting) => ({
+      extends: true,
+      test: {
+        name: setting,
+        include: setting === 'memory' ? ['test/**/*.test.ts'] : IN_EVERY_SETTING,
+        exclude: setting === 'http' ? NOT_OVER_HTTP : [],
+        env: { RELAY_SETTING: setting },
+      },
+    })),
+    globalSetup: ['test/support/build.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'html'] },
-    projects: [
-      // Everything; the end-to-end suite with a relay that has its sessions in memory.
-      {
-        extends: true,
-        test: { name: 'memory', include: ['test/**/*.test.ts'], globalSetup: ['test/support/build.ts'] },
-      },
-      // Where no WebSocket passes. How one gets there is tested with those that do.
-      endToEnd('http', ['test/e2e/fallback.test.ts']),
-    ],
   },
 })

@@ -16,6 +16,7 @@ import { endToEnd } from './sections/end-to-end.ts'
 import { flatness } from './sections/flatness.ts'
 import { holding } from './sections/holding.ts'
 import { misbehaving } from './sections/misbehaving.ts'
+import { nodes } from './sections/nodes.ts'
 import { pairing } from './sections/pairing.ts'
 import { profile } from './sections/profile.ts'
 import { relaying } from './sections/relaying.ts'
@@ -23,7 +24,17 @@ import { smallFrames } from './sections/small-frames.ts'
 
 /** `npm run bench`: measures the built relay beside its yardsticks, prints tables, writes JSON. README.md says what they mean. */
 
-const SECTIONS: readonly Section[] = [relaying, smallFrames, pairing, holding, flatness, misbehaving, endToEnd, profile]
+const SECTIONS: readonly Section[] = [
+  relaying,
+  smallFrames,
+  pairing,
+  holding,
+  flatness,
+  misbehaving,
+  nodes,
+  endToEnd,
+  profile,
+]
 /** Above this, somebody else is using the machine. */
 const QUIET_LOAD = 0.5
 

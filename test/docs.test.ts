@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { EVENTS, QUESTIONS } from '../src/cli/events.ts'
 import { EXIT } from '../src/cli/exit.ts'
@@ -125,7 +125,7 @@ describe('README.md', () => {
     const written = body(section(readme, '## Running a relay')).map(([name, value, allowed]) => [name, value, allowed])
     const coded = Object.entries(VARIABLES).map(([name, variable]) => [
       name,
-      variable.default,
+      variable.default || 'none',
       variable.form.replace(/^a whole number from /, ''),
     ])
     expect(written).toEqual(coded)
@@ -142,7 +142,9 @@ describe('README.md', () => {
     expect(refused({ SESSION_TTL_SECONDS: '61', MAX_SESSION_TTL_SECONDS: '60' })).toThrow(ConfigError)
     expect(refused({ WINDOW_BYTES: '70000', MAX_FRAME_BYTES: '70001' })).toThrow(ConfigError)
     expect(refused({ MEMORY_BUDGET_BYTES: '140001', MAX_FRAME_BYTES: '70001' })).toThrow(ConfigError)
-    expect(read('src/server/config.ts').match(/throw new ConfigError/g)).toHaveLength(4)
+    expect(meanings.REDIS_CA_FILE).toContain('whom to trust for rediss://')
+    expect(refused({ REDIS_URL: 'redis://h', REDIS_CA_FILE: '/ca.pem' })).toThrow(ConfigError)
+    expect(read('src/server/config.ts').match(/throw new ConfigError/g)).toHaveLength(5)
     expect(readConfig(Object.fromEntries(Object.keys(VARIABLES).map((name) => [name, ''])))).toEqual(readConfig({}))
   })
 
@@ -183,6 +185,28 @@ describe('README.md', () => {
       ...optionsOf('offer.ts', 'interface AcceptOptions {', '\n}').map((option) => `accept ${option}`),
     ]
     expect(written).toEqual(coded)
+  })
+
+  it('has the figures of several nodes as the benchmark prints them', () => {
+    const source = read('bench/sections/nodes.ts')
+    const [, begin] = /const MARK = '([^']+)'/.exec(source) ?? []
+    const [, end] = /const MARK_END = '([^']+)'/.exec(source) ?? []
+    const [, atOnce] = /const AT_ONCE = (\d+)/.exec(source) ?? []
+    const printed = [...source.matchAll(/readme: ['`](.+?)['`] }/g)].map(([, row]) =>
+      row.replace(`\${AT_ONCE}`, atOnce),
+    )
+    const places = [...source.matchAll(/{ name: '([^']+)', target/g)].map(([, name]) => name)
+    expect(printed.length).toBeGreaterThan(5)
+    const [, block] = readme.split(`${begin}\n`)
+    const [head, ...figures] = rows(block.split(end)[0])
+    expect(head).toEqual(['', ...places])
+    expect(figures.map(([name]) => name)).toEqual(printed)
+  })
+
+  it('has links to files that are there', () => {
+    const linked = [...readme.matchAll(/\]\(([^)#:]+)\)/g)].map(([, path]) => path)
+    expect(linked.length).toBeGreaterThan(5)
+    for (const path of linked) expect(existsSync(new URL(`../${path}`, import.meta.url)), path).toBe(true)
   })
 
   it('names only npm scripts that exist', () => {

@@ -53,6 +53,7 @@ export class Agent {
   call<K extends keyof Tasks>(task: K, ...args: Argument<K>): Promise<Awaited<ReturnType<Tasks[K]>>> {
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
+      if (!this.#child.connected) throw new Error('the load generator has ended')
       const timer = setTimeout(() => {
         this.#waiting.delete(id)
         reject(new Error(`${task} took more than ${CALL_TIMEOUT_MS / 1000} s`))

@@ -3,7 +3,7 @@ import { Credit, type Endpoint, type Pair, RelayEndpoint, StreamEndpoint } from 
 import { openPair as openRelayPair } from './relay-client.ts'
 import { withTimeout } from './time.ts'
 import { BINARY, FrameReader, maskedFrame, WebSocketWire } from './websocket.ts'
-import { type Listener, readUntil, Wire } from './wire.ts'
+import { type Address, type Listener, readUntil, Wire } from './wire.ts'
 
 /** How two ends meet at each kind of server, so that the same load can run through all of them. */
 export const LINK_KINDS = ['relay', 'ws', 'ws-proxy', 'tcp', 'tcp-proxy', 'transit', 'http-pipe', 'redis'] as const
@@ -13,6 +13,8 @@ export interface Target {
   readonly kind: LinkKind
   readonly host: string
   readonly port: number
+  /** Of a relay of several nodes, the one that the far end goes to. */
+  readonly far?: Address
 }
 
 export interface LinkSize {
@@ -68,7 +70,7 @@ function linkOf(target: Target, size: LinkSize): Promise<Pair> {
 }
 
 async function relayLink(target: Target, { messageBytes }: LinkSize): Promise<Pair> {
-  const { sender, receiver, channel, close } = await openRelayPair(target)
+  const { sender, receiver, channel, close } = await openRelayPair(target, target.far)
   return {
     near: new RelayEndpoint(sender, channel, messageBytes),
     far: new RelayEndpoint(receiver, channel, messageBytes),

@@ -30,6 +30,8 @@ export interface PairingResult extends Usage {
 
 export interface PairingLoad {
   readonly address: Address
+  /** The node that receivers go to, where it is another one. */
+  readonly far?: Address
   readonly concurrency: number
   /** Whichever is reached first ends it. */
   readonly count: number
@@ -67,8 +69,8 @@ export async function runPairings(load: PairingLoad): Promise<PairingResult> {
     while (started < load.count && performance.now() < until) {
       started++
       try {
-        connections ??= await connect(load.address)
-        const times = await pairOnce(load.address, connections)
+        connections ??= await connect(load)
+        const times = await pairOnce(load, connections)
         wholeMs.push(times.wholeMs)
         codeToDeliveryMs.push(times.codeToDeliveryMs)
       } catch (error) {
@@ -97,8 +99,8 @@ export async function runPairings(load: PairingLoad): Promise<PairingResult> {
   }
 }
 
-async function connect(address: Address): Promise<Lane> {
-  return { sender: await HttpWire.connect(address), receiver: await HttpWire.connect(address) }
+async function connect({ address, far = address }: PairingLoad): Promise<Lane> {
+  return { sender: await HttpWire.connect(address), receiver: await HttpWire.connect(far) }
 }
 
 function disconnect(lane: Lane | undefined): void {
@@ -106,14 +108,14 @@ function disconnect(lane: Lane | undefined): void {
   lane?.receiver.close()
 }
 
-async function pairOnce(address: Address, http: Lane): Promise<PairingTimes> {
+async function pairOnce({ address, far = address }: PairingLoad, http: Lane): Promise<PairingTimes> {
   const sockets: AttachedSocket[] = []
   try {
     return await withTimeout(
       PAIRING_TIMEOUT_MS,
       new Promise<PairingTimes>((resolve, reject) => {
-        const attach = async (joined: Joined) => {
-          const socket = await AttachedSocket.open(address, joined, freshSource())
+        const attach = async (joined: Joined, role: keyof Lane) => {
+          const socket = await AttachedSocket.open(role === 'sender' ? address : far, joined, freshSource())
           sockets.push(socket)
           socket.onEnd = (reason) => reject(new Error(reason))
           return socket
@@ -128,17 +130,20 @@ async function pairOnce(address: Address, http: Lane): Promise<PairingTimes> {
 }
 
 /** In the order of the SDK's own calls and frames. */
-async function carryOut(http: Lane, attach: (joined: Joined) => Promise<AttachedSocket>): Promise<PairingTimes> {
+async function carryOut(
+  http: Lane,
+  attach: (joined: Joined, role: keyof Lane) => Promise<AttachedSocket>,
+): Promise<PairingTimes> {
   const [senderCode, receiverCode] = [freshCode(), freshCode()]
   const startedAt = performance.now()
   const session = await createSession(http.sender, senderCode, freshCode())
-  const sender = await attach(session)
+  const sender = await attach(session, 'sender')
   const atSender = arrivals(sender)
 
   const enteredAt = performance.now()
   const joined = await join(http.receiver, senderCode, receiverCode)
   const { channel } = joined
-  const receiver = await attach(joined)
+  const receiver = await attach(joined, 'receiver')
   const atReceiver = arrivals(receiver)
 
   receiver.sendData(channel, 1, m1)

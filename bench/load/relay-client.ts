@@ -189,7 +189,7 @@ export class RelayFrame {
 
 const ackFrame = new RelayFrame(HEADER_BYTES, ACK)
 
-/** An attached sender and an attached, approved receiver, without a handshake. */
+/** An attached sender and an attached, approved receiver, which may be at another node, without a handshake. */
 export interface OpenPair {
   readonly sender: AttachedSocket
   readonly receiver: AttachedSocket
@@ -197,13 +197,14 @@ export interface OpenPair {
   close(): Promise<void>
 }
 
-export async function openPair(address: Address): Promise<OpenPair> {
+export async function openPair(address: Address, far = address): Promise<OpenPair> {
   const http = await HttpWire.connect(address)
+  const httpOfReceiver = await HttpWire.connect(far)
   const [senderCode, receiverCode] = [freshCode(), freshCode()]
   const session = await createSession(http, senderCode, freshCode())
   const sender = await AttachedSocket.open(address, session)
-  const joined = await join(http, senderCode, receiverCode)
-  const receiver = await AttachedSocket.open(address, joined)
+  const joined = await join(httpOfReceiver, senderCode, receiverCode)
+  const receiver = await AttachedSocket.open(far, joined)
   await approve(http, session, receiverCode)
   for (const side of [sender, receiver]) await side.until((view) => view.receivers[0]?.state === 'approved')
   return {
@@ -215,6 +216,7 @@ export async function openPair(address: Address): Promise<OpenPair> {
       sender.socket.destroy()
       await remove(http, session, '')
       http.close()
+      httpOfReceiver.close()
     },
   }
 }

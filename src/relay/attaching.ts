@@ -1,12 +1,12 @@
 import { parseJson, utf8Length } from '../protocol/codec.ts'
 import { ATTACH_MAX_BYTES } from '../protocol/limits.ts'
-import type { AttachedChannels } from '../protocol/requests.ts'
-import { Attach } from '../protocol/requests.ts'
+import { Attach, type AttachedChannels } from '../protocol/requests.ts'
+import type { Awaitable } from './awaitable.ts'
 import type { Channels } from './channels.ts'
 import { RelayError } from './error.ts'
 import type { AttachedLeg, Attachment, Leg } from './leg.ts'
 import type { Legs } from './legs.ts'
-import type { Direction, MailboxStore, Secrets, SessionStore } from './ports.ts'
+import type { Direction, Secrets, SessionStore } from './ports.ts'
 import { attachedOf, type Holder, holderOf, type Session } from './session.ts'
 import { attach, expireIfDue } from './transitions.ts'
 import { channelsOf, inbound } from './view.ts'
@@ -50,7 +50,15 @@ export class Attaching {
       return settled.state === 'closed' ? settled : attach(settled, holder, { place }, now)
     })
     const generation = attachedOf(session, holder)?.generation ?? 0
-    const attached = { sessionId, holder, generation, session, mailboxes: undefined, resumed: false, shown: undefined }
+    const attached: Attachment = {
+      sessionId,
+      holder,
+      generation,
+      session,
+      channels: undefined,
+      resumed: false,
+      shown: undefined,
+    }
     if (leg.closed) {
       await this.#ports.detach(attached)
       return undefined
@@ -62,8 +70,8 @@ export class Attaching {
     // First this one is there, so that the channels are not abandoned in between.
     legs.add(attachedLeg)
     if (older) this.#ports.close(older, 'superseded')
-    const resumed = await this.resume(session, holder, channels, (channel) => this.#mustGrant(session, channel))
-    for (const { channel, mailboxes, readAfter } of resumed) this.#open(attachedLeg, channel, mailboxes, readAfter)
+    const resumed = await this.resume(session, holder, channels, (channel) => this.#take(attachedLeg, session, channel))
+    for (const { channel, received, readAfter } of resumed) this.#begin(attachedLeg, channel, received, readAfter)
     attachedLeg.attached.resumed = true
     return attachedLeg
   }
@@ -74,19 +82,19 @@ export class Attaching {
     holder: Holder,
     claims: AttachedChannels,
     before: (channel: number) => void = () => {},
-  ): Promise<{ readonly channel: number; readonly mailboxes: MailboxStore; readonly readAfter: number }[]> {
+  ): Promise<{ readonly channel: number; readonly received: number; readonly readAfter: number }[]> {
     const { channels, legs, acked, close } = this.#ports
     const claimed = new Map(claims.map((each) => [each.channel, each]))
     const resumed = []
     for (const channel of channelsOf(session, holder)) {
       before(channel)
       const claim = claimed.get(channel) ?? { received: 0, acked: 0 }
-      const { mailboxes, forgotten, into } = await channels.open(session, holder, channel, claim)
+      const { forgotten, into, out } = await channels.open(session, holder, channel, claim)
       const peer = legs.peerOf(session.id, holder, channel)
       // The relay had forgotten this channel, so the peer's socket, if it was on it, must resume as well.
-      if (forgotten && peer?.attached.mailboxes?.has(channel)) close(peer, 'going_away')
+      if (forgotten && peer?.attached.channels?.has(channel)) close(peer, 'going_away')
       else acked(session, channel, inbound(holder), into.acked)
-      resumed.push({ channel, mailboxes, readAfter: Math.max(claim.received, into.acked) })
+      resumed.push({ channel, received: out.received, readAfter: Math.max(claim.received, into.acked) })
     }
     return resumed
   }
@@ -104,8 +112,9 @@ export class Attaching {
     // Until its channels are open there is no first view: it would say the wrong place to resume at.
     if (!attached.resumed) return
     for (const channel of channelsOf(session, attached.holder)) {
-      const followed = await this.#follow(leg, session, channel)
-      if (!followed) return close(leg, 'going_away')
+      const followed = this.#follow(leg, session, channel)
+      // In one turn, unless a channel has to be opened: an approval is due to be shown before anybody can use it.
+      if (!(followed instanceof Promise ? await followed : followed)) return close(leg, 'going_away')
     }
     if (attached.shown === session.version || leg.closed) return
     attached.shown = session.version
@@ -113,22 +122,35 @@ export class Attaching {
   }
 
   /** Opens a channel that is new, or has moved before anything was sent on it. False when it has moved after that. */
-  async #follow(leg: AttachedLeg, session: Session, channel: number): Promise<boolean> {
-    const { channels } = this.#ports
+  #follow(leg: AttachedLeg, session: Session, channel: number): Awaitable<boolean> {
+    if (leg.attached.channels?.get(channel)?.mailboxes !== this.#ports.channels.storeOf(session, channel)) {
+      return this.#move(leg, session, channel)
+    }
     this.#mustGrant(session, channel)
-    const open = leg.attached.mailboxes?.get(channel)
-    if (open === channels.storeOf(session, channel)) return true
-    if (open && !(await channels.isBlank(session.id, channel))) return false
-    const nothing = { received: 0, acked: 0 }
-    const { mailboxes, into } = await channels.open(session, leg.attached.holder, channel, nothing)
-    this.#open(leg, channel, mailboxes, into.acked)
     return true
   }
 
-  #open(leg: AttachedLeg, channel: number, mailboxes: MailboxStore, readAfter: number): void {
-    leg.attached.mailboxes ??= new Map()
-    leg.attached.mailboxes.set(channel, mailboxes)
-    leg.startAfter(channel, readAfter)
+  async #move(leg: AttachedLeg, session: Session, channel: number): Promise<boolean> {
+    const { channels } = this.#ports
+    if (leg.attached.channels?.has(channel) && !(await channels.isBlank(session.id, channel))) return false
+    this.#take(leg, session, channel)
+    const { into, out } = await channels.open(session, leg.attached.holder, channel, { received: 0, acked: 0 })
+    this.#begin(leg, channel, out.received, into.acked)
+    return true
+  }
+
+  /** Says that this socket uses a channel, before anything is waited for: what it uses is not given up meanwhile. */
+  #take(leg: AttachedLeg, session: Session, channel: number): void {
+    this.#mustGrant(session, channel)
+    leg.attached.channels ??= new Map()
+    leg.attached.channels.set(channel, { mailboxes: this.#ports.channels.storeOf(session, channel), received: 0 })
+  }
+
+  #begin(leg: AttachedLeg, channel: number, received: number, readAfter: number): void {
+    const open = leg.attached.channels?.get(channel)
+    if (open) open.received = Math.max(open.received, received)
+    // Two looks at the session may both have opened it: what was read stays read.
+    if (!leg.reads(channel)) leg.startAfter(channel, readAfter)
     leg.wakeChannel(channel)
   }
 

@@ -1,10 +1,11 @@
-import { CodecError, decodeFrame } from '../protocol/codec.ts'
-import { type CloseErrorCode, isCloseErrorCode } from '../protocol/errors.ts'
+import { decodeFrame } from '../protocol/codec.ts'
+import type { CloseErrorCode } from '../protocol/errors.ts'
+import type { View } from '../protocol/frames.ts'
 import { ATTACH_TIMEOUT_MS, MISSED_PINGS_MAX, SILENCE_MS } from '../protocol/limits.ts'
 import { Attaching } from './attaching.ts'
 import type { Awaitable } from './awaitable.ts'
 import { Connection, type ConnectionHandler } from './connection.ts'
-import { RelayError } from './error.ts'
+import { closeCodeOf, RelayError } from './error.ts'
 import { Intake, type IntakePorts, isHandshake } from './intake.ts'
 import { type AttachedLeg, type Attachment, keyOf, Leg, type LegSource } from './leg.ts'
 import { Legs } from './legs.ts'
@@ -48,12 +49,7 @@ export class Attachments {
     })
     this.#intake = new Intake(ports, this)
     this.#source = {
-      view: async ({ attached: { session, holder, mailboxes } }) =>
-        viewOf(session, holder, {
-          channels: await ports.channels.rows(session, holder, (channel) => mailboxes?.get(channel)),
-          now: ports.clock.now(),
-          isAlive: (node) => ports.cluster?.isAlive(node) ?? true,
-        }),
+      view: (leg) => this.#viewFor(leg),
       nextFrame: (leg, channel, after) => this.#nextFrame(leg, channel, after),
       failed: (leg, error) => this.#fail(leg, error),
       now: () => ports.clock.now(),
@@ -75,6 +71,11 @@ export class Attachments {
     return this.#legs.size
   }
 
+  /** Whether this node has an attached socket of a session. */
+  hasSocket(sessionId: string): boolean {
+    return this.#legs.has(sessionId)
+  }
+
   /** A socket opened for a session. Its first frame must attach it. Feed it to the connection that comes back. */
   connect(sessionId: string, socket: PeerSocket): Connection {
     const leg = new Leg(sessionId, socket, this.#source)
@@ -91,8 +92,10 @@ export class Attachments {
     const legs = [...this.#legs.of(sessionId)]
     try {
       const session = await this.#ports.sessions.get(sessionId)
+      // First every socket knows what has ended, then what that had is given up.
+      const aligned = legs.map((leg) => this.#align(leg, session))
       if (session) await this.#ports.channels.releaseEnded(session, here)
-      await Promise.all(legs.map((leg) => this.#align(leg, session)))
+      await Promise.all(aligned)
     } catch (error) {
       for (const leg of legs) this.#fail(leg, error)
     }
@@ -165,7 +168,7 @@ export class Attachments {
   async #lookAt(sessionId: string): Promise<void> {
     await this.refresh(sessionId)
     for (const leg of this.#legs.of(sessionId)) {
-      for (const channel of leg.attached.mailboxes?.keys() ?? []) leg.wakeChannel(channel)
+      for (const channel of leg.attached.channels?.keys() ?? []) leg.wakeChannel(channel)
       // The view tells of acks, and of who has come or gone.
       if (leg.attached.resumed) void leg.showView()
     }
@@ -202,7 +205,9 @@ export class Attachments {
 
   async #attach(leg: Leg, data: string | Uint8Array): Promise<void> {
     const attached = await this.attaching.attach(leg, data)
-    if (attached) this.#ports.bus.wake(attached.sessionId, { about: 'session' })
+    if (!attached) return
+    if (attached.closed) await this.#abandon(attached.sessionId)
+    this.#ports.bus.wake(attached.sessionId, { about: 'session' })
   }
 
   async #align(leg: AttachedLeg, session: Session | undefined): Promise<void> {
@@ -211,15 +216,31 @@ export class Attachments {
     } catch (error) {
       this.#fail(leg, error)
     }
+    // It may have gone meanwhile, and after that have been given something.
+    if (leg.closed) await this.#abandon(leg.sessionId)
+  }
+
+  async #viewFor({ attached }: AttachedLeg): Promise<View> {
+    const { channels, sessions, clock, cluster } = this.#ports
+    let rows = await channels.openRows(attached)
+    if (!rows) {
+      // Either a channel has ended at another node, and this one has not heard of it, or the store has lost what it had.
+      const session = await sessions.get(attached.sessionId)
+      if (session && session.version > attached.session.version) attached.session = session
+      rows = await channels.openRows(attached)
+    }
+    if (!rows) throw new RelayError('going_away')
+    const isAlive = (node: string) => cluster?.isAlive(node) ?? true
+    return viewOf(attached.session, attached.holder, { channels: rows, now: clock.now(), isAlive })
   }
 
   #nextFrame(leg: AttachedLeg, channel: number, after: number): Awaitable<StoredFrame | undefined> {
-    const { session, mailboxes } = leg.attached
-    const frame = mailboxes?.get(channel)?.read(keyOf(leg, channel, 'inbound'), after)
+    const { session, channels } = leg.attached
+    const frame = channels?.get(channel)?.mailboxes.read(keyOf(leg, channel, 'inbound'), after)
     return frame instanceof Promise ? this.#afterApproval(leg, session, channel, frame) : frame
   }
 
-  /** From another node a frame can come before the news that allowed it. The news is shown first. */
+  /** From another node a frame can come before the news that allowed it. It waits until the news was shown. */
   async #afterApproval(
     leg: AttachedLeg,
     session: Session,
@@ -227,9 +248,14 @@ export class Attachments {
     reading: Promise<StoredFrame | undefined>,
   ): Promise<StoredFrame | undefined> {
     const frame = await reading
-    const pending = liveReceiver(session, channel)?.state === 'pending'
-    if (frame && pending && !isHandshake(frame)) await this.refresh(leg.attached.sessionId)
-    return frame
+    if (!frame || isHandshake(frame) || liveReceiver(session, channel)?.state !== 'pending') return frame
+    void this.#showNews(leg, channel)
+    return undefined
+  }
+
+  async #showNews(leg: AttachedLeg, channel: number): Promise<void> {
+    await this.refresh(leg.sessionId)
+    if (liveReceiver(leg.attached.session, channel)?.state === 'approved') leg.wakeChannel(channel)
   }
 
   #mayHaveUnacked(leg: Leg): number {
@@ -254,11 +280,12 @@ export class Attachments {
   async #remove(leg: Leg): Promise<void> {
     leg.markClosed()
     if (!this.#legs.delete(leg) || !leg.isAttached()) return
-    const { sessionId, mailboxes } = leg.attached
-    for (const channel of mailboxes?.keys() ?? []) {
-      if (!this.#legs.isOn(sessionId, channel)) await this.#ports.channels.abandon(sessionId, channel)
-    }
+    await this.#abandon(leg.sessionId)
     await this.#detach(leg.attached)
+  }
+
+  async #abandon(sessionId: string): Promise<void> {
+    await this.#ports.channels.abandon(sessionId, (channel) => this.#legs.isOn(sessionId, channel))
   }
 
   async #detach({ sessionId, holder, generation }: Attachment): Promise<void> {
@@ -270,9 +297,4 @@ export class Attachments {
     }
     this.#ports.bus.wake(sessionId, { about: 'session' })
   }
-}
-
-function closeCodeOf(error: unknown): CloseErrorCode {
-  if (error instanceof CodecError) return 'invalid_frame'
-  return error instanceof RelayError && isCloseErrorCode(error.code) ? error.code : 'internal'
 }

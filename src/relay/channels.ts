@@ -1,9 +1,10 @@
 import type { ChannelRow } from '../protocol/frames.ts'
-import { HANDSHAKE_WINDOW_BYTES } from '../protocol/limits.ts'
+import { HANDSHAKE_WINDOW_BYTES, JOINS_MAX } from '../protocol/limits.ts'
 import { type Awaitable, after } from './awaitable.ts'
 import type { Budget } from './budget.ts'
+import type { Attachment } from './leg.ts'
 import type { Clock, Cluster, Direction, MailboxKey, MailboxPosition, MailboxStore } from './ports.ts'
-import { deadlineOf, type Holder, liveReceiver, type Session } from './session.ts'
+import { attachedOf, deadlineOf, type Holder, liveReceiver, OVER_HTTP, type Session } from './session.ts'
 import { channelsOf, inbound, mailboxKey, outbound } from './view.ts'
 
 export interface ChannelsPorts {
@@ -17,6 +18,8 @@ export interface ChannelsPorts {
   readonly maxFrameBytes: number
 }
 
+/** Where a direction is that nobody has used. */
+const NOWHERE: MailboxPosition = { received: 0, acked: 0 }
 const DIRECTIONS = ['s2r', 'r2s'] as const satisfies readonly Direction[]
 /** The window of a writer over HTTP where any node may be asked, so that none has a grant for it: this many full frames. */
 const HTTP_WINDOW_FRAMES = 4
@@ -52,12 +55,12 @@ export class Channels {
     holder: Holder,
     channel: number,
     { received, acked }: { readonly received: number; readonly acked: number },
-  ): Promise<{ readonly mailboxes: MailboxStore; readonly forgotten: boolean; readonly into: MailboxPosition }> {
+  ): Promise<{ readonly forgotten: boolean; readonly into: MailboxPosition; readonly out: MailboxPosition }> {
     const mailboxes = this.storeOf(session, channel)
     const keepMs = Math.max(1, deadlineOf(session) - this.#ports.clock.now())
     const out = await mailboxes.open(mailboxKey(session.id, channel, outbound(holder)), acked, keepMs)
     const into = await mailboxes.open(mailboxKey(session.id, channel, inbound(holder)), received, keepMs)
-    return { mailboxes, forgotten: out.created || into.created, into: into.position }
+    return { forgotten: out.created || into.created, into: into.position, out: out.position }
   }
 
   /** Takes of the node's budget what the channel's state needs. False, and nothing is taken, when there is no room. */
@@ -83,33 +86,42 @@ export class Channels {
     const { budget, cluster, windowBytes, maxFrameBytes } = this.#ports
     const granted = budget.grantOf(mailboxKey(session.id, channel, outbound(holder)))
     if (granted > 0 || !cluster) return granted
-    const approved = liveReceiver(session, channel)?.state === 'approved'
-    return approved ? Math.min(windowBytes, HTTP_WINDOW_FRAMES * maxFrameBytes) : HANDSHAKE_WINDOW_BYTES
+    // No socket of this node writes here: what every node may promise.
+    if (liveReceiver(session, channel)?.state !== 'approved') return HANDSHAKE_WINDOW_BYTES
+    const overHttp = attachedOf(session, holder)?.place === OVER_HTTP
+    return overHttp ? Math.min(windowBytes, HTTP_WINDOW_FRAMES * maxFrameBytes) : maxFrameBytes
   }
 
-  /** The rows of a role's outbound directions that are open, as they are now. */
-  async rows(
-    session: Session,
-    holder: Holder,
-    opened: (channel: number) => MailboxStore | undefined,
-  ): Promise<ChannelRow[]> {
+  /**
+   * The rows of a socket's outbound directions that are open, as they are now. Undefined when a store does not have what it
+   * had: the channel has ended, or the client has to resume.
+   */
+  async openRows(attached: Attachment): Promise<ChannelRow[] | undefined> {
+    const { session, holder } = attached
     const rows = await Promise.all(
       channelsOf(session, holder).map(async (channel) => {
-        const position = await opened(channel)?.position(mailboxKey(session.id, channel, outbound(holder)))
-        return position && { channel, ...position, window: this.windowOf(session, holder, channel) }
+        const open = attached.channels?.get(channel)
+        if (!open) return []
+        const known = open.received
+        const position = await open.mailboxes.position(mailboxKey(session.id, channel, outbound(holder)))
+        // It may have ended meanwhile.
+        if (!liveReceiver(attached.session, channel)) return []
+        if (!position || position.received < known) return undefined
+        return [{ channel, ...position, window: this.windowOf(session, holder, channel) }]
       }),
     )
-    return rows.filter((row) => row !== undefined)
+    return rows.includes(undefined) ? undefined : rows.flatMap((row) => row ?? [])
   }
 
-  /** The rows for one that fetches what came for it. */
-  async fetchableRows(session: Session, holder: Holder): Promise<ChannelRow[]> {
-    const rows = await this.rows(session, holder, (channel) => this.storeOf(session, channel))
+  /** The rows of a role that asks; `fetching` for one that fetches what came for it. */
+  rows(session: Session, holder: Holder, fetching: boolean): Promise<ChannelRow[]> {
     return Promise.all(
-      rows.map(async (row) => {
-        const key = mailboxKey(session.id, row.channel, inbound(holder))
-        const into = await this.storeOf(session, row.channel).position(key)
-        return { ...row, available: into?.received ?? 0 }
+      channelsOf(session, holder).map(async (channel) => {
+        const mailboxes = this.storeOf(session, channel)
+        const at = async (direction: Direction) =>
+          (await mailboxes.position(mailboxKey(session.id, channel, direction))) ?? NOWHERE
+        const row = { channel, ...(await at(outbound(holder))), window: this.windowOf(session, holder, channel) }
+        return fetching ? { ...row, available: (await at(inbound(holder))).received } : row
       }),
     )
   }
@@ -131,9 +143,14 @@ export class Channels {
     if (everywhere && keys.length > 0) await this.#ports.cluster?.mailboxes.drop(keys)
   }
 
-  /** No socket of this node is on the channel any more. What is alone keeps its frames: there is nowhere else to resume. */
-  abandon(sessionId: string, channel: number): Awaitable<void> {
-    if (this.#ports.cluster) return this.#release(keysOf(sessionId, channel))
+  /**
+   * Gives up the channels of a session that no socket of this node is on any more, also those that this node has granted
+   * and not yet seen. A node that is alone keeps them: there is nowhere else to resume.
+   */
+  abandon(sessionId: string, isUsed: (channel: number) => boolean): Awaitable<void> {
+    if (!this.#ports.cluster) return
+    const unused = Array.from({ length: JOINS_MAX }, (_, i) => i + 1).filter((channel) => !isUsed(channel))
+    return this.#release(unused.flatMap((channel) => keysOf(sessionId, channel)))
   }
 
   #release(keys: readonly MailboxKey[]): Awaitable<void> {

@@ -1,5 +1,6 @@
+import { CodecError } from '../protocol/codec.ts'
 import { ERROR_TITLES } from '../protocol/error-titles.ts'
-import type { ErrorCode } from '../protocol/errors.ts'
+import { type CloseErrorCode, type ErrorCode, isCloseErrorCode } from '../protocol/errors.ts'
 
 /** A refusal of the domain. The edge turns it into an HTTP problem or a WebSocket close; `detail` may be shown to anyone. */
 export class RelayError extends Error {
@@ -12,4 +13,10 @@ export class RelayError extends Error {
     this.code = code
     this.detail = detail
   }
+}
+
+/** What closes a socket whose frame, or whose store, has failed with this. */
+export function closeCodeOf(error: unknown): CloseErrorCode {
+  if (error instanceof CodecError) return 'invalid_frame'
+  return error instanceof RelayError && isCloseErrorCode(error.code) ? error.code : 'internal'
 }

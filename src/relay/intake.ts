@@ -46,17 +46,19 @@ export class Intake {
 
   #takeData(leg: AttachedLeg, frame: Frame): Awaitable<void> {
     const { channel, seq, bytes } = frame
-    const { session, holder, mailboxes } = leg.attached
+    const { session, holder, channels } = leg.attached
     const window = this.#ports.channels.windowOf(session, holder, channel)
-    const outcome = mailboxes?.get(channel)?.append(keyOf(leg, channel, 'outbound'), { seq, bytes }, window)
+    const outcome = channels?.get(channel)?.mailboxes.append(keyOf(leg, channel, 'outbound'), { seq, bytes }, window)
     return after(outcome ?? UNKNOWN, (known) => this.#settleData(leg, frame, known))
   }
 
   #settleData(leg: AttachedLeg, frame: Frame, outcome: AppendOutcome): Awaitable<void> {
-    const { channel } = frame
-    const { session, holder } = leg.attached
+    const { channel, seq } = frame
+    const { session, holder, channels } = leg.attached
+    const open = channels?.get(channel)
     switch (outcome.kind) {
       case 'stored': {
+        if (open) open.received = seq
         this.#neighbours.arrived(session, channel, outbound(holder))
         const grown = this.#ports.channels.grow(session, channel, keyOf(leg, channel, 'outbound'), outcome.unackedCost)
         if (grown) void leg.showView()
@@ -66,7 +68,8 @@ export class Intake {
         this.#ports.metrics.discarded('duplicate')
         return leg.passAck(channel, outcome.position.acked)
       case 'gap':
-        throw new RelayError('invalid_frame')
+        // Either the client has left one out, or the store has lost what it had.
+        throw new RelayError(seq === (open?.received ?? 0) + 1 ? 'going_away' : 'invalid_frame')
       case 'full':
         throw new RelayError('window_exceeded')
       case 'unknown':
@@ -78,19 +81,20 @@ export class Intake {
 
   #takeAck(leg: AttachedLeg, frame: Frame): Awaitable<void> {
     const { channel, seq } = frame
-    const { session, holder, mailboxes } = leg.attached
-    const outcome = mailboxes?.get(channel)?.ackThrough(keyOf(leg, channel, 'inbound'), seq)
+    const { session, holder, channels } = leg.attached
+    const outcome = channels?.get(channel)?.mailboxes.ackThrough(keyOf(leg, channel, 'inbound'), seq)
     return after(outcome ?? UNKNOWN, ({ kind }) => {
       if (kind === 'unknown') return this.#resumeForgotten(leg, frame)
       return kind === 'raised' ? this.#neighbours.acked(session, channel, inbound(holder), seq) : undefined
     })
   }
 
-  /** What a frame meets on its channel. The session is re-read before anything is refused: another node may have changed it. */
+  /** What a frame meets on its channel. The session is re-read before anything is refused: another node may have changed it.
+   * What has ended stays ended. */
   #channelState(leg: AttachedLeg, frame: Frame): Awaitable<'pending' | 'approved' | 'ended'> {
     const now = this.#ports.clock.now()
     const state = channelStateFor(leg, frame, now)
-    return state === 'pending' || state === 'approved' ? state : this.#channelStateAfresh(leg, frame, now)
+    return state === 'invalid' ? this.#channelStateAfresh(leg, frame, now) : state
   }
 
   async #channelStateAfresh(leg: AttachedLeg, frame: Frame, now: number): Promise<'pending' | 'approved' | 'ended'> {

@@ -24,12 +24,20 @@ export interface Attachment {
   readonly generation: number
   /** As last seen; a refusal re-reads it first. */
   session: Session
-  /** The channels that are open, and where their frames are. Made with the first: most sockets wait most of the time. */
-  mailboxes: Map<number, MailboxStore> | undefined
+  /** The channels that are open. Made with the first: most sockets wait most of the time. */
+  channels: Map<number, OpenChannel> | undefined
   /** Whether its channels are open, so that a view can say where to go on. */
   resumed: boolean
   /** The version of the last view that was asked for. */
   shown: number | undefined
+}
+
+/** A channel as a socket has opened it. */
+export interface OpenChannel {
+  /** Where its frames are. */
+  readonly mailboxes: MailboxStore
+  /** The last frame of this role that is known to be there. A store in which there are fewer has lost some. */
+  received: number
 }
 
 /**
@@ -85,6 +93,11 @@ export class Leg {
     this.#acks ??= new Map()
     this.#acks.set(channel, seq)
     void this.pump()
+  }
+
+  /** Whether reading an inbound channel has begun. */
+  reads(channel: number): boolean {
+    return this.#cursors?.has(channel) ?? false
   }
 
   /** Reading an inbound channel goes on after this seq. */

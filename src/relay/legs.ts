@@ -58,17 +58,17 @@ export class Legs {
     return this.holding(sessionId, holder.role === 'sender' ? { role: 'receiver', channel } : { role: 'sender' })
   }
 
-  /** The open socket of a role, other than `except`. */
-  holding(sessionId: string, holder: Holder, except?: Leg): AttachedLeg | undefined {
+  /** The open socket of a role. */
+  holding(sessionId: string, holder: Holder): AttachedLeg | undefined {
     for (const leg of this.of(sessionId)) {
-      if (leg !== except && !leg.closed && isSameHolder(leg.attached.holder, holder)) return leg
+      if (!leg.closed && isSameHolder(leg.attached.holder, holder)) return leg
     }
     return undefined
   }
 
   /** Whether an end of a channel has a socket here that uses it. */
   isOn(sessionId: string, channel: number): boolean {
-    for (const leg of this.of(sessionId)) if (leg.attached.mailboxes?.has(channel)) return true
+    for (const leg of this.of(sessionId)) if (leg.attached.channels?.has(channel)) return true
     return false
   }
 }

@@ -54,7 +54,7 @@ export class Polling {
         const { session, holder } = await authorize(this.#ports, sessionId, token)
         const settled = expireIfDue(session, clock.now())
         if (poll.channels) await this.#stay(settled, holder)
-        const rows = await this.#rows(settled, holder, poll.channels !== undefined)
+        const rows = await this.#ports.channels.rows(settled, holder, poll.channels !== undefined)
         const now = clock.now()
         const current = String(settled.version) === poll.version && settled.state === 'open' && !isNews(rows, poll)
         if (!current || now >= until || this.#draining) {
@@ -70,7 +70,7 @@ export class Polling {
 
   /** Attaches a role that cannot hold a socket, as the attach of a socket does, and gives its first view. */
   async attach(sessionId: string, token: string, claims: AttachedChannels): Promise<View> {
-    const { sessions, clock, bus, attachments } = this.#ports
+    const { sessions, clock, bus, attachments, channels } = this.#ports
     const { holder } = await authorize(this.#ports, sessionId, token)
     const session = await sessions.update(sessionId, (current, now) => {
       const settled = expireIfDue(current, now)
@@ -83,7 +83,7 @@ export class Polling {
     await attachments.attaching.resume(session, holder, claims)
     // Its older socket is superseded, the other end's may have to move.
     bus.wake(sessionId, { about: 'session' })
-    return this.#viewOf(session, holder, await this.#rows(session, holder, true), clock.now())
+    return this.#viewOf(session, holder, await channels.rows(session, holder, true), clock.now())
   }
 
   /** Sessions that somebody is attached to over HTTP and asks this node for, whether a poll is held now or not. */
@@ -134,12 +134,6 @@ export class Polling {
     this.#asking.delete(keyOf(session, holder))
     if (this.#asking.size > 0) return
     for (const resolve of this.#onAllTold.splice(0)) resolve()
-  }
-
-  #rows(session: Session, holder: Holder, fetching: boolean): Promise<ChannelRow[]> {
-    const { channels } = this.#ports
-    if (fetching) return channels.fetchableRows(session, holder)
-    return channels.rows(session, holder, (channel) => channels.storeOf(session, channel))
   }
 
   #viewOf(session: Session, holder: Holder, channels: readonly ChannelRow[], now: number): View {

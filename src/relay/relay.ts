@@ -97,7 +97,7 @@ export class Relay {
   /** Adds a receiver. RelayError `session_not_found`, `receiver_code_in_use`, `session_full`, `at_capacity`, `going_away`. */
   async join(request: JoinRequest): Promise<JoinResponse> {
     if (this.#draining) throw new RelayError('going_away')
-    const { clock, secrets, sessions, mailboxes, bus } = this.#ports
+    const { clock, secrets, sessions, mailboxes, bus, cluster } = this.#ports
     const { receiverCode, publicKey, name } = request
     // The same steps whether there is a session or not, so that the time taken tells nothing about a code.
     const token = secrets.token()
@@ -106,7 +106,7 @@ export class Relay {
     const found = await sessions.findByCode(request.senderCode)
     if (!found) throw new RelayError('session_not_found')
     transitions.join(found, receiver, now)
-    const windows = this.#grantsNow ? 2 * HANDSHAKE_WINDOW_BYTES : 0
+    const windows = this.#grantsFor(found.id) ? 2 * HANDSHAKE_WINDOW_BYTES : 0
     // Both directions of the handshake are paid for before the receiver is in.
     if (!this.budget.reserve(windows)) throw new RelayError('at_capacity')
     let session: OpenSession | undefined
@@ -121,11 +121,8 @@ export class Relay {
     if (!session) throw new RelayError('internal')
     const channel = session.receivers.length
     const expiresInMs = Math.max(0, Math.ceil(session.expiresAt - clock.now()))
-    if (this.#grantsNow) {
-      const keys = keysOf(session.id, channel)
-      this.budget.raise(keys, HANDSHAKE_WINDOW_BYTES)
-      for (const key of keys) await mailboxes.open(key, 0, expiresInMs)
-    }
+    if (this.#grantsFor(session.id)) this.budget.raise(keysOf(session.id, channel), HANDSHAKE_WINDOW_BYTES)
+    if (!cluster) for (const key of keysOf(session.id, channel)) await mailboxes.open(key, 0, expiresInMs)
     bus.wake(session.id, CHANGED)
     return { sessionId: session.id, token, channel, expiresInMs, limits: this.#limitsOf(session) }
   }
@@ -138,7 +135,7 @@ export class Relay {
     // Tried on a copy first, so that nothing is granted for a decision that cannot be.
     const decided = transitions.decide(session, receiverCode, decision, clock.now())
     const receiver = decided.receivers.find((each) => each.receiverCode === receiverCode)
-    const keys = receiver?.state === 'approved' && this.#grantsNow ? keysOf(sessionId, receiver.channel) : []
+    const keys = receiver?.state === 'approved' && this.#grantsFor(sessionId) ? keysOf(sessionId, receiver.channel) : []
     const { maxFrameBytes } = this.#settings
     const more = this.budget.missing(keys, maxFrameBytes)
     if (!this.budget.reserve(more)) throw new RelayError('at_capacity')
@@ -148,7 +145,7 @@ export class Relay {
       granted = keys
     } finally {
       this.budget.unreserve(more)
-      this.budget.raise(granted, maxFrameBytes)
+      if (this.#grantsFor(sessionId)) this.budget.raise(granted, maxFrameBytes)
       // Also when the receiver or the session has just ended: then what was granted is given back.
       bus.wake(sessionId, CHANGED)
     }
@@ -217,9 +214,9 @@ export class Relay {
     await this.#ports.cluster?.leave()
   }
 
-  /** Alone, a node grants windows with the join and the approval; of several, each does so for the sockets it has. */
-  get #grantsNow(): boolean {
-    return this.#ports.cluster === undefined
+  /** Whether this node grants the windows of a session: alone it does, of several each does that has a socket of it. */
+  #grantsFor(sessionId: string): boolean {
+    return this.#ports.cluster === undefined || this.attachments.hasSocket(sessionId)
   }
 
   #authorize(sessionId: string, token: string, role?: Holder['role']): Promise<Authorized> {

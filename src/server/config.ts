@@ -9,6 +9,10 @@ export interface Config extends RelaySettings {
   readonly logLevel: string
   readonly corsOrigins: readonly string[]
   readonly shutdownTimeoutSeconds: number
+  /** Where several nodes keep what they share. Empty for a relay that is alone. */
+  readonly redisUrl: string
+  /** A file of certificates in PEM, or empty. */
+  readonly redisCaFile: string
 }
 
 interface Variable<T> {
@@ -57,6 +61,15 @@ export const VARIABLES = {
   WINDOW_BYTES: integer(2_098_176, 64 * KIB + 32, 64 * MIB),
   MEMORY_BUDGET_BYTES: integer(256 * MIB, 4 * HANDSHAKE_WINDOW_BYTES, 64 * KIB * MIB),
   SHUTDOWN_TIMEOUT_SECONDS: integer(10, 1, 300),
+  REDIS_URL: {
+    default: '',
+    form: 'a URL such as redis://:password@host:6379 or rediss://host:6379',
+    schema: z.string().check(
+      z.regex(/^(rediss?:\/\/[^\s/]+(\/\d*)?)?$/),
+      z.refine((url) => url === '' || (URL.canParse(url) && isDecodable(new URL(url)))),
+    ),
+  },
+  REDIS_CA_FILE: text('', 'the path of a file of certificates in PEM', /^\P{Cc}*$/u),
 } as const
 
 /** A variable has a value the relay cannot run with. The message is one line for the operator. */
@@ -86,6 +99,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     windowBytes: read('WINDOW_BYTES', v.WINDOW_BYTES),
     memoryBudgetBytes: read('MEMORY_BUDGET_BYTES', v.MEMORY_BUDGET_BYTES),
     shutdownTimeoutSeconds: read('SHUTDOWN_TIMEOUT_SECONDS', v.SHUTDOWN_TIMEOUT_SECONDS),
+    redisUrl: read('REDIS_URL', v.REDIS_URL),
+    redisCaFile: read('REDIS_CA_FILE', v.REDIS_CA_FILE),
   }
   if (config.sessionTtlSeconds > config.maxSessionTtlSeconds) {
     throw new ConfigError('SESSION_TTL_SECONDS is above MAX_SESSION_TTL_SECONDS')
@@ -94,5 +109,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (config.memoryBudgetBytes < 2 * config.maxFrameBytes) {
     throw new ConfigError('MEMORY_BUDGET_BYTES has no room for one channel: it takes twice MAX_FRAME_BYTES')
   }
+  if (config.redisCaFile !== '' && !config.redisUrl.startsWith('rediss:')) {
+    throw new ConfigError('REDIS_CA_FILE is set, and REDIS_URL does not begin with rediss://')
+  }
   return config
+}
+
+/** User and password are what they stand for once their percent signs are resolved. */
+function isDecodable({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(username + password)
+    return true
+  } catch {
+    return false
+  }
 }

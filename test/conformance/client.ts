@@ -243,7 +243,7 @@ export function tryToJoin(
   request: Readonly<Record<string, unknown>> = {},
 ): Promise<Answer> {
   const body = { senderCode, receiverCode: freshCode(), publicKey: fresh32Bytes(), ...request }
-  return call(relay, 'POST', '/v1/receivers', { body })
+  return call(relay.forReceivers ?? relay, 'POST', '/v1/receivers', { body })
 }
 
 export async function join(
@@ -253,7 +253,17 @@ export async function join(
   const whole = { receiverCode: freshCode(), publicKey: fresh32Bytes(), ...request }
   const answer = await tryToJoin(sender.relay, sender.senderCode, whole)
   if (answer.status !== 201) throw new Error(`no join: ${answer.status} ${answer.text}`)
-  return new Receiver(sender.relay, whole, answer.body as Grant)
+  return new Receiver(sender.relay.forReceivers ?? sender.relay, whole, answer.body as Grant)
+}
+
+/**
+ * Attaches both. Each has seen the other: what is sent before that may go to a node that the other is not at, whose sockets
+ * then have to attach again.
+ */
+export async function attachBoth(sender: Sender, receiver: Receiver): Promise<[Device, Device]> {
+  const [S, R] = [await sender.attach(), await receiver.attach()]
+  await S.nextView(({ receivers }) => receivers[receiver.channel - 1].present === true)
+  return [S, R]
 }
 
 /** A session whose receivers are all approved, everybody attached, and the sender aware of it. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { join, openSession, pair, type Sender } from './client.ts'
+import { attachBoth, join, openSession, pair, type Sender } from './client.ts'
 import { ack, data } from './device.ts'
 import { expectClosedFor, stateOf } from './documented.ts'
 import { maskedFrame, RawConnection } from './raw.ts'
@@ -125,7 +125,7 @@ export function frames(relay: Relay): void {
     test('a handshake passes: two frames each way, and acks', async () => {
       const sender = await openSession(relay)
       const receiver = await join(sender)
-      const [S, R] = [await sender.attach(), await receiver.attach()]
+      const [S, R] = await attachBoth(sender, receiver)
       const messages = [1_248, 1_184, 64, 64].map((size, i) => Buffer.alloc(size, i + 1))
       for (const [i, message] of messages.entries()) {
         const [from, to, seq] = i % 2 === 0 ? [R, S, i / 2 + 1] : [S, R, (i + 1) / 2]
@@ -141,9 +141,7 @@ export function frames(relay: Relay): void {
       const sender = await openSession(relay)
       const receiver = await join(sender)
       const [attacker, victim] =
-        role === 'sender'
-          ? [await sender.attach(), await receiver.attach()]
-          : [await receiver.attach(), await sender.attach()]
+        role === 'sender' ? await attachBoth(sender, receiver) : (await attachBoth(sender, receiver)).reverse()
       for (let seq = 1; seq <= 4; seq++) attacker.send(data(1, seq, `${seq}`))
       await victim.dataThrough(1, 4)
       victim.send(ack(1, 4))
@@ -156,9 +154,7 @@ export function frames(relay: Relay): void {
       const sender = await openSession(relay)
       const receiver = await join(sender)
       const [attacker, victim] =
-        role === 'sender'
-          ? [await sender.attach(), await receiver.attach()]
-          : [await receiver.attach(), await sender.attach()]
+        role === 'sender' ? await attachBoth(sender, receiver) : (await attachBoth(sender, receiver)).reverse()
       attacker.send(data(1, 1, Buffer.alloc(2_048)))
       await victim.nextData()
       await expectClosedFor('invalid_frame', [sender, receiver], attacker, () =>
@@ -180,7 +176,7 @@ export function frames(relay: Relay): void {
     test('after the approval the channel goes on where the handshake ended', async () => {
       const sender = await openSession(relay)
       const receiver = await join(sender)
-      const [S, R] = [await sender.attach(), await receiver.attach()]
+      const [S, R] = await attachBoth(sender, receiver)
       S.send(data(1, 1, 'm2'), data(1, 2, 'm4'))
       await R.dataThrough(1, 2)
       await sender.approve(receiver)

@@ -1,12 +1,17 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { startRedis } from '../support/redis-server.ts'
+import { SETTING } from '../support/setting.ts'
 
 /** The relay under test, known by its URL alone. */
 export interface Relay {
   /** Without a slash at the end. */
   readonly url: string
+  /** The node that receivers use, where there are several. */
+  readonly forReceivers?: Relay
   /** What a relay of this tree logged as an error. Of any other relay nothing is known. */
   readonly failures: readonly string[]
   /** Stops a relay of this tree and resolves with its exit code; leaves any other alone. */
@@ -19,6 +24,12 @@ const LOG_LEVEL_ERROR = 50
 /** Whether the suite runs against a relay that somebody else started, with settings of their own. */
 export const isForeign = Boolean(process.env.PAIRLAY_URL)
 
+/** Whether sender and receivers use different nodes. A window then begins anew with each socket, and a node gives none for the other. */
+export const hasNodes = SETTING === 'nodes'
+
+/** Whether what is known of a session outlives the relay process, and frames that wait for nobody do not outlive their sockets. */
+export const hasSharedStore = SETTING === 'redis' || SETTING === 'nodes'
+
 /** The relay at PAIRLAY_URL or, without one, a fresh one of this tree. */
 export async function openRelay(): Promise<Relay> {
   const { PAIRLAY_URL } = process.env
@@ -26,11 +37,36 @@ export async function openRelay(): Promise<Relay> {
   return { url: PAIRLAY_URL.replace(/\/+$/, ''), failures: [], stop: async () => 0 }
 }
 
-/**
- * Starts the relay of this tree, as it was built before the tests, as a process of its own. Of the environment it gets
- * `settings` and nothing else.
- */
+/** Starts the relay of this tree in the setting that the suite runs in. Of the environment it gets `settings` and nothing else. */
 export async function startRelay(settings: Readonly<Record<string, string>> = {}): Promise<Relay> {
+  if (SETTING !== 'redis' && SETTING !== 'nodes') return startNode(settings)
+  const redis = await startRedis()
+  const node = () => startReadyNode({ ...settings, REDIS_URL: redis.url })
+  const nodes = SETTING === 'redis' ? [await node()] : [await node(), await node()]
+  const [first, second] = nodes
+  return {
+    url: first.url,
+    ...(second ? { forReceivers: second } : {}),
+    get failures() {
+      return nodes.flatMap(({ failures }) => failures)
+    },
+    stop: async () => {
+      const [exitCode = 1] = await Promise.all(nodes.map((each) => each.stop()))
+      await redis.stop()
+      return exitCode
+    },
+  }
+}
+
+/** A node that reaches its store, and that the others know. */
+async function startReadyNode(settings: Readonly<Record<string, string>>): Promise<Relay> {
+  const node = await startNode(settings)
+  while ((await fetch(`${node.url}/readyz`)).status !== 200) await delay(10)
+  return node
+}
+
+/** Starts one relay as it was built before the tests, as a process of its own. */
+async function startNode(settings: Readonly<Record<string, string>>): Promise<Relay> {
   const child = spawn(process.execPath, ['dist/server/main.js'], {
     cwd: ROOT,
     env: { HOST: '127.0.0.1', PORT: '0', ...settings },

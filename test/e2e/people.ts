@@ -12,6 +12,7 @@ import {
   Sender,
   type SenderOptions,
 } from '../../src/client/index.ts'
+import { urlForReceivers } from '../support/server.ts'
 import { DeviceWorld } from './world.ts'
 
 /** What the people at the two devices do, and what they get. */
@@ -41,7 +42,7 @@ export async function join(
   options: Options<ReceiverOptions> = {},
 ): Promise<ReceivingDevice> {
   const { world = await DeviceWorld.create(), ...rest } = options
-  const receiver = await Receiver.join({ relay, code, ...rest, environment: world.environment })
+  const receiver = await Receiver.join({ relay: urlForReceivers(relay), code, ...rest, environment: world.environment })
   return { receiver, world }
 }
 

@@ -10,12 +10,14 @@ export type Kind = 'sockets' | 'requests'
 export class CuttingProxy {
   readonly #server: Server
   readonly #connections = new Set<() => void>()
-  #cutAt: { kind: Kind; left: number } | undefined
+  #cutAt: { kind: Kind | 'any'; left: number } | undefined
   #again: number | undefined
   /** Bytes that have passed so far. */
   readonly passed = { sockets: 0, requests: 0 }
   /** How often the network was cut. */
   cuts = 0
+  /** Called when it is, for the test that wants the next one. */
+  onCut: (() => void) | undefined
 
   private constructor(targetPort: number) {
     this.#server = createServer({ noDelay: true }, (client) => this.#connect(client, targetPort))
@@ -32,7 +34,7 @@ export class CuttingProxy {
   }
 
   /** Cuts the connection on which the byte after so many passes, once. */
-  cutAfter(bytes: number, kind: Kind = 'sockets'): void {
+  cutAfter(bytes: number, kind: Kind | 'any' = 'sockets'): void {
     this.#cutAt = { kind, left: bytes }
   }
 
@@ -68,6 +70,7 @@ export class CuttingProxy {
       client.pause()
       relay.pause()
       setImmediate(destroy)
+      this.onCut?.()
     }
     client.on('data', carry(relay))
     relay.on('data', carry(client))
@@ -83,9 +86,9 @@ export class CuttingProxy {
 
   #allow(kind: Kind, length: number): number {
     this.passed[kind] += length
-    if (this.#cutAt?.kind !== kind) return length
+    if (!this.#cutAt || (this.#cutAt.kind !== kind && this.#cutAt.kind !== 'any')) return length
     const { left } = this.#cutAt
-    this.#cutAt = left < length ? undefined : { kind, left: left - length }
+    this.#cutAt = left < length ? undefined : { ...this.#cutAt, left: left - length }
     return Math.min(left, length)
   }
 }

@@ -5,6 +5,7 @@ import { ciphertextOf, decodeFrame, FRAME_DATA } from '../../src/protocol/codec.
 import { FakeTime } from '../client/fake-time.ts'
 import { DEFAULT_SETTINGS } from '../support/relay.ts'
 import type { RunningRelay } from '../support/server.ts'
+import { hasFrames } from '../support/setting.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair, sha256 } from './people.ts'
 import { startRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
@@ -124,7 +125,7 @@ describe('a receiver that stands still', () => {
     })
     expect(await Promise.all(done)).toEqual([payload.length, payload.length])
     const { unackedBytes, grantedBytes } = relay.counters()
-    expect(unackedBytes).toBeGreaterThan(1_000_000)
+    if (hasFrames) expect(unackedBytes).toBeGreaterThan(1_000_000)
     expect(unackedBytes).toBeLessThanOrEqual(DEFAULT_SETTINGS.windowBytes)
     expect(unackedBytes).toBeLessThanOrEqual(grantedBytes)
 
@@ -152,7 +153,7 @@ describe('a receiver that stands still', () => {
     await until('the other has everything', () => deliveredToOther)
     expect(readByOther).toBe(payload.length)
     await until('it has acked that', () => relay.counters().unackedBytes <= DEFAULT_SETTINGS.windowBytes)
-    expect(relay.counters().unackedBytes).toBeGreaterThan(1_000_000)
+    if (hasFrames) expect(relay.counters().unackedBytes).toBeGreaterThan(1_000_000)
     still.world.socket.resume()
     expect((await sending).map(outcomeOf)).toEqual([payload.length, payload.length])
     await sender.close()

@@ -4,6 +4,7 @@ import { decodeFrame, FRAME_ACK } from '../../src/protocol/codec.ts'
 import type { MailboxKey, MailboxStore } from '../../src/relay/ports.ts'
 import { FakeTime } from '../client/fake-time.ts'
 import type { RunningRelay } from '../support/server.ts'
+import { hasFrames } from '../support/setting.ts'
 import {
   admit,
   bytesOf,
@@ -38,7 +39,7 @@ let proxies: Record<SideName, CuttingProxy>
 
 beforeAll(async () => {
   relay = await startRelay()
-  proxies = { sender: await CuttingProxy.start(relay.port), receiver: await CuttingProxy.start(relay.port) }
+  proxies = { sender: await CuttingProxy.start(relay.port), receiver: await CuttingProxy.start(relay.portForReceivers) }
 })
 afterAll(async () => {
   await relay.close()
@@ -160,7 +161,8 @@ describe('a cut at a frame', () => {
       const paired = await pair(relay.url, { sender: { world: worlds.sender }, receiver: { world: worlds.receiver } })
       await expectDelivery(paired, paired, SMALL, SMALL_DIGEST)
       expect(cuts).toBe(1)
-      expect(worlds[side].sockets.length).toBe(2)
+      // A receiver that was there before the sender, on another node, has attached once more.
+      if (hasFrames) expect(worlds[side].sockets.length).toBe(2)
     }
   })
 
@@ -271,6 +273,8 @@ describe('a relay that forgets its mailboxes', () => {
     await expectDelivery(paired, paired)
     expect(mind.forgot()).toBe(true)
     const codes = SIDES.map((side) => worlds[side].sockets.slice(0, -1).map(({ closeCode }) => closeCode))
+    // On another node an end that has sent nothing yet has nothing to resume.
+    if (!hasFrames) return
     // Over HTTP only who misses something attaches again, once for each direction at most, as it finds out by itself.
     if (setting.webSocketsPass) expect(codes).toEqual([[1001], [1001]])
     else expect(codes.flat()).toSatisfy((each: number[]) => each.length > 0 && each.length <= 4)

@@ -1,27 +1,11 @@
 import type { Socket } from 'node:net'
 import { type RunningRelay, type ServerOptions, startRelay as startServer } from '../support/server.ts'
+import { SETTING } from '../support/setting.ts'
 
-/** One way of running this suite. `vitest.config.ts` has them all, and says which one it is. */
-interface Setting {
-  readonly name: string
+/** What the setting this suite runs in means for it. */
+export const setting = {
   /** Whether anything between the devices and the relay lets WebSockets pass. Where not, every SDK goes on over HTTP. */
-  readonly webSocketsPass: boolean
-}
-
-const SETTINGS: Readonly<Record<string, Setting>> = {
-  memory: { name: 'memory', webSocketsPass: true },
-  http: { name: 'http', webSocketsPass: false },
-}
-
-const chosen = process.env.E2E_SETTING ?? 'memory'
-
-/** The setting this suite runs in. */
-export const setting = settingOf(chosen)
-
-function settingOf(name: string): Setting {
-  const found = SETTINGS[name]
-  if (!found) throw new Error(`there is no setting ${name}: take one of ${Object.keys(SETTINGS).join(', ')}`)
-  return found
+  webSocketsPass: SETTING !== 'http',
 }
 
 /** A relay as this setting has it. */

@@ -40,6 +40,8 @@ describe('the configuration', () => {
       windowBytes: 2_098_176,
       memoryBudgetBytes: 268_435_456,
       shutdownTimeoutSeconds: 10,
+      redisUrl: '',
+      redisCaFile: '',
     })
   })
 
@@ -49,8 +51,8 @@ describe('the configuration', () => {
   })
 
   test('is tested here in every variable', () => {
-    const tested = [...INTEGERS.map(([name]) => name), 'HOST', 'LOG_LEVEL', 'CORS_ORIGINS', 'MEMORY_BUDGET_BYTES']
-    expect(tested.sort()).toEqual(Object.keys(VARIABLES).sort())
+    const others = ['HOST', 'LOG_LEVEL', 'CORS_ORIGINS', 'MEMORY_BUDGET_BYTES', 'REDIS_URL', 'REDIS_CA_FILE']
+    expect([...INTEGERS.map(([name]) => name as string), ...others].sort()).toEqual(Object.keys(VARIABLES).sort())
   })
 
   for (const [name, fallback, min, max, field] of INTEGERS) {
@@ -129,6 +131,34 @@ describe('the configuration', () => {
     }
   })
 
+  test('REDIS_URL is a redis or rediss URL, with or without user, password and database', () => {
+    for (const url of [
+      'redis://h',
+      'rediss://h:6380',
+      'redis://:p%40ss@10.0.0.1:6379/0',
+      'redis://user:word@[::1]:6379/',
+    ])
+      expect(readConfig({ REDIS_URL: url }).redisUrl).toBe(url)
+    for (const url of [
+      'h:6379',
+      'http://h',
+      'redis://',
+      'redis://h:66666',
+      'redis://h/x',
+      'redis://a b',
+      'redis://h\n',
+      'redis://:p%zz@h',
+    ]) {
+      expect(() => readConfig({ REDIS_URL: url }), url).toThrow(/^REDIS_URL is not a URL such as/)
+    }
+  })
+
+  test('REDIS_CA_FILE is a path', () => {
+    const read = (REDIS_CA_FILE: string) => readConfig({ REDIS_URL: 'rediss://h', REDIS_CA_FILE })
+    expect(read('/etc/ssl/redis ca.pem').redisCaFile).toBe('/etc/ssl/redis ca.pem')
+    expect(() => read('a\0b')).toThrow(/^REDIS_CA_FILE is not the path/)
+  })
+
   test('values that do not go together are refused, each pair at its border', () => {
     const ttl = (SESSION_TTL_SECONDS: string, MAX_SESSION_TTL_SECONDS: string) =>
       readConfig({ SESSION_TTL_SECONDS, MAX_SESSION_TTL_SECONDS })
@@ -137,6 +167,12 @@ describe('the configuration', () => {
     const window = (WINDOW_BYTES: string, MAX_FRAME_BYTES: string) => readConfig({ WINDOW_BYTES, MAX_FRAME_BYTES })
     expect(window('100000', '100000').windowBytes).toBe(100_000)
     expect(() => window('99999', '100000')).toThrow(new ConfigError('WINDOW_BYTES is below MAX_FRAME_BYTES'))
+    const ca = (REDIS_URL: string) => readConfig({ REDIS_URL, REDIS_CA_FILE: '/ca.pem' })
+    expect(ca('rediss://h').redisCaFile).toBe('/ca.pem')
+    for (const url of ['', 'redis://:secret@h'])
+      expect(() => ca(url)).toThrow(
+        new ConfigError('REDIS_CA_FILE is set, and REDIS_URL does not begin with rediss://'),
+      )
     const budget = (MEMORY_BUDGET_BYTES: string, MAX_FRAME_BYTES: string) =>
       readConfig({ MEMORY_BUDGET_BYTES, MAX_FRAME_BYTES })
     expect(budget('200000', '100000').memoryBudgetBytes).toBe(200_000)

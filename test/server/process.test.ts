@@ -59,11 +59,26 @@ describe('the relay process', () => {
     SESSION_TTL_SECONDS: 'soon',
     LOG_LEVEL: 'loud',
     WINDOW_BYTES: '65568',
+    REDIS_URL: 'redis://:p%zz@127.0.0.1',
+    REDIS_CA_FILE: '/etc/hostname',
   })) {
     test(`with a wrong ${name} exits with 1 and one line on stderr, which names it`, async () => {
       const { exited, out, err } = run({ [name]: value })
       expect(await exited).toBe(1)
       expect(err()).toMatch(new RegExp(`^pairlay: ${name} is [^\\n]+\\n$`))
+      expect(out()).toBe('')
+    })
+  }
+
+  for (const [what, file] of [
+    ['is not there', '/nowhere/ca.pem'],
+    ['is a folder', '/'],
+    ['has no certificate in it', MAIN],
+  ] as const) {
+    test(`with a REDIS_CA_FILE that ${what} exits with 1 and one line on stderr, without what is in REDIS_URL`, async () => {
+      const { exited, out, err } = run({ REDIS_URL: 'rediss://user:secret@127.0.0.1:1', REDIS_CA_FILE: file })
+      expect(await exited).toBe(1)
+      expect(err()).toMatch(/^pairlay: REDIS_CA_FILE is not the path of a file of certificates in PEM: [A-Z_0-9]+\n$/)
       expect(out()).toBe('')
     })
   }

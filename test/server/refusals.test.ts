@@ -369,7 +369,7 @@ describe('states', () => {
     expectProblem(await create('one', 'code-2'), 'too_many_sessions')
     expect((await create('two', 'code-2')).status).toBe(201)
     expectProblem(await create('three', 'code-3'), 'at_capacity')
-    expect(small.sessions.size).toBe(2)
+    expect(small.counters().sessions).toBe(2)
     await small.close()
   })
 

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -18,6 +18,8 @@ export interface RedisServer {
   timeouts(): Promise<Map<string, number>>
   /** Runs a command as the server's owner. */
   command(...args: string[]): Promise<unknown>
+  /** Runs a command as somebody else. */
+  commandAs(user: RedisUser, ...args: string[]): Promise<unknown>
   /** Stops it in its tracks: connections stay open and nothing answers. */
   freeze(): void
   thaw(): void
@@ -38,8 +40,20 @@ export const describeRedis: (name: string, tests: () => void) => void =
     ? describe
     : (name, tests) => describe.skip(`${name} (skipped: there is no redis-server here)`, tests)
 
+/** None outlives the process that has started it, however that ends. */
+const children = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
+/** Whom a server lets in that has users. */
+export interface RedisUser {
+  readonly username: string
+  readonly password: string
+}
+
 /** Starts one with nothing on disk, on a free port of 127.0.0.1. `args` are added to its command line. */
-export async function startRedis(args: readonly string[] = []): Promise<RedisServer> {
+export async function startRedis(args: readonly string[] = [], owner?: RedisUser): Promise<RedisServer> {
   const port = await freePort()
   const folder = await mkdtemp(join(tmpdir(), 'pairlay-redis-'))
   const url = `redis://127.0.0.1:${port}`
@@ -57,16 +71,17 @@ export async function startRedis(args: readonly string[] = []): Promise<RedisSer
       folder,
     ]
     const child = spawn('redis-server', [...settings, ...args], { stdio: 'ignore' })
-    const exited = once(child, 'exit')
+    children.add(child)
+    const exited = once(child, 'exit').finally(() => children.delete(child))
     for (;;) {
       if (child.exitCode !== null) throw new Error(`redis-server exited with ${child.exitCode}`)
-      if (await answers(port)) return { child, exited }
+      if (await answers(port, owner)) return { child, exited }
       await delay(20)
     }
   }
   let server = await start()
-  const withClient = async <T>(use: (client: Client) => Promise<T>): Promise<T> => {
-    const client = clientOf(port)
+  const withClient = async <T>(use: (client: Client) => Promise<T>, user = owner): Promise<T> => {
+    const client = clientOf(port, user)
     client.on('error', () => {})
     await client.connect()
     try {
@@ -89,6 +104,7 @@ export async function startRedis(args: readonly string[] = []): Promise<RedisSer
         return new Map(await Promise.all(keys.map(async (key) => [key, await client.pTTL(key)] as const)))
       }),
     command: (...args) => withClient((client) => client.sendCommand(args)),
+    commandAs: (user, ...args) => withClient((client) => client.sendCommand(args), user),
     freeze: () => void server.child.kill('SIGSTOP'),
     thaw: () => void server.child.kill('SIGCONT'),
     kill,
@@ -103,14 +119,22 @@ export async function startRedis(args: readonly string[] = []): Promise<RedisSer
   }
 }
 
-type Client = ReturnType<typeof clientOf>
-
-function clientOf(port: number) {
-  return createClient({ socket: { host: '127.0.0.1', port, reconnectStrategy: false } })
+/** One that has all slots of a cluster: it refuses a command or a script whose keys are not all in one slot. */
+export async function startRedisCluster(): Promise<RedisServer> {
+  const redis = await startRedis(['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())])
+  await redis.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
+  while (!String(await redis.command('CLUSTER', 'INFO')).includes('cluster_state:ok')) await delay(20)
+  return redis
 }
 
-async function answers(port: number): Promise<boolean> {
-  const client = clientOf(port)
+type Client = ReturnType<typeof clientOf>
+
+function clientOf(port: number, owner?: RedisUser) {
+  return createClient({ ...owner, socket: { host: '127.0.0.1', port, reconnectStrategy: false } })
+}
+
+async function answers(port: number, owner?: RedisUser): Promise<boolean> {
+  const client = clientOf(port, owner)
   client.on('error', () => {})
   try {
     await client.connect()
@@ -123,7 +147,8 @@ async function answers(port: number): Promise<boolean> {
   }
 }
 
-async function freePort(): Promise<number> {
+/** One that the system gave out a moment ago, for a program that cannot say which it took. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

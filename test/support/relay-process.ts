@@ -21,6 +21,8 @@ export interface RelayProcess {
   /** Advances past every deadline there is, twice, so that epitaphs are over as well. */
   forgetEverything(): Promise<void>
   stop(): Promise<number>
+  /** Ends it at once, as a crash does. */
+  kill(): Promise<void>
 }
 
 export interface ProcessState {
@@ -141,6 +143,10 @@ export async function startRelayProcess(settings: Readonly<Record<string, string
     stop: () => {
       child.kill('SIGTERM')
       return exited
+    },
+    kill: async () => {
+      child.kill('SIGKILL')
+      await exited
     },
   }
 }

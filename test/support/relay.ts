@@ -1,6 +1,6 @@
 import type { View } from '../../src/protocol/frames.ts'
 import type { CreateSessionRequest, JoinRequest } from '../../src/protocol/requests.ts'
-import type { Clock, Discard, MailboxStore, Secrets, SessionStore } from '../../src/relay/ports.ts'
+import type { Bus, Clock, Cluster, Discard, MailboxStore, Secrets, SessionStore } from '../../src/relay/ports.ts'
 import { Relay, type RelaySettings } from '../../src/relay/relay.ts'
 import { readConfig } from '../../src/server/config.ts'
 import { MemoryBus, MemoryMailboxStore, MemorySessionStore } from '../../src/store/memory.ts'
@@ -55,6 +55,9 @@ export interface RelayOptions {
   /** Puts something between the relay and its store of sessions. */
   readonly wrapSessions?: (store: SessionStore) => SessionStore
   readonly wrapMailboxes?: (store: MailboxStore) => MailboxStore
+  /** Makes it a node of several. */
+  readonly cluster?: Cluster
+  readonly bus?: Bus
   readonly onDiscard?: (reason: Discard) => void
   readonly onFailure?: (error: unknown) => void
 }
@@ -74,7 +77,8 @@ export function buildRelay(clock: Clock, secrets: Secrets, options: RelayOptions
     {
       sessions: options.wrapSessions?.(sessions) ?? sessions,
       mailboxes: options.wrapMailboxes?.(mailboxes) ?? mailboxes,
-      bus: new MemoryBus(),
+      bus: options.bus ?? new MemoryBus(),
+      ...(options.cluster ? { cluster: options.cluster } : {}),
       clock,
       secrets,
       metrics: {
@@ -110,7 +114,7 @@ export interface JoinedReceiver extends Member {
 
 /** A relay with a clock of its own, and short ways to say what tests say often. */
 export class TestRelay {
-  readonly clock = new FakeClock()
+  readonly clock: FakeClock
   readonly relay: Relay
   readonly sessions: MemorySessionStore
   readonly mailboxes: MemoryMailboxStore
@@ -121,8 +125,13 @@ export class TestRelay {
   readonly failures: unknown[] = []
   #made = 0
 
-  constructor(options: Omit<RelayOptions, 'clock' | 'secrets' | 'onDiscard' | 'onFailure'> = {}) {
-    const built = buildRelay(this.clock, new FakeSecrets(), {
+  constructor(
+    options: Omit<RelayOptions, 'clock' | 'secrets' | 'onDiscard' | 'onFailure'> = {},
+    clock = new FakeClock(),
+    secrets = new FakeSecrets(),
+  ) {
+    this.clock = clock
+    const built = buildRelay(clock, secrets, {
       ...options,
       onDiscard: (reason) => this.discards.push(reason),
       onFailure: (error) => this.failures.push(error),

@@ -1,0 +1,162 @@
+import { hash } from 'node:crypto'
+import { createClient, ErrorReply, RESP_TYPES } from '@redis/client'
+import { RelayError } from '../../relay/error.ts'
+
+export interface RedisOptions {
+  /** `redis://` or `rediss://`, with user and password where the server wants them. */
+  readonly url: string
+  /** Certificates in PEM that a `rediss://` server's must lead to, instead of those this machine trusts. */
+  readonly ca?: string | undefined
+  /** Called when the connection fails, and for every command that the server refuses. Never with what was in a command. */
+  readonly onError: (error: Error) => void
+}
+
+/** What is longer without an answer has failed, in milliseconds. A client hears of it within 5 s, whatever it asked. */
+const COMMAND_TIMEOUT_MS = 3_000
+/** A connection on which nothing comes for this long is dead; a ping each second sees to it that something comes. */
+const SOCKET_TIMEOUT_MS = 2_500
+const PING_MS = 1_000
+const CONNECT_TIMEOUT_MS = 2_000
+const RECONNECT_MAX_MS = 1_000
+
+export type Argument = string | number | Uint8Array
+
+/** A script as Redis keeps it. The keys come first. */
+export class Script {
+  readonly text: string
+  readonly sha: string
+
+  constructor(text: string) {
+    this.text = text
+    this.sha = hash('sha1', text)
+  }
+}
+
+/** One connection for commands and one for what is published, both reconnecting by themselves. */
+export class RedisConnection {
+  readonly #client: ReturnType<typeof clientOf>
+  readonly #subscriber: ReturnType<typeof clientOf>
+  readonly #onError: RedisOptions['onError']
+
+  constructor(options: RedisOptions) {
+    this.#onError = options.onError
+    this.#client = clientOf(options)
+    this.#subscriber = clientOf(options)
+    for (const client of [this.#client, this.#subscriber]) client.on('error', (error: Error) => this.#onError(error))
+  }
+
+  /** Begins to connect, and calls `connected` each time that it has. Returns at once: the server may come later. */
+  start(connected: () => void): void {
+    this.#client.on('ready', connected)
+    for (const client of [this.#client, this.#subscriber]) {
+      client.connect().catch((error: Error) => this.#onError(error))
+    }
+  }
+
+  /** Sends one command. RelayError `unavailable` when the server does not answer, or not as it should. */
+  command(...parts: readonly Argument[]): Promise<unknown> {
+    return this.#inTime(this.#client.sendCommand(parts.map(argumentOf)))
+  }
+
+  /** As `command`, with texts of any bytes in the answer as they are. */
+  bytes(...parts: readonly Argument[]): Promise<unknown> {
+    return this.#inTime(this.#client.sendCommand(parts.map(argumentOf), AS_BYTES))
+  }
+
+  /** Runs a script, and gives it to the server first if it does not have it. */
+  async script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    const rest = [String(keys.length), ...keys, ...args.map(argumentOf)]
+    const run = async () => {
+      try {
+        return await this.#client.sendCommand(['EVALSHA', script.sha, ...rest])
+      } catch (error) {
+        if (!(error instanceof ErrorReply) || !error.message.startsWith('NOSCRIPT')) throw error
+        return this.#client.sendCommand(['EVAL', script.text, ...rest])
+      }
+    }
+    return this.#inTime(run())
+  }
+
+  /**
+   * Calls `heard` with what is published on a channel, and `missed` whenever something may have been published unheard, also
+   * as soon as it listens. `listening` is told with which command to publish: a server that has sharded channels keeps a
+   * message on the node of its channel.
+   */
+  subscribe(
+    channel: string,
+    heard: (message: string) => void,
+    missed: () => void,
+    listening: (publish: 'SPUBLISH' | 'PUBLISH') => void,
+  ): void {
+    let known = false
+    this.#subscriber.on('ready', async () => {
+      try {
+        // The client subscribes again by itself to what it has once subscribed to.
+        if (!known) listening(await this.#listen(channel, heard))
+        known = true
+        missed()
+      } catch (error) {
+        // The connection went again: there will be another.
+        if (error instanceof Error) this.#onError(error)
+      }
+    })
+  }
+
+  async #listen(channel: string, heard: (message: string) => void): Promise<'SPUBLISH' | 'PUBLISH'> {
+    try {
+      await this.#subscriber.sSubscribe(channel, heard)
+      return 'SPUBLISH'
+    } catch (error) {
+      if (!(error instanceof ErrorReply)) throw error
+      await this.#subscriber.subscribe(channel, heard)
+      return 'PUBLISH'
+    }
+  }
+
+  close(): void {
+    this.#client.destroy()
+    this.#subscriber.destroy()
+  }
+
+  async #inTime(answer: Promise<unknown>): Promise<unknown> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('no answer in time')), COMMAND_TIMEOUT_MS)
+    })
+    try {
+      return await Promise.race([answer, late])
+    } catch (error) {
+      if (error instanceof ErrorReply) this.#onError(error)
+      throw new RelayError('unavailable')
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+const AS_BYTES = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } }
+
+function clientOf({ url, ca }: RedisOptions) {
+  const socket = {
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    socketTimeout: SOCKET_TIMEOUT_MS,
+    reconnectStrategy: (retries: number) => Math.min(RECONNECT_MAX_MS, 50 * 2 ** Math.min(retries, 5)) * Math.random(),
+  }
+  const options = {
+    url,
+    RESP: 2,
+    socket: ca === undefined ? socket : { ...socket, tls: true as const, ca },
+    pingInterval: PING_MS,
+    // What cannot be sent now fails now: who waits for it is told, and asks again.
+    disableOfflineQueue: true,
+    disableClientInfo: true,
+    maintNotifications: 'disabled',
+  } as const
+  return createClient(options)
+}
+
+function argumentOf(part: Argument): string | Buffer {
+  if (typeof part === 'string') return part
+  if (typeof part === 'number') return String(part)
+  return Buffer.from(part.buffer, part.byteOffset, part.byteLength)
+}

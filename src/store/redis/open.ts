@@ -1,0 +1,34 @@
+import { randomBytes } from 'node:crypto'
+import type { Bus, Clock, Cluster, SessionStore } from '../../relay/ports.ts'
+import { RedisBus } from './bus.ts'
+import { RedisConnection, type RedisOptions } from './connection.ts'
+import { RedisMailboxStore } from './mailboxes.ts'
+import { RedisClock, RedisNodes } from './nodes.ts'
+import { RedisSessionStore } from './sessions.ts'
+
+/** What makes a relay one node of several. */
+export interface RedisStores {
+  readonly sessions: SessionStore
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly cluster: Cluster
+  close(): void
+}
+
+/**
+ * Connects to Redis or Valkey, 6.2 or later. Returns at once, and works as soon as the server answers. `own` is the process's
+ * clock; `clock` the one all nodes share, which is the server's unless a test moves time itself.
+ */
+export function openRedis(
+  options: RedisOptions,
+  own: Clock,
+  clock: Clock = new RedisClock(own, Date.now()),
+): RedisStores {
+  const redis = new RedisConnection(options)
+  const node = randomBytes(9).toString('base64url')
+  const bus = new RedisBus(redis, node)
+  const cluster = new RedisNodes({ node, mailboxes: new RedisMailboxStore(redis), redis, clock, own })
+  bus.start()
+  redis.start(() => void cluster.beat())
+  return { sessions: new RedisSessionStore(redis, clock), bus, clock, cluster, close: () => redis.close() }
+}

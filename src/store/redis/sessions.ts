@@ -1,0 +1,152 @@
+import { hash } from 'node:crypto'
+import { EPITAPH_MS } from '../../protocol/limits.ts'
+import { RelayError } from '../../relay/error.ts'
+import type { Clock, SessionCaps, SessionStore } from '../../relay/ports.ts'
+import { deadlineOf, type OpenSession, type Session } from '../../relay/session.ts'
+import { type RedisConnection, Script } from './connection.ts'
+
+/** How often a change is tried again that another node's came before. */
+const ATTEMPTS = 16
+/** Before the next try, a random part of this, in milliseconds. */
+const BACKOFF_MS = 10
+/** Sessions looked at in one sweep of one node. */
+const SWEEP_MAX = 500
+
+/** All sessions by their next deadline. Any node may sweep them. */
+const DEADLINES = 'pairlay:deadlines'
+/** A key that is never there: asked for so that a code that is unknown takes as many steps as one that is not. */
+const NOWHERE = 'pairlay:nowhere'
+
+/** Adds a member to a set by deadline, unless so many others are there whose time is not over. The set lives as long as they. */
+const ADMIT = new Script(`
+if ARGV[5] ~= '' then redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[5]) end
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+return 1`)
+
+/**
+ * Compare and set. The time-out first: after a write that is always allowed, a server that is out of memory allows the
+ * others of the script, and a session can end.
+ */
+const REPLACE = new Script(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1`)
+
+const DELETE_IF = new Script(`
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0`)
+
+/**
+ * Sessions that several nodes share: each one document, changed by compare-and-set over the transitions. Every key goes by
+ * itself when its session's epitaph is over; the sweep only tidies earlier, and ends what is due.
+ */
+export class RedisSessionStore implements SessionStore {
+  readonly #redis: RedisConnection
+  readonly #clock: Clock
+
+  constructor(redis: RedisConnection, clock: Clock) {
+    this.#redis = redis
+    this.#clock = clock
+  }
+
+  async create(session: OpenSession, caps: SessionCaps): Promise<void> {
+    const now = this.#clock.now()
+    const keepMs = this.#keepMs(session)
+    const code = codeKey(session.senderCode)
+    if ((await this.#redis.command('SET', code, session.id, 'NX', 'PX', keepMs)) === null)
+      throw new RelayError('code_in_use')
+    try {
+      const client = clientKey(session.clientId)
+      const mine = [session.expiresAt, session.id, caps.sessionsPerClient, keepMs, now]
+      if ((await this.#redis.script(ADMIT, [client], mine)) !== 1) throw new RelayError('too_many_sessions')
+      const all = [session.expiresAt, session.id, caps.sessions, keepMs, '']
+      if ((await this.#redis.script(ADMIT, [DEADLINES], all)) !== 1) throw new RelayError('at_capacity')
+      await this.#redis.command('SET', sessionKey(session.id), JSON.stringify(session), 'PX', keepMs)
+    } catch (error) {
+      // What cannot be undone now is undone by its time-out.
+      await this.#forget(session).catch(() => {})
+      throw error
+    }
+  }
+
+  async findByCode(senderCode: string): Promise<Session | undefined> {
+    const id = await this.#redis.command('GET', codeKey(senderCode))
+    return this.#read(typeof id === 'string' ? sessionKey(id) : NOWHERE)
+  }
+
+  get(sessionId: string): Promise<Session | undefined> {
+    return this.#read(sessionKey(sessionId))
+  }
+
+  async update(sessionId: string, change: (session: Session, now: number) => Session): Promise<Session> {
+    const key = sessionKey(sessionId)
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      const text = await this.#redis.command('GET', key)
+      if (typeof text !== 'string') throw new RelayError('session_not_found')
+      const session: Session = JSON.parse(text)
+      const next = change(session, this.#clock.now())
+      if (next === session) return session
+      const replaced = await this.#redis.script(REPLACE, [key], [text, JSON.stringify(next), this.#keepMs(next)])
+      if (replaced === 1) {
+        // What cannot be tidied now, as in a server that is out of memory, is tidied when its time is over.
+        if (session.state === 'open' && next.state === 'closed') await this.#tidyClosed(next).catch(() => {})
+        return next
+      }
+      await new Promise((resolve) => setTimeout(resolve, BACKOFF_MS * Math.random() * attempt))
+    }
+    throw new RelayError('unavailable')
+  }
+
+  async delete(sessionId: string): Promise<void> {
+    const session = await this.get(sessionId)
+    if (session) await this.#forget(session)
+    else await this.#redis.command('ZREM', DEADLINES, sessionId)
+  }
+
+  async due(): Promise<readonly string[]> {
+    const now = this.#clock.now()
+    return (await this.#redis.command('ZRANGEBYSCORE', DEADLINES, '-inf', now, 'LIMIT', 0, SWEEP_MAX)) as string[]
+  }
+
+  async #read(key: string): Promise<Session | undefined> {
+    const text = await this.#redis.command('GET', key)
+    return typeof text === 'string' ? JSON.parse(text) : undefined
+  }
+
+  /** A session that has ended counts no more against its client, and is due when its epitaph is over. */
+  async #tidyClosed(session: Session): Promise<void> {
+    await this.#redis.command('PEXPIRE', codeKey(session.senderCode), this.#keepMs(session))
+    await this.#redis.command('ZREM', clientKey(session.clientId), session.id)
+    await this.#redis.command('ZADD', DEADLINES, 'XX', deadlineOf(session), session.id)
+  }
+
+  async #forget(session: Session): Promise<void> {
+    await this.#redis.command('DEL', sessionKey(session.id))
+    await this.#redis.script(DELETE_IF, [codeKey(session.senderCode)], [session.id])
+    await this.#redis.command('ZREM', clientKey(session.clientId), session.id)
+    await this.#redis.command('ZREM', DEADLINES, session.id)
+  }
+
+  /** Until the end of the epitaph, in milliseconds. */
+  #keepMs(session: Session): number {
+    const until = session.state === 'open' ? session.expiresAt + EPITAPH_MS : session.forgetAt
+    return Math.max(1, until - this.#clock.now())
+  }
+}
+
+/** All keys of one session have its id as their hash tag, so that a cluster has them on one node. */
+function sessionKey(sessionId: string): string {
+  return `pairlay:{${sessionId}}`
+}
+
+function codeKey(senderCode: string): string {
+  return `pairlay:code:${senderCode}`
+}
+
+/** A client names itself as it likes; its hash is as good a name for the key. */
+function clientKey(clientId: string): string {
+  return `pairlay:client:${hash('sha256', clientId, 'base64url')}`
+}

@@ -1,0 +1,70 @@
+import type { Nap } from './sleepers.ts'
+
+/** How much of everything is done. */
+export interface Plan {
+  /** Chooses everything that is random. */
+  readonly seed: string
+  /** Connections to cut. */
+  readonly cuts: number
+  readonly slow: { readonly pairings: number; readonly kib: number }
+  readonly naps: readonly Nap[]
+  readonly killsPerPhase: number
+  readonly killsAlone: number
+  /** Whether to wait until Redis has forgotten everything by itself, a minute and a half. */
+  readonly waitForKeys: boolean
+  /** Clusters that are killed side by side. */
+  readonly clusters: number
+  readonly rollingRestarts: number
+  readonly stormSockets: number
+  /** Of two hours of simulated clock. */
+  readonly minutesBetweenLives: number
+}
+
+/** What the tests do. Who sleeps does so for a moment of real time, while the relay's clock is moved on. */
+export const SHORT: Plan = {
+  seed: 'pairlay',
+  cuts: 500,
+  slow: { pairings: 6, kib: 256 },
+  naps: [
+    { who: ['receiver'], seconds: 2, relaySeconds: 60 },
+    { who: ['sender'], seconds: 2, relaySeconds: 60 },
+    { who: ['receiver'], seconds: 1, relaySeconds: 90 },
+  ],
+  killsPerPhase: 2,
+  killsAlone: 10,
+  waitForKeys: false,
+  clusters: 4,
+  rollingRestarts: 1,
+  stormSockets: 2_000,
+  minutesBetweenLives: 3,
+}
+
+/** What `npm run chaos` does: all sleep is real. After 75 s without an answer the relay cuts a socket. */
+export const LONG: Plan = {
+  ...SHORT,
+  slow: { pairings: 12, kib: 2_048 },
+  naps: [
+    { who: ['receiver'], seconds: 60, relaySeconds: 0 },
+    { who: ['sender'], seconds: 60, relaySeconds: 0 },
+    { who: ['sender', 'receiver'], seconds: 60, relaySeconds: 0 },
+    { who: ['receiver'], seconds: 110, relaySeconds: 0 },
+    { who: ['sender'], seconds: 110, relaySeconds: 0 },
+  ],
+  killsPerPhase: 12,
+  killsAlone: 57,
+  waitForKeys: true,
+  rollingRestarts: 5,
+  minutesBetweenLives: 1,
+}
+
+/** A plan with so many times the repetitions. */
+export function times(plan: Plan, factor: number): Plan {
+  return {
+    ...plan,
+    cuts: plan.cuts * factor,
+    slow: { ...plan.slow, pairings: plan.slow.pairings * factor },
+    killsPerPhase: plan.killsPerPhase * factor,
+    killsAlone: plan.killsAlone * factor,
+    rollingRestarts: plan.rollingRestarts * factor,
+  }
+}

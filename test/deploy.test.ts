@@ -1,0 +1,85 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+
+/** What `deploy/` ships fits together and with the image. That its proxies and its ACL work is in `cluster/`. */
+
+const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
+const cluster = read('deploy/compose.cluster.yaml')
+const proxies = ['deploy/haproxy.cfg', 'deploy/nginx.conf']
+
+/** The blocks two spaces deep below a key of a compose file, by name. An alias stands for the block that it names. */
+function blocks(file: string, key: string): Map<string, string> {
+  const [, below = ''] = file.split(new RegExp(`^${key}:\\n`, 'm'))
+  const [body = ''] = below.split(/^\S/m)
+  return new Map(
+    [...body.matchAll(/^ {2}([\w-]+):(.*)\n((?: {4}.*\n|\n)*)/gm)].map(([, name, alias, block]) => {
+      const [, anchor] = /\*(\w+)/.exec(alias) ?? []
+      return [name, anchor ? anchored(file, anchor) : block]
+    }),
+  )
+}
+
+function anchored(file: string, name: string): string {
+  const [, block] = new RegExp(`&${name}\\n((?: +.*\\n)+)`).exec(file) ?? []
+  expect(block, `&${name}`).toBeDefined()
+  return block
+}
+
+const services = blocks(cluster, 'services')
+
+describe('the compose files', () => {
+  for (const path of ['compose.yaml', 'deploy/compose.cluster.yaml']) {
+    it(`${path}: every service writes nothing, has no capabilities, and comes back`, () => {
+      const file = read(path)
+      expect(file).not.toContain('\t')
+      const found = blocks(file, 'services')
+      expect(found.size).toBeGreaterThan(0)
+      for (const [name, block] of found) {
+        for (const line of ['read_only: true', 'cap_drop: [ALL]', 'no-new-privileges:true', 'restart: unless-stopped'])
+          expect(block, name).toContain(line)
+      }
+    })
+
+    it(`${path}: what is open to the outside is open to this machine alone`, () => {
+      const ports = [...read(path).matchAll(/ports: \["([^"]+)"\]/g)].map(([, port]) => port)
+      expect(ports).toEqual(['127.0.0.1:8080:8080'])
+    })
+  }
+})
+
+describe('the nodes of deploy/', () => {
+  it('are two relays that know where the server is which they share', () => {
+    expect([...services.keys()]).toEqual(['relay1', 'relay2', 'valkey', 'proxy'])
+    for (const name of ['relay1', 'relay2']) {
+      expect(services.get(name)).toContain('build: ..')
+      expect(services.get(name)).toContain('REDIS_URL: redis://valkey:6379\n')
+    }
+  })
+
+  it('share one of a pinned version, with nothing on a disk, that forgets nothing when it is full', () => {
+    const valkey = services.get('valkey') ?? ''
+    expect(valkey).toMatch(/image: valkey\/valkey:\d+\.\d+\.\d+/)
+    expect(valkey).toContain('--save, "", --appendonly, "no"')
+    expect(valkey).toMatch(/--maxmemory, \d+mb, --maxmemory-policy, noeviction/)
+  })
+
+  it('share one that nothing outside of their network reaches', () => {
+    expect(services.get('valkey')).toContain('networks: [back]')
+    expect(services.get('valkey')).not.toContain('ports:')
+    expect(services.get('proxy')).toContain('networks: [front]')
+    expect(blocks(cluster, 'networks').get('back')).toContain('internal: true')
+  })
+
+  it('have a proxy whose file is there, and which knows them all, by the port of the image', () => {
+    const [, mounted] = /volumes: \["\.\/([^:]+):/.exec(services.get('proxy') ?? '') ?? []
+    expect(existsSync(new URL(`../deploy/${mounted}`, import.meta.url))).toBe(true)
+    const [, port] = /PORT=(\d+)/.exec(read('Dockerfile')) ?? []
+    const relays = [...services.keys()].filter((name) => name.startsWith('relay')).map((name) => `${name}:${port}`)
+    for (const path of proxies) expect([...read(path).matchAll(/relay\d:\d+/g)].flat(), path).toEqual(relays)
+  })
+
+  it('have a proxy that logs nothing: paths have the ids of sessions', () => {
+    expect(read('deploy/haproxy.cfg')).not.toMatch(/^\s*(log|option httplog)\b/m)
+    expect(read('deploy/nginx.conf')).toContain('access_log off;\n  error_log stderr crit;')
+  })
+})

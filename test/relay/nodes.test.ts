@@ -1,0 +1,220 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { SILENCE_MS } from '../../src/protocol/limits.ts'
+import type { FakeSocket } from '../support/fake-socket.ts'
+import { settled } from '../support/relay.ts'
+import { TwoNodes } from './two-nodes.ts'
+
+/** What the data frames had in them that a socket was sent. */
+function textsOf({ sent }: FakeSocket): string[] {
+  return sent.flatMap((each) => (each.kind === 'data' ? [each.text] : []))
+}
+
+let nodes: TwoNodes
+beforeEach(() => {
+  nodes = new TwoNodes()
+})
+
+describe('when one node does not hear what the other says', () => {
+  test('frames, acks and an end are seen after 25 s of silence at the latest', async () => {
+    const { sender, receiver, S, R } = await nodes.pair()
+    nodes.deaf = true
+    S.data(1, 1, 'unheard')
+    await settled()
+    expect(textsOf(R)).toEqual([])
+    await nodes.pass(SILENCE_MS)
+    expect(textsOf(R)).toEqual(['unheard'])
+    R.ack(1, 1)
+    await settled()
+    expect(S.view?.channels).toMatchObject([{ received: 1, acked: 0 }])
+    await nodes.pass(SILENCE_MS)
+    expect(S.view?.channels).toMatchObject([{ received: 1, acked: 1 }])
+    await nodes.B.end(receiver, receiver)
+    await settled()
+    expect(S.view?.receivers).toMatchObject([{ state: 'approved' }])
+    await nodes.pass(SILENCE_MS)
+    expect(S.view?.receivers).toMatchObject([{ state: 'done' }])
+    await nodes.B.close(sender)
+    await nodes.pass(SILENCE_MS)
+    expect(S.closedWith).toBe('session_gone')
+  })
+
+  test('an approval is still shown before the frames that it allowed', async () => {
+    const sender = await nodes.A.open()
+    const receiver = await nodes.B.join(sender.senderCode)
+    const S = await nodes.A.attach(sender)
+    const R = await nodes.B.attach(receiver)
+    S.data(1, 1, 'm2')
+    await settled()
+    expect(textsOf(R)).toEqual(['m2'])
+    nodes.deaf = true
+    await nodes.A.approve(sender, receiver)
+    for (let seq = 2; seq <= 5; seq++) S.data(1, seq, new Uint8Array(3_000))
+    await settled()
+    const before = R.sent.length
+    nodes.deaf = false
+    // Of all that was said, only the last frame is heard.
+    S.data(1, 6, 'x')
+    await settled()
+    const [first, ...rest] = R.sent.slice(before)
+    expect(first).toMatchObject({ kind: 'view', view: { receivers: [{ state: 'approved' }] } })
+    expect(rest.map(({ kind }) => kind)).toEqual(['data', 'data', 'data', 'data', 'data'])
+  })
+
+  test('the end of one channel costs a sender that has not heard of it no socket', async () => {
+    const { receiver, S } = await nodes.pair()
+    S.data(1, 1, 'x')
+    await settled()
+    nodes.deaf = true
+    await nodes.B.end(receiver, receiver)
+    await settled()
+    const leg = nodes.A.relay.attachments
+    leg.lookAtEverything()
+    S.data(1, 2, 'y')
+    await settled()
+    expect(S.closedWith).toBeUndefined()
+    expect(S.view).toMatchObject({ receivers: [{ state: 'done' }], channels: [] })
+  })
+
+  test('a socket that was superseded at the other node learns of it with the next look', async () => {
+    const { sender, S } = await nodes.pair()
+    nodes.deaf = true
+    const newer = await nodes.B.attach(sender)
+    expect(S.closedWith).toBeUndefined()
+    await nodes.pass(SILENCE_MS)
+    expect(S.closedWith).toBe('superseded')
+    expect(newer.closedWith).toBeUndefined()
+  })
+})
+
+describe('a store that has lost frames', () => {
+  const forget = (sessionId: string) => nodes.mailboxes.drop([`${sessionId}/1/s2r`])
+
+  test('of a writer has it resume with its next frame', async () => {
+    const { sender, S, R } = await nodes.pair()
+    S.data(1, 1, 'one')
+    S.data(1, 2, 'two')
+    await settled()
+    forget(sender.sessionId)
+    // As a copy of the store would that was behind.
+    nodes.mailboxes.open(`${sender.sessionId}/1/s2r`, 1)
+    S.data(1, 3, 'three')
+    await settled()
+    expect(S.closedWith).toBe('going_away')
+    const again = await nodes.A.attach(sender, [{ channel: 1, received: 0, acked: 0 }])
+    expect(again.view?.channels).toMatchObject([{ received: 1 }])
+    again.data(1, 2, 'two')
+    again.data(1, 3, 'three')
+    await settled()
+    expect(textsOf(R)).toEqual(['one', 'two', 'three'])
+  })
+
+  test('of a writer that has nothing more to say has it resume when it is next shown where it is', async () => {
+    const { sender, S } = await nodes.pair()
+    S.data(1, 1, 'one')
+    await settled()
+    forget(sender.sessionId)
+    nodes.mailboxes.open(`${sender.sessionId}/1/s2r`, 0)
+    await nodes.pass(SILENCE_MS)
+    expect(S.closedWith).toBe('going_away')
+  })
+
+  test('does not excuse a client that leaves one out', async () => {
+    const { S: attacker } = await nodes.pair()
+    attacker.data(1, 1, 'one')
+    await settled()
+    attacker.data(1, 3, 'three')
+    await settled()
+    expect(attacker.closedWith).toBe('invalid_frame')
+  })
+})
+
+describe('while a shared store is slow', () => {
+  test('a socket may send what its window allows, and everything is taken when the store answers', async () => {
+    const { S, R } = await nodes.pair()
+    const { window } = S.view?.channels[0] ?? { window: 0 }
+    expect(window).toBe(4_096)
+    nodes.gate.hold('append')
+    for (let seq = 1; seq <= 16; seq++) S.data(1, seq, 'x')
+    await settled()
+    expect(S.closedWith).toBeUndefined()
+    nodes.gate.open()
+    await settled()
+    expect(textsOf(R)).toHaveLength(16)
+  })
+
+  test('a socket that sends more than all it may have unacknowledged is closed with 4002, and keeps nothing', async () => {
+    const { S: attacker } = await nodes.pair()
+    nodes.gate.hold('append')
+    // 4,096 bytes of window, and 65,536 for acks and the like.
+    for (let seq = 1; seq <= 17; seq++) attacker.data(1, seq, new Uint8Array(4_000))
+    await settled()
+    expect(attacker.closedWith).toBeUndefined()
+    for (let seq = 18; seq <= 20; seq++) attacker.data(1, seq, new Uint8Array(4_000))
+    await settled()
+    expect(attacker.closedWith).toBe('window_exceeded')
+  })
+})
+
+describe('a channel that moves', () => {
+  test('is read once, though two looks at the session find that it has moved', async () => {
+    const sender = await nodes.A.open()
+    const receiver = await nodes.B.join(sender.senderCode)
+    const S = await nodes.A.attach(sender)
+    nodes.own.hold('position')
+    const R = await nodes.B.attach(receiver)
+    R.data(1, 1, 'm1')
+    void nodes.A.relay.attachments.refresh(sender.sessionId)
+    await settled()
+    expect(nodes.own.waiting).toBeGreaterThan(1)
+    // The looks end one after the other.
+    while (nodes.own.waiting > 0) {
+      nodes.own.release(1)
+      await settled()
+    }
+    expect(textsOf(S)).toEqual(['m1'])
+  })
+
+  test('back to one node stays where it was: its ends do not have to attach again', async () => {
+    const { receiver, S, R } = await nodes.pair()
+    S.data(1, 1, 'shared')
+    await settled()
+    R.vanish()
+    const here = await nodes.A.attach(receiver, [{ channel: 1, received: 1, acked: 0 }])
+    S.data(1, 2, 'still shared')
+    await settled()
+    expect(textsOf(here)).toEqual(['still shared'])
+    expect(S.closedWith).toBeUndefined()
+  })
+})
+
+describe('a poll over HTTP', () => {
+  test('is held while nothing has come that its caller does not know, and ends with a frame or an ack', async () => {
+    const { sender, receiver, S } = await nodes.pair()
+    const { polling, frames } = nodes.B.relay
+    await polling.attach(sender.sessionId, receiver.token, [])
+    await settled()
+    const { version } = await nodes.B.view(receiver)
+    const poll = (fetched: number, acked: number) => {
+      const seen = { version, waitMs: 25_000, channels: [{ channel: 1, fetched, acked }] }
+      let ended = false
+      const view = polling.view(sender.sessionId, receiver.token, seen).finally(() => {
+        ended = true
+      })
+      return { view, ended: () => ended }
+    }
+    const first = poll(0, 0)
+    await settled()
+    expect(first.ended()).toBe(false)
+    S.data(1, 1, 'a frame')
+    await settled()
+    expect((await first.view).channels).toMatchObject([{ available: 1, acked: 0 }])
+    const call = { sessionId: sender.sessionId, token: receiver.token, channel: 1, seq: 1 }
+    await frames.put(call, new Uint8Array(8))
+    const second = poll(1, 0)
+    await settled()
+    expect(second.ended()).toBe(false)
+    S.ack(1, 1)
+    await settled()
+    expect((await second.view).channels).toMatchObject([{ available: 1, acked: 1 }])
+  })
+})

@@ -1,0 +1,45 @@
+import { performance } from 'node:perf_hooks'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Clock } from '../../src/relay/ports.ts'
+import { openRedis } from '../../src/store/redis/open.ts'
+import { describeRedis, type RedisServer, startRedis, startRedisCluster } from '../support/redis-server.ts'
+import { storeContract } from './contract.ts'
+
+for (const [name, start] of [
+  ['a real redis-server', startRedis],
+  ['a redis-server in cluster mode, which has every command and script keep to one hash slot', startRedisCluster],
+] as const) {
+  describeRedis(name, () => {
+    let redis: RedisServer
+    const errors: Error[] = []
+    beforeAll(async () => {
+      redis = await start()
+    })
+    afterAll(() => redis.stop())
+
+    storeContract('Redis stores', async () => {
+      await redis.command('FLUSHALL')
+      let offset = 0
+      // The server's time is asked for at the start alone: a relay's tick would ask again, but there is none.
+      const own: Clock = { now: () => Math.floor(performance.now()) + offset }
+      const stores = openRedis({ url: redis.url, onError: (error) => errors.push(error) }, own)
+      while (!stores.cluster.isReachable) await delay(5)
+      return {
+        sessions: stores.sessions,
+        mailboxes: stores.cluster.mailboxes,
+        bus: stores.bus,
+        now: () => stores.clock.now(),
+        advance: async (milliseconds) => {
+          offset += milliseconds
+        },
+        delivered: () => delay(20),
+        close: async () => stores.close(),
+      }
+    })
+
+    test('refused nothing of all that', () => {
+      expect(errors).toEqual([])
+    })
+  })
+}
