@@ -51,8 +51,9 @@ export class Transport {
   lost(progress: boolean, closeCode: number): number {
     const lived = this.#attachedAt !== undefined && this.#environment.now() - this.#attachedAt >= LIVES_MS
     if (lived || progress) this.#failures = 0
-    // A relay that says why it closes is heard: nothing on the way is in the way.
-    const heard = errorOfCloseCode(closeCode) !== undefined
+    // A relay that has shown a view and says why it closes is heard: nothing on the way is in the way. Without one it may
+    // have heard nothing itself, or it may be a proxy that says so.
+    const heard = this.#attachedAt !== undefined && errorOfCloseCode(closeCode) !== undefined
     return this.#isForHttp(lived || heard, progress) ? 0 : this.#backoff()
   }
 

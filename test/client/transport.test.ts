@@ -122,6 +122,16 @@ describe('where no WebSocket passes', () => {
     expect(opened(world)).toBe('WWH')
   })
 
+  test.each([1001, 1011, 4408])('so is one that ends them with %d before any view', async (code) => {
+    const { world } = startedConnection()
+    for (let i = 0; i < 2; i++) {
+      world.socket.open()
+      world.socket.drop(code)
+      await world.time.advance(0)
+    }
+    expect(opened(world)).toBe('WWH')
+  })
+
   test('frames that were not acked are sent again over HTTP, byte for byte', async () => {
     const { world, channel } = startedConnection()
     attach(world)

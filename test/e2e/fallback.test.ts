@@ -3,6 +3,7 @@ import { bytesSource, type ConnectionStatus, Receiver, Sender, type SendProgress
 import { checkSymbol, parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { describeNginx, Nginx, type Rules } from '../support/nginx.ts'
 import type { RunningRelay } from '../support/server.ts'
+import { isAlone } from '../support/setting.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, sha256 } from './people.ts'
 import { startRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
@@ -54,12 +55,21 @@ async function pairOf(sending: Device, receiving: Device, relays = { sender: rel
   return { device, sender: device.sender, receiver }
 }
 
-async function expectDelivery(sender: Sender, receivers: readonly Receiver[]): Promise<void> {
-  const collecting = receivers.map((receiver) => collect(receiver))
+/** Sends and says goodbye. `onRunning` is called when a part has arrived. */
+async function expectDelivery(sender: Sender, receivers: readonly Receiver[], onRunning = () => {}): Promise<void> {
+  const collecting = receivers.map((receiver) => collect(receiver, { onProgress: onRunning }))
   const receipts = await sender.send([bytesSource(PAYLOAD, 'a')])
   expect(receipts.map(outcomeOf)).toEqual(receivers.map(() => PAYLOAD.length))
   await sender.close()
   for (const [[item]] of await Promise.all(collecting)) expect(item.sha256).toBe(DIGEST)
+}
+
+function runningDelivery(sender: Sender, receivers: readonly Receiver[]) {
+  let onRunning = () => {}
+  const running = new Promise<void>((resolve) => {
+    onRunning = resolve
+  })
+  return { running, done: expectDelivery(sender, receivers, onRunning) }
 }
 
 const MIXES: [string, boolean, boolean][] = [
@@ -79,15 +89,18 @@ describe.each(MIXES)('%s', (_, sends, receives) => {
       [sending, sends],
       [receiving, receives],
     ] as const) {
-      expect(device.told).toEqual(passes ? ['connected'] : ['reconnecting', 'fallback', 'connected'])
+      if (!passes) expect(device.told).toEqual(['reconnecting', 'fallback', 'connected'])
+      // Of several nodes, a socket may be told to attach again when the other end is on HTTP.
+      else if (isAlone) expect(device.told).toEqual(['connected'])
+      else expect(device.fallbacks).toBe(0)
     }
   })
 
   test('a WebSocket that is cut in the middle, and from then on refused, is resumed over HTTP', async () => {
     const [sending, receiving] = [await Device.create(), await Device.create()]
     const { sender, receiver } = await pairOf(sending, receiving)
-    const delivery = expectDelivery(sender, [receiver])
-    await until('the transfer runs', () => relay.counters().unackedBytes > 0)
+    const delivery = runningDelivery(sender, [receiver])
+    await delivery.running
     for (const [device, passes] of [
       [sending, sends],
       [receiving, receives],
@@ -95,7 +108,7 @@ describe.each(MIXES)('%s', (_, sends, receives) => {
       device.world.webSocketsPass = passes
       device.world.socket.cut()
     }
-    await delivery
+    await delivery.done
     expect([sending.fallbacks, receiving.fallbacks]).toEqual([sends ? 0 : 1, receives ? 0 : 1])
   })
 
@@ -149,16 +162,20 @@ describe.each(MIXES)('%s', (_, sends, receives) => {
     }
   })
 
-  test('a relay that stops in the middle says so to both', async () => {
+  // Sessions that others know outlive a relay.
+  test.skipIf(!isAlone)('a relay that stops in the middle says so to both', async () => {
     const stopping = await startRelay()
     const [sending, receiving] = await devices()
     const relays = { sender: stopping.url, receiver: stopping.url }
     const { sender, receiver } = await pairOf(sending, receiving, relays)
-    const end = errorOf(collect(receiver))
-    const sends = sender.send([bytesSource(bytesOf(20_000_000), 'a')])
-    await until('the transfer runs', () => stopping.counters().unackedBytes > 0)
-    await stopping.close()
-    expect((await sends).map(outcomeOf)).toEqual(['shutting_down'])
+    let stopped: Promise<void> | undefined
+    const stop = () => {
+      stopped ??= stopping.close()
+    }
+    const end = errorOf(collect(receiver, { onProgress: stop }))
+    const receipts = await sender.send([bytesSource(bytesOf(20_000_000), 'a')])
+    expect(receipts.map(outcomeOf)).toEqual(['shutting_down'])
+    await stopped
     expect(await end).toBe('shutting_down')
   })
 })
@@ -219,12 +236,12 @@ describeNginx('behind an nginx', () => {
       const [sending, receiving] = [await Device.create(), await Device.create()]
       for (const { world } of [sending, receiving]) world.jitter = 0.02
       const { sender, receiver } = await pairOf(sending, receiving, { sender: nginx.url, receiver: nginx.url })
-      const delivery = expectDelivery(sender, [receiver])
-      await until('the transfer runs', () => relay.counters().unackedBytes > 0)
+      const delivery = runningDelivery(sender, [receiver])
+      await delivery.running
       await nginx.interrupt()
       for (const { told } of [sending, receiving]) await until('it is noticed', () => told.at(-1) === 'reconnecting')
       await nginx.resume()
-      await delivery
+      await delivery.done
       expect([sending.fallbacks, receiving.fallbacks]).toEqual([1, 1])
     } finally {
       await nginx.stop()
