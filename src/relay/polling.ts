@@ -6,7 +6,7 @@ import { authorize } from './authorize.ts'
 import type { Channels } from './channels.ts'
 import { RelayError } from './error.ts'
 import type { Bus, Clock, Cluster, Secrets, SessionStore } from './ports.ts'
-import { attachedOf, type Holder, OVER_HTTP, type Session } from './session.ts'
+import { attachedOf, type Holder, liveReceiver, OVER_HTTP, type Session } from './session.ts'
 import { attach, expireIfDue, stayAttached } from './transitions.ts'
 import { viewOf } from './view.ts'
 
@@ -58,7 +58,7 @@ export class Polling {
         const now = clock.now()
         const current = String(settled.version) === poll.version && settled.state === 'open' && !isNews(rows, poll)
         if (!current || now >= until || this.#draining) {
-          if (settled.state === 'closed') this.#told(settled, holder)
+          if (hasEnded(settled, holder)) this.left(settled, holder)
           return this.#viewOf(settled, holder, rows, now)
         }
         await change.happened
@@ -79,7 +79,7 @@ export class Polling {
       return attach(settled, holder, { place: OVER_HTTP, until: now + POLL_LEASE_MS }, now)
     })
     if (session.state === 'open') this.#ask(session, holder)
-    else this.#told(session, holder)
+    else this.left(session, holder)
     await attachments.attaching.resume(session, holder, claims)
     // Its older socket is superseded, the other end's may have to move.
     bus.wake(sessionId, { about: 'session' })
@@ -95,6 +95,13 @@ export class Polling {
   get everybodyTold(): Promise<void> {
     if (this.#asking.size === 0) return Promise.resolve()
     return new Promise((resolve) => this.#onAllTold.push(resolve))
+  }
+
+  /** A role has ended what it is in, or has seen the end of it: there is nothing more to tell. */
+  left(session: Session, holder: Holder): void {
+    this.#asking.delete(keyOf(session, holder))
+    if (this.#asking.size > 0) return
+    for (const resolve of this.#onAllTold.splice(0)) resolve()
   }
 
   /** To be called about once a second. */
@@ -130,12 +137,6 @@ export class Polling {
     this.#asking.set(key, { sessionId: session.id, until: this.#ports.clock.now() + POLL_LEASE_MS })
   }
 
-  #told(session: Session, holder: Holder): void {
-    this.#asking.delete(keyOf(session, holder))
-    if (this.#asking.size > 0) return
-    for (const resolve of this.#onAllTold.splice(0)) resolve()
-  }
-
   #viewOf(session: Session, holder: Holder, channels: readonly ChannelRow[], now: number): View {
     return viewOf(session, holder, { channels, now, isAlive: (node) => this.#ports.cluster?.isAlive(node) ?? true })
   }
@@ -155,6 +156,11 @@ export class Polling {
     })
     return { happened, release }
   }
+}
+
+function hasEnded(session: Session, holder: Holder): boolean {
+  if (holder.role === 'sender') return session.state === 'closed'
+  return !liveReceiver(session, holder.channel)
 }
 
 function keyOf({ id }: Session, holder: Holder): string {

@@ -273,6 +273,21 @@ describe('a relay that stops', () => {
     await node.relay.polling.everybodyTold
   })
 
+  test('waits for nobody who has left, or ended its session, or has seen that it is over', async () => {
+    const { node, sender, receiver } = await pairOverHttp()
+    const other = await node.join(sender.senderCode)
+    const O = over(node, other)
+    await O.attach()
+    await node.end(receiver, receiver)
+    await node.relay.decide(sender.sessionId, sender.token, other.receiverCode, { decision: 'denied' })
+    await O.poll()
+    expect(node.relay.polling.sessionIds.size).toBe(1)
+    await node.close(sender)
+    expect(node.relay.polling.sessionIds.size).toBe(0)
+    await node.relay.drain()
+    await node.relay.polling.everybodyTold
+  })
+
   test('takes no new attach', async () => {
     const node = new TestRelay()
     const sender = await node.open()
