@@ -21,8 +21,8 @@ if (!hasRedis) process.stdout.write('There is no redis-server here: what needs o
 
 /** The suites that run in each setting of test/support/setting.ts; everything runs in the first. */
 const IN_EVERY_SETTING = ['test/conformance/*.test.ts', 'test/e2e/*.test.ts']
-/** How one gets to HTTP is tested where WebSockets pass; its own calls are in every conformance suite. */
-const NOT_OVER_HTTP = ['test/e2e/fallback.test.ts', 'test/conformance/*.test.ts']
+/** How one gets to HTTP is tested where WebSockets pass. */
+const NOT_OVER_HTTP = ['test/e2e/fallback.test.ts']
 const settings = SETTINGS.filter((setting) => hasRedis || !['redis', 'nodes'].includes(setting))
 
 export default defineConfig({

@@ -29,6 +29,7 @@ describeRedis('a node whose Redis', () => {
   })
 
   const create = () => call(A.url, 'POST', '/v1/sessions', { body: { clientId: freshCode(), senderCode: freshCode() } })
+  const statuses = () => Promise.all([A, B].map(async ({ url }) => (await fetch(`${url}/readyz`)).status))
   const isReady = async () => (await call(A.url, 'GET', '/readyz')).status === 200
   const untilReady = () => expect.poll(isReady, { timeout: 10_000 }).toBe(true)
   const untilUnready = () => expect.poll(isReady, { timeout: 5_000 }).toBe(false)
@@ -111,10 +112,20 @@ describeRedis('a node whose Redis', () => {
   })
 
   test('came back empty tells both sides that the session is lost', async () => {
-    const { S, R } = await pair(A, B)
+    const { sender, receiver, S, R } = await pair(A, B)
     await redis.restart()
-    const lost = { code: 4404, reason: 'session_not_found' }
-    expect(await Promise.all([S.closed, R.closed])).toEqual([lost, lost])
+    const ends = await Promise.all([S.closed, R.closed])
+    await expect.poll(() => statuses(), { timeout: 10_000 }).toEqual([200, 200])
+    for (const [i, { code }] of ends.entries()) {
+      if (code === 4404) continue
+      // It was looked at while there was no server: who comes back is told.
+      expect(code).toBe(1013)
+      const { url, member } = i === 0 ? { url: A.url, member: sender } : { url: B.url, member: receiver }
+      const again = new WireSocket(url, member.sessionId)
+      await again.opened()
+      again.say(JSON.stringify({ type: 'attach', token: member.token, channels: [] }))
+      expect(await again.closed).toEqual({ code: 4404, reason: 'session_not_found' })
+    }
   })
 
   test('came back empty ends a long poll, which says that the session is lost', async () => {
@@ -161,12 +172,10 @@ describeRedis('a node whose Redis', () => {
   })
 
   test('was away is found by every node, and new sessions go over both', async () => {
+    await redis.kill()
+    await expect.poll(statuses, { timeout: 10_000 }).toEqual([503, 503])
     await redis.restart()
-    await Promise.all(
-      [A, B].map(({ url }) =>
-        expect.poll(async () => (await fetch(`${url}/readyz`)).status, { timeout: 10_000 }).toBe(200),
-      ),
-    )
+    await expect.poll(statuses, { timeout: 10_000 }).toEqual([200, 200])
     const { S, R } = await pair(A, B)
     S.data(1, 1, 'over both')
     await R.until(() => R.texts.includes('over both'))

@@ -1,6 +1,7 @@
 import WebSocket from 'ws'
 import type { View } from './client.ts'
-import type { Relay } from './relay.ts'
+import { SocketOverHttp } from './over-http.ts'
+import { isOverHttp, type Relay } from './relay.ts'
 
 /** A client made of PROTOCOL.md alone: here its WebSocket, and frames as bytes. */
 
@@ -20,20 +21,22 @@ export interface Closed {
 /** One WebSocket, and everything that came on it, in order. */
 export class Device {
   readonly messages: Message[] = []
-  readonly #socket: WebSocket
+  readonly #socket: WebSocket | SocketOverHttp
   readonly #read = { view: 0, data: 0, ack: 0 }
   readonly #checks = new Set<() => void>()
   #closed: Closed | undefined
 
   /** A socket that has not said anything yet. */
   static async open(relay: Relay, sessionId: string): Promise<Device> {
-    const url = `${relay.url.replace(/^http/, 'ws')}/v1/sessions/${sessionId}/socket`
-    const device = new Device(new WebSocket(url, 'pairlay.v1', { perMessageDeflate: false }))
+    const url = `${relay.url}/v1/sessions/${sessionId}`
+    const overWebSocket = () =>
+      new WebSocket(`${url.replace(/^http/, 'ws')}/socket`, 'pairlay.v1', { perMessageDeflate: false })
+    const device = new Device(isOverHttp ? new SocketOverHttp(url) : overWebSocket())
     await new Promise<void>((resolve, reject) => device.#socket.once('open', resolve).once('error', reject))
     return device
   }
 
-  private constructor(socket: WebSocket) {
+  private constructor(socket: WebSocket | SocketOverHttp) {
     this.#socket = socket
     socket.on('message', (bytes: Buffer, isBinary: boolean) => {
       this.messages.push(isBinary ? messageOf(bytes) : { kind: 'view', view: JSON.parse(bytes.toString()) })
@@ -52,7 +55,7 @@ export class Device {
   }
 
   close(): void {
-    this.#socket.close(1000)
+    this.#socket.close()
   }
 
   /** Cuts the connection, as a network does. */

@@ -30,6 +30,9 @@ export const hasNodes = SETTING === 'nodes'
 /** Whether what is known of a session outlives the relay process, and frames that wait for nobody do not outlive their sockets. */
 export const hasSharedStore = SETTING === 'redis' || SETTING === 'nodes'
 
+/** Whether the devices of this suite use section 5.9 instead of a WebSocket. */
+export const isOverHttp = SETTING === 'http'
+
 /** The relay at PAIRLAY_URL or, without one, a fresh one of this tree. */
 export async function openRelay(): Promise<Relay> {
   const { PAIRLAY_URL } = process.env
