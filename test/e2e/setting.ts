@@ -16,8 +16,8 @@ export async function startRelay(options: ServerOptions = {}): Promise<RunningRe
     connections.add(socket)
     socket.once('close', () => connections.delete(socket))
   })
-  return {
-    ...relay,
+  // What a relay counts or logs is looked up each time.
+  return Object.assign(Object.create(relay) as RunningRelay, {
     close: async () => {
       // The fetch of Node keeps a connection that it opened for a call which was aborted. The relay would wait for its request.
       const looking = setInterval(() => {
@@ -27,5 +27,5 @@ export async function startRelay(options: ServerOptions = {}): Promise<RunningRe
       await relay.close()
       clearInterval(looking)
     },
-  }
+  })
 }
