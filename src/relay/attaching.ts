@@ -4,7 +4,7 @@ import { Attach, type AttachedChannels } from '../protocol/requests.ts'
 import type { Awaitable } from './awaitable.ts'
 import type { Channels } from './channels.ts'
 import { RelayError } from './error.ts'
-import type { AttachedLeg, Attachment, Leg } from './leg.ts'
+import type { AttachedLeg, Attachment, Leg, OpenChannel } from './leg.ts'
 import type { Legs } from './legs.ts'
 import type { Direction, Secrets, SessionStore } from './ports.ts'
 import { attachedOf, type Holder, holderOf, type Session } from './session.ts'
@@ -70,7 +70,12 @@ export class Attaching {
     // First this one is there, so that the channels are not abandoned in between.
     legs.add(attachedLeg)
     if (older) this.#ports.close(older, 'superseded')
-    const resumed = await this.resume(session, holder, channels, (channel) => this.#take(attachedLeg, session, channel))
+    const resumed = await this.resume(
+      session,
+      holder,
+      channels,
+      (channel) => void this.#take(attachedLeg, session, channel),
+    )
     for (const { channel, received, readAfter } of resumed) this.#begin(attachedLeg, channel, received, readAfter)
     attachedLeg.attached.resumed = true
     return attachedLeg
@@ -91,8 +96,10 @@ export class Attaching {
       const claim = claimed.get(channel) ?? { received: 0, acked: 0 }
       const { forgotten, into, out } = await channels.open(session, holder, channel, claim)
       const peer = legs.peerOf(session.id, holder, channel)
-      // The relay had forgotten this channel, so the peer's socket, if it was on it, must resume as well.
-      if (forgotten && peer?.attached.channels?.has(channel)) close(peer, 'going_away')
+      const peerOn = peer?.attached.channels?.get(channel)?.mailboxes
+      // The relay had forgotten this channel, so the peer's socket, if it was on it there, must resume as well. A channel that
+      // has moved was not forgotten: the peer follows it.
+      if (forgotten && peer && peerOn === channels.storeOf(session, channel)) close(peer, 'going_away')
       else acked(session, channel, inbound(holder), into.acked)
       resumed.push({ channel, received: out.received, readAfter: Math.max(claim.received, into.acked) })
     }
@@ -133,17 +140,25 @@ export class Attaching {
   async #move(leg: AttachedLeg, session: Session, channel: number): Promise<boolean> {
     const { channels } = this.#ports
     if (leg.attached.channels?.has(channel) && !(await channels.isBlank(session.id, channel))) return false
-    this.#take(leg, session, channel)
-    const { into, out } = await channels.open(session, leg.attached.holder, channel, { received: 0, acked: 0 })
-    this.#begin(leg, channel, out.received, into.acked)
+    const opened = this.#take(leg, session, channel)
+    opened.opening = channels
+      .open(session, leg.attached.holder, channel, { received: 0, acked: 0 })
+      .then(({ into, out }) => this.#begin(leg, channel, out.received, into.acked))
+    try {
+      await opened.opening
+    } finally {
+      opened.opening = undefined
+    }
     return true
   }
 
   /** Says that this socket uses a channel, before anything is waited for: what it uses is not given up meanwhile. */
-  #take(leg: AttachedLeg, session: Session, channel: number): void {
+  #take(leg: AttachedLeg, session: Session, channel: number): OpenChannel {
     this.#mustGrant(session, channel)
+    const taken = { mailboxes: this.#ports.channels.storeOf(session, channel), received: 0 }
     leg.attached.channels ??= new Map()
-    leg.attached.channels.set(channel, { mailboxes: this.#ports.channels.storeOf(session, channel), received: 0 })
+    leg.attached.channels.set(channel, taken)
+    return taken
   }
 
   #begin(leg: AttachedLeg, channel: number, received: number, readAfter: number): void {

@@ -40,8 +40,14 @@ export class Intake {
   take(leg: AttachedLeg, frame: Frame): Awaitable<void> {
     return after(this.#channelState(leg, frame), (state) => {
       if (state === 'ended') return this.#ports.metrics.discarded('channel_ended')
-      return frame.type === FRAME_ACK ? this.#takeAck(leg, frame) : this.#takeData(leg, frame)
+      // A channel that has just moved is being opened where it is now.
+      const opening = leg.attached.channels?.get(frame.channel)?.opening
+      return opening ? opening.then(() => this.#takeKnown(leg, frame)) : this.#takeKnown(leg, frame)
     })
+  }
+
+  #takeKnown(leg: AttachedLeg, frame: Frame): Awaitable<void> {
+    return frame.type === FRAME_ACK ? this.#takeAck(leg, frame) : this.#takeData(leg, frame)
   }
 
   #takeData(leg: AttachedLeg, frame: Frame): Awaitable<void> {

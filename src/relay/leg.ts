@@ -38,6 +38,8 @@ export interface OpenChannel {
   readonly mailboxes: MailboxStore
   /** The last frame of this role that is known to be there. A store in which there are fewer has lost some. */
   received: number
+  /** Resolves when the mailboxes are there, as long as they are not. */
+  opening?: Promise<void> | undefined
 }
 
 /**
