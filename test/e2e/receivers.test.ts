@@ -263,7 +263,8 @@ describe('approving', () => {
     await collecting
   })
 
-  test('for which the relay has no room fails, and may be tried again when it has', async () => {
+  // Of two nodes each has its own room, and hears of an end at the other when it does.
+  test.skipIf(!hasFrames)('for which the relay has no room fails, and may be tried again when it has', async () => {
     const { maxFrameBytes } = DEFAULT_SETTINGS
     const full = await startRelay({ settings: { memoryBudgetBytes: 2 * maxFrameBytes + 100_000 } })
     const time = new FakeTime()
