@@ -105,6 +105,21 @@ describe.skipIf(WITHOUT_CHROMIUM)('the SDK in Chromium', () => {
     return { sending, code: String(code) }
   }
 
+  /** A page sends through a proxy that cuts it off twice, and the CLI receives. */
+  async function sendCutTwice(between: CuttingProxy) {
+    const page = await open()
+    const items: ItemPlan[] = [{ ...LONG, name: 'cut twice', as: 'blob' }]
+    const code = await page.evaluate((plan) => device.send(plan), { relay: between.url, items })
+    const output = await emptyDirectory()
+    const receiving = cli(['receive', code, '-o', output])
+    const outcome = await page.evaluate(() => device.sent())
+    expect(between.cuts).toBe(2)
+    expect(outcome).toMatchObject({ failure: undefined, receipts: [LONG.bytes] })
+    expect(await receiving.ended).toBe(0)
+    expect(await digestsIn(output)).toEqual({ 'cut twice': sha256Of(LONG) })
+    return outcome.statuses
+  }
+
   test('Blobs from a page arrive at the CLI, and both show the same number', async () => {
     const page = await open()
     const items: ItemPlan[] = FILES.map((file) => ({ ...file, as: 'blob' }))
@@ -157,21 +172,8 @@ describe.skipIf(WITHOUT_CHROMIUM)('the SDK in Chromium', () => {
   })
 
   test('a page whose connection is cut while it sends goes on where it was', async () => {
-    const between = await proxy([2 * MIB, 5 * MIB])
-    const page = await open()
-    const items: ItemPlan[] = [{ ...LONG, name: 'cut twice', as: 'blob' }]
-    const code = await page.evaluate((plan) => device.send(plan), { relay: between.url, items })
-    const output = await emptyDirectory()
-    const receiving = cli(['receive', code, '-o', output])
-    const outcome = await page.evaluate(() => device.sent())
-    expect(between.cuts).toBe(2)
-    expect(outcome).toMatchObject({
-      failure: undefined,
-      receipts: [LONG.bytes],
-      statuses: ['connected', 'reconnecting', 'connected', 'reconnecting', 'connected'],
-    })
-    expect(await receiving.ended).toBe(0)
-    expect(await digestsIn(output)).toEqual({ 'cut twice': sha256Of(LONG) })
+    const statuses = await sendCutTwice(await proxy([2 * MIB, 5 * MIB]))
+    expect(statuses).toEqual(['connected', 'reconnecting', 'connected', 'reconnecting', 'connected'])
   })
 
   test('a page whose connection is cut while it receives goes on where it was', async () => {
@@ -208,19 +210,10 @@ describe.skipIf(WITHOUT_CHROMIUM)('the SDK in Chromium', () => {
   test('a page over HTTP whose connections are cut while it sends goes on where it was', async () => {
     const between = await proxy([2 * MIB, 5 * MIB])
     between.refusesSockets = true
-    const page = await open()
-    const items: ItemPlan[] = [{ ...LONG, name: 'cut twice', as: 'blob' }]
-    const code = await page.evaluate((plan) => device.send(plan), { relay: between.url, items })
-    const output = await emptyDirectory()
-    const receiving = cli(['receive', code, '-o', output])
-    const outcome = await page.evaluate(() => device.sent())
-    expect(between.cuts).toBe(2)
-    expect(outcome).toMatchObject({ failure: undefined, receipts: [LONG.bytes] })
+    const statuses = await sendCutTwice(between)
     // How often it had to attach again is up to the browser, which may repeat a lost request itself.
-    expect(outcome.statuses.slice(0, 3)).toEqual(['reconnecting', 'over HTTP', 'connected'])
-    expect(outcome.statuses.filter((each) => each === 'over HTTP')).toHaveLength(1)
-    expect(await receiving.ended).toBe(0)
-    expect(await digestsIn(output)).toEqual({ 'cut twice': sha256Of(LONG) })
+    expect(statuses.slice(0, 3)).toEqual(['reconnecting', 'over HTTP', 'connected'])
+    expect(statuses.filter((each) => each === 'over HTTP')).toHaveLength(1)
   })
 
   test('a page with a wrong code is told so and gets nothing; the CLI counts it and serves the right one', async () => {

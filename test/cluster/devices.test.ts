@@ -1,28 +1,18 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
 import { admit, bytesOf, collect, errorOf, openSender, outcomeOf, sha256 } from '../e2e/people.ts'
 import { until } from '../e2e/world.ts'
-import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.ts'
-import { type RunningNode, startNode } from '../support/server.ts'
+import { describeRedis, type RedisServer } from '../support/redis-server.ts'
+import type { RunningNode } from '../support/server.ts'
+import { eachWithTwoNodes } from './two-nodes.ts'
 
 /** What the people at two devices see when the store of their relay nodes is away for a while. */
 describeRedis('two devices at two nodes whose Redis', () => {
   let redis: RedisServer
   let A: RunningNode
   let B: RunningNode
-  let ticking: NodeJS.Timeout
-  beforeEach(async () => {
-    redis = await startRedis()
-    A = await startNode(redis.url)
-    B = await startNode(redis.url)
-    ticking = setInterval(() => {
-      for (const node of [A, B]) node.tick().catch(() => {})
-    }, 100)
-  })
-  afterEach(async () => {
-    clearInterval(ticking)
-    await Promise.all([A.close(), B.close()])
-    await redis.stop()
+  eachWithTwoNodes((nodes) => {
+    ;({ redis, A, B } = nodes)
   })
 
   const PAYLOAD = bytesOf(12_000_000)
