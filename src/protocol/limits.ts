@@ -22,6 +22,8 @@ export const RECEIVERS_MAX = 8
 export const PENDING_MAX = 8
 /** All joins of one session, however they ended. The code retires itself with the last one. */
 export const JOINS_MAX = 32
+/** Failed handshakes of receivers from one source. To that source the code is then no code any more. */
+export const SOURCE_FAILURES_MAX = 5
 export const VIEW_MAX_BYTES = 8192
 
 /** Binary frame: `u8 type · u8 0 · u16 channel · u32 seq`, then the ciphertext. */

@@ -94,14 +94,24 @@ export class Relay {
     return { sessionId: session.id, token, expiresInMs: session.expiresAt - now, limits: this.#limitsOf(session) }
   }
 
-  /** Adds a receiver. RelayError `session_not_found`, `receiver_code_in_use`, `session_full`, `at_capacity`, `going_away`. */
-  async join(request: JoinRequest): Promise<JoinResponse> {
+  /**
+   * Adds a receiver that came from a source, which is any text. RelayError `session_not_found`, `receiver_code_in_use`,
+   * `session_full`, `at_capacity`, `going_away`.
+   */
+  async join(request: JoinRequest, source: string): Promise<JoinResponse> {
     if (this.#draining) throw new RelayError('going_away')
     const { clock, secrets, sessions, mailboxes, bus, cluster } = this.#ports
     const { receiverCode, publicKey, name } = request
     // The same steps whether there is a session or not, so that the time taken tells nothing about a code.
     const token = secrets.token()
-    const receiver = { receiverCode, publicKey, name, tokenDigest: secrets.digest(token) }
+    const receiver = {
+      receiverCode,
+      publicKey,
+      name,
+      tokenDigest: secrets.digest(token),
+      // Sessions hold no addresses, and nothing that is the same in two of them.
+      source: secrets.digest(`${request.senderCode} ${source}`),
+    }
     const now = clock.now()
     const found = await sessions.findByCode(request.senderCode)
     if (!found) throw new RelayError('session_not_found')

@@ -61,6 +61,8 @@ export interface LiveReceiver extends ReceiverBase {
   readonly state: 'pending' | 'approved'
   readonly publicKey: string
   readonly name: string | undefined
+  /** Whom it came from: equal for what came from one source, and nothing that can be read. */
+  readonly source: string
   readonly attached: Attached | undefined
   /** Whether its frames go where every node reaches them. Once they do, they always do: see `transitions.attach`. */
   readonly shared: boolean
@@ -68,7 +70,7 @@ export interface LiveReceiver extends ReceiverBase {
 
 /** A row without key and name. */
 export type EndedReceiver =
-  | (ReceiverBase & { readonly state: 'denied'; readonly reason: DenialReason })
+  | (ReceiverBase & { readonly state: 'denied'; readonly reason: DenialReason; readonly source: string })
   | (ReceiverBase & { readonly state: 'done' | 'left' | 'revoked' })
 
 /** A receiver that was live when its session ended. */

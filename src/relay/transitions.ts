@@ -1,6 +1,6 @@
 import type { CloseReason } from '../protocol/frames.ts'
 import type { DenialReason } from '../protocol/http.ts'
-import { EPITAPH_MS, JOINS_MAX, PENDING_MAX, POLL_LEASE_MS } from '../protocol/limits.ts'
+import { EPITAPH_MS, JOINS_MAX, PENDING_MAX, POLL_LEASE_MS, SOURCE_FAILURES_MAX } from '../protocol/limits.ts'
 import { RelayError } from './error.ts'
 import {
   type Attached,
@@ -48,12 +48,13 @@ export interface NewReceiver {
   readonly tokenDigest: string
   readonly publicKey: string
   readonly name: string | undefined
+  readonly source: string
 }
 
 /** A receiver enters the code. Its channel is the number of joins so far plus one, never used again. */
 export function join(session: Session, input: NewReceiver, now: number): OpenSession {
   // One answer for every code that does not work, so that nobody learns which codes once did.
-  if (session.state === 'closed' || now >= session.expiresAt || !session.joinable)
+  if (session.state === 'closed' || now >= session.expiresAt || !session.joinable || isBanned(session, input.source))
     throw new RelayError('session_not_found')
   if (session.receivers.some((receiver) => receiver.receiverCode === input.receiverCode)) {
     throw new RelayError('receiver_code_in_use')
@@ -218,6 +219,14 @@ function withAttached(session: OpenSession, holder: Holder, attached: Attached |
   return isLive(receiver) ? changed(session, { receivers: replace(session, { ...receiver, attached }) }) : session
 }
 
+/** Whether so many handshakes with receivers of a source have failed that the code is no code to it any more. */
+function isBanned({ receivers }: OpenSession, source: string): boolean {
+  const failed = receivers.filter(
+    (receiver) => receiver.state === 'denied' && receiver.reason !== 'rejected' && receiver.source === source,
+  )
+  return failed.length >= SOURCE_FAILURES_MAX
+}
+
 function countApprovals(session: OpenSession): number {
   return session.receivers.filter((receiver) => receiver.state === 'approved' || receiver.state === 'done').length
 }
@@ -243,12 +252,12 @@ function end(session: OpenSession, receiver: LiveReceiver, state: 'denied', reas
 function end(session: OpenSession, receiver: LiveReceiver, state: 'done' | 'left' | 'revoked'): OpenSession
 function end(
   session: OpenSession,
-  { receiverCode, channel, tokenDigest }: LiveReceiver,
+  { receiverCode, channel, tokenDigest, source }: LiveReceiver,
   state: EndedReceiver['state'],
   reason: DenialReason = 'rejected',
 ): OpenSession {
   const base = { receiverCode, channel, tokenDigest }
-  const ended: EndedReceiver = state === 'denied' ? { ...base, state, reason } : { ...base, state }
+  const ended: EndedReceiver = state === 'denied' ? { ...base, state, reason, source } : { ...base, state }
   return changed(session, { receivers: replace(session, ended) })
 }
 

@@ -17,6 +17,7 @@ import type { Relay } from '../relay/relay.ts'
 import { frameRoutes } from './frame-routes.ts'
 import { answerError, answerExpectation, answerParserError, answerProblem } from './problems.ts'
 import { routes } from './routes.ts'
+import { isForwardedByStranger } from './source.ts'
 import { websocket } from './websocket.ts'
 
 /** Time-outs of HTTP, in milliseconds: for all headers, for the whole request, for an idle kept-alive connection. */
@@ -34,18 +35,20 @@ export interface AppOptions {
   readonly relay: Relay
   readonly maxFrameBytes: number
   readonly corsOrigins: readonly string[]
+  /** Addresses and CIDR networks of proxies whose X-Forwarded-For is believed. */
+  readonly trustProxy: readonly string[]
   readonly version: string
   readonly logger: FastifyBaseLogger
 }
 
 /**
- * Builds the HTTP and WebSocket edge around a relay. It never listens and starts no timer. A limit per source belongs
- * here, as an onRequest hook in front of the routes.
+ * Builds the HTTP and WebSocket edge around a relay. It never listens and starts no timer.
  */
 export async function buildApp({
   relay,
   maxFrameBytes,
   corsOrigins,
+  trustProxy,
   version,
   logger,
 }: AppOptions): Promise<FastifyInstance> {
@@ -54,6 +57,7 @@ export async function buildApp({
     // Fastify's own request log has full URLs and addresses in it.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_MAX_BYTES,
+    trustProxy: trustProxy.length > 0 && [...trustProxy],
     // A relay that stops refuses in its own words.
     return503OnClosing: false,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -88,6 +92,16 @@ export async function buildApp({
     return { error: new Error(`${issue?.path.join('.') || 'it'}: ${issue?.message ?? 'not of the documented form'}`) }
   })
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  let hasWarned = false
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (!hasWarned && isForwardedByStranger(request)) {
+      hasWarned = true
+      logger.warn(
+        'X-Forwarded-For came from a proxy that TRUST_PROXY does not name: all its clients count as one source',
+      )
+    }
+    done()
+  })
   app.setErrorHandler(answerError)
   app.setNotFoundHandler((_request, reply) => answerProblem(reply, 'not_found'))
   app.addHook('onSend', (_request, reply, payload, done) => {

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import * as z from 'zod/mini'
 import { HANDSHAKE_WINDOW_BYTES, RECEIVERS_MAX, TTL_MAX_SECONDS, TTL_MIN_SECONDS } from '../protocol/limits.ts'
 import type { RelaySettings } from '../relay/relay.ts'
@@ -8,6 +9,8 @@ export interface Config extends RelaySettings {
   readonly port: number
   readonly logLevel: string
   readonly corsOrigins: readonly string[]
+  /** Proxies whose word on a client's address is taken: addresses and CIDR networks. */
+  readonly trustProxy: readonly string[]
   readonly shutdownTimeoutSeconds: number
   /** Where several nodes keep what they share. Empty for a relay that is alone. */
   readonly redisUrl: string
@@ -52,6 +55,11 @@ export const VARIABLES = {
     '* or origins such as https://app.example, separated by commas',
     /^(\*|https?:\/\/[^\s,/]+(,https?:\/\/[^\s,/]+)*)$/,
   ),
+  TRUST_PROXY: {
+    default: '',
+    form: 'addresses or networks of proxies such as 127.0.0.1 or 10.0.0.0/8, separated by commas',
+    schema: z.string().check(z.refine((list) => list === '' || list.split(',').every(isNetwork))),
+  },
   SESSION_TTL_SECONDS: integer(900, TTL_MIN_SECONDS, TTL_MAX_SECONDS),
   MAX_SESSION_TTL_SECONDS: integer(3600, TTL_MIN_SECONDS, TTL_MAX_SECONDS),
   MAX_RECEIVERS: integer(8, 1, RECEIVERS_MAX),
@@ -89,7 +97,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     host: read('HOST', v.HOST),
     port: read('PORT', v.PORT),
     logLevel: read('LOG_LEVEL', v.LOG_LEVEL),
-    corsOrigins: read('CORS_ORIGINS', v.CORS_ORIGINS).split(','),
+    corsOrigins: listOf(read('CORS_ORIGINS', v.CORS_ORIGINS)),
+    trustProxy: listOf(read('TRUST_PROXY', v.TRUST_PROXY)),
     sessionTtlSeconds: read('SESSION_TTL_SECONDS', v.SESSION_TTL_SECONDS),
     maxSessionTtlSeconds: read('MAX_SESSION_TTL_SECONDS', v.MAX_SESSION_TTL_SECONDS),
     maxReceivers: read('MAX_RECEIVERS', v.MAX_RECEIVERS),
@@ -113,6 +122,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     throw new ConfigError('REDIS_CA_FILE is set, and REDIS_URL does not begin with rediss://')
   }
   return config
+}
+
+function listOf(text: string): string[] {
+  return text === '' ? [] : text.split(',').map((each) => each.trim())
+}
+
+/** An address, or a network in CIDR notation, but not that of everybody: then any client could say where it comes from. */
+function isNetwork(text: string): boolean {
+  const [address = '', prefix, ...rest] = text.trim().split('/')
+  const version = isIP(address)
+  if (version === 0 || rest.length > 0) return false
+  return prefix === undefined || (/^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) <= (version === 4 ? 32 : 128))
 }
 
 /** User and password are what they stand for once their percent signs are resolved. */

@@ -1,11 +1,14 @@
 import { EPITAPH_MS } from '../../src/protocol/limits.ts'
-import type { CreateSessionRequest } from '../../src/protocol/requests.ts'
+import type { CreateSessionRequest, DecisionRequest } from '../../src/protocol/requests.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 import { publicKey } from '../support/relay.ts'
 import type { RunningRelay } from '../support/server.ts'
 import type { Member } from './targets.ts'
 
 /** Every way a sender code can be of no use. A further one is a further line. */
+
+/** Where the receivers come from that made a code of no use, and whoever asks. */
+const SOURCE = '127.0.0.1'
 
 /** When a code was made, the oldest first: what time has done to it since is part of what it is. */
 const AGES = ['forgotten', 'expired and noticed', 'expired', 'now'] as const
@@ -14,7 +17,7 @@ interface Maker {
   readonly code: string
   open(request?: Partial<CreateSessionRequest>): Promise<Member>
   /** A receiver joins, and is decided about. */
-  join(sender: Member, receiverCode: string, decision?: 'approved' | 'denied'): Promise<Member>
+  join(sender: Member, receiverCode: string, decision?: DecisionRequest): Promise<Member>
   readonly relay: RunningRelay['relay']
 }
 
@@ -33,31 +36,40 @@ export const DEAD_CODES: readonly DeadCode[] = [
   { what: 'closed and forgotten', age: 'forgotten', make: async (m) => close(m, await m.open()) },
   { what: 'completed', age: 'now', make: completed },
   { what: 'retired by its sender', age: 'now', make: async (m) => retire(m, await m.open()) },
-  { what: 'retired by an approval', age: 'now', make: async (m) => m.join(await once(m), 'first', 'approved') },
+  { what: 'retired by an approval', age: 'now', make: async (m) => m.join(await once(m), 'first', APPROVED) },
   { what: 'retired after a denial', age: 'now', make: deniedAndRetired },
   { what: 'used up by joins', age: 'now', make: usedUp },
+  { what: 'banned for this source', age: 'now', make: banned },
 ]
 
+const APPROVED = { decision: 'approved' } as const
+const DENIED = { decision: 'denied' } as const
 const once = (m: Maker) => m.open({ maxReceivers: 1 })
 const close = (m: Maker, { sessionId, token }: Member) => m.relay.closeSession(sessionId, token)
 const retire = (m: Maker, { sessionId, token }: Member) => m.relay.retireCode(sessionId, token)
 
 async function completed(m: Maker): Promise<void> {
   const sender = await once(m)
-  const receiver = await m.join(sender, 'first', 'approved')
+  const receiver = await m.join(sender, 'first', APPROVED)
   await m.relay.endReceiver(receiver.sessionId, receiver.token, 'first')
   await close(m, sender)
 }
 
 async function deniedAndRetired(m: Maker): Promise<void> {
   const sender = await m.open()
-  await m.join(sender, 'first', 'denied')
+  await m.join(sender, 'first', DENIED)
   await retire(m, sender)
 }
 
 async function usedUp(m: Maker): Promise<void> {
   const sender = await m.open()
-  for (let i = 0; i < 32; i++) await m.join(sender, i === 0 ? 'first' : `receiver-${i}`, 'denied')
+  for (let i = 0; i < 32; i++) await m.join(sender, i === 0 ? 'first' : `receiver-${i}`, DENIED)
+}
+
+async function banned(m: Maker): Promise<void> {
+  const sender = await m.open()
+  const failed = { ...DENIED, reason: 'handshake_failed' } as const
+  for (let i = 0; i < 5; i++) await m.join(sender, i === 0 ? 'first' : `receiver-${i}`, failed)
 }
 
 /** Makes one code of each kind in a relay, and gives them by kind. All are of one length. */
@@ -86,8 +98,8 @@ function makerOf(relay: RunningRelay['relay'], code: string): Maker {
     relay,
     open: (request) => relay.createSession({ clientId: code, senderCode: code, ttlSeconds: 30, ...request }),
     join: async (sender, receiverCode, decision) => {
-      const receiver = await relay.join({ senderCode: code, receiverCode, publicKey: publicKey(1) })
-      if (decision) await relay.decide(sender.sessionId, sender.token, receiverCode, { decision })
+      const receiver = await relay.join({ senderCode: code, receiverCode, publicKey: publicKey(1) }, SOURCE)
+      if (decision) await relay.decide(sender.sessionId, sender.token, receiverCode, decision)
       return receiver
     },
   }

@@ -12,6 +12,15 @@ interface In {
   readonly as: As
 }
 
+interface Join {
+  readonly do: 'join'
+  readonly at: number
+  readonly receiver: number
+  readonly wrongCode: boolean
+  /** Where the receiver comes from. */
+  readonly source: string
+}
+
 export type Command =
   | {
       readonly do: 'create'
@@ -20,7 +29,7 @@ export type Command =
       readonly ttl: number
       readonly max: number
     }
-  | { readonly do: 'join'; readonly at: number; readonly receiver: number; readonly wrongCode: boolean }
+  | Join
   | (In & { readonly do: 'decide'; readonly decision: 'approved' | DenialReason })
   | (In & { readonly do: 'leave' | 'revoke' | 'retire' | 'close' | 'view' })
   | (In & { readonly do: 'attach'; readonly sender: boolean; readonly behind: number })
@@ -61,14 +70,26 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   },
   {
     weight: 14,
-    arbitrary: fc.record({ do: one('join' as const), at: small, receiver, wrongCode: one(false, false, false, true) }),
+    arbitrary: fc.record({
+      do: one('join' as const),
+      at: small,
+      receiver,
+      wrongCode: one(false, false, false, true),
+      source: one('192.0.2.1', '192.0.2.1', '192.0.2.1', '192.0.2.2'),
+    }),
   },
   {
     weight: 9,
     arbitrary: fc.record({
       do: one('decide' as const),
       ...where,
-      decision: one<'approved' | DenialReason>('approved', 'approved', 'approved', 'rejected', 'handshake_timeout'),
+      decision: one<'approved' | DenialReason>(
+        'approved',
+        'approved',
+        'rejected',
+        'handshake_failed',
+        'handshake_timeout',
+      ),
     }),
   },
   { weight: 5, arbitrary: fc.record({ do: one('leave' as const, 'revoke' as const), ...where }) },

@@ -30,7 +30,7 @@ class Table {
   }
 
   join(receiverCode: string): Promise<Outcome<Member>> {
-    return this.target.join({ senderCode: Table.code, receiverCode, publicKey: publicKey(1) })
+    return this.target.join({ senderCode: Table.code, receiverCode, publicKey: publicKey(1) }, '192.0.2.1')
   }
 
   async joined(receiverCode: string): Promise<Member> {

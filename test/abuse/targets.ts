@@ -22,7 +22,7 @@ export type Outcome<T> = { readonly value: T } | { readonly refused: ErrorCode }
 
 export interface Target {
   create(request: CreateSessionRequest): Promise<Outcome<Member>>
-  join(request: JoinRequest): Promise<Outcome<Member>>
+  join(request: JoinRequest, source: string): Promise<Outcome<Member>>
   view(member: Member): Promise<Outcome<View>>
   decide(member: Member, receiverCode: string, request: DecisionRequest): Promise<Outcome<unknown>>
   end(member: Member, receiverCode: string): Promise<Outcome<unknown>>
@@ -58,7 +58,7 @@ export function memoryTarget(
   const { relay } = node
   return {
     create: (request) => outcome(() => relay.createSession(request)),
-    join: (request) => outcome(() => relay.join(request)),
+    join: (request, source) => outcome(() => relay.join(request, source)),
     view: ({ sessionId, token }) =>
       outcome(() => relay.polling.view(sessionId, token, { version: undefined, waitMs: 0 })),
     decide: ({ sessionId, token }, code, request) => outcome(() => relay.decide(sessionId, token, code, request)),
@@ -100,7 +100,7 @@ async function outcome<T>(call: () => Promise<T>): Promise<Outcome<T>> {
 
 export async function wireTarget(settings: Partial<RelaySettings>): Promise<Target> {
   const clock = new FakeClock()
-  const relay = await startRelay({ settings, clock, logLevel: 'error' })
+  const relay = await startRelay({ settings, clock, logLevel: 'error', trustProxy: ['127.0.0.1'] })
   const sockets = new Set<WireTargetSocket>()
   const ask = async <T>(method: string, path: string, options: CallOptions): Promise<Outcome<T>> => {
     const answer = await call(relay.url, method, path, options)
@@ -110,7 +110,7 @@ export async function wireTarget(settings: Partial<RelaySettings>): Promise<Targ
   const session = ({ sessionId }: Member) => `/v1/sessions/${sessionId}`
   return {
     create: (body) => ask('POST', '/v1/sessions', { body }),
-    join: (body) => ask('POST', '/v1/receivers', { body }),
+    join: (body, source) => ask('POST', '/v1/receivers', { body, headers: { 'x-forwarded-for': source } }),
     view: (member) => ask('GET', session(member), member),
     decide: (member, code, body) => ask('PUT', `${session(member)}/receivers/${code}/decision`, { ...member, body }),
     end: (member, code) => ask('DELETE', `${session(member)}/receivers/${code}`, member),

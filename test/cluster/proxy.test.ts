@@ -1,7 +1,10 @@
+import { once } from 'node:events'
+import { type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
 import { admit, bytesOf, collect, openSender, outcomeOf, pair, type SendingDevice, sha256 } from '../e2e/people.ts'
 import { hasRedis, type RedisServer, startRedis } from '../support/redis-server.ts'
+import { publicKey } from '../support/relay.ts'
 import { type RelayProcess, startRelayProcess } from '../support/relay-process.ts'
 import { type Balancer, HAPROXY, isInstalled, NGINX, startBalancer } from './balancer.ts'
 
@@ -21,7 +24,7 @@ for (const kind of [HAPROXY, NGINX]) {
     beforeEach(async () => {
       redis = await startRedis()
       started.push(redis)
-      const settings = { REDIS_URL: redis.url, MAX_SESSIONS_PER_CLIENT: '1000' }
+      const settings = { REDIS_URL: redis.url, MAX_SESSIONS_PER_CLIENT: '1000', TRUST_PROXY: '127.0.0.1' }
       nodes = await Promise.all([startRelayProcess(settings), startRelayProcess(settings)])
       started.push(...nodes.map(({ kill }) => ({ stop: kill })))
       for (const { url } of nodes)
@@ -85,6 +88,21 @@ for (const kind of [HAPROXY, NGINX]) {
       for (const { failures } of nodes) expect(failures).toEqual([])
     })
 
+    test('the relays are told where each client comes from, and no client tells them', async () => {
+      await balance({ goingRound: true })
+      const [sender, failing, attacker, other] = ['127.0.0.1', '127.0.0.2', '127.0.0.2', '127.0.0.3'].map(
+        (from) => new Client(balancer.url, from),
+      )
+      const { sessionId, token } = await sender.open('the-code')
+      for (let i = 0; i < 5; i++) {
+        expect(await failing.join('the-code', `receiver-${i}`)).toBe(201)
+        await sender.deny(sessionId, token, `receiver-${i}`)
+      }
+      expect(await attacker.join('the-code', 'again')).toBe(404)
+      expect(await attacker.join('the-code', 'again', { 'x-forwarded-for': '127.0.0.3' })).toBe(404)
+      expect(await other.join('the-code', 'other')).toBe(201)
+    })
+
     for (const [what, end] of [
       ['is killed', (node: RelayProcess) => node.kill()],
       ['is stopped', (node: RelayProcess) => node.stop()],
@@ -113,4 +131,42 @@ for (const kind of [HAPROXY, NGINX]) {
       })
     }
   })
+}
+
+/** A client that has an address of its own. */
+class Client {
+  readonly #url: string
+  readonly #from: string
+
+  constructor(url: string, from: string) {
+    this.#url = url
+    this.#from = from
+  }
+
+  async open(senderCode: string): Promise<{ readonly sessionId: string; readonly token: string }> {
+    const { text } = await this.#call('POST', '/v1/sessions', { clientId: 'c', senderCode })
+    return JSON.parse(text)
+  }
+
+  async join(senderCode: string, receiverCode: string, headers: OutgoingHttpHeaders = {}): Promise<number> {
+    const body = { senderCode, receiverCode, publicKey: publicKey(1) }
+    return (await this.#call('POST', '/v1/receivers', body, headers)).status
+  }
+
+  async deny(sessionId: string, token: string, receiverCode: string): Promise<void> {
+    const body = { decision: 'denied', reason: 'handshake_failed' }
+    const path = `/v1/sessions/${sessionId}/receivers/${receiverCode}/decision`
+    expect((await this.#call('PUT', path, body, { authorization: `Bearer ${token}` })).status).toBe(204)
+  }
+
+  async #call(method: string, path: string, body: unknown, headers: OutgoingHttpHeaders = {}) {
+    const asked = request(this.#url + path, {
+      method,
+      localAddress: this.#from,
+      headers: { 'content-type': 'application/json', ...headers },
+    })
+    asked.end(JSON.stringify(body))
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+    return { status: answer.statusCode ?? 0, text: (await answer.toArray()).join('') }
+  }
 }

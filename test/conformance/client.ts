@@ -289,3 +289,24 @@ function bytesOf(ciphertext: unknown): unknown {
 function expectNoContent(answer: Answer): void {
   if (answer.status !== 204 || answer.text !== '') throw new Error(`expected 204: ${answer.status} ${answer.text}`)
 }
+
+/** A session with the largest view there is: 31 receivers, of which 8 are approved and 7 wait. */
+export async function openFull(relay: Relay): Promise<Sender> {
+  const sender = await openSession(relay, { maxReceivers: 8 })
+  const joined = async (from: number, to: number) => {
+    const receivers = []
+    for (let i = from; i < to; i++) {
+      const number = String(i).padStart(2, '0')
+      receivers.push(await join(sender, { receiverCode: number + 'r'.repeat(62), name: number + '"'.repeat(31) }))
+    }
+    return receivers
+  }
+  // The longest of all reasons as often as receivers of one source may fail and others still join.
+  for (const each of await joined(0, 8)) await sender.deny(each, each.channel <= 4 ? 'handshake_timeout' : 'rejected')
+  for (const each of await joined(8, 16)) await sender.deny(each)
+  const approved = await joined(16, 24)
+  for (const each of approved.slice(1)) await sender.approve(each)
+  await joined(24, 31)
+  if (approved[0]) await sender.approve(approved[0])
+  return sender
+}

@@ -58,6 +58,19 @@ export function refusals(relay: Relay): void {
       await expectRefused('session_not_found', [sender, last], () => tryToJoin(relay, sender.senderCode))
     })
 
+    test('the code is unknown to a source whose receivers failed five handshakes, and to nobody else who has joined', async () => {
+      const sender = await openSession(relay)
+      const witness = await join(sender)
+      const failed = []
+      for (let i = 0; i < 5; i++) failed.push(await join(sender))
+      for (const each of failed.slice(1)) await sender.deny(each, 'handshake_timeout')
+      const last = await join(sender)
+      await sender.deny(failed[0], 'handshake_failed')
+      await expectRefused('session_not_found', [sender, witness, last], () => tryToJoin(relay, sender.senderCode))
+      expect((await sender.view()).joinable).toBe(true)
+      await sender.approve(last)
+    })
+
     test('a done receiver counts against maxReceivers, a revoked one does not', async () => {
       const sender = await openSession(relay, { maxReceivers: 1 })
       const [first, second, third] = [await join(sender), await join(sender), await join(sender)]

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { call, createSession, fresh32Bytes, freshCode, join, openSession, pair, tryToJoin } from './client.ts'
+import { call, createSession, fresh32Bytes, freshCode, join, openFull, openSession, pair, tryToJoin } from './client.ts'
 import { data } from './device.ts'
 import { expectClosed, expectProblem, expectRefused, stateOf } from './documented.ts'
 import { isOverHttp, type Relay } from './relay.ts'
@@ -87,17 +87,7 @@ export function views(relay: Relay): void {
     })
 
     test('the largest view is at most 8,192 bytes', async () => {
-      const sender = await openSession(relay, { maxReceivers: 8 })
-      const largest = (i: number) => ({
-        receiverCode: `${String(i).padStart(2, '0')}${'r'.repeat(62)}`,
-        name: `${String(i).padStart(2, '0')}${'"'.repeat(31)}`,
-      })
-      const approved = []
-      for (let i = 0; i < 16; i++) await sender.deny(await join(sender, largest(i)), 'handshake_timeout')
-      for (let i = 16; i < 24; i++) approved.push(await join(sender, largest(i)))
-      for (const receiver of approved.slice(1)) await sender.approve(receiver)
-      for (let i = 24; i < 31; i++) await join(sender, largest(i))
-      await sender.approve(approved[0])
+      const sender = await openFull(relay)
       const { text, body } = await sender.call('GET')
       expect(body).toMatchObject({ receivers: { length: 31 }, channels: { length: 15 } })
       expect(Buffer.byteLength(text)).toBeGreaterThan(6_000)

@@ -11,6 +11,7 @@ export interface ModelReceiver {
   readonly key: string
   readonly name: string | undefined
   readonly token: string
+  readonly source: string
   state: ReceiverState
   reason?: DenialReason
   /** Its socket, whatever its state. */
@@ -72,16 +73,16 @@ export class Model {
     })
   }
 
-  mayJoin(senderCode: string, receiverCode: string): Answer {
+  mayJoin(senderCode: string, receiverCode: string, source: string): Answer {
     const session = this.sessions.find((each) => each.code === senderCode)
-    if (!session || !this.joinable(session)) return 'session_not_found'
+    if (!session || !this.joinable(session) || failures(session, source) >= 5) return 'session_not_found'
     if (session.receivers.some((each) => each.code === receiverCode)) return 'receiver_code_in_use'
     if (count(session, 'pending') === 8) return 'session_full'
     if (this.granted + 2 * this.#limits.pendingWindow > this.#limits.budget) return 'at_capacity'
     return undefined
   }
 
-  join(senderCode: string, input: Pick<ModelReceiver, 'code' | 'key' | 'name' | 'token'>): void {
+  join(senderCode: string, input: Pick<ModelReceiver, 'code' | 'key' | 'name' | 'token' | 'source'>): void {
     const session = this.sessions.find((each) => each.code === senderCode)
     session?.receivers.push({ ...input, state: 'pending', attached: false })
   }
@@ -202,6 +203,13 @@ export class Model {
 
 function isLive({ state }: ModelReceiver): boolean {
   return state === 'pending' || state === 'approved'
+}
+
+function failures(session: ModelSession, source: string): number {
+  const failed = session.receivers.filter(
+    ({ reason }) => reason === 'handshake_failed' || reason === 'handshake_timeout',
+  )
+  return failed.filter((each) => each.source === source).length
 }
 
 function count(session: ModelSession, state: ReceiverState): number {

@@ -76,7 +76,7 @@ describe('joining', () => {
     const sender = await node.open({ ttlSeconds: 60, maxReceivers: 2 })
     node.clock.advance(12_345)
     const request = { senderCode: sender.senderCode, receiverCode: 'receiver', publicKey: publicKey(1) }
-    expect(await node.relay.join(request)).toEqual({
+    expect(await node.relay.join(request, 'a source')).toEqual({
       sessionId: sender.sessionId,
       token: expect.stringMatching(/^[\w-]{43}$/),
       channel: 1,

@@ -20,7 +20,15 @@ type Command =
       readonly ttl: number
       readonly max: number
     }
-  | { readonly do: 'join'; readonly at: number; readonly receiver: number; readonly named: boolean }
+  | {
+      readonly do: 'join'
+      readonly at: number
+      readonly receiver: number
+      readonly named: boolean
+      readonly source: string
+      /** Its handshake comes to nothing at once. */
+      readonly fails: boolean
+    }
   | { readonly do: 'decide'; readonly at: number; readonly receiver: number; readonly decision: Decision }
   | { readonly do: 'revoke' | 'leave'; readonly at: number; readonly receiver: number }
   | { readonly do: 'retire' | 'close' | 'attach sender' | 'detach sender'; readonly at: number }
@@ -28,9 +36,11 @@ type Command =
   | { readonly do: 'pass'; readonly milliseconds: number }
 type Decision = 'approved' | DenialReason
 
-const at = fc.nat({ max: 5 })
-const receiver = fc.nat({ max: 11 })
-const decision = fc.constantFrom<Decision>('approved', 'approved', 'approved', 'rejected', 'handshake_timeout')
+/** Mostly one of them, so that much happens to it. */
+const at = fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat({ max: 5 }) })
+const receiver = fc.nat({ max: 31 })
+const decision = fc.constantFrom<Decision>('approved', 'approved', 'rejected', 'handshake_failed', 'handshake_timeout')
+const source = fc.constantFrom('a source', 'a source', 'a source', 'another source')
 const one = <T extends string>(...names: T[]) => fc.constantFrom(...names)
 
 const command: fc.Arbitrary<Command> = fc.oneof(
@@ -44,7 +54,10 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       max: fc.integer({ min: 1, max: 8 }),
     }),
   },
-  { weight: 20, arbitrary: fc.record({ do: one('join'), at, receiver, named: fc.boolean() }) },
+  {
+    weight: 20,
+    arbitrary: fc.record({ do: one('join'), at, receiver, named: fc.boolean(), source, fails: fc.boolean() }),
+  },
   { weight: 10, arbitrary: fc.record({ do: one('decide'), at, receiver, decision }) },
   { weight: 6, arbitrary: fc.record({ do: one('revoke', 'leave'), at, receiver }) },
   { weight: 1, arbitrary: fc.record({ do: one('retire', 'close'), at }) },
@@ -89,15 +102,19 @@ class Run {
         return void expect(refused).toBe(expected)
       }
       case 'join': {
-        const senderCode = this.#at(command.at)?.code ?? 'nobody'
+        const session = this.#at(command.at)
+        const senderCode = session?.code ?? 'nobody'
         const code = `receiver-${command.receiver}`
         const [key, name] = [publicKey(command.receiver), command.named ? 'a name' : undefined]
-        const expected = model.mayJoin(senderCode, code)
+        const expected = model.mayJoin(senderCode, code, command.source)
         const refused = await refusalOf(async () => {
-          const joined = await node.join(senderCode, { receiverCode: code, publicKey: key, name })
-          model.join(senderCode, { code, key, name, token: joined.token })
+          const joined = await node.join(senderCode, { receiverCode: code, publicKey: key, name }, command.source)
+          model.join(senderCode, { code, key, name, token: joined.token, source: command.source })
         })
-        return void expect(refused).toBe(expected)
+        expect(refused).toBe(expected)
+        if (refused || !session || !command.fails) return
+        const receiver = session.receivers.length - 1
+        return this.#stepIn(session, { do: 'decide', at: command.at, receiver, decision: 'handshake_failed' })
       }
       case 'pass':
         model.pass(command.milliseconds)

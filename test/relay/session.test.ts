@@ -32,11 +32,12 @@ const HERE = { place: 'here' }
 const TTL_SECONDS = 60
 const DEADLINE = START + TTL_SECONDS * 1000
 
-const newReceiver = (receiverCode: string): NewReceiver => ({
+const newReceiver = (receiverCode: string, source = 'here'): NewReceiver => ({
   receiverCode,
   tokenDigest: `digest of ${receiverCode}`,
   publicKey: 'a key',
   name: 'a name',
+  source,
 })
 
 function fresh(maxReceivers = 8): OpenSession {
@@ -301,6 +302,14 @@ describe('what a change does', () => {
       expect(receiver).not.toHaveProperty('publicKey')
       expect(receiver).not.toHaveProperty('name')
     }
+  })
+
+  test('only a receiver that was denied keeps its source, which counts', () => {
+    const kept = Object.entries(SITUATIONS).filter(([, made]) => {
+      const [receiver] = made().receivers
+      return receiver?.state !== 'pending' && receiver?.state !== 'approved' && 'source' in (receiver ?? {})
+    })
+    expect(kept.map(([situation]) => situation)).toEqual(['denied rejected', 'denied handshake_failed'])
   })
 
   test('a closed session keeps its rows without keys and names, and neither times nor bounds', () => {

@@ -269,7 +269,7 @@ describe('when another node has changed the session, and the wake-up has not com
     const { node } = slowNode()
     const sender = await node.open()
     const socket = await node.attach(sender)
-    const receiver = { receiverCode: 'r', tokenDigest: 'd', publicKey: 'key', name: undefined }
+    const receiver = { receiverCode: 'r', tokenDigest: 'd', publicKey: 'key', name: undefined, source: 's' }
     await node.sessions.update(sender.sessionId, (session, now) => join(session, receiver, now))
     socket.ack(1, 0)
     await settled()

@@ -34,7 +34,8 @@ async function fullSession(name: string) {
   const sender = await node.open({ senderCode: code(99), maxReceivers: RECEIVERS_MAX, ttlSeconds: 3600 })
   for (let number = 1; number <= JOINS_MAX; number++) {
     const key = publicKey(0xffff_ffff - number)
-    const receiver = await node.join(sender.senderCode, { receiverCode: code(number), publicKey: key, name })
+    const request = { receiverCode: code(number), publicKey: key, name }
+    const receiver = await node.join(sender.senderCode, request, `source ${number}`)
     await node.attach(receiver, [{ channel: number, received: SEQ_MAX, acked: SEQ_MAX }])
     if (number <= ENDED) {
       const denied = { decision: 'denied', reason: 'handshake_timeout' } as const

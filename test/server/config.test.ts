@@ -31,6 +31,7 @@ describe('the configuration', () => {
       port: 8080,
       logLevel: 'info',
       corsOrigins: ['*'],
+      trustProxy: [],
       sessionTtlSeconds: 900,
       maxSessionTtlSeconds: 3600,
       maxReceivers: 8,
@@ -51,8 +52,11 @@ describe('the configuration', () => {
   })
 
   test('is tested here in every variable', () => {
-    const others = ['HOST', 'LOG_LEVEL', 'CORS_ORIGINS', 'MEMORY_BUDGET_BYTES', 'REDIS_URL', 'REDIS_CA_FILE']
-    expect([...INTEGERS.map(([name]) => name as string), ...others].sort()).toEqual(Object.keys(VARIABLES).sort())
+    const addresses = ['HOST', 'CORS_ORIGINS', 'TRUST_PROXY', 'REDIS_URL', 'REDIS_CA_FILE']
+    const others = ['LOG_LEVEL', 'MEMORY_BUDGET_BYTES']
+    expect([...INTEGERS.map(([name]) => name as string), ...addresses, ...others].sort()).toEqual(
+      Object.keys(VARIABLES).sort(),
+    )
   })
 
   for (const [name, fallback, min, max, field] of INTEGERS) {
@@ -128,6 +132,38 @@ describe('the configuration', () => {
       'null',
     ]) {
       expect(() => origins(value), value).toThrow(/^CORS_ORIGINS is not \* or origins/)
+    }
+  })
+
+  test('TRUST_PROXY is a list of addresses and networks, and never everybody', () => {
+    const trusted = (value: string) => readConfig({ TRUST_PROXY: value }).trustProxy
+    expect(trusted('127.0.0.1')).toEqual(['127.0.0.1'])
+    expect(trusted('10.0.0.0/8, 192.0.2.1/32,::1,fd00::/8, 2001:db8::/128')).toEqual([
+      '10.0.0.0/8',
+      '192.0.2.1/32',
+      '::1',
+      'fd00::/8',
+      '2001:db8::/128',
+    ])
+    for (const value of [
+      'true',
+      '1',
+      'loopback',
+      'proxy.example',
+      '0.0.0.0/0',
+      '::/0',
+      '10.0.0.0/33',
+      'fd00::/129',
+      '10.0.0.0/08',
+      '10.0.0.0/255.0.0.0',
+      '10.0.0.0/',
+      '10.0.0/8',
+      '127.1',
+      '10.0.0.0/8/8',
+      '127.0.0.1,',
+      '127.0.0.1 ::1',
+    ]) {
+      expect(() => trusted(value), value).toThrow(/^TRUST_PROXY is not addresses or networks of proxies such as/)
     }
   })
 

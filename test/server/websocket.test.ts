@@ -38,7 +38,7 @@ async function pair(receivers = 1): Promise<{ sender: Member; receivers: Member[
   const joined: Member[] = []
   for (let i = 0; i < receivers; i++) {
     const receiverCode = `receiver-${++made}`
-    joined.push(await relay.relay.join({ senderCode, receiverCode, publicKey: publicKey(made) }))
+    joined.push(await relay.relay.join({ senderCode, receiverCode, publicKey: publicKey(made) }, 'a source'))
     await relay.relay.decide(sessionId, token, receiverCode, { decision: 'approved' })
   }
   return { sender: { sessionId, token }, receivers: joined }

@@ -57,8 +57,10 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
       await stores.sessions.create(made, CAPS)
       return made
     }
-    const joining = (receiverCode: string) => (current: Session, now: number) =>
-      join(current, { receiverCode, tokenDigest: `digest of ${receiverCode}`, publicKey: 'key', name: undefined }, now)
+    const joining = (receiverCode: string) => (current: Session, now: number) => {
+      const tokenDigest = `digest of ${receiverCode}`
+      return join(current, { receiverCode, tokenDigest, publicKey: 'key', name: undefined, source: 'a source' }, now)
+    }
 
     describe('sessions', () => {
       test('a session is found by its id and by its code, as it was written', async () => {

@@ -69,6 +69,19 @@ export interface BuiltRelay {
   readonly counters: () => Counters
 }
 
+/** What a node holds besides the sessions that it may share. */
+export function nodeCounters(relay: Relay, mailboxes: MemoryMailboxStore): Counters {
+  return {
+    ...NOTHING_LEFT,
+    mailboxes: mailboxes.size,
+    unackedBytes: mailboxes.unackedCost,
+    grantedBytes: relay.budget.granted,
+    grants: relay.budget.size,
+    sockets: relay.attachments.sockets,
+    watchers: relay.attachments.watchers.size,
+  }
+}
+
 /** A relay on memory stores. `server.ts` puts HTTP around one, `TestRelay` a test. */
 export function buildRelay(clock: Clock, secrets: Secrets, options: RelayOptions = {}): BuiltRelay {
   const sessions = new MemorySessionStore(clock)
@@ -89,14 +102,9 @@ export function buildRelay(clock: Clock, secrets: Secrets, options: RelayOptions
     { ...SMALL_SETTINGS, ...options.settings },
   )
   const counters = () => ({
+    ...nodeCounters(relay, mailboxes),
     sessions: sessions.size,
     storeEntries: sessions.entries,
-    mailboxes: mailboxes.size,
-    unackedBytes: mailboxes.unackedCost,
-    grantedBytes: relay.budget.granted,
-    grants: relay.budget.size,
-    sockets: relay.attachments.sockets,
-    watchers: relay.attachments.watchers.size,
   })
   return { relay, sessions, mailboxes, counters }
 }
@@ -150,9 +158,10 @@ export class TestRelay {
   }
 
   /** Adds a receiver with a code nobody has used. */
-  async join(senderCode: string, request: Partial<JoinRequest> = {}): Promise<JoinedReceiver> {
+  async join(senderCode: string, request: Partial<JoinRequest> = {}, source = 'a source'): Promise<JoinedReceiver> {
     const receiverCode = request.receiverCode ?? `receiver-${++this.#made}`
-    const joined = await this.relay.join({ publicKey: publicKey(this.#made), ...request, senderCode, receiverCode })
+    const body = { publicKey: publicKey(this.#made), ...request, senderCode, receiverCode }
+    const joined = await this.relay.join(body, source)
     return { sessionId: joined.sessionId, token: joined.token, channel: joined.channel, receiverCode }
   }
 

@@ -10,7 +10,7 @@ import { systemClock, systemSecrets } from '../../src/server/runtime.ts'
 import { MemoryMailboxStore } from '../../src/store/memory.ts'
 import { openRedis, type RedisStores } from '../../src/store/redis/open.ts'
 import { startRedis } from './redis-server.ts'
-import { buildRelay, type Counters, DEFAULT_SETTINGS, NOTHING_LEFT, type RelayOptions } from './relay.ts'
+import { buildRelay, type Counters, DEFAULT_SETTINGS, NOTHING_LEFT, nodeCounters, type RelayOptions } from './relay.ts'
 import { SETTING } from './setting.ts'
 
 export interface ServerOptions extends RelayOptions {
@@ -21,6 +21,7 @@ export interface ServerOptions extends RelayOptions {
   /** Those of the operating system, unless a test wants to know them. */
   readonly secrets?: Secrets
   readonly corsOrigins?: readonly string[]
+  readonly trustProxy?: readonly string[]
   readonly logLevel?: Level
 }
 
@@ -163,16 +164,7 @@ export async function startNode(
     log,
     discards,
     server: app.server,
-    counters: () => ({
-      ...NOTHING_LEFT,
-      mailboxes: mailboxes.size,
-      unackedBytes: mailboxes.unackedCost,
-      grantedBytes: relay.budget.granted,
-      grants: relay.budget.size,
-      sockets: relay.attachments.sockets,
-      watchers: relay.attachments.watchers.size,
-      webSockets: upgraded.size,
-    }),
+    counters: () => ({ ...nodeCounters(relay, mailboxes), webSockets: upgraded.size }),
     tick: () => relay.tick(),
     close: async () => {
       await app.close()
@@ -219,9 +211,10 @@ function logging(options: ServerOptions) {
   return { log, discards, logger, metrics }
 }
 
-async function listen(relay: Relay, settings: RelaySettings, logger: Logger, { corsOrigins = ['*'] }: ServerOptions) {
+async function listen(relay: Relay, settings: RelaySettings, logger: Logger, options: ServerOptions) {
+  const { corsOrigins = ['*'], trustProxy = [] } = options
   const { maxFrameBytes } = settings
-  const app = await buildApp({ relay, maxFrameBytes, corsOrigins, version: '0.0.0-test', logger })
+  const app = await buildApp({ relay, maxFrameBytes, corsOrigins, trustProxy, version: '0.0.0-test', logger })
   await app.listen({ host: '127.0.0.1', port: 0, listenTextResolver: () => 'listening' })
   const { port } = app.server.address() as AddressInfo
   return { app, url: `http://127.0.0.1:${port}`, port }

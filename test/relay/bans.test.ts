@@ -1,0 +1,72 @@
+import { describe, expect, test } from 'vitest'
+import type { DenialReason } from '../../src/protocol/http.ts'
+import { liveReceiver } from '../../src/relay/session.ts'
+import { systemSecrets } from '../../src/server/runtime.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { expectRefusal } from '../support/refusal.ts'
+import { buildRelay, publicKey, TestRelay } from '../support/relay.ts'
+
+type Sender = Awaited<ReturnType<TestRelay['open']>>
+
+describe('a join from a source whose handshakes fail', () => {
+  const fail = async (node: TestRelay, sender: Sender, reason: DenialReason, source: string) => {
+    const { receiverCode } = await node.join(sender.senderCode, {}, source)
+    await node.relay.decide(sender.sessionId, sender.token, receiverCode, { decision: 'denied', reason })
+  }
+
+  test('is refused as an unknown code is after the fifth, in this session alone', async () => {
+    const node = new TestRelay()
+    const [sender, other] = [await node.open(), await node.open()]
+    const attacker = () => node.join(sender.senderCode, {}, '192.0.2.1')
+    for (const reason of ['handshake_failed', 'handshake_timeout', 'handshake_failed', 'handshake_timeout'] as const) {
+      await fail(node, sender, reason, '192.0.2.1')
+    }
+    const last = await attacker()
+    // The fifth is not decided yet.
+    await attacker()
+    const { sessionId, token } = sender
+    const failed = { decision: 'denied', reason: 'handshake_failed' } as const
+    await node.relay.decide(sessionId, token, last.receiverCode, failed)
+    await expectRefusal(attacker, 'session_not_found')
+    await node.join(sender.senderCode, {}, '192.0.2.2')
+    await node.join(other.senderCode, {}, '192.0.2.1')
+  })
+
+  test('is refused before anything is said of its receiver code, or of how many wait', async () => {
+    const node = new TestRelay()
+    const sender = await node.open()
+    for (let i = 0; i < 5; i++) await fail(node, sender, 'handshake_failed', '192.0.2.1')
+    await node.join(sender.senderCode, { receiverCode: 'taken' }, '192.0.2.2')
+    const attacker = () => node.join(sender.senderCode, { receiverCode: 'taken' }, '192.0.2.1')
+    await expectRefusal(attacker, 'session_not_found')
+    for (let i = 0; i < 7; i++) await node.join(sender.senderCode, {}, '192.0.2.2')
+    await expectRefusal(() => node.join(sender.senderCode, {}, '192.0.2.2'), 'session_full')
+    await expectRefusal(attacker, 'session_not_found')
+  })
+
+  test('is not refused for devices that a person denied, or that left', async () => {
+    const node = new TestRelay()
+    const sender = await node.open()
+    for (let i = 0; i < 6; i++) {
+      await fail(node, sender, 'rejected', '192.0.2.1')
+      const left = await node.join(sender.senderCode, {}, '192.0.2.1')
+      await node.end(left, left)
+    }
+    for (let i = 0; i < 4; i++) await fail(node, sender, 'handshake_failed', '192.0.2.1')
+    await node.join(sender.senderCode, {}, '192.0.2.1')
+  })
+
+  test('is known by a digest that is another one in each session', async () => {
+    const { relay, sessions: store } = buildRelay(new FakeClock(), systemSecrets)
+    const join = async (senderCode: string) => {
+      const { sessionId } = await relay.createSession({ clientId: 'c', senderCode })
+      await relay.join({ senderCode, receiverCode: 'receiver', publicKey: publicKey(1) }, '192.0.2.1')
+      return store.get(sessionId)
+    }
+    const sessions = [await join('one-code'), await join('other-code')]
+    expect(JSON.stringify(sessions)).not.toContain('192.0.2.1')
+    const sources = sessions.map((each) => each?.state === 'open' && liveReceiver(each, 1)?.source)
+    expect(new Set(sources).size).toBe(2)
+    for (const source of sources) expect(source).toMatch(/^[\w-]{43}$/)
+  })
+})
