@@ -18,6 +18,7 @@ describeRedis('a node whose Redis', () => {
   })
 
   const create = () => call(A.url, 'POST', '/v1/sessions', { body: { clientId: freshCode(), senderCode: freshCode() } })
+  const statuses = () => Promise.all([A, B].map(async ({ url }) => (await fetch(`${url}/readyz`)).status))
   const isReady = async () => (await call(A.url, 'GET', '/readyz')).status === 200
   const untilReady = () => expect.poll(isReady, { timeout: 10_000 }).toBe(true)
   const untilUnready = () => expect.poll(isReady, { timeout: 5_000 }).toBe(false)
