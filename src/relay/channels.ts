@@ -113,17 +113,29 @@ export class Channels {
     return rows.includes(undefined) ? undefined : rows.flatMap((row) => row ?? [])
   }
 
-  /** The rows of a role that asks; `fetching` for one that fetches what came for it. */
-  rows(session: Session, holder: Holder, fetching: boolean): Promise<ChannelRow[]> {
-    return Promise.all(
+  /**
+   * The rows of a role that asks; `fetching` for one that fetches what came for it. `isWhole` is false when a direction was
+   * not there: either nobody has used it, or its channel has ended since the session was read.
+   */
+  async rows(
+    session: Session,
+    holder: Holder,
+    fetching: boolean,
+  ): Promise<{ readonly rows: ChannelRow[]; readonly isWhole: boolean }> {
+    let isWhole = true
+    const rows = await Promise.all(
       channelsOf(session, holder).map(async (channel) => {
         const mailboxes = this.storeOf(session, channel)
-        const at = async (direction: Direction) =>
-          (await mailboxes.position(mailboxKey(session.id, channel, direction))) ?? NOWHERE
+        const at = async (direction: Direction) => {
+          const position = await mailboxes.position(mailboxKey(session.id, channel, direction))
+          isWhole &&= position !== undefined
+          return position ?? NOWHERE
+        }
         const row = { channel, ...(await at(outbound(holder))), window: this.windowOf(session, holder, channel) }
         return fetching ? { ...row, available: (await at(inbound(holder))).received } : row
       }),
     )
+    return { rows, isWhole }
   }
 
   /** Whether nothing was sent on a channel yet, as far as this node's memory knows. */

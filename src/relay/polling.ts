@@ -54,7 +54,9 @@ export class Polling {
         const { session, holder } = await authorize(this.#ports, sessionId, token)
         const settled = expireIfDue(session, clock.now())
         if (poll.channels) await this.#stay(settled, holder)
-        const rows = await this.#ports.channels.rows(settled, holder, poll.channels !== undefined)
+        const { rows, isWhole } = await this.#ports.channels.rows(settled, holder, poll.channels !== undefined)
+        // A channel that has ended meanwhile would seem to have lost its frames.
+        if (!isWhole && !(await this.#isStill(session))) continue
         const now = clock.now()
         const current = String(settled.version) === poll.version && settled.state === 'open' && !isNews(rows, poll)
         if (!current || now >= until || this.#draining) {
@@ -83,7 +85,8 @@ export class Polling {
     await attachments.attaching.resume(session, holder, claims)
     // Its older socket is superseded, the other end's may have to move.
     bus.wake(sessionId, { about: 'session' })
-    return this.#viewOf(session, holder, await channels.rows(session, holder, true), clock.now())
+    const { rows } = await channels.rows(session, holder, true)
+    return this.#viewOf(session, holder, rows, clock.now())
   }
 
   /** Sessions that somebody is attached to over HTTP and asks this node for, whether a poll is held now or not. */
@@ -129,6 +132,10 @@ export class Polling {
     if (renewed === session) return
     const { version } = await sessions.update(session.id, (current, now) => stayAttached(current, holder, now))
     if (version !== session.version) bus.wake(session.id, { about: 'session' })
+  }
+
+  async #isStill({ id, version }: Session): Promise<boolean> {
+    return (await this.#ports.sessions.get(id))?.version === version
   }
 
   #ask(session: Session, holder: Holder): void {

@@ -188,6 +188,24 @@ describe('a channel that moves', () => {
 })
 
 describe('a poll over HTTP', () => {
+  test('that meets the end of a channel shows the end, and never a channel that has lost its frames', async () => {
+    const { sender, receiver, R } = await nodes.pair()
+    const { polling, frames } = nodes.A.relay
+    await polling.attach(sender.sessionId, sender.token, [])
+    await settled()
+    R.data(1, 1, 'a frame')
+    await frames.put({ sessionId: sender.sessionId, token: sender.token, channel: 1, seq: 1 }, new Uint8Array(8))
+    nodes.gate.hold('position')
+    const channels = [{ channel: 1, fetched: 0, acked: 0 }]
+    const polled = polling.view(sender.sessionId, sender.token, { version: undefined, waitMs: 0, channels })
+    await settled()
+    expect(nodes.gate.waiting).toBe(1)
+    await nodes.B.end(receiver, receiver)
+    await settled()
+    nodes.gate.open()
+    expect(await polled).toMatchObject({ receivers: [{ state: 'done' }], channels: [] })
+  })
+
   test('is held while nothing has come that its caller does not know, and ends with a frame or an ack', async () => {
     const { sender, receiver, S } = await nodes.pair()
     const { polling, frames } = nodes.B.relay
