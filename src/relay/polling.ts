@@ -6,7 +6,7 @@ import { authorize } from './authorize.ts'
 import type { Channels } from './channels.ts'
 import { RelayError } from './error.ts'
 import type { Bus, Clock, Cluster, Secrets, SessionStore } from './ports.ts'
-import { attachedOf, type Holder, liveReceiver, OVER_HTTP, type Session } from './session.ts'
+import { attachedOf, type Holder, OVER_HTTP, type Session } from './session.ts'
 import { attach, expireIfDue, stayAttached } from './transitions.ts'
 import { viewOf } from './view.ts'
 
@@ -34,10 +34,9 @@ export interface Poll {
 export class Polling {
   readonly #ports: PollingPorts
   readonly #held = new Set<{ readonly until: number; readonly release: () => void }>()
-  /** Roles that are attached over HTTP and ask this node, by session and channel, the one that asked last at the end. */
-  readonly #asking = new Map<string, { readonly sessionId: string; readonly until: number }>()
+  /** Until when somebody counts as there who is attached over HTTP and asks this node, by session, the latest at the end. */
+  readonly #asking = new Map<string, number>()
   #draining = false
-  #onAllTold: (() => void)[] = []
 
   constructor(ports: PollingPorts) {
     this.#ports = ports
@@ -59,10 +58,7 @@ export class Polling {
         if (!isWhole && !(await this.#isStill(session))) continue
         const now = clock.now()
         const current = String(settled.version) === poll.version && settled.state === 'open' && !isNews(rows, poll)
-        if (!current || now >= until || this.#draining) {
-          if (hasEnded(settled, holder)) this.left(settled, holder)
-          return this.#viewOf(settled, holder, rows, now)
-        }
+        if (!current || now >= until || this.#draining) return this.#viewOf(settled, holder, rows, now)
         await change.happened
       } finally {
         change.release()
@@ -80,8 +76,7 @@ export class Polling {
       if (this.#draining) throw new RelayError('going_away')
       return attach(settled, holder, { place: OVER_HTTP, until: now + POLL_LEASE_MS }, now)
     })
-    if (session.state === 'open') this.#ask(session, holder)
-    else this.left(session, holder)
+    this.#ask(session)
     await attachments.attaching.resume(session, holder, claims)
     // Its older socket is superseded, the other end's may have to move.
     bus.wake(sessionId, { about: 'session' })
@@ -90,30 +85,17 @@ export class Polling {
   }
 
   /** Sessions that somebody is attached to over HTTP and asks this node for, whether a poll is held now or not. */
-  get sessionIds(): Set<string> {
-    return new Set([...this.#asking.values()].map(({ sessionId }) => sessionId))
-  }
-
-  /** Resolves when everybody who is attached over HTTP has seen the end of its session. */
-  get everybodyTold(): Promise<void> {
-    if (this.#asking.size === 0) return Promise.resolve()
-    return new Promise((resolve) => this.#onAllTold.push(resolve))
-  }
-
-  /** A role has ended what it is in, or has seen the end of it: there is nothing more to tell. */
-  left(session: Session, holder: Holder): void {
-    this.#asking.delete(keyOf(session, holder))
-    if (this.#asking.size > 0) return
-    for (const resolve of this.#onAllTold.splice(0)) resolve()
+  get sessionIds(): readonly string[] {
+    return [...this.#asking.keys()]
   }
 
   /** To be called about once a second. */
   tick(): void {
     const now = this.#ports.clock.now()
     for (const held of this.#held) if (held.until <= now) held.release()
-    for (const [key, { until }] of this.#asking) {
+    for (const [sessionId, until] of this.#asking) {
       if (until > now) break
-      this.#asking.delete(key)
+      this.#asking.delete(sessionId)
     }
   }
 
@@ -127,7 +109,7 @@ export class Polling {
   async #stay(session: Session, holder: Holder): Promise<void> {
     const { sessions, clock, bus } = this.#ports
     if (attachedOf(session, holder)?.until === undefined) return
-    this.#ask(session, holder)
+    this.#ask(session)
     const renewed = stayAttached(session, holder, clock.now())
     if (renewed === session) return
     const { version } = await sessions.update(session.id, (current, now) => stayAttached(current, holder, now))
@@ -138,10 +120,9 @@ export class Polling {
     return (await this.#ports.sessions.get(id))?.version === version
   }
 
-  #ask(session: Session, holder: Holder): void {
-    const key = keyOf(session, holder)
-    this.#asking.delete(key)
-    this.#asking.set(key, { sessionId: session.id, until: this.#ports.clock.now() + POLL_LEASE_MS })
+  #ask({ id }: Session): void {
+    this.#asking.delete(id)
+    this.#asking.set(id, this.#ports.clock.now() + POLL_LEASE_MS)
   }
 
   #viewOf(session: Session, holder: Holder, channels: readonly ChannelRow[], now: number): View {
@@ -163,15 +144,6 @@ export class Polling {
     })
     return { happened, release }
   }
-}
-
-function hasEnded(session: Session, holder: Holder): boolean {
-  if (holder.role === 'sender') return session.state === 'closed'
-  return !liveReceiver(session, holder.channel)
-}
-
-function keyOf({ id }: Session, holder: Holder): string {
-  return `${id}/${holder.role === 'sender' ? 0 : holder.channel}`
 }
 
 /** Whether there is something to fetch, or an ack, that the caller does not know. */

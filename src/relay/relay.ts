@@ -171,7 +171,6 @@ export class Relay {
       const own = session.receivers[holder.channel - 1]
       if (own?.receiverCode !== receiverCode) throw new RelayError('forbidden')
       await sessions.update(sessionId, (current, now) => transitions.leave(current, holder.channel, now))
-      this.polling.left(session, holder)
     }
     bus.wake(sessionId, CHANGED)
   }
@@ -183,9 +182,8 @@ export class Relay {
   }
 
   async closeSession(sessionId: string, token: string): Promise<void> {
-    const { session, holder } = await this.#authorize(sessionId, token, 'sender')
+    await this.#authorize(sessionId, token, 'sender')
     await this.#ports.sessions.update(sessionId, transitions.closeBySender)
-    this.polling.left(session, holder)
     this.#ports.bus.wake(sessionId, CHANGED)
   }
 

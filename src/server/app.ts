@@ -1,5 +1,4 @@
 import type { IncomingMessage } from 'node:http'
-import { setTimeout as delay } from 'node:timers/promises'
 import cors from '@fastify/cors'
 import swagger from '@fastify/swagger'
 import fastify, {
@@ -26,8 +25,6 @@ export const REQUEST_TIMEOUT_MS = 10_000
 export const KEEP_ALIVE_TIMEOUT_MS = 20_000
 /** How long a stopping relay lets answers go out before it cuts connections, in milliseconds. */
 const CUT_AFTER_MS = 500
-/** How long it goes on listening after everybody who polls has been answered, in milliseconds. */
-const LAST_WORDS_MS = 100
 /** How often Node looks for requests that are late; the time-outs are no finer than this. */
 const TIMEOUT_CHECK_MS = 1_000
 
@@ -146,7 +143,6 @@ export async function buildApp({
   await app.register(frameRoutes, { relay, maxFrameBytes })
   await app.register(operations, { relay, version })
   app.addHook('preClose', async () => {
-    const areAsking = relay.polling.sessionIds.size > 0
     await relay.drain()
     const cut = new Promise<void>((resolve) => {
       const late = () => {
@@ -156,8 +152,8 @@ export async function buildApp({
       }
       setTimeout(late, CUT_AFTER_MS).unref()
     })
-    // Who is between two polls comes back for the last view, and is refused no connection while it reads that.
-    if (areAsking) await Promise.race([relay.polling.everybodyTold.then(() => delay(LAST_WORDS_MS)), cut])
+    // Who is between two polls comes back for the last view, and is refused no connection until then.
+    if (relay.polling.sessionIds.length > 0) await cut
   })
   return app
 }

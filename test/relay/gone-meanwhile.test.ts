@@ -56,6 +56,28 @@ describe('a node keeps nothing for a socket that went', () => {
     expect(node.counters()).toMatchObject(nothing)
   })
 
+  test('while another took its place, and went as well', async () => {
+    const { sender, senderSocket, receiverSockets } = await node.pair(2)
+    for (const socket of [senderSocket, ...receiverSockets]) socket.vanish()
+    await settled()
+    mailboxes.hold('open')
+    const first = node.connect(sender.sessionId)
+    first.attach(sender.token)
+    await settled()
+    const second = node.connect(sender.sessionId)
+    second.attach(sender.token)
+    await settled()
+    expect(first.closedWith).toBe('superseded')
+    second.vanish()
+    while (mailboxes.waiting > 1) {
+      mailboxes.releaseNewest()
+      await settled()
+    }
+    mailboxes.open()
+    await settled()
+    expect(node.counters()).toMatchObject(nothing)
+  })
+
   test('while another took its place, and leaves to that one what it has', async () => {
     const { sender, senderSocket, receiverSockets } = await node.pair(2)
     for (const socket of receiverSockets) socket.vanish()

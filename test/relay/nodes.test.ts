@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { SILENCE_MS } from '../../src/protocol/limits.ts'
+import type { MemoryMailboxStore } from '../../src/store/memory.ts'
 import type { FakeSocket } from '../support/fake-socket.ts'
 import { settled } from '../support/relay.ts'
 import { TwoNodes } from './two-nodes.ts'
@@ -7,6 +8,17 @@ import { TwoNodes } from './two-nodes.ts'
 /** What the data frames had in them that a socket was sent. */
 function textsOf({ sent }: FakeSocket): string[] {
   return sent.flatMap((each) => (each.kind === 'data' ? [each.text] : []))
+}
+
+/** From now on mailboxes are opened when the function that comes back is called, and not before. */
+function openLate(store: MemoryMailboxStore): () => void {
+  const open = store.open.bind(store)
+  let release = () => {}
+  const released = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  Object.assign(store, { open: (...args: Parameters<typeof open>) => released.then(() => open(...args)) })
+  return release
 }
 
 let nodes: TwoNodes
@@ -118,6 +130,13 @@ describe('a store that has lost frames', () => {
     expect(S.closedWith).toBe('going_away')
   })
 
+  test('or the whole channel, the same', async () => {
+    const { sender, S } = await nodes.pair()
+    forget(sender.sessionId)
+    await nodes.pass(SILENCE_MS)
+    expect(S.closedWith).toBe('going_away')
+  })
+
   test('does not excuse a client that leaves one out', async () => {
     const { S: attacker } = await nodes.pair()
     attacker.data(1, 1, 'one')
@@ -172,6 +191,38 @@ describe('a channel that moves', () => {
       await settled()
     }
     expect(textsOf(S)).toEqual(['m1'])
+  })
+
+  test('is waited for with what comes on it', async () => {
+    const sender = await nodes.A.open()
+    const receiver = await nodes.B.join(sender.senderCode)
+    const S = await nodes.A.attach(sender)
+    const late = openLate(nodes.mailboxes)
+    const R = nodes.B.connect(receiver.sessionId)
+    R.attach(receiver.token)
+    await settled()
+    void nodes.A.relay.attachments.refresh(sender.sessionId)
+    await settled()
+    S.data(1, 1, 'before it is open')
+    await settled()
+    late()
+    await settled()
+    expect(S.closedWith).toBeUndefined()
+    expect(textsOf(R)).toEqual(['before it is open'])
+  })
+
+  test('because one end has no WebSocket costs the other, which has sent nothing, no reconnect', async () => {
+    const sender = await nodes.A.open()
+    const receiver = await nodes.A.join(sender.senderCode)
+    const S = await nodes.A.attach(sender)
+    const { sessionId, token } = receiver
+    await nodes.A.relay.polling.attach(sessionId, token, [])
+    await settled()
+    S.data(1, 1, 'm2')
+    await settled()
+    expect(S.closedWith).toBeUndefined()
+    const view = await nodes.A.relay.polling.view(sessionId, token, { version: undefined, waitMs: 0, channels: [] })
+    expect(view.channels).toMatchObject([{ available: 1 }])
   })
 
   test('back to one node stays where it was: its ends do not have to attach again', async () => {

@@ -528,6 +528,14 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
         expect(heard).toEqual([['one', SESSION, true]])
       })
 
+      test('and does not hear it a second time', async () => {
+        const heard: unknown[] = []
+        stores.bus.subscribe({ woken: (...wake) => heard.push(wake), missed: () => {} })
+        stores.bus.wake('one', SESSION)
+        await stores.delivered()
+        expect(heard).toHaveLength(1)
+      })
+
       test('waking with nobody listening does nothing', async () => {
         stores.bus.wake('one', SESSION)
         await stores.delivered()

@@ -38,6 +38,17 @@ for (const [name, start] of [
       }
     })
 
+    test('who listens is told that something may have been missed, at first and whenever its connection comes back', async () => {
+      let missed = 0
+      const own: Clock = { now: () => performance.now() }
+      const stores = openRedis({ url: redis.url, onError: () => {} }, own)
+      stores.bus.subscribe({ woken: () => {}, missed: () => missed++ })
+      await expect.poll(() => missed).toBe(1)
+      await redis.command('CLIENT', 'KILL', 'TYPE', 'PUBSUB')
+      await expect.poll(() => missed, { timeout: 10_000 }).toBe(2)
+      stores.close()
+    })
+
     test('refused nothing of all that', () => {
       expect(errors).toEqual([])
     })
