@@ -8,10 +8,10 @@ import type { Channel } from './channel.ts'
 import { Connection, type ConnectionStatus } from './connection.ts'
 import { type Environment, PausableTimeout } from './environment.ts'
 import { errorOfRow, PairingError } from './errors.ts'
-import { RelayRefusal, RelayUnreachable } from './http-call.ts'
+import { RelayRefusal } from './http-call.ts'
 import { MessageReader, MessageWriter } from './messages.ts'
 import { Offer } from './offer.ts'
-import { courtesy, pairingErrorOf, RelayApi } from './relay-api.ts'
+import { courtesy, isPassing, pairingErrorOf, RelayApi } from './relay-api.ts'
 import { defaultEnvironment } from './runtime.ts'
 import { HANDSHAKE_STEP_MS, withHeadroom } from './sender-run.ts'
 import { isControl, TransferReader } from './transfer.ts'
@@ -68,12 +68,12 @@ export class Receiver {
 
   /** Enters a code. Throws PairingError `code_invalid`, `code_not_found`, `attempts_used_up`, `session_full`, … */
   static async join(options: ReceiverOptions): Promise<Receiver> {
-    if (options.signal?.aborted) throw new PairingError('aborted')
     const environment = { ...(await defaultEnvironment()), ...options.environment }
     const api = new RelayApi(options.relay, environment)
     const code = parseCode(options.code)
     if ((emittedTags.get(code.text) ?? 0) >= EMITTED_TAGS_MAX) throw new PairingError('attempts_used_up')
     for (let attempt = 1; ; attempt++) {
+      if (options.signal?.aborted) throw new PairingError('aborted')
       const receiverCode = randomReceiverCode(environment.random)
       const handshake = new ReceiverHandshake({ code, receiverCode, random: environment.random })
       try {
@@ -85,8 +85,9 @@ export class Receiver {
         handshake.wipe()
         const refusal = error instanceof RelayRefusal ? error.code : undefined
         if (refusal === 'session_not_found') throw new PairingError('code_not_found', { cause: error })
-        const again = error instanceof RelayUnreachable || refusal === 'receiver_code_in_use'
-        if (!again || attempt === JOIN_TRIES) throw pairingErrorOf(error)
+        const inUse = refusal === 'receiver_code_in_use'
+        if (attempt === JOIN_TRIES || !(inUse || isPassing(error))) throw pairingErrorOf(error)
+        if (!inUse) await api.pause(attempt)
       }
     }
   }

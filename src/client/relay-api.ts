@@ -57,17 +57,26 @@ export class RelayApi {
         await this.#call(method, `/v1/sessions/${sessionId}${path}`, body, token)
         return
       } catch (error) {
-        const retryable = error instanceof RelayUnreachable || (error instanceof RelayRefusal && error.retryable)
-        if (!retryable || attempt === TRIES) throw error
-        const ms = FIRST_RETRY_MS * 2 ** (attempt - 1) * (0.5 + this.#environment.jitter())
-        await new Promise<void>((resolve) => this.#environment.setTimeout(resolve, ms))
+        if (!isPassing(error) || attempt === TRIES) throw error
+        await this.pause(attempt)
       }
     }
+  }
+
+  /** Waits before a command is tried again that failed so many times: about 300 ms, and twice as long each time. */
+  pause(failed: number): Promise<void> {
+    const ms = FIRST_RETRY_MS * 2 ** (failed - 1) * (0.5 + this.#environment.jitter())
+    return new Promise((resolve) => this.#environment.setTimeout(resolve, ms))
   }
 
   #call(method: string, path: string, body: unknown, token?: string): Promise<HttpAnswer> {
     return callRelay(this.#environment, { method, url: this.url + path, body, token })
   }
+}
+
+/** Whether the same command may succeed a moment later. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof RelayUnreachable || (error instanceof RelayRefusal && error.retryable)
 }
 
 /** A relay's address in the one form the SDK uses. Throws PairingError `relay_unreachable` for what cannot be one. */

@@ -6,8 +6,8 @@ import { Connection, type ConnectionStatus } from './connection.ts'
 import { deliver, type Receipt, type SendProgress } from './delivery.ts'
 import type { Environment } from './environment.ts'
 import { PairingError } from './errors.ts'
-import { RelayRefusal, RelayUnreachable } from './http-call.ts'
-import { courtesy, pairingErrorOf, RelayApi } from './relay-api.ts'
+import { RelayRefusal } from './http-call.ts'
+import { courtesy, isPassing, pairingErrorOf, RelayApi } from './relay-api.ts'
 import { defaultEnvironment } from './runtime.ts'
 import type { SenderRun } from './sender-run.ts'
 import type { Source } from './source.ts'
@@ -58,11 +58,11 @@ export class Sender {
 
   /** Registers a fresh code at the relay. Throws PairingError. */
   static async open(options: SenderOptions): Promise<Sender> {
-    if (options.signal?.aborted) throw new PairingError('aborted')
     const environment = { ...(await defaultEnvironment()), ...options.environment }
     const api = new RelayApi(options.relay, environment)
     clientId ??= encodeBase64Url(environment.random(16))
     for (let attempt = 1; ; attempt++) {
+      if (options.signal?.aborted) throw new PairingError('aborted')
       const code = generatePairingCode(environment.random)
       try {
         const { ttlSeconds, receivers: maxReceivers = 1 } = options
@@ -70,9 +70,9 @@ export class Sender {
         const session = await api.createSession(ttlSeconds === undefined ? asked : { ...asked, ttlSeconds })
         return new Sender(options, environment, api, code, session)
       } catch (error) {
-        const again =
-          error instanceof RelayUnreachable || (error instanceof RelayRefusal && error.code === 'code_in_use')
-        if (!again || attempt === OPEN_TRIES) throw pairingErrorOf(error)
+        const inUse = error instanceof RelayRefusal && error.code === 'code_in_use'
+        if (attempt === OPEN_TRIES || !(inUse || isPassing(error))) throw pairingErrorOf(error)
+        if (!inUse) await api.pause(attempt)
       }
     }
   }

@@ -6,6 +6,8 @@ import { WebSocketServer } from 'ws'
 import { bytesSource } from '../../src/client/index.ts'
 import { defaultEnvironment } from '../../src/client/runtime.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
+import { ERROR_TITLES } from '../../src/protocol/error-titles.ts'
+import { ERRORS, type ErrorCode } from '../../src/protocol/errors.ts'
 import { FakeTime } from '../client/fake-time.ts'
 import type { RunningRelay } from '../support/server.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf } from './people.ts'
@@ -26,6 +28,24 @@ afterEach(() => relay.close())
 async function passWait(time: FakeTime, ms: number): Promise<void> {
   await until(`somebody waits for ${ms} ms`, () => time.due.includes(ms))
   await time.advance(ms)
+}
+
+/** How either side begins. */
+const ASKING = [openSender, (url: string, options: object) => join(url, 'K7QM3-XPDT28', options)]
+
+/** A device whose first request may have another answer than the relay's, and whose pauses are the test's. */
+async function countingWorld(first?: Response) {
+  const time = new FakeTime()
+  const world = await DeviceWorld.create(time)
+  world.jitter = 0.5
+  let asked = 0
+  world.onFetch = async (send) => (asked++ === 0 && first ? first : send())
+  return { time, world, asked: () => asked }
+}
+
+function problemOf(code: ErrorCode & keyof typeof ERROR_TITLES): Response {
+  const { status = 500, retryable } = { status: undefined, ...ERRORS[code] }
+  return Response.json({ type: 'about:blank', title: ERROR_TITLES[code], status, code, retryable }, { status })
 }
 
 test('a goodbye waits 10 s for receivers to read it and 10 s for them to leave, and ends the session all the same', async () => {
@@ -93,15 +113,40 @@ test('a relay that is not there is asked four times, by either side', async () =
   const { port } = server.address() as AddressInfo
   server.close()
   await once(server, 'close')
-  for (const ask of [openSender, (url: string, options: object) => join(url, 'K7QM3-XPDT28', options)]) {
-    const world = await DeviceWorld.create()
-    let asked = 0
-    world.onFetch = (send) => {
-      asked++
-      return send()
+  for (const ask of ASKING) {
+    const { time, world, asked } = await countingWorld()
+    const error = errorOf(ask(`http://127.0.0.1:${port}`, { world }))
+    for (const ms of [300, 600, 1_200]) await passWait(time, ms)
+    expect(await error).toBe('relay_unreachable')
+    expect(asked()).toBe(4)
+  }
+})
+
+test('a relay that cannot answer now is asked again, and then has the session', async () => {
+  const device = await openSender(relay.url)
+  for (const ask of [openSender, (_url: string, options: object) => join(relay.url, device.sender.code, options)]) {
+    for (const code of ['unavailable', 'going_away', 'at_capacity', 'internal'] as const) {
+      const { time, world, asked } = await countingWorld(problemOf(code))
+      const asking = ask(relay.url, { world })
+      await passWait(time, 300)
+      const opened = await asking
+      expect(asked()).toBe(2)
+      await ('sender' in opened ? opened.sender.cancel() : opened.receiver.close())
     }
-    expect(await errorOf(ask(`http://127.0.0.1:${port}`, { world }))).toBe('relay_unreachable')
-    expect(asked).toBe(4)
+  }
+  await device.sender.cancel()
+})
+
+test('who gives up while a relay is asked again asks it no more', async () => {
+  for (const ask of ASKING) {
+    const { time, world, asked } = await countingWorld(problemOf('unavailable'))
+    const abort = new AbortController()
+    const error = errorOf(ask(relay.url, { world, signal: abort.signal }))
+    await until('it waits', () => time.due.includes(300))
+    abort.abort()
+    await passWait(time, 300)
+    expect(await error).toBe('aborted')
+    expect(asked()).toBe(1)
   }
 })
 

@@ -15,12 +15,19 @@ interface Credentials {
   readonly token: string
 }
 
-async function call(method: string, url: string, body?: unknown, token?: string): Promise<Record<string, unknown>> {
+async function call(
+  method: string,
+  url: string,
+  body?: unknown,
+  more: { readonly token?: string; readonly source?: string | undefined } = {},
+): Promise<Record<string, unknown>> {
+  const { token, source } = more
   const response = await fetch(url, {
     method,
     headers: {
       ...(token ? { authorization: `Bearer ${token}` } : {}),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(source === undefined ? {} : { 'x-forwarded-for': source }),
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })
@@ -137,15 +144,21 @@ export class RawReceiver {
     this.#handshake = handshake
   }
 
-  static async join(relay: string, code: PairingCode, options: { receiverCode?: string } = {}): Promise<RawReceiver> {
+  /** `source` is where it comes from, to a relay that believes who is in between. */
+  static async join(
+    relay: string,
+    code: PairingCode,
+    options: { readonly receiverCode?: string; readonly source?: string } = {},
+  ): Promise<RawReceiver> {
     const receiverCode = randomReceiverCode(random)
     const handshake = new ReceiverHandshake({ code, receiverCode, random })
     const asked = options.receiverCode ?? receiverCode
-    const joined = await call('POST', `${relay}/v1/receivers`, {
+    const body = {
       senderCode: code.locator,
       receiverCode: asked,
       publicKey: Buffer.from(handshake.publicKey).toString('base64url'),
-    })
+    }
+    const joined = await call('POST', `${relay}/v1/receivers`, body, options)
     if (joined.status !== 201) throw new Error(`the join was refused: ${joined.code}`)
     const credentials = { sessionId: String(joined.sessionId), token: String(joined.token) }
     const socket = await RawSocket.attach(relay, credentials)
@@ -203,7 +216,9 @@ export class RawReceiver {
 
   async leave(): Promise<void> {
     const { sessionId, token } = this.#credentials
-    await call('DELETE', `${this.#relay}/v1/sessions/${sessionId}/receivers/${this.receiverCode}`, undefined, token)
+    await call('DELETE', `${this.#relay}/v1/sessions/${sessionId}/receivers/${this.receiverCode}`, undefined, {
+      token,
+    })
   }
 
   async close(): Promise<void> {
@@ -286,7 +301,7 @@ export class RawSender {
     const { sessionId, token } = this.#credentials
     const [row] = this.socket.view?.receivers ?? []
     const path = `/v1/sessions/${sessionId}/receivers/${row.receiverCode}/decision`
-    return call('PUT', this.#relay + path, decision, token)
+    return call('PUT', this.#relay + path, decision, { token })
   }
 
   /** Handshake, approval, and the message that says so. */
@@ -310,7 +325,7 @@ export class RawSender {
 
   async closeSession(): Promise<void> {
     const { sessionId, token } = this.#credentials
-    await call('DELETE', `${this.#relay}/v1/sessions/${sessionId}`, undefined, token)
+    await call('DELETE', `${this.#relay}/v1/sessions/${sessionId}`, undefined, { token })
   }
 
   async close(): Promise<void> {

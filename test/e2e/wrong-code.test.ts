@@ -13,7 +13,7 @@ import { DeviceWorld, until } from './world.ts'
 let relay: RunningRelay
 
 beforeEach(async () => {
-  relay = await startRelay()
+  relay = await startRelay({ trustProxy: ['127.0.0.1'] })
 })
 afterEach(() => relay.close())
 
@@ -159,7 +159,9 @@ describe('the sender’s budget', () => {
     ]
     for (const attack of attackers) {
       for (let i = 0; i < 2; i++) {
-        const attacker = await RawReceiver.join(relay.url, { ...parsePairingCode(sender.code), locator })
+        const code = { ...parsePairingCode(sender.code), locator }
+        // The relay would ban one source after five.
+        const attacker = await RawReceiver.join(relay.url, code, { source: `192.0.2.${i}` })
         await attack(attacker)
         expect(await denialOf(attacker)).toBe('handshake_failed')
       }
