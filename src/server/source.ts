@@ -17,6 +17,7 @@ export function sourceOf({ ip, raw }: Pick<FastifyRequest, 'ip' | 'raw'>): strin
 }
 
 /** Whether a request says for whom it was forwarded, and the one who says so is not trusted. */
-export function isForwardedByStranger({ ip, raw }: Pick<FastifyRequest, 'ip' | 'raw'>): boolean {
-  return raw.headers['x-forwarded-for'] !== undefined && ip === raw.socket.remoteAddress
+export function isForwardedByStranger({ ips = [], raw }: Pick<FastifyRequest, 'ips' | 'raw'>): boolean {
+  // The first is the one who is connected, and those that are believed come after it.
+  return raw.headers['x-forwarded-for'] !== undefined && ips.length <= 1
 }

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { SILENCE_MS } from '../../src/protocol/limits.ts'
 import type { MemoryMailboxStore } from '../../src/store/memory.ts'
 import type { FakeSocket } from '../support/fake-socket.ts'
+import { expectRefusal } from '../support/refusal.ts'
 import { settled } from '../support/relay.ts'
 import { TwoNodes } from './two-nodes.ts'
 
@@ -255,6 +256,20 @@ describe('a poll over HTTP', () => {
     await settled()
     nodes.gate.open()
     expect(await polled).toMatchObject({ receivers: [{ state: 'done' }], channels: [] })
+  })
+
+  test('shows a window of four full frames, as no node has a grant for who writes without a socket', async () => {
+    const { sender, receiver } = await nodes.pair()
+    const { polling, frames } = nodes.B.relay
+    await polling.attach(sender.sessionId, receiver.token, [])
+    await settled()
+    const poll = { version: undefined, waitMs: 0, channels: [] }
+    const { channels } = await polling.view(sender.sessionId, receiver.token, poll)
+    expect(channels).toMatchObject([{ window: 4 * 4_096 }])
+    const attacker = (seq: number) =>
+      frames.put({ sessionId: sender.sessionId, token: receiver.token, channel: 1, seq }, new Uint8Array(4_088))
+    for (let seq = 1; seq <= 4; seq++) await attacker(seq)
+    await expectRefusal(() => attacker(5), 'frame_refused')
   })
 
   test('is held while nothing has come that its caller does not know, and ends with a frame or an ack', async () => {

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Clock } from '../../src/relay/ports.ts'
+import { openSession } from '../../src/relay/transitions.ts'
 import { openRedis } from '../../src/store/redis/open.ts'
 import { describeRedis, type RedisServer, startRedis, startRedisCluster } from '../support/redis-server.ts'
 import { storeContract } from './contract.ts'
@@ -36,6 +37,24 @@ for (const [name, start] of [
         delivered: () => delay(20),
         close: async () => stores.close(),
       }
+    })
+
+    test('one look for what is due finds 500 sessions at the most', async () => {
+      await redis.command('FLUSHALL')
+      let offset = 0
+      const own: Clock = { now: () => Math.floor(performance.now()) + offset }
+      const stores = openRedis({ url: redis.url, onError: (error) => errors.push(error) }, own)
+      while (!stores.cluster.isReachable) await delay(5)
+      const now = stores.clock.now()
+      const create = (i: number) => {
+        const names = { id: `session-${i}`, clientId: `client-${i}`, senderCode: `code-${i}`, tokenDigest: 'digest' }
+        const session = openSession({ ...names, ttlSeconds: 30, maxReceivers: 1 }, now)
+        return stores.sessions.create(session, { sessions: 1_000, sessionsPerClient: 1 })
+      }
+      await Promise.all(Array.from({ length: 501 }, (_, i) => create(i)))
+      offset += 30_000
+      expect(await stores.sessions.due()).toHaveLength(500)
+      stores.close()
     })
 
     test('who listens is told that something may have been missed, at first and whenever its connection comes back', async () => {

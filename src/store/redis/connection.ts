@@ -11,9 +11,15 @@ export interface RedisOptions {
   readonly onError: (error: Error) => void
 }
 
-/** What is longer without an answer has failed, in milliseconds. A client hears of it within 5 s, whatever it asked. */
+/**
+ * What is longer without an answer has failed, in milliseconds, and its connection with it. A client hears of it within 5 s,
+ * whatever it asked.
+ */
 const COMMAND_TIMEOUT_MS = 3_000
-/** A connection on which nothing comes for this long is dead; a ping each second sees to it that something comes. */
+/**
+ * A connection on which nothing is said for this long, in either direction, is dead; a ping each second sees to it that
+ * something comes. Where something is asked all the time, this alone would never end it.
+ */
 const SOCKET_TIMEOUT_MS = 2_500
 const PING_MS = 1_000
 const CONNECT_TIMEOUT_MS = 2_000
@@ -34,23 +40,36 @@ export class Script {
 
 /** One connection for commands and one for what is published, both reconnecting by themselves. */
 export class RedisConnection {
-  readonly #client: ReturnType<typeof clientOf>
-  readonly #subscriber: ReturnType<typeof clientOf>
-  readonly #onError: RedisOptions['onError']
+  readonly #options: RedisOptions
+  #client: Client
+  readonly #subscriber: Client
+  #connected = () => {}
 
   constructor(options: RedisOptions) {
-    this.#onError = options.onError
+    this.#options = options
     this.#client = clientOf(options)
     this.#subscriber = clientOf(options)
-    for (const client of [this.#client, this.#subscriber]) client.on('error', (error: Error) => this.#onError(error))
   }
 
   /** Begins to connect, and calls `connected` each time that it has. Returns at once: the server may come later. */
   start(connected: () => void): void {
+    this.#connected = connected
     this.#client.on('ready', connected)
-    for (const client of [this.#client, this.#subscriber]) {
-      client.connect().catch((error: Error) => this.#onError(error))
-    }
+    for (const client of [this.#client, this.#subscriber]) this.#connect(client)
+  }
+
+  #connect(client: Client): void {
+    client.on('error', this.#options.onError)
+    client.connect().catch(this.#options.onError)
+  }
+
+  /** Gives up a connection that does not answer, with all that was asked on it, and begins a new one. */
+  #replace(client: Client): void {
+    if (client !== this.#client) return
+    if (client.isOpen) client.destroy()
+    this.#client = clientOf(this.#options)
+    this.#client.on('ready', this.#connected)
+    this.#connect(this.#client)
   }
 
   /** Sends one command. RelayError `unavailable` when the server does not answer, or not as it should. */
@@ -97,7 +116,7 @@ export class RedisConnection {
         missed()
       } catch (error) {
         // The connection went again: there will be another.
-        if (error instanceof Error) this.#onError(error)
+        if (error instanceof Error) this.#options.onError(error)
       }
     })
   }
@@ -119,14 +138,16 @@ export class RedisConnection {
   }
 
   async #inTime(answer: Promise<unknown>): Promise<unknown> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error('no answer in time')), COMMAND_TIMEOUT_MS)
-    })
+    const client = this.#client
+    const timer = setTimeout(() => {
+      this.#options.onError(new Error('a command had no answer in time'))
+      // It fails with its connection.
+      this.#replace(client)
+    }, COMMAND_TIMEOUT_MS)
     try {
-      return await Promise.race([answer, late])
+      return await answer
     } catch (error) {
-      if (error instanceof ErrorReply) this.#onError(error)
+      if (error instanceof ErrorReply) this.#options.onError(error)
       throw new RelayError('unavailable')
     } finally {
       clearTimeout(timer)
@@ -135,6 +156,8 @@ export class RedisConnection {
 }
 
 const AS_BYTES = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } }
+
+type Client = ReturnType<typeof clientOf>
 
 function clientOf({ url, ca }: RedisOptions) {
   const socket = {
