@@ -54,10 +54,13 @@ describeRedis('a way to Redis', () => {
   let redis: RedisServer
   let way: Way
   let stores: RedisStores
+  let missed: number
   beforeEach(async () => {
     redis = await startRedis()
     way = await Way.start(redis.port)
     stores = openRedis({ url: way.url, onError: () => {} }, { now: () => performance.now() })
+    missed = 0
+    stores.bus.subscribe({ woken: () => {}, missed: () => missed++ })
     while (!stores.cluster.isReachable) await delay(5)
   })
   afterEach(async () => {
@@ -66,6 +69,12 @@ describeRedis('a way to Redis', () => {
     await redis.stop()
   })
   const outcome = () => refusalOf(() => stores.sessions.get('nobody'))
+
+  test('that has silently gone with what is published is left for a new one as well', async () => {
+    await expect.poll(() => missed).toBe(1)
+    way.loseAll()
+    await expect.poll(() => missed, { timeout: 10_000 }).toBe(2)
+  })
 
   test('that has silently gone is left for a new one, however much is asked all the time', async () => {
     way.loseAll()
