@@ -21,7 +21,7 @@ export interface ChannelsPorts {
 /** Where a direction is that nobody has used. */
 const NOWHERE: MailboxPosition = { received: 0, acked: 0 }
 const DIRECTIONS = ['s2r', 'r2s'] as const satisfies readonly Direction[]
-/** The window of a writer over HTTP where any node may be asked, so that none has a grant for it: this many full frames. */
+/** The window of a writer over HTTP where any node may be asked: this many full frames. It does not grow. */
 const HTTP_WINDOW_FRAMES = 4
 
 /**
@@ -85,10 +85,11 @@ export class Channels {
   windowOf(session: Session, holder: Holder, channel: number): number {
     const { budget, cluster, windowBytes, maxFrameBytes } = this.#ports
     const granted = budget.grantOf(mailboxKey(session.id, channel, outbound(holder)))
-    if (granted > 0 || !cluster) return granted
-    // No socket of this node writes here: what every node may promise.
-    if (liveReceiver(session, channel)?.state !== 'approved') return HANDSHAKE_WINDOW_BYTES
+    if (!cluster) return granted
+    // Any node may be asked, and each must promise the same, whatever it has granted for the other end's socket.
     const overHttp = attachedOf(session, holder)?.place === OVER_HTTP
+    if (granted > 0 && !overHttp) return granted
+    if (liveReceiver(session, channel)?.state !== 'approved') return HANDSHAKE_WINDOW_BYTES
     return overHttp ? Math.min(windowBytes, HTTP_WINDOW_FRAMES * maxFrameBytes) : maxFrameBytes
   }
 

@@ -49,7 +49,8 @@ export class HttpFrames {
     switch (outcome.kind) {
       case 'stored':
         neighbours.arrived(session, channel, outbound(holder))
-        channels.grow(session, channel, key, outcome.unackedCost)
+        // Where any node may be asked, the window is the same at each.
+        if (!channels.isShared(session, channel)) channels.grow(session, channel, key, outcome.unackedCost)
         break
       case 'duplicate':
         metrics.discarded('duplicate')

@@ -3,6 +3,7 @@ import { type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:ht
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
 import { admit, bytesOf, collect, openSender, outcomeOf, pair, type SendingDevice, sha256 } from '../e2e/people.ts'
+import { DeviceWorld } from '../e2e/world.ts'
 import { hasRedis, type RedisServer, startRedis } from '../support/redis-server.ts'
 import { publicKey } from '../support/relay.ts'
 import { type RelayProcess, startRelayProcess } from '../support/relay-process.ts'
@@ -85,6 +86,28 @@ for (const kind of [HAPROXY, NGINX]) {
         await handOver(device)
       }
       expect(await framesInRedis()).toBeGreaterThan(0)
+      for (const { failures } of nodes) expect(failures).toEqual([])
+    })
+
+    test('every call of a device without WebSockets may go to the next one as well, and it has to attach once', async () => {
+      await balance({ goingRound: true })
+      for (const withoutSockets of ['sender', 'receiver', 'both'] as const) {
+        const told: string[] = []
+        const world = await DeviceWorld.create()
+        world.webSocketsPass = false
+        const options = { world, onStatus: (status: string) => told.push(status) }
+        const device = await openSender(balancer.url, withoutSockets === 'receiver' ? {} : options)
+        const { receiver } = await admit(balancer.url, device, withoutSockets === 'sender' ? {} : options)
+        const received = collect(receiver)
+        const payload = bytesOf(24 * MIB)
+        expect((await device.sender.send([bytesSource(payload, 'payload')])).map(outcomeOf)).toEqual([payload.length])
+        await device.sender.close()
+        expect((await received).flat()).toMatchObject([{ sha256: sha256(payload) }])
+        const once = ['reconnecting', 'connected']
+        expect(told.toSorted(), withoutSockets).toEqual(
+          (withoutSockets === 'both' ? [...once, ...once] : once).toSorted(),
+        )
+      }
       for (const { failures } of nodes) expect(failures).toEqual([])
     })
 

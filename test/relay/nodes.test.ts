@@ -258,6 +258,21 @@ describe('a poll over HTTP', () => {
     expect(await polled).toMatchObject({ receivers: [{ state: 'done' }], channels: [] })
   })
 
+  test('and frames over HTTP may go to any node, the one with the other end’s socket as well: the window is the same', async () => {
+    const { sender, S } = await nodes.pair()
+    await nodes.A.relay.polling.attach(sender.sessionId, sender.token, [])
+    await settled()
+    expect(S.closedWith).toBe('superseded')
+    const windows = []
+    for (let seq = 1; seq <= 4; seq++) {
+      const node = seq % 2 === 0 ? nodes.A : nodes.B
+      const call = { sessionId: sender.sessionId, token: sender.token, channel: 1, seq }
+      windows.push((await node.relay.frames.put(call, new Uint8Array(4_088))).window)
+      windows.push((await node.view(sender)).channels[0]?.window)
+    }
+    expect(new Set(windows)).toEqual(new Set([4 * 4_096]))
+  })
+
   test('shows a window of four full frames, as no node has a grant for who writes without a socket', async () => {
     const { sender, receiver } = await nodes.pair()
     const { polling, frames } = nodes.B.relay
