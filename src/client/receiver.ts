@@ -11,14 +11,13 @@ import { errorOfRow, PairingError } from './errors.ts'
 import { RelayRefusal } from './http-call.ts'
 import { MessageReader, MessageWriter } from './messages.ts'
 import { Offer } from './offer.ts'
-import { courtesy, isPassing, pairingErrorOf, RelayApi } from './relay-api.ts'
+import { courtesy, RelayApi } from './relay-api.ts'
 import { defaultEnvironment } from './runtime.ts'
 import { HANDSHAKE_STEP_MS, withHeadroom } from './sender-run.ts'
 import { isControl, TransferReader } from './transfer.ts'
 
 /** Tags this device emits for one code, whatever happens in between. */
 export const EMITTED_TAGS_MAX = 3
-const JOIN_TRIES = 4
 /** How long a receipt's ack is waited for. */
 const ACK_WAIT_MS = 10_000
 
@@ -83,11 +82,9 @@ export class Receiver {
         return new Receiver(options, environment, api, code, session, handshake, receiverCode)
       } catch (error) {
         handshake.wipe()
-        const refusal = error instanceof RelayRefusal ? error.code : undefined
-        if (refusal === 'session_not_found') throw new PairingError('code_not_found', { cause: error })
-        const inUse = refusal === 'receiver_code_in_use'
-        if (attempt === JOIN_TRIES || !(inUse || isPassing(error))) throw pairingErrorOf(error)
-        if (!inUse) await api.pause(attempt)
+        if (error instanceof RelayRefusal && error.code === 'session_not_found')
+          throw new PairingError('code_not_found', { cause: error })
+        await api.beforeNextTry(attempt, error)
       }
     }
   }

@@ -6,6 +6,8 @@ import { bodyOf, callRelay, type HttpAnswer, RelayRefusal, RelayUnreachable } fr
 
 /** How often a command that may be repeated is tried. */
 const TRIES = 5
+/** How often a session is asked for, or joined, with other codes each time. */
+const CODE_TRIES = 4
 const FIRST_RETRY_MS = 300
 
 /** Who calls, in which session. */
@@ -58,13 +60,23 @@ export class RelayApi {
         return
       } catch (error) {
         if (!isPassing(error) || attempt === TRIES) throw error
-        await this.pause(attempt)
+        await this.#pause(attempt)
       }
     }
   }
 
+  /**
+   * After the nth create or join that failed: resolves when it is time for the next, with fresh codes. Throws PairingError
+   * when there should be none.
+   */
+  async beforeNextTry(failed: number, error: unknown): Promise<void> {
+    const inUse = error instanceof RelayRefusal && /^(receiver_)?code_in_use$/.test(error.code)
+    if (failed === CODE_TRIES || !(inUse || isPassing(error))) throw pairingErrorOf(error)
+    if (!inUse) await this.#pause(failed)
+  }
+
   /** Waits before a command is tried again that failed so many times: about 300 ms, and twice as long each time. */
-  pause(failed: number): Promise<void> {
+  #pause(failed: number): Promise<void> {
     const ms = FIRST_RETRY_MS * 2 ** (failed - 1) * (0.5 + this.#environment.jitter())
     return new Promise((resolve) => this.#environment.setTimeout(resolve, ms))
   }
@@ -75,7 +87,7 @@ export class RelayApi {
 }
 
 /** Whether the same command may succeed a moment later. */
-export function isPassing(error: unknown): boolean {
+function isPassing(error: unknown): boolean {
   return error instanceof RelayUnreachable || (error instanceof RelayRefusal && error.retryable)
 }
 

@@ -6,16 +6,13 @@ import { Connection, type ConnectionStatus } from './connection.ts'
 import { deliver, type Receipt, type SendProgress } from './delivery.ts'
 import type { Environment } from './environment.ts'
 import { PairingError } from './errors.ts'
-import { RelayRefusal } from './http-call.ts'
-import { courtesy, isPassing, pairingErrorOf, RelayApi } from './relay-api.ts'
+import { courtesy, RelayApi } from './relay-api.ts'
 import { defaultEnvironment } from './runtime.ts'
 import type { SenderRun } from './sender-run.ts'
 import type { Source } from './source.ts'
 import { encodeHeader } from './transfer.ts'
 import { type FailedAttempts, WaitingRoom } from './waiting-room.ts'
 
-/** How often a session is asked for again, with a new code each time. */
-const OPEN_TRIES = 4
 /** How long `close` waits for receivers to say that they are done. */
 const GOODBYE_MS = 10_000
 
@@ -70,9 +67,7 @@ export class Sender {
         const session = await api.createSession(ttlSeconds === undefined ? asked : { ...asked, ttlSeconds })
         return new Sender(options, environment, api, code, session)
       } catch (error) {
-        const inUse = error instanceof RelayRefusal && error.code === 'code_in_use'
-        if (attempt === OPEN_TRIES || !(inUse || isPassing(error))) throw pairingErrorOf(error)
-        if (!inUse) await api.pause(attempt)
+        await api.beforeNextTry(attempt, error)
       }
     }
   }

@@ -107,7 +107,7 @@ export class ReceivingPerson {
   readonly received: Uint8Array[][] = []
   complete = 0
   done = false
-  /** It is not the devices that take the time: the SDK loads a module before it joins. */
+  /** It is not the devices that take the time: the SDK loads a module before it asks the relay. */
   busy = true
   #names: PairingErrorCode | 'complete' | undefined
   #receiver: Receiver | undefined
@@ -127,7 +127,6 @@ export class ReceivingPerson {
     try {
       const receiver = await join()
       this.#receiver = receiver
-      this.busy = false
       this.number = await receiver.verified
       this.#show(this.number)
       for await (const offer of receiver.offers()) await this.#take(offer)

@@ -76,7 +76,13 @@ export async function play(plan: Plan): Promise<Outcome> {
   const sender = await Sender.open({ relay: RELAY, receivers: 2, environment: sendingDevice.on(relay) })
   shownCode = sender.code
   const code = plan.typed?.(sender.code) ?? sender.code
-  const join = () => Receiver.join({ relay: RELAY, code, environment: receivingDevice.on(relay) })
+  const receiving = new ReceivingPerson()
+  const environment = receivingDevice.on(relay)
+  const fetch: typeof environment.fetch = (...asked) => {
+    receiving.busy = false
+    return environment.fetch(...asked)
+  }
+  const join = () => Receiver.join({ relay: RELAY, code, environment: { ...environment, fetch } })
   if (plan.rehearsed) {
     await rehearse(await join())
     attack()
@@ -87,7 +93,6 @@ export async function play(plan: Plan): Promise<Outcome> {
     const left = plan.budgets ? await guessesLeft(relay, plan.seed) : undefined
     if (left !== undefined) guesses = GUESSES - left
   }
-  const receiving = new ReceivingPerson()
   const sending = new SendingPerson(sender, receiving.shown, {
     transfers: plan.transfers ?? TRANSFERS,
     rehearsals: plan.rehearsed ? 1 : 0,
