@@ -85,6 +85,7 @@ export async function play(plan: Plan): Promise<Outcome> {
   const join = () => Receiver.join({ relay: RELAY, code, environment: { ...environment, fetch } })
   if (plan.rehearsed) {
     await rehearse(await join())
+    receiving.busy = true
     attack()
   }
 
