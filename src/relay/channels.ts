@@ -72,10 +72,14 @@ export class Channels {
     return this.#ports.budget.raise(keysOf(session.id, channel), bytes)
   }
 
-  /** Doubles a grant that the next full frame would not fit into, as long as the node has room. Says whether it did. */
-  grow(session: Session, channel: number, key: MailboxKey, unackedCost: number): boolean {
+  /**
+   * Doubles the grant of a role's outbound direction that the next full frame would not fit into, as long as the node has room.
+   * Says whether it did.
+   */
+  grow(session: Session, holder: Holder, channel: number, unackedCost: number): boolean {
     const { budget, windowBytes, maxFrameBytes } = this.#ports
-    if (liveReceiver(session, channel)?.state !== 'approved') return false
+    if (liveReceiver(session, channel)?.state !== 'approved' || this.#mayWriteAnywhere(session, holder)) return false
+    const key = mailboxKey(session.id, channel, outbound(holder))
     const granted = budget.grantOf(key)
     if (granted === 0 || granted >= windowBytes || unackedCost + maxFrameBytes <= granted) return false
     return budget.raise([key], Math.min(windowBytes, granted * 2))
@@ -86,11 +90,15 @@ export class Channels {
     const { budget, cluster, windowBytes, maxFrameBytes } = this.#ports
     const granted = budget.grantOf(mailboxKey(session.id, channel, outbound(holder)))
     if (!cluster) return granted
-    // Any node may be asked, and each must promise the same, whatever it has granted for the other end's socket.
-    const overHttp = attachedOf(session, holder)?.place === OVER_HTTP
+    const overHttp = this.#mayWriteAnywhere(session, holder)
     if (granted > 0 && !overHttp) return granted
     if (liveReceiver(session, channel)?.state !== 'approved') return HANDSHAKE_WINDOW_BYTES
     return overHttp ? Math.min(windowBytes, HTTP_WINDOW_FRAMES * maxFrameBytes) : maxFrameBytes
+  }
+
+  /** Whether each node must promise a role the same, whatever it has granted for the other end's socket. */
+  #mayWriteAnywhere(session: Session, holder: Holder): boolean {
+    return this.#ports.cluster !== undefined && attachedOf(session, holder)?.place === OVER_HTTP
   }
 
   /**

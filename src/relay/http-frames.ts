@@ -49,8 +49,7 @@ export class HttpFrames {
     switch (outcome.kind) {
       case 'stored':
         neighbours.arrived(session, channel, outbound(holder))
-        // Where any node may be asked, the window is the same at each.
-        if (!channels.isShared(session, channel)) channels.grow(session, channel, key, outcome.unackedCost)
+        channels.grow(session, holder, channel, outcome.unackedCost)
         break
       case 'duplicate':
         metrics.discarded('duplicate')

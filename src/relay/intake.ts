@@ -66,7 +66,7 @@ export class Intake {
       case 'stored': {
         if (open) open.received = seq
         this.#neighbours.arrived(session, channel, outbound(holder))
-        const grown = this.#ports.channels.grow(session, channel, keyOf(leg, channel, 'outbound'), outcome.unackedCost)
+        const grown = this.#ports.channels.grow(session, holder, channel, outcome.unackedCost)
         if (grown) void leg.showView()
         return undefined
       }
@@ -95,8 +95,10 @@ export class Intake {
     })
   }
 
-  /** What a frame meets on its channel. The session is re-read before anything is refused: another node may have changed it.
-   * What has ended stays ended. */
+  /**
+   * What a frame meets on its channel. The session is re-read before anything is refused: another node may have changed it. What
+   * has ended stays ended.
+   */
   #channelState(leg: AttachedLeg, frame: Frame): Awaitable<'pending' | 'approved' | 'ended'> {
     const now = this.#ports.clock.now()
     const state = channelStateFor(leg, frame, now)

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import ipaddr from 'ipaddr.js'
 import * as z from 'zod/mini'
 import { HANDSHAKE_WINDOW_BYTES, RECEIVERS_MAX, TTL_MAX_SECONDS, TTL_MIN_SECONDS } from '../protocol/limits.ts'
 import type { RelaySettings } from '../relay/relay.ts'
@@ -128,12 +129,20 @@ function listOf(text: string): string[] {
   return text === '' ? [] : text.split(',').map((each) => each.trim())
 }
 
-/** An address, or a network in CIDR notation, but not that of everybody: then any client could say where it comes from. */
+/**
+ * An address, or a network in CIDR notation that somebody may have to themselves: in one of everybody, or of half of them,
+ * any client could say where it comes from.
+ */
 function isNetwork(text: string): boolean {
   const [address = '', prefix, ...rest] = text.trim().split('/')
   const version = isIP(address)
   if (version === 0 || rest.length > 0) return false
-  return prefix === undefined || (/^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) <= (version === 4 ? 32 : 128))
+  // As IPv6, one of IPv4 has a prefix that says something else.
+  const parsed = ipaddr.parse(address)
+  if (parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress()) return prefix === undefined
+  if (prefix === undefined) return true
+  const [widest, narrowest] = version === 4 ? [8, 32] : [7, 128]
+  return /^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) >= widest && Number(prefix) <= narrowest
 }
 
 /** User and password are what they stand for once their percent signs are resolved. */

@@ -32,6 +32,19 @@ export class Balancer {
     return front
   }
 
+  /** An address for each side of a pairing. */
+  async fronts() {
+    const [sender, receiver] = [await this.front(), await this.front()]
+    return {
+      sender,
+      receiver,
+      relays: { sender: sender.url, receiver: receiver.url },
+      close: async () => {
+        for (const front of [sender, receiver]) await front.close()
+      },
+    }
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#fronts].map((front) => front.close()))
   }

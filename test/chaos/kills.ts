@@ -108,7 +108,7 @@ async function killOnce(cluster: Cluster, { name, phase, spread, tally }: Run, s
   const killAfterMs = random.pick(KILL_AFTER_MS)
   const awayMs = random.below(AWAY_MAX_MS)
   cluster.balancer.rule = spread.rule
-  const fronts = { sender: await cluster.balancer.front(), receiver: await cluster.balancer.front() }
+  const fronts = await cluster.balancer.fronts()
   let killing: Promise<void> | undefined
   const kill = async () => {
     if (killAfterMs > 0) await delay(killAfterMs)
@@ -118,7 +118,7 @@ async function killOnce(cluster: Cluster, { name, phase, spread, tally }: Run, s
     await cluster.startAgain(node)
   }
   const verdict = await runPairing({
-    relays: { sender: fronts.sender.url, receiver: fronts.receiver.url },
+    relays: fronts.relays,
     payload,
     random,
     ttlSeconds: TTL_SECONDS,
@@ -131,5 +131,5 @@ async function killOnce(cluster: Cluster, { name, phase, spread, tally }: Run, s
   tally.add(`${name}, ${spread.rule}, the ${spread.victim}’s node`, verdict)
   if (killing) await killing
   else tally.fault(`${name}: ${JSON.stringify(mark)} did not happen`)
-  for (const front of Object.values(fronts)) await front.close()
+  await fronts.close()
 }

@@ -50,13 +50,13 @@ async function restartOnce(cluster: Cluster, name: string, seed: string, tally: 
   const transfers = Array.from({ length: TRANSFERS }, async (_, i) => {
     const random = new Random(seed, name, i)
     const payload = bytesOf(BYTES, random.below(2 ** 31))
-    const fronts = { sender: await cluster.balancer.front(), receiver: await cluster.balancer.front() }
+    const fronts = await cluster.balancer.fronts()
     const onHappening = (happening: Happening) => {
       if (happening.what !== 'gets' || happening.side !== 'receiver' || happening.seq !== BEGUN_SEQ) return
       if (++begun === TRANSFERS) allBegun()
     }
     const verdict = await runPairing({
-      relays: { sender: fronts.sender.url, receiver: fronts.receiver.url },
+      relays: fronts.relays,
       payload,
       random,
       ttlSeconds: TTL_SECONDS,
@@ -66,7 +66,7 @@ async function restartOnce(cluster: Cluster, name: string, seed: string, tally: 
       onSession: cluster.keys?.addSession,
     })
     tally.add(`${name}/${i}`, verdict)
-    for (const front of Object.values(fronts)) await front.close()
+    await fronts.close()
   })
   const all = Promise.all(transfers)
   // A transfer that fails before the middle must not keep this from ending.

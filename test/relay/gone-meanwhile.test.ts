@@ -29,6 +29,15 @@ describe('a node keeps nothing for a socket that went', () => {
 
   const nothing = { grants: 0, grantedBytes: 0, mailboxes: 0, sockets: 0 }
 
+  /** A session with two channels, and nobody on them any more. */
+  async function leftBehind() {
+    const { sender, senderSocket, receiverSockets } = await node.pair(2)
+    for (const socket of [senderSocket, ...receiverSockets]) socket.vanish()
+    await settled()
+    expect(node.counters()).toMatchObject(nothing)
+    return sender
+  }
+
   test('while the session was read again', async () => {
     const { sender, senderSocket, receiverSockets } = await node.pair()
     sessions.hold('get')
@@ -43,10 +52,7 @@ describe('a node keeps nothing for a socket that went', () => {
   })
 
   test('while its channels were opened', async () => {
-    const { sender, senderSocket, receiverSockets } = await node.pair(2)
-    for (const socket of [senderSocket, ...receiverSockets]) socket.vanish()
-    await settled()
-    expect(node.counters()).toMatchObject(nothing)
+    const sender = await leftBehind()
     mailboxes.hold('open')
     const late = await node.attach(sender)
     late.vanish()
@@ -57,9 +63,7 @@ describe('a node keeps nothing for a socket that went', () => {
   })
 
   test('while another took its place, and went as well', async () => {
-    const { sender, senderSocket, receiverSockets } = await node.pair(2)
-    for (const socket of [senderSocket, ...receiverSockets]) socket.vanish()
-    await settled()
+    const sender = await leftBehind()
     mailboxes.hold('open')
     const first = node.connect(sender.sessionId)
     first.attach(sender.token)

@@ -271,6 +271,8 @@ describe('a poll over HTTP', () => {
       windows.push((await node.view(sender)).channels[0]?.window)
     }
     expect(new Set(windows)).toEqual(new Set([4 * 4_096]))
+    // Nothing is granted for it where the other end has its socket: that has one full frame each way.
+    expect(nodes.B.counters().grantedBytes).toBe(2 * 4_096)
   })
 
   test('shows a window of four full frames, as no node has a grant for who writes without a socket', async () => {

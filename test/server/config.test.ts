@@ -138,12 +138,13 @@ describe('the configuration', () => {
   test('TRUST_PROXY is a list of addresses and networks, and never everybody', () => {
     const trusted = (value: string) => readConfig({ TRUST_PROXY: value }).trustProxy
     expect(trusted('127.0.0.1')).toEqual(['127.0.0.1'])
-    expect(trusted('10.0.0.0/8, 192.0.2.1/32,::1,fd00::/8, 2001:db8::/128')).toEqual([
+    expect(trusted('10.0.0.0/8, 192.0.2.1/32,::1,fc00::/7, 2001:db8::/128,::ffff:10.0.0.1')).toEqual([
       '10.0.0.0/8',
       '192.0.2.1/32',
       '::1',
-      'fd00::/8',
+      'fc00::/7',
       '2001:db8::/128',
+      '::ffff:10.0.0.1',
     ])
     for (const value of [
       'true',
@@ -152,6 +153,12 @@ describe('the configuration', () => {
       'proxy.example',
       '0.0.0.0/0',
       '::/0',
+      '0.0.0.0/1',
+      '128.0.0.0/7',
+      '2000::/6',
+      '::ffff:0.0.0.0/96',
+      '::FFFF:0:0/97',
+      '0:0:0:0:0:ffff:0:0/104',
       '10.0.0.0/33',
       'fd00::/129',
       '10.0.0.0/08',

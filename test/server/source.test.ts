@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { readConfig } from '../../src/server/config.ts'
 import { isForwardedByStranger, sourceOf } from '../../src/server/source.ts'
 import { call } from '../support/http.ts'
 import { publicKey } from '../support/relay.ts'
@@ -71,6 +72,13 @@ describe('a header of who it is forwarded for', () => {
     }
     expect(warnings(relay)).toHaveLength(1)
     expect(relay.log.join()).not.toMatch(/192\.0\.2\.7|127\.0\.0\.1/)
+    await relay.close()
+  })
+
+  test('is looked for with every form that the configuration takes', async () => {
+    const TRUST_PROXY =
+      '10.0.0.0/8, 192.0.2.1/32,::1,fc00::/7, 2001:db8::/128,::ffff:10.0.0.1,fe80::1%eth0,fe80::%eth0/64'
+    const relay = await startRelay({ trustProxy: readConfig({ TRUST_PROXY }).trustProxy })
     await relay.close()
   })
 
