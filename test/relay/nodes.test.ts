@@ -240,6 +240,14 @@ describe('a channel that moves', () => {
 })
 
 describe('a poll over HTTP', () => {
+  test('is waited for by no node that stops: another one goes on', async () => {
+    const { sender } = await nodes.pair()
+    await nodes.A.relay.polling.attach(sender.sessionId, sender.token, [])
+    expect(nodes.A.relay.polling.sessionIds).toHaveLength(1)
+    await nodes.A.relay.drain()
+    expect(nodes.A.relay.polling.sessionIds).toEqual([])
+  })
+
   test('that meets the end of a channel shows the end, and never a channel that has lost its frames', async () => {
     const { sender, receiver, R } = await nodes.pair()
     const { polling, frames } = nodes.A.relay
