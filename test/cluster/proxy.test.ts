@@ -111,20 +111,25 @@ for (const kind of [HAPROXY, NGINX]) {
       for (const { failures } of nodes) expect(failures).toEqual([])
     })
 
-    test('the relays are told where each client comes from, and no client tells them', async () => {
-      await balance({ goingRound: true })
-      const [sender, failing, attacker, other] = ['127.0.0.1', '127.0.0.2', '127.0.0.2', '127.0.0.3'].map(
-        (from) => new Client(balancer.url, from),
-      )
-      const { sessionId, token } = await sender.open('the-code')
-      for (let i = 0; i < 5; i++) {
-        expect(await failing.join('the-code', `receiver-${i}`)).toBe(201)
-        await sender.deny(sessionId, token, `receiver-${i}`)
-      }
-      expect(await attacker.join('the-code', 'again')).toBe(404)
-      expect(await attacker.join('the-code', 'again', { 'x-forwarded-for': '127.0.0.3' })).toBe(404)
-      expect(await other.join('the-code', 'other')).toBe(201)
-    })
+    // Only Linux has the whole of 127.0.0.0/8 from the start.
+    const reasonForOne = process.platform === 'linux' ? '' : ' (skipped: there is one loopback address here)'
+    test.skipIf(reasonForOne !== '')(
+      `the relays are told where each client comes from, and no client tells them${reasonForOne}`,
+      async () => {
+        await balance({ goingRound: true })
+        const [sender, failing, attacker, other] = ['127.0.0.1', '127.0.0.2', '127.0.0.2', '127.0.0.3'].map(
+          (from) => new Client(balancer.url, from),
+        )
+        const { sessionId, token } = await sender.open('the-code')
+        for (let i = 0; i < 5; i++) {
+          expect(await failing.join('the-code', `receiver-${i}`)).toBe(201)
+          await sender.deny(sessionId, token, `receiver-${i}`)
+        }
+        expect(await attacker.join('the-code', 'again')).toBe(404)
+        expect(await attacker.join('the-code', 'again', { 'x-forwarded-for': '127.0.0.3' })).toBe(404)
+        expect(await other.join('the-code', 'other')).toBe(201)
+      },
+    )
 
     for (const [what, end] of [
       ['is killed', (node: RelayProcess) => node.kill()],
