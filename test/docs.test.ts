@@ -7,7 +7,7 @@ import { EMITTED_TAGS_MAX } from '../src/client/receiver.ts'
 import { HANDSHAKE_STEP_MS } from '../src/client/sender-run.ts'
 import { HANDSHAKES_AT_ONCE, HANDSHAKES_MAX, WRONG_GUESSES_MAX } from '../src/client/waiting-room.ts'
 import { ERRORS } from '../src/protocol/errors.ts'
-import { CloseReason, ReceiverState, SUBPROTOCOL, View } from '../src/protocol/frames.ts'
+import { CLOSE_REASONS, RECEIVER_STATES, SUBPROTOCOL, View } from '../src/protocol/frames.ts'
 import * as limits from '../src/protocol/limits.ts'
 import { CreateSessionRequest, JoinRequest } from '../src/protocol/requests.ts'
 import { ConfigError, readConfig, VARIABLES } from '../src/server/config.ts'
@@ -81,9 +81,9 @@ describe('PROTOCOL.md', () => {
       rows(states)
         .map(([state]) => state)
         .toSorted(),
-    ).toEqual([...ReceiverState.options].toSorted())
+    ).toEqual([...RECEIVER_STATES].toSorted())
     const closed = rows(reasons).filter(([state]) => state === 'closed')
-    expect(closed.map(([, reason]) => reason).toSorted()).toEqual([...CloseReason.options].toSorted())
+    expect(closed.map(([, reason]) => reason).toSorted()).toEqual([...CLOSE_REASONS].toSorted())
     expect(protocol).toContain(`subprotocol \`${SUBPROTOCOL}\``)
   })
 

@@ -74,12 +74,13 @@ export function errorOfRow(row: ReceiverRow): PairingError | undefined {
     case 'approved':
       return undefined
     case 'denied':
-      if (row.reason === 'handshake_failed') return new PairingError('wrong_code')
+      if (row.reason === 'handshake_failed' || row.reason === 'handshake_invalid') return new PairingError('wrong_code')
       return new PairingError(row.reason === 'handshake_timeout' ? 'handshake_timeout' : 'denied')
     case 'revoked':
       return new PairingError('revoked')
     case 'done':
     case 'left':
+    case 'ended':
       return new PairingError('aborted')
     default:
       return row.state satisfies never

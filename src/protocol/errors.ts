@@ -32,6 +32,11 @@ export const ERRORS = {
     status: 409,
     retryable: true,
   },
+  resume_required: {
+    status: 409,
+    closeCode: 4409,
+    retryable: true,
+  },
   not_approved: { status: 409, retryable: false },
   session_gone: { status: 410, closeCode: 4410, retryable: false },
   receiver_gone: { status: 410, retryable: false },
@@ -41,7 +46,7 @@ export const ERRORS = {
   rate_limited: { status: 429, retryable: true },
   too_many_sessions: { status: 429, retryable: true },
   headers_too_large: { status: 431, retryable: false },
-  superseded: { closeCode: 4001, retryable: false },
+  superseded: { status: 409, closeCode: 4001, retryable: false },
   window_exceeded: { closeCode: 4002, retryable: false },
   internal: { status: 500, closeCode: 1011, retryable: true },
   at_capacity: { status: 503, retryable: true },
@@ -73,6 +78,12 @@ export type CloseErrorCode = {
 
 /** WebSocket close code: the TCP connection ended without a close frame (RFC 6455, 7.4.1). Retryable, never sent. */
 export const ABNORMAL_CLOSURE = 1006
+
+/**
+ * Close codes of RFC 6455 itself that no new attach can mend: a normal closure, and what says that this client broke the
+ * protocol (a malformed frame, data of a kind not taken, text that is not UTF-8).
+ */
+export const FINAL_CLOSURES: readonly number[] = [1000, 1002, 1003, 1007]
 
 /** The error a WebSocket close code stands for, or undefined for a code that is not in the table. */
 export function errorOfCloseCode(closeCode: number): CloseErrorCode | undefined {

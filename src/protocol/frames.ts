@@ -1,16 +1,29 @@
 import * as z from 'zod/mini'
-import { ChannelNumber, Code, DenialReason, DeviceName, PublicKey, Seq } from './http.ts'
+import {
+  AttachmentId,
+  ChannelNumber,
+  Code,
+  DENIAL_REASONS,
+  DeviceName,
+  knownWord,
+  Profile,
+  PublicKey,
+  Seq,
+} from './http.ts'
+import { RECEIVER_ROWS_MAX } from './limits.ts'
 
-/** What the relay says in text. Unknown fields are ignored, so that a later version can add some. */
+/** What the relay says in text. Unknown fields are ignored and unknown words read as known ones: a later version can add some. */
 
 /** `Sec-WebSocket-Protocol`. */
 export const SUBPROTOCOL = 'pairlay.v1'
 
-export const ReceiverState = z.enum(['pending', 'approved', 'denied', 'done', 'left', 'revoked'])
-export type ReceiverState = z.infer<typeof ReceiverState>
+/** The states of a receiver. */
+export const RECEIVER_STATES = ['pending', 'approved', 'denied', 'done', 'left', 'revoked'] as const
+export type ReceiverState = (typeof RECEIVER_STATES)[number]
 
-export const CloseReason = z.enum(['completed', 'closed_by_sender', 'expired', 'shutting_down'])
-export type CloseReason = z.infer<typeof CloseReason>
+/** Why a session is closed. */
+export const CLOSE_REASONS = ['completed', 'closed_by_sender', 'expired', 'shutting_down'] as const
+export type CloseReason = (typeof CLOSE_REASONS)[number]
 
 export const Role = z.enum(['sender', 'receiver'])
 export type Role = z.infer<typeof Role>
@@ -18,9 +31,11 @@ export type Role = z.infer<typeof Role>
 export const ReceiverRow = z.object({
   receiverCode: Code,
   channel: ChannelNumber,
-  state: ReceiverState,
-  reason: z.optional(DenialReason),
+  /** One that a client does not know reads as `ended`. */
+  state: knownWord(RECEIVER_STATES, 'ended'),
+  reason: z.optional(knownWord(DENIAL_REASONS, 'rejected')),
   publicKey: z.optional(PublicKey),
+  profile: z.optional(Profile),
   name: z.optional(DeviceName),
   present: z.optional(z.boolean()),
 })
@@ -39,17 +54,24 @@ export const ChannelRow = z.object({
 })
 export type ChannelRow = z.infer<typeof ChannelRow>
 
+/** Opaque, compared for equality only; fit for a URL once encoded. */
+export const ViewVersion = z.string().check(z.regex(/^[\x21-\x7e]{1,32}$/))
+
 /** Relay to client: everything this role may know of the session. `senderPresent` is in a receiver's view alone. */
 export const View = z.object({
   type: z.literal('session'),
-  version: z.string().check(z.maxLength(32)),
+  version: ViewVersion,
   role: Role,
-  state: z.enum(['open', 'closed']),
-  reason: z.optional(CloseReason),
+  state: knownWord(['open', 'closed'], 'closed'),
+  reason: z.optional(knownWord(CLOSE_REASONS, 'closed_by_sender')),
   expiresInMs: z.int().check(z.nonnegative()),
   joinable: z.boolean(),
   senderPresent: z.optional(z.boolean()),
-  receivers: z.array(ReceiverRow).check(z.maxLength(32)),
-  channels: z.array(ChannelRow).check(z.maxLength(32)),
+  receivers: z.array(ReceiverRow).check(z.maxLength(RECEIVER_ROWS_MAX)),
+  channels: z.array(ChannelRow).check(z.maxLength(RECEIVER_ROWS_MAX)),
 })
 export type View = z.infer<typeof View>
+
+/** The answer to an attach over HTTP: the view, and the name that later calls carry. */
+export const AttachedView = z.extend(View, { attachment: AttachmentId })
+export type AttachedView = z.infer<typeof AttachedView>

@@ -1,10 +1,11 @@
 import * as z from 'zod/mini'
-import { utf8Length } from './codec.ts'
+import { decodeBase64Url, utf8Length } from './codec.ts'
 import {
   CODE_MAX_LENGTH,
   CODE_MIN_LENGTH,
   NAME_MAX_BYTES,
-  PUBLIC_KEY_BYTES,
+  PROFILE_MAX_BYTES,
+  PUBLIC_KEY_MAX_BYTES,
   SEQ_MAX,
   SESSION_ID_BYTES,
   TOKEN_BYTES,
@@ -15,6 +16,9 @@ import {
 /** What frames are in bodies. */
 export const CIPHERTEXT_TYPE = 'application/octet-stream'
 export const CHANNEL_MAX = 0xffff
+/** The longest state, reason or feature that a client reads, and how many features. */
+const WORD_MAX_LENGTH = 64
+const FEATURES_MAX = 64
 
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
@@ -24,6 +28,30 @@ function base64UrlBytes(bytes: number) {
   const step = 2 ** (length * 6 - bytes * 8)
   const last = [...BASE64URL].filter((_, value) => value % step === 0).join('')
   return z.string().check(z.length(length), z.regex(new RegExp(`^[A-Za-z0-9_-]{${length - 1}}[${last}]$`)))
+}
+
+/** The one base64url text of 1 to `maxBytes` bytes. */
+function base64UrlUpTo(maxBytes: number) {
+  const isCanonical = (text: string) => {
+    try {
+      return decodeBase64Url(text).length > 0
+    } catch {
+      return false
+    }
+  }
+  return z.string().check(z.maxLength(Math.ceil((maxBytes * 8) / 6)), z.refine(isCanonical))
+}
+
+/**
+ * A word of the other side that may be newer than this code. One that is not known reads as `otherwise`, and never ends
+ * anything.
+ */
+export function knownWord<const Word extends string, const Other extends string>(
+  words: readonly Word[],
+  otherwise: Other,
+) {
+  const read = z.transform((text: string): Word | Other => words.find((word) => word === text) ?? otherwise)
+  return z.pipe(z.string().check(z.maxLength(WORD_MAX_LENGTH)), read).register(z.globalRegistry, { enum: [...words] })
 }
 
 /** The bytes of UTF-8 a text takes inside a JSON string, quotes not counted. */
@@ -36,7 +64,13 @@ export const Code = z
   .check(z.minLength(CODE_MIN_LENGTH), z.maxLength(CODE_MAX_LENGTH), z.regex(/^[A-Za-z0-9_-]+$/))
 export const SessionId = base64UrlBytes(SESSION_ID_BYTES)
 export const Token = base64UrlBytes(TOKEN_BYTES)
-export const PublicKey = base64UrlBytes(PUBLIC_KEY_BYTES)
+export const PublicKey = base64UrlUpTo(PUBLIC_KEY_MAX_BYTES)
+/** The suite in the first byte, the rest is the app's. */
+export const Profile = base64UrlUpTo(PROFILE_MAX_BYTES)
+/** What a relay, or a client, can do beyond this protocol. One that is not known is ignored. */
+export const Features = z.array(z.string().check(z.maxLength(WORD_MAX_LENGTH))).check(z.maxLength(FEATURES_MAX))
+/** The relay's name for one attach over HTTP. */
+export const AttachmentId = z.string().check(z.regex(/^[A-Za-z0-9_-]{1,32}$/))
 export const DeviceName = z.string().check(
   z.minLength(1),
   z.maxLength(NAME_MAX_BYTES),
@@ -44,7 +78,18 @@ export const DeviceName = z.string().check(
 )
 export const ChannelNumber = z.int().check(z.minimum(1), z.maximum(CHANNEL_MAX))
 export const Seq = z.int().check(z.minimum(0), z.maximum(SEQ_MAX))
-export const DenialReason = z.enum(['rejected', 'handshake_failed', 'handshake_timeout'])
+/**
+ * Why a receiver was denied: by a person; a spent guess at the code; a handshake broken before any guess; no answer in time;
+ * a suite that the sender does not know.
+ */
+export const DENIAL_REASONS = [
+  'rejected',
+  'handshake_failed',
+  'handshake_invalid',
+  'handshake_timeout',
+  'unsupported',
+] as const
+export const DenialReason = z.enum(DENIAL_REASONS)
 export type DenialReason = z.infer<typeof DenialReason>
 
 /** What the relay holds this session to. `ttlSeconds` and `maxReceivers` are as granted, which may be less than asked. */
@@ -61,6 +106,7 @@ export const CreateSessionResponse = z.object({
   token: Token,
   expiresInMs: z.int().check(z.nonnegative()),
   limits: SessionLimits,
+  features: z.optional(Features),
 })
 export type CreateSessionResponse = z.infer<typeof CreateSessionResponse>
 
@@ -70,6 +116,9 @@ export const JoinResponse = z.object({
   channel: ChannelNumber,
   expiresInMs: z.int().check(z.nonnegative()),
   limits: SessionLimits,
+  features: z.optional(Features),
+  /** The sender's. Absent, it is the default. */
+  profile: z.optional(Profile),
 })
 export type JoinResponse = z.infer<typeof JoinResponse>
 

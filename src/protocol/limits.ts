@@ -9,22 +9,33 @@ export const CODE_MAX_LENGTH = 64
 export const CLIENT_ID_MAX_LENGTH = 64
 /** A device's name, counted as the bytes of UTF-8 it takes inside a JSON string, so that the view stays bounded. */
 export const NAME_MAX_BYTES = 64
-export const PUBLIC_KEY_BYTES = 32
+/** A public key as the relay sees it: 1 to 128 bytes. A suite has a length of its own. */
+export const PUBLIC_KEY_MAX_BYTES = 128
+/** A profile: the suite in its first byte, the rest is the app's. Absent, it is the one byte 01. */
+export const PROFILE_MAX_BYTES = 64
+export const PROFILE_DEFAULT = 'AQ'
 export const SESSION_ID_BYTES = 16
 export const TOKEN_BYTES = 32
 
 export const TTL_MIN_SECONDS = 30
-export const TTL_MAX_SECONDS = 3600
+export const TTL_MAX_SECONDS = 86_400
 /** How long the end of a session can still be asked for. */
-export const EPITAPH_MS = 60_000
+export const EPITAPH_MS = 300_000
 
 export const RECEIVERS_MAX = 8
 export const PENDING_MAX = 8
-/** All joins of one session, however they ended. The code retires itself with the last one. */
+/** Pending receivers that have not been attached for this long in a row end as `left`. */
+export const PENDING_ABSENT_MS = 20_000
+/** Joins of one session that count: receivers that left or spent no guess give their place back. The last one retires the code. */
 export const JOINS_MAX = 32
-/** Failed handshakes of receivers from one source. To that source the code is then no code any more. */
+/** Rows of receivers in a view. */
+export const RECEIVER_ROWS_MAX = 32
+/** Receivers of one client address in a session: pending at once, and joins in all. */
+export const SOURCE_PENDING_MAX = 2
+export const SOURCE_JOINS_MAX = 8
+/** Spent guesses of receivers from one client address. To that address the code is then no code any more. */
 export const SOURCE_FAILURES_MAX = 5
-export const VIEW_MAX_BYTES = 8192
+export const VIEW_MAX_BYTES = 16_384
 
 /** Binary frame: `u8 type · u8 0 · u16 channel · u32 seq`, then the ciphertext. */
 export const FRAME_HEADER_BYTES = 8
@@ -33,12 +44,14 @@ export const FRAME_MIN_COST = 256
 export const SEQ_MAX = 0xffff_ffff
 
 /** Before approval a channel carries the handshake and nothing else. */
-export const HANDSHAKE_MAX_SEQ = 4
+export const HANDSHAKE_MAX_SEQ = 2
 export const HANDSHAKE_MAX_CIPHERTEXT_BYTES = 2048
-/** The window of each direction of a channel before approval: 8 pending receivers take 64 KiB a session. */
+/** The window of each direction of a channel until it is approved and both ends are attached. */
 export const HANDSHAKE_WINDOW_BYTES = 4096
+/** An end that was away for this long gives back its window and what the relay holds for it. */
+export const ABSENT_GIVES_BACK_MS = 60_000
 
-export const ATTACH_MAX_BYTES = 1024
+export const ATTACH_MAX_BYTES = 4096
 export const ATTACH_TIMEOUT_MS = 5_000
 /** A relay that sent nothing for this long sends the view, and pings; two pings unanswered drop the socket. */
 export const SILENCE_MS = 25_000

@@ -1,5 +1,17 @@
 import * as z from 'zod/mini'
-import { CHANNEL_MAX, ChannelNumber, Code, DenialReason, DeviceName, PublicKey, Seq, Token } from './http.ts'
+import { ViewVersion } from './frames.ts'
+import {
+  AttachmentId,
+  CHANNEL_MAX,
+  ChannelNumber,
+  Code,
+  DenialReason,
+  DeviceName,
+  Profile,
+  PublicKey,
+  Seq,
+  Token,
+} from './http.ts'
 import {
   CLIENT_ID_MAX_LENGTH,
   JOINS_MAX,
@@ -20,6 +32,7 @@ export const CreateSessionRequest = z.object({
   senderCode: Code,
   ttlSeconds: z.optional(z.int().check(z.minimum(TTL_MIN_SECONDS), z.maximum(TTL_MAX_SECONDS))),
   maxReceivers: z.optional(z.int().check(z.minimum(1), z.maximum(RECEIVERS_MAX))),
+  profile: z.optional(Profile),
 })
 export type CreateSessionRequest = z.infer<typeof CreateSessionRequest>
 
@@ -28,11 +41,12 @@ export const JoinRequest = z.object({
   receiverCode: Code,
   publicKey: PublicKey,
   name: z.optional(DeviceName),
+  profile: z.optional(Profile),
 })
 export type JoinRequest = z.infer<typeof JoinRequest>
 
 export const DecisionRequest = z.discriminatedUnion('decision', [
-  z.object({ decision: z.literal('approved') }),
+  z.object({ decision: z.literal('approved'), reason: z.optional(z.never()) }),
   z.object({ decision: z.literal('denied'), reason: z.optional(DenialReason) }),
 ])
 export type DecisionRequest = z.infer<typeof DecisionRequest>
@@ -55,7 +69,7 @@ const SeenChannels = z.pipe(
  * of each channel and the last of its own that it knows to be acked; may be empty.
  */
 export const ViewQuery = z.object({
-  version: z.optional(z.string().check(z.maxLength(32))),
+  version: z.optional(z.union([z.literal(''), ViewVersion])),
   waitMs: z.optional(z.coerce.number().check(z.int(), z.minimum(0), z.maximum(LONG_POLL_MAX_MS))),
   channels: z.optional(
     z.union([
@@ -66,7 +80,11 @@ export const ViewQuery = z.object({
       SeenChannels,
     ]),
   ),
+  attachment: z.optional(AttachmentId),
 })
+
+/** The attach that a call about a frame belongs to. */
+export const FrameQuery = z.object({ attachment: z.optional(AttachmentId) })
 
 /** Where a client goes on. `received`: the last inbound seq it has processed; `acked`: its last seq that it knows to be acked. */
 export const AttachedChannels = z

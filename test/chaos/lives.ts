@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { bytesSource } from '../../src/client/index.ts'
-import { PUBLIC_KEY_BYTES } from '../../src/protocol/limits.ts'
+import { PUBLIC_KEY_MAX_BYTES } from '../../src/protocol/limits.ts'
 import type { FakeTime } from '../client/fake-time.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf } from '../e2e/people.ts'
 import { DeviceWorld } from '../e2e/world.ts'
@@ -76,7 +76,7 @@ export const LIVES: Readonly<Record<string, Life>> = {
     const [senderCode, receiverCode] = [randomCode(), randomCode()]
     await post(relays.sender, '/v1/sessions', { clientId: randomCode(), senderCode })
     yield 1
-    const publicKey = randomBytes(PUBLIC_KEY_BYTES).toString('base64url')
+    const publicKey = randomBytes(PUBLIC_KEY_MAX_BYTES).toString('base64url')
     await post(relays.receiver, '/v1/receivers', { senderCode, receiverCode, publicKey })
     return []
   },

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { errorOfCloseReason, PAIRING_ERRORS, PairingError } from '../../src/client/errors.ts'
-import { CloseReason } from '../../src/protocol/frames.ts'
+import { CLOSE_REASONS } from '../../src/protocol/frames.ts'
 
 test('every text is a sentence or two for a person', () => {
   for (const text of Object.values(PAIRING_ERRORS)) {
@@ -20,7 +20,7 @@ test('an error carries its code, its text, a detail after it and its cause', () 
 })
 
 test('every reason a session can end for has a meaning of its own kind', () => {
-  const meanings = CloseReason.options.map((reason) => [reason, errorOfCloseReason(reason).code])
+  const meanings = CLOSE_REASONS.map((reason) => [reason, errorOfCloseReason(reason).code])
   expect(Object.fromEntries(meanings)).toEqual({
     completed: 'closed_by_sender',
     closed_by_sender: 'closed_by_sender',
