@@ -59,6 +59,7 @@ describe('the error table', () => {
       4403: 'forbidden',
       4404: 'session_not_found',
       4408: 'attach_timeout',
+      4409: 'resume_required',
       4410: 'session_gone',
     })
   })
@@ -79,6 +80,7 @@ describe('the error table', () => {
       'internal',
       'rate_limited',
       'request_timeout',
+      'resume_required',
       'too_many_sessions',
       'unavailable',
     ])

@@ -7,6 +7,7 @@ import {
   DeviceName,
   JoinResponse,
   Problem,
+  Profile,
   PublicKey,
   SessionId,
   Token,
@@ -16,6 +17,9 @@ import {
   CODE_MIN_LENGTH,
   frameCost,
   LONG_POLL_MAX_MS,
+  PROFILE_DEFAULT,
+  PROFILE_MAX_BYTES,
+  PUBLIC_KEY_MAX_BYTES,
   RECEIVERS_MAX,
   SEQ_MAX,
   TTL_MAX_SECONDS,
@@ -59,7 +63,6 @@ describe('the parts of a request', () => {
   for (const [name, schema, length] of [
     ['a session id', SessionId, 16],
     ['a token', Token, 32],
-    ['a public key', PublicKey, 32],
   ] as const) {
     const right = base64Url(length)
     bounds(
@@ -78,6 +81,30 @@ describe('the parts of a request', () => {
         `${right.slice(0, -1)}é`,
         // The last character has bits behind the last byte: another text for the same bytes.
         `${right.slice(0, -1)}${String.fromCharCode(right.charCodeAt(right.length - 1) + 1)}`,
+        '',
+        ...notStrings,
+      ],
+    )
+  }
+  for (const [name, schema, most] of [
+    ['a public key', PublicKey, PUBLIC_KEY_MAX_BYTES],
+    ['a profile', Profile, PROFILE_MAX_BYTES],
+  ] as const) {
+    const right = base64Url(32)
+    bounds(
+      name,
+      schema,
+      [right, base64Url(1), base64Url(2), base64Url(33), base64Url(most), PROFILE_DEFAULT],
+      [
+        base64Url(most + 1),
+        `${right}AA`,
+        `${right}=`,
+        `${right}\n`,
+        `${right.slice(0, -1)}/`,
+        `${right.slice(0, -1)}é`,
+        'AR',
+        'A',
+        'x'.repeat(1_000_000),
         '',
         ...notStrings,
       ],
@@ -102,6 +129,7 @@ describe('requests', () => {
       { ...create, ttlSeconds: TTL_MAX_SECONDS, maxReceivers: RECEIVERS_MAX },
       { ...create, clientId: '漢'.repeat(64) },
       { ...create, unknown: { field: true } },
+      { ...create, profile: base64Url(PROFILE_MAX_BYTES) },
     ],
     [
       {},
@@ -119,6 +147,7 @@ describe('requests', () => {
       { ...create, maxReceivers: 0 },
       { ...create, maxReceivers: RECEIVERS_MAX + 1 },
       { ...create, maxReceivers: 1.5 },
+      { ...create, profile: base64Url(PROFILE_MAX_BYTES + 1) },
       [create],
       null,
       'create',
@@ -129,13 +158,14 @@ describe('requests', () => {
   bounds(
     'joining',
     JoinRequest,
-    [join, { ...join, name: 'Pixel' }, { ...join, receiverCode: 'code' }],
+    [join, { ...join, name: 'Pixel' }, { ...join, receiverCode: 'code' }, { ...join, profile: PROFILE_DEFAULT }],
     [
       { ...join, senderCode: 'x' },
       { ...join, receiverCode: undefined },
-      { ...join, publicKey: base64Url(31) },
-      { ...join, publicKey: base64Url(33) },
+      { ...join, publicKey: base64Url(PUBLIC_KEY_MAX_BYTES + 1) },
       { ...join, publicKey: Buffer.alloc(32, 0xab).toString('base64') },
+      { ...join, profile: '' },
+      { ...join, profile: base64Url(PROFILE_MAX_BYTES + 1) },
       { ...join, name: '' },
       { ...join, name: null },
     ],
@@ -149,13 +179,16 @@ describe('requests', () => {
       { decision: 'denied' },
       { decision: 'denied', reason: 'rejected' },
       { decision: 'denied', reason: 'handshake_failed' },
+      { decision: 'denied', reason: 'handshake_invalid' },
       { decision: 'denied', reason: 'handshake_timeout' },
+      { decision: 'denied', reason: 'unsupported' },
     ],
     [
       {},
       { decision: 'pending' },
       { decision: 'denied', reason: 'other' },
       { decision: 'denied', reason: null },
+      { decision: 'approved', reason: 'rejected' },
       { decision: true },
     ],
   )
@@ -163,8 +196,19 @@ describe('requests', () => {
   bounds(
     'the query of a view',
     ViewQuery,
-    [{}, { version: '' }, { version: 'x'.repeat(32), waitMs: '0' }, { waitMs: String(LONG_POLL_MAX_MS) }],
     [
+      {},
+      { version: '' },
+      { version: 'x'.repeat(32), waitMs: '0' },
+      { waitMs: String(LONG_POLL_MAX_MS) },
+      { channels: '1.17.4,2.0.0', attachment: '7' },
+    ],
+    [
+      { version: '\ud800' },
+      { version: 'a b' },
+      { attachment: '' },
+      { attachment: 'a/b' },
+      { attachment: 'x'.repeat(33) },
       { version: 'x'.repeat(33) },
       { waitMs: '-1' },
       { waitMs: String(LONG_POLL_MAX_MS + 1) },
@@ -178,7 +222,7 @@ describe('requests', () => {
 
   test('what nobody documented is dropped, not passed on', () => {
     expect(CreateSessionRequest.parse({ ...create, admin: true })).toEqual(create)
-    expect(DecisionRequest.parse({ decision: 'approved', reason: 'rejected' })).toEqual({ decision: 'approved' })
+    expect(DecisionRequest.parse({ decision: 'approved', by: 'nobody' })).toEqual({ decision: 'approved' })
   })
 })
 
@@ -220,8 +264,11 @@ describe('answers', () => {
   bounds(
     'of a create',
     CreateSessionResponse,
-    [created],
+    [created, { ...created, features: [] }, { ...created, features: ['of-a-later-version'] }],
     [
+      { ...created, features: ['x'.repeat(65)] },
+      { ...created, features: Array(65).fill('x') },
+      { ...created, features: 'x' },
       { ...created, expiresInMs: -1 },
       { ...created, expiresInMs: 0.5 },
       { ...created, limits: { ...limits, windowBytes: 0 } },
@@ -245,8 +292,10 @@ describe('answers', () => {
       { ...receiver, state: 'denied', reason: 'rejected' },
     ],
     [
-      { ...receiver, state: 'gone' },
-      { ...receiver, reason: 'bored' },
+      { ...receiver, state: 1 },
+      { ...receiver, state: 'x'.repeat(65) },
+      { ...receiver, reason: null },
+      { ...receiver, profile: '' },
       { ...receiver, publicKey: 'x' },
       { ...receiver, present: 1 },
     ],
@@ -276,12 +325,22 @@ describe('answers', () => {
     [view, { ...view, state: 'closed', reason: 'expired' }, { ...view, role: 'receiver', senderPresent: false }],
     [
       { ...view, version: 'x'.repeat(33) },
+      { ...view, version: '' },
+      { ...view, version: '\ud800' },
+      { ...view, version: 'a b' },
       { ...view, role: 'admin' },
-      { ...view, state: 'ended' },
-      { ...view, reason: 'x' },
+      { ...view, state: true },
+      { ...view, reason: 1 },
       { ...view, receivers: Array(33).fill(receiver) },
     ],
   )
+  test('words of a later version read as the generic one of their kind', () => {
+    const row = { ...receiver, state: 'paused', reason: 'bored' }
+    const read = View.parse({ ...view, state: 'frozen', reason: 'boredom', receivers: [row] })
+    expect(read).toMatchObject({ state: 'closed', reason: 'closed_by_sender' })
+    expect(read.receivers).toEqual([{ ...receiver, state: 'ended', reason: 'rejected' }])
+  })
+
   const problem = { type: 'about:blank', title: 't', status: 404, code: 'not_found', retryable: false }
   bounds(
     'problems',
