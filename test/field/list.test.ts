@@ -1,0 +1,67 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+
+/** The list of README.md beside this file, held against the tests it names. */
+
+const ROOT = new URL('../../', import.meta.url)
+
+const numbers = (prefix: string, from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, i) => `${prefix}${from + i}`)
+
+/** The cases that must be there, by section. */
+const CASES: Readonly<Record<string, readonly string[]>> = {
+  Protocol: [...numbers('F', 1, 12), 'F14', ...numbers('F', 16, 18)],
+  Security: numbers('', 1, 20),
+  Relay: 'D1 D2 D4 D6 D7 X1 X5 X6 X7 P7 P19 P24 E1 E2 E4 E5 E9 E13 E14 R2 R3 R5 R6 I4 I9 I15 I16'.split(' '),
+  CLI: ('F01 F02 F03 F05 F09 F16 F17 F20 F21 F23 F26 F27 F30 F36 F37 ' + 'F48 F54 F60 F61 F75 F77').split(' '),
+}
+
+interface Row {
+  readonly section: string
+  readonly id: string
+  readonly kind: string
+  readonly tests: string
+}
+
+function rowsOf(text: string): Row[] {
+  return text.split(/^## /m).flatMap((part) => {
+    const [section = '', ...lines] = part.split('\n')
+    return lines.flatMap((line) => {
+      const [, id, kind, tests] = /^\| *([A-Z]?\d+) *\| *(.*?) *\| *(.*?) *\|$/.exec(line) ?? []
+      return id === undefined || kind === undefined || tests === undefined ? [] : [{ section, id, kind, tests }]
+    })
+  })
+}
+
+/** Why a row's tests cannot be found. */
+function faultsOf({ id, tests }: Row): string[] {
+  if (tests === 'open' || /^stays: \S/.test(tests)) return []
+  return tests.split(' · ').flatMap((each) => {
+    const [, file, name] = /^`(test\/[^`]+)`: (.+)$/.exec(each) ?? []
+    if (file === undefined || name === undefined) return [`${id}: not of the form \`file\`: name: ${each}`]
+    if (!existsSync(new URL(file, ROOT))) return [`${id}: there is no ${file}`]
+    const text = readFileSync(new URL(file, ROOT), 'utf8').replaceAll("\\'", "'")
+    return text.includes(name) ? [] : [`${id}: ${file} has no test ${name}`]
+  })
+}
+
+const rows = rowsOf(readFileSync(new URL('README.md', import.meta.url), 'utf8'))
+
+describe('the list of cases', () => {
+  test.each(Object.entries(CASES))('has every case of %s once', (section, ids) => {
+    const listed = rows.filter((row) => row.section === section).map(({ id }) => id)
+    expect(listed.filter((id, at) => listed.indexOf(id) !== at)).toEqual([])
+    expect(ids.filter((id) => !listed.includes(id))).toEqual([])
+  })
+
+  test('names tests that exist', () => {
+    expect(rows.flatMap((row) => faultsOf(row))).toEqual([])
+  })
+
+  test('finds what a row claims and is not there', () => {
+    const row = { section: 'x', id: 'F1', kind: 'x', tests: '' }
+    const wrong = ['later', '`test/none.test.ts`: x', '`test/field/list.test.ts`: no name of a te' + 'st', 'stays:']
+    for (const tests of wrong) expect(faultsOf({ ...row, tests }), tests).not.toEqual([])
+    expect(faultsOf({ ...row, tests: '`test/field/list.test.ts`: names tests that exist' })).toEqual([])
+  })
+})
