@@ -1,5 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
+import ipaddr from 'ipaddr.js'
 import { describe, expect, it } from 'vitest'
+import { readConfig } from '../src/server/config.ts'
 
 /** What `deploy/` ships fits together and with the image. That its proxies and its ACL work is in `cluster/`. */
 
@@ -40,11 +42,29 @@ describe('the compose files', () => {
       }
     })
 
+    it(`${path}: trusts single addresses that no client can have: a gateway's, and that of a proxy with a fixed one`, () => {
+      const file = read(path)
+      const trusted = (/TRUST_PROXY: (.+)/.exec(file)?.[1] ?? '').split(',')
+      const [, subnet = '', gateway] = /subnet: ([\d.]+\/\d+), gateway: ([\d.]+)/.exec(file) ?? []
+      const fixed = [...file.matchAll(/ipv4_address: ([\d.]+)/g)].map(([, address]) => address)
+      expect(trusted.toSorted()).toEqual([gateway, ...fixed].toSorted())
+      const network = ipaddr.parseCIDR(subnet)
+      for (const address of trusted) expect(ipaddr.parse(address).match(network), address).toBe(true)
+      expect(readConfig({ TRUST_PROXY: trusted.join(',') }).trustProxy).toEqual(trusted)
+    })
+
     it(`${path}: what is open to the outside is open to this machine alone`, () => {
       const ports = [...read(path).matchAll(/ports: \["([^"]+)"\]/g)].map(([, port]) => port)
       expect(ports).toEqual(['127.0.0.1:8080:8080'])
     })
   }
+})
+
+describe('the image', () => {
+  it('runs as a user with a number, who is not root: runAsNonRoot takes no name', () => {
+    const users = [...read('Dockerfile').matchAll(/^USER (.+)$/gm)].map(([, user]) => user)
+    expect(users).toEqual([expect.stringMatching(/^[1-9]\d*$/)])
+  })
 })
 
 describe('the nodes of deploy/', () => {
@@ -66,7 +86,7 @@ describe('the nodes of deploy/', () => {
   it('share one that nothing outside of their network reaches', () => {
     expect(services.get('valkey')).toContain('networks: [back]')
     expect(services.get('valkey')).not.toContain('ports:')
-    expect(services.get('proxy')).toContain('networks: [front]')
+    expect(services.get('proxy')).toMatch(/networks: \{ front: \{ ipv4_address: [\d.]+ \} \}/)
     expect(blocks(cluster, 'networks').get('back')).toContain('internal: true')
   })
 

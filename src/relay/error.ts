@@ -7,11 +7,14 @@ export class RelayError extends Error {
   override readonly name = 'RelayError'
   readonly code: ErrorCode
   readonly detail: string | undefined
+  /** When the same request may succeed, where that is known. */
+  readonly retryAfterSeconds: number | undefined
 
-  constructor(code: ErrorCode, detail?: string) {
+  constructor(code: ErrorCode, detail?: string, retryAfterSeconds?: number) {
     super(ERROR_TITLES[code])
     this.code = code
     this.detail = detail
+    this.retryAfterSeconds = retryAfterSeconds
   }
 }
 

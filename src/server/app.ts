@@ -13,10 +13,10 @@ import { SUBPROTOCOL } from '../protocol/frames.ts'
 import { CIPHERTEXT_TYPE } from '../protocol/http.ts'
 import { BODY_MAX_BYTES, HEADERS_MAX_BYTES } from '../protocol/limits.ts'
 import type { Relay } from '../relay/relay.ts'
+import { ADDRESS_WARNINGS, type AddressWarning, type ClientAddress, ClientAddresses } from './client-address.ts'
 import { frameRoutes } from './frame-routes.ts'
 import { answerError, answerExpectation, answerParserError, answerProblem } from './problems.ts'
 import { routes } from './routes.ts'
-import { isForwardedByStranger } from './source.ts'
 import { websocket } from './websocket.ts'
 
 /** Time-outs of HTTP, in milliseconds: for all headers, for the whole request, for an idle kept-alive connection. */
@@ -27,6 +27,13 @@ export const KEEP_ALIVE_TIMEOUT_MS = 20_000
 const CUT_AFTER_MS = 500
 /** How often Node looks for requests that are late; the time-outs are no finer than this. */
 const TIMEOUT_CHECK_MS = 1_000
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The address of who asks, through the proxies that are trusted. */
+    clientAddress: ClientAddress
+  }
+}
 
 export interface AppOptions {
   readonly relay: Relay
@@ -54,7 +61,6 @@ export async function buildApp({
     // Fastify's own request log has full URLs and addresses in it.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_MAX_BYTES,
-    trustProxy: trustProxy.length > 0 && [...trustProxy],
     // A relay that stops refuses in its own words.
     return503OnClosing: false,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -89,13 +95,13 @@ export async function buildApp({
     return { error: new Error(`${issue?.path.join('.') || 'it'}: ${issue?.message ?? 'not of the documented form'}`) }
   })
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
-  let hasWarned = false
+  const addresses = new ClientAddresses(trustProxy)
+  const unsaid = new Set(Object.keys(ADDRESS_WARNINGS) as AddressWarning[])
+  app.decorateRequest('clientAddress')
   app.addHook('onRequest', (request, _reply, done) => {
-    if (!hasWarned && isForwardedByStranger(request)) {
-      hasWarned = true
-      logger.warn(
-        'X-Forwarded-For came from a proxy that TRUST_PROXY does not name: all its clients count as one source',
-      )
+    request.clientAddress = addresses.of(request.raw)
+    for (const warning of unsaid.size > 0 ? addresses.warnings(request.raw) : []) {
+      if (unsaid.delete(warning)) logger.warn(ADDRESS_WARNINGS[warning])
     }
     done()
   })

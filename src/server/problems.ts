@@ -7,7 +7,7 @@ import { ERRORS, type HttpErrorCode, isHttpErrorCode } from '../protocol/errors.
 import type { Problem } from '../protocol/http.ts'
 import { RelayError } from '../relay/error.ts'
 
-/** Seconds a refused client should wait before it asks again. */
+/** Seconds a refused client should wait before it asks again, where nothing else is known. */
 const RETRY_AFTER_SECONDS = 5
 
 /** The body of an error answer (RFC 9457, application/problem+json). */
@@ -25,12 +25,17 @@ export function answerError(
 ): FastifyReply {
   const { code, detail } = codeOf(error)
   if (code === 'internal') request.log.error({ err: error }, 'a request failed')
-  return answerProblem(reply, code, detail)
+  return answerProblem(reply, code, detail, 'retryAfterSeconds' in error ? error.retryAfterSeconds : undefined)
 }
 
-export function answerProblem(reply: FastifyReply, code: HttpErrorCode, detail?: string): FastifyReply {
+export function answerProblem(
+  reply: FastifyReply,
+  code: HttpErrorCode,
+  detail?: string,
+  retryAfterSeconds = RETRY_AFTER_SECONDS,
+): FastifyReply {
   const problem = problemOf(code, detail)
-  if (problem.status === 429 || problem.status === 503) reply.header('retry-after', String(RETRY_AFTER_SECONDS))
+  if (problem.status === 429 || problem.status === 503) reply.header('retry-after', String(retryAfterSeconds))
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
   // Hooks do not run for what the framework refuses before routing, such as a malformed path.
   reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')

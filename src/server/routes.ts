@@ -5,7 +5,6 @@ import { Code, CreateSessionResponse, JoinResponse, Problem, SessionId, Token } 
 import { AttachRequest, CreateSessionRequest, DecisionRequest, JoinRequest, ViewQuery } from '../protocol/requests.ts'
 import { RelayError } from '../relay/error.ts'
 import type { Relay } from '../relay/relay.ts'
-import { sourceOf } from './source.ts'
 
 export const SessionParams = z.object({ sessionId: SessionId })
 const ReceiverParams = z.object({ sessionId: SessionId, receiverCode: Code })
@@ -27,7 +26,8 @@ export async function routes(app: FastifyInstance, { relay }: { relay: Relay }):
   app.post(
     '/v1/receivers',
     { schema: { summary: 'Enter a sender code', body: JoinRequest, response: answers(201, JoinResponse) } },
-    async (request, reply) => reply.code(201).send(await relay.join(bodyOf(request, JoinRequest), sourceOf(request))),
+    async (request, reply) =>
+      reply.code(201).send(await relay.join(bodyOf(request, JoinRequest), request.clientAddress.counted)),
   )
   app.get(
     '/v1/sessions/:sessionId',
