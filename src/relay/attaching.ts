@@ -7,7 +7,7 @@ import { RelayError } from './error.ts'
 import type { AttachedLeg, Attachment, Leg, OpenChannel } from './leg.ts'
 import type { Legs } from './legs.ts'
 import type { Direction, Secrets, SessionStore } from './ports.ts'
-import { attachedOf, type Holder, holderOf, type Session } from './session.ts'
+import { attachedOf, type Holder, holderOf, isFirstAttach, type Session } from './session.ts'
 import { attach, expireIfDue } from './transitions.ts'
 import { channelsOf, inbound } from './view.ts'
 
@@ -18,7 +18,7 @@ export interface AttachingPorts {
   readonly legs: Legs
   /** Where the sockets of this node are, as the session says it. */
   readonly place: string
-  close(leg: Leg, code: 'superseded' | 'going_away' | 'session_not_found'): void
+  close(leg: Leg, code: 'superseded' | 'resume_required' | 'session_not_found'): void
   detach(attachment: Attachment): Promise<void>
   /** Frames of this direction were acked through a seq. */
   acked(session: Session, channel: number, direction: Direction, seq: number): void
@@ -93,13 +93,14 @@ export class Attaching {
     const resumed = []
     for (const channel of channelsOf(session, holder)) {
       before(channel)
-      const claim = claimed.get(channel) ?? { received: 0, acked: 0 }
+      const { received = 0, acked: known = 0 } = claimed.get(channel) ?? {}
+      const claim = { received, acked: isFirstAttach(session, holder) ? 0 : known }
       const { forgotten, into, out } = await channels.open(session, holder, channel, claim)
       const peer = legs.peerOf(session.id, holder, channel)
       const peerOn = peer?.attached.channels?.get(channel)?.mailboxes
       // The relay had forgotten this channel, so the peer's socket, if it was on it there, must resume as well. A channel that
       // has moved was not forgotten: the peer follows it.
-      if (forgotten && peer && peerOn === channels.storeOf(session, channel)) close(peer, 'going_away')
+      if (forgotten && peer && peerOn === channels.storeOf(session, channel)) close(peer, 'resume_required')
       else acked(session, channel, inbound(holder), into.acked)
       resumed.push({ channel, received: out.received, readAfter: Math.max(claim.received, into.acked) })
     }
@@ -121,7 +122,7 @@ export class Attaching {
     for (const channel of channelsOf(session, attached.holder)) {
       const followed = this.#follow(leg, session, channel)
       // In one turn, unless a channel has to be opened: an approval is due to be shown before anybody can use it.
-      if (!(followed instanceof Promise ? await followed : followed)) return close(leg, 'going_away')
+      if (!(followed instanceof Promise ? await followed : followed)) return close(leg, 'resume_required')
     }
     if (attached.shown === session.version || leg.closed) return
     attached.shown = session.version

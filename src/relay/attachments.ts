@@ -229,7 +229,7 @@ export class Attachments {
       if (session && session.version > attached.session.version) attached.session = session
       rows = await channels.openRows(attached)
     }
-    if (!rows) throw new RelayError('going_away')
+    if (!rows) throw new RelayError('resume_required')
     const isAlive = (node: string) => cluster?.isAlive(node) ?? true
     return viewOf(attached.session, attached.holder, { channels: rows, now: clock.now(), isAlive })
   }

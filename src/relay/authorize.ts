@@ -1,6 +1,6 @@
 import { RelayError } from './error.ts'
 import type { Secrets, SessionStore } from './ports.ts'
-import { type Holder, holderOf, type Session } from './session.ts'
+import { attachmentOf, type Holder, holderOf, isLiveIn, type Session } from './session.ts'
 
 export interface Authorized {
   readonly session: Session
@@ -20,4 +20,13 @@ export async function authorize(
   if (!holder) throw new RelayError('unauthorized')
   if (role && holder.role !== role) throw new RelayError('forbidden')
   return { session, holder }
+}
+
+/**
+ * Refuses a call of an attach over HTTP that is not its role's present one, with `superseded`. Who has ended is told that
+ * instead.
+ */
+export function requireCurrent({ session, holder }: Authorized, attachment: string | undefined): void {
+  if (attachment === undefined || !isLiveIn(session, holder)) return
+  if (attachmentOf(session, holder) !== attachment) throw new RelayError('superseded')
 }

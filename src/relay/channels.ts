@@ -49,7 +49,10 @@ export class Channels {
     return cluster && this.isShared(session, channel) ? cluster.mailboxes : mailboxes
   }
 
-  /** Opens both directions of a role's channel where its client says that it is. `forgotten`: one of them was not there. */
+  /**
+   * Opens both directions of a role's channel. Where one was not there (`forgotten`) it begins where the client says that it is;
+   * in one that is there, the client's word counts for what it has read alone: as a writer it would ack its own frames.
+   */
   async open(
     session: Session,
     holder: Holder,
@@ -59,8 +62,11 @@ export class Channels {
     const mailboxes = this.storeOf(session, channel)
     const keepMs = Math.max(1, deadlineOf(session) - this.#ports.clock.now())
     const out = await mailboxes.open(mailboxKey(session.id, channel, outbound(holder)), acked, keepMs)
-    const into = await mailboxes.open(mailboxKey(session.id, channel, inbound(holder)), received, keepMs)
-    return { forgotten: out.created || into.created, into: into.position, out: out.position }
+    const inboundKey = mailboxKey(session.id, channel, inbound(holder))
+    const into = await mailboxes.open(inboundKey, received, keepMs)
+    const read = into.position.acked < received ? await mailboxes.ackThrough(inboundKey, received) : undefined
+    const position = read && read.kind !== 'unknown' ? read.position : into.position
+    return { forgotten: out.created || into.created, into: position, out: out.position }
   }
 
   /** Takes of the node's budget what the channel's state needs. False, and nothing is taken, when there is no room. */

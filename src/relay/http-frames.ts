@@ -1,10 +1,10 @@
 import { encodeData } from '../protocol/codec.ts'
 import { FRAME_HEADER_BYTES } from '../protocol/limits.ts'
-import { type Authorized, authorize } from './authorize.ts'
+import { type Authorized, authorize, requireCurrent } from './authorize.ts'
 import type { Channels } from './channels.ts'
 import { RelayError } from './error.ts'
 import { channelState, isHandshake, type Neighbours } from './intake.ts'
-import type { Clock, MailboxPosition, Metrics, Secrets, SessionStore } from './ports.ts'
+import type { Clock, MailboxPosition, Metrics, Secrets, SessionStore, StoredFrame } from './ports.ts'
 import { inbound, mailboxKey, outbound } from './view.ts'
 
 export interface HttpFramesPorts {
@@ -22,6 +22,8 @@ export interface FrameCall {
   readonly token: string
   readonly channel: number
   readonly seq: number
+  /** Which attach over HTTP the caller goes by. */
+  readonly attachment?: string | undefined
 }
 
 /** Frames for clients that cannot hold a socket. Every call may be repeated. */
@@ -34,7 +36,7 @@ export class HttpFrames {
 
   /**
    * Takes the next frame of the caller's direction, its ciphertext given. RelayError `frame_refused` when it is not the
-   * next or does not fit the window, `going_away` when the relay knows nothing of the channel: attach again.
+   * next, is not the one that is held, or does not fit the window, `resume_required` when the relay knows nothing of the channel: attach again.
    */
   async put(call: FrameCall, ciphertext: Uint8Array): Promise<MailboxPosition & { readonly window: number }> {
     const { channel, seq } = call
@@ -45,20 +47,24 @@ export class HttpFrames {
     if (pending && !isHandshake(frame)) throw new RelayError('invalid_frame', 'the receiver is not approved')
     const key = mailboxKey(session.id, channel, outbound(holder))
     const window = channels.windowOf(session, holder, channel)
-    const outcome = await channels.storeOf(session, channel).append(key, frame, window)
+    const mailboxes = channels.storeOf(session, channel)
+    const outcome = await mailboxes.append(key, frame, window)
     switch (outcome.kind) {
       case 'stored':
         neighbours.arrived(session, channel, outbound(holder))
         channels.grow(session, holder, channel, outcome.unackedCost)
         break
       case 'duplicate':
+        if (isAnother(await mailboxes.read(key, seq - 1), frame)) {
+          throw new RelayError('frame_refused', 'this frame came with other bytes')
+        }
         metrics.discarded('duplicate')
         break
       case 'gap':
       case 'full':
         throw new RelayError('frame_refused')
       case 'unknown':
-        throw new RelayError('going_away')
+        throw new RelayError('resume_required')
       default:
         return outcome satisfies never
     }
@@ -72,8 +78,10 @@ export class HttpFrames {
     const key = mailboxKey(session.id, channel, inbound(holder))
     const mailboxes = this.#ports.channels.storeOf(session, channel)
     const frame = await mailboxes.read(key, seq - 1)
-    if (!frame && !(await mailboxes.position(key))) throw new RelayError('going_away')
-    if (frame && frame.seq !== seq) throw new RelayError('frame_refused', 'this frame was acked')
+    const position = frame ? undefined : await mailboxes.position(key)
+    if (!frame && !position) throw new RelayError('resume_required')
+    if ((frame && frame.seq !== seq) || (position && position.acked >= seq))
+      throw new RelayError('frame_refused', 'this frame was acked')
     return frame?.bytes.subarray(FRAME_HEADER_BYTES)
   }
 
@@ -84,17 +92,24 @@ export class HttpFrames {
     const { session, holder } = await this.#authorize(call)
     const key = mailboxKey(session.id, channel, inbound(holder))
     const { kind } = await channels.storeOf(session, channel).ackThrough(key, seq)
-    if (kind === 'unknown') throw new RelayError('going_away')
+    if (kind === 'unknown') throw new RelayError('resume_required')
     if (kind === 'raised') neighbours.acked(session, channel, inbound(holder), seq)
   }
 
-  async #authorize({ sessionId, token, channel }: FrameCall): Promise<Authorized> {
+  async #authorize({ sessionId, token, channel, attachment }: FrameCall): Promise<Authorized> {
     const authorized = await authorize(this.#ports, sessionId, token)
     const { session, holder } = authorized
     if (session.state === 'closed' || this.#ports.clock.now() >= session.expiresAt) throw new RelayError('session_gone')
     const state = channelState(session, holder, channel, this.#ports.clock.now())
     if (state === 'invalid') throw new RelayError(holder.role === 'receiver' ? 'forbidden' : 'receiver_not_found')
     if (state === 'ended') throw new RelayError('receiver_gone')
+    requireCurrent(authorized, attachment)
     return authorized
   }
+}
+
+/** Whether the frame that is held at this seq is another one. */
+function isAnother(held: StoredFrame | undefined, { seq, bytes }: StoredFrame): boolean {
+  if (held?.seq !== seq) return false
+  return held.bytes.length !== bytes.length || held.bytes.some((byte, i) => byte !== bytes[i])
 }

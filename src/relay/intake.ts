@@ -75,7 +75,7 @@ export class Intake {
         return leg.passAck(channel, outcome.position.acked)
       case 'gap':
         // Either the client has left one out, or the store has lost what it had.
-        throw new RelayError(seq === (open?.received ?? 0) + 1 ? 'going_away' : 'invalid_frame')
+        throw new RelayError(seq === (open?.received ?? 0) + 1 ? 'resume_required' : 'invalid_frame')
       case 'full':
         throw new RelayError('window_exceeded')
       case 'unknown':
@@ -117,7 +117,7 @@ export class Intake {
   async #resumeForgotten(leg: AttachedLeg, frame: Frame): Promise<void> {
     const state = await this.#channelStateAfresh(leg, frame, this.#ports.clock.now())
     if (state === 'ended') return this.#ports.metrics.discarded('channel_ended')
-    throw new RelayError('going_away')
+    throw new RelayError('resume_required')
   }
 }
 

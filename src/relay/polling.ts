@@ -1,12 +1,12 @@
-import type { ChannelRow, View } from '../protocol/frames.ts'
+import type { AttachedView, ChannelRow, View } from '../protocol/frames.ts'
 import { LONG_POLL_MAX_MS, POLL_LEASE_MS } from '../protocol/limits.ts'
 import type { AttachedChannels } from '../protocol/requests.ts'
 import type { Attachments } from './attachments.ts'
-import { authorize } from './authorize.ts'
+import { authorize, requireCurrent } from './authorize.ts'
 import type { Channels } from './channels.ts'
 import { RelayError } from './error.ts'
 import type { Bus, Clock, Cluster, Secrets, SessionStore } from './ports.ts'
-import { attachedOf, type Holder, OVER_HTTP, type Session } from './session.ts'
+import { attachedOf, attachmentOf, type Holder, OVER_HTTP, type Session } from './session.ts'
 import { attach, expireIfDue, stayAttached } from './transitions.ts'
 import { viewOf } from './view.ts'
 
@@ -24,6 +24,8 @@ export interface PollingPorts {
 export interface Poll {
   readonly version: string | undefined
   readonly waitMs: number
+  /** Which attach over HTTP the caller goes by. */
+  readonly attachment?: string | undefined
   /** One attached over HTTP: the last frame it has fetched of each channel, and the last of its own that it knows to be acked. */
   readonly channels?:
     | readonly { readonly channel: number; readonly fetched: number; readonly acked: number }[]
@@ -52,6 +54,7 @@ export class Polling {
       try {
         const { session, holder } = await authorize(this.#ports, sessionId, token)
         const settled = expireIfDue(session, clock.now())
+        requireCurrent({ session: settled, holder }, poll.attachment)
         if (poll.channels) await this.#stay(settled, holder)
         const { rows, isWhole } = await this.#ports.channels.rows(settled, holder, poll.channels !== undefined)
         // A channel that has ended meanwhile would seem to have lost its frames.
@@ -66,8 +69,8 @@ export class Polling {
     }
   }
 
-  /** Attaches a role that cannot hold a socket, as the attach of a socket does, and gives its first view. */
-  async attach(sessionId: string, token: string, claims: AttachedChannels): Promise<View> {
+  /** Attaches a role that cannot hold a socket, as the attach of a socket does, and gives its first view and a name for it. */
+  async attach(sessionId: string, token: string, claims: AttachedChannels): Promise<AttachedView> {
     const { sessions, clock, bus, attachments, channels } = this.#ports
     const { holder } = await authorize(this.#ports, sessionId, token)
     const session = await sessions.update(sessionId, (current, now) => {
@@ -81,7 +84,7 @@ export class Polling {
     // Its older socket is superseded, the other end's may have to move.
     bus.wake(sessionId, { about: 'session' })
     const { rows } = await channels.rows(session, holder, true)
-    return this.#viewOf(session, holder, rows, clock.now())
+    return { ...this.#viewOf(session, holder, rows, clock.now()), attachment: attachmentOf(session, holder) }
   }
 
   /** Sessions that somebody is attached to over HTTP and asks this node for, whether a poll is held now or not. */

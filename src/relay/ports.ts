@@ -77,8 +77,9 @@ export type AckOutcome =
  */
 export interface MailboxStore {
   /**
-   * Opens the mailbox where it is not, and raises it to `floor` as ackThrough does. `created` tells that it was not. It may
-   * be forgotten after `keepMs` milliseconds, and a store that outlives this process then does so by itself.
+   * Opens the mailbox after `floor` where it is not, and says so in `created`. One that is there changes nothing: a floor is a
+   * claim, and no ack. It may be forgotten after `keepMs` milliseconds, and a store that outlives this process then does so by
+   * itself.
    */
   open(
     key: MailboxKey,

@@ -64,6 +64,8 @@ export interface LiveReceiver extends ReceiverBase {
   /** Whom it came from: equal for what came from one source, and nothing that can be read. */
   readonly source: string
   readonly attached: Attached | undefined
+  /** How often it has attached. */
+  readonly attaches: number
   /** Whether its frames go where every node reaches them. Once they do, they always do: see `transitions.attach`. */
   readonly shared: boolean
 }
@@ -96,11 +98,21 @@ export function attachedOf(session: Session, holder: Holder): Attached | undefin
   return receiver && isLive(receiver) ? receiver.attached : undefined
 }
 
+/** The name of a role's present attach. */
+export function attachmentOf(session: Session, holder: Holder): string {
+  return String(attachedOf(session, holder)?.generation ?? 0)
+}
+
 /** Whose token has this digest. */
 export function holderOf(session: Session, tokenDigest: string): Holder | undefined {
   if (session.tokenDigest === tokenDigest) return { role: 'sender' }
   const receiver = session.receivers.find((each) => each.tokenDigest === tokenDigest)
   return receiver && { role: 'receiver', channel: receiver.channel }
+}
+
+/** Whether a role attaches for the first time: nothing of its own can have been acked. Of the sender that is not kept. */
+export function isFirstAttach(session: Session, holder: Holder): boolean {
+  return holder.role === 'receiver' && liveReceiver(session, holder.channel)?.attaches === 1
 }
 
 export function isLive(receiver: Receiver | ClosedReceiver): receiver is LiveReceiver {
@@ -112,6 +124,11 @@ export function liveReceiver(session: Session, channel: number): LiveReceiver | 
   if (session.state === 'closed') return undefined
   const receiver = session.receivers[channel - 1]
   return receiver && isLive(receiver) ? receiver : undefined
+}
+
+/** Whether a role can still attach to something: the session is open, and a receiver has not ended. */
+export function isLiveIn(session: Session, holder: Holder): boolean {
+  return session.state === 'open' && (holder.role === 'sender' || liveReceiver(session, holder.channel) !== undefined)
 }
 
 /** When something must happen to this session by itself. */

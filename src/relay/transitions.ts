@@ -65,7 +65,7 @@ export function join(session: Session, input: NewReceiver, now: number): OpenSes
   const channel = session.receivers.length + 1
   const receivers = [
     ...session.receivers,
-    { state: 'pending' as const, ...input, channel, attached: undefined, shared: false },
+    { state: 'pending' as const, ...input, channel, attached: undefined, attaches: 0, shared: false },
   ]
   return changed(session, { receivers, joinable: channel < JOINS_MAX })
 }
@@ -186,7 +186,7 @@ export function attach(session: Session, holder: Holder, at: Omit<Attached, 'gen
   }
   const receiver = receiverOfChannel(open, holder.channel)
   if (!isLive(receiver)) return open
-  const joined = placed({ ...receiver, attached }, attached, open.attached)
+  const joined = placed({ ...receiver, attached, attaches: receiver.attaches + 1 }, attached, open.attached)
   return changed(open, { attaches: generation, receivers: replace(open, joined) })
 }
 

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import * as z from 'zod/mini'
 import { CIPHERTEXT_TYPE, FramePosition, SessionId } from '../protocol/http.ts'
 import { FRAME_HEADER_BYTES } from '../protocol/limits.ts'
-import { ChannelInPath, SeqInPath } from '../protocol/requests.ts'
+import { ChannelInPath, FrameQuery, SeqInPath } from '../protocol/requests.ts'
 import { RelayError } from '../relay/error.ts'
 import type { FrameCall } from '../relay/http-frames.ts'
 import type { Relay } from '../relay/relay.ts'
@@ -28,6 +28,7 @@ export async function frameRoutes(
         consumes: [CIPHERTEXT_TYPE],
         ...withToken,
         params: FrameParams,
+        querystring: FrameQuery,
         response: answers(200, FramePosition),
       },
     },
@@ -45,6 +46,7 @@ export async function frameRoutes(
         summary: 'Fetch a frame that came for the caller; 204 while it is not there',
         ...withToken,
         params: FrameParams,
+        querystring: FrameQuery,
         response: { ...answers(200, Bytes), 204: z.void() },
       },
     },
@@ -61,6 +63,7 @@ export async function frameRoutes(
         summary: 'Ack every frame that came for the caller, up to this one',
         ...withToken,
         params: FrameParams,
+        querystring: FrameQuery,
         response: answers(204, z.void()),
       },
     },
@@ -72,5 +75,6 @@ export async function frameRoutes(
 }
 
 function callOf(request: FastifyRequest): FrameCall {
-  return { ...(request.params as z.infer<typeof FrameParams>), token: tokenOf(request) }
+  const { attachment } = request.query as z.infer<typeof FrameQuery>
+  return { ...(request.params as z.infer<typeof FrameParams>), token: tokenOf(request), attachment }
 }

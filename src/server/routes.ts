@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import * as z from 'zod/mini'
-import { View } from '../protocol/frames.ts'
+import { AttachedView, View } from '../protocol/frames.ts'
 import { Code, CreateSessionResponse, JoinResponse, Problem, SessionId, Token } from '../protocol/http.ts'
 import { AttachRequest, CreateSessionRequest, DecisionRequest, JoinRequest, ViewQuery } from '../protocol/requests.ts'
 import { RelayError } from '../relay/error.ts'
@@ -41,8 +41,8 @@ export async function routes(app: FastifyInstance, { relay }: { relay: Relay }):
       },
     },
     async (request) => {
-      const { version, waitMs, channels } = request.query as z.infer<typeof ViewQuery>
-      const poll = { version, waitMs: waitMs ?? 0, channels }
+      const { waitMs = 0, ...query } = request.query as z.infer<typeof ViewQuery>
+      const poll = { version: undefined, waitMs, ...query }
       return relay.polling.view(sessionIdOf(request), tokenOf(request), poll)
     },
   )
@@ -54,7 +54,7 @@ export async function routes(app: FastifyInstance, { relay }: { relay: Relay }):
         ...withToken,
         params: SessionParams,
         body: AttachRequest,
-        response: answers(200, View),
+        response: answers(200, AttachedView),
       },
     },
     async (request) => {

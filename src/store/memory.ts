@@ -145,10 +145,7 @@ export class MemoryMailboxStore implements MailboxStore {
 
   open(key: MailboxKey, floor: number): { created: boolean; position: MailboxPosition } {
     const existing = this.#mailboxes.get(key)
-    if (existing) {
-      existing.ackThrough(floor)
-      return { created: false, position: existing.position }
-    }
+    if (existing) return { created: false, position: existing.position }
     const mailbox = new Mailbox(floor)
     this.#mailboxes.set(key, mailbox)
     return { created: true, position: mailbox.position }

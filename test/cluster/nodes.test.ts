@@ -61,7 +61,7 @@ describeRedis('two nodes', () => {
       R.cut()
       const moved = await WireSocket.attach(B.url, receiver, [{ channel: 1, received: 1, acked: 0 }])
       // The sender's node has frames where the other node cannot see them: its socket must say again where it is.
-      expect(await S.closed).toEqual({ code: 1001, reason: 'going_away' })
+      expect(await S.closed).toEqual({ code: 4409, reason: 'resume_required' })
       const back = await WireSocket.attach(A.url, sender, [{ channel: 1, received: 0, acked: 1 }])
       expect(back.view.channels).toMatchObject([{ received: 1, acked: 1 }])
       back.data(1, 2, 'two')
@@ -75,7 +75,7 @@ describeRedis('two nodes', () => {
       const R = await WireSocket.attach(B.url, receiver)
       R.data(1, 1, 'm1')
       const S = await WireSocket.attach(A.url, sender)
-      await expect(R.closed).resolves.toEqual({ code: 1001, reason: 'going_away' })
+      await expect(R.closed).resolves.toEqual({ code: 4409, reason: 'resume_required' })
       const again = await WireSocket.attach(B.url, receiver)
       again.data(1, 1, 'm1')
       await S.until(() => S.texts.includes('m1'))

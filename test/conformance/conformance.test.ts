@@ -21,6 +21,8 @@ const OUT_OF_REACH: Readonly<Record<string, string>> = {
   'close forbidden': 'reserved: no frame leads to it',
   'http internal': 'the relay would have to fail',
   'close internal': 'the relay would have to fail',
+  'http resume_required': 'takes a relay that forgets frames',
+  'close resume_required': 'takes a relay that forgets frames',
   'http unavailable': 'takes a relay of several nodes that loses its store, or its memory',
   'close unavailable': 'takes a relay of several nodes that loses its store, or its memory',
   ...(isForeign

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { pair } from './client.ts'
+import { join, openSession, pair } from './client.ts'
 import { ack, data } from './device.ts'
 import { expectClosed, expectClosedFor, stateOf } from './documented.ts'
 import { hasNodes, type Relay } from './relay.ts'
@@ -59,13 +59,41 @@ export function resume(relay: Relay): void {
       expect(R.count('data')).toBe(4)
     })
 
-    test('the acked of an attach raises what the relay holds', async () => {
+    test('the acked of a writer’s attach acks nothing in a direction that the relay has', async () => {
       const { sender, S, R } = await pair(relay)
+      S.send(data(1, 1, 'a'), data(1, 2, 'b'))
+      await R.dataThrough(1, 2)
       S.cut()
+      const attacker = await sender.attach([{ channel: 1, received: 0, acked: 2 }])
+      expect(attacker.messages[0]).toMatchObject({ view: { channels: [{ received: 2, acked: 0 }] } })
+      attacker.cut()
       const again = await sender.attach([{ channel: 1, received: 0, acked: 6 }])
-      expect(again.messages[0]).toMatchObject({ view: { channels: [{ received: 6, acked: 6 }] } })
+      expect(again.messages[0]).toMatchObject({ view: { channels: [{ received: 2, acked: 0 }] } })
       again.send(data(1, 7, 'g'))
-      expect((await R.nextData()).seq).toBe(7)
+      await expectClosed(again, 'invalid_frame')
+      expect(R.count('data')).toBe(2)
+    })
+
+    test('a receiver that begins behind its first frame is told of the gap, and the sender of nothing', async () => {
+      const sender = await openSession(relay)
+      const receiver = await join(sender)
+      const S = await sender.attach()
+      const attacker = await receiver.attach([{ channel: 1, received: 0, acked: 1 }])
+      expect(attacker.messages[0]).toMatchObject({ view: { channels: [{ received: 0, acked: 0 }] } })
+      attacker.send(data(1, 2, 'm3 without m1'))
+      await expectClosed(attacker, 'invalid_frame')
+      expect(S.count('data')).toBe(0)
+    })
+
+    test('received jumps where a peer acks more than was sent: that is the peer’s lie, and its channel’s alone', async () => {
+      const { sender, S, Rs } = await pair(relay, 2)
+      const [attacker] = Rs
+      attacker.send(ack(1, 99))
+      while ((await S.nextAck()) !== '1/99');
+      expect((await sender.view()).channels).toMatchObject([
+        { channel: 1, received: 99, acked: 99 },
+        { channel: 2, received: 0, acked: 0 },
+      ])
     })
 
     test('acks of a time when the writer was away are in its first view', async () => {

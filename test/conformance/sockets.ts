@@ -21,7 +21,7 @@ export function sockets(relay: Relay): void {
       }
     })
 
-    test('an attach of 1,024 bytes is taken, one of 1,025 is frame_too_large', async () => {
+    test('an attach of 4,096 bytes is taken, one of 4,097 is frame_too_large', async () => {
       const sender = await openSession(relay)
       const sized = async (bytes: number) => {
         const device = await Device.open(relay, sender.sessionId)
@@ -31,10 +31,10 @@ export function sockets(relay: Relay): void {
         expect(Buffer.byteLength(text)).toBe(bytes)
         return { device, attach: () => device.send(text) }
       }
-      const small = await sized(1_024)
+      const small = await sized(4_096)
       small.attach()
       await small.device.nextView()
-      const attacker = await sized(1_025)
+      const attacker = await sized(4_097)
       await expectClosedFor('frame_too_large', [sender], attacker.device, attacker.attach)
     })
 

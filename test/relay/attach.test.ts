@@ -11,13 +11,13 @@ const attachText = (token: string, rest: object = { channels: [] }) =>
 
 describe('the first frame', () => {
   const refusals: [name: string, frame: (token: string) => string | Uint8Array, code: string][] = [
-    ['text longer than 1 KiB', (token) => attachText(token).padEnd(ATTACH_MAX_BYTES + 1), 'frame_too_large'],
+    ['text longer than 4 KiB', (token) => attachText(token).padEnd(ATTACH_MAX_BYTES + 1), 'frame_too_large'],
     [
-      'text longer than 1 KiB in UTF-8 alone',
-      (token) => attachText(token, { channels: [], x: 'é'.repeat(500) }),
+      'text longer than 4 KiB in UTF-8 alone',
+      (token) => attachText(token, { channels: [], x: 'é'.repeat(2_040) }),
       'frame_too_large',
     ],
-    ['a binary frame longer than 1 KiB', () => new Uint8Array(ATTACH_MAX_BYTES + 1), 'frame_too_large'],
+    ['a binary frame longer than 4 KiB', () => new Uint8Array(ATTACH_MAX_BYTES + 1), 'frame_too_large'],
     ['a data frame', () => Uint8Array.of(1, 0, 0, 1, 0, 0, 0, 1, 42), 'invalid_frame'],
     ['an ack frame', () => Uint8Array.of(2, 0, 0, 1, 0, 0, 0, 1), 'invalid_frame'],
     ['the right text as a binary frame', (token) => Buffer.from(attachText(token)), 'invalid_frame'],
@@ -80,7 +80,7 @@ describe('the first frame', () => {
     })
   }
 
-  test('may be 1 KiB exactly and have fields nobody knows', async () => {
+  test('may be 4 KiB exactly and have fields nobody knows', async () => {
     const node = new TestRelay()
     const sender = await node.open()
     const socket = node.connect(sender.sessionId)
@@ -90,7 +90,7 @@ describe('the first frame', () => {
     expect(socket.views).toHaveLength(1)
   })
 
-  test('fits into 1 KiB with the largest position on as many channels as can be live', () => {
+  test('fits into 4 KiB with the largest position on as many channels as can be live', () => {
     const channels = Array.from({ length: 16 }, (_, i) => ({
       channel: JOINS_MAX - i,
       received: SEQ_MAX,
@@ -190,14 +190,14 @@ describe('after the attach', () => {
     const { sender, senderSocket } = await node.pair(2)
     for (const channel of [1, 2]) for (const seq of [1, 2, 3]) senderSocket.data(channel, seq)
     await settled()
-    const again = await node.attach(sender, [{ channel: 2, received: 0, acked: 2 }])
+    const again = await node.attach(sender, [{ channel: 2, received: 0, acked: 0 }])
     const [first] = again.sent
     expect(first).toMatchObject({
       kind: 'view',
       view: {
         channels: [
           { channel: 1, received: 3, acked: 0 },
-          { channel: 2, received: 3, acked: 2 },
+          { channel: 2, received: 3, acked: 0 },
         ],
       },
     })

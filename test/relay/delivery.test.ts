@@ -71,7 +71,7 @@ class Client {
       }
     }
     if (!socket.closedWith) return
-    expect(['going_away', 'superseded']).toContain(socket.closedWith)
+    expect(['resume_required', 'superseded']).toContain(socket.closedWith)
     this.socket = undefined
   }
 

@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../../src/protocol/errors.ts'
 import type { CloseReason, ReceiverState, View } from '../../src/protocol/frames.ts'
 import type { DenialReason } from '../../src/protocol/http.ts'
+import { EPITAPH_MS } from '../../src/protocol/limits.ts'
 
 /**
  * What PROTOCOL.md says about sessions, written a second time and as plainly as possible: one mutable object a session,
@@ -65,7 +66,7 @@ export class Model {
     this.sessions.push({
       ...input,
       endsAt,
-      forgetAt: endsAt + 60_000,
+      forgetAt: endsAt + EPITAPH_MS,
       ended: undefined,
       retired: false,
       attached: false,
@@ -146,7 +147,7 @@ export class Model {
 
   #end(session: ModelSession, reason: CloseReason, at: number): void {
     session.ended = reason
-    session.forgetAt = at + 60_000
+    session.forgetAt = at + EPITAPH_MS
     session.attached = false
     for (const receiver of session.receivers) receiver.attached = false
   }

@@ -112,7 +112,7 @@ describe('a store that has lost frames', () => {
     nodes.mailboxes.open(`${sender.sessionId}/1/s2r`, 1)
     S.data(1, 3, 'three')
     await settled()
-    expect(S.closedWith).toBe('going_away')
+    expect(S.closedWith).toBe('resume_required')
     const again = await nodes.A.attach(sender, [{ channel: 1, received: 0, acked: 0 }])
     expect(again.view?.channels).toMatchObject([{ received: 1 }])
     again.data(1, 2, 'two')
@@ -128,14 +128,14 @@ describe('a store that has lost frames', () => {
     forget(sender.sessionId)
     nodes.mailboxes.open(`${sender.sessionId}/1/s2r`, 0)
     await nodes.pass(SILENCE_MS)
-    expect(S.closedWith).toBe('going_away')
+    expect(S.closedWith).toBe('resume_required')
   })
 
   test('or the whole channel, the same', async () => {
     const { sender, S } = await nodes.pair()
     forget(sender.sessionId)
     await nodes.pass(SILENCE_MS)
-    expect(S.closedWith).toBe('going_away')
+    expect(S.closedWith).toBe('resume_required')
   })
 
   test('does not excuse a client that leaves one out', async () => {

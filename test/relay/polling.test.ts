@@ -11,15 +11,16 @@ import { type Member, settled, TestRelay } from '../support/relay.ts'
 const X = new Uint8Array([1])
 
 /** The calls of a client without a socket. */
-function over(node: TestRelay, { sessionId, token }: Member) {
+function over(node: TestRelay, { sessionId, token }: Member, attachment?: string) {
   const { polling, frames } = node.relay
   return {
     attach: (channels: AttachedChannels = []) => polling.attach(sessionId, token, channels),
     poll: (channels: { channel: number; fetched: number; acked: number }[] = [], waitMs = 0, version?: string) =>
-      polling.view(sessionId, token, { version, waitMs, channels }),
-    put: (seq: number, ciphertext = X, channel = 1) => frames.put({ sessionId, token, channel, seq }, ciphertext),
-    get: (seq: number, channel = 1) => frames.get({ sessionId, token, channel, seq }),
-    ack: (seq: number, channel = 1) => frames.ackThrough({ sessionId, token, channel, seq }),
+      polling.view(sessionId, token, { version, waitMs, channels, attachment }),
+    put: (seq: number, ciphertext = X, channel = 1) =>
+      frames.put({ sessionId, token, channel, seq, attachment }, ciphertext),
+    get: (seq: number, channel = 1) => frames.get({ sessionId, token, channel, seq, attachment }),
+    ack: (seq: number, channel = 1) => frames.ackThrough({ sessionId, token, channel, seq, attachment }),
   }
 }
 
@@ -197,14 +198,14 @@ describe('a poll', () => {
 type Pair = Awaited<ReturnType<typeof pairOverHttp>>
 
 describe('frames of a relay that has forgotten', () => {
-  test('neither come nor go: every call says going_away, and an attach opens both directions again', async () => {
+  test('neither come nor go: every call says resume_required, and an attach opens both directions again', async () => {
     const { node, sender, S, R } = await pairOverHttp()
     for (const seq of [1, 2]) await S.put(seq)
     await R.ack(1)
     for (const direction of ['s2r', 'r2s'] as const) node.mailboxes.drop([`${sender.sessionId}/1/${direction}`])
-    await expectRefusal(() => S.put(3), 'going_away')
-    await expectRefusal(() => R.get(2), 'going_away')
-    await expectRefusal(() => R.ack(2), 'going_away')
+    await expectRefusal(() => S.put(3), 'resume_required')
+    await expectRefusal(() => R.get(2), 'resume_required')
+    await expectRefusal(() => R.ack(2), 'resume_required')
     expect((await S.poll()).channels).toMatchObject([{ received: 0, acked: 0, available: 0 }])
     expect((await R.attach([{ channel: 1, received: 1, acked: 0 }])).channels).toMatchObject([{ available: 1 }])
     expect((await S.attach([{ channel: 1, received: 0, acked: 1 }])).channels).toMatchObject([
@@ -220,8 +221,82 @@ describe('frames of a relay that has forgotten', () => {
     for (const direction of ['s2r', 'r2s'] as const) node.mailboxes.drop([`${sender.sessionId}/1/${direction}`])
     await over(node, sender).attach()
     await settled()
-    expect(receiverSockets[0].closedWith).toBe('going_away')
+    expect(receiverSockets[0].closedWith).toBe('resume_required')
     expect(receivers).toHaveLength(1)
+  })
+})
+
+describe('an attach over HTTP has a name', () => {
+  test('by which every call of an older one is refused with superseded, a held poll too, and the newer one is served', async () => {
+    const { node, sender, receiver, R } = await pairOverHttp()
+    const first = await R.attach()
+    const older = over(node, receiver, first.attachment)
+    await over(node, sender).put(1)
+    const held = older.poll(
+      [{ channel: 1, fetched: 1, acked: 0 }],
+      LONG_POLL_MAX_MS,
+      (await node.view(receiver)).version,
+    )
+    const { attachment } = await R.attach()
+    await expectRefusal(() => held, 'superseded')
+    for (const call of [() => older.poll(), () => older.put(1), () => older.get(1), () => older.ack(1)]) {
+      await expectRefusal(call, 'superseded')
+    }
+    const newer = over(node, receiver, attachment)
+    expect((await newer.poll()).state).toBe('open')
+    expect(await newer.get(1)).toEqual(X)
+    await newer.put(1)
+    await newer.ack(1)
+  })
+
+  test('a socket supersedes it, also when that is gone again', async () => {
+    const { node, receiver, R } = await pairOverHttp()
+    const older = over(node, receiver, (await R.attach()).attachment)
+    const socket = await node.attach(receiver)
+    await expectRefusal(() => older.get(1), 'superseded')
+    socket.vanish()
+    await settled()
+    await expectRefusal(() => older.poll(), 'superseded')
+  })
+
+  test('who has ended is told that, and not that it was superseded', async () => {
+    const { node, sender, receiver, R } = await pairOverHttp()
+    const left = over(node, receiver, (await R.attach()).attachment)
+    await node.end(sender, receiver)
+    expect((await left.poll()).receivers).toMatchObject([{ state: 'revoked' }])
+    await expectRefusal(() => left.get(1), 'receiver_gone')
+    const { attachment } = await over(node, sender).attach()
+    await node.close(sender)
+    expect(await over(node, sender, attachment).poll()).toMatchObject({ state: 'closed' })
+  })
+
+  test('without it every call is taken', async () => {
+    const { R, S } = await pairOverHttp()
+    await R.attach()
+    await S.put(1)
+    expect(await R.get(1)).toEqual(X)
+  })
+})
+
+describe('one seq', () => {
+  test('with other bytes than those that are held is refused with frame_refused, and the first are kept', async () => {
+    const { S, R } = await pairOverHttp()
+    await S.put(1, Buffer.from('first'))
+    await expectRefusal(() => S.put(1, Buffer.from('other')), 'frame_refused')
+    await expectRefusal(() => S.put(1, Buffer.from('firs')), 'frame_refused')
+    expect(await S.put(1, Buffer.from('first'))).toMatchObject({ received: 1 })
+    expect(Buffer.from((await R.get(1)) ?? []).toString()).toBe('first')
+  })
+
+  test('that was acked is refused with frame_refused, whether a later one is held or none', async () => {
+    const { S, R } = await pairOverHttp()
+    await S.put(1)
+    await S.put(2)
+    await R.ack(1)
+    await expectRefusal(() => R.get(1), 'frame_refused')
+    await R.ack(2)
+    for (const seq of [1, 2]) await expectRefusal(() => R.get(seq), 'frame_refused')
+    expect(await R.get(3)).toBeUndefined()
   })
 })
 

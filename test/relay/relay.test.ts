@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { LONG_POLL_MAX_MS } from '../../src/protocol/limits.ts'
+import { EPITAPH_MS, LONG_POLL_MAX_MS } from '../../src/protocol/limits.ts'
 import type { RelayError } from '../../src/relay/error.ts'
 import { FakeSecrets } from '../support/fake-secrets.ts'
 import { expectRefusal } from '../support/refusal.ts'
@@ -48,7 +48,7 @@ describe('creating a session', () => {
     await node.close(sender)
     const attacker = () => node.open()
     await expectRefusal(attacker, 'at_capacity')
-    await node.pass(60_000)
+    await node.pass(EPITAPH_MS)
     await node.open()
   })
 

@@ -56,33 +56,46 @@ describe('a re-attach', () => {
     expect((await node.attach(receiver)).seqs()).toEqual([1, 2])
   })
 
-  test('of the writer that knows of more acks than the relay raises what the relay knows', async () => {
+  test('of the writer acks none of its own frames, whatever it says of acks', async () => {
     const { node, sender, senderSocket } = await pair()
     for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
     await settled()
-    const again = await node.attach(sender, [{ channel: 1, received: 0, acked: 2 }])
-    expect(again.view.channels).toMatchObject([{ received: 3, acked: 2 }])
-    expect(node.counters().unackedBytes).toBe(256)
+    for (const acked of [2, 3, 500]) {
+      const attacker = await node.attach(sender, [{ channel: 1, received: 0, acked }])
+      expect(attacker.view.channels).toMatchObject([{ received: 3, acked: 0 }])
+    }
+    expect(node.counters().unackedBytes).toBe(3 * 256)
+  })
+
+  test('of a receiver for the first time has no frames that were acked, and so leaves no gap to the sender', async () => {
+    const node = new TestRelay()
+    const sender = await node.open()
+    const senderSocket = await node.attach(sender)
+    const attacker = await node.attach(await node.join(sender.senderCode), [{ channel: 1, received: 0, acked: 1 }])
+    expect(attacker.view.channels).toMatchObject([{ received: 0, acked: 0 }])
+    attacker.data(1, 2)
+    await settled()
+    expect([attacker.closedWith, senderSocket.seqs()]).toEqual(['invalid_frame', []])
   })
 })
 
 describe('a forgotten mailbox', () => {
-  test('closes a writer’s socket with going_away at its next frame', async () => {
+  test('closes a writer’s socket with resume_required at its next frame', async () => {
     const { senderSocket, forget } = await pair()
     await forget('s2r')
     senderSocket.data(1, 1)
     await settled()
-    expect(senderSocket.closedWith).toBe('going_away')
+    expect(senderSocket.closedWith).toBe('resume_required')
   })
 
-  test('closes a reader’s socket with going_away at its next ack', async () => {
+  test('closes a reader’s socket with resume_required at its next ack', async () => {
     const { senderSocket, receiverSocket, forget } = await pair()
     senderSocket.data(1, 1)
     await settled()
     await forget('s2r')
     receiverSocket.ack(1, 1)
     await settled()
-    expect(receiverSocket.closedWith).toBe('going_away')
+    expect(receiverSocket.closedWith).toBe('resume_required')
   })
 
   test('starts again at what the writer knows to be acked, and makes the reader resume', async () => {
@@ -94,7 +107,7 @@ describe('a forgotten mailbox', () => {
     await forget('s2r')
     const again = await node.attach(sender, [{ channel: 1, received: 0, acked: 1 }])
     expect(again.view.channels).toMatchObject([{ received: 1, acked: 1 }])
-    expect(receiverSocket.closedWith).toBe('going_away')
+    expect(receiverSocket.closedWith).toBe('resume_required')
   })
 
   test('starts again at what the reader has processed, if that is more, and makes the writer resume', async () => {
@@ -104,7 +117,7 @@ describe('a forgotten mailbox', () => {
     await forget('s2r')
     receiverSocket.vanish()
     await node.attach(receiver, [{ channel: 1, received: 2, acked: 0 }])
-    expect(senderSocket.closedWith).toBe('going_away')
+    expect(senderSocket.closedWith).toBe('resume_required')
     const again = await node.attach(sender, [{ channel: 1, received: 0, acked: 0 }])
     expect(again.view.channels).toMatchObject([{ received: 2, acked: 2 }])
   })
@@ -119,10 +132,10 @@ describe('a forgotten mailbox', () => {
     await forget('r2s')
     senderSocket.data(1, 5)
     await settled()
-    expect(senderSocket.closedWith).toBe('going_away')
+    expect(senderSocket.closedWith).toBe('resume_required')
     // The sender knows of the ack of 2, the receiver has processed 3.
     const writer = await node.attach(sender, [{ channel: 1, received: 0, acked: 2 }])
-    expect(receiverSocket.closedWith).toBe('going_away')
+    expect(receiverSocket.closedWith).toBe('resume_required')
     for (let seq = (writer.view.channels[0]?.received ?? 0) + 1; seq <= 5; seq++) writer.data(1, seq)
     const reader = await node.attach(receiver, [{ channel: 1, received: 3, acked: 0 }])
     expect(reader.seqs()).toEqual([4, 5])
@@ -137,7 +150,7 @@ describe('a forgotten mailbox', () => {
     senderSocket.data(1, 1)
     await settled()
     await node.attach(sender)
-    expect(receiverSockets.map((each) => each.closedWith)).toEqual(['going_away', undefined])
+    expect(receiverSockets.map((each) => each.closedWith)).toEqual(['resume_required', undefined])
   })
 
   test('of a channel that has ended discards instead of closing', async () => {

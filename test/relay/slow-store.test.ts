@@ -60,7 +60,7 @@ describe('while the store has not answered yet', () => {
         ],
       },
     })
-    expect(receiverSockets.map((each) => each.closedWith)).toEqual(['going_away', 'going_away'])
+    expect(receiverSockets.map((each) => each.closedWith)).toEqual(['resume_required', 'resume_required'])
   })
 
   test('of two sockets that attach to one role at the same time, the later attach stays', async () => {

@@ -34,14 +34,12 @@ end
 
 const OPEN = new Script(`${ACK_THROUGH}
 local floor, keepMs = tonumber(ARGV[1]), ARGV[2]
-local received, acked, cost = known()
+local received, acked = known()
 local created = not received
 if created then
   redis.call('DEL', KEYS[2], KEYS[3])
   received, acked = floor, floor
   redis.call('HSET', KEYS[1], 'received', floor, 'acked', floor, 'cost', 0)
-else
-  received, acked = ackThrough(floor, received, acked, cost)
 end
 redis.call('PEXPIRE', KEYS[1], keepMs)
 return {created and 1 or 0, received, acked}`)
