@@ -5,9 +5,10 @@ import { EXIT } from '../src/cli/exit.ts'
 import { PAIRING_ERRORS } from '../src/client/errors.ts'
 import { EMITTED_TAGS_MAX } from '../src/client/receiver.ts'
 import { HANDSHAKE_STEP_MS } from '../src/client/sender-run.ts'
-import { HANDSHAKES_AT_ONCE, HANDSHAKES_MAX, WRONG_GUESSES_MAX } from '../src/client/waiting-room.ts'
-import { ERRORS } from '../src/protocol/errors.ts'
-import { CLOSE_REASONS, RECEIVER_STATES, SUBPROTOCOL, View } from '../src/protocol/frames.ts'
+import { HANDSHAKES_MAX, WRONG_GUESSES_MAX } from '../src/client/waiting-room.ts'
+import { ERRORS, FINAL_CLOSURES } from '../src/protocol/errors.ts'
+import { ChannelRow, CLOSE_REASONS, RECEIVER_STATES, SUBPROTOCOL, View } from '../src/protocol/frames.ts'
+import { DENIAL_REASONS } from '../src/protocol/http.ts'
 import * as limits from '../src/protocol/limits.ts'
 import { CreateSessionRequest, JoinRequest } from '../src/protocol/requests.ts'
 import { ConfigError, readConfig, VARIABLES } from '../src/server/config.ts'
@@ -75,8 +76,9 @@ describe('PROTOCOL.md', () => {
 
   it('has the receiver states, the close reasons and the subprotocol', () => {
     const view = section(protocol, '## 4. The view')
-    const [fields, states, reasons] = view.split(/\| receiver state|\| session state/)
+    const [fields, channels, states, reasons] = view.split(/A row of `channels`|\| receiver state|\| session state/)
     expect(body(fields).map(([field]) => field)).toEqual(Object.keys(View.shape))
+    expect(body(channels).map(([field]) => field)).toEqual(Object.keys(ChannelRow.shape))
     expect(
       rows(states)
         .map(([state]) => state)
@@ -85,6 +87,23 @@ describe('PROTOCOL.md', () => {
     const closed = rows(reasons).filter(([state]) => state === 'closed')
     expect(closed.map(([, reason]) => reason).toSorted()).toEqual([...CLOSE_REASONS].toSorted())
     expect(protocol).toContain(`subprotocol \`${SUBPROTOCOL}\``)
+  })
+
+  it('has every denial reason', () => {
+    const [reasons] = section(protocol, '### 3.7').split('| error |')
+    expect(body(reasons).map(([reason]) => reason)).toEqual(DENIAL_REASONS)
+  })
+
+  it('has the close codes that are final for a client beside those of the error table', () => {
+    const [, written] = section(protocol, '### 5.8').match(/Codes ([\d, and]+), and those that section 6/) ?? []
+    expect(written.match(/\d+/g)?.map(Number)).toEqual(FINAL_CLOSURES)
+  })
+
+  it('has the default profile in both calls that take one', () => {
+    for (const call of ['### 3.2', '### 3.3'])
+      expect(section(protocol, call)).toMatch(
+        new RegExp(`^\\| \`profile\`.*\`${limits.PROFILE_DEFAULT}\`.*absent`, 'm'),
+      )
   })
 
   it('has the fields of the two calls with bodies', () => {
@@ -114,8 +133,11 @@ describe('PROTOCOL.md', () => {
     expect(values).toEqual([
       String(WRONG_GUESSES_MAX),
       String(EMITTED_TAGS_MAX),
-      `${HANDSHAKES_MAX}, ${HANDSHAKES_AT_ONCE} at once`,
-      `${HANDSHAKE_STEP_MS / 1000} s each`,
+      String(HANDSHAKES_MAX),
+      String(limits.PENDING_MAX),
+      '1024',
+      `${HANDSHAKE_STEP_MS / 1000} s`,
+      '60 s',
     ])
   })
 })
