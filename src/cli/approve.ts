@@ -1,6 +1,7 @@
-import { cleanText, formatMatchNumber, PairingError, type PairingRequest, type Sender } from '../client/index.ts'
+import { formatMatchNumber, PairingError, type PairingRequest, type Sender } from '../client/index.ts'
 import type { QuestionKind } from './events.ts'
 import { CliError } from './exit.ts'
+import { shownDevice } from './shown.ts'
 import type { Terminal } from './terminal.ts'
 
 interface ApproveOptions {
@@ -117,8 +118,10 @@ function questionFor(sender: Sender, waiting: readonly PairingRequest[], approve
 function announce(request: PairingRequest, count: number, terminal: Terminal): void {
   const { matchNumber, receiverCode, name, fingerprint } = request
   terminal.event('request', { matchNumber, receiverCode, name, fingerprint, verified: count })
-  const called = name === undefined ? '' : ` (it calls itself "${cleanText(name)}")`
-  terminal.say(`A device has proved that it knows the code${called}. Its number: ${formatMatchNumber(matchNumber)}`)
+  terminal.say(`A device has proved that it knows the code. Its number: ${formatMatchNumber(matchNumber)}`)
+  // On a line of its own, which no name can leave: the relay may have written it.
+  const called = shownDevice(name ?? '')
+  if (called !== '') terminal.say(`    It calls itself ${called}`)
 }
 
 function reportEnd({ matchNumber }: PairingRequest, { code }: PairingError, terminal: Terminal): void {

@@ -18,7 +18,7 @@ export const EVENTS = {
   too_slow: ['leftMs', 'expiresInMs'],
   delivered: ['matchNumber', 'bytes', 'ms'],
   not_delivered: ['matchNumber', 'code'],
-  saved: ['path'],
+  saved: ['path', 'was'],
   text: ['text'],
   received: ['bytes', 'ms'],
   interrupted: [],

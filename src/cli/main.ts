@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError } from 'commander'
+import { TTL_MAX_SECONDS, TTL_MIN_SECONDS } from '../protocol/limits.ts'
 import { writeEvent } from './events.ts'
 import { CliError, EXIT } from './exit.ts'
 import { type ReceiveOptions, receive } from './receive.ts'
@@ -40,7 +41,11 @@ program
   .argument('[file...]', 'files to send, or - for stdin')
   .option(...relayOption)
   .option('--receivers <n>', 'how many devices may be approved; a pipe has one', wholeNumber(1, 8), 1)
-  .option('--ttl <seconds>', 'how long the session may take, 30 to 3600', wholeNumber(30, 3600))
+  .option(
+    '--ttl <seconds>',
+    `how long the session may take, ${TTL_MIN_SECONDS} to ${TTL_MAX_SECONDS}; a relay may grant less`,
+    wholeNumber(TTL_MIN_SECONDS, TTL_MAX_SECONDS),
+  )
   .option('--text', 'send a text instead: asked for, or read from stdin')
   .option('--yes', 'approve without asking: trusts every device that enters the code, up to --receivers')
   .option('--json', 'print one event a line, as JSON, on stdout')
@@ -54,6 +59,7 @@ program
   .argument('[code]', 'asked for when missing, which is safer: other users of this machine can see a command line')
   .option(...relayOption)
   .option('-o, --output <path>', 'save as this file or into this directory; - writes to stdout')
+  .option('--mode <octal>', 'the mode of what is saved, such as 644 (default: 600, for nobody else)', fileMode)
   .option('--name <name>', "what the sender sees beside the number (default: the host name; '' for none)")
   .option('--yes', 'accept without asking: trusts whoever made the code to send what it likes')
   .option('--json', 'print one event a line, as JSON, on stdout')
@@ -111,6 +117,11 @@ function finish(code: number): void {
 function address(text: string): string {
   if (/^[A-Za-z0-9.:_-]+$/.test(text)) return text
   throw new InvalidArgumentError('It is an address such as 0.0.0.0 or ::.')
+}
+
+function fileMode(text: string): number {
+  if (/^0?[0-7]{3}$/.test(text)) return Number.parseInt(text, 8)
+  throw new InvalidArgumentError('It is three octal digits such as 644: no file gets the rights of another user.')
 }
 
 function wholeNumber(min: number, max: number): (text: string) => number {

@@ -1,10 +1,12 @@
 import { access, constants } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { performance } from 'node:perf_hooks'
-import { cleanText, type Offer } from '../client/index.ts'
+import type { ItemInfo, Offer } from '../client/index.ts'
 import { CliError } from './exit.ts'
-import { exists, isDirectory, PartFile, pathIn, reasonOf } from './files.ts'
+import { exists, isDirectory, pathIn, reasonOf } from './files.ts'
 import { formatResult, Meter } from './format.ts'
+import { PartFile } from './part-file.ts'
+import { shown, shownText } from './shown.ts'
 import type { Terminal } from './terminal.ts'
 
 /** The longest text that is shown rather than saved. */
@@ -13,7 +15,15 @@ export const TEXT_MAX_BYTES = 65_536
 /** Where what arrives goes to. */
 export interface OutputOptions {
   readonly output?: string | undefined
+  /** The mode of what is saved, or for its owner alone. */
+  readonly mode?: number | undefined
   readonly yes?: boolean | undefined
+}
+
+/** A file to be: where, and what the sender calls it, when that is another name and nobody here chose this one. */
+export interface Target {
+  readonly path: string
+  readonly was?: string
 }
 
 /**
@@ -22,13 +32,14 @@ export interface OutputOptions {
  */
 export async function checkedOutput(terminal: Terminal, options: OutputOptions): Promise<string | undefined> {
   const { output } = options
-  if (output === undefined || output === '-') return output
-  const isOne = await isDirectory(output)
-  const directory = isOne ? output : directoryOf(output)
+  if (output === '-') return output
+  const isOne = output === undefined || (await isDirectory(output))
+  const directory = isOne ? (output ?? '.') : directoryOf(output)
   const problem = await problemWith(directory)
   if (problem !== undefined) throw new CliError(problem, 'usage')
   await access(directory, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
-    throw new CliError(`Cannot write into ${cleanText(directory)}: ${reasonOf(error)}.`)
+    const [where, advice] = output === undefined ? ['this directory', ' Name another with -o.'] : [shown(directory), '']
+    throw new CliError(`Cannot write into ${where}: ${reasonOf(error)}.${advice}`)
   })
   return isOne ? output : freeName(output, terminal, options)
 }
@@ -40,14 +51,14 @@ function directoryOf(path: string): string {
 
 async function problemWith(directory: string): Promise<string | undefined> {
   if (await isDirectory(directory)) return undefined
-  return `${cleanText(directory.replace(/(?<=.)[/\\]+$/, ''))} is not a directory.`
+  return `${shown(directory.replace(/(?<=.)[/\\]+$/, ''))} is not a directory.`
 }
 
 /** The path, or another that the person names, at which a file can be made. Without a person to ask, that is an error. */
 async function freeName(path: string, terminal: Terminal, { yes }: OutputOptions): Promise<string> {
   for (let free = path; ; ) {
     const problem = (await exists(free))
-      ? `${cleanText(free)} is there already, and is not overwritten.`
+      ? `${shown(free)} is there already, and is not overwritten.`
       : await problemWith(directoryOf(free))
     if (problem === undefined) return free
     if (yes || !process.stdin.isTTY) throw new CliError(`${problem} Save elsewhere with -o.`)
@@ -58,31 +69,42 @@ async function freeName(path: string, terminal: Terminal, { yes }: OutputOptions
 }
 
 /** Where the items go. Asks for another name where one is taken; without a person to ask, that is an error. */
-export async function pathsFor(
+export async function targetsFor(
+  items: readonly ItemInfo[],
   names: readonly string[],
   terminal: Terminal,
   options: OutputOptions,
-): Promise<string[]> {
+): Promise<Target[]> {
   const { output } = options
-  const directory = output !== undefined && (await isDirectory(output)) ? output : undefined
-  if (output !== undefined && directory === undefined && names.length > 1) {
+  const directory = await directoryFor(options)
+  if (output !== undefined && directory === undefined) {
+    if (names.length === 1) return [{ path: await freeName(output, terminal, options) }]
     throw new CliError(
-      `${cleanText(output)} is not a directory, and there are several files. Name a directory with -o.`,
+      `${shown(output)} is not a directory, and there are several files. Name a directory with -o.`,
       'usage',
     )
   }
-  const wanted =
-    output !== undefined && directory === undefined ? [output] : names.map((name) => pathIn(directory, name))
-  const paths: string[] = []
-  for (const path of wanted) paths.push(await freeName(path, terminal, options))
-  return paths
+  const targets: Target[] = []
+  for (const [index, name] of names.entries()) {
+    const wanted = pathIn(directory, name)
+    const path = await freeName(wanted, terminal, options)
+    const was = items[index]?.name.normalize('NFC')
+    targets.push(was === undefined || was === name || path !== wanted ? { path } : { path, was })
+  }
+  return targets
+}
+
+/** The directory that files go to when `-o` names no file: undefined for this one. */
+export async function directoryFor({ output }: OutputOptions): Promise<string | undefined> {
+  return output !== undefined && (await isDirectory(output)) ? output : undefined
 }
 
 export async function save(
   offer: Offer,
-  paths: readonly string[],
+  targets: readonly Target[],
   matchNumber: string,
   terminal: Terminal,
+  mode: number | undefined,
 ): Promise<void> {
   const parts: PartFile[] = []
   const meter = meterFor(offer, matchNumber, terminal)
@@ -94,16 +116,17 @@ export async function save(
       },
     })
     for await (const item of items) {
-      const part = await PartFile.create(paths[item.index] ?? '')
+      const part = await PartFile.create(targets[item.index]?.path ?? '', mode)
       parts.push(part)
       for await (const piece of item.stream) await part.write(piece)
     }
   } finally {
     for (const part of parts) await part.discard()
   }
-  for (const path of paths) {
-    terminal.event('saved', { path })
-    terminal.say(`Saved ${cleanText(path)}.`)
+  for (const { path, was } of targets) {
+    terminal.event('saved', { path, was })
+    const [as, renamed] = was === undefined ? ['', ''] : ['as ', ` (was ${shownText(was)})`]
+    terminal.say(`Saved ${as}${shown(path)}${renamed}.`)
   }
   meter.done()
 }
@@ -118,16 +141,13 @@ export async function pipeOut(offer: Offer, matchNumber: string, terminal: Termi
 
 export async function showText(offer: Offer, terminal: Terminal): Promise<void> {
   for await (const item of offer.accept()) {
-    const text = await new Response(item.stream).text()
+    const bytes = Buffer.from(await new Response(item.stream).arrayBuffer())
+    const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)
     terminal.event('text', { text })
-    // A terminal obeys what it is shown, so the text is cleaned for one, line by line; a pipe gets it as it is.
-    const shown = process.stdout.isTTY
-      ? text
-          .split('\n')
-          .map((line) => cleanText(line, TEXT_MAX_BYTES))
-          .join('\n')
-      : text
-    if (!terminal.json) await writeOut(new TextEncoder().encode(process.stdout.isTTY ? `${shown}\n` : shown))
+    // A terminal obeys what it is shown, and a pipe gets it as it is.
+    if (terminal.json) continue
+    if (process.stdout.isTTY) await writeOut(Buffer.from(shownText(text).replace(/(?<!\n)$/, '\n')))
+    else await writeOut(bytes)
   }
 }
 

@@ -4,18 +4,30 @@ import { DeviceName } from '../protocol/http.ts'
 import { NAME_MAX_BYTES } from '../protocol/limits.ts'
 import { connectionReport } from './connection.ts'
 import { CliError, EXIT } from './exit.ts'
-import { safeNames } from './files.ts'
 import { formatBytes } from './format.ts'
 import { untilInterrupted } from './interrupt.ts'
-import { checkedOutput, type OutputOptions, pathsFor, pipeOut, save, showText, TEXT_MAX_BYTES } from './output.ts'
+import { safeNames } from './names.ts'
+import {
+  checkedOutput,
+  directoryFor,
+  type OutputOptions,
+  pipeOut,
+  save,
+  showText,
+  type Target,
+  TEXT_MAX_BYTES,
+  targetsFor,
+} from './output.ts'
 import { watchPresence } from './presence.ts'
 import { failureOf, relayAddress, relayFrom } from './relay.ts'
 import { TEXT_TYPE } from './send.ts'
+import { shown } from './shown.ts'
 import { Terminal } from './terminal.ts'
 
 export interface ReceiveOptions {
   readonly relay?: string
   readonly output?: string
+  readonly mode?: number
   readonly name?: string
   readonly yes?: boolean
   readonly json?: boolean
@@ -111,10 +123,11 @@ async function receiveAll(receiver: Receiver, terminal: Terminal, options: Optio
     terminal,
   })
   let transfers = 0
+  const names = new Set<string>()
   try {
     for await (const offer of receiver.offers()) {
       transfers++
-      await takeOffer(offer, matchNumber, terminal, options)
+      await takeOffer(offer, names, matchNumber, terminal, options)
     }
   } finally {
     stopWatching()
@@ -123,8 +136,15 @@ async function receiveAll(receiver: Receiver, terminal: Terminal, options: Optio
   return EXIT.delivered
 }
 
-async function takeOffer(offer: Offer, matchNumber: string, terminal: Terminal, options: Options): Promise<void> {
-  const names = safeNames(offer.items)
+/** Takes one offer. `taken` has the names of those before. */
+async function takeOffer(
+  offer: Offer,
+  taken: Set<string>,
+  matchNumber: string,
+  terminal: Terminal,
+  options: Options,
+): Promise<void> {
+  const names = safeNames(offer.items, taken)
   const asText = isText(offer) && options.output === undefined
   terminal.event('offer', { items: offer.items, totalBytes: offer.totalBytes })
   const what = asText ? 'a text' : names.length === 1 ? names[0] : `${names.length} files`
@@ -135,14 +155,15 @@ async function takeOffer(offer: Offer, matchNumber: string, terminal: Terminal, 
       terminal.say(`    ${name}  ${formatBytes(offer.items[index]?.size ?? 0)}`)
   }
   try {
-    const paths = asText || options.output === '-' ? [] : await pathsFor(names, terminal, options)
+    const toFiles = !asText && options.output !== '-'
+    const targets = toFiles ? await targetsFor(offer.items, names, terminal, options) : []
     if (options.output === '-' && names.length > 1) {
       throw new CliError('Several files do not fit into one pipe. Receive them into a directory with -o.', 'usage')
     }
-    await confirm(matchNumber, asText, paths, terminal, options)
+    await confirm(matchNumber, asText, targets, terminal, options)
     if (asText) await showText(offer, terminal)
     else if (options.output === '-') await pipeOut(offer, matchNumber, terminal)
-    else await save(offer, paths, matchNumber, terminal)
+    else await save(offer, targets, matchNumber, terminal, options.mode)
   } catch (error) {
     if (!offer.delivered) await offer.decline()
     throw error
@@ -152,19 +173,19 @@ async function takeOffer(offer: Offer, matchNumber: string, terminal: Terminal, 
 async function confirm(
   matchNumber: string,
   asText: boolean,
-  paths: readonly string[],
+  targets: readonly Target[],
   terminal: Terminal,
   options: Options,
 ): Promise<void> {
   if (options.yes) return
-  const [first] = paths
+  const [first] = targets
   const where = asText
     ? 'Show it'
     : first === undefined
       ? 'Write it to stdout'
-      : paths.length === 1
-        ? `Save it as ${cleanText(first)}`
-        : 'Save them'
+      : targets.length === 1
+        ? `Save it as ${shown(first.path)}`
+        : `Save them in ${shown((await directoryFor(options)) ?? process.cwd())}`
   const answer = await terminal.ask('accept', `${where}, if the sender shows ${formatMatchNumber(matchNumber)}? [y/N] `)
   if (answer === undefined)
     throw new CliError('There is nobody to answer. Use --yes to accept without asking.', 'usage')

@@ -1,8 +1,8 @@
+import { isUtf8 } from 'node:buffer'
 import { performance } from 'node:perf_hooks'
 import encodeQR from 'qr'
 import {
   bytesSource,
-  cleanText,
   formatMatchNumber,
   type PairingRequest,
   type Receipt,
@@ -10,15 +10,15 @@ import {
   type SendProgress,
   type Source,
 } from '../client/index.ts'
-import { encodeHeader } from '../client/transfer.ts'
 import { approveReceivers } from './approve.ts'
 import { connectionReport } from './connection.ts'
 import { CliError, EXIT } from './exit.ts'
-import { fileSource, stdinSource } from './files.ts'
+import { type FileSource, fileSources, stdinSource } from './files.ts'
 import { formatBytes, formatDuration, formatResult, Meter } from './format.ts'
 import { untilInterrupted } from './interrupt.ts'
 import { watchPresence } from './presence.ts'
 import { failureOf, relayFrom } from './relay.ts'
+import { shown } from './shown.ts'
 import { Terminal } from './terminal.ts'
 
 export interface SendOptions {
@@ -95,6 +95,7 @@ async function sourcesOf(
       throw new CliError('With --text the text is asked for, or read from stdin: name no files.', 'usage')
     const text = process.stdin.isTTY ? await askForText(options) : await readAll(process.stdin)
     if (text.length === 0) throw new CliError('There is no text to send.', 'usage')
+    if (!isUtf8(text)) throw new CliError('The text is not UTF-8. Send it as it is: pairlay send - < FILE', 'usage')
     return { sources: [bytesSource(text, 'text', TEXT_TYPE)], stdinIsData: !process.stdin.isTTY }
   }
   if (paths.length === 0) throw new CliError('Name the files to send, or - for stdin.', 'usage')
@@ -104,24 +105,12 @@ async function sourcesOf(
   return { sources: [stdinSource()], stdinIsData: true }
 }
 
-async function fileSources(paths: readonly string[]): Promise<Source[]> {
-  const sources = await Promise.all(paths.map(fileSource))
-  try {
-    encodeHeader(sources)
-    return sources
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error
-    throw new CliError(
-      'These are too many files for one transfer. Send them as an archive: tar c FILES | pairlay send -',
-      'usage',
-    )
-  }
-}
-
 async function askForText({ json }: SendOptions): Promise<Uint8Array> {
   const terminal = new Terminal({ json: json === true, stdinIsData: false })
   try {
-    return new TextEncoder().encode((await terminal.ask('text', 'Text to send: ')) ?? '')
+    const text = (await terminal.ask('text', 'Text to send: ')) ?? ''
+    if (text.includes('\ufffd')) throw new CliError('What was typed is not UTF-8: set the terminal to it.', 'usage')
+    return Buffer.from(text)
   } finally {
     terminal.close()
   }
@@ -173,7 +162,7 @@ function showCode(
     (sum, { size }) => (size === undefined || sum === undefined ? undefined : sum + size),
     0,
   )
-  const what = sources.length === 1 ? cleanText(sources[0]?.name ?? '') : `${sources.length} files`
+  const what = sources.length === 1 ? shown(sources[0]?.name ?? '') : `${sources.length} files`
   terminal.say(`Sending ${what}${total === undefined ? '' : ` (${formatBytes(total)})`}. On the other device:`)
   terminal.say(`\n    pairlay receive --relay ${relay}\n    Code: ${sender.code}\n`)
   terminal.say(`The code is good for ${formatDuration(sender.expiresInMs)}. Waiting for the other device …`)
@@ -207,11 +196,17 @@ async function sendAll(sender: Sender, sources: readonly Source[], terminal: Ter
     else for (const line of lines) terminal.say(line)
   }
   terminal.say('Approved. The transfer starts when the other side accepts it.')
-  const receipts = await sender.send(sources, { onProgress })
+  // A code may have waited for a quarter of an hour: a log has grown meanwhile.
+  const current = await Promise.all(sources.map((source) => (isFile(source) ? source.again() : source)))
+  const receipts = await sender.send(current, { onProgress })
   for (const receipt of receipts) {
     report(receipt, meters.get(receipt.matchNumber)?.elapsedMs(performance.now()) ?? 0, terminal)
   }
   return receipts
+}
+
+function isFile(source: Source): source is FileSource {
+  return 'again' in source
 }
 
 function report(receipt: Receipt, ms: number, terminal: Terminal): void {

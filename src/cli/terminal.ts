@@ -74,7 +74,7 @@ export class Terminal {
         this.#waiting = undefined
         signal?.removeEventListener('abort', withdraw)
         if (!endsLine && !this.#json) process.stderr.write('\n')
-        resolve(answer?.trim())
+        resolve(kind === 'text' ? answer : answer?.trim())
       }
       const withdraw = () => settle(undefined, false)
       if (this.#unread.length > 0 || this.#inputEnded) return settle(this.#unread.shift(), false)

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PartFile } from '../../src/cli/files.ts'
+import { PartFile } from '../../src/cli/part-file.ts'
 import {
   bytesSource,
   type Offer,

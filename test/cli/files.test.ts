@@ -1,14 +1,15 @@
 import * as fs from 'node:fs/promises'
-import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import fc from 'fast-check'
+import { appendFile, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { CliError } from '../../src/cli/exit.ts'
-import { fileSource, PartFile, reasonOf, safeName, safeNames } from '../../src/cli/files.ts'
-import { holds } from '../support/property.ts'
+import { fileSource, fileSources, reasonOf } from '../../src/cli/files.ts'
+import { checkedOutput } from '../../src/cli/output.ts'
+import { PartFile } from '../../src/cli/part-file.ts'
+import { Terminal } from '../../src/cli/terminal.ts'
+import type { Source } from '../../src/client/index.ts'
 import {
   describeConcurrent,
   eventually,
-  KIB,
   MIB,
   offer,
   openSender,
@@ -28,64 +29,6 @@ afterEach(() => {
 
 const relay = relayOfFile()
 const { env } = relay
-
-/** Names that lean to what is dangerous. */
-const anyName = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 300 }),
-  fc.string({
-    unit: fc.constantFrom('.', '/', '\\', ' ', '-', 'a', '\u001b', '\n', '\u202e', ':', '🎉'),
-    maxLength: 12,
-  }),
-  fc
-    .tuple(
-      fc.constantFrom('', '../', 'C:\\', '.', ' '),
-      fc.constantFrom('con', 'PRN', 'Aux', 'nul', 'COM1', 'lpt¹', 'conin$', 'a', 'b'.repeat(198), 'c'.repeat(201)),
-      fc.constantFrom('', '.txt', ' .txt', '.', ' ', '...', '.part', '.PART', ' (2)'),
-    )
-    .map((parts) => parts.join('')),
-)
-
-/** What Windows takes for a device, whatever follows the first dot. */
-const WINDOWS_DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])[ ]*(\.|$)/i
-
-describe('a safe name', () => {
-  holds('is one name, visible, of at most 200 bytes, and creates what it says anywhere', 2_000, anyName, (name) => {
-    const safe = safeName(name)
-    expect(safe).not.toBe('')
-    expect(Buffer.byteLength(safe)).toBeLessThanOrEqual(200)
-    expect(safe).not.toMatch(/[/\\<>:"|?*]/)
-    expect(safe).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u)
-    expect(safe).not.toMatch(/^[.\s-]|[.\s]$/)
-    expect(safe).not.toMatch(WINDOWS_DEVICE)
-  })
-
-  holds('stays what it is when it is made safe again', 1_000, anyName, (name) => {
-    expect(safeName(safeName(name))).toBe(safeName(name))
-  })
-
-  const harmless = fc.stringMatching(/^[A-Za-z0-9_ÄÖÜäöüß日本🎉][A-Za-z0-9_ÄÖÜäöüß日本🎉 .-]{0,30}[A-Za-z0-9]$/u)
-  holds('is the name itself when that is harmless', 500, harmless, (name) => {
-    fc.pre(!WINDOWS_DEVICE.test(name) && !/ {2}/.test(name))
-    expect(safeName(name)).toBe(name)
-  })
-})
-
-describe('the safe names of a transfer', () => {
-  const names = fc.array(fc.oneof(anyName, fc.constantFrom('a', 'A', 'a (2)', 'a.part', 'a.PART', 'a.part.part')), {
-    minLength: 1,
-    maxLength: 20,
-  })
-  holds('are all different, on a disk that ignores case too, and from all temporary names', 1_000, names, (sent) => {
-    const safe = safeNames(sent.map((name) => ({ name })))
-    expect(safe).toHaveLength(sent.length)
-    const onDisk = safe.flatMap((name) => [name, `${name}.part`]).map((name) => name.toLowerCase())
-    expect(new Set(onDisk).size).toBe(onDisk.length)
-  })
-
-  test('that do not clash are left alone, in their order', () => {
-    expect(safeNames(['b', 'a', 'c'].map((name) => ({ name })))).toEqual(['b', 'a', 'c'])
-  })
-})
 
 describe('a file that is being received', () => {
   test('has its own name only after commit, and then no other', async () => {
@@ -160,6 +103,30 @@ describe('a file that is being received', () => {
     expect(await readFile(at('file'), 'utf8')).toBe('theirs')
   })
 
+  test('is for its owner alone, partial and saved, unless a mode was asked for', async () => {
+    const { at } = await temporaryDirectory()
+    const modeOf = async (name: string) => ((await stat(at(name))).mode & 0o7777).toString(8)
+    const before = process.umask(0o022)
+    try {
+      const part = await PartFile.create(at('private'))
+      const shared = await PartFile.create(at('shared'), 0o666)
+      expect([await modeOf('private.part'), await modeOf('shared.part')]).toEqual(['600', '600'])
+      await part.commit()
+      await shared.commit()
+      expect([await modeOf('private'), await modeOf('shared')]).toEqual(['600', '666'])
+    } finally {
+      process.umask(before)
+    }
+  })
+
+  test('with a name as long as the disk takes has a temporary name that fits too', async () => {
+    const { at, path } = await temporaryDirectory()
+    const longest = `${'x'.repeat(251)}.txt`
+    const part = await PartFile.create(at(longest))
+    await part.commit()
+    expect(await readdir(path)).toEqual([longest])
+  })
+
   test('cannot be saved when somebody has taken its directory away', async () => {
     const { at, path } = await temporaryDirectory()
     const part = await PartFile.create(at('file'))
@@ -197,6 +164,76 @@ describe('a file to send', () => {
     await expect(fileSource(at('secret'))).rejects.toThrow(
       new CliError(`Cannot read ${at('secret')}: permission denied.`, 'usage'),
     )
+  })
+})
+
+describe('files to send', () => {
+  const textOf = async (source: Source) => {
+    const pieces: Uint8Array[] = []
+    for await (const piece of source.open()) pieces.push(piece)
+    return Buffer.concat(pieces).toString()
+  }
+
+  test('that are too many, or have too long names together, are refused with both numbers', async () => {
+    const { at } = await temporaryDirectory()
+    const long = Array.from({ length: 350 }, (_, n) => at(`${n}${'x'.repeat(190)}`))
+    for (const path of long) await writeFile(path, '')
+    const items = long.map((path) => ({ name: path.split('/').at(-1), size: 0 }))
+    const bytes = Buffer.byteLength(JSON.stringify({ items }))
+    await expect(fileSources(long)).rejects.toThrow(
+      `The list of these files takes ${bytes} bytes, and one transfer has 65536 for it. `,
+    )
+    const many = Array.from({ length: 1001 }, (_, n) => at(`file ${n}`))
+    await expect(fileSources(many)).rejects.toThrow('These are 1001 files, and one transfer takes 1000. ')
+  })
+
+  test('that have a name that is not UTF-8 are refused with the way out', async () => {
+    const { at } = await temporaryDirectory()
+    await expect(fileSource(at('latin1-\ufffd.txt'))).rejects.toThrow(
+      `Cannot read ${at('latin1-\ufffd.txt')}: its name is not UTF-8. Send what is in it: pairlay send - < FILE`,
+    )
+  })
+
+  test('that have grown since they were announced give the bytes that were', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('log'), 'one\n')
+    const source = await fileSource(at('log'))
+    await appendFile(at('log'), 'two\n')
+    expect(await textOf(source)).toBe('one\n')
+    const later = await source.again()
+    expect([later.size, await textOf(later)]).toEqual([8, 'one\ntwo\n'])
+  })
+
+  test('that have become shorter, or have gone, say which of them it was', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('log'), 'content')
+    const source = await fileSource(at('log'))
+    const read = async () => {
+      for await (const _ of source.open());
+    }
+    await writeFile(at('log'), 'short')
+    await expect(read()).rejects.toMatchObject({ code: 'source_changed', detail: `It was ${at('log')}.` })
+    await rm(at('log'))
+    const detail = `Cannot read ${at('log')}: there is no such file or directory.`
+    await expect(read()).rejects.toMatchObject({ code: 'source_failed', detail })
+    expect((await source.again()).size).toBe(7)
+  })
+})
+
+describe('a directory to save into', () => {
+  const terminal = new Terminal({ json: false, stdinIsData: false })
+
+  test('is looked at before anything is asked of the relay, this one too', async () => {
+    const { path } = await temporaryDirectory()
+    const denied = () => vi.mocked(fs.access).mockRejectedValue(Object.assign(new Error(), { code: 'EACCES' }))
+    denied()
+    await expect(checkedOutput(terminal, {})).rejects.toThrow(
+      'Cannot write into this directory: permission denied. Name another with -o.',
+    )
+    await expect(checkedOutput(terminal, { output: path })).rejects.toThrow(
+      `Cannot write into ${path}: permission denied.`,
+    )
+    expect(await checkedOutput(terminal, { output: '-' })).toBe('-')
   })
 })
 
@@ -317,13 +354,48 @@ describeConcurrent('a partial file', () => {
   })
 })
 
-describeConcurrent('a sender that cannot read on', () => {
-  test('because the file has become shorter delivers nothing', async () => {
-    const { at, path } = await temporaryDirectory()
-    await writeFile(at('file'), Buffer.alloc(100 * KIB))
-    const { sender, code } = await openSender([at('file')], { env })
-    await writeFile(at('file'), 'short')
+describeConcurrent('a file whose size changes while its code waits', () => {
+  test.each(['longer', 'short'])('is sent as it is when the transfer begins: %s', async (content) => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), 'before')
+    await writeFile(at('other'), 'other')
+    await mkdir(at('out'))
+    const { sender, code } = await openSender([at('file'), at('other')], { env })
+    await writeFile(at('file'), content)
     const received = await run(['receive', code, '--yes', '-o', at('out')], { env })
+    expect([(await sender.ended()).exitCode, received.exitCode]).toEqual([0, 0])
+    expect(await readFile(at('out/file'), 'utf8')).toBe(content)
+    expect(await readFile(at('out/other'), 'utf8')).toBe('other')
+  })
+})
+
+describeConcurrent('a sender that cannot read on', () => {
+  test('because the file has become shorter delivers nothing, and says which it was', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), Buffer.alloc(8 * MIB))
+    const sender = pairlay(['send', '--yes', at('file'), at('file')], { env })
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    await mkdir(at('out'))
+    const receiver = pairlay(['receive', code, '-o', at('out')], { env, stdin: 'open' })
+    await receiver.says('Save them')
+    await writeFile(at('file'), 'short')
+    await receiver.write('y\n')
+    const received = await receiver.ended()
+    const sent = await sender.ended()
+    expect([sent.exitCode, received.exitCode]).toEqual([5, 5])
+    expect(sent.stderr).toContain(`It was ${at('file')}.`)
+    expect(await readdir(at('out'))).toEqual([])
+  })
+
+  test('because the file has become shorter while it is sent delivers nothing', async () => {
+    const { at, path } = await temporaryDirectory()
+    await writeFile(at('file'), Buffer.alloc(8 * MIB))
+    const { sender, code } = await openSender([at('file')], { env })
+    const receiver = pairlay(['receive', code, '-o', at('out')], { env, stdin: 'open' })
+    await receiver.says('Save it')
+    await writeFile(at('file'), 'short')
+    await receiver.write('y\n')
+    const received = await receiver.ended()
     expect([(await sender.ended()).exitCode, received.exitCode]).toEqual([5, 5])
     expect(sender.events.at(-1)).toMatchObject({ event: 'not_delivered', code: 'source_changed' })
     expect(await readdir(path)).toEqual(['file'])

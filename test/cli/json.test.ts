@@ -63,7 +63,7 @@ describeConcurrent('with --json', () => {
         ],
         totalBytes: 3,
       },
-      { event: 'question', kind: 'accept', text: `Save them, if the sender shows ${shown}? [y/N]` },
+      { event: 'question', kind: 'accept', text: `Save them in ${at('out')}, if the sender shows ${shown}? [y/N]` },
       { event: 'saved', path: at('out/a') },
       { event: 'saved', path: at('out/b') },
       { event: 'received', bytes: 3, ms: anyCount },

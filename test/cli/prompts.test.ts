@@ -193,7 +193,7 @@ describeTerminal('the sender at a terminal', () => {
   test('never obeys what an attacker calls itself', async () => {
     const { screen, code } = await openScreen()
     const attacker = await take(relay, code, HOSTILE)
-    await screen.says(`(it calls itself "${CLEANED}")`)
+    await screen.says(`\n    It calls itself ${CLEANED}\n`)
     await screen.says(YES_NO)
     expect(foreignControls(screen.raw)).toEqual([])
     expect(screen.raw).not.toMatch(/[\u009b\u202e]/)
@@ -385,7 +385,29 @@ describeTerminal('the receiver at a terminal', () => {
     const { screen } = await openReceiver(code, ['--yes'])
     expect([(await screen.ended()).exitCode, (await attacker.ended()).exitCode]).toEqual([0, 0])
     expect(foreignControls(screen.raw)).toEqual([])
-    expect(screen.shown.slice(-5)).toEqual(['one', 'x [2J ]0;title 31m', 'y', 'end', ''])
+    expect(screen.shown.slice(-5)).toEqual(['one', 'x␛[2J␛]0;title␇<U+009B>31m<U+202E>', 'y', 'end', ''])
+  })
+})
+
+describeTerminal('a text at a terminal', () => {
+  test('is shown exactly: tabs, indentation, runs of spaces and joiners', async () => {
+    const text = 'def f():\n\treturn "a  b"\n\n    می‌خواهم 👨‍👩‍👧\n'
+    const { sender, code } = await openSender(['--text'], { env, stdin: text })
+    const { screen } = await openReceiver(code, ['--yes'])
+    expect([(await screen.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([0, 0])
+    expect(screen.text.slice(-text.length)).toBe(text)
+  })
+
+  test('is sent as it was typed, with the spaces around it', async () => {
+    const screen = new Screen(['send', '--text', '--no-qr'], { env })
+    await screen.says('Text to send: ')
+    await screen.enter('  two  spaces ')
+    const [, code = ''] = await screen.says(/Code: (\S+)/)
+    const receiver = await take(relay, code)
+    await screen.says(YES_NO)
+    await screen.enter('y')
+    expect((await screen.ended()).exitCode).toBe(0)
+    expect(await receiver.taken).toEqual({ items: ['  two  spaces '] })
   })
 })
 

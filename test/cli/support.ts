@@ -37,7 +37,7 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
   /** A string is all of stdin; `open` leaves it to the test. Without it stdin is empty. */
-  readonly stdin?: string | 'open'
+  readonly stdin?: string | Buffer | 'open'
   /** Leaves stdout alone until `readStdout`. */
   readonly stdoutUnread?: boolean
 }

@@ -216,6 +216,23 @@ describeConcurrent('a text', () => {
     expect(await readdir(path)).toEqual([])
   })
 
+  test('that begins with a byte order mark keeps it', async () => {
+    const { sender, code } = await openSender(['--text'], { env, stdin: '\ufeffhello' })
+    const { exitCode, stdout } = await run(['receive', code, '--yes'], { env })
+    expect({ exitCode, text: stdout.toString() }).toEqual({ exitCode: 0, text: '\ufeffhello' })
+    expect((await sender.ended()).exitCode).toBe(0)
+  })
+
+  test('of another client that is not UTF-8 reaches a pipe as it was sent', async () => {
+    const bytes = Uint8Array.of(0xff, 0xfe, 0x20, 0xe9)
+    const sender = await Sender.open({ relay: relay.url })
+    const receiver = pairlay(['receive', sender.code, '--yes'], { env })
+    for await (const request of sender.requests()) await request.approve()
+    await sender.send([bytesSource(bytes, 'text', 'application/x-pairlay-text')])
+    await sender.close()
+    expect(await receiver.ended()).toMatchObject({ exitCode: 0, stdout: Buffer.from(bytes) })
+  })
+
   test('is saved where -o says', async () => {
     const { at } = await temporaryDirectory()
     const { sender, code } = await openSender(['--text'], { env, stdin: text })
@@ -277,6 +294,20 @@ describe.skipIf(!showsMemory)('a receiver that stops reading', () => {
   })
 })
 
+describeConcurrent('the mode of a file that was received', () => {
+  test.each([
+    [[], '600'],
+    [['--mode', '644'], '644'],
+    [['--mode', '0755'], '755'],
+  ])('with %j is %s', async (args, mode) => {
+    const { at } = await temporaryDirectory()
+    const { sender, code } = await openSender(['-'], { env, stdin: 'content' })
+    expect((await run(['receive', code, '--yes', '-o', at('file'), ...args], { env })).exitCode).toBe(0)
+    expect((await sender.ended()).exitCode).toBe(0)
+    expect(((await stat(at('file'))).mode & 0o7777).toString(8)).toBe(mode)
+  })
+})
+
 describeConcurrent('names', () => {
   /** What a sender may call an item, and what it is saved as. */
   const NAMES: readonly (readonly [sent: string, saved: string])[] = [
@@ -311,7 +342,13 @@ describeConcurrent('names', () => {
     ['SAME', 'SAME (3)'],
     ['far/away/same', 'same (4)'],
     ['same (2)', 'same (2) (2)'],
-    ['l'.repeat(255), 'l'.repeat(199)],
+    ['l'.repeat(255), 'l'.repeat(240)],
+    [`${'l'.repeat(250)}.pdf`, `${'l'.repeat(236)}.pdf`],
+    ['two  spaces', 'two  spaces'],
+    ['می‌خواهم 👨‍👩‍👧', 'می‌خواهم 👨‍👩‍👧'],
+    ['report.final.pdf', 'report.final.pdf'],
+    ['report.final.pdf', 'report.final (2).pdf'],
+    ['\u2800\u3164', 'received (4)'],
   ]
 
   test('that a sender makes up are saved as safe ones, inside the directory, and none is shown raw', async () => {
@@ -327,6 +364,9 @@ describeConcurrent('names', () => {
     const { exitCode, stderr } = await receiver.ended()
     expect(exitCode).toBe(0)
     expect(foreignControls(stderr)).toEqual([])
+    expect(stderr).toContain(`Saved ${at('a/b/out/console')}.\n`)
+    expect(stderr).toContain(`Saved as ${at('a/b/out/_CON')} (was CON).\n`)
+    expect(stderr).toContain(`Saved as ${at('a/b/out/turned gpj.exe')} (was turned<U+202E>gpj.exe).\n`)
     expect(await readdir(at('a/b/out'))).toHaveLength(NAMES.length)
     expect((await readdir(path, { recursive: true })).filter((name) => !name.startsWith('a/b/out/'))).toEqual([
       'a',

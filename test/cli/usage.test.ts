@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { afterAll, describe, expect, test } from 'vitest'
 import { EXIT, type ExitName, exitOf } from '../../src/cli/exit.ts'
+import { shownDevice } from '../../src/cli/shown.ts'
 import { cleanText, formatMatchNumber, PAIRING_ERRORS, type PairingErrorCode } from '../../src/client/index.ts'
 import { checkSymbol, generatePairingCode } from '../../src/crypto/pairing-code.ts'
 import {
@@ -105,7 +106,7 @@ describeConcurrent('wrong usage', () => {
     const ttl = (value: string) =>
       usage(
         ['send', '--ttl', value, 'file'],
-        `option '--ttl <seconds>' argument '${value}' is invalid. It is a whole number from 30 to 3600.`,
+        `option '--ttl <seconds>' argument '${value}' is invalid. It is a whole number from 30 to 86400.`,
       )
     await expectMistakes([
       usage(['hand-over'], "unknown command 'hand-over'"),
@@ -118,7 +119,14 @@ describeConcurrent('wrong usage', () => {
       usage(['receive', 'one', 'two'], "too many arguments for 'receive'. Expected 1 argument but got 2."),
       usage(['serve', 'now'], "too many arguments for 'serve'. Expected 0 arguments but got 1."),
       ...['0', '9', '1.5', ''].map(receivers),
-      ...['29', '3601'].map(ttl),
+      ...['29', '86401'].map(ttl),
+      ...['4755', '1777', '64', '888', 'rw-', ''].map((value) =>
+        usage(
+          ['receive', '--mode', value],
+          `option '--mode <octal>' argument '${value}' is invalid. ` +
+            'It is three octal digits such as 644: no file gets the rights of another user.',
+        ),
+      ),
     ])
   })
 
@@ -143,9 +151,12 @@ describeConcurrent('wrong usage', () => {
       ),
       usage(['send', '--text', 'hello'], 'With --text the text is asked for, or read from stdin: name no files.'),
       usage(['send', '--text'], 'There is no text to send.', { stdin: '' }),
+      usage(['send', '--text'], 'The text is not UTF-8. Send it as it is: pairlay send - < FILE', {
+        stdin: Buffer.from([0xff, 0xfe]),
+      }),
       usage(
         ['send', ...many],
-        'These are too many files for one transfer. Send them as an archive: tar c FILES | pairlay send -',
+        'These are 1001 files, and one transfer takes 1000. Send them as an archive: tar c FILES | pairlay send -',
       ),
     ])
   })
@@ -183,7 +194,7 @@ describeConcurrent('help', () => {
   const HELP: Readonly<Record<string, readonly string[]>> = {
     '': ['-V, --version', 'send [options] [file...]', 'receive [options] [code]', 'serve [options]', 'help [command]'],
     send: ['--relay <url>', '--receivers <n>', '--ttl <seconds>', '--text', '--yes', '--json', '--no-qr'],
-    receive: ['--relay <url>', '-o, --output <path>', '--name <name>', '--yes', '--json'],
+    receive: ['--relay <url>', '-o, --output <path>', '--mode <octal>', '--name <name>', '--yes', '--json'],
     serve: ['--host <address>', '--port <number>'],
   }
 
@@ -525,7 +536,8 @@ describeConcurrent('without a terminal', () => {
       `    Code: ${code}`,
       '',
       'The code is good for 15:00. Waiting for the other device …',
-      `A device has proved that it knows the code (it calls itself "${name}"). Its number: ${number}`,
+      `A device has proved that it knows the code. Its number: ${number}`,
+      `    It calls itself ${shownDevice(name)}`,
       'Approved. The transfer starts when the other side accepts it.',
       expect.stringMatching(new RegExp(`^Delivered to ${number}: 5 bytes in \\d\\.\\d s \\(\\S+ \\w+/s\\)\\.$`)),
       '',
@@ -553,13 +565,16 @@ describeConcurrent('without a terminal', () => {
     await receiver.write(`${code}\n`)
     const [, number = ''] = await sender.says(/show (\d{3} \d{3})\? \[y\/N\] $/)
     await sender.write('y\n')
-    await receiver.says(`Save them, if the sender shows ${number}? [y/N] `.replaceAll(/[?[\]]/g, '\\$&'))
+    await receiver.says(
+      `Save them in ${at('out')}, if the sender shows ${number}? [y/N] `.replaceAll(/[?[\]]/g, '\\$&'),
+    )
     await receiver.write('yes\n')
     const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
     expect([sent.exitCode, received.exitCode]).toEqual([0, 0])
-    expect(lines(sent.stderr).slice(5, 9)).toEqual([
+    expect(lines(sent.stderr).slice(5, 10)).toEqual([
       'The code is good for 1:00. Waiting for the other device …',
       expect.stringContaining(`Its number: ${number}`),
+      expect.stringContaining('It calls itself'),
       `Does the other device show ${number}? [y/N] `,
       'Approved. The transfer starts when the other side accepts it.',
     ])
@@ -571,7 +586,7 @@ describeConcurrent('without a terminal', () => {
       'The sender offers 2 files (3 bytes):',
       '    a  1 byte',
       '    b  2 bytes',
-      `Save them, if the sender shows ${number}? [y/N] `,
+      `Save them in ${at('out')}, if the sender shows ${number}? [y/N] `,
       'Saved a.',
       'Saved b.',
     ])

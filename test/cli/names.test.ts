@@ -1,0 +1,232 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { partOf, safeName, safeNames } from '../../src/cli/names.ts'
+import { shownDevice, shownText } from '../../src/cli/shown.ts'
+import { holds } from '../support/property.ts'
+
+/** Names that lean to what is dangerous. */
+const anyName = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 300 }),
+  fc.string({
+    unit: fc.constantFrom(
+      '.',
+      '/',
+      '\\',
+      ' ',
+      '-',
+      'a',
+      '\u001b',
+      '\n',
+      '\u202e',
+      ':',
+      '🎉',
+      '\u200d',
+      '\ufe0f',
+      '\u2800',
+      '\u0301',
+      'م',
+      '$(',
+      '`',
+    ),
+    maxLength: 12,
+  }),
+  fc
+    .tuple(
+      fc.constantFrom('', '../', 'C:\\', '.', ' '),
+      fc.constantFrom('con', 'PRN', 'Aux', 'nul', 'COM1', 'lpt¹', 'conin$', 'a', 'b'.repeat(238), 'c'.repeat(241)),
+      fc.constantFrom('', '.txt', ' .txt', '.', ' ', '...', '.part', '.PART', ' (2)'),
+    )
+    .map((parts) => parts.join('')),
+)
+
+/** What Windows takes for a device, whatever follows the first dot. */
+const WINDOWS_DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])[ ]*(\.|$)/i
+
+describe('a safe name', () => {
+  holds('is one name, visible, of at most 240 bytes, and creates what it says anywhere', 2_000, anyName, (name) => {
+    const safe = safeName(name)
+    expect(safe).not.toBe('')
+    expect(Buffer.byteLength(safe)).toBeLessThanOrEqual(240)
+    expect(safe).not.toMatch(/[/\\<>:"|?*]/)
+    expect(safe).not.toMatch(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2060-\u206f\ufeff]/u)
+    expect(safe.replaceAll(/[\p{Default_Ignorable_Code_Point}\s\u2800]/gu, '')).not.toBe('')
+    expect(safe).not.toMatch(/^[.\s-]|[.\s]$/)
+    expect(safe).not.toMatch(/`|\$\(/)
+    expect(safe).not.toMatch(WINDOWS_DEVICE)
+  })
+
+  holds('stays what it is when it is made safe again', 1_000, anyName, (name) => {
+    expect(safeName(safeName(name))).toBe(safeName(name))
+  })
+
+  const harmless = fc.stringMatching(/^[A-Za-z0-9_ÄÖÜäöüß日本🎉][A-Za-z0-9_ÄÖÜäöüß日本🎉 .-]{0,30}[A-Za-z0-9]$/u)
+  holds('is the name itself when that is harmless', 500, harmless, (name) => {
+    fc.pre(!WINDOWS_DEVICE.test(name))
+    expect(safeName(name)).toBe(name)
+  })
+})
+
+describe('the safe names of a transfer', () => {
+  const names = fc.array(fc.oneof(anyName, fc.constantFrom('a', 'A', 'a (2)', 'a.part', 'a.PART', 'a.part.part')), {
+    minLength: 1,
+    maxLength: 20,
+  })
+  holds('are all different, on a disk that ignores case too, and from all temporary names', 1_000, names, (sent) => {
+    const safe = safeNames(sent.map((name) => ({ name })))
+    expect(safe).toHaveLength(sent.length)
+    const onDisk = safe.flatMap((name) => [name, `${name}.part`]).map((name) => name.toLowerCase())
+    expect(new Set(onDisk).size).toBe(onDisk.length)
+  })
+
+  test('that do not clash are left alone, in their order', () => {
+    expect(safeNames(['b', 'a', 'c'].map((name) => ({ name })))).toEqual(['b', 'a', 'c'])
+  })
+})
+
+describe('a name that has to be changed', () => {
+  const allOf = (...names: string[]) => safeNames(names.map((name) => ({ name })))
+
+  test('is whole up to 240 bytes, and beyond it is cut before its extension', () => {
+    const whole = `${'x'.repeat(235)}.docx`
+    expect(safeName(whole)).toBe(whole)
+    expect(safeName(`${'x'.repeat(250)}.docx`)).toBe(whole)
+    expect(safeName(`${'x'.repeat(248)}.tar.gz`)).toBe(`${'x'.repeat(233)}.tar.gz`)
+    expect(safeName('x'.repeat(250))).toBe('x'.repeat(240))
+    expect(safeName(`a.${'x'.repeat(250)}`)).toBe(`a.${'x'.repeat(238)}`)
+    expect(safeName(`${'x'.repeat(250)}. pdf`)).toBe('x'.repeat(240))
+  })
+
+  test('is never cut within a character that is made of several', () => {
+    expect(safeName(`${'👨‍👩‍👧'.repeat(14)}.png`)).toBe(`${'👨‍👩‍👧'.repeat(13)}.png`)
+    expect(safeName(`${'x'.repeat(238)}e\u0323\u0302`)).toBe('x'.repeat(238))
+  })
+
+  test('has a temporary name that fits where its own does', () => {
+    const longest = `/tmp/${'ä'.repeat(127)}`
+    for (const n of [0, 1, 100]) {
+      expect(Buffer.byteLength(partOf(longest, n).slice('/tmp/'.length))).toBeLessThanOrEqual(255)
+      expect(partOf(longest, n)).toMatch(/^\/tmp\/ä+(\.\d+)?\.part$/)
+    }
+  })
+
+  test('gets its number before the extension, or the extensions of what was compressed or signed', () => {
+    expect(allOf('report.final.pdf', 'report.final.pdf', 'REPORT.final.PDF')).toEqual([
+      'report.final.pdf',
+      'report.final (2).pdf',
+      'REPORT.final (3).PDF',
+    ])
+    const second = (name: string) => allOf(name, name)[1]
+    expect(
+      ['a.tar.gz', 'dump.sql.xz', 'a.txt.asc', 'a.gz', 'v1.2', 'Dr. Who', '.bashrc', 'a', 'a.7z', 'x.jpeg'].map(second),
+    ).toEqual([
+      'a (2).tar.gz',
+      'dump (2).sql.xz',
+      'a (2).txt.asc',
+      'a (2).gz',
+      'v1.2 (2)',
+      'Dr. Who (2)',
+      '_bashrc (2)',
+      'a (2)',
+      'a (2).7z',
+      'x (2).jpeg',
+    ])
+  })
+
+  test('gets a number when an earlier transfer of the same run took it', () => {
+    const taken = new Set<string>()
+    expect(safeNames([{ name: 'a.txt' }], taken)).toEqual(['a.txt'])
+    expect(safeNames([{ name: 'a.txt' }], taken)).toEqual(['a (2).txt'])
+  })
+})
+
+describe('characters without a width in a name', () => {
+  test.each([
+    ['a family', '👨‍👩‍👧 family.txt'],
+    ['an eye in a speech bubble, with variation selectors', '👁️‍🗨️.txt'],
+    ['a flag made of tags', '🏴󠁧󠁢󠁳󠁣󠁴󠁿.png'],
+    ['a keycap', '1️⃣.txt'],
+    ['Persian', 'می‌خواهم.txt'],
+    ['Persian behind a digit', '۲۰‌ساله.txt'],
+    ['Devanagari', 'क्‍ष.txt'],
+    ['a half form at the end of a word', 'क्‍.txt'],
+    ['Sinhala', 'ශ්‍රී ලංකා.txt'],
+    ['a variant of a Chinese character', '葛󠄀城.txt'],
+    ['Braille', '⠓⠑⠇⠇⠕⠀⠺⠕⠗⠇⠙.txt'],
+  ])('stay where they belong: %s', (_, name) => {
+    expect(safeName(name)).toBe(name)
+  })
+
+  test.each([
+    ['pay\u200dpal.txt', 'paypal.txt'],
+    ['a\u200d.txt', 'a.txt'],
+    ['a\ufe0fb', 'ab'],
+    ['soft\u00adhyphen', 'softhyphen'],
+    ['mark\u200f.txt', 'mark.txt'],
+    ['turned\u202egpj.exe', 'turned gpj.exe'],
+    ['isolated\u2066gpj.exe', 'isolated gpj.exe'],
+    ['tag\u{e0041}', 'tag'],
+  ])('go where they glue nothing: %j', (name, expected) => {
+    expect(safeName(name)).toBe(expected)
+  })
+
+  test.each([
+    '\u2800',
+    '\u3164',
+    '\u115f',
+    '\uffa0',
+    '\ufe0f',
+    '\u{e0100}',
+    '\u034f',
+    '\u200d',
+    ' \u00a0\u2003',
+    '\u2800.\u2800',
+  ])('make no name: %j', (name) => {
+    expect(safeName(name)).toBe('received')
+  })
+})
+
+test('a safe name has no command that a shell would run within double quotes', () => {
+  expect(['$(touch x)', 'a`touch x`', 'Budget $5.txt', '~$doc.docx'].map(safeName)).toEqual([
+    '_(touch x)',
+    'a_touch x_',
+    'Budget $5.txt',
+    '~$doc.docx',
+  ])
+})
+
+test('runs of spaces in a name stay', () => {
+  expect(safeName('a  b   c.txt')).toBe('a  b   c.txt')
+})
+
+describe('a text at a terminal', () => {
+  test('keeps tabs, runs of spaces, newlines and joiners', () => {
+    const text = 'if x:\n\treturn "a  b"\n\n  می‌خواهم 👨‍👩‍👧 \u200f\n'
+    expect(shownText(text)).toBe(text)
+    expect(shownText('one\r\ntwo\r\n')).toBe('one\ntwo\n')
+  })
+
+  test('has a visible mark in place of what a terminal would obey', () => {
+    expect(shownText('\u001b[31m\u0000\u007f\u009b2J\rx\u202egpj\u2066')).toBe('␛[31m␀␡<U+009B>2J␍x<U+202E>gpj<U+2066>')
+  })
+})
+
+describe('what a device calls itself', () => {
+  test('looks like no number, whatever its digits are', () => {
+    const names = ['482 913', '48-29-13', '４８２９１３', '٤٨٢ ٩١٣', '④⑧②', '4 . 8 . 2', 'vm-12', 'iPhone 15 Pro']
+    expect(names.map(shownDevice)).toEqual([
+      '### ###',
+      '##-##-##',
+      '######',
+      '### ###',
+      '###',
+      '# . # . #',
+      'vm-12',
+      'iPhone 15 Pro',
+    ])
+  })
+
+  test('ends no quotation, and is cut to 64 characters', () => {
+    expect(shownDevice('Pixel"). Its number: 482 913 (“ok”')).toBe("Pixel'). Its number: ### ### ('ok'")
+    expect(shownDevice('x'.repeat(100))).toBe(`${'x'.repeat(63)}…`)
+  })
+})
