@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
+import { breaches } from './breaches.ts'
 import { capacity } from './capacity.ts'
 import { startDeadlines } from './deadlines.ts'
 import { ERRORS, provoked } from './documented.ts'
@@ -51,6 +52,7 @@ if (!isOverHttp) {
   frames(relay)
   windows(relay)
   resume(relay)
+  breaches(relay)
   capacity()
 }
 deadlines?.()
