@@ -11,6 +11,7 @@ const numbers = (prefix: string, from: number, to: number) =>
 /** The cases that must be there, by section. */
 const CASES: Readonly<Record<string, readonly string[]>> = {
   Protocol: [...numbers('F', 1, 12), 'F14', ...numbers('F', 16, 18)],
+  Document: numbers('U', 1, 41).filter((id) => !['U34', 'U40'].includes(id)),
   Security: numbers('', 1, 20),
   Relay: 'D1 D2 D4 D6 D7 X1 X5 X6 X7 P7 P19 P24 E1 E2 E4 E5 E9 E13 E14 R2 R3 R5 R6 I4 I9 I15 I16'.split(' '),
   CLI: ('F01 F02 F03 F05 F09 F16 F17 F20 F21 F23 F26 F27 F30 F36 F37 ' + 'F48 F54 F60 F61 F75 F77').split(' '),
@@ -37,10 +38,10 @@ function rowsOf(text: string): Row[] {
 function faultsOf({ id, tests }: Row): string[] {
   if (tests === 'open' || /^stays: \S/.test(tests)) return []
   return tests.split(' · ').flatMap((each) => {
-    const [, file, name] = /^`(test\/[^`]+)`: (.+)$/.exec(each) ?? []
+    const [, file, name] = /^`(test\/[^`]+|PROTOCOL\.md)`: (.+)$/.exec(each) ?? []
     if (file === undefined || name === undefined) return [`${id}: not of the form \`file\`: name: ${each}`]
     if (!existsSync(new URL(file, ROOT))) return [`${id}: there is no ${file}`]
-    const text = readFileSync(new URL(file, ROOT), 'utf8').replaceAll("\\'", "'")
+    const text = readFileSync(new URL(file, ROOT), 'utf8').replaceAll("\\'", "'").replaceAll(/\s+/g, ' ')
     return text.includes(name) ? [] : [`${id}: ${file} has no test ${name}`]
   })
 }
