@@ -166,7 +166,7 @@ describe('README.md', () => {
     expect(refused({ MEMORY_BUDGET_BYTES: '140001', MAX_FRAME_BYTES: '70001' })).toThrow(ConfigError)
     expect(meanings.REDIS_CA_FILE).toContain('whom to trust for rediss://')
     expect(refused({ REDIS_URL: 'redis://h', REDIS_CA_FILE: '/ca.pem' })).toThrow(ConfigError)
-    expect(read('src/server/config.ts').match(/throw new ConfigError/g)).toHaveLength(5)
+    expect(read('src/server/config.ts').match(/throw new ConfigError/g)).toHaveLength(8)
     expect(readConfig(Object.fromEntries(Object.keys(VARIABLES).map((name) => [name, ''])))).toEqual(readConfig({}))
   })
 

@@ -32,7 +32,7 @@ export class RelayProcess {
     const preload = probe ? ['--expose-gc', '--import', new URL('probe.js', COMPILED).href] : []
     const program = fileURLToPath(new URL('server/main.js', DIST))
     const child = start(process.execPath, [...preload, ...nodeArgs, program], {
-      env: { HOST: '127.0.0.1', PORT: '0', ...env },
+      env: { HOST: '127.0.0.1', PORT: '0', RATE_LIMIT: 'off', ...env },
       stdio: probe ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],
     })
     const port = await lineOf(child, 'the relay', (line) => {

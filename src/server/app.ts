@@ -1,28 +1,37 @@
 import type { IncomingMessage } from 'node:http'
 import cors from '@fastify/cors'
-import swagger from '@fastify/swagger'
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
+  type FastifyReply,
   type FastifyRequest,
-  type FastifySchema,
   LogController,
 } from 'fastify'
-import * as z from 'zod/mini'
-import { SUBPROTOCOL } from '../protocol/frames.ts'
-import { CIPHERTEXT_TYPE } from '../protocol/http.ts'
+import type * as z from 'zod/mini'
+import type { HttpErrorCode } from '../protocol/errors.ts'
 import { BODY_MAX_BYTES, HEADERS_MAX_BYTES } from '../protocol/limits.ts'
+import type { Clock } from '../relay/ports.ts'
 import type { Relay } from '../relay/relay.ts'
 import { ADDRESS_WARNINGS, type AddressWarning, type ClientAddress, ClientAddresses } from './client-address.ts'
+import type { ClientLimits } from './config.ts'
+import { Connections } from './connections.ts'
 import { frameRoutes } from './frame-routes.ts'
+import { HeldLimit } from './held-limits.ts'
+import { describeRoutes, operations } from './operations.ts'
+import { Origins } from './origins.ts'
 import { answerError, answerExpectation, answerParserError, answerProblem } from './problems.ts'
+import { buildRateLimits, type SharedCounters } from './rate-limits.ts'
+import { Refusals } from './refusals.ts'
 import { routes } from './routes.ts'
 import { websocket } from './websocket.ts'
 
-/** Time-outs of HTTP, in milliseconds: for all headers, for the whole request, for an idle kept-alive connection. */
+/**
+ * Time-outs of HTTP, in milliseconds: for all headers, for the whole request, for an idle kept-alive connection. The last is
+ * longer than any proxy's default: who closes first must be the proxy, which knows when it is about to send.
+ */
 export const HEADERS_TIMEOUT_MS = 8_000
 export const REQUEST_TIMEOUT_MS = 10_000
-export const KEEP_ALIVE_TIMEOUT_MS = 20_000
+export const KEEP_ALIVE_TIMEOUT_MS = 75_000
 /** How long a stopping relay lets answers go out before it cuts connections, in milliseconds. */
 const CUT_AFTER_MS = 500
 /** How often Node looks for requests that are late; the time-outs are no finer than this. */
@@ -33,14 +42,29 @@ declare module 'fastify' {
     /** The address of who asks, through the proxies that are trusted. */
     clientAddress: ClientAddress
   }
+  interface FastifyReply {
+    /** The error that the answer is. */
+    refusal: HttpErrorCode | undefined
+  }
 }
 
 export interface AppOptions {
   readonly relay: Relay
   readonly maxFrameBytes: number
+  /** The address that the server is going to listen on. */
+  readonly host: string
+  /** Origins of pages that may call, beside the relay's own. */
   readonly corsOrigins: readonly string[]
+  readonly allowedHosts: readonly string[]
   /** Addresses and CIDR networks of proxies whose X-Forwarded-For is believed. */
   readonly trustProxy: readonly string[]
+  readonly limits: ClientLimits
+  /** Clients that nothing counts. */
+  readonly rateLimitExempt: readonly string[]
+  readonly maxConnections: number
+  /** What several nodes count together. */
+  readonly sharedCounters?: SharedCounters | undefined
+  readonly clock: Clock
   readonly version: string
   readonly logger: FastifyBaseLogger
 }
@@ -48,14 +72,8 @@ export interface AppOptions {
 /**
  * Builds the HTTP and WebSocket edge around a relay. It never listens and starts no timer.
  */
-export async function buildApp({
-  relay,
-  maxFrameBytes,
-  corsOrigins,
-  trustProxy,
-  version,
-  logger,
-}: AppOptions): Promise<FastifyInstance> {
+export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+  const { relay, maxFrameBytes, corsOrigins, limits, version, logger } = options
   const app: FastifyInstance = fastify({
     loggerInstance: logger,
     // Fastify's own request log has full URLs and addresses in it.
@@ -74,7 +92,7 @@ export async function buildApp({
     clientErrorHandler: answerParserError,
     frameworkErrors: (error, request, reply) => {
       // Hooks do not run for what the framework refuses before routing.
-      reply.raw.once('finish', () => endRefusedUpgrade(request))
+      reply.raw.once('finish', () => finish(request, reply))
       answerError(error, request, reply)
     },
   })
@@ -83,7 +101,8 @@ export async function buildApp({
   app.server.prependListener('upgrade', (request) => upgrades.add(request))
   // An upgrade that was answered with anything but 101 is over. Node has let go of its connection, so that no time-out
   // would ever end it.
-  const endRefusedUpgrade = ({ raw }: FastifyRequest) => {
+  const finish = ({ raw }: FastifyRequest, { refusal }: FastifyReply) => {
+    if (refusal) refusals.count(refusal)
     if (upgrades.has(raw)) raw.socket.destroy()
   }
   // Fastify would take text/plain as well, which a page may send across origins without asking.
@@ -95,14 +114,25 @@ export async function buildApp({
     return { error: new Error(`${issue?.path.join('.') || 'it'}: ${issue?.message ?? 'not of the documented form'}`) }
   })
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
-  const addresses = new ClientAddresses(trustProxy)
+  const addresses = new ClientAddresses(options.trustProxy, options.rateLimitExempt)
+  const refusals = new Refusals(logger, options.clock)
+  const connections = new Connections(app.server, {
+    max: options.maxConnections,
+    maxPerAddress: limits.connections,
+    addresses,
+    refusals,
+  })
+  const origins = new Origins({ ...options, addresses })
   const unsaid = new Set(Object.keys(ADDRESS_WARNINGS) as AddressWarning[])
   app.decorateRequest('clientAddress')
+  app.decorateReply('refusal')
   app.addHook('onRequest', (request, _reply, done) => {
     request.clientAddress = addresses.of(request.raw)
     for (const warning of unsaid.size > 0 ? addresses.warnings(request.raw) : []) {
       if (unsaid.delete(warning)) logger.warn(ADDRESS_WARNINGS[warning])
     }
+    connections.check(request.raw)
+    origins.checkHost(request.raw)
     done()
   })
   app.setErrorHandler(answerError)
@@ -120,7 +150,7 @@ export async function buildApp({
       { method: request.method, route, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
       'answered',
     )
-    endRefusedUpgrade(request)
+    finish(request, reply)
     done()
   })
   await app.register(cors, {
@@ -132,20 +162,10 @@ export async function buildApp({
     strictPreflight: false,
     maxAge: 600,
   })
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Pairlay relay',
-        version,
-        description: 'The HTTP commands of pairlay.v1; PROTOCOL.md has the rest.',
-      },
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
-    },
-    transform: ({ schema, url }) => ({ schema: schema && jsonSchemasOf(schema), url }),
-  })
-  await app.register(websocket, { relay, maxFrameBytes })
-  await app.register(routes, { relay })
+  await describeRoutes(app, version)
+  const rates = await buildRateLimits(app, limits, options.sharedCounters)
+  await app.register(websocket, { relay, maxFrameBytes, origins, sockets: new HeldLimit(limits.sockets) })
+  await app.register(routes, { relay, rates, polls: new HeldLimit(limits.polls) })
   await app.register(frameRoutes, { relay, maxFrameBytes })
   await app.register(operations, { relay, version })
   app.addHook('preClose', async () => {
@@ -162,39 +182,4 @@ export async function buildApp({
     if (relay.polling.sessionIds.length > 0) await cut
   })
   return app
-}
-
-// Without a locale every message of zod/mini is "Invalid input".
-z.config(z.locales.en())
-
-/** What an orchestrator asks. */
-async function operations(app: FastifyInstance, { relay, version }: { relay: Relay; version: string }): Promise<void> {
-  const hidden = { schema: { hide: true } }
-  app.get('/healthz', hidden, async () => ({ status: 'alive' }))
-  app.get('/readyz', hidden, async (_request, reply) => {
-    return relay.unready ? answerProblem(reply, relay.unready) : { status: 'ready' }
-  })
-  app.get('/version', hidden, async () => ({ name: 'pairlay', version, protocol: SUBPROTOCOL }))
-  app.get('/openapi.json', hidden, async () => app.swagger())
-}
-
-/** What OpenAPI calls bytes. */
-const BYTES = { type: 'string', format: 'binary' }
-
-/** A route's zod schemas as JSON Schema, for the OpenAPI document. */
-function jsonSchemasOf(schema: FastifySchema): FastifySchema {
-  const convert = (each: unknown, io: 'input' | 'output' = 'output') =>
-    each instanceof z.core.$ZodType ? z.toJSONSchema(each, { unrepresentable: 'any', io }) : each
-  const answered = (each: unknown) =>
-    each instanceof z.ZodMiniCustom ? { content: { [CIPHERTEXT_TYPE]: { schema: BYTES } } } : convert(each)
-  const { body, params, querystring, response, consumes } = schema
-  return {
-    ...schema,
-    ...(body ? { body: convert(body, 'input') } : consumes ? { body: BYTES } : {}),
-    ...(params ? { params: convert(params) } : {}),
-    ...(querystring ? { querystring: convert(querystring) } : {}),
-    ...(response
-      ? { response: Object.fromEntries(Object.entries(response).map(([status, each]) => [status, answered(each)])) }
-      : {}),
-  }
 }

@@ -38,7 +38,7 @@ const relay = new Relay(
   },
   config,
 )
-const app = await buildApp({ relay, ...config, version, logger })
+const app = await buildApp({ relay, ...config, sharedCounters: shared?.counters, clock: systemClock, version, logger })
 const ticking = setInterval(() => {
   relay.tick().catch((error: unknown) => {
     // What a store that does not answer means is said where that is found out.
@@ -88,7 +88,7 @@ function boundPort(): number | undefined {
 
 function configOrExit(): Config {
   try {
-    return readConfig(process.env)
+    return readConfig(process.env, (path) => readFileSync(path, 'utf8'))
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     exitWith(error.message)

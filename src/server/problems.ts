@@ -35,6 +35,7 @@ export function answerProblem(
   retryAfterSeconds = RETRY_AFTER_SECONDS,
 ): FastifyReply {
   const problem = problemOf(code, detail)
+  reply.refusal = code
   if (problem.status === 429 || problem.status === 503) reply.header('retry-after', String(retryAfterSeconds))
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
   // Hooks do not run for what the framework refuses before routing, such as a malformed path.

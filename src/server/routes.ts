@@ -5,16 +5,25 @@ import { Code, CreateSessionResponse, JoinResponse, Problem, SessionId, Token } 
 import { AttachRequest, CreateSessionRequest, DecisionRequest, JoinRequest, ViewQuery } from '../protocol/requests.ts'
 import { RelayError } from '../relay/error.ts'
 import type { Relay } from '../relay/relay.ts'
+import type { HeldLimit } from './held-limits.ts'
+import type { RateLimits } from './rate-limits.ts'
 
 export const SessionParams = z.object({ sessionId: SessionId })
 const ReceiverParams = z.object({ sessionId: SessionId, receiverCode: Code })
 const Nothing = z.void()
 
+export interface RouteOptions {
+  readonly relay: Relay
+  readonly rates: RateLimits
+  readonly polls: HeldLimit
+}
+
 /** The HTTP commands of protocol v1. Each is its schema, one call of the relay, and its status. */
-export async function routes(app: FastifyInstance, { relay }: { relay: Relay }): Promise<void> {
+export async function routes(app: FastifyInstance, { relay, rates, polls }: RouteOptions): Promise<void> {
   app.post(
     '/v1/sessions',
     {
+      onRequest: rates.create,
       schema: {
         summary: 'Register a sender code',
         body: CreateSessionRequest,
@@ -25,9 +34,18 @@ export async function routes(app: FastifyInstance, { relay }: { relay: Relay }):
   )
   app.post(
     '/v1/receivers',
-    { schema: { summary: 'Enter a sender code', body: JoinRequest, response: answers(201, JoinResponse) } },
-    async (request, reply) =>
-      reply.code(201).send(await relay.join(bodyOf(request, JoinRequest), request.clientAddress.counted)),
+    {
+      onRequest: [rates.unknownCode.check, rates.join],
+      schema: { summary: 'Enter a sender code', body: JoinRequest, response: answers(201, JoinResponse) },
+    },
+    async (request, reply) => {
+      try {
+        return reply.code(201).send(await relay.join(bodyOf(request, JoinRequest), request.clientAddress.counted))
+      } catch (error) {
+        if (error instanceof RelayError && error.code === 'session_not_found') await rates.unknownCode.count(request)
+        throw error
+      }
+    },
   )
   app.get(
     '/v1/sessions/:sessionId',
@@ -43,7 +61,12 @@ export async function routes(app: FastifyInstance, { relay }: { relay: Relay }):
     async (request) => {
       const { waitMs = 0, ...query } = request.query as z.infer<typeof ViewQuery>
       const poll = { version: undefined, waitMs, ...query }
-      return relay.polling.view(sessionIdOf(request), tokenOf(request), poll)
+      polls.takeOrRefuse(request.clientAddress)
+      try {
+        return await relay.polling.view(sessionIdOf(request), tokenOf(request), poll)
+      } finally {
+        polls.release(request.clientAddress)
+      }
     },
   )
   app.put(

@@ -6,6 +6,8 @@ import { SUBPROTOCOL } from '../protocol/frames.ts'
 import { SessionId } from '../protocol/http.ts'
 import { RelayError } from '../relay/error.ts'
 import type { Relay } from '../relay/relay.ts'
+import type { HeldLimit } from './held-limits.ts'
+import type { Origins } from './origins.ts'
 import { carry } from './peer.ts'
 import { answerUpgradeError } from './problems.ts'
 import { sessionIdOf } from './routes.ts'
@@ -14,8 +16,11 @@ import { sessionIdOf } from './routes.ts'
 const closeTimeout = { closeTimeout: 1_500 }
 
 /** The one WebSocket: `GET /v1/sessions/{sessionId}/socket`. */
-export async function websocket(app: FastifyInstance, options: { relay: Relay; maxFrameBytes: number }): Promise<void> {
-  const { relay, maxFrameBytes } = options
+export async function websocket(
+  app: FastifyInstance,
+  options: { relay: Relay; maxFrameBytes: number; origins: Origins; sockets: HeldLimit },
+): Promise<void> {
+  const { relay, maxFrameBytes, origins, sockets } = options
   await app.register(websocketPlugin, {
     options: {
       maxPayload: maxFrameBytes,
@@ -43,6 +48,10 @@ export async function websocket(app: FastifyInstance, options: { relay: Relay; m
       if (!(headers['sec-websocket-protocol'] ?? '').split(',').some((each) => each.trim() === SUBPROTOCOL)) {
         throw new RelayError('invalid_request', `Sec-WebSocket-Protocol must offer ${SUBPROTOCOL}`)
       }
+      const { clientAddress, raw } = request
+      origins.checkOrigin(raw)
+      sockets.takeOrRefuse(clientAddress)
+      raw.socket.once('close', () => sockets.release(clientAddress))
       answers.set(request, reply.raw)
     },
     handler: async () => {

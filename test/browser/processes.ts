@@ -41,7 +41,14 @@ export class JsonProcess {
 
   /** A relay on a port that the system chooses. */
   static relay(env: Readonly<Record<string, string>> = {}): JsonProcess {
-    return JsonProcess.#start([RELAY], { HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', ...env })
+    return JsonProcess.#start([RELAY], {
+      HOST: '127.0.0.1',
+      PORT: '0',
+      RATE_LIMIT: 'off',
+      CORS_ORIGINS: '*',
+      LOG_LEVEL: 'info',
+      ...env,
+    })
   }
 
   /** `pairlay send` or `pairlay receive`, with nobody at the terminal. */

@@ -302,7 +302,7 @@ export class RelayProgram {
   }
 
   static async start(settings: Readonly<Record<string, string>> = {}): Promise<RelayProgram> {
-    const program = new Program(process.execPath, [RELAY], { env: { PORT: '0', ...settings } })
+    const program = new Program(process.execPath, [RELAY], { env: { PORT: '0', RATE_LIMIT: 'off', ...settings } })
     const relay = new RelayProgram(program, await portOf(program))
     relays.add(relay)
     return relay

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { ConfigError, readConfig, VARIABLES } from '../../src/server/config.ts'
+import { type Config, ConfigError, readConfig, VARIABLES } from '../../src/server/config.ts'
 
 type Name = keyof typeof VARIABLES
 
 /** Reads one variable, beside which everything has a value that goes with any value of it. */
 function read(name: Name, value: string | undefined) {
-  const around = { MAX_SESSION_TTL_SECONDS: '3600', WINDOW_BYTES: '67108864', MEMORY_BUDGET_BYTES: '68719476736' }
+  const around = { MAX_SESSION_TTL_SECONDS: '86400', WINDOW_BYTES: '67108864', MEMORY_BUDGET_BYTES: '68719476736' }
   if (name === 'SESSION_TTL_SECONDS' || name === 'MAX_FRAME_BYTES') return readConfig({ ...around, [name]: value })
   if (name === 'MAX_SESSION_TTL_SECONDS') return readConfig({ SESSION_TTL_SECONDS: '30', [name]: value })
   if (name === 'WINDOW_BYTES') return readConfig({ MAX_FRAME_BYTES: '65568', [name]: value })
@@ -14,8 +14,10 @@ function read(name: Name, value: string | undefined) {
 
 const INTEGERS: [name: Name, fallback: number, min: number, max: number, field: string][] = [
   ['PORT', 8080, 0, 65_535, 'port'],
-  ['SESSION_TTL_SECONDS', 900, 30, 3600, 'sessionTtlSeconds'],
-  ['MAX_SESSION_TTL_SECONDS', 3600, 30, 3600, 'maxSessionTtlSeconds'],
+  ['MAX_CONNECTIONS', 20_000, 1, 10_000_000, 'maxConnections'],
+  ['MAX_SESSIONS_PER_SOURCE', 256, 1, 10_000_000, 'maxSessionsPerSource'],
+  ['SESSION_TTL_SECONDS', 900, 30, 86_400, 'sessionTtlSeconds'],
+  ['MAX_SESSION_TTL_SECONDS', 3600, 30, 86_400, 'maxSessionTtlSeconds'],
   ['MAX_RECEIVERS', 8, 1, 8, 'maxReceivers'],
   ['MAX_SESSIONS', 100_000, 1, 10_000_000, 'maxSessions'],
   ['MAX_SESSIONS_PER_CLIENT', 32, 1, 10_000_000, 'maxSessionsPerClient'],
@@ -24,14 +26,29 @@ const INTEGERS: [name: Name, fallback: number, min: number, max: number, field: 
   ['SHUTDOWN_TIMEOUT_SECONDS', 10, 1, 300, 'shutdownTimeoutSeconds'],
 ]
 
+/** As INTEGERS, in `limits`. */
+const CLIENT_LIMITS: typeof INTEGERS = [
+  ['RATE_LIMIT_CREATES', 60, 1, 10_000_000, 'creates'],
+  ['RATE_LIMIT_JOINS', 30, 1, 10_000_000, 'joins'],
+  ['MAX_CONNECTIONS_PER_SOURCE', 256, 1, 10_000_000, 'connections'],
+  ['MAX_SOCKETS_PER_SOURCE', 64, 1, 10_000_000, 'sockets'],
+  ['MAX_POLLS_PER_SOURCE', 64, 1, 10_000_000, 'polls'],
+]
+
 describe('the configuration', () => {
   test('has the documented defaults when nothing is set', () => {
     expect(readConfig({})).toEqual({
       host: '127.0.0.1',
       port: 8080,
       logLevel: 'info',
-      corsOrigins: ['*'],
+      corsOrigins: [],
+      allowedHosts: [],
       trustProxy: [],
+      limits: { creates: 60, joins: 30, unknownCodes: 10, connections: 256, sockets: 64, polls: 64 },
+      rateLimitExempt: [],
+      limitSources: true,
+      maxConnections: 20_000,
+      maxSessionsPerSource: 256,
       sessionTtlSeconds: 900,
       maxSessionTtlSeconds: 3600,
       maxReceivers: 8,
@@ -52,19 +69,21 @@ describe('the configuration', () => {
   })
 
   test('is tested here in every variable', () => {
-    const addresses = ['HOST', 'CORS_ORIGINS', 'TRUST_PROXY', 'REDIS_URL', 'REDIS_CA_FILE']
-    const others = ['LOG_LEVEL', 'MEMORY_BUDGET_BYTES']
-    expect([...INTEGERS.map(([name]) => name as string), ...addresses, ...others].sort()).toEqual(
-      Object.keys(VARIABLES).sort(),
-    )
+    const addresses = ['HOST', 'CORS_ORIGINS', 'ALLOWED_HOSTS', 'TRUST_PROXY', 'RATE_LIMIT_EXEMPT']
+    const redis = ['REDIS_URL', 'REDIS_URL_FILE', 'REDIS_CA_FILE']
+    const others = ['LOG_LEVEL', 'MEMORY_BUDGET_BYTES', 'RATE_LIMIT', ...redis]
+    expect(
+      [...[...INTEGERS, ...CLIENT_LIMITS].map(([name]) => name as string), ...addresses, ...others].sort(),
+    ).toEqual(Object.keys(VARIABLES).sort())
   })
 
-  for (const [name, fallback, min, max, field] of INTEGERS) {
+  for (const [name, fallback, min, max, field] of [...INTEGERS, ...CLIENT_LIMITS]) {
+    const fieldsOf = (config: Config) => (field in config ? config : config.limits)
     test(`${name} is ${fallback}, or from ${min} to ${max}`, () => {
       expect(VARIABLES[name].default).toBe(String(fallback))
       expect(VARIABLES[name].form).toBe(`a whole number from ${min} to ${max}`)
-      for (const value of [min, max]) expect(read(name, String(value))).toMatchObject({ [field]: value })
-      expect(read(name, undefined)).toMatchObject({ [field]: fallback })
+      for (const value of [min, max]) expect(fieldsOf(read(name, String(value)))).toMatchObject({ [field]: value })
+      expect(fieldsOf(read(name, undefined))).toMatchObject({ [field]: fallback })
     })
 
     test(`${name} beyond its bounds, or no whole number, is refused by name`, () => {
@@ -83,7 +102,8 @@ describe('the configuration', () => {
         '1,000',
       ]
       for (const attacker of [String(max + 1), ...(min > 0 ? [String(min - 1)] : []), ...garbage]) {
-        expect(() => read(name, attacker), attacker).toThrow(new ConfigError(`${name} is not ${VARIABLES[name].form}`))
+        expect(() => read(name, attacker), attacker).toThrow(ConfigError)
+        expect(() => read(name, attacker), attacker).toThrow(`${name} is not ${VARIABLES[name].form}; it is "`)
       }
     })
   }
@@ -93,7 +113,7 @@ describe('the configuration', () => {
     expect(budget(String(2 * 262_272))).toBe(524_544)
     expect(budget('68719476736')).toBe(68_719_476_736)
     for (const value of ['68719476737', '16383', 'all', '-1']) {
-      expect(() => budget(value)).toThrow(/^MEMORY_BUDGET_BYTES is not a whole number from 16384 to 68719476736$/)
+      expect(() => budget(value)).toThrow(/^MEMORY_BUDGET_BYTES is not a whole number from 16384 to 68719476736;/)
     }
   })
 
@@ -118,14 +138,14 @@ describe('the configuration', () => {
     const origins = (value: string) => readConfig({ CORS_ORIGINS: value }).corsOrigins
     expect(origins('*')).toEqual(['*'])
     expect(origins('https://app.example')).toEqual(['https://app.example'])
-    expect(origins('https://app.example,http://localhost:5173')).toEqual([
-      'https://app.example',
-      'http://localhost:5173',
-    ])
+    for (const value of ['https://app.example,http://localhost:5173', ' https://App.example/ , http://localhost:5173/'])
+      expect(origins(value)).toEqual(['https://app.example', 'http://localhost:5173'])
+    expect(origins('https://app.example:443')).toEqual(['https://app.example'])
     for (const value of [
       'app.example',
-      'https://app.example/',
-      'https://a.example, https://b.example',
+      'https://app.example/path',
+      'https://a.example https://b.example',
+      'https://user@app.example',
       '*,https://a.example',
       'https://',
       ',',
@@ -222,12 +242,93 @@ describe('the configuration', () => {
     expect(() => budget('199999', '100000')).toThrow(/^MEMORY_BUDGET_BYTES has no room for one channel/)
   })
 
-  test('an error is one line that names the variable and does not repeat its value', () => {
+  test('ALLOWED_HOSTS is * or a list of names without ports', () => {
+    const hosts = (value: string) => readConfig({ ALLOWED_HOSTS: value }).allowedHosts
+    expect(hosts('*')).toEqual(['*'])
+    expect(hosts('relay.example, 192.0.2.1,::1')).toEqual(['relay.example', '192.0.2.1', '::1'])
+    for (const value of ['relay.example:80', 'https://relay.example', '*,a', '*.example', 'a b', ','])
+      expect(() => hosts(value), value).toThrow(/^ALLOWED_HOSTS is not \* or names/)
+  })
+
+  test('RATE_LIMIT=off takes every limit for one client address away, and no other', () => {
+    const off = readConfig({ RATE_LIMIT: 'off', MAX_CONNECTIONS: '5' })
+    expect(new Set(Object.values(off.limits))).toEqual(new Set([Infinity]))
+    expect([off.maxSessionsPerSource, off.limitSources, off.maxConnections]).toEqual([Infinity, false, 5])
+    for (const value of ['false', '0', 'OFF', 'no'])
+      expect(() => readConfig({ RATE_LIMIT: value })).toThrow(/^RATE_LIMIT is not on or off/)
+  })
+
+  test('RATE_LIMIT_EXEMPT is a list of addresses and networks', () => {
+    expect(readConfig({ RATE_LIMIT_EXEMPT: '192.0.2.7, 10.0.0.0/8' }).rateLimitExempt).toEqual([
+      '192.0.2.7',
+      '10.0.0.0/8',
+    ])
+    for (const value of ['0.0.0.0/0', 'office'])
+      expect(() => readConfig({ RATE_LIMIT_EXEMPT: value })).toThrow(/^RATE_LIMIT_EXEMPT is not addresses/)
+  })
+
+  test('REDIS_URL_FILE is a file that has REDIS_URL in it, which is never shown', () => {
+    const files: Record<string, string> = {
+      '/right': 'redis://:secret@h\n',
+      '/empty': '\n',
+      '/wrong': 'redis://:sec/ret@h',
+    }
+    const read = (env: Record<string, string>) =>
+      readConfig(env, (path) => {
+        if (path in files) return files[path] ?? ''
+        throw Object.assign(new Error(path), { code: 'ENOENT' })
+      })
+    expect(read({ REDIS_URL_FILE: '/right' }).redisUrl).toBe('redis://:secret@h')
+    const refused: [Record<string, string>, string][] = [
+      [{ REDIS_URL_FILE: '/none' }, 'REDIS_URL_FILE is not a file that can be read: ENOENT'],
+      [{ REDIS_URL_FILE: '/empty' }, 'REDIS_URL_FILE is an empty file'],
+      [{ REDIS_URL_FILE: '/right', REDIS_URL: 'redis://h' }, 'REDIS_URL and REDIS_URL_FILE are both set'],
+      [{ REDIS_URL_FILE: '/wrong' }, 'the text in REDIS_URL_FILE is not a URL such as'],
+    ]
+    for (const [env, says] of refused) {
+      expect(() => read(env), says).toThrow(says)
+      expect(() => read(env), says).not.toThrow(/sec\W?ret@/)
+    }
+  })
+
+  test('a REDIS_URL of another kind is refused with the reason', () => {
+    for (const [url, says] of [
+      ['unix:///run/redis.sock', 'a unix socket is not supported'],
+      ['/run/redis.sock', 'a unix socket is not supported'],
+      ['redis+unix:///run/redis.sock', 'a unix socket is not supported'],
+      ['redis:///run/redis.sock', 'a unix socket is not supported'],
+      ['redis+sentinel://h:26379/mymaster', 'Sentinel is not supported'],
+      ['redis-sentinel://a,b', 'Sentinel is not supported'],
+      ['redis://:a/b@h', 'percent-encoded, such as %2F for /'],
+      ['redis://:a#b@h', 'percent-encoded'],
+      ['redis://:a%b@h', 'percent-encoded'],
+      [' redis://h', 'white space around it'],
+      ['"redis://h"', 'quotes around it'],
+    ] as const)
+      expect(() => readConfig({ REDIS_URL: url }), url).toThrow(says)
+  })
+
+  test('an error shows the value on one line, with what cannot be seen escaped and what is around it named', () => {
+    for (const [value, shown] of [
+      ['8080\r', 'it is "8080\\r"; white space around it'],
+      [' 8080', 'it is " 8080"; white space around it'],
+      ['"8080"', 'it is "\\"8080\\""; quotes around it'],
+      ['80\u200b80', 'it is "80\\u200b80"'],
+      ['\u001b[2J', 'it is "\\u001b[2J"'],
+      ['x'.repeat(1000), `it is "${'x'.repeat(100)}…"`],
+    ] as const) {
+      expect(() => readConfig({ PORT: value }), value).toThrow(
+        new ConfigError(`PORT is not a whole number from 0 to 65535; ${shown}`),
+      )
+    }
+  })
+
+  test('an error is one line that names the variable, and does not repeat a secret', () => {
     for (const name of Object.keys(VARIABLES) as Name[]) {
       const attacker = () => readConfig({ [name]: 'se cret\nsecond line' })
       expect(attacker).toThrow(ConfigError)
       expect(attacker).toThrow(new RegExp(`^${name} is not [^\\n]+$`))
-      expect(attacker).not.toThrow(/cret/)
+      if (name === 'REDIS_URL') expect(attacker).not.toThrow(/cret/)
     }
   })
 })

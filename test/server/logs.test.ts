@@ -134,9 +134,14 @@ describe('the log', () => {
     expect(lines).toHaveLength(1)
   })
 
-  test('at level info says nothing of what clients do', async () => {
+  test('at level info says of what clients do only which errors they got, each kind once a minute', async () => {
     relay = await startRelay({ clock, logLevel: 'info' })
     await everything()
-    expect(relay.log.map((line) => JSON.parse(line).msg)).toEqual(['listening'])
+    const [first, ...rest] = relay.log.map((line) => JSON.parse(line))
+    expect(first).toMatchObject({ msg: 'listening' })
+    const kinds = rest.map(({ refused }) => refused)
+    expect(kinds).toContain('code_in_use')
+    expect(new Set(kinds).size).toBe(kinds.length)
+    for (const line of rest) expect(Object.keys(line).sort()).toEqual(['level', 'msg', 'refused', 'time'])
   })
 })

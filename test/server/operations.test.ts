@@ -14,7 +14,7 @@ describe('what an orchestrator asks', () => {
     relay = await startRelay()
     expect((await call(relay.url, 'GET', '/healthz')).json()).toEqual({ status: 'alive' })
     expect((await call(relay.url, 'GET', '/readyz')).json()).toEqual({ status: 'ready' })
-    const version = { name: 'pairlay', version: '0.0.0-test', protocol: 'pairlay.v1' }
+    const version = { name: 'pairlay', version: '0.0.0-test', protocol: 'pairlay.v1', features: [] }
     expect((await call(relay.url, 'GET', '/version')).json()).toEqual(version)
   })
 
@@ -116,8 +116,8 @@ describe('what the HTTP parser refuses', () => {
   test('headers that do not come in time are request_timeout, and the time-outs are the documented ones', async () => {
     relay = await startRelay()
     const { server } = relay
-    expect([server.headersTimeout, server.requestTimeout, server.keepAliveTimeout]).toEqual([8_000, 10_000, 20_000])
-    expect([HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS]).toEqual([8_000, 10_000, 20_000])
+    expect([server.headersTimeout, server.requestTimeout, server.keepAliveTimeout]).toEqual([8_000, 10_000, 75_000])
+    expect([HEADERS_TIMEOUT_MS, REQUEST_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS]).toEqual([8_000, 10_000, 75_000])
     // The one test that waits for real time: a tenth of what is configured, in the same mechanism.
     server.headersTimeout = 800
     const attacker = sayRaw(relay.port, 'GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: ')

@@ -90,7 +90,7 @@ export async function startRelayProcess(settings: Readonly<Record<string, string
   const probe = `data:text/javascript,${encodeURIComponent(PROBE)}`
   const child = spawn(process.execPath, ['--import', probe, 'dist/server/main.js'], {
     cwd: fileURLToPath(ROOT),
-    env: { HOST: '127.0.0.1', PORT: '0', ...settings },
+    env: { HOST: '127.0.0.1', PORT: '0', RATE_LIMIT: 'off', ALLOWED_HOSTS: '*', ...settings },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
   const failures: string[] = []

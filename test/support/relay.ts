@@ -8,8 +8,8 @@ import { FakeClock } from './fake-clock.ts'
 import { FakeSecrets } from './fake-secrets.ts'
 import { FakeSocket } from './fake-socket.ts'
 
-/** What an operator gets who sets nothing. */
-export const DEFAULT_SETTINGS: RelaySettings = readConfig({})
+/** What an operator gets who sets nothing but this: all the devices of a test have one address. */
+export const DEFAULT_SETTINGS: RelaySettings = readConfig({ RATE_LIMIT: 'off' })
 
 /** Frames of 4 KiB, windows of eight, a budget of 1 MiB: bounds a test can reach without effort. */
 export const SMALL_SETTINGS: RelaySettings = {

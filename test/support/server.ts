@@ -6,6 +6,8 @@ import { type Level, type Logger, pino } from 'pino'
 import type { Clock, Cluster, Discard, MailboxStore, Secrets } from '../../src/relay/ports.ts'
 import { Relay, type RelaySettings } from '../../src/relay/relay.ts'
 import { buildApp } from '../../src/server/app.ts'
+import { type ClientLimits, NO_CLIENT_LIMITS } from '../../src/server/config.ts'
+import type { SharedCounters } from '../../src/server/rate-limits.ts'
 import { systemClock, systemSecrets } from '../../src/server/runtime.ts'
 import { MemoryMailboxStore } from '../../src/store/memory.ts'
 import { openRedis, type RedisStores } from '../../src/store/redis/open.ts'
@@ -21,7 +23,14 @@ export interface ServerOptions extends RelayOptions {
   /** Those of the operating system, unless a test wants to know them. */
   readonly secrets?: Secrets
   readonly corsOrigins?: readonly string[]
+  readonly allowedHosts?: readonly string[]
+  /** The address that the relay believes to listen on. */
+  readonly host?: string
   readonly trustProxy?: readonly string[]
+  /** Limits for one client address, of which a test has none otherwise: all its clients have one. */
+  readonly limits?: Partial<ClientLimits>
+  readonly rateLimitExempt?: readonly string[]
+  readonly maxConnections?: number
   readonly logLevel?: Level
 }
 
@@ -153,7 +162,7 @@ export async function startNode(
   const ports = { ...stores, cluster, mailboxes: wrap(mailboxes), secrets: options.secrets ?? systemSecrets, metrics }
   const relay = new Relay(ports, settings)
   while (!stores.cluster.isReachable) await delay(2)
-  const { app, url, port } = await listen(relay, settings, logger, options)
+  const { app, url, port } = await listen(relay, settings, logger, options, stores.counters)
   const upgraded = countUpgraded(app.server)
   return {
     url,
@@ -211,10 +220,29 @@ function logging(options: ServerOptions) {
   return { log, discards, logger, metrics }
 }
 
-async function listen(relay: Relay, settings: RelaySettings, logger: Logger, options: ServerOptions) {
-  const { corsOrigins = ['*'], trustProxy = [] } = options
-  const { maxFrameBytes } = settings
-  const app = await buildApp({ relay, maxFrameBytes, corsOrigins, trustProxy, version: '0.0.0-test', logger })
+async function listen(
+  relay: Relay,
+  settings: RelaySettings,
+  logger: Logger,
+  options: ServerOptions,
+  sharedCounters?: SharedCounters,
+) {
+  const app = await buildApp({
+    relay,
+    maxFrameBytes: settings.maxFrameBytes,
+    host: options.host ?? '127.0.0.1',
+    corsOrigins: options.corsOrigins ?? ['*'],
+    // Requests that a test writes by hand name any host.
+    allowedHosts: options.allowedHosts ?? ['*'],
+    trustProxy: options.trustProxy ?? [],
+    limits: { ...NO_CLIENT_LIMITS, ...options.limits },
+    rateLimitExempt: options.rateLimitExempt ?? [],
+    maxConnections: options.maxConnections ?? 20_000,
+    sharedCounters,
+    clock: options.clock ?? systemClock,
+    version: '0.0.0-test',
+    logger,
+  })
   await app.listen({ host: '127.0.0.1', port: 0, listenTextResolver: () => 'listening' })
   const { port } = app.server.address() as AddressInfo
   return { app, url: `http://127.0.0.1:${port}`, port }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Bus, Clock, Cluster, SessionStore } from '../../relay/ports.ts'
 import { RedisBus } from './bus.ts'
 import { RedisConnection, type RedisOptions } from './connection.ts'
+import { RedisCounters } from './counters.ts'
 import { RedisMailboxStore } from './mailboxes.ts'
 import { RedisClock, RedisNodes } from './nodes.ts'
 import { RedisSessionStore } from './sessions.ts'
@@ -12,6 +13,7 @@ export interface RedisStores {
   readonly bus: Bus
   readonly clock: Clock
   readonly cluster: Cluster
+  readonly counters: RedisCounters
   close(): void
 }
 
@@ -30,5 +32,12 @@ export function openRedis(
   const cluster = new RedisNodes({ node, mailboxes: new RedisMailboxStore(redis), redis, clock, own })
   bus.start()
   redis.start(() => void cluster.beat())
-  return { sessions: new RedisSessionStore(redis, clock), bus, clock, cluster, close: () => redis.close() }
+  return {
+    sessions: new RedisSessionStore(redis, clock),
+    bus,
+    clock,
+    cluster,
+    counters: new RedisCounters(redis),
+    close: () => redis.close(),
+  }
 }

@@ -1,0 +1,52 @@
+import type { IncomingMessage, Server } from 'node:http'
+import type { Socket } from 'node:net'
+import { RelayError } from '../relay/error.ts'
+import type { ClientAddresses } from './client-address.ts'
+import { HeldLimit } from './held-limits.ts'
+import type { Refusals } from './refusals.ts'
+
+/** Connections beyond the maximum that are still answered with a refusal. The system has descriptors left for them. */
+const ANSWERED_BEYOND = 64
+
+/** Bounds the connections of a server, in all and of one client address. */
+export class Connections {
+  readonly #beyond = new WeakSet<Socket>()
+  #open = 0
+
+  constructor(
+    server: Server,
+    options: {
+      readonly max: number
+      readonly maxPerAddress: number
+      readonly addresses: ClientAddresses
+      readonly refusals: Refusals
+    },
+  ) {
+    const { max, addresses, refusals } = options
+    const perAddress = new HeldLimit(options.maxPerAddress)
+    server.maxConnections = max + ANSWERED_BEYOND
+    server.on('drop', () => refusals.count('connections'))
+    server.prependListener('connection', (socket: Socket) => {
+      const { remoteAddress } = socket
+      // All clients of a proxy come from its address.
+      const address = addresses.isTrusted(remoteAddress) ? undefined : addresses.ofConnection(remoteAddress)
+      if (address && !perAddress.take(address)) {
+        refusals.count('connections_of_one_address')
+        return void socket.destroy()
+      }
+      if (++this.#open > max) {
+        refusals.count('connections')
+        this.#beyond.add(socket)
+      }
+      socket.once('close', () => {
+        this.#open--
+        if (address) perAddress.release(address)
+      })
+    })
+  }
+
+  /** Throws RelayError `at_capacity` when the connection of a request is one too many. */
+  check({ socket }: IncomingMessage): void {
+    if (this.#beyond.has(socket)) throw new RelayError('at_capacity', 'the relay has no connection to spare')
+  }
+}
