@@ -6,11 +6,12 @@ import { PAIRING_ERRORS } from '../src/client/errors.ts'
 import { EMITTED_TAGS_MAX } from '../src/client/receiver.ts'
 import { HANDSHAKE_STEP_MS } from '../src/client/sender-run.ts'
 import { HANDSHAKES_MAX, WRONG_GUESSES_MAX } from '../src/client/waiting-room.ts'
+import { ERROR_TITLES } from '../src/protocol/error-titles.ts'
 import { ERRORS, FINAL_CLOSURES } from '../src/protocol/errors.ts'
-import { ChannelRow, CLOSE_REASONS, RECEIVER_STATES, SUBPROTOCOL, View } from '../src/protocol/frames.ts'
-import { DENIAL_REASONS } from '../src/protocol/http.ts'
+import { AttachedView, ChannelRow, CLOSE_REASONS, RECEIVER_STATES, SUBPROTOCOL, View } from '../src/protocol/frames.ts'
+import { CreateSessionResponse, DENIAL_REASONS, FramePosition, Problem } from '../src/protocol/http.ts'
 import * as limits from '../src/protocol/limits.ts'
-import { CreateSessionRequest, JoinRequest } from '../src/protocol/requests.ts'
+import { AttachRequest, CreateSessionRequest, JoinRequest } from '../src/protocol/requests.ts'
 import { ConfigError, readConfig, VARIABLES } from '../src/server/config.ts'
 
 /** What is written twice, once for people and once for machines, is held together here, in both directions. */
@@ -126,6 +127,27 @@ describe('PROTOCOL.md', () => {
     })
     // The view is in section 3 already, and polled in 5.9.
     expect([...new Set(calls)].toSorted()).toEqual(answered.toSorted())
+  })
+
+  it('has examples of calls without a WebSocket that have the documented form', () => {
+    const bodies = section(protocol, '### 5.9').match(/^\{.*\}$/gm) ?? []
+    const schemas = [AttachRequest, AttachedView, View, FramePosition, Problem, Problem]
+    expect(bodies).toHaveLength(schemas.length)
+    for (const [i, schema] of schemas.entries()) schema.parse(JSON.parse(bodies[i]))
+    for (const problem of bodies.slice(-2).map((text) => Problem.parse(JSON.parse(text)))) {
+      const code = problem.code as keyof typeof ERRORS
+      const { closeCode: _, ...spec } = { closeCode: undefined, ...ERRORS[code] }
+      expect(problem).toMatchObject({ title: ERROR_TITLES[code], ...spec })
+    }
+  })
+
+  it('has an app of its own whose calls have the documented form', () => {
+    const bodies = [...section(protocol, '## 14.').matchAll(/`(\{.*\})`/g)].map(([, text]) => JSON.parse(text))
+    expect(bodies).toHaveLength(4)
+    for (const [i, schema] of [CreateSessionRequest, CreateSessionResponse, JoinRequest].entries())
+      schema.parse(bodies[i])
+    expect(Buffer.from(bodies[0].profile, 'base64url').toString('hex')).toBe('806c756d656e31')
+    expect(Buffer.from(bodies[2].publicKey, 'base64url')).toHaveLength(33)
   })
 
   it('has the budgets that the SDK keeps', () => {
