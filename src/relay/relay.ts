@@ -187,6 +187,11 @@ export class Relay {
     this.#ports.bus.wake(sessionId, CHANGED)
   }
 
+  /** Looks at a token before more is read of a call. RelayError `session_not_found`, `unauthorized`. */
+  async checkToken(sessionId: string, token: string): Promise<void> {
+    await this.#authorize(sessionId, token)
+  }
+
   /** All that happens by time. To be called about once a second; no session, socket or poll has a timer of its own. */
   async tick(): Promise<void> {
     this.attachments.tick()

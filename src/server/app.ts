@@ -22,7 +22,7 @@ import { Origins } from './origins.ts'
 import { answerError, answerExpectation, answerParserError, answerProblem } from './problems.ts'
 import { buildRateLimits, type SharedCounters } from './rate-limits.ts'
 import { Refusals } from './refusals.ts'
-import { routes } from './routes.ts'
+import { detailOf, routes } from './routes.ts'
 import { websocket } from './websocket.ts'
 
 /**
@@ -109,9 +109,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(({ schema }) => (data: unknown) => {
     const result = (schema as z.ZodMiniType).safeParse(data)
-    if (result.success) return { value: result.data }
-    const [issue] = result.error.issues
-    return { error: new Error(`${issue?.path.join('.') || 'it'}: ${issue?.message ?? 'not of the documented form'}`) }
+    return result.success ? { value: result.data } : { error: new Error(detailOf(result.error)) }
   })
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   const addresses = new ClientAddresses(options.trustProxy, options.rateLimitExempt)

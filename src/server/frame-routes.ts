@@ -6,7 +6,7 @@ import { ChannelInPath, FrameQuery, SeqInPath } from '../protocol/requests.ts'
 import { RelayError } from '../relay/error.ts'
 import type { FrameCall } from '../relay/http-frames.ts'
 import type { Relay } from '../relay/relay.ts'
-import { answers, tokenOf, withToken } from './routes.ts'
+import { answers, tokenBeforeBody, tokenOf, withToken } from './routes.ts'
 
 const PATH = '/v1/sessions/:sessionId/channels/:channel/frames/:seq'
 const FrameParams = z.object({ sessionId: SessionId, channel: ChannelInPath, seq: SeqInPath })
@@ -23,6 +23,7 @@ export async function frameRoutes(
     PATH,
     {
       bodyLimit: maxFrameBytes - FRAME_HEADER_BYTES,
+      onRequest: tokenBeforeBody(relay, FrameParams, FrameQuery),
       schema: {
         summary: 'Put the next frame of an own direction, its ciphertext as the body',
         consumes: [CIPHERTEXT_TYPE],

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { type CloseErrorCode, ERRORS } from '../protocol/errors.ts'
+import { ATTACH_MAX_BYTES } from '../protocol/limits.ts'
 import type { Attachments } from '../relay/attachments.ts'
 import type { PeerSocket } from '../relay/ports.ts'
 import { WholeMessages } from './whole-messages.ts'
@@ -26,9 +27,16 @@ export function carry(
 ): void {
   // What ws finds wrong it answers itself, with the right close code.
   webSocket.on('error', () => {})
-  const peer = new Peer(webSocket, below)
+  // The relay says nothing before a socket has attached, but how it is closed. Until then it takes the attach and no more.
+  const peer = new Peer(webSocket, below, () => setMaximum(maxFrameBytes))
   const connection = attachments.connect(sessionId, peer)
-  takeWholeMessages(below, maxFrameBytes, (message) => connection.receive(message))
+  const firstMaximum = Math.min(ATTACH_MAX_BYTES, maxFrameBytes)
+  const messages = takeWholeMessages(below, firstMaximum, (message) => connection.receive(message))
+  const setMaximum = (bytes: number) => {
+    if (messages) messages.maxBytes = bytes
+    setMaximumOfWs(webSocket, bytes)
+  }
+  setMaximum(firstMaximum)
   webSocket.on('message', (data: Buffer, isBinary: boolean) => {
     // A copy, because ws may give a view of all that it read at once.
     connection.receive(isBinary ? new Uint8Array(data) : data.toString())
@@ -40,12 +48,22 @@ export function carry(
   })
 }
 
-function takeWholeMessages(below: Duplex, maxFrameBytes: number, take: (message: string | Uint8Array) => void): void {
+/** Bounds what ws collects of fragments. It knows one maximum for all its sockets, and has no public way to another. */
+function setMaximumOfWs(webSocket: WebSocket, bytes: number): void {
+  const { _receiver: receiver } = webSocket as unknown as { readonly _receiver: { _maxPayload: number } | null }
+  if (receiver) receiver._maxPayload = bytes
+}
+
+function takeWholeMessages(
+  below: Duplex,
+  maxBytes: number,
+  take: (message: string | Uint8Array) => void,
+): WholeMessages | undefined {
   const [listener] = below.listeners('data') as ((bytes: Buffer) => void)[]
   // Only as fast as ws then.
-  if (!listener) return
+  if (!listener) return undefined
   const toWs = (bytes: Buffer) => listener.call(below, bytes)
-  const messages = new WholeMessages(maxFrameBytes, {
+  const messages = new WholeMessages(maxBytes, {
     take,
     leave: toWs,
     handOver: (bytes) => {
@@ -57,22 +75,28 @@ function takeWholeMessages(below: Duplex, maxFrameBytes: number, take: (message:
   const read = (chunk: Buffer) => messages.push(chunk)
   below.on('data', read)
   below.off('data', listener)
+  return messages
 }
 
 /** Writes whole messages, unmasked, as servers do, and gathers those of one turn into one system call. */
 class Peer implements PeerSocket {
   readonly #webSocket: WebSocket
   readonly #below: Duplex
+  #attached: (() => void) | undefined
   #gathering = false
   #congested = false
 
-  constructor(webSocket: WebSocket, below: Duplex) {
+  /** `attached` is called once, before the first thing is sent. */
+  constructor(webSocket: WebSocket, below: Duplex, attached: () => void) {
     this.#webSocket = webSocket
     this.#below = below
+    this.#attached = attached
   }
 
   send(data: string | Uint8Array): 'sent' | 'congested' {
     if (this.#webSocket.readyState !== WebSocket.OPEN) return 'sent'
+    this.#attached?.()
+    this.#attached = undefined
     if (!this.#gathering) {
       this.#gathering = true
       this.#below.cork()

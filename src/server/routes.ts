@@ -72,6 +72,7 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
   app.put(
     '/v1/sessions/:sessionId/attachment',
     {
+      onRequest: tokenBeforeBody(relay, SessionParams),
       schema: {
         summary: 'Attach without a socket',
         ...withToken,
@@ -118,6 +119,7 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
   app.put(
     '/v1/sessions/:sessionId/receivers/:receiverCode/decision',
     {
+      onRequest: tokenBeforeBody(relay, ReceiverParams),
       schema: {
         summary: 'Sender: approve or deny a receiver, once',
         ...withToken,
@@ -153,6 +155,25 @@ export const withToken = { security: [{ token: [] }] }
 
 export function answers(status: number, schema: z.ZodMiniType) {
   return { [status]: schema, '4xx': Problem, '5xx': Problem }
+}
+
+/** Checks the form of path and query, and then the token, of a call whose body is not to be read for anybody else. */
+export function tokenBeforeBody(relay: Relay, params: z.ZodMiniType, query: z.ZodMiniType = z.unknown()) {
+  return async (request: FastifyRequest) => {
+    for (const [schema, value] of [
+      [params, request.params],
+      [query, request.query],
+    ] as const) {
+      const { error } = schema.safeParse(value)
+      if (error) throw new RelayError('invalid_request', detailOf(error))
+    }
+    await relay.checkToken(sessionIdOf(request), tokenOf(request))
+  }
+}
+
+/** The first thing that is wrong with a request, without what is in it. */
+export function detailOf({ issues: [issue] }: z.core.$ZodError): string {
+  return `${issue?.path.join('.') || 'it'}: ${issue?.message ?? 'not of the documented form'}`
 }
 
 /** The bearer token of a request. Throws `unauthorized` when there is none of the right form. */

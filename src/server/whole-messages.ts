@@ -19,7 +19,8 @@ type Mask = (source: Uint8Array, mask: Uint8Array, output: Uint8Array, offset: n
  * is handed over to ws, because what is right to do then depends on all that follows.
  */
 export class WholeMessages {
-  readonly #maxBytes: number
+  /** The largest message that is taken. What was begun under another maximum is not looked at again. */
+  maxBytes: number
   readonly #take: (message: string | Uint8Array) => void
   readonly #leave: (bytes: Buffer) => void
   readonly #handOver: (bytes: Buffer) => void
@@ -37,7 +38,7 @@ export class WholeMessages {
   #over: Buffer | undefined
 
   /**
-   * `maxBytes`: the largest message taken. `leave` gets control frames, in pieces; `handOver` is called at most once, with all that
+   * `leave` gets control frames, in pieces; `handOver` is called at most once, with all that
    * ws has to see of what was read so far. After that ws reads for itself.
    */
   constructor(
@@ -48,7 +49,7 @@ export class WholeMessages {
       readonly handOver: (bytes: Buffer) => void
     },
   ) {
-    this.#maxBytes = maxBytes
+    this.maxBytes = maxBytes
     this.#take = to.take
     this.#leave = to.leave
     this.#handOver = to.handOver
@@ -100,7 +101,7 @@ export class WholeMessages {
     const rest = chunk.subarray(at)
     const seen = this.#begun ? Buffer.concat([this.#begun, rest.subarray(0, HEADER_MAX_BYTES)]) : rest
     const header = headerOf(seen)
-    const handedOver = header === 'faulty' || (header !== undefined && header.payloadBytes > this.#maxBytes)
+    const handedOver = header === 'faulty' || (header !== undefined && header.payloadBytes > this.maxBytes)
     if (!handedOver && (!header || seen.length < header.bytes)) {
       this.#begun = Buffer.from(seen)
       return rest.length

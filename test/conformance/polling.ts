@@ -406,11 +406,12 @@ export function polling(relay: Relay): void {
       await expectRefused('invalid_request', [sender, receiver], () => sender.put(1, seq, 'x'))
     })
 
-    test('a body that is wrong is told before a token that is', async () => {
+    test('a token that is wrong is told before a body that is', async () => {
       const sender = await openSession(relay)
       const path = `/v1/sessions/${sender.sessionId}/channels/1/frames/1`
       const attacker = { token: fresh32Bytes(), body: 'x', headers: { 'content-type': 'text/plain' } }
-      expectProblem(await call(relay, 'PUT', path, attacker), 'unsupported_media_type')
+      expectProblem(await call(relay, 'PUT', path, attacker), 'unauthorized')
+      expectProblem(await call(relay, 'PUT', path, { ...attacker, token: sender.token }), 'unsupported_media_type')
     })
 
     test('frames do not change the version, and a presence that is renewed does not either', async () => {

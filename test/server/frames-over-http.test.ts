@@ -49,19 +49,33 @@ interface FrameOptions {
 }
 
 describe('checks', () => {
-  test('come in the documented order: path, body, form of the token, session, token, role, state', async () => {
+  test('of a token do not wait for a body, which nobody is sent for', async () => {
+    const calls = [
+      ['PUT', '/channels/1/frames/1', OCTETS],
+      ['PUT', '/attachment', 'application/json'],
+      ['PUT', '/receivers/RCODE/decision', 'application/json'],
+    ]
+    for (const [method, path, type] of calls) {
+      const attacker =
+        `${method} /v1/sessions/${sender.sessionId}${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n` +
+        `authorization: Bearer ${NOBODY.token}\r\ncontent-type: ${type}\r\ncontent-length: 5000\r\n\r\n`
+      expect(await sayRaw(relay.port, attacker), path).toMatch(/^HTTP\/1\.1 401 /)
+    }
+  })
+
+  test('come in the documented order: path, form of the token, session, token, body, role, state', async () => {
     const closed = { ...NOBODY, token: 'short' }
     const large = 'x'.repeat(maxFrameBytes)
     // Each has every fault of those below it.
     const steps: [string, FrameOptions][] = [
-      ['unsupported_media_type', { ...closed, channel: 0, text: large, type: 'text/plain' }],
-      ['unsupported_media_type', { ...closed, channel: 0, text: '{}', type: 'application/json' }],
-      ['body_too_large', { ...closed, channel: 0, text: large }],
-      ['invalid_request', { ...closed, channel: 0 }],
-      ['invalid_request', { ...closed, channel: 9, text: '' }],
-      ['unauthorized', { ...closed, channel: 9 }],
-      ['session_not_found', { ...NOBODY, channel: 9 }],
-      ['unauthorized', { token: NOBODY.token, channel: 9 }],
+      ['invalid_request', { ...closed, channel: 0, text: large, type: 'text/plain' }],
+      ['unauthorized', { ...closed, channel: 9, text: large, type: 'text/plain' }],
+      ['session_not_found', { ...NOBODY, channel: 9, text: large, type: 'text/plain' }],
+      ['unauthorized', { token: NOBODY.token, channel: 9, text: large, type: 'text/plain' }],
+      ['unsupported_media_type', { token: receiver.token, channel: 9, text: large, type: 'text/plain' }],
+      ['unsupported_media_type', { token: receiver.token, channel: 9, text: '{}', type: 'application/json' }],
+      ['body_too_large', { token: receiver.token, channel: 9, text: large }],
+      ['invalid_request', { token: receiver.token, channel: 9, text: '' }],
       ['forbidden', { token: receiver.token, channel: 9, seq: 9 }],
       ['frame_refused', { token: receiver.token, seq: 9 }],
     ]

@@ -3,15 +3,19 @@ import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { ERRORS } from '../../src/protocol/errors.ts'
+import { ATTACH_MAX_BYTES } from '../../src/protocol/limits.ts'
 import type { PeerSocket } from '../../src/relay/ports.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { FakeSecrets } from '../support/fake-secrets.ts'
 import { Gate } from '../support/gate.ts'
 import { call, sayRaw } from '../support/http.ts'
+import { BINARY, RawWebSocket, TEXT, wsFrame } from '../support/raw-web-socket.ts'
 import { publicKey } from '../support/relay.ts'
 import { NO_SERVER_STATE, type RunningRelay, type ServerOptions, startRelay } from '../support/server.ts'
 import { WireSocket } from '../support/wire-socket.ts'
 
+/** The opcode of a fragment behind the first. */
+const CONTINUATION = 0
 const strangers = new FakeSecrets(1_000_000)
 const clock = new FakeClock()
 let relay: RunningRelay
@@ -163,7 +167,6 @@ describe('a socket', () => {
   for (const [what, frame, code] of [
     ['malformed', 'not json', 'invalid_frame'],
     ['binary', Uint8Array.of(1, 0, 0, 1, 0, 0, 0, 1, 1), 'invalid_frame'],
-    ['too long', 'x'.repeat(1025), 'frame_too_large'],
     [
       'with an unknown token',
       JSON.stringify({ type: 'attach', token: strangers.token(), channels: [] }),
@@ -180,6 +183,42 @@ describe('a socket', () => {
       await until(() => relay.counters().webSockets === 0)
     })
   }
+
+  for (const [what, bytes] of [
+    ['in one frame', wsFrame(TEXT, 'x'.repeat(ATTACH_MAX_BYTES + 1))],
+    ['by its header alone', wsFrame(BINARY, '', { declared: ATTACH_MAX_BYTES + 1 })],
+    ['by a header of all that a frame may have', wsFrame(BINARY, '', { declared: 262_272 })],
+    [
+      'in fragments',
+      Buffer.concat([
+        wsFrame(TEXT, 'x'.repeat(ATTACH_MAX_BYTES), { flags: 0 }),
+        wsFrame(CONTINUATION, 'x', { flags: 0 }),
+      ]),
+    ],
+  ] as const) {
+    test(`whose first message is longer than an attach may be, ${what}, is closed with 1009 before that has come`, async () => {
+      const { sender } = await pair()
+      const attacker = new RawWebSocket(relay.port, sender.sessionId, bytes)
+      expect(await attacker.ended).toMatchObject({ code: 1009 })
+    })
+  }
+
+  test('may send messages of the full size as soon as it has attached, whole and in fragments', async () => {
+    const { sender, receivers } = await pair()
+    const [from, to] = [
+      await WireSocket.attach(relay.url, sender),
+      await WireSocket.attach(relay.url, receivers[0] ?? sender),
+    ]
+    const text = 'x'.repeat(20_000)
+    from.data(1, 1, text)
+    const frame = Buffer.concat([Buffer.from([1, 0, 0, 1, 0, 0, 0, 2]), Buffer.from(text)])
+    from.socket.send(frame.subarray(0, 10_000), { fin: false })
+    from.socket.send(frame.subarray(10_000), { fin: true })
+    await to.until(() => to.received === 2)
+    expect(to.texts).toEqual([text, text])
+    from.cut()
+    to.cut()
+  })
 
   test('of a session nobody knows is closed with 4404 session_not_found', async () => {
     const attacker = new WireSocket(relay.url, strangers.sessionId())
