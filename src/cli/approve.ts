@@ -4,6 +4,8 @@ import { CliError } from './exit.ts'
 import { shownDevice } from './shown.ts'
 import type { Terminal } from './terminal.ts'
 
+export const NOBODY_ANSWERS = 'There is nobody to answer. Use --yes to approve without asking.'
+
 interface ApproveOptions {
   readonly receivers: number
   readonly yes?: boolean | undefined
@@ -77,7 +79,7 @@ export async function approveReceivers(
       if (answer === undefined) {
         attended = false
         if (question === MORE_DEVICES) continue
-        throw new CliError('There is nobody to answer. Use --yes to approve without asking.', 'usage')
+        throw new CliError(NOBODY_ANSWERS, 'usage')
       }
       if (question === MORE_DEVICES) break
       const [first] = waiting

@@ -3,6 +3,7 @@ export const EVENTS = {
   code: ['code', 'link', 'expiresInMs'],
   connection: ['status'],
   fallback: [],
+  plain_http: ['relay'],
   failed_attempt: ['wrongCode', 'timedOut'],
   used_up: [],
   request: ['matchNumber', 'receiverCode', 'name', 'fingerprint', 'verified'],
@@ -26,7 +27,7 @@ export const EVENTS = {
 } as const
 
 /** What a `question` asks for. */
-export const QUESTIONS = ['code', 'text', 'approve', 'number', 'more', 'name', 'accept'] as const
+export const QUESTIONS = ['code', 'relay', 'text', 'approve', 'number', 'more', 'name', 'accept'] as const
 
 export type EventName = keyof typeof EVENTS
 export type EventFields<E extends EventName> = Readonly<Record<(typeof EVENTS)[E][number], unknown>>

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import { EXIT } from './exit.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -39,7 +40,8 @@ export async function untilInterrupted(
     if (signal === 'SIGHUP' && hasTerminal()) process.on('exit', () => process.kill(process.pid, 'SIGKILL'))
     void Promise.race([farewell, patience]).then(() => stop())
   }
-  for (const signal of SIGNALS) process.on(signal, onSignal)
+  const signals = endingSignals()
+  for (const signal of signals) process.on(signal, onSignal)
   const working = work()
   // What a failure means is decided by whoever wins the race below.
   working.catch(nothing)
@@ -47,7 +49,30 @@ export async function untilInterrupted(
     const ended = await Promise.race([working.then(nothing, nothing), interrupted])
     return ended ?? (leaving ? await interrupted : await working)
   } finally {
-    for (const signal of SIGNALS) process.off(signal, onSignal)
+    for (const signal of signals) process.off(signal, onSignal)
+  }
+}
+
+/**
+ * The signals that end a command: not a hang-up when it was started to outlive its terminal, as with nohup. Node forgets
+ * that a signal was ignored when it starts. So the streams tell: a command that could be at a terminal, and of which
+ * nothing is, was taken away from it.
+ */
+export function endingSignals(): readonly NodeJS.Signals[] {
+  taken ??= /(^|\/)nohup$/.test(process.env._ ?? '') || (!hasTerminal() && couldHaveTerminal())
+  if (!taken) return SIGNALS
+  if (!process.listeners('SIGHUP').includes(nothing)) process.on('SIGHUP', nothing)
+  return SIGNALS.filter((signal) => signal !== 'SIGHUP')
+}
+
+let taken: boolean | undefined
+
+function couldHaveTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'))
+    return true
+  } catch {
+    return false
   }
 }
 

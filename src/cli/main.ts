@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { TTL_MAX_SECONDS, TTL_MIN_SECONDS } from '../protocol/limits.ts'
 import { writeEvent } from './events.ts'
 import { CliError, EXIT } from './exit.ts'
+import { endingSignals } from './interrupt.ts'
 import { type ReceiveOptions, receive } from './receive.ts'
 import { type SendOptions, send } from './send.ts'
 import { type ServeOptions, serve } from './serve.ts'
@@ -79,6 +80,8 @@ program
 process.stdout.on('error', () => {})
 process.stderr.on('error', () => {})
 
+// From the beginning, whatever it does first.
+endingSignals()
 try {
   await program.parseAsync()
 } catch (error) {

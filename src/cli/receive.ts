@@ -3,6 +3,7 @@ import { cleanText, formatMatchNumber, type Offer, Receiver } from '../client/in
 import { DeviceName } from '../protocol/http.ts'
 import { NAME_MAX_BYTES } from '../protocol/limits.ts'
 import { connectionReport } from './connection.ts'
+import { readEntry } from './entry.ts'
 import { CliError, EXIT } from './exit.ts'
 import { formatBytes } from './format.ts'
 import { untilInterrupted } from './interrupt.ts'
@@ -19,7 +20,7 @@ import {
   targetsFor,
 } from './output.ts'
 import { watchPresence } from './presence.ts'
-import { failureOf, relayAddress, relayFrom } from './relay.ts'
+import { failureOf, relayFrom, warnOfPlainHttp } from './relay.ts'
 import { TEXT_TYPE } from './send.ts'
 import { shown } from './shown.ts'
 import { Terminal } from './terminal.ts'
@@ -32,6 +33,10 @@ export interface ReceiveOptions {
   readonly yes?: boolean
   readonly json?: boolean
 }
+
+/** How long a pipe may take to show that it has ended: one that has does at once. */
+const PIPE_MS = 250
+const NOBODY_ANSWERS = 'There is nobody to answer. Use --yes to accept without asking.'
 
 /** With an output that was checked. */
 type Options = Omit<ReceiveOptions, 'output'> & OutputOptions
@@ -56,13 +61,12 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
   try {
     if (!options.yes) terminal.listen()
     const output = await checkedOutput(terminal, options)
-    const entered = code ?? (await terminal.ask('code', 'Code: '))
-    if (!entered) throw new CliError('There is no code. Enter the one that the sender shows.', 'usage')
-    const { relay, pairingCode } = readLink(entered, options.relay)
-    state.relay = relay
+    const entry = await readEntry(code, terminal, options)
+    if (!options.yes && !(await terminal.answerable(PIPE_MS))) throw new CliError(NOBODY_ANSWERS, 'usage')
+    state.relay = entry.relay
+    warnOfPlainHttp(entry.relay, terminal)
     const receiver: Receiver = await Receiver.join({
-      relay,
-      code: pairingCode,
+      ...entry,
       name,
       onApproved: () => {
         state.approved = true
@@ -80,16 +84,6 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
     throw failureOf(error, state.relay, state.approved)
   } finally {
     terminal.close()
-  }
-}
-
-/** A code, or a link that names its relay too. */
-function readLink(entered: string, relay: string | undefined): { relay: string; pairingCode: string } {
-  const hash = entered.indexOf('#')
-  if (hash === -1) return { relay: relayFrom(relay), pairingCode: entered }
-  return {
-    relay: relayAddress(entered.slice(0, hash), 'What the link begins with'),
-    pairingCode: entered.slice(hash + 1),
   }
 }
 
@@ -187,8 +181,7 @@ async function confirm(
         ? `Save it as ${shown(first.path)}`
         : `Save them in ${shown((await directoryFor(options)) ?? process.cwd())}`
   const answer = await terminal.ask('accept', `${where}, if the sender shows ${formatMatchNumber(matchNumber)}? [y/N] `)
-  if (answer === undefined)
-    throw new CliError('There is nobody to answer. Use --yes to accept without asking.', 'usage')
+  if (answer === undefined) throw new CliError(NOBODY_ANSWERS, 'usage')
   if (!/^y(es)?$/i.test(answer)) throw new CliError('Refused. Nothing was saved.', 'not_delivered')
 }
 

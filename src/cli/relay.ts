@@ -1,6 +1,7 @@
 import { RelayRefusal } from '../client/http-call.ts'
 import { PairingError } from '../client/index.ts'
 import { CliError, exitOf } from './exit.ts'
+import type { Terminal } from './terminal.ts'
 
 const DEFAULT_RELAY = 'http://127.0.0.1:8080'
 
@@ -11,13 +12,32 @@ export function relayFrom(option: string | undefined): string {
   return variable ? relayAddress(variable, 'PAIRLAY_RELAY') : DEFAULT_RELAY
 }
 
+/** No address is as long. */
+const ADDRESS_MAX = 2_048
+
 /** A relay's address, without anything behind it. What was given is not repeated: it may hold a password. */
 export function relayAddress(text: string, source: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined
+  const url = text.length <= ADDRESS_MAX && URL.canParse(text) ? new URL(text) : undefined
   if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password) {
     throw new CliError(`${source} is not a relay address; one looks like https://relay.example.`, 'usage')
   }
-  return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
+  let path = url.pathname
+  while (path.endsWith('/')) path = path.slice(0, -1)
+  return url.origin + path
+}
+
+/** Says it when the way to a relay on another machine is open to whoever is on it. */
+export function warnOfPlainHttp(relay: string, terminal: Pick<Terminal, 'event' | 'say'>): void {
+  const { protocol, hostname, host } = new URL(relay)
+  if (protocol === 'https:' || isLoopback(hostname) || /^(0\.0\.0\.0|\[::\])$/.test(hostname)) return
+  terminal.event('plain_http', { relay })
+  terminal.say(
+    `http:// to ${host} has no TLS: others on the way can disturb this pairing, though not read what is sent.`,
+  )
+}
+
+function isLoopback(hostname: string): boolean {
+  return /^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname)
 }
 
 /**
@@ -32,7 +52,7 @@ export function failureOf(error: unknown, relay: string, approved: boolean): unk
     return new CliError(message, 'usage', error.code)
   }
   if (error.code !== 'relay_unreachable') return new CliError(error.message, exitOf(error.code, approved), error.code)
-  const advice = /^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname)
+  const advice = isLoopback(hostname)
     ? 'Start one with `pairlay serve`, or name one with --relay.'
     : 'Check the address and the network.'
   return new CliError(

@@ -10,14 +10,14 @@ import {
   type SendProgress,
   type Source,
 } from '../client/index.ts'
-import { approveReceivers } from './approve.ts'
+import { approveReceivers, NOBODY_ANSWERS } from './approve.ts'
 import { connectionReport } from './connection.ts'
 import { CliError, EXIT } from './exit.ts'
 import { type FileSource, fileSources, stdinSource } from './files.ts'
 import { formatBytes, formatDuration, formatResult, Meter } from './format.ts'
 import { untilInterrupted } from './interrupt.ts'
 import { watchPresence } from './presence.ts'
-import { failureOf, relayFrom } from './relay.ts'
+import { failureOf, relayFrom, warnOfPlainHttp } from './relay.ts'
 import { shown } from './shown.ts'
 import { Terminal } from './terminal.ts'
 
@@ -54,6 +54,7 @@ export async function send(paths: readonly string[], options: SendOptions): Prom
   const state: State = { relay, connected: false, approved: [], leaving: new AbortController() }
   try {
     if (!options.yes) terminal.listen()
+    warnOfPlainHttp(relay, terminal)
     const sender = await Sender.open({
       relay,
       receivers: options.receivers,
@@ -129,6 +130,8 @@ async function pairAndSend(
   options: SendOptions,
   state: State,
 ): Promise<number> {
+  // The call to the relay has given a pipe the time to show that it has ended.
+  if (!options.yes && !(await terminal.answerable(0))) throw new CliError(NOBODY_ANSWERS, 'usage')
   showCode(sender, sources, terminal, state.relay, options)
   const { receivers, yes } = options
   state.approved = await approveReceivers(sender, terminal, { receivers, yes, leaving: state.leaving.signal })

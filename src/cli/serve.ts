@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { EXIT } from './exit.ts'
-import { hasTerminal } from './interrupt.ts'
+import { endingSignals, hasTerminal } from './interrupt.ts'
 
 export interface ServeOptions {
   readonly host?: string
@@ -26,7 +26,7 @@ export function serve({ host, port }: ServeOptions): Promise<number> {
     terminalGone ||= signal === 'SIGHUP' && hasTerminal()
     relay.kill(signal)
   }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(signal, pass)
+  for (const signal of [...endingSignals(), 'SIGQUIT'] as const) process.on(signal, pass)
   return new Promise((resolve) => {
     relay.on('error', () => resolve(EXIT.failed))
     relay.on('exit', (code) => {

@@ -1,4 +1,4 @@
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, fstatSync, openSync } from 'node:fs'
 import { createInterface, type Interface } from 'node:readline'
 import { ReadStream } from 'node:tty'
 import { type EventFields, type EventName, type QuestionKind, writeEvent } from './events.ts'
@@ -12,6 +12,8 @@ export class Terminal {
   readonly #answersFromTty: boolean
   #lines: Interface | undefined
   readonly #unread: string[] = []
+  /** Called when a line has come, or the end. */
+  #heard: (() => void) | undefined
   #waiting: ((line: string | undefined) => void) | undefined
   #inputEnded = false
   #echoes = false
@@ -29,6 +31,26 @@ export class Terminal {
   /** Whether a person sees stderr, so that lines may be rewritten. */
   get interactive(): boolean {
     return process.stderr.isTTY === true && !this.#json
+  }
+
+  /** Whether questions go to a person, who can be asked again. */
+  get attended(): boolean {
+    return this.#answersFromTty || process.stdin.isTTY === true
+  }
+
+  /** Whether somebody can answer: a person, or a pipe that has a line or does not end within so many milliseconds. */
+  async answerable(pipeMs: number): Promise<boolean> {
+    this.#open()
+    if (!this.#inputEnded && this.#unread.length === 0 && !this.#echoes) {
+      const heard = new Promise<void>((resolve) => {
+        this.#heard = resolve
+      })
+      // A file, and /dev/null too, end for certain; a pipe may have a patient writer.
+      const timer = endsForCertain() ? undefined : setTimeout(() => this.#heard?.(), pipeMs)
+      await heard
+      clearTimeout(timer)
+    }
+    return !this.#inputEnded || this.#unread.length > 0
   }
 
   /** How often progress is shown, in milliseconds: drawn at a terminal, or as a line in a log. */
@@ -84,9 +106,12 @@ export class Terminal {
     })
   }
 
-  /** Reads the terminal from now on: what is typed before a question is shown cannot be meant as its answer. */
+  /**
+   * Reads from now on: what is typed at a terminal before a question is shown cannot be meant as its answer, and a pipe that
+   * has ended shows it.
+   */
   listen(): void {
-    if (this.#answersFromTty || process.stdin.isTTY) this.#open()
+    this.#open()
   }
 
   close(): void {
@@ -107,10 +132,14 @@ export class Terminal {
     this.#lines.on('line', (line) => {
       if (this.#waiting) this.#waiting(line)
       else this.#unread.push(line)
+      this.#heard?.()
     })
+    // What nohup gives instead of a terminal cannot be read.
+    input.on('error', () => this.#lines?.close())
     this.#lines.on('close', () => {
       this.#inputEnded = true
       this.#waiting?.(undefined)
+      this.#heard?.()
     })
   }
 
@@ -127,6 +156,11 @@ export class Terminal {
     if (this.#progressLines > 0) process.stderr.write(`\r\u001b[${this.#progressLines}A\u001b[J`)
     this.#progressLines = 0
   }
+}
+
+function endsForCertain(): boolean {
+  const input = fstatSync(0)
+  return input.isFile() || input.isCharacterDevice()
 }
 
 function openTty(): ReadStream | undefined {

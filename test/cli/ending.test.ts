@@ -55,7 +55,7 @@ describeConcurrent('a sender that is stopped', () => {
 
   bySignal('while it asks is exit 130, and 3 at the device that waits', async (signal, directory) => {
     const { sender, code } = await openAskingSender(directory)
-    const receiver = pairlay(['receive', code], { env })
+    const receiver = pairlay(['receive', code], { env, stdin: 'open' })
     await Promise.all([sender.says(/\[y\/N\] $/), receiver.says('Waiting for its approval')])
     sender.signal(signal)
     const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
@@ -91,7 +91,7 @@ describeConcurrent('a receiver that is stopped', () => {
     'while it waits is exit 130, and the sender’s question is withdrawn: it waits on',
     async (signal, directory) => {
       const { sender, code } = await openAskingSender(directory)
-      const receiver = pairlay(['receive', code], { env })
+      const receiver = pairlay(['receive', code], { env, stdin: 'open' })
       const [[, number]] = await Promise.all([
         sender.says(/show (\d{3} \d{3})\? \[y\/N\] $/),
         receiver.says('Waiting for its approval'),

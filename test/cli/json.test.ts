@@ -1,7 +1,7 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { expect, test } from 'vitest'
-import { bytesSource, cleanText, formatMatchNumber, PAIRING_ERRORS, Receiver, Sender } from '../../src/client/index.ts'
+import { bytesSource, cleanText, formatMatchNumber, Receiver, Sender } from '../../src/client/index.ts'
 import {
   describeConcurrent,
   type Event,
@@ -81,10 +81,14 @@ describeConcurrent('with --json', () => {
     expect(await receiver.event('text')).toEqual({ event: 'text', text: 'one\ntwo' })
     await sender.ended()
 
-    const second = pairlay(['send', '--text', '--json'], { env, stdin: 'three' })
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), '')
+    const second = pairlay(['send', at('file'), '--json'], { env, stdin: 'open' })
     const { code: another } = await second.event('code')
-    const denied = await run(['receive', String(another), '--json'], { env })
-    expect([(await second.ended()).exitCode, denied.exitCode]).toEqual([2, 3])
+    const denied = pairlay(['receive', String(another), '--yes', '--json'], { env })
+    await second.event('question')
+    await second.write('n\n')
+    expect([(await second.ended()).exitCode, (await denied.ended()).exitCode]).toEqual([3, 3])
     expect(second.events.map(({ event }) => event)).not.toContain('approved')
   })
 
@@ -106,13 +110,14 @@ describeConcurrent('with --json', () => {
       { event: 'question', kind: 'code', text: 'Code:' },
       { event: 'error', code: 'usage', message: noCode },
     ])
-    const { code_invalid: message } = PAIRING_ERRORS
+    const message =
+      'A pairing code has 11 symbols, like five, a dash and six. Check whether something is missing or was typed twice.'
     expect(linesOf(wrong)).toEqual([3, `pairlay: ${message}\n`, { event: 'error', code: 'code_invalid', message }])
     expect(linesOf(mistaken)).toEqual([2, `pairlay: ${noRelay}\n`, { event: 'error', code: 'usage', message: noRelay }])
   })
 
   test('a device that is denied, and a run that is stopped, are events', async () => {
-    const sender = pairlay(['send', '-', '--receivers', '1', '--json'], { env, stdin: 'open' })
+    const sender = pairlay(['send', '-', '--yes', '--receivers', '1', '--json'], { env, stdin: 'open' })
     await sender.event('code')
     sender.signal('SIGINT')
     expect((await sender.ended()).exitCode).toBe(130)
@@ -160,7 +165,7 @@ describeConcurrent('with --json', () => {
     expect(numbersOf('request').sort()).toEqual(shown.sort())
     expect(numbersOf('delivered').sort()).toEqual(shown.sort())
     expect((await readdir(at('.'))).sort()).toEqual(['file', 'x', 'y', 'z'])
-    expect((await run(['receive', code], { env })).exitCode).toBe(3)
+    expect((await run(['receive', code, '--yes'], { env })).exitCode).toBe(3)
   })
 
   test('one of three that cannot save is named, and the others have it', async () => {

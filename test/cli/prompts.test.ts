@@ -296,6 +296,54 @@ describeTerminal('the receiver at a terminal', () => {
     ])
   })
 
+  test('that has mistyped the code is told why and asked again, as after an empty line', async () => {
+    const { sender, code } = await openSender(['-'], { env, stdin: 'content' })
+    const { path } = await temporaryDirectory()
+    const screen = new Screen(['receive', '--yes'], { env, cwd: path })
+    await screen.says('Code: ')
+    await screen.enter(code.slice(0, -1))
+    await screen.says('A pairing code has 11 symbols')
+    await screen.says('Code: ', 2)
+    await screen.enter('')
+    await screen.says('There is no code. Enter the one that the sender shows.\nCode: ')
+    await screen.enter('relay.example/#')
+    await screen.says('What the link begins with is not a relay address')
+    await screen.says('Code: ', 4)
+    await screen.enter(code)
+    expect([(await screen.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([0, 0])
+  })
+
+  test('that presses Ctrl-D instead of a code is asked no more', async () => {
+    const screen = new Screen(['receive'], { env })
+    await screen.says('Code: ')
+    await screen.enter('WRONG')
+    await screen.says('Code: ', 2)
+    await screen.type('\u0004')
+    expect((await screen.ended()).exitCode).toBe(2)
+    expect(screen.shown.at(-2)).toBe('pairlay: There is no code. Enter the one that the sender shows.')
+  })
+
+  test('is asked once about a relay that only the link names, and a no asks nothing of it', async () => {
+    const { sender, link } = await openSender(['-'], { env, stdin: 'content' })
+    const usual = { PAIRLAY_RELAY: 'http://127.0.0.1:1' }
+    const question = `The link leads to ${relay.url}, which is not the usual relay. Go there? [y/N] `
+    const refusing = new Screen(['receive', link], { env: usual })
+    await refusing.says(question)
+    await refusing.enter('n')
+    expect((await refusing.ended()).exitCode).toBe(2)
+    expect(refusing.shown.at(-2)).toBe('pairlay: That relay was asked nothing.')
+    const { at } = await temporaryDirectory()
+    const screen = new Screen(['receive', '-o', at('file')], { env: usual })
+    await screen.says('Code: ')
+    await screen.enter(link)
+    await screen.says(question)
+    await screen.enter('y')
+    await screen.says(SAVE_IT)
+    await screen.enter('y')
+    expect([(await screen.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([0, 0])
+    expect(screen.text.split('Go there?')).toHaveLength(2)
+  })
+
   test('has accepted nothing with a y that it typed before the offer came', async () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), 'content')
@@ -489,6 +537,54 @@ describeTerminal('progress at a narrow terminal', () => {
     expect(lines).not.toEqual([])
     for (const line of lines) expect(line).toMatch(/^\d{3} \d{3} {2} *\d+% {2}.{0,26}$/)
     expect(screen.shown.filter((line) => line.includes('%'))).toEqual([])
+  })
+})
+
+describeTerminal('a command under nohup', () => {
+  /** Runs it at a terminal in a directory of its own, and gives the process that it becomes. */
+  async function outlasting(args: readonly string[], env: Readonly<Record<string, string>>) {
+    const { at, path } = await temporaryDirectory()
+    await writeFile(at('file'), 'content')
+    const before = `trap 'exit' HUP; echo $$ > ${at('pid')}`
+    const screen = new Screen(args, { env, cwd: path, before, under: 'nohup', after: `> ${at('out')} 2>&1` })
+    const said = (pattern: RegExp) =>
+      eventually(
+        `says ${pattern}`,
+        async () => (await readFile(at('out'), 'utf8').catch(() => '')).match(pattern) ?? undefined,
+      )
+    return { screen, said, pid: () => readFile(at('pid'), 'utf8').then(Number), pidFile: at('pid'), at }
+  }
+
+  test('goes on when its terminal is closed: a sender', async () => {
+    const { screen, said, pid, pidFile } = await outlasting(['send', '--yes', 'file'], env)
+    const [, code = ''] = await said(/Code: (\S+)/)
+    process.kill(await pid(), 'SIGHUP')
+    screen.close()
+    expect(await (await take(relay, code)).taken).toEqual({ items: ['content'] })
+    await ended(pidFile)
+    await said(/Delivered/)
+  })
+
+  test('goes on when its terminal is closed: a receiver', async () => {
+    const waiting = await openSender(['-'], { env, stdin: 'open' })
+    const { screen, said, pid, pidFile } = await outlasting(['receive', waiting.code, '--yes', '-o', 'got'], env)
+    await said(/Approved/)
+    process.kill(await pid(), 'SIGHUP')
+    screen.close()
+    waiting.sender.endStdin()
+    await ended(pidFile)
+    await said(/Saved got/)
+  })
+
+  test('goes on when its terminal is closed: a relay', async () => {
+    const { screen, said, pid, pidFile } = await outlasting(['serve', '--port', '0'], {})
+    const [, port] = await said(/"port":(\d+),"msg":"the relay is ready"/)
+    process.kill(await pid(), 'SIGHUP')
+    screen.close()
+    const { sender } = await openSender(['-', '--relay', `http://127.0.0.1:${port}`])
+    await sender.event('connection')
+    process.kill(await pid(), 'SIGTERM')
+    await ended(pidFile)
   })
 })
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { createReadStream, readFileSync } from 'node:fs'
+import { createReadStream, mkdtempSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -59,7 +59,7 @@ export class Program {
     this.#child = spawn(command, args, {
       ...(cwd === undefined ? {} : { cwd }),
       // Of this process's environment nothing but what it takes to run; and no terminal that somebody could be asked on.
-      env: { PATH: process.env.PATH, ...env },
+      env: { PATH: process.env.PATH, XDG_STATE_HOME: state, ...env },
       detached: true,
       stdio: [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     })
@@ -184,6 +184,8 @@ export class Program {
   }
 }
 
+/** Where the tries of these tests are counted, and no person's. */
+const state = mkdtempSync(join(tmpdir(), 'pairlay-state-'))
 const programs = new Set<Program>()
 const directories = new Set<string>()
 const relays = new Set<RelayProgram>()
@@ -192,7 +194,7 @@ const relays = new Set<RelayProgram>()
 afterAll(async () => {
   await Promise.all([...programs].map((program) => program.kill()))
   for (const relay of relays) await relay.stop('SIGKILL')
-  for (const directory of directories) await rm(directory, { recursive: true, force: true })
+  for (const directory of [...directories, state]) await rm(directory, { recursive: true, force: true })
 })
 
 /** A relay for all tests of a file, and the environment that makes it the one to use. It starts with the first test. */
@@ -359,16 +361,19 @@ export function describeTerminal(name: string, tests: () => void): void {
 export class Screen {
   readonly #program: Program
 
-  /** `before` and `after` are for the shell: what it does first, and what follows the command, such as a redirection. */
+  /**
+   * `before`, `under` and `after` are for the shell: what it does first, what it runs the command with, such as nohup, and
+   * what follows the command, such as a redirection.
+   */
   constructor(
     args: readonly string[],
-    options: StartOptions & { columns?: number; before?: string; after?: string } = {},
+    options: StartOptions & { columns?: number; before?: string; under?: string; after?: string } = {},
   ) {
-    const { columns = 80, before = ':', after = '', ...rest } = options
+    const { columns = 80, before = ':', under = '', after = '', ...rest } = options
     if (!hasScript) throw new Error('REQUIRE_ALL is set, but there is no script(1) of util-linux here')
     const command = [process.execPath, CLI, ...args].map(quoted).join(' ')
     const size = columns === 0 ? '' : `stty cols ${columns} rows 24; `
-    const session = `${before}; ${size}exec ${command} ${after}`
+    const session = `${before}; ${size}exec ${under} ${command} ${after}`
     this.#program = start('script', ['--quiet', '--flush', '--return', '--command', session, '/dev/null'], {
       ...rest,
       stdin: 'open',

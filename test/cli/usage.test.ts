@@ -288,18 +288,23 @@ describeConcurrent('a code', () => {
     const right = strangeCode()
     const last = right.endsWith('0') ? '1' : '0'
     const swapped = right.replace(/^(.)(.)/, '$2$1') === right ? right.slice(1) : right.replace(/^(.)(.)/, '$2$1')
-    const wrong = [
-      'A',
-      right.slice(0, -1),
-      `${right}0`,
-      right.slice(0, -1) + last,
-      swapped,
-      right.replace(/.$/, 'U'),
-      '../../v1',
-    ]
+    const length =
+      'A pairing code has 11 symbols, like five, a dash and six. Check whether something is missing or was typed twice.'
+    const check =
+      'That is not quite the code: one symbol is wrong or two are swapped. Compare it with the other device.'
+    const symbol = 'A pairing code has only digits and letters, and never the letter U. Check what you typed.'
+    const wrong: Readonly<Record<string, string>> = {
+      A: length,
+      [right.slice(0, -1)]: length,
+      [`${right}0`]: length,
+      [right.slice(0, -1) + last]: check,
+      [swapped]: swapped.length === 12 ? check : length,
+      [right.replace(/.$/, 'U')]: symbol,
+      '../../v1': symbol,
+    }
     await expectMistakes(
-      wrong.map((code) => {
-        return { args: ['receive', '--relay', url, code], says: PAIRING_ERRORS.code_invalid, exit: 'not_paired' }
+      Object.entries(wrong).map(([code, says]) => {
+        return { args: ['receive', '--relay', url, code], says, exit: 'not_paired' }
       }),
     )
     expect(requests).toBe(0)
@@ -310,8 +315,8 @@ describeConcurrent('a code', () => {
     await take(relay, code)
     expect(await delivered).toEqual([true])
     await expectMistakes([
-      { args: ['receive', strangeCode()], says: NO_SENDER, exit: 'not_paired' },
-      { args: ['receive', code], says: NO_SENDER, exit: 'not_paired' },
+      { args: ['receive', strangeCode(), '--yes'], says: NO_SENDER, exit: 'not_paired' },
+      { args: ['receive', code, '--yes'], says: NO_SENDER, exit: 'not_paired' },
     ])
   })
 
@@ -341,7 +346,7 @@ describeConcurrent('a code', () => {
       { event: 'error', code: 'not_paired', message: expect.stringMatching(/^No device was approved/) },
     ])
     expect(said.stderr).toContain('\n5 devices tried a wrong code.\nThe code was tried too often and is used up.\n')
-    await expectMistakes([{ args: ['receive', code], says: NO_SENDER, exit: 'not_paired' }])
+    await expectMistakes([{ args: ['receive', code, '--yes'], says: NO_SENDER, exit: 'not_paired' }])
   })
 
   test('that is used up still lets a device in that proved it before', async () => {
@@ -368,7 +373,7 @@ describeConcurrent('a code', () => {
       if (request.url === '/v1/sessions') response.writeHead(201).end(JSON.stringify(session))
       else request.socket.destroy()
     })
-    const { exitCode, stderr } = await run(['send', '-', '--relay', url])
+    const { exitCode, stderr } = await run(['send', '--yes', '-', '--relay', url])
     expect([exitCode, stderr.split('\n').slice(-2)]).toEqual([3, [`pairlay: ${PAIRING_ERRORS.expired}`, '']])
   })
 
@@ -404,7 +409,7 @@ describeConcurrent('a code', () => {
       'pairlay: No device was approved, and nothing was sent. For another try, send again with a new code.',
     ])
     expect(errorsOf(received)).toEqual([`pairlay: ${PAIRING_ERRORS.denied}`])
-    expect((await run(['receive', code], { env })).exitCode).toBe(3)
+    expect((await run(['receive', code, '--yes'], { env })).exitCode).toBe(3)
   })
 })
 
@@ -444,13 +449,39 @@ describeConcurrent('a relay', () => {
     ])
   })
 
+  test('that only a link names is named before it is asked, when nobody can be', async () => {
+    const elsewhere = await nobodyListens()
+    const { stderr, exitCode } = await run(['receive', `${elsewhere}/#${strangeCode()}`, '--yes'], { env })
+    expect([exitCode, stderr.split('\n')[0]]).toEqual([4, `The link leads to the relay at ${elsewhere}.`])
+  })
+
+  test('on another machine is warned of when the way to it has no TLS', async () => {
+    const outcome = await run(['send', '--yes', '-', '--relay', 'http://relay.invalid'], { stdin: 'x' })
+    expect([outcome.exitCode, outcome.stderr.split('\n')[0]]).toEqual([
+      4,
+      'http:// to relay.invalid has no TLS: others on the way can disturb this pairing, though not read what is sent.',
+    ])
+    const secure = await run(['send', '--yes', '-', '--relay', 'https://relay.invalid'], { stdin: 'x' })
+    expect(secure.stderr).not.toContain('no TLS')
+  })
+
+  test('whose address is absurdly long, or has many slashes, costs no time', async () => {
+    await expectMistakes([
+      {
+        args: ['send', '--yes', '-', '--relay', `http://relay.example${'/'.repeat(100_000)}x`],
+        says: `The value of --relay ${NOT_AN_ADDRESS}`,
+        exit: 'usage',
+      },
+    ])
+  })
+
   test('under a path that it does not have is exit 2, and the path is not repeated', async () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), '')
     const says = `There is no relay under this path of ${relay.url}. Mostly a relay has none: try --relay ${relay.url}.`
     await expectMistakes([
       { args: ['send', at('file'), '--relay', `${relay.url}/secret`], says, exit: 'usage' },
-      { args: ['receive', strangeCode(), '--relay', `${relay.url}/secret/`], says, exit: 'usage' },
+      { args: ['receive', strangeCode(), '--yes', '--relay', `${relay.url}/secret/`], says, exit: 'usage' },
     ])
   })
 
@@ -469,9 +500,9 @@ describeConcurrent('a relay', () => {
     const options = { env: { PAIRLAY_RELAY: `${url}/secret?secret` } }
     await expectMistakes([
       { args: ['send', at('file')], says: `${noRelayAt(url)} ${start}`, exit: 'relay', options },
-      { args: ['receive', strangeCode()], says: `${noRelayAt(url)} ${start}`, exit: 'relay', options },
+      { args: ['receive', strangeCode(), '--yes'], says: `${noRelayAt(url)} ${start}`, exit: 'relay', options },
       {
-        args: ['receive', strangeCode(), '--relay', `http://0.0.0.0:${port}`],
+        args: ['receive', strangeCode(), '--yes', '--relay', `http://0.0.0.0:${port}`],
         says: `${noRelayAt(`http://0.0.0.0:${port}`)} Check the address and the network.`,
         exit: 'relay',
       },
@@ -499,7 +530,7 @@ describeConcurrent('a relay', () => {
     const start = 'Start one with `pairlay serve`, or name one with --relay.'
     const says = `${noRelayAt(url)} ${detail === 'no answer' ? start : what}`
     await expectMistakes([
-      { args: detail ? ['send', at('file')] : ['receive', strangeCode()], says, exit: 'relay', options },
+      { args: detail ? ['send', at('file')] : ['receive', strangeCode(), '--yes'], says, exit: 'relay', options },
     ])
   })
 
@@ -601,11 +632,33 @@ describeConcurrent('without a terminal', () => {
     expect([(await sender.ended()).exitCode, await receiver.taken]).toEqual([0, { items: ['content'] }])
   })
 
-  test('nobody to answer is exit 2 here, and the other side does not wait for the deadline', async () => {
+  test('nobody to answer is exit 2 at the sender before it shows a code', async () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), '')
-    const sender = pairlay(['send', at('file')], { env })
+    const line = 'pairlay: There is nobody to answer. Use --yes to approve without asking.\n'
+    for (const [args, stdin] of [[at('file')], [at('file'), ''], ['-', 'data'], ['--text', 'text']]) {
+      const { exitCode, stdout, stderr } = await run(['send', args ?? ''], { env, ...(stdin && { stdin }) })
+      expect([exitCode, stdout.toString(), stderr]).toEqual([2, '', line])
+    }
+  })
+
+  test('nobody to answer is exit 2 at the receiver before it joins, and the code stays good', async () => {
+    const { at } = await temporaryDirectory()
+    const { code, delivered } = await offer(relay, { file: 'content' })
+    const line = 'pairlay: There is nobody to answer. Use --yes to accept without asking.'
+    expect(errorsOf(await run(['receive', code, '-o', at('x')], { env }))).toEqual([line])
+    const outcome = await run(['receive', '-o', at('x')], { env, stdin: `${code}\n` })
+    expect([outcome.exitCode, outcome.stderr]).toEqual([2, `Code: \n${line}\n`])
+    const other = await take(relay, code)
+    expect([await other.taken, await delivered]).toEqual([{ items: ['content'] }, [true]])
+  })
+
+  test('an answer that ends before a question is exit 2, and the other side does not wait for the deadline', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), '')
+    const sender = pairlay(['send', at('file')], { env, stdin: 'open' })
     const [, code = ''] = await sender.says(/Code: (\S+)/)
+    sender.endStdin()
     const received = await run(['receive', code, '--yes'], { env, cwd: at('.') })
     const sent = await sender.ended()
     expect(errorsOf(sent)).toEqual(['pairlay: There is nobody to answer. Use --yes to approve without asking.'])
@@ -613,16 +666,11 @@ describeConcurrent('without a terminal', () => {
     expect([sent.exitCode, received.exitCode]).toEqual([2, 3])
 
     const second = await offer(relay, { file: 'content' })
-    const refused = await run(['receive', second.code], { env, cwd: at('.') })
+    const refused = await run(['receive', second.code, '--yes'], { env, cwd: at('.') })
     expect(errorsOf(refused)).toEqual([
       'pairlay: file is there already, and is not overwritten. Save elsewhere with -o.',
     ])
     expect([refused.exitCode, await second.delivered]).toEqual([1, [false]])
-
-    const third = await offer(relay, { file: 'content' })
-    const silent = await run(['receive', third.code, '-o', at('other')], { env })
-    expect(errorsOf(silent)).toEqual(['pairlay: There is nobody to answer. Use --yes to accept without asking.'])
-    expect([silent.exitCode, await third.delivered]).toEqual([2, [false]])
   })
 
   test('an offer that is not wanted, or does not fit, is not delivered', async () => {

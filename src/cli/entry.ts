@@ -1,0 +1,75 @@
+import { PairingCodeError, parsePairingCode } from '../crypto/pairing-code.ts'
+import { CliError } from './exit.ts'
+import { relayAddress, relayFrom } from './relay.ts'
+import type { Terminal } from './terminal.ts'
+
+/** Where a receiver goes, and with which code. */
+export interface Entry {
+  readonly relay: string
+  readonly code: string
+}
+
+interface EntryOptions {
+  readonly relay?: string | undefined
+  readonly yes?: boolean | undefined
+}
+
+/**
+ * The code or link that was given or is asked for. A person who has mistyped it is told why, and asked again. Throws CliError
+ * for one that cannot be right, when there is nobody to ask.
+ */
+export async function readEntry(given: string | undefined, terminal: Terminal, options: EntryOptions): Promise<Entry> {
+  let reason = ''
+  for (;;) {
+    const entered = given ?? (await terminal.ask('code', `${reason}Code: `))
+    if (entered === undefined) throw noCode()
+    try {
+      const entry = parseEntry(entered, options)
+      await confirmRelay(entry, terminal, options)
+      return entry
+    } catch (error) {
+      if (given !== undefined || !terminal.attended || !(error instanceof MistypedError)) throw error
+      reason = `${error.message}\n`
+    }
+  }
+}
+
+/** What was entered cannot be right. */
+class MistypedError extends CliError {}
+
+function noCode(): CliError {
+  return new MistypedError('There is no code. Enter the one that the sender shows.', 'usage')
+}
+
+/** A code, or a link that names its relay too. */
+function parseEntry(entered: string, { relay }: EntryOptions): Entry {
+  if (entered.trim() === '') throw noCode()
+  const hash = entered.indexOf('#')
+  const code = entered.slice(hash + 1)
+  const entry = { relay: hash === -1 ? relayFrom(relay) : linkedRelay(entered.slice(0, hash)), code }
+  try {
+    parsePairingCode(code)
+    return entry
+  } catch (error) {
+    if (!(error instanceof PairingCodeError)) throw error
+    throw new MistypedError(error.message, 'not_paired', 'code_invalid')
+  }
+}
+
+function linkedRelay(address: string): string {
+  try {
+    return relayAddress(address, 'What the link begins with')
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error
+    throw new MistypedError(error.message, error.exit)
+  }
+}
+
+/** Lets the person decide about a relay that only the link names: it could be any server. */
+async function confirmRelay({ relay }: Entry, terminal: Terminal, options: EntryOptions): Promise<void> {
+  if (relay === relayFrom(options.relay)) return
+  if (options.yes || !terminal.attended) return terminal.say(`The link leads to the relay at ${relay}.`)
+  const question = `The link leads to ${relay}, which is not the usual relay. Go there? [y/N] `
+  const answer = await terminal.ask('relay', question)
+  if (!/^y(es)?$/i.test(answer ?? '')) throw new CliError('That relay was asked nothing.', 'usage')
+}
