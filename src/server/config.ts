@@ -183,3 +183,12 @@ export function readConfig(env: Environment, readFile: (path: string) => string 
   }
   return config
 }
+
+/** Every setting by name as it is in force. Of a secret no more than that it is set. */
+export function settingsInForce(env: Environment): Record<string, string> {
+  const shown = (name: string, variable: Variable<unknown>) => {
+    const value = env[name] || variable.default
+    return variable.secret && value !== '' ? 'set' : value
+  }
+  return Object.fromEntries(Object.entries(VARIABLES).map(([name, variable]) => [name, shown(name, variable)]))
+}

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
@@ -8,11 +9,16 @@ import { Relay } from '../relay/relay.ts'
 import { MemoryBus, MemoryMailboxStore, MemorySessionStore } from '../store/memory.ts'
 import type { RedisStores } from '../store/redis/open.ts'
 import { buildApp } from './app.ts'
-import { type Config, ConfigError, readConfig } from './config.ts'
+import { type Config, ConfigError, readConfig, settingsInForce } from './config.ts'
+import { lookalikesIn } from './lookalikes.ts'
+import { RedisLog } from './redis-log.ts'
+import { connectionsWithin, containerBytes, descriptorLimit, misfitOf, OTHER_DESCRIPTORS } from './resources.ts'
 import { systemClock, systemSecrets } from './runtime.ts'
 
 /** How often the relay looks at its deadlines, in milliseconds. */
 const TICK_MS = 1_000
+/** How often a relay that starts looks whether it reaches Redis, in milliseconds. */
+const LOOK_MS = 50
 
 // Frames and reads live outside of V8's heap, but count as its growth: with a small heap (or right after a full collection of
 // a large one) V8 would answer a transfer with a full collection every few megabytes. Four times what is alive is the most
@@ -20,11 +26,17 @@ const TICK_MS = 1_000
 setFlagsFromString('--heap-growing-percent=300')
 
 const config = configOrExit()
+const isBudgetDefault = !process.env.MEMORY_BUDGET_BYTES
+const misfit = misfitOf(config.memoryBudgetBytes, containerBytes())
+if (misfit && isBudgetDefault) exitWith(misfit)
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
 // A log that nobody takes any more (a closed terminal, a full disk) must not keep the relay from working, or from ending:
 // pino's own destination tries for ever to write the last line before an exit.
 process.stdout.on('error', () => {})
 const logger = pino({ level: config.logLevel, base: null }, process.stdout)
+const descriptors = descriptorLimit()
+const maxConnections = connectionsWithin(config.maxConnections, descriptors)
+const redisLog = new RedisLog(logger, systemClock)
 const shared = config.redisUrl === '' ? undefined : await sharedStores()
 const relay = new Relay(
   {
@@ -38,15 +50,27 @@ const relay = new Relay(
   },
   config,
 )
-const app = await buildApp({ relay, ...config, sharedCounters: shared?.counters, clock: systemClock, version, logger })
+const app = await buildApp({
+  relay,
+  ...config,
+  maxConnections,
+  sharedCounters: shared?.counters,
+  clock: systemClock,
+  version,
+  logger,
+})
 const ticking = setInterval(() => {
+  redisLog.look(relay.unready !== 'unavailable')
   relay.tick().catch((error: unknown) => {
     // What a store that does not answer means is said where that is found out.
     if (!(error instanceof RelayError && error.code === 'unavailable')) logger.error({ err: error }, 'a tick failed')
   })
 }, TICK_MS)
 
-closeWithGrace({ delay: config.shutdownTimeoutSeconds * 1000, logger }, async ({ signal, err }) => {
+// A reload or a log rotation sends it by habit. At a terminal it says that the terminal is gone.
+const skip = hasTerminal() ? [] : (['SIGHUP'] as const)
+for (const signal of skip) process.on(signal, () => logger.info('SIGHUP is ignored: settings are read at the start'))
+closeWithGrace({ delay: config.shutdownTimeoutSeconds * 1000, logger, skip: [...skip] }, async ({ signal, err }) => {
   if (err) logger.error({ err }, 'stopping after an error')
   else logger.info({ signal }, 'draining')
   clearInterval(ticking)
@@ -62,19 +86,31 @@ try {
 } catch (error) {
   exitWith(`cannot listen on ${config.host} port ${config.port}: ${reasonOf(error)}`)
 }
-logger.info({ version, port: boundPort() }, 'the relay is ready')
+const port = boundPort()
+logger.info(
+  { version, port, settings: { ...settingsInForce(process.env), MAX_CONNECTIONS: String(maxConnections) } },
+  'started',
+)
+warnOfSettings()
+while (relay.unready === 'unavailable') await delay(LOOK_MS, undefined, { ref: false })
+if (!relay.unready) logger.info({ version, port }, 'the relay is ready')
 
 /** Redis is loaded where it is used. */
 async function sharedStores(): Promise<RedisStores> {
   const { openRedis } = await import('../store/redis/open.ts')
   const ca = config.redisCaFile === '' ? undefined : certificatesOrExit(config.redisCaFile)
-  let last = ''
-  const onError = ({ message }: Error) => {
-    // A server that is away fails every second, in the same words.
-    if (message !== last) logger.error({ reason: message }, 'Redis does not do what it should')
-    last = message
-  }
-  return openRedis({ url: config.redisUrl, ca, onError }, systemClock)
+  return openRedis({ url: config.redisUrl, ca, onError: (error) => redisLog.failed(error) }, systemClock)
+}
+
+function warnOfSettings(): void {
+  for (const { name, similar } of lookalikesIn(process.env))
+    logger.warn({ variable: name, similar }, 'an environment variable looks like a setting and is none')
+  if (misfit) logger.warn(misfit)
+  if (maxConnections < config.maxConnections)
+    logger.warn(
+      { descriptors, connections: maxConnections, needed: config.maxConnections + OTHER_DESCRIPTORS },
+      'the file descriptors allow fewer connections than MAX_CONNECTIONS: raise their limit (nofile), or set it lower',
+    )
 }
 
 function hasTerminal(): boolean {

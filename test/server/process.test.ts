@@ -90,6 +90,54 @@ describe('the relay process', () => {
     expect(second.err()).toBe(`pairlay: cannot listen on 127.0.0.1 port ${port}: EADDRINUSE\n`)
   })
 
+  test('with a wrong setting shows its value, with what cannot be seen', async () => {
+    const { exited, err } = run({ PORT: '8080\r' })
+    expect(await exited).toBe(1)
+    expect(err()).toBe('pairlay: PORT is not a whole number from 0 to 65535; it is "8080\\r"; white space around it\n')
+  })
+
+  test('says at the start which settings are in force, without a secret, and what only looks like one', async () => {
+    const { out } = await start({ MAX_SESION: '5', TRUST_PROXY: '192.0.2.1' })
+    const lines = out()
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line))
+    expect(lines.find(({ msg }) => msg === 'started')).toMatchObject({
+      settings: { TRUST_PROXY: '192.0.2.1', MAX_SESSIONS: '100000', HOST: '127.0.0.1' },
+    })
+    expect(lines.filter(({ variable }) => variable !== undefined)).toMatchObject([
+      { variable: 'MAX_SESION', level: 40 },
+    ])
+  })
+
+  test('that does not reach its Redis does not say that it is ready, and says why', async () => {
+    const { child, exited, out } = run({ PORT: '0', REDIS_URL: 'redis://:secret@127.0.0.1:1' })
+    while (!out().includes('Redis is away')) await once(child.stdout ?? child, 'data')
+    expect(out()).toContain('"reason":"connect ECONNREFUSED 127.0.0.1:1"')
+    expect(out()).toContain('"msg":"started"')
+    expect(out()).not.toMatch(/the relay is ready|secret/)
+    child.kill('SIGTERM')
+    expect(await exited).toBe(0)
+  })
+
+  test('without a terminal ignores SIGHUP, and says that', async () => {
+    const { url, child, out, exited } = await start()
+    child.kill('SIGHUP')
+    while (!out().includes('SIGHUP is ignored')) await once(child.stdout ?? child, 'data')
+    expect((await call(url, 'GET', '/healthz')).status).toBe(200)
+    child.kill('SIGTERM')
+    expect(await exited).toBe(0)
+  })
+
+  test('takes Redis from a file, and not from two places', async () => {
+    const { exited, err } = run({ REDIS_URL_FILE: MAIN, REDIS_URL: 'redis://127.0.0.1' })
+    expect(await exited).toBe(1)
+    expect(err()).toBe('pairlay: REDIS_URL and REDIS_URL_FILE are both set\n')
+    const wrong = run({ REDIS_URL_FILE: MAIN })
+    expect(await wrong.exited).toBe(1)
+    expect(wrong.err()).toMatch(/^pairlay: the text in REDIS_URL_FILE is not a URL such as [^\n]+\n$/)
+  })
+
   test('ticks: a socket that does not attach is closed without anybody doing anything', async () => {
     const { url } = await start()
     const attacker = new WireSocket(url, 'A'.repeat(22))

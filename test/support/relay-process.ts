@@ -107,7 +107,8 @@ export async function startRelayProcess(settings: Readonly<Record<string, string
     createInterface({ input: stdout }).on('line', (line) => {
       const entry: { level: number; msg: string; port?: number } = JSON.parse(line)
       if (entry.level >= LOG_LEVEL_ERROR) failures.push(line)
-      if (entry.msg === 'the relay is ready' && entry.port) resolve(entry.port)
+      // It may be that it never reaches its Redis.
+      if (entry.msg === 'started' && entry.port) resolve(entry.port)
     })
     exited.then(() => reject(new Error(`the relay did not start: ${failures}`)), reject)
   })
