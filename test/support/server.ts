@@ -2,6 +2,7 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
 import { type Level, type Logger, pino } from 'pino'
 import type { Clock, Cluster, Discard, MailboxStore, Secrets } from '../../src/relay/ports.ts'
 import { Relay, type RelaySettings } from '../../src/relay/relay.ts'
@@ -54,6 +55,8 @@ export interface RunningRelay {
   readonly discards: readonly Discard[]
   /** Node's HTTP server, for what only it knows. */
   readonly server: Server
+  /** Takes requests that need no network, from any address. */
+  readonly app: FastifyInstance
   readonly counters: () => ServerCounters
   /** What the process does once a second. Nobody else does it here. */
   readonly tick: () => Promise<void>
@@ -89,6 +92,7 @@ async function startAlone(options: ServerOptions): Promise<RunningRelay> {
     log,
     discards,
     server: app.server,
+    app,
     counters: () => ({ ...built.counters(), webSockets: upgraded.size }),
     tick: () => built.relay.tick(),
     close: () => app.close(),
@@ -173,6 +177,7 @@ export async function startNode(
     log,
     discards,
     server: app.server,
+    app,
     counters: () => ({ ...nodeCounters(relay, mailboxes), webSockets: upgraded.size }),
     tick: () => relay.tick(),
     close: async () => {
