@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { join, openSession, type Party, pair } from './client.ts'
+import { fresh32Bytes, join, openSession, type Party, pair } from './client.ts'
 import { ack, Device, data } from './device.ts'
 import { expectClosed, expectClosedFor, expectProblem, expectRefused } from './documented.ts'
+import { RawConnection } from './raw.ts'
 import type { Relay } from './relay.ts'
 
 /** PROTOCOL.md, section 5.10: a case for each row of what a relay ends, and what stays. Each is named by its row. */
@@ -122,6 +123,16 @@ export function breaches(relay: Relay): void {
       const attacker = await Device.open(relay, sender.sessionId)
       attacker.send(JSON.stringify({ type: 'attach', token: sender.token, channels: [], filler: 'x'.repeat(4_096) }))
       await expectClosed(attacker, 'frame_too_large')
+    })
+
+    test('R17: the body of a frame without a valid token is not waited for', async () => {
+      const sender = await openSession(relay)
+      const attacker = await RawConnection.open(relay)
+      attacker.write(
+        `PUT /v1/sessions/${sender.sessionId}/channels/1/frames/1 HTTP/1.1\r\nHost: relay\r\n` +
+          `Authorization: Bearer ${fresh32Bytes()}\r\nContent-Type: application/octet-stream\r\nContent-Length: 60000\r\n\r\n`,
+      )
+      expectProblem(await attacker.answer(), 'unauthorized')
     })
   })
 }
