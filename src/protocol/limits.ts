@@ -28,6 +28,8 @@ export const PENDING_MAX = 8
 export const PENDING_ABSENT_MS = 20_000
 /** Joins of one session that count: receivers that left or spent no guess give their place back. The last one retires the code. */
 export const JOINS_MAX = 32
+/** Joins of one session, all told, however they ended. The last one retires the code. */
+export const JOINS_EVER_MAX = 1_024
 /** Rows of receivers in a view. */
 export const RECEIVER_ROWS_MAX = 32
 /** Receivers of one client address in a session: pending at once, and joins in all. */

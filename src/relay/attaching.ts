@@ -2,13 +2,14 @@ import { parseJson, utf8Length } from '../protocol/codec.ts'
 import { ATTACH_MAX_BYTES } from '../protocol/limits.ts'
 import { Attach, type AttachedChannels } from '../protocol/requests.ts'
 import type { Awaitable } from './awaitable.ts'
+import { expireIfDue } from './changes.ts'
 import type { Channels } from './channels.ts'
 import { RelayError } from './error.ts'
 import type { AttachedLeg, Attachment, Leg, OpenChannel } from './leg.ts'
 import type { Legs } from './legs.ts'
 import type { Direction, Secrets, SessionStore } from './ports.ts'
-import { attachedOf, type Holder, holderOf, isFirstAttach, type Session } from './session.ts'
-import { attach, expireIfDue } from './transitions.ts'
+import { attach } from './presence.ts'
+import { attachedOf, type Holder, hasRow, holderOf, isFirstAttach, type Session } from './session.ts'
 import { channelsOf, inbound } from './view.ts'
 
 export interface AttachingPorts {
@@ -18,7 +19,7 @@ export interface AttachingPorts {
   readonly legs: Legs
   /** Where the sockets of this node are, as the session says it. */
   readonly place: string
-  close(leg: Leg, code: 'superseded' | 'resume_required' | 'session_not_found'): void
+  close(leg: Leg, code: 'superseded' | 'resume_required' | 'session_not_found' | 'unauthorized'): void
   detach(attachment: Attachment): Promise<void>
   /** Frames of this direction were acked through a seq. */
   acked(session: Session, channel: number, direction: Direction, seq: number): void
@@ -114,6 +115,9 @@ export class Attaching {
     if (!session) return close(leg, 'session_not_found')
     if (session.version < attached.session.version) return
     attached.session = session
+    const { holder } = attached
+    // A row that made way for others takes its token along.
+    if (holder.role === 'receiver' && !hasRow(session, holder.channel)) return close(leg, 'unauthorized')
     if (session.state === 'closed') return leg.end(session.reason === 'shutting_down' ? 'going_away' : 'session_gone')
     const current = attachedOf(session, attached.holder)?.generation ?? 0
     if (current > attached.generation) return close(leg, 'superseded')

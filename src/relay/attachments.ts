@@ -1,22 +1,22 @@
 import { decodeFrame } from '../protocol/codec.ts'
 import type { CloseErrorCode } from '../protocol/errors.ts'
-import type { View } from '../protocol/frames.ts'
 import { ATTACH_TIMEOUT_MS, MISSED_PINGS_MAX, SILENCE_MS } from '../protocol/limits.ts'
 import { Attaching } from './attaching.ts'
 import type { Awaitable } from './awaitable.ts'
 import { Connection, type ConnectionHandler } from './connection.ts'
 import { closeCodeOf, RelayError } from './error.ts'
-import { Intake, type IntakePorts, isHandshake } from './intake.ts'
-import { type AttachedLeg, type Attachment, keyOf, Leg, type LegSource } from './leg.ts'
+import { Feed } from './feed.ts'
+import { Intake, type IntakePorts } from './intake.ts'
+import { type AttachedLeg, type Attachment, Leg, type LegSource } from './leg.ts'
 import { Legs } from './legs.ts'
-import type { Bus, Cluster, Direction, PeerSocket, Secrets, SessionStore, StoredFrame, Wake } from './ports.ts'
-import { liveReceiver, type Session } from './session.ts'
-import { detach, shutDown } from './transitions.ts'
-import { channelsOf, viewOf } from './view.ts'
+import type { Bus, Cluster, Direction, PeerSocket, Secrets, Wake } from './ports.ts'
+import { detach } from './presence.ts'
+import type { Session } from './session.ts'
+import { shutDown } from './transitions.ts'
+import { channelsOf } from './view.ts'
 import { Watchers } from './watchers.ts'
 
 export interface AttachmentsPorts extends IntakePorts {
-  readonly sessions: SessionStore
   readonly bus: Bus
   readonly secrets: Secrets
   readonly cluster: Cluster | undefined
@@ -48,9 +48,10 @@ export class Attachments {
       acked: (session, channel, direction, seq) => this.acked(session, channel, direction, seq),
     })
     this.#intake = new Intake(ports, this)
+    const feed = new Feed({ ...ports, refresh: (sessionId) => this.refresh(sessionId) })
     this.#source = {
-      view: (leg) => this.#viewFor(leg),
-      nextFrame: (leg, channel, after) => this.#nextFrame(leg, channel, after),
+      view: (leg) => feed.view(leg),
+      nextFrame: (leg, channel, after) => feed.nextFrame(leg, channel, after),
       failed: (leg, error) => this.#fail(leg, error),
       now: () => ports.clock.now(),
     }
@@ -218,44 +219,6 @@ export class Attachments {
     }
     // It may have gone meanwhile, and after that have been given something.
     if (leg.closed) await this.#abandon(leg.sessionId)
-  }
-
-  async #viewFor({ attached }: AttachedLeg): Promise<View> {
-    const { channels, sessions, clock, cluster } = this.#ports
-    let rows = await channels.openRows(attached)
-    if (!rows) {
-      // Either a channel has ended at another node, and this one has not heard of it, or the store has lost what it had.
-      const session = await sessions.get(attached.sessionId)
-      if (session && session.version > attached.session.version) attached.session = session
-      rows = await channels.openRows(attached)
-    }
-    if (!rows) throw new RelayError('resume_required')
-    const isAlive = (node: string) => cluster?.isAlive(node) ?? true
-    return viewOf(attached.session, attached.holder, { channels: rows, now: clock.now(), isAlive })
-  }
-
-  #nextFrame(leg: AttachedLeg, channel: number, after: number): Awaitable<StoredFrame | undefined> {
-    const { session, channels } = leg.attached
-    const frame = channels?.get(channel)?.mailboxes.read(keyOf(leg, channel, 'inbound'), after)
-    return frame instanceof Promise ? this.#afterApproval(leg, session, channel, frame) : frame
-  }
-
-  /** From another node a frame can come before the news that allowed it. It waits until the news was shown. */
-  async #afterApproval(
-    leg: AttachedLeg,
-    session: Session,
-    channel: number,
-    reading: Promise<StoredFrame | undefined>,
-  ): Promise<StoredFrame | undefined> {
-    const frame = await reading
-    if (!frame || isHandshake(frame) || liveReceiver(session, channel)?.state !== 'pending') return frame
-    void this.#showNews(leg, channel)
-    return undefined
-  }
-
-  async #showNews(leg: AttachedLeg, channel: number): Promise<void> {
-    await this.refresh(leg.sessionId)
-    if (liveReceiver(leg.attached.session, channel)?.state === 'approved') leg.wakeChannel(channel)
   }
 
   #mayHaveUnacked(leg: Leg): number {

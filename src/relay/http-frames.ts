@@ -3,8 +3,9 @@ import { FRAME_HEADER_BYTES } from '../protocol/limits.ts'
 import { type Authorized, authorize, requireCurrent } from './authorize.ts'
 import type { Channels } from './channels.ts'
 import { RelayError } from './error.ts'
-import { channelState, isHandshake, type Neighbours } from './intake.ts'
+import { channelState, isAnswer, isHandshake, type Neighbours } from './intake.ts'
 import type { Clock, MailboxPosition, Metrics, Secrets, SessionStore, StoredFrame } from './ports.ts'
+import { answer } from './presence.ts'
 import { inbound, mailboxKey, outbound } from './view.ts'
 
 export interface HttpFramesPorts {
@@ -40,7 +41,7 @@ export class HttpFrames {
    */
   async put(call: FrameCall, ciphertext: Uint8Array): Promise<MailboxPosition & { readonly window: number }> {
     const { channel, seq } = call
-    const { channels, neighbours, metrics } = this.#ports
+    const { channels, neighbours, metrics, sessions } = this.#ports
     const { session, holder } = await this.#authorize(call)
     const frame = { seq, bytes: encodeData(channel, seq, ciphertext) }
     const pending = channelState(session, holder, channel, this.#ports.clock.now()) === 'pending'
@@ -68,6 +69,8 @@ export class HttpFrames {
       default:
         return outcome satisfies never
     }
+    if (isAnswer(session, holder, channel, seq))
+      await sessions.update(session.id, (current) => answer(current, channel))
     return { ...outcome.position, window: channels.windowOf(session, holder, channel) }
   }
 

@@ -4,7 +4,8 @@ import { type Awaitable, after } from './awaitable.ts'
 import type { Channels } from './channels.ts'
 import { RelayError } from './error.ts'
 import { type AttachedLeg, keyOf } from './leg.ts'
-import type { AppendOutcome, Clock, Direction, Metrics, StoredFrame } from './ports.ts'
+import type { AppendOutcome, Clock, Direction, Metrics, SessionStore, StoredFrame } from './ports.ts'
+import { answer } from './presence.ts'
 import { type Holder, liveReceiver, type Session } from './session.ts'
 import { inbound, outbound } from './view.ts'
 
@@ -12,6 +13,7 @@ export interface IntakePorts {
   readonly channels: Channels
   readonly clock: Clock
   readonly metrics: Metrics
+  readonly sessions: SessionStore
 }
 
 /** The other sockets of this node, and whoever else has to hear of a frame. */
@@ -66,6 +68,7 @@ export class Intake {
       case 'stored': {
         if (open) open.received = seq
         this.#neighbours.arrived(session, channel, outbound(holder))
+        if (isAnswer(session, holder, channel, seq)) void this.#recordAnswer(session, channel)
         const grown = this.#ports.channels.grow(session, holder, channel, outcome.unackedCost)
         if (grown) void leg.showView()
         return undefined
@@ -82,6 +85,15 @@ export class Intake {
         return this.#resumeForgotten(leg, frame)
       default:
         return outcome satisfies never
+    }
+  }
+
+  async #recordAnswer({ id }: Session, channel: number): Promise<void> {
+    try {
+      await this.#ports.sessions.update(id, (session) => answer(session, channel))
+    } catch (error) {
+      // What is not recorded costs a receiver its safety from being displaced, and nothing else.
+      if (!(error instanceof RelayError)) this.#ports.metrics.failed(error)
     }
   }
 
@@ -136,10 +148,17 @@ export function channelState(
   now: number,
 ): 'pending' | 'approved' | 'ended' | 'invalid' {
   if (holder.role === 'receiver' && holder.channel !== channel) return 'invalid'
-  if (channel > session.receivers.length) return 'invalid'
+  if (channel > session.joins) return 'invalid'
   const receiver = liveReceiver(session, channel)
   if (!receiver || session.state === 'closed' || now >= session.expiresAt) return 'ended'
   return receiver.state
+}
+
+/** Whether this is the sender's last frame of a handshake that waits for it. */
+export function isAnswer(session: Session, holder: Holder, channel: number, seq: number): boolean {
+  if (seq !== HANDSHAKE_MAX_SEQ || holder.role === 'receiver') return false
+  const receiver = liveReceiver(session, channel)
+  return receiver?.state === 'pending' && !receiver.answered
 }
 
 /** Whether a frame, header included, may pass before the approval. */

@@ -3,11 +3,12 @@ import { LONG_POLL_MAX_MS, POLL_LEASE_MS } from '../protocol/limits.ts'
 import type { AttachedChannels } from '../protocol/requests.ts'
 import type { Attachments } from './attachments.ts'
 import { authorize, requireCurrent } from './authorize.ts'
+import { expireIfDue } from './changes.ts'
 import type { Channels } from './channels.ts'
 import { RelayError } from './error.ts'
-import type { Bus, Clock, Cluster, Secrets, SessionStore } from './ports.ts'
+import { type Bus, type Clock, type Cluster, livingIn, type Secrets, type SessionStore } from './ports.ts'
+import { attach, stayAttached } from './presence.ts'
 import { attachedOf, attachmentOf, type Holder, OVER_HTTP, type Session } from './session.ts'
-import { attach, expireIfDue, stayAttached } from './transitions.ts'
 import { viewOf } from './view.ts'
 
 export interface PollingPorts {
@@ -129,7 +130,7 @@ export class Polling {
   }
 
   #viewOf(session: Session, holder: Holder, channels: readonly ChannelRow[], now: number): View {
-    return viewOf(session, holder, { channels, now, isAlive: (node) => this.#ports.cluster?.isAlive(node) ?? true })
+    return viewOf(session, holder, { channels, now, isAlive: livingIn(this.#ports.cluster) })
   }
 
   /** Resolves with the session's next change, or at `until`. */

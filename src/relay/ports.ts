@@ -133,6 +133,11 @@ export interface Cluster {
   leave(): Promise<void>
 }
 
+/** Who counts as living. A relay that is alone has no dead nodes. */
+export function livingIn(cluster: Cluster | undefined): (node: string) => boolean {
+  return (node) => cluster?.isAlive(node) ?? true
+}
+
 /** The transport as the domain sees it. */
 export interface PeerSocket {
   /** Sends text or bytes, in order. `congested`: it was taken, but nothing more should be sent before the drain. */

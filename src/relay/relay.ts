@@ -7,8 +7,20 @@ import { Budget } from './budget.ts'
 import { Channels, keysOf } from './channels.ts'
 import { RelayError } from './error.ts'
 import { HttpFrames } from './http-frames.ts'
+import { join } from './joining.ts'
 import { Polling } from './polling.ts'
-import type { Bus, Clock, Cluster, MailboxKey, MailboxStore, Metrics, Secrets, SessionStore } from './ports.ts'
+import {
+  type Bus,
+  type Clock,
+  type Cluster,
+  livingIn,
+  type MailboxKey,
+  type MailboxStore,
+  type Metrics,
+  type Secrets,
+  type SessionStore,
+} from './ports.ts'
+import { sweep } from './presence.ts'
 import { deadlineOf, type Holder, type OpenSession } from './session.ts'
 import * as transitions from './transitions.ts'
 import { openSession } from './transitions.ts'
@@ -53,6 +65,8 @@ export class Relay {
   readonly #settings: RelaySettings
   #draining = false
   #ticking = false
+  /** Sessions that the last sweep failed on. */
+  #unsweepable: ReadonlySet<string> = new Set()
 
   constructor(ports: RelayPorts, settings: RelaySettings) {
     const { cluster } = ports
@@ -115,21 +129,22 @@ export class Relay {
     const now = clock.now()
     const found = await sessions.findByCode(request.senderCode)
     if (!found) throw new RelayError('session_not_found')
-    transitions.join(found, receiver, now)
+    const isAlive = livingIn(cluster)
+    join(found, receiver, now, isAlive)
     const windows = this.#grantsFor(found.id) ? 2 * HANDSHAKE_WINDOW_BYTES : 0
     // Both directions of the handshake are paid for before the receiver is in.
     if (!this.budget.reserve(windows)) throw new RelayError('at_capacity')
     let session: OpenSession | undefined
     try {
       await sessions.update(found.id, (current, now) => {
-        session = transitions.join(current, receiver, now)
+        session = join(current, receiver, now, isAlive)
         return session
       })
     } finally {
       this.budget.unreserve(windows)
     }
     if (!session) throw new RelayError('internal')
-    const channel = session.receivers.length
+    const channel = session.joins
     const expiresInMs = Math.max(0, Math.ceil(session.expiresAt - clock.now()))
     if (this.#grantsFor(session.id)) this.budget.raise(keysOf(session.id, channel), HANDSHAKE_WINDOW_BYTES)
     if (!cluster) for (const key of keysOf(session.id, channel)) await mailboxes.open(key, 0, expiresInMs)
@@ -168,7 +183,7 @@ export class Relay {
     if (holder.role === 'sender') {
       await sessions.update(sessionId, (current, now) => transitions.revoke(current, receiverCode, now))
     } else {
-      const own = session.receivers[holder.channel - 1]
+      const own = session.receivers.find(({ channel }) => channel === holder.channel)
       if (own?.receiverCode !== receiverCode) throw new RelayError('forbidden')
       await sessions.update(sessionId, (current, now) => transitions.leave(current, holder.channel, now))
     }
@@ -208,17 +223,30 @@ export class Relay {
   }
 
   async #sweep(): Promise<void> {
-    const { clock, sessions, bus } = this.#ports
-    for (const id of await sessions.due()) {
-      const session = await sessions.get(id)
-      if (session && deadlineOf(session) > clock.now()) continue
-      if (session?.state === 'open') {
-        await sessions.update(id, transitions.expireIfDue)
-        bus.wake(id, CHANGED)
-      } else {
-        await sessions.delete(id)
+    const { sessions, metrics } = this.#ports
+    const due = await sessions.due()
+    const failed = new Set<string>()
+    for (const id of due) {
+      try {
+        await this.#sweepOne(id)
+      } catch (error) {
+        if (error instanceof RelayError) throw error
+        // The sweep comes again each second, and this is said once.
+        if (!this.#unsweepable.has(id)) metrics.failed(error)
+        failed.add(id)
       }
     }
+    this.#unsweepable = failed
+  }
+
+  async #sweepOne(id: string): Promise<void> {
+    const { clock, sessions, bus, cluster } = this.#ports
+    const session = await sessions.get(id)
+    if (session && deadlineOf(session) > clock.now()) return
+    if (session?.state !== 'open') return sessions.delete(id)
+    const isAlive = livingIn(cluster)
+    const { version } = await sessions.update(id, (current, now) => sweep(current, now, isAlive))
+    if (version !== session.version) bus.wake(id, CHANGED)
   }
 
   /** Takes nothing new, ends what dies with this node, releases every long poll. Resolves when the last views are out. */

@@ -1,5 +1,6 @@
 import type { CloseReason } from '../protocol/frames.ts'
 import type { DenialReason } from '../protocol/http.ts'
+import { JOINS_MAX, PENDING_ABSENT_MS } from '../protocol/limits.ts'
 
 /** A session is a value; `transitions.ts` has what can happen to it. Times are the store's monotonic milliseconds. */
 export type Session = OpenSession | ClosedSession
@@ -23,8 +24,10 @@ interface SessionBase {
   readonly senderCode: string
   /** SHA-256 of the sender's token. */
   readonly tokenDigest: string
-  /** Counts changes. */
+  /** Counts changes that somebody can see. */
   readonly version: number
+  /** Joins so far: the highest number of a channel. */
+  readonly joins: number
 }
 
 export interface OpenSession extends SessionBase {
@@ -32,17 +35,19 @@ export interface OpenSession extends SessionBase {
   readonly maxReceivers: number
   readonly ttlSeconds: number
   readonly expiresAt: number
-  /** Whether the code still takes joins. A code is used up by removal; there is no way back. */
-  readonly joinable: boolean
+  /** Whether the code was retired, by its sender, the last approval or the last join of all. There is no way back. */
+  readonly retired: boolean
   /** Where the sender is reached, if it is. */
   readonly attached: Attached | undefined
   /** Attaches of any role so far: the source of generations. */
   readonly attaches: number
-  /** In order of their channels: the receiver of channel n is number n − 1, for ever. */
+  /** In order of their channels. */
   readonly receivers: readonly Receiver[]
+  /** Joins by source of receivers whose rows are gone. */
+  readonly forgottenJoins: Readonly<Record<string, number>>
 }
 
-/** What the epitaph says, for one minute after the end. */
+/** What the epitaph says. */
 export interface ClosedSession extends SessionBase {
   readonly state: 'closed'
   readonly reason: CloseReason
@@ -54,6 +59,8 @@ interface ReceiverBase {
   readonly receiverCode: string
   readonly channel: number
   readonly tokenDigest: string
+  /** A keyed digest of the client address that it came from. */
+  readonly source: string
 }
 
 /** A receiver with a channel that carries frames. */
@@ -61,9 +68,11 @@ export interface LiveReceiver extends ReceiverBase {
   readonly state: 'pending' | 'approved'
   readonly publicKey: string
   readonly name: string | undefined
-  /** Whom it came from: equal for what came from one source, and nothing that can be read. */
-  readonly source: string
+  /** Whether the sender's last frame of a handshake is there: this receiver makes way for nobody any more. */
+  readonly answered: boolean
   readonly attached: Attached | undefined
+  /** When it joined, or was last seen to come, to go, or to hold a socket. */
+  readonly seenAt: number
   /** How often it has attached. */
   readonly attaches: number
   /** Whether its frames go where every node reaches them. Once they do, they always do: see `transitions.attach`. */
@@ -72,11 +81,11 @@ export interface LiveReceiver extends ReceiverBase {
 
 /** A row without key and name. */
 export type EndedReceiver =
-  | (ReceiverBase & { readonly state: 'denied'; readonly reason: DenialReason; readonly source: string })
+  | (ReceiverBase & { readonly state: 'denied'; readonly reason: DenialReason })
   | (ReceiverBase & { readonly state: 'done' | 'left' | 'revoked' })
 
 /** A receiver that was live when its session ended. */
-export interface ClosedReceiver extends ReceiverBase {
+export interface ClosedReceiver extends Omit<ReceiverBase, 'source'> {
   readonly state: 'pending' | 'approved'
 }
 
@@ -94,8 +103,19 @@ export function isSameHolder(one: Holder, other: Holder): boolean {
 export function attachedOf(session: Session, holder: Holder): Attached | undefined {
   if (session.state === 'closed') return undefined
   if (holder.role === 'sender') return session.attached
-  const receiver = session.receivers[holder.channel - 1]
-  return receiver && isLive(receiver) ? receiver.attached : undefined
+  return liveReceiver(session, holder.channel)?.attached
+}
+
+/** Who still lives, at a time in milliseconds. */
+export interface Present {
+  readonly now: number
+  readonly isAlive: (node: string) => boolean
+}
+
+/** Whether a role that attached like this is there. */
+export function isPresent(attached: Attached | undefined, { now, isAlive }: Present): boolean {
+  if (!attached) return false
+  return attached.place === OVER_HTTP ? now < (attached.until ?? now) : isAlive(attached.place)
 }
 
 /** The name of a role's present attach. */
@@ -122,8 +142,39 @@ export function isLive(receiver: Receiver | ClosedReceiver): receiver is LiveRec
 /** The receiver of a channel if the channel carries frames: the session is open and the receiver pending or approved. */
 export function liveReceiver(session: Session, channel: number): LiveReceiver | undefined {
   if (session.state === 'closed') return undefined
-  const receiver = session.receivers[channel - 1]
+  const receiver = receiverOf(session, channel)
   return receiver && isLive(receiver) ? receiver : undefined
+}
+
+/** The row of a channel, unless it is gone. Until one has gone, the row of channel n is number n − 1. */
+export function receiverOf<T extends { readonly channel: number }>(
+  { receivers }: { readonly receivers: readonly T[] },
+  channel: number,
+): T | undefined {
+  const expected = receivers[channel - 1]
+  return expected?.channel === channel ? expected : receivers.find((receiver) => receiver.channel === channel)
+}
+
+/** Whether a receiver has a row: whoever holds no place makes way for others at some time. */
+export function hasRow({ receivers }: Session, channel: number): boolean {
+  return receivers.some((receiver) => receiver.channel === channel)
+}
+
+/** Whether a receiver holds a place of JOINS_MAX: it is there, was approved, or spent a guess or a person's attention. */
+export function holdsPlace(receiver: Receiver): boolean {
+  if (receiver.state === 'denied') return receiver.reason === 'rejected' || receiver.reason === 'handshake_failed'
+  return receiver.state !== 'left'
+}
+
+/** Whether the code takes joins. */
+export function isJoinable(session: Session): boolean {
+  return session.state === 'open' && !session.retired && session.receivers.filter(holdsPlace).length < JOINS_MAX
+}
+
+/** When a receiver has to be looked at: it may have been away for too long, or its node may have died. */
+export function absenceDeadline(receiver: Receiver): number {
+  if (receiver.state !== 'pending' || receiver.answered) return Number.POSITIVE_INFINITY
+  return (receiver.attached?.until ?? receiver.seenAt) + PENDING_ABSENT_MS
 }
 
 /** Whether a role can still attach to something: the session is open, and a receiver has not ended. */
@@ -133,5 +184,6 @@ export function isLiveIn(session: Session, holder: Holder): boolean {
 
 /** When something must happen to this session by itself. */
 export function deadlineOf(session: Session): number {
-  return session.state === 'open' ? session.expiresAt : session.forgetAt
+  if (session.state === 'closed') return session.forgetAt
+  return Math.min(session.expiresAt, ...session.receivers.map(absenceDeadline))
 }

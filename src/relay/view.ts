@@ -1,15 +1,13 @@
 import type { ChannelRow, ReceiverRow, View } from '../protocol/frames.ts'
 import type { Direction, MailboxKey } from './ports.ts'
-import { type Attached, type Holder, isLive, liveReceiver, OVER_HTTP, type Session } from './session.ts'
+import { type Holder, isJoinable, isLive, isPresent, liveReceiver, type Present, type Session } from './session.ts'
 
-/** What a view says beside its session: the caller's channels, the time in milliseconds, and who still lives. */
-export interface ViewContext {
+/** What a view says beside its session: the caller's channels, and who is there. */
+export interface ViewContext extends Present {
   readonly channels: readonly ChannelRow[]
-  readonly now: number
-  readonly isAlive: (node: string) => boolean
 }
 
-/** The view of a session that a role gets, ≤ 8 KiB by the limits on its parts. */
+/** The view of a session that a role gets, ≤ VIEW_MAX_BYTES by the limits on its parts. */
 export function viewOf(session: Session, holder: Holder, context: ViewContext): View {
   const { channels, now } = context
   const open = session.state === 'open'
@@ -21,7 +19,7 @@ export function viewOf(session: Session, holder: Holder, context: ViewContext): 
     state: session.state,
     ...(open ? {} : { reason: session.reason }),
     expiresInMs: open ? Math.max(0, Math.ceil(session.expiresAt - now)) : 0,
-    joinable: open && session.joinable,
+    joinable: isJoinable(session),
     ...(holder.role === 'receiver' ? { senderPresent: open && isPresent(session.attached, context) } : {}),
     receivers: mine.map((receiver) => rowOf(receiver, context)),
     channels: [...channels],
@@ -34,11 +32,6 @@ function rowOf(receiver: Session['receivers'][number], context: ViewContext): Re
   if (!isLive(receiver)) return row
   const { publicKey, name } = receiver
   return { ...row, publicKey, ...(name === undefined ? {} : { name }), present: isPresent(receiver.attached, context) }
-}
-
-function isPresent(attached: Attached | undefined, { now, isAlive }: ViewContext): boolean {
-  if (!attached) return false
-  return attached.place === OVER_HTTP ? now < (attached.until ?? now) : isAlive(attached.place)
 }
 
 /** The channels a role can send and receive frames on now. */

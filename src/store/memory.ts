@@ -70,8 +70,8 @@ export class MemorySessionStore implements SessionStore {
     const next = change(session, this.#clock.now())
     if (next === session) return session
     this.#byId.set(sessionId, next)
-    if (session.state === 'open' && next.state === 'closed') {
-      this.#countDown(session.clientId)
+    if (session.state === 'open' && next.state === 'closed') this.#countDown(session.clientId)
+    if (deadlineOf(next) !== deadlineOf(session)) {
       this.#unschedule(session)
       this.#schedule(next)
     }

@@ -13,6 +13,9 @@ export interface ModelReceiver {
   readonly name: string | undefined
   readonly token: string
   readonly source: string
+  readonly channel: number
+  /** When it joined, or its socket went. */
+  awaySince: number
   state: ReceiverState
   reason?: DenialReason
   /** Its socket, whatever its state. */
@@ -30,6 +33,8 @@ export interface ModelSession {
   ended: CloseReason | undefined
   retired: boolean
   attached: boolean
+  joins: number
+  readonly ofSource: Map<string, number>
   readonly receivers: ModelReceiver[]
 }
 
@@ -70,22 +75,45 @@ export class Model {
       ended: undefined,
       retired: false,
       attached: false,
+      joins: 0,
+      ofSource: new Map(),
       receivers: [],
     })
   }
 
   mayJoin(senderCode: string, receiverCode: string, source: string): Answer {
     const session = this.sessions.find((each) => each.code === senderCode)
-    if (!session || !this.joinable(session) || failures(session, source) >= 5) return 'session_not_found'
+    if (!session || !this.joinable(session) || isShutOut(session, source)) return 'session_not_found'
     if (session.receivers.some((each) => each.code === receiverCode)) return 'receiver_code_in_use'
-    if (count(session, 'pending') === 8) return 'session_full'
+    if (count(session, 'pending') === 8 && !this.#makesWay(session, source)) return 'session_full'
     if (this.granted + 2 * this.#limits.pendingWindow > this.#limits.budget) return 'at_capacity'
     return undefined
   }
 
   join(senderCode: string, input: Pick<ModelReceiver, 'code' | 'key' | 'name' | 'token' | 'source'>): void {
     const session = this.sessions.find((each) => each.code === senderCode)
-    session?.receivers.push({ ...input, state: 'pending', attached: false })
+    if (!session) return
+    if (count(session, 'pending') === 8) leave(this.#makesWay(session, input.source))
+    session.receivers.push({
+      ...input,
+      channel: ++session.joins,
+      state: 'pending',
+      attached: false,
+      awaySince: this.now,
+    })
+    session.ofSource.set(input.source, joinsOf(session, input.source) + 1)
+    const gone = session.receivers.length > 32 ? session.receivers.findIndex((each) => !holdsPlace(each)) : -1
+    if (gone >= 0) session.receivers.splice(gone, 1)
+  }
+
+  /** Who ends so that one of a source may come, where as many wait as may. Nobody has answered anybody here. */
+  #makesWay(session: ModelSession, source: string): ModelReceiver | undefined {
+    const pending = session.receivers.filter(({ state }) => state === 'pending')
+    const absent = pending.find(({ attached }) => !attached)
+    if (absent) return absent
+    const most = Math.max(...pending.map((each) => joinsOf(session, each.source)))
+    if (most < joinsOf(session, source)) return undefined
+    return pending.find((each) => joinsOf(session, each.source) === most)
   }
 
   decide(session: ModelSession, receiver: ModelReceiver | undefined, decision: 'approved' | DenialReason): Answer {
@@ -141,6 +169,10 @@ export class Model {
     this.now += milliseconds
     for (const session of this.sessions) {
       if (!session.ended && this.now >= session.endsAt) this.#end(session, 'expired', session.endsAt)
+      if (session.ended) continue
+      for (const each of session.receivers) {
+        if (each.state === 'pending' && !each.attached && this.now >= each.awaySince + 20_000) leave(each)
+      }
     }
     this.sessions = this.sessions.filter((session) => !session.ended || this.now < session.forgetAt)
   }
@@ -153,7 +185,7 @@ export class Model {
   }
 
   joinable(session: ModelSession): boolean {
-    return !session.ended && !session.retired && session.receivers.length < 32
+    return !session.ended && !session.retired && session.receivers.filter(holdsPlace).length < 32
   }
 
   /** Receivers whose channel carries frames. */
@@ -183,7 +215,7 @@ export class Model {
       ...(me ? { senderPresent: session.attached } : {}),
       receivers: seen.map((each) => ({
         receiverCode: each.code,
-        channel: session.receivers.indexOf(each) + 1,
+        channel: each.channel,
         state: each.state,
         ...(each.reason ? { reason: each.reason } : {}),
         ...(open && isLive(each)
@@ -192,7 +224,7 @@ export class Model {
       })),
       channels: open
         ? seen.filter(isLive).map((each) => ({
-            channel: session.receivers.indexOf(each) + 1,
+            channel: each.channel,
             received: 0,
             acked: 0,
             window: this.#windowOf(each),
@@ -206,11 +238,23 @@ function isLive({ state }: ModelReceiver): boolean {
   return state === 'pending' || state === 'approved'
 }
 
-function failures(session: ModelSession, source: string): number {
-  const failed = session.receivers.filter(
-    ({ reason }) => reason === 'handshake_failed' || reason === 'handshake_timeout',
-  )
-  return failed.filter((each) => each.source === source).length
+function leave(receiver: ModelReceiver | undefined): void {
+  if (!receiver) return
+  receiver.state = 'left'
+}
+
+function holdsPlace({ state, reason }: ModelReceiver): boolean {
+  return state !== 'left' && (state !== 'denied' || reason === 'rejected' || reason === 'handshake_failed')
+}
+
+function joinsOf(session: ModelSession, source: string): number {
+  return session.ofSource.get(source) ?? 0
+}
+
+function isShutOut(session: ModelSession, source: string): boolean {
+  const own = session.receivers.filter((each) => each.source === source)
+  const failed = own.filter(({ reason }) => reason === 'handshake_failed').length
+  return failed >= 5 || own.filter(({ state }) => state === 'pending').length >= 2 || joinsOf(session, source) >= 8
 }
 
 function count(session: ModelSession, state: ReceiverState): number {

@@ -39,8 +39,18 @@ type Decision = 'approved' | DenialReason
 /** Mostly one of them, so that much happens to it. */
 const at = fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat({ max: 5 }) })
 const receiver = fc.nat({ max: 31 })
-const decision = fc.constantFrom<Decision>('approved', 'approved', 'rejected', 'handshake_failed', 'handshake_timeout')
-const source = fc.constantFrom('a source', 'a source', 'a source', 'another source')
+const decision = fc.constantFrom<Decision>(
+  'approved',
+  'approved',
+  'rejected',
+  'handshake_failed',
+  'handshake_timeout',
+  'handshake_invalid',
+)
+const source = fc.oneof(
+  { weight: 1, arbitrary: fc.constant('a source') },
+  { weight: 3, arbitrary: fc.nat({ max: 20 }).map((number) => `source ${number}`) },
+)
 const one = <T extends string>(...names: T[]) => fc.constantFrom(...names)
 
 const command: fc.Arbitrary<Command> = fc.oneof(
@@ -195,6 +205,7 @@ class Run {
   async #detach(role: ModelSession | ModelReceiver): Promise<void> {
     this.#sockets.get(role.token)?.vanish()
     this.#sockets.delete(role.token)
+    if ('awaySince' in role && role.attached) role.awaySince = this.model.now
     role.attached = false
   }
 

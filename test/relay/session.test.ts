@@ -1,30 +1,21 @@
 import { describe, expect, test } from 'vitest'
 import { EPITAPH_MS, JOINS_MAX, PENDING_MAX } from '../../src/protocol/limits.ts'
+import { expireIfDue } from '../../src/relay/changes.ts'
 import { RelayError } from '../../src/relay/error.ts'
+import { join, type NewReceiver } from '../../src/relay/joining.ts'
+import { answer, attach, detach } from '../../src/relay/presence.ts'
 import {
   attachedOf,
   type ClosedSession,
   deadlineOf,
   type Holder,
   holderOf,
+  isJoinable,
   liveReceiver,
   type OpenSession,
   type Session,
 } from '../../src/relay/session.ts'
-import {
-  attach,
-  closeBySender,
-  decide,
-  detach,
-  expireIfDue,
-  join,
-  leave,
-  type NewReceiver,
-  openSession,
-  retireCode,
-  revoke,
-  shutDown,
-} from '../../src/relay/transitions.ts'
+import { closeBySender, decide, leave, openSession, retireCode, revoke, shutDown } from '../../src/relay/transitions.ts'
 
 const START = 1_000
 const NOW = START + 10_000
@@ -32,7 +23,7 @@ const HERE = { place: 'here' }
 const TTL_SECONDS = 60
 const DEADLINE = START + TTL_SECONDS * 1000
 
-const newReceiver = (receiverCode: string, source = 'here'): NewReceiver => ({
+const newReceiver = (receiverCode: string, source = `source of ${receiverCode}`): NewReceiver => ({
   receiverCode,
   tokenDigest: `digest of ${receiverCode}`,
   publicKey: 'a key',
@@ -93,7 +84,7 @@ function describeState(session: Session): string {
   if (session.state === 'closed') return `closed ${session.reason}`
   const [receiver, second] = session.receivers
   const state = receiver?.state === 'denied' ? `denied ${receiver.reason}` : receiver?.state
-  const notes = [second && 'new pending', !session.joinable && 'code retired', attachments(session)].filter(Boolean)
+  const notes = [second && 'new pending', session.retired && 'code retired', attachments(session)].filter(Boolean)
   return [state, ...notes].join(', ')
 }
 
@@ -304,14 +295,6 @@ describe('what a change does', () => {
     }
   })
 
-  test('only a receiver that was denied keeps its source, which counts', () => {
-    const kept = Object.entries(SITUATIONS).filter(([, made]) => {
-      const [receiver] = made().receivers
-      return receiver?.state !== 'pending' && receiver?.state !== 'approved' && 'source' in (receiver ?? {})
-    })
-    expect(kept.map(([situation]) => situation)).toEqual(['denied rejected', 'denied handshake_failed'])
-  })
-
   test('a closed session keeps its rows without keys and names, and neither times nor bounds', () => {
     const closedSession = closeBySender(approved(), NOW)
     expect(closedSession).toEqual({
@@ -322,6 +305,7 @@ describe('what a change does', () => {
       senderCode: 'code',
       tokenDigest: 'digest of sender',
       version: 4,
+      joins: 1,
       forgetAt: NOW + EPITAPH_MS,
       receivers: [{ receiverCode: 'r', channel: 1, tokenDigest: 'digest of r', state: 'approved' }],
     } satisfies ClosedSession)
@@ -333,7 +317,7 @@ describe('what a change does', () => {
   })
 
   test('the deadline of a session is its end, then the end of its epitaph', () => {
-    expect(deadlineOf(joined())).toBe(DEADLINE)
+    expect(deadlineOf(approved())).toBe(DEADLINE)
     expect(deadlineOf(closeBySender(joined(), NOW))).toBe(NOW + EPITAPH_MS)
   })
 
@@ -387,9 +371,10 @@ describe('bounds', () => {
     return next
   }
 
-  test(`the ${PENDING_MAX + 1}th pending receiver is refused, and comes in when one is decided about`, () => {
+  test(`the ${PENDING_MAX + 1}th pending receiver is refused where all were answered, and comes in when one is decided about`, () => {
     const attacker = newReceiver('one too many')
-    const full = joinMany(fresh(), PENDING_MAX)
+    let full = joinMany(fresh(), PENDING_MAX)
+    for (let channel = 1; channel <= PENDING_MAX; channel++) full = answer(full, channel) as OpenSession
     expect(codeOf(() => join(full, attacker, NOW))).toBe('session_full')
     expect(join(decide(full, 'r3', 'rejected', NOW), attacker, NOW).receivers).toHaveLength(PENDING_MAX + 1)
   })
@@ -413,20 +398,20 @@ describe('bounds', () => {
   test('the last approval that fits retires the code, one before it does not', () => {
     let session = joinMany(fresh(2), 2)
     session = decide(session, 'r0', 'approved', NOW)
-    expect(session.joinable).toBe(true)
+    expect(isJoinable(session)).toBe(true)
     session = decide(session, 'r1', 'approved', NOW)
-    expect(session.joinable).toBe(false)
+    expect(isJoinable(session)).toBe(false)
     expect(codeOf(() => join(session, newReceiver('late'), NOW))).toBe('session_not_found')
-    expect(revoke(session, 'r1', NOW).joinable).toBe(false)
+    expect(isJoinable(revoke(session, 'r1', NOW))).toBe(false)
   })
 
-  test(`the ${JOINS_MAX}nd join retires the code, however the joins before it ended`, () => {
+  test(`the code takes no more than ${JOINS_MAX} joins that a person denied`, () => {
     let session = fresh()
     for (let i = 0; i < JOINS_MAX; i++) {
-      expect(session.joinable).toBe(true)
+      expect(isJoinable(session)).toBe(true)
       session = decide(joinMany(session, 1, i), `r${i}`, 'rejected', NOW)
     }
-    expect(session.joinable).toBe(false)
+    expect(isJoinable(session)).toBe(false)
     expect(session.receivers).toHaveLength(JOINS_MAX)
     expect(codeOf(() => join(session, newReceiver('late'), NOW))).toBe('session_not_found')
   })

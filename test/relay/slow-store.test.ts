@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { ATTACH_TIMEOUT_MS, EPITAPH_MS } from '../../src/protocol/limits.ts'
-import { closeBySender, decide, join, retireCode, revoke } from '../../src/relay/transitions.ts'
+import { join } from '../../src/relay/joining.ts'
+import { closeBySender, decide, retireCode, revoke } from '../../src/relay/transitions.ts'
 import { Gate } from '../support/gate.ts'
 import { expectRefusal, refusalOf } from '../support/refusal.ts'
 import { NOTHING_LEFT, settled, TestRelay } from '../support/relay.ts'

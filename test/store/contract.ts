@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { encodeData } from '../../src/protocol/codec.ts'
-import { EPITAPH_MS, frameCost } from '../../src/protocol/limits.ts'
+import { EPITAPH_MS, frameCost, PENDING_ABSENT_MS } from '../../src/protocol/limits.ts'
+import { join } from '../../src/relay/joining.ts'
 import type { Bus, MailboxKey, MailboxStore, SessionStore, StoredFrame } from '../../src/relay/ports.ts'
+import { answer, attach, detach } from '../../src/relay/presence.ts'
 import type { OpenSession, Session } from '../../src/relay/session.ts'
-import { closeBySender, join, openSession, retireCode } from '../../src/relay/transitions.ts'
+import { closeBySender, openSession, retireCode } from '../../src/relay/transitions.ts'
 import { expectRefusal, refusalOf } from '../support/refusal.ts'
 
 /** One fresh, empty set of stores of one node, and what a test does around them. */
@@ -59,7 +61,8 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
     }
     const joining = (receiverCode: string) => (current: Session, now: number) => {
       const tokenDigest = `digest of ${receiverCode}`
-      return join(current, { receiverCode, tokenDigest, publicKey: 'key', name: undefined, source: 'a source' }, now)
+      const source = `source of ${receiverCode}`
+      return join(current, { receiverCode, tokenDigest, publicKey: 'key', name: undefined, source }, now)
     }
 
     describe('sessions', () => {
@@ -281,6 +284,41 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
         const late = openSession({ ...session({ ttlSeconds: 30 }) }, stores.now() - 60_000)
         await stores.sessions.create({ ...late, version: 1 }, CAPS)
         expect(await stores.sessions.due()).toEqual([late.id])
+      })
+
+      test('a session is due when a receiver that waits was away for too long, and at its own end after that', async () => {
+        const one = await created({ ttlSeconds: 600 })
+        await stores.advance(5_000)
+        await stores.sessions.update(one.id, joining('receiver'))
+        await stores.advance(PENDING_ABSENT_MS - 1_000)
+        expect(await stores.sessions.due()).toEqual([])
+        await stores.advance(1_000)
+        expect(await stores.sessions.due()).toEqual([one.id])
+        await stores.sessions.update(one.id, (session) => answer(session, 1))
+        expect(await stores.sessions.due()).toEqual([])
+        await stores.advance(600_000)
+        expect(await stores.sessions.due()).toEqual([one.id])
+      })
+
+      test('a session that is looked at later than it was to be is due then, and not before', async () => {
+        const one = await created({ ttlSeconds: 600 })
+        const holder = { role: 'receiver', channel: 1 } as const
+        await stores.sessions.update(one.id, joining('receiver'))
+        for (let coming = 1; coming <= 3; coming++) {
+          await stores.advance(PENDING_ABSENT_MS - 5_000)
+          const place = { place: 'here' }
+          await stores.sessions.update(one.id, (session, now) => attach(session, holder, place, now))
+          await stores.sessions.update(one.id, (session, now) => detach(session, holder, coming, now))
+          expect(await stores.sessions.due()).toEqual([])
+        }
+        await stores.advance(PENDING_ABSENT_MS)
+        expect(await stores.sessions.due()).toEqual([one.id])
+        await stores.sessions.update(one.id, joining('another'))
+        await stores.sessions.update(one.id, (session) => answer(session, 1))
+        await stores.advance(PENDING_ABSENT_MS - 1_000)
+        expect(await stores.sessions.due()).toEqual([])
+        await stores.advance(1_000)
+        expect(await stores.sessions.due()).toEqual([one.id])
       })
 
       test('a deleted session is not due', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { EPITAPH_MS } from '../../src/protocol/limits.ts'
-import { closeBySender, expireIfDue, openSession } from '../../src/relay/transitions.ts'
+import { expireIfDue } from '../../src/relay/changes.ts'
+import { closeBySender, openSession } from '../../src/relay/transitions.ts'
 import { MemoryBus, MemoryMailboxStore, MemorySessionStore } from '../../src/store/memory.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { storeContract } from './contract.ts'

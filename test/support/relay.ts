@@ -157,8 +157,12 @@ export class TestRelay {
     return { sessionId, token, senderCode }
   }
 
-  /** Adds a receiver with a code nobody has used. */
-  async join(senderCode: string, request: Partial<JoinRequest> = {}, source = 'a source'): Promise<JoinedReceiver> {
+  /** Adds a receiver with a code nobody has used, from an address nobody has used unless one is given. */
+  async join(
+    senderCode: string,
+    request: Partial<JoinRequest> = {},
+    source = `source-${this.#made + 1}`,
+  ): Promise<JoinedReceiver> {
     const receiverCode = request.receiverCode ?? `receiver-${++this.#made}`
     const body = { publicKey: publicKey(this.#made), ...request, senderCode, receiverCode }
     const joined = await this.relay.join(body, source)

@@ -93,6 +93,7 @@ export class RedisSessionStore implements SessionStore {
       if (replaced === 1) {
         // What cannot be tidied now, as in a server that is out of memory, is tidied when its time is over.
         if (session.state === 'open' && next.state === 'closed') await this.#tidyClosed(next).catch(() => {})
+        else if (deadlineOf(next) < deadlineOf(session)) await this.#hasten(next.id, deadlineOf(next)).catch(() => {})
         return next
       }
       await new Promise((resolve) => setTimeout(resolve, BACKOFF_MS * Math.random() * attempt))
@@ -108,7 +109,27 @@ export class RedisSessionStore implements SessionStore {
 
   async due(): Promise<readonly string[]> {
     const now = this.#clock.now()
-    return (await this.#redis.command('ZRANGEBYSCORE', DEADLINES, '-inf', now, 'LIMIT', 0, SWEEP_MAX)) as string[]
+    const until = ['-inf', now, 'LIMIT', 0, SWEEP_MAX] as const
+    const ids = (await this.#redis.command('ZRANGEBYSCORE', DEADLINES, ...until)) as string[]
+    const due = await Promise.all(ids.map(async (id) => ((await this.#isPostponed(id, now)) ? [] : [id])))
+    return due.flat()
+  }
+
+  /**
+   * Whether a session's deadline is later than the index says, which is put right then. The index is only ever lowered by those
+   * who change a session, because two of them can come here in another order than to the session.
+   */
+  async #isPostponed(sessionId: string, now: number): Promise<boolean> {
+    const deadline = async () => {
+      const session = await this.get(sessionId).catch(rethrowRefusal)
+      return session ? deadlineOf(session) : 0
+    }
+    const known = await deadline()
+    if (known <= now) return false
+    await this.#redis.command('ZADD', DEADLINES, 'XX', 'GT', known, sessionId)
+    // It may have come nearer in between.
+    await this.#hasten(sessionId, await deadline())
+    return true
   }
 
   async #read(key: string): Promise<Session | undefined> {
@@ -120,7 +141,11 @@ export class RedisSessionStore implements SessionStore {
   async #tidyClosed(session: Session): Promise<void> {
     await this.#redis.command('PEXPIRE', codeKey(session.senderCode), this.#keepMs(session))
     await this.#redis.command('ZREM', clientKey(session.clientId), session.id)
-    await this.#redis.command('ZADD', DEADLINES, 'XX', deadlineOf(session), session.id)
+    await this.#hasten(session.id, deadlineOf(session))
+  }
+
+  async #hasten(sessionId: string, deadline: number): Promise<void> {
+    await this.#redis.command('ZADD', DEADLINES, 'XX', 'LT', deadline, sessionId)
   }
 
   async #forget(session: Session): Promise<void> {
@@ -135,6 +160,11 @@ export class RedisSessionStore implements SessionStore {
     const until = session.state === 'open' ? session.expiresAt + EPITAPH_MS : session.forgetAt
     return Math.max(1, until - this.#clock.now())
   }
+}
+
+/** What cannot be read is due: whoever sweeps it learns why. */
+function rethrowRefusal(error: unknown): undefined {
+  if (error instanceof RelayError) throw error
 }
 
 /** All keys of one session have its id as their hash tag, so that a cluster has them on one node. */

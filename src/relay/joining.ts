@@ -1,0 +1,109 @@
+import {
+  JOINS_EVER_MAX,
+  PENDING_MAX,
+  RECEIVER_ROWS_MAX,
+  SOURCE_FAILURES_MAX,
+  SOURCE_JOINS_MAX,
+  SOURCE_PENDING_MAX,
+} from '../protocol/limits.ts'
+import { changed, end } from './changes.ts'
+import { RelayError } from './error.ts'
+import {
+  holdsPlace,
+  isJoinable,
+  isLive,
+  isPresent,
+  type LiveReceiver,
+  type OpenSession,
+  type Present,
+  type Session,
+} from './session.ts'
+
+export interface NewReceiver {
+  readonly receiverCode: string
+  readonly tokenDigest: string
+  readonly publicKey: string
+  readonly name: string | undefined
+  readonly source: string
+}
+
+/**
+ * A receiver enters the code. Its channel is the number of joins so far plus one, never used again. Where PENDING_MAX wait, it
+ * takes the place of one that nobody answered, if that one is away, or comes from a source that joined no less often.
+ */
+export function join(
+  session: Session,
+  input: NewReceiver,
+  now: number,
+  isAlive: Present['isAlive'] = () => true,
+): OpenSession {
+  // One answer for every code that does not work, so that nobody learns which codes once did.
+  if (
+    session.state === 'closed' ||
+    now >= session.expiresAt ||
+    !isJoinable(session) ||
+    isShutOut(session, input.source)
+  )
+    throw new RelayError('session_not_found')
+  if (session.receivers.some((receiver) => receiver.receiverCode === input.receiverCode)) {
+    throw new RelayError('receiver_code_in_use')
+  }
+  const open = makeRoom(session, input.source, { now, isAlive })
+  const channel = open.joins + 1
+  const joined: LiveReceiver = {
+    state: 'pending',
+    ...input,
+    channel,
+    answered: false,
+    attached: undefined,
+    attaches: 0,
+    seenAt: now,
+    shared: false,
+  }
+  const retired = open.retired || channel >= JOINS_EVER_MAX
+  return forgetRow(changed(open, { joins: channel, retired, receivers: [...open.receivers, joined] }))
+}
+
+/** Whether a source has failed, joined or waits so often that the code is no code to it. */
+function isShutOut(session: OpenSession, source: string): boolean {
+  const own = session.receivers.filter((receiver) => receiver.source === source)
+  const failed = own.filter((receiver) => receiver.state === 'denied' && receiver.reason === 'handshake_failed')
+  const pending = own.filter((receiver) => receiver.state === 'pending')
+  return (
+    failed.length >= SOURCE_FAILURES_MAX ||
+    pending.length >= SOURCE_PENDING_MAX ||
+    joinsFrom(session, source) >= SOURCE_JOINS_MAX
+  )
+}
+
+function joinsFrom({ receivers, forgottenJoins }: OpenSession, source: string): number {
+  return receivers.filter((receiver) => receiver.source === source).length + (forgottenJoins[source] ?? 0)
+}
+
+/** Ends a pending receiver where there are PENDING_MAX. RelayError `session_full` when none has to make way. */
+function makeRoom(session: OpenSession, source: string, present: Present): OpenSession {
+  const pending = session.receivers.filter(isLive).filter(({ state }) => state === 'pending')
+  if (pending.length < PENDING_MAX) return session
+  const unanswered = pending.filter(({ answered }) => !answered)
+  const absent = unanswered.find(({ attached }) => !isPresent(attached, present))
+  if (absent) return end(session, absent, 'left')
+  const joins = unanswered.map((receiver) => joinsFrom(session, receiver.source))
+  const most = Math.max(...joins)
+  const displaced = unanswered[joins.indexOf(most)]
+  if (!displaced || most < joinsFrom(session, source)) throw new RelayError('session_full')
+  return end(session, displaced, 'left')
+}
+
+/** Keeps the rows within a view: the oldest that holds no place goes. Its join still counts for its source. */
+function forgetRow(session: OpenSession): OpenSession {
+  const { receivers, forgottenJoins } = session
+  if (receivers.length <= RECEIVER_ROWS_MAX) return session
+  const gone = receivers.find((receiver) => !holdsPlace(receiver))
+  if (!gone) return session
+  const joins = (forgottenJoins[gone.source] ?? 0) + 1
+  return {
+    ...session,
+    receivers: receivers.filter((receiver) => receiver !== gone),
+    forgottenJoins: { ...forgottenJoins, [gone.source]: joins },
+  }
+}
