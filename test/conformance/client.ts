@@ -115,6 +115,14 @@ export function freshCode(): string {
   return randomBytes(9).toString('base64url')
 }
 
+let addresses = 0
+
+/** An address that nobody else has, for a relay that trusts this machine as a proxy. */
+export function freshAddress(): string {
+  addresses++
+  return `198.18.${addresses >> 8}.${addresses & 0xff}`
+}
+
 /** 32 bytes in base64url: a public key, or a token that nobody was given. */
 export function fresh32Bytes(): string {
   return randomBytes(32).toString('base64url')
@@ -237,18 +245,27 @@ export async function openSession(relay: Relay, request: Readonly<Record<string,
   return new Sender(relay, senderCode, answer.body as Grant)
 }
 
+/** A join, from an address of its own unless `from` says which. */
 export function tryToJoin(
   relay: Relay,
   senderCode: string,
   request: Readonly<Record<string, unknown>> = {},
 ): Promise<Answer> {
-  const body = { senderCode, receiverCode: freshCode(), publicKey: fresh32Bytes(), ...request }
-  return call(relay.forReceivers ?? relay, 'POST', '/v1/receivers', { body })
+  const { from = freshAddress(), ...fields } = request
+  const body = { senderCode, receiverCode: freshCode(), publicKey: fresh32Bytes(), ...fields }
+  const headers = { 'x-forwarded-for': String(from) }
+  return call(relay.forReceivers ?? relay, 'POST', '/v1/receivers', { body, headers })
 }
 
 export async function join(
   sender: Sender,
-  request: { receiverCode?: string; publicKey?: string; name?: string } = {},
+  request: {
+    receiverCode?: string
+    publicKey?: string
+    name?: string
+    profile?: string
+    from?: string | undefined
+  } = {},
 ): Promise<Receiver> {
   const whole = { receiverCode: freshCode(), publicKey: fresh32Bytes(), ...request }
   const answer = await tryToJoin(sender.relay, sender.senderCode, whole)

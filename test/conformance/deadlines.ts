@@ -23,6 +23,19 @@ export function startDeadlines(relay: Relay): () => void {
     const closed = await attacker.closed(PATIENCE_MS).then(() => performance.now() - since)
     return { sender, before, attacker, attached, closedAfterMs: closed }
   })
+  const absent = start(async () => {
+    const sender = await openSession(relay)
+    const [attacker, socket, polling] = [await join(sender), await join(sender), await join(sender)]
+    await socket.attach()
+    await polling.attachOverHttp()
+    const since = performance.now()
+    for (let version = ''; ; ) {
+      const view = await sender.view(`?version=${version}&waitMs=4000`)
+      const afterMs = performance.now() - since
+      if (view.receivers[0].state !== 'pending' || afterMs > 2 * PATIENCE_MS) return { view, attacker, afterMs }
+      version = view.version
+    }
+  })
   const lateHeaders = start(async () => {
     const attacker = await RawConnection.open(relay)
     attacker.write('GET /healthz HTTP/1.1\r\nHost: relay\r\nX-Never-Ends: ')
@@ -47,6 +60,13 @@ export function startDeadlines(relay: Relay): () => void {
         attached.send(data(1, 1, 'x'), data(1, 1, 'x'))
         expect(await attached.nextAck()).toBe('1/0')
         expect((await sender.view()).receivers).toMatchObject([{ ...before.receivers[0], present: true }])
+      })
+
+      test('a pending receiver that nobody saw for 20 s has left, one on a socket or over HTTP has not', async () => {
+        const { view, attacker, afterMs } = await absent()
+        expect(view.receivers).toMatchObject([{ state: 'left' }, { state: 'pending' }, { state: 'pending' }])
+        expect(afterMs).toBeGreaterThan(19_000)
+        expect((await attacker.view()).receivers).toMatchObject([{ state: 'left' }])
       })
 
       test('a request whose headers do not end is request_timeout', async () => {

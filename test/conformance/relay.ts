@@ -72,7 +72,7 @@ async function startReadyNode(settings: Readonly<Record<string, string>>): Promi
 async function startNode(settings: Readonly<Record<string, string>>): Promise<Relay> {
   const child = spawn(process.execPath, ['dist/server/main.js'], {
     cwd: ROOT,
-    env: { HOST: '127.0.0.1', PORT: '0', RATE_LIMIT: 'off', ALLOWED_HOSTS: '*', ...settings },
+    env: { HOST: '127.0.0.1', PORT: '0', RATE_LIMIT: 'off', TRUST_PROXY: '127.0.0.1', ALLOWED_HOSTS: '*', ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const exited = once(child, 'exit')

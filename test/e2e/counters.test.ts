@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
+import { EPITAPH_MS } from '../../src/protocol/limits.ts'
 import { FakeTime } from '../client/fake-time.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { NO_SERVER_STATE, type RunningRelay } from '../support/server.ts'
@@ -152,7 +153,7 @@ const roads: Record<string, Road> = {
     const waiting = await join(relay.url, device.sender.code)
     await nextRequest(device)
     const ends = [approved, waiting].map(({ receiver }) => errorOf(collect(receiver)))
-    clock.advance(60_000)
+    clock.advance(EPITAPH_MS)
     await relay.tick()
     expect(await Promise.all(ends)).toEqual(['expired', 'expired'])
     expect(await errorOf(device.requests.next())).toBe('expired')
@@ -167,7 +168,7 @@ const roads: Record<string, Road> = {
         onProgress: () => {
           if (late) return
           late = true
-          clock.advance(60_000)
+          clock.advance(EPITAPH_MS)
           void relay.tick()
         },
       }),
@@ -270,7 +271,7 @@ describe('a session', () => {
         expect(world.left).toEqual(NOTHING_LEFT_HERE)
       }
       // Whoever was not told ends at the deadline; then the epitaph stands for a minute.
-      for (const ms of [900_000, 60_000]) {
+      for (const ms of [900_000, EPITAPH_MS]) {
         clock.advance(ms)
         await relay.tick()
       }

@@ -5,6 +5,7 @@ import { generatePairingCode, type PairingCode, randomReceiverCode } from '../..
 import { messageKey, StreamOpener, StreamSealer } from '../../src/crypto/stream.ts'
 import { ciphertextOf, decodeFrame, encodeAck, encodeData, FRAME_ACK } from '../../src/protocol/codec.ts'
 import type { View } from '../../src/protocol/frames.ts'
+import { freshAddress } from './world.ts'
 
 /** Clients that speak the protocol by hand, so that they can break it. */
 
@@ -21,13 +22,13 @@ async function call(
   body?: unknown,
   more: { readonly token?: string; readonly source?: string | undefined } = {},
 ): Promise<Record<string, unknown>> {
-  const { token, source } = more
+  const { token, source = freshAddress() } = more
   const response = await fetch(url, {
     method,
     headers: {
       ...(token ? { authorization: `Bearer ${token}` } : {}),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...(source === undefined ? {} : { 'x-forwarded-for': source }),
+      'x-forwarded-for': source,
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   })

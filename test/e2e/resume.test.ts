@@ -276,7 +276,7 @@ describe('a relay that forgets its mailboxes', () => {
     // On another node an end that has sent nothing yet has nothing to resume.
     if (!hasFrames) return
     // Over HTTP only who misses something attaches again, once for each direction at most, as it finds out by itself.
-    if (setting.webSocketsPass) expect(codes).toEqual([[1001], [1001]])
+    if (setting.webSocketsPass) expect(codes).toEqual([[4409], [4409]])
     else expect(codes.flat()).toSatisfy((each: number[]) => each.length > 0 && each.length <= 4)
   })
 })

@@ -10,7 +10,8 @@ export const setting = {
 
 /** A relay as this setting has it. */
 export async function startRelay(options: ServerOptions = {}): Promise<RunningRelay> {
-  const relay = await startServer(options)
+  // Each device comes from an address of its own, as through a proxy.
+  const relay = await startServer({ trustProxy: ['127.0.0.1'], ...options })
   const connections = new Set<Socket>()
   relay.server.on('connection', (socket) => {
     connections.add(socket)

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
+import { EPITAPH_MS } from '../../src/protocol/limits.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import type { RunningRelay } from '../support/server.ts'
 import { isAlone } from '../support/setting.ts'
@@ -276,7 +277,7 @@ describe('step 9: received and decrypted, the receiver cleans up', () => {
     await collecting
     await until('the sockets close', () => relay.counters().webSockets === 0)
     expect(relay.counters()).toMatchObject({ ...(isAlone ? { sessions: 1 } : {}), mailboxes: 0, grants: 0 })
-    clock.advance(60_000)
+    clock.advance(EPITAPH_MS)
     await relay.tick()
     expect(relay.counters()).toMatchObject({ ...(isAlone ? { sessions: 0 } : {}), storeEntries: 0 })
   })
@@ -299,7 +300,7 @@ describe('step 10: all of it within the time-out', () => {
     await relay.tick()
     expect(await Promise.all([...ends, noMore])).toEqual(['expired', 'expired', 'expired'])
     expect(await errorOf(join(relay.url, device.sender.code))).toBe('code_not_found')
-    clock.advance(60_000)
+    clock.advance(EPITAPH_MS)
     await relay.tick()
     expect(relay.counters()).toMatchObject({
       ...(isAlone ? { sessions: 0 } : {}),
@@ -316,7 +317,7 @@ describe('step 10: all of it within the time-out', () => {
     const offers = receiver.offers()
     const sending = sender.send([bytesSource(bytesOf(5_000_000), 'a')])
     expect((await offers.next()).done).toBe(false)
-    clock.advance(60_000)
+    clock.advance(EPITAPH_MS)
     await relay.tick()
     expect((await sending).map(outcomeOf)).toEqual(['expired'])
     await receiver.close()

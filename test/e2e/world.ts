@@ -106,10 +106,29 @@ function isOfWs(socket: WebSocketLike): socket is SocketOfWs {
   return 'terminate' in socket
 }
 
+let addresses = 0
+
+/** An address that no other device has. */
+export function freshAddress(): string {
+  addresses++
+  return `198.18.${addresses >> 8}.${addresses & 0xff}`
+}
+
+function always<T>(value: T): () => T {
+  return () => value
+}
+
+/** As a proxy would forward it that has it from a device with this address. */
+function fromAddress(address: string, init: RequestInit): RequestInit {
+  return { ...init, headers: { ...(init.headers as Record<string, string>), 'x-forwarded-for': address } }
+}
+
 /** The environment of one device: the real network, everything counted, and whatever a test changes about it. */
 export class DeviceWorld {
   readonly hooks: SocketHooks = {}
   readonly environment: Partial<Environment>
+  /** Where its calls come from, for a relay that trusts this machine as a proxy. */
+  address: () => string = always(freshAddress())
   /** Stands between the SDK's commands and the real fetch. What a socket does over HTTP is no command. */
   onFetch: (send: () => Promise<Response>, url: string, init: RequestInit) => Promise<Response> = (send) => send()
   /** Timers set and neither fired nor cleared. */
@@ -131,7 +150,8 @@ export class DeviceWorld {
     this.random = real.random
     this.environment = {
       random: (length) => this.random(length),
-      fetch: (url, init) => this.#count(this.onFetch(() => real.fetch(url, init), url, init)),
+      fetch: (url, init) =>
+        this.#count(this.onFetch(() => real.fetch(url, fromAddress(this.address(), init)), url, init)),
       openWebSocket: (url, protocol) => {
         return this.webSocketsPass ? this.#open(real.openWebSocket(url, protocol)) : refusedSocket()
       },
