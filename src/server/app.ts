@@ -162,7 +162,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   })
   await describeRoutes(app, version)
   const rates = await buildRateLimits(app, limits, options.sharedCounters)
-  await app.register(websocket, { relay, maxFrameBytes, origins, sockets: new HeldLimit(limits.sockets) })
+  await app.register(websocket, { relay, maxFrameBytes, origins, refusals, sockets: new HeldLimit(limits.sockets) })
   await app.register(routes, { relay, rates, polls: new HeldLimit(limits.polls) })
   await app.register(frameRoutes, { relay, maxFrameBytes })
   await app.register(operations, { relay, version })

@@ -24,11 +24,12 @@ export function carry(
   webSocket: WebSocket,
   below: Duplex,
   maxFrameBytes: number,
+  onClose: (code: CloseErrorCode) => void = () => {},
 ): void {
   // What ws finds wrong it answers itself, with the right close code.
   webSocket.on('error', () => {})
   // The relay says nothing before a socket has attached, but how it is closed. Until then it takes the attach and no more.
-  const peer = new Peer(webSocket, below, () => setMaximum(maxFrameBytes))
+  const peer = new Peer(webSocket, below, { attached: () => setMaximum(maxFrameBytes), closing: onClose })
   const connection = attachments.connect(sessionId, peer)
   const firstMaximum = Math.min(ATTACH_MAX_BYTES, maxFrameBytes)
   const messages = takeWholeMessages(below, firstMaximum, (message) => connection.receive(message))
@@ -82,15 +83,21 @@ function takeWholeMessages(
 class Peer implements PeerSocket {
   readonly #webSocket: WebSocket
   readonly #below: Duplex
+  readonly #closing: (code: CloseErrorCode) => void
   #attached: (() => void) | undefined
   #gathering = false
   #congested = false
 
-  /** `attached` is called once, before the first thing is sent. */
-  constructor(webSocket: WebSocket, below: Duplex, attached: () => void) {
+  /** `attached` is called once, before the first thing is sent; `closing` before the relay closes it. */
+  constructor(
+    webSocket: WebSocket,
+    below: Duplex,
+    told: { readonly attached: () => void; readonly closing: (code: CloseErrorCode) => void },
+  ) {
     this.#webSocket = webSocket
     this.#below = below
-    this.#attached = attached
+    this.#attached = told.attached
+    this.#closing = told.closing
   }
 
   send(data: string | Uint8Array): 'sent' | 'congested' {
@@ -128,6 +135,7 @@ class Peer implements PeerSocket {
   }
 
   close(code: CloseErrorCode): void {
+    this.#closing(code)
     this.#webSocket.close(ERRORS[code].closeCode, code)
   }
 

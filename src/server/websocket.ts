@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import websocketPlugin from '@fastify/websocket'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import * as z from 'zod/mini'
+import type { CloseErrorCode } from '../protocol/errors.ts'
 import { SUBPROTOCOL } from '../protocol/frames.ts'
 import { SessionId } from '../protocol/http.ts'
 import { RelayError } from '../relay/error.ts'
@@ -10,17 +11,26 @@ import type { HeldLimit } from './held-limits.ts'
 import type { Origins } from './origins.ts'
 import { carry } from './peer.ts'
 import { answerUpgradeError } from './problems.ts'
+import type { Refusals } from './refusals.ts'
 import { sessionIdOf } from './routes.ts'
 
 /** How long a peer may take to answer a close before its connection is cut, in ms. The types of ws do not know it yet. */
 const closeTimeout = { closeTimeout: 1_500 }
 
+/** Closes that a client does nothing wrong for. */
+const NORMAL_CLOSES: ReadonlySet<CloseErrorCode> = new Set([
+  'session_gone',
+  'going_away',
+  'resume_required',
+  'superseded',
+])
+
 /** The one WebSocket: `GET /v1/sessions/{sessionId}/socket`. */
 export async function websocket(
   app: FastifyInstance,
-  options: { relay: Relay; maxFrameBytes: number; origins: Origins; sockets: HeldLimit },
+  options: { relay: Relay; maxFrameBytes: number; origins: Origins; refusals: Refusals; sockets: HeldLimit },
 ): Promise<void> {
-  const { relay, maxFrameBytes, origins, sockets } = options
+  const { relay, maxFrameBytes, origins, refusals, sockets } = options
   await app.register(websocketPlugin, {
     options: {
       maxPayload: maxFrameBytes,
@@ -61,7 +71,9 @@ export async function websocket(
       // The plugin would keep the request and its answer for as long as the socket lives: half of what one costs.
       for (const listener of socket.listeners('error')) socket.off('error', listener as () => void)
       answers.get(request)?.detachSocket(request.raw.socket)
-      carry(relay.attachments, sessionIdOf(request), socket, request.raw.socket, maxFrameBytes)
+      carry(relay.attachments, sessionIdOf(request), socket, request.raw.socket, maxFrameBytes, (code) => {
+        if (!NORMAL_CLOSES.has(code)) refusals.count(code)
+      })
     },
   })
 }

@@ -5,7 +5,7 @@ import { HeldLimit } from '../../src/server/held-limits.ts'
 import { Refusals } from '../../src/server/refusals.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { type CallOptions, call } from '../support/http.ts'
-import { RawWebSocket } from '../support/raw-web-socket.ts'
+import { RawWebSocket, TEXT, wsFrame } from '../support/raw-web-socket.ts'
 import { publicKey } from '../support/relay.ts'
 import { type RunningRelay, type ServerOptions, startRelay } from '../support/server.ts'
 
@@ -210,6 +210,20 @@ describe('the log of refusals', () => {
     await create('192.0.2.7')
     expect(said()[2]).toMatchObject({ refused: 'rate_limited', before: 2 })
     expect(relay.log.join('')).not.toMatch(/192\.0\.2|nobody/)
+  })
+
+  test('has the closes of sockets that did something wrong, and not those that ended as they should', async () => {
+    await start({})
+    const { sessionId, token } = (await create('192.0.2.1')).json<{ sessionId: string; token: string }>()
+    const attacker = new RawWebSocket(relay.port, sessionId, wsFrame(TEXT, 'hello'))
+    await attacker.ended
+    const attach = JSON.stringify({ type: 'attach', token, channels: [] })
+    const sender = new RawWebSocket(relay.port, sessionId, wsFrame(TEXT, attach))
+    await sender.until(() => sender.frames.length > 0)
+    await from('192.0.2.1', 'DELETE', `/v1/sessions/${sessionId}`, { token })
+    expect(await sender.ended).toMatchObject({ code: 4410 })
+    const refused = relay.log.map((line) => JSON.parse(line).refused).filter((kind) => kind !== undefined)
+    expect(refused).toEqual(['invalid_frame'])
   })
 
   test('begins anew for each kind', () => {

@@ -3,6 +3,7 @@ import type { Bus, Clock, Cluster, SessionStore } from '../../relay/ports.ts'
 import { RedisBus } from './bus.ts'
 import { RedisConnection, type RedisOptions } from './connection.ts'
 import { RedisCounters } from './counters.ts'
+import { evictionOf } from './eviction.ts'
 import { RedisMailboxStore } from './mailboxes.ts'
 import { RedisClock, RedisNodes } from './nodes.ts'
 import { RedisSessionStore } from './sessions.ts'
@@ -31,7 +32,15 @@ export function openRedis(
   const bus = new RedisBus(redis, node)
   const cluster = new RedisNodes({ node, mailboxes: new RedisMailboxStore(redis), redis, clock, own })
   bus.start()
-  redis.start(() => void cluster.beat())
+  const checkEviction = async () => {
+    const eviction = await evictionOf(redis)
+    if (eviction) options.onError(new Error(eviction))
+  }
+  redis.start(() => {
+    void cluster.beat()
+    // Who may not ask has been told that.
+    checkEviction().catch(() => {})
+  })
   return {
     sessions: new RedisSessionStore(redis, clock),
     bus,
