@@ -62,7 +62,7 @@ export function startDeadlines(relay: Relay): () => void {
         expect((await sender.view()).receivers).toMatchObject([{ ...before.receivers[0], present: true }])
       })
 
-      test('a pending receiver that nobody saw for 20 s has left, one on a socket or over HTTP has not', async () => {
+      test('R7: a pending receiver that nobody saw for 20 s has left, one on a socket or over HTTP has not', async () => {
         const { view, attacker, afterMs } = await absent()
         expect(view.receivers).toMatchObject([{ state: 'left' }, { state: 'pending' }, { state: 'pending' }])
         expect(afterMs).toBeGreaterThan(19_000)

@@ -48,7 +48,7 @@ export function refusals(relay: Relay): void {
 
     const statesIn = async (sender: Sender) => (await sender.view()).receivers.map(({ state }) => state)
 
-    test.skipIf(isForeign)('a ninth pending receiver takes the place of the oldest that is away', async () => {
+    test.skipIf(isForeign)('R8: a ninth pending receiver takes the place of the oldest that is away', async () => {
       const sender = await openSession(relay)
       const receivers = []
       for (let i = 0; i < 8; i++) receivers.push(await join(sender))
@@ -59,7 +59,7 @@ export function refusals(relay: Relay): void {
     })
 
     test.skipIf(isForeign)(
-      'where all are there, it takes the place of the one whose address joined most often',
+      'R8: where all are there, it takes the place of the one whose address joined most often',
       async () => {
         const sender = await openSession(relay)
         const attacker = freshAddress()
@@ -72,7 +72,7 @@ export function refusals(relay: Relay): void {
       },
     )
 
-    test.skipIf(isForeign)('a receiver that the sender has answered makes way for nobody', async () => {
+    test.skipIf(isForeign)('R8: a receiver that the sender has answered makes way for nobody', async () => {
       const sender = await openSession(relay)
       const receivers = []
       for (let i = 0; i < 8; i++) receivers.push(await join(sender))
@@ -86,7 +86,7 @@ export function refusals(relay: Relay): void {
       expect((await attacker()).body).toMatchObject({ channel: 9 })
     })
 
-    test.skipIf(isForeign)('of one address two wait at most, and eight join', async () => {
+    test.skipIf(isForeign)('R9: of one address two wait at most, and eight join', async () => {
       const sender = await openSession(relay)
       const from = freshAddress()
       const attacker = () => tryToJoin(relay, sender.senderCode, { from })
@@ -103,18 +103,21 @@ export function refusals(relay: Relay): void {
       await join(sender)
     })
 
-    test.skipIf(isForeign)('joins that left or spent nothing do not use the code up; their rows make way', async () => {
-      const sender = await openSession(relay)
-      const left = await join(sender)
-      await left.leave()
-      for (const reason of ['handshake_timeout', 'handshake_invalid', 'unsupported']) {
-        for (let i = 0; i < 11; i++) await sender.deny(await join(sender), reason)
-      }
-      const { joinable, receivers } = await sender.view()
-      expect([joinable, receivers.length]).toEqual([true, 32])
-      expect(receivers.map(({ channel }) => channel)).toEqual(Array.from({ length: 32 }, (_, i) => i + 3))
-      expectProblem(await left.call('GET'), 'unauthorized')
-    })
+    test.skipIf(isForeign)(
+      'R11: joins that left or spent nothing do not use the code up; their rows make way',
+      async () => {
+        const sender = await openSession(relay)
+        const left = await join(sender)
+        await left.leave()
+        for (const reason of ['handshake_timeout', 'handshake_invalid', 'unsupported']) {
+          for (let i = 0; i < 11; i++) await sender.deny(await join(sender), reason)
+        }
+        const { joinable, receivers } = await sender.view()
+        expect([joinable, receivers.length]).toEqual([true, 32])
+        expect(receivers.map(({ channel }) => channel)).toEqual(Array.from({ length: 32 }, (_, i) => i + 3))
+        expectProblem(await left.call('GET'), 'unauthorized')
+      },
+    )
 
     test.skipIf(isForeign)('the 32nd join that was denied by a person or for a wrong code is the last', async () => {
       const sender = await openSession(relay)
@@ -128,7 +131,7 @@ export function refusals(relay: Relay): void {
     })
 
     test.skipIf(isForeign)(
-      'the code is unknown to an address that spent five guesses, and to nobody else',
+      'R10: the code is unknown to an address that spent five guesses, and to nobody else',
       async () => {
         const sender = await openSession(relay)
         const from = freshAddress()
