@@ -46,6 +46,13 @@ export const GOALS = {
   joinVsFastify: { text: 'POST join, rate ÷ bare Fastify', unit: '×', bound: 'least', gate: 0.85, aim: 0.95 },
   pairingCpu: { text: 'complete pairing, relay CPU', unit: 'µs', bound: 'most', gate: 500, aim: 340 },
   storeGrowth: { text: 'insert + expire a session, 1 M ÷ 10 k live', unit: '×', bound: 'most', gate: 4, aim: 3 },
+  floodRate: {
+    text: 'pairings/s while one address floods ÷ without',
+    unit: '×',
+    bound: 'least',
+    gate: 0.5,
+  },
+  floodP99: { text: 'p99 of a pairing while one address floods ÷ without', unit: '×', bound: 'most', gate: 2 },
   cliVsWormhole: { text: '512 MiB CLI to CLI, wall ÷ magic-wormhole', unit: '×', bound: 'most', gate: 0.75, aim: 0.55 },
   browserPage: { text: 'browser page, one core', unit: 'MB/s', bound: 'least', gate: 100 },
 } as const satisfies Record<string, Goal>

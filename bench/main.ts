@@ -14,6 +14,7 @@ import { format } from './harness/table.ts'
 import { FULL, QUICK } from './plan.ts'
 import { endToEnd } from './sections/end-to-end.ts'
 import { flatness } from './sections/flatness.ts'
+import { flood } from './sections/flood.ts'
 import { holding } from './sections/holding.ts'
 import { misbehaving } from './sections/misbehaving.ts'
 import { nodes } from './sections/nodes.ts'
@@ -31,6 +32,7 @@ const SECTIONS: readonly Section[] = [
   holding,
   flatness,
   misbehaving,
+  flood,
   nodes,
   endToEnd,
   profile,

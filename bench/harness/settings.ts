@@ -9,6 +9,9 @@ export const MANY_SESSIONS = {
   MEMORY_BUDGET_BYTES: '34359738368',
 } as const
 
+/** The limits by client address, which every other relay here has switched off. */
+export const LIMITED = { RATE_LIMIT: 'on' } as const
+
 export function settingsNote(env: Readonly<Record<string, string>>): string {
   const set = Object.entries(env).map(([name, value]) => `${name}=${value}`)
   return `relay: defaults, and ${set.join(' ')}`

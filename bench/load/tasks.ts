@@ -3,6 +3,7 @@ import { flood, prepareJoins, runCommands, stopFlood } from './commands.ts'
 import { closeFanOut, openFanOut, runFanOut } from './fan-out.ts'
 import { attachSockets, connectSockets, holdSessions, release, storm } from './holding.ts'
 import { listenAsBackend } from './links.ts'
+import { floodFromOneAddress, stopOneAddress } from './one-address.ts'
 import { runPairings } from './pairing.ts'
 import { ping } from './ping.ts'
 import { runSdkPairings } from './sdk.ts'
@@ -22,6 +23,8 @@ export const tasks = {
   runCommands,
   flood,
   stopFlood,
+  floodFromOneAddress,
+  stopOneAddress,
   holdSessions,
   attachSockets,
   connectSockets,
