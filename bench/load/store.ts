@@ -40,6 +40,7 @@ const relay = new Relay(
     mailboxes: new MemoryMailboxStore(),
     bus: new MemoryBus(),
     clock,
+    digestSource: (source: string) => source,
     secrets: { sessionId: () => secret.id, token: () => secret.token, digest: () => secret.digest },
     metrics: {
       discarded: () => {},
@@ -54,6 +55,8 @@ const relay = new Relay(
     maxReceivers: 8,
     maxSessions: ENOUGH,
     maxSessionsPerClient: ENOUGH,
+    maxSessionsPerSource: ENOUGH,
+    limitSources: false,
     maxFrameBytes: 262_272,
     windowBytes: 2_098_176,
     memoryBudgetBytes: ENOUGH,
@@ -83,7 +86,7 @@ function prepare(second: number) {
 async function add(sessions: ReturnType<typeof prepare>): Promise<void> {
   for (const each of sessions) {
     secret = each.secret
-    await relay.createSession(each.request)
+    await relay.createSession(each.request, '')
   }
 }
 

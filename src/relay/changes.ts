@@ -54,7 +54,7 @@ export function changed(session: OpenSession, change: Partial<OpenSession>): Ope
 }
 
 export function closed(session: OpenSession, reason: CloseReason, at: number): ClosedSession {
-  const { id, clientId, senderCode, tokenDigest, version, joins } = session
+  const { id, clientId, source, senderCode, tokenDigest, version, joins } = session
   const receivers = session.receivers.map((receiver) => {
     if (!isLive(receiver)) return receiver
     return {
@@ -68,6 +68,7 @@ export function closed(session: OpenSession, reason: CloseReason, at: number): C
     state: 'closed',
     id,
     clientId,
+    source,
     senderCode,
     tokenDigest,
     version: version + 1,

@@ -16,6 +16,7 @@ import {
   type LiveReceiver,
   type OpenSession,
   type Present,
+  type Receiver,
   type Session,
 } from './session.ts'
 
@@ -23,8 +24,15 @@ export interface NewReceiver {
   readonly receiverCode: string
   readonly tokenDigest: string
   readonly publicKey: string
+  readonly profile: string
   readonly name: string | undefined
   readonly source: string
+}
+
+/** What decides about a join beside the session. */
+export interface JoinRules extends Pick<Present, 'isAlive'> {
+  /** Whether one source may wait and join only so often. */
+  readonly limitSources: boolean
 }
 
 /**
@@ -35,20 +43,21 @@ export function join(
   session: Session,
   input: NewReceiver,
   now: number,
-  isAlive: Present['isAlive'] = () => true,
+  rules: JoinRules = { isAlive: () => true, limitSources: true },
 ): OpenSession {
   // One answer for every code that does not work, so that nobody learns which codes once did.
   if (
     session.state === 'closed' ||
     now >= session.expiresAt ||
     !isJoinable(session) ||
-    isShutOut(session, input.source)
+    isBanned(session, input.source) ||
+    (rules.limitSources && hasHadEnough(session, input.source))
   )
     throw new RelayError('session_not_found')
   if (session.receivers.some((receiver) => receiver.receiverCode === input.receiverCode)) {
     throw new RelayError('receiver_code_in_use')
   }
-  const open = makeRoom(session, input.source, { now, isAlive })
+  const open = makeRoom(session, input.source, { ...rules, now })
   const channel = open.joins + 1
   const joined: LiveReceiver = {
     state: 'pending',
@@ -64,20 +73,27 @@ export function join(
   return forgetRow(changed(open, { joins: channel, retired, receivers: [...open.receivers, joined] }))
 }
 
-/** Whether a source has failed, joined or waits so often that the code is no code to it. */
-function isShutOut(session: OpenSession, source: string): boolean {
-  const own = session.receivers.filter((receiver) => receiver.source === source)
-  const failed = own.filter((receiver) => receiver.state === 'denied' && receiver.reason === 'handshake_failed')
-  const pending = own.filter((receiver) => receiver.state === 'pending')
-  return (
-    failed.length >= SOURCE_FAILURES_MAX ||
-    pending.length >= SOURCE_PENDING_MAX ||
-    joinsFrom(session, source) >= SOURCE_JOINS_MAX
+/** Whether a source has spent so many guesses that the code is no code to it any more. */
+function isBanned(session: OpenSession, source: string): boolean {
+  const failed = receiversFrom(session, source).filter(
+    (receiver) => receiver.state === 'denied' && receiver.reason === 'handshake_failed',
   )
+  return failed.length >= SOURCE_FAILURES_MAX
 }
 
-function joinsFrom({ receivers, forgottenJoins }: OpenSession, source: string): number {
-  return receivers.filter((receiver) => receiver.source === source).length + (forgottenJoins[source] ?? 0)
+/** Whether a source waits, or has joined, as often as it may. */
+function hasHadEnough(session: OpenSession, source: string): boolean {
+  const pending = receiversFrom(session, source).filter(({ state }) => state === 'pending')
+  return pending.length >= SOURCE_PENDING_MAX || joinsFrom(session, source) >= SOURCE_JOINS_MAX
+}
+
+/** Receivers of one source. Nobody's source is no source. */
+function receiversFrom({ receivers }: OpenSession, source: string): readonly Receiver[] {
+  return source === '' ? [] : receivers.filter((receiver) => receiver.source === source)
+}
+
+function joinsFrom(session: OpenSession, source: string): number {
+  return receiversFrom(session, source).length + (source === '' ? 0 : (session.forgottenJoins[source] ?? 0))
 }
 
 /** Ends a pending receiver where there are PENDING_MAX. RelayError `session_full` when none has to make way. */

@@ -24,6 +24,8 @@ export interface SessionCaps {
   readonly sessions: number
   /** Open sessions of one client id. */
   readonly sessionsPerClient: number
+  /** Open sessions that one client address created. Nobody's are not counted. */
+  readonly sessionsPerSource: number
 }
 
 export interface SessionStore {

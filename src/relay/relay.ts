@@ -1,5 +1,5 @@
 import type { CreateSessionResponse, JoinResponse, SessionLimits } from '../protocol/http.ts'
-import { HANDSHAKE_WINDOW_BYTES } from '../protocol/limits.ts'
+import { HANDSHAKE_WINDOW_BYTES, PROFILE_DEFAULT } from '../protocol/limits.ts'
 import type { CreateSessionRequest, DecisionRequest, JoinRequest } from '../protocol/requests.ts'
 import { Attachments } from './attachments.ts'
 import { type Authorized, authorize } from './authorize.ts'
@@ -32,6 +32,9 @@ export interface RelaySettings {
   readonly maxReceivers: number
   readonly maxSessions: number
   readonly maxSessionsPerClient: number
+  readonly maxSessionsPerSource: number
+  /** Whether one client address may wait, join and hold only so much. */
+  readonly limitSources: boolean
   readonly maxFrameBytes: number
   readonly windowBytes: number
   readonly memoryBudgetBytes: number
@@ -44,6 +47,8 @@ export interface RelayPorts {
   readonly clock: Clock
   readonly secrets: Secrets
   readonly metrics: Metrics
+  /** A keyed digest of a client address, which is empty for nobody's. */
+  readonly digestSource: (source: string) => string
   /** What a relay of several nodes has; the stores and the bus are then those of all nodes. */
   readonly cluster?: Cluster
 }
@@ -86,58 +91,72 @@ export class Relay {
     return this.#ports.cluster?.isReachable === false ? 'unavailable' : undefined
   }
 
-  /** Registers a sender code. RelayError `code_in_use`, `too_many_sessions`, `at_capacity`, `going_away`. */
-  async createSession(request: CreateSessionRequest): Promise<CreateSessionResponse> {
+  /** Registers a sender code for a client address, which is empty for one that nothing counts. RelayError `code_in_use`, `too_many_sessions`, `at_capacity`, `going_away`. */
+  async createSession(request: CreateSessionRequest, source: string): Promise<CreateSessionResponse> {
     if (this.#draining) throw new RelayError('going_away')
     const { clock, secrets, sessions } = this.#ports
-    const { sessionTtlSeconds, maxSessionTtlSeconds, maxReceivers, maxSessions, maxSessionsPerClient } = this.#settings
+    const {
+      sessionTtlSeconds,
+      maxSessionTtlSeconds,
+      maxReceivers,
+      maxSessions,
+      maxSessionsPerClient,
+      maxSessionsPerSource,
+    } = this.#settings
     const token = secrets.token()
     const now = clock.now()
     const session = openSession(
       {
         id: secrets.sessionId(),
         clientId: request.clientId,
+        source: this.#ports.digestSource(source),
+        profile: request.profile ?? PROFILE_DEFAULT,
         senderCode: request.senderCode,
         tokenDigest: secrets.digest(token),
         ttlSeconds: Math.min(request.ttlSeconds ?? sessionTtlSeconds, maxSessionTtlSeconds),
-        maxReceivers: Math.min(request.maxReceivers ?? maxReceivers, maxReceivers),
+        maxReceivers: Math.min(request.maxReceivers ?? 1, maxReceivers),
       },
       now,
     )
-    await sessions.create(session, { sessions: maxSessions, sessionsPerClient: maxSessionsPerClient })
-    return { sessionId: session.id, token, expiresInMs: session.expiresAt - now, limits: this.#limitsOf(session) }
+    await sessions.create(session, {
+      sessions: maxSessions,
+      sessionsPerClient: maxSessionsPerClient,
+      sessionsPerSource: maxSessionsPerSource,
+    })
+    const expiresInMs = session.expiresAt - now
+    return { sessionId: session.id, token, expiresInMs, limits: this.#limitsOf(session), features: [] }
   }
 
   /**
-   * Adds a receiver that came from a source, which is any text. RelayError `session_not_found`, `receiver_code_in_use`,
+   * Adds a receiver that came from a client address, which is empty for one that nothing counts. RelayError `session_not_found`, `receiver_code_in_use`,
    * `session_full`, `at_capacity`, `going_away`.
    */
   async join(request: JoinRequest, source: string): Promise<JoinResponse> {
     if (this.#draining) throw new RelayError('going_away')
     const { clock, secrets, sessions, mailboxes, bus, cluster } = this.#ports
-    const { receiverCode, publicKey, name } = request
+    const { receiverCode, publicKey, name, profile = PROFILE_DEFAULT } = request
     // The same steps whether there is a session or not, so that the time taken tells nothing about a code.
     const token = secrets.token()
     const receiver = {
       receiverCode,
       publicKey,
+      profile,
       name,
       tokenDigest: secrets.digest(token),
-      // Sessions hold no addresses, and nothing that is the same in two of them.
-      source: secrets.digest(`${request.senderCode} ${source}`),
+      source: this.#ports.digestSource(source),
     }
     const now = clock.now()
     const found = await sessions.findByCode(request.senderCode)
     if (!found) throw new RelayError('session_not_found')
-    const isAlive = livingIn(cluster)
-    join(found, receiver, now, isAlive)
+    const rules = { isAlive: livingIn(cluster), limitSources: this.#settings.limitSources }
+    join(found, receiver, now, rules)
     const windows = this.#grantsFor(found.id) ? 2 * HANDSHAKE_WINDOW_BYTES : 0
     // Both directions of the handshake are paid for before the receiver is in.
     if (!this.budget.reserve(windows)) throw new RelayError('at_capacity')
     let session: OpenSession | undefined
     try {
       await sessions.update(found.id, (current, now) => {
-        session = join(current, receiver, now, isAlive)
+        session = join(current, receiver, now, rules)
         return session
       })
     } finally {
@@ -149,7 +168,9 @@ export class Relay {
     if (this.#grantsFor(session.id)) this.budget.raise(keysOf(session.id, channel), HANDSHAKE_WINDOW_BYTES)
     if (!cluster) for (const key of keysOf(session.id, channel)) await mailboxes.open(key, 0, expiresInMs)
     bus.wake(session.id, CHANGED)
-    return { sessionId: session.id, token, channel, expiresInMs, limits: this.#limitsOf(session) }
+    const { profile: senderProfile } = session
+    const limits = this.#limitsOf(session)
+    return { sessionId: session.id, token, channel, expiresInMs, limits, features: [], profile: senderProfile }
   }
 
   /** The sender decides about a receiver, once. RelayError as `decide`, or `at_capacity` when no window can be granted. */

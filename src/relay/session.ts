@@ -21,6 +21,8 @@ export interface Attached {
 interface SessionBase {
   readonly id: string
   readonly clientId: string
+  /** A keyed digest of the client address that created it. */
+  readonly source: string
   readonly senderCode: string
   /** SHA-256 of the sender's token. */
   readonly tokenDigest: string
@@ -32,6 +34,7 @@ interface SessionBase {
 
 export interface OpenSession extends SessionBase {
   readonly state: 'open'
+  readonly profile: string
   readonly maxReceivers: number
   readonly ttlSeconds: number
   readonly expiresAt: number
@@ -59,7 +62,7 @@ interface ReceiverBase {
   readonly receiverCode: string
   readonly channel: number
   readonly tokenDigest: string
-  /** A keyed digest of the client address that it came from. */
+  /** A keyed digest of the client address that it came from. Empty for one that nothing counts. */
   readonly source: string
 }
 
@@ -67,6 +70,7 @@ interface ReceiverBase {
 export interface LiveReceiver extends ReceiverBase {
   readonly state: 'pending' | 'approved'
   readonly publicKey: string
+  readonly profile: string
   readonly name: string | undefined
   /** Whether the sender's last frame of a handshake is there: this receiver makes way for nobody any more. */
   readonly answered: boolean

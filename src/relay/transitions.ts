@@ -11,8 +11,10 @@ import type { ClosedSession, LiveReceiver, OpenSession, Receiver, Session } from
 export interface NewSession {
   readonly id: string
   readonly clientId: string
+  readonly source: string
   readonly senderCode: string
   readonly tokenDigest: string
+  readonly profile: string
   readonly ttlSeconds: number
   readonly maxReceivers: number
 }

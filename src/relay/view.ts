@@ -30,8 +30,14 @@ function rowOf(receiver: Session['receivers'][number], context: ViewContext): Re
   const { receiverCode, channel, state } = receiver
   const row = { receiverCode, channel, state, ...('reason' in receiver ? { reason: receiver.reason } : {}) }
   if (!isLive(receiver)) return row
-  const { publicKey, name } = receiver
-  return { ...row, publicKey, ...(name === undefined ? {} : { name }), present: isPresent(receiver.attached, context) }
+  const { publicKey, profile, name } = receiver
+  return {
+    ...row,
+    publicKey,
+    profile,
+    ...(name === undefined ? {} : { name }),
+    present: isPresent(receiver.attached, context),
+  }
 }
 
 /** The channels a role can send and receive frames on now. */

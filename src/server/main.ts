@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto'
+import { randomBytes, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
@@ -8,6 +8,7 @@ import { RelayError } from '../relay/error.ts'
 import { Relay } from '../relay/relay.ts'
 import { MemoryBus, MemoryMailboxStore, MemorySessionStore } from '../store/memory.ts'
 import type { RedisStores } from '../store/redis/open.ts'
+import { digestSource } from '../store/source-digest.ts'
 import { buildApp } from './app.ts'
 import { type Config, ConfigError, readConfig, settingsInForce } from './config.ts'
 import { lookalikesIn } from './lookalikes.ts'
@@ -40,7 +41,7 @@ const redisLog = new RedisLog(logger, systemClock)
 const shared = config.redisUrl === '' ? undefined : await sharedStores()
 const relay = new Relay(
   {
-    ...(shared ?? { sessions: new MemorySessionStore(systemClock), bus: new MemoryBus(), clock: systemClock }),
+    ...(shared ?? storesOfOneNode()),
     mailboxes: new MemoryMailboxStore(),
     secrets: systemSecrets,
     metrics: {
@@ -94,6 +95,17 @@ logger.info(
 warnOfSettings()
 while (relay.unready === 'unavailable') await delay(LOOK_MS, undefined, { ref: false })
 if (!relay.unready) logger.info({ version, port }, 'the relay is ready')
+
+/** What a relay that is alone has in its own memory. */
+function storesOfOneNode() {
+  const sourceKey = randomBytes(32).toString('base64url')
+  return {
+    sessions: new MemorySessionStore(systemClock),
+    bus: new MemoryBus(),
+    clock: systemClock,
+    digestSource: (source: string) => digestSource(sourceKey, source),
+  }
+}
 
 /** Redis is loaded where it is used. */
 async function sharedStores(): Promise<RedisStores> {

@@ -30,7 +30,10 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
         response: answers(201, CreateSessionResponse),
       },
     },
-    async (request, reply) => reply.code(201).send(await relay.createSession(bodyOf(request, CreateSessionRequest))),
+    async (request, reply) =>
+      reply
+        .code(201)
+        .send(await relay.createSession(bodyOf(request, CreateSessionRequest), request.clientAddress.counted)),
   )
   app.post(
     '/v1/receivers',

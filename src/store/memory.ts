@@ -25,6 +25,7 @@ export class MemorySessionStore implements SessionStore {
   readonly #byId = new Map<string, Session>()
   readonly #idByCode = new Map<string, string>()
   readonly #openPerClient = new Map<string, number>()
+  readonly #openPerSource = new Map<string, number>()
   readonly #buckets = new Map<number, Set<string>>()
   /** No bucket before this one exists. */
   #firstBucket: number
@@ -41,17 +42,22 @@ export class MemorySessionStore implements SessionStore {
 
   /** Every index this store keeps, for the test that all of them are empty in the end. */
   get entries(): number {
-    return this.#byId.size + this.#idByCode.size + this.#openPerClient.size + this.#buckets.size
+    return (
+      this.#byId.size + this.#idByCode.size + this.#openPerClient.size + this.#openPerSource.size + this.#buckets.size
+    )
   }
 
   async create(session: OpenSession, caps: SessionCaps): Promise<void> {
     const ofClient = this.#openPerClient.get(session.clientId) ?? 0
     if (this.#idByCode.has(session.senderCode)) throw new RelayError('code_in_use')
+    const ofSource = this.#openPerSource.get(session.source) ?? 0
     if (ofClient >= caps.sessionsPerClient) throw new RelayError('too_many_sessions')
+    if (session.source !== '' && ofSource >= caps.sessionsPerSource) throw new RelayError('too_many_sessions')
     if (this.#byId.size >= caps.sessions) throw new RelayError('at_capacity')
     this.#byId.set(session.id, session)
     this.#idByCode.set(session.senderCode, session.id)
     this.#openPerClient.set(session.clientId, ofClient + 1)
+    this.#openPerSource.set(session.source, ofSource + 1)
     this.#schedule(session)
   }
 
@@ -70,7 +76,7 @@ export class MemorySessionStore implements SessionStore {
     const next = change(session, this.#clock.now())
     if (next === session) return session
     this.#byId.set(sessionId, next)
-    if (session.state === 'open' && next.state === 'closed') this.#countDown(session.clientId)
+    if (session.state === 'open' && next.state === 'closed') this.#countDown(session)
     if (deadlineOf(next) !== deadlineOf(session)) {
       this.#unschedule(session)
       this.#schedule(next)
@@ -83,7 +89,7 @@ export class MemorySessionStore implements SessionStore {
     if (!session) return
     this.#byId.delete(sessionId)
     this.#idByCode.delete(session.senderCode)
-    if (session.state === 'open') this.#countDown(session.clientId)
+    if (session.state === 'open') this.#countDown(session)
     this.#unschedule(session)
   }
 
@@ -117,11 +123,16 @@ export class MemorySessionStore implements SessionStore {
     if (ids.size === 0) this.#buckets.delete(bucket)
   }
 
-  #countDown(clientId: string): void {
-    const left = (this.#openPerClient.get(clientId) ?? 1) - 1
-    if (left === 0) this.#openPerClient.delete(clientId)
-    else this.#openPerClient.set(clientId, left)
+  #countDown({ clientId, source }: Session): void {
+    countDown(this.#openPerClient, clientId)
+    countDown(this.#openPerSource, source)
   }
+}
+
+function countDown(counts: Map<string, number>, key: string): void {
+  const left = (counts.get(key) ?? 1) - 1
+  if (left === 0) counts.delete(key)
+  else counts.set(key, left)
 }
 
 function bucketOf(milliseconds: number): number {

@@ -96,7 +96,7 @@ function makerOf(relay: RunningRelay['relay'], code: string): Maker {
   return {
     code,
     relay,
-    open: (request) => relay.createSession({ clientId: code, senderCode: code, ttlSeconds: 30, ...request }),
+    open: (request) => relay.createSession({ clientId: code, senderCode: code, ttlSeconds: 30, ...request }, ''),
     join: async (sender, receiverCode, decision) => {
       const receiver = await relay.join({ senderCode: code, receiverCode, publicKey: publicKey(1) }, SOURCE)
       if (decision) await relay.decide(sender.sessionId, sender.token, receiverCode, decision)

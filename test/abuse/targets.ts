@@ -57,7 +57,7 @@ export function memoryTarget(
   const node = new TestRelay({ settings, ...stores })
   const { relay } = node
   return {
-    create: (request) => outcome(() => relay.createSession(request)),
+    create: (request) => outcome(() => relay.createSession(request, '')),
     join: (request, source) => outcome(() => relay.join(request, source)),
     view: ({ sessionId, token }) =>
       outcome(() => relay.polling.view(sessionId, token, { version: undefined, waitMs: 0 })),

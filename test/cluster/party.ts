@@ -26,7 +26,9 @@ export async function open(
   request: Record<string, unknown> = {},
 ): Promise<Member & { readonly senderCode: string }> {
   const senderCode = freshCode()
-  const answer = await call(url, 'POST', '/v1/sessions', { body: { clientId: freshCode(), senderCode, ...request } })
+  const answer = await call(url, 'POST', '/v1/sessions', {
+    body: { clientId: freshCode(), senderCode, maxReceivers: 8, ...request },
+  })
   expect(answer.status, answer.text).toBe(201)
   return { ...answer.json<Member>(), senderCode }
 }

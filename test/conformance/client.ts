@@ -240,7 +240,7 @@ export function createSession(relay: Relay, request: Readonly<Record<string, unk
 
 export async function openSession(relay: Relay, request: Readonly<Record<string, unknown>> = {}): Promise<Sender> {
   const senderCode = freshCode()
-  const answer = await createSession(relay, { senderCode, ...request })
+  const answer = await createSession(relay, { senderCode, maxReceivers: 8, ...request })
   if (answer.status !== 201) throw new Error(`no session: ${answer.status} ${answer.text}`)
   return new Sender(relay, senderCode, answer.body as Grant)
 }

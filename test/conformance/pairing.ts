@@ -23,6 +23,7 @@ export function pairing(relay: Relay): void {
           maxReceivers: 2,
           ttlSeconds: 60,
         },
+        features: [],
       })
 
       const { expiresInMs: _, ...state } = await (await openSession(relay)).view()
@@ -60,7 +61,12 @@ export function pairing(relay: Relay): void {
       const sender = await openSession(relay)
       const S = await sender.attach()
       const [receiverCode, publicKey] = [freshCode(), fresh32Bytes()]
-      const answer = await tryToJoin(relay, sender.senderCode, { receiverCode, publicKey, name: 'Pixel "7" ☎' })
+      const answer = await tryToJoin(relay, sender.senderCode, {
+        receiverCode,
+        publicKey,
+        profile: 'AQ',
+        name: 'Pixel "7" ☎',
+      })
       expect(answer.status).toBe(201)
       expect(answer.body).toEqual({
         sessionId: sender.sessionId,
@@ -68,13 +74,34 @@ export function pairing(relay: Relay): void {
         channel: 1,
         expiresInMs: expect.any(Number),
         limits: sender.limits,
+        features: [],
+        profile: 'AQ',
       })
       const pushed = await S.nextView(({ receivers }) => receivers.length === 1)
       expect(pushed.receivers).toEqual([
-        { receiverCode, channel: 1, state: 'pending', publicKey, name: 'Pixel "7" ☎', present: false },
+        { receiverCode, channel: 1, state: 'pending', publicKey, profile: 'AQ', name: 'Pixel "7" ☎', present: false },
       ])
       expect(pushed.channels).toEqual([{ channel: 1, received: 0, acked: 0, window: 4_096 }])
       expect(stateOf(await sender.view())).toEqual(stateOf(pushed))
+    })
+
+    test('step 4: a join says the sender’s profile, the receiver’s row its own, and keys have 1 to 128 bytes', async () => {
+      const profiles = [Buffer.alloc(1, 9), Buffer.alloc(64, 2)].map((bytes) => bytes.toString('base64url'))
+      for (const [profile, bytes] of [
+        [profiles[0], 1],
+        [profiles[1], 128],
+      ] as const) {
+        const sender = await openSession(relay, { profile })
+        const publicKey = Buffer.alloc(bytes, 7).toString('base64url')
+        const answer = await tryToJoin(relay, sender.senderCode, { publicKey, profile: profiles[1] })
+        expect(answer.body).toMatchObject({ profile, features: [] })
+        expect((await sender.view()).receivers).toMatchObject([{ publicKey, profile: profiles[1] }])
+      }
+    })
+
+    test('a session of a client that asks for no number takes one receiver', async () => {
+      const { body } = await createSession(relay)
+      expect(body).toMatchObject({ limits: { maxReceivers: 1 } })
     })
 
     test('step 5: an unknown sender code and a repeated receiver code are refused', async () => {

@@ -1,10 +1,7 @@
-import { describe, expect, test } from 'vitest'
+import { describe, test } from 'vitest'
 import type { DenialReason } from '../../src/protocol/http.ts'
-import { liveReceiver } from '../../src/relay/session.ts'
-import { systemSecrets } from '../../src/server/runtime.ts'
-import { FakeClock } from '../support/fake-clock.ts'
 import { expectRefusal } from '../support/refusal.ts'
-import { buildRelay, publicKey, TestRelay } from '../support/relay.ts'
+import { TestRelay } from '../support/relay.ts'
 
 type Sender = Awaited<ReturnType<TestRelay['open']>>
 
@@ -51,17 +48,19 @@ describe('a join from a source whose handshakes fail', () => {
     await node.join(sender.senderCode, {}, '192.0.2.1')
   })
 
-  test('is known by a digest that is another one in each session', async () => {
-    const { relay, sessions: store } = buildRelay(new FakeClock(), systemSecrets)
-    const join = async (senderCode: string) => {
-      const { sessionId } = await relay.createSession({ clientId: 'c', senderCode })
-      await relay.join({ senderCode, receiverCode: 'receiver', publicKey: publicKey(1) }, '192.0.2.1')
-      return store.get(sessionId)
-    }
-    const sessions = [await join('one-code'), await join('other-code')]
-    expect(JSON.stringify(sessions)).not.toContain('192.0.2.1')
-    const sources = sessions.map((each) => each?.state === 'open' && liveReceiver(each, 1)?.source)
-    expect(new Set(sources).size).toBe(2)
-    for (const source of sources) expect(source).toMatch(/^[\w-]{43}$/)
+  test('is not refused to an address that nothing counts, however often it fails or joins', async () => {
+    const node = new TestRelay()
+    const sender = await node.open()
+    for (let i = 0; i < 10; i++) await fail(node, sender, 'handshake_failed', '')
+    for (let i = 0; i < 4; i++) await node.join(sender.senderCode, {}, '')
+  })
+
+  test('is refused for spent guesses also where nothing else of one address is limited', async () => {
+    const node = new TestRelay({ settings: { limitSources: false } })
+    const sender = await node.open()
+    for (let i = 0; i < 6; i++) await node.join(sender.senderCode, {}, '192.0.2.1')
+    const other = await node.open()
+    for (let i = 0; i < 5; i++) await fail(node, other, 'handshake_failed', '192.0.2.1')
+    await expectRefusal(() => node.join(other.senderCode, {}, '192.0.2.1'), 'session_not_found')
   })
 })

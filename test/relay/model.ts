@@ -219,7 +219,7 @@ export class Model {
         state: each.state,
         ...(each.reason ? { reason: each.reason } : {}),
         ...(open && isLive(each)
-          ? { publicKey: each.key, ...(each.name ? { name: each.name } : {}), present: each.attached }
+          ? { publicKey: each.key, profile: 'AQ', ...(each.name ? { name: each.name } : {}), present: each.attached }
           : {}),
       })),
       channels: open

@@ -21,7 +21,14 @@ const NOW = 1_000
 const TTL_SECONDS = 3_600
 
 function fresh(): OpenSession {
-  const input = { id: 'id', clientId: 'client', senderCode: 'code', tokenDigest: 'digest of sender' }
+  const input = {
+    id: 'id',
+    clientId: 'client',
+    source: 'its source',
+    profile: 'AQ',
+    senderCode: 'code',
+    tokenDigest: 'digest of sender',
+  }
   return openSession({ ...input, ttlSeconds: TTL_SECONDS, maxReceivers: 8 }, NOW)
 }
 
@@ -31,8 +38,15 @@ class Scene {
   now = NOW
 
   join(name: string, source = `source of ${name}`, isAlive?: (node: string) => boolean): number {
-    const input = { receiverCode: name, tokenDigest: `digest of ${name}`, publicKey: 'key', name: undefined, source }
-    this.session = join(this.session, input, this.now, isAlive)
+    const input = {
+      receiverCode: name,
+      tokenDigest: `digest of ${name}`,
+      publicKey: 'key',
+      profile: 'AQ',
+      name: undefined,
+      source,
+    }
+    this.session = join(this.session, input, this.now, isAlive && { isAlive, limitSources: true })
     return this.session.joins
   }
 

@@ -10,24 +10,25 @@ describe('creating a session', () => {
 
   test('gives an id, a token, the time that is left and the limits as granted', async () => {
     const node = new TestRelay()
-    expect(await node.relay.createSession({ ...request, ttlSeconds: 60, maxReceivers: 3 })).toEqual({
+    expect(await node.relay.createSession({ ...request, ttlSeconds: 60, maxReceivers: 3 }, 'a source')).toEqual({
       sessionId: expect.stringMatching(/^[\w-]{22}$/),
       token: expect.stringMatching(/^[\w-]{43}$/),
       expiresInMs: 60_000,
       limits: { windowBytes: 8 * 4096, maxFrameBytes: 4096, maxReceivers: 3, ttlSeconds: 60 },
+      features: [],
     })
   })
 
-  test('takes the operator’s time-out and bound when the client asks for none', async () => {
+  test('takes the operator’s time-out when the client asks for none, and one receiver', async () => {
     const node = new TestRelay({ settings: { sessionTtlSeconds: 120, maxReceivers: 5 } })
-    const { expiresInMs, limits } = await node.relay.createSession(request)
-    expect([expiresInMs, limits]).toMatchObject([120_000, { ttlSeconds: 120, maxReceivers: 5 }])
+    const { expiresInMs, limits } = await node.relay.createSession(request, 'a source')
+    expect([expiresInMs, limits]).toMatchObject([120_000, { ttlSeconds: 120, maxReceivers: 1 }])
   })
 
   test('grants the operator’s maximum to who asks for more, and says so', async () => {
     const node = new TestRelay({ settings: { maxSessionTtlSeconds: 600, maxReceivers: 2 } })
     const attacker = { ...request, ttlSeconds: 3600, maxReceivers: 8 }
-    const { expiresInMs, limits } = await node.relay.createSession(attacker)
+    const { expiresInMs, limits } = await node.relay.createSession(attacker, 'a source')
     expect([expiresInMs, limits]).toMatchObject([600_000, { ttlSeconds: 600, maxReceivers: 2 }])
   })
 
@@ -50,6 +51,15 @@ describe('creating a session', () => {
     await expectRefusal(attacker, 'at_capacity')
     await node.pass(EPITAPH_MS)
     await node.open()
+  })
+
+  test('is refused beyond the sessions of one client address, whatever client id it gives', async () => {
+    const node = new TestRelay({ settings: { maxSessionsPerSource: 2 } })
+    const attacker = (i: number) =>
+      node.relay.createSession({ clientId: `client ${i}`, senderCode: `code-${i}` }, '192.0.2.1')
+    for (let i = 0; i < 2; i++) await attacker(i)
+    await expectRefusal(() => attacker(2), 'too_many_sessions')
+    await node.relay.createSession({ clientId: 'a client', senderCode: 'code-3' }, '192.0.2.2')
   })
 
   test('is refused beyond the sessions of one client id, and works again when one is closed', async () => {
@@ -82,7 +92,21 @@ describe('joining', () => {
       channel: 1,
       expiresInMs: 47_655,
       limits: { windowBytes: 8 * 4096, maxFrameBytes: 4096, maxReceivers: 2, ttlSeconds: 60 },
+      features: [],
+      profile: 'AQ',
     })
+  })
+
+  test('gets the sender’s profile, and shows its own to the sender and itself', async () => {
+    const node = new TestRelay()
+    const sender = await node.open({ profile: 'AgEC' })
+    const request = { senderCode: sender.senderCode, receiverCode: 'phone', publicKey: publicKey(1), profile: 'AgM' }
+    const joined = await node.relay.join(request, 'a source')
+    expect(joined.profile).toBe('AgEC')
+    expect((await node.view(sender)).receivers).toMatchObject([{ profile: 'AgM' }])
+    expect((await node.view({ sessionId: joined.sessionId, token: joined.token })).receivers).toMatchObject([
+      { profile: 'AgM' },
+    ])
   })
 
   test('is shown to the sender with key and name', async () => {
@@ -92,7 +116,15 @@ describe('joining', () => {
     await node.join(sender.senderCode, { receiverCode: 'phone', publicKey: publicKey(7), name: 'Pixel' })
     await settled()
     expect(socket.view.receivers).toEqual([
-      { receiverCode: 'phone', channel: 1, state: 'pending', publicKey: publicKey(7), name: 'Pixel', present: false },
+      {
+        receiverCode: 'phone',
+        channel: 1,
+        state: 'pending',
+        publicKey: publicKey(7),
+        profile: 'AQ',
+        name: 'Pixel',
+        present: false,
+      },
     ])
   })
 

@@ -27,12 +27,20 @@ const newReceiver = (receiverCode: string, source = `source of ${receiverCode}`)
   receiverCode,
   tokenDigest: `digest of ${receiverCode}`,
   publicKey: 'a key',
+  profile: 'AQ',
   name: 'a name',
   source,
 })
 
 function fresh(maxReceivers = 8): OpenSession {
-  const input = { id: 'id', clientId: 'client', senderCode: 'code', tokenDigest: 'digest of sender' }
+  const input = {
+    id: 'id',
+    clientId: 'client',
+    source: 'its source',
+    profile: 'AQ',
+    senderCode: 'code',
+    tokenDigest: 'digest of sender',
+  }
   return openSession({ ...input, ttlSeconds: TTL_SECONDS, maxReceivers }, START)
 }
 
@@ -302,6 +310,7 @@ describe('what a change does', () => {
       reason: 'closed_by_sender',
       id: 'id',
       clientId: 'client',
+      source: 'its source',
       senderCode: 'code',
       tokenDigest: 'digest of sender',
       version: 4,

@@ -270,7 +270,14 @@ describe('when another node has changed the session, and the wake-up has not com
     const { node } = slowNode()
     const sender = await node.open()
     const socket = await node.attach(sender)
-    const receiver = { receiverCode: 'r', tokenDigest: 'd', publicKey: 'key', name: undefined, source: 's' }
+    const receiver = {
+      receiverCode: 'r',
+      tokenDigest: 'd',
+      publicKey: 'key',
+      profile: 'AQ',
+      name: undefined,
+      source: 's',
+    }
     await node.sessions.update(sender.sessionId, (session, now) => join(session, receiver, now))
     socket.ack(1, 0)
     await settled()

@@ -309,13 +309,6 @@ describe('states', () => {
     await refused('POST', '/v1/receivers', { body: { ...body, senderCode: 'nobodys' } }, 'session_not_found')
   })
 
-  test('the ninth pending receiver is session_full', async () => {
-    const session = await party()
-    const join = (receiverCode: string) => ({ senderCode: session.senderCode, receiverCode, publicKey: publicKey(1) })
-    for (let i = 2; i <= 8; i++) await call(relay.url, 'POST', '/v1/receivers', { body: join(`more-${i}`) })
-    await refused('POST', '/v1/receivers', { body: join('more-9') }, 'session_full', session)
-  })
-
   test('a decision that differs is decision_made, about nobody receiver_not_found', async () => {
     const session = await party()
     expect((await decide(session, { decision: 'approved' })).status).toBe(204)

@@ -38,11 +38,11 @@ interface Member {
 /** A session with approved receivers, nobody attached yet. */
 async function pair(receivers = 1): Promise<{ sender: Member; receivers: Member[] }> {
   const senderCode = `code-${++made}`
-  const { sessionId, token } = await relay.relay.createSession({ clientId: 'c', senderCode })
+  const { sessionId, token } = await relay.relay.createSession({ clientId: 'c', senderCode, maxReceivers: 8 }, '')
   const joined: Member[] = []
   for (let i = 0; i < receivers; i++) {
     const receiverCode = `receiver-${++made}`
-    joined.push(await relay.relay.join({ senderCode, receiverCode, publicKey: publicKey(made) }, 'a source'))
+    joined.push(await relay.relay.join({ senderCode, receiverCode, publicKey: publicKey(made) }, ''))
     await relay.relay.decide(sessionId, token, receiverCode, { decision: 'approved' })
   }
   return { sender: { sessionId, token }, receivers: joined }

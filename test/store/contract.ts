@@ -24,7 +24,7 @@ export interface Stores {
 
 /** How long a mailbox is kept, in milliseconds: longer than any test. */
 const KEEP_MS = 600_000
-const CAPS = { sessions: 1000, sessionsPerClient: 1000 }
+const CAPS = { sessions: 1000, sessionsPerClient: 1000, sessionsPerSource: 1000 }
 
 /** What every store does. Nothing here assumes that a store answers in the same turn, in this process or in order. */
 export function storeContract(name: string, makeStores: () => Promise<Stores>): void {
@@ -45,6 +45,8 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
         {
           id: `session-${made}`,
           clientId: 'a client',
+          source: 'a source',
+          profile: 'AQ',
           senderCode: `code-${made}`,
           tokenDigest: `digest-${made}`,
           ttlSeconds: 60,
@@ -62,7 +64,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
     const joining = (receiverCode: string) => (current: Session, now: number) => {
       const tokenDigest = `digest of ${receiverCode}`
       const source = `source of ${receiverCode}`
-      return join(current, { receiverCode, tokenDigest, publicKey: 'key', name: undefined, source }, now)
+      return join(current, { receiverCode, tokenDigest, publicKey: 'key', profile: 'AQ', name: undefined, source }, now)
     }
 
     describe('sessions', () => {
@@ -114,7 +116,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
       })
 
       test('sessions beyond the cap are refused with at_capacity, however many ask at once', async () => {
-        const caps = { sessions: 3, sessionsPerClient: 1000 }
+        const caps = { ...CAPS, sessions: 3, sessionsPerClient: 1000 }
         const outcomes = await Promise.all(
           Array.from({ length: 10 }, () => refusalOf(() => stores.sessions.create(session(), caps))),
         )
@@ -123,7 +125,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
       })
 
       test('a session in its epitaph still counts against the cap, a deleted one does not', async () => {
-        const caps = { sessions: 1, sessionsPerClient: 1000 }
+        const caps = { ...CAPS, sessions: 1, sessionsPerClient: 1000 }
         const one = session()
         await stores.sessions.create(one, caps)
         await stores.sessions.update(one.id, closeBySender)
@@ -133,7 +135,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
       })
 
       test('open sessions of one client id beyond its cap are refused with too_many_sessions, those of others are not', async () => {
-        const caps = { sessions: 1000, sessionsPerClient: 2 }
+        const caps = { ...CAPS, sessions: 1000, sessionsPerClient: 2 }
         const outcomes = await Promise.all(
           Array.from({ length: 5 }, () =>
             refusalOf(() => stores.sessions.create(session({ clientId: 'greedy' }), caps)),
@@ -144,8 +146,37 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
         await stores.sessions.create(session({ clientId: 'modest' }), caps)
       })
 
+      test('open sessions of one client address beyond its cap are refused with too_many_sessions, closed ones are not counted', async () => {
+        const caps = { ...CAPS, sessionsPerSource: 2 }
+        const attacker = () => session({ source: 'greedy', clientId: `client ${made}` })
+        const first = attacker()
+        await stores.sessions.create(first, caps)
+        const outcomes = await Promise.all(
+          Array.from({ length: 5 }, () => refusalOf(() => stores.sessions.create(attacker(), caps))),
+        )
+        expect(outcomes.filter((each) => each === undefined)).toHaveLength(1)
+        expect(outcomes.filter((each) => each === 'too_many_sessions')).toHaveLength(4)
+        await stores.sessions.create(session({ source: 'modest' }), caps)
+        await stores.sessions.update(first.id, closeBySender)
+        await stores.sessions.create(attacker(), caps)
+        await expectRefusal(() => stores.sessions.create(attacker(), caps), 'too_many_sessions')
+      })
+
+      test('sessions of nobody’s address are not counted for one', async () => {
+        const caps = { ...CAPS, sessionsPerSource: 1 }
+        for (let i = 0; i < 3; i++) await stores.sessions.create(session({ source: '' }), caps)
+      })
+
+      test('a session that is over counts against nobody, whether it was swept or not', async () => {
+        const caps = { ...CAPS, sessionsPerSource: 1, sessionsPerClient: 1 }
+        const one = session({ ttlSeconds: 30 })
+        await stores.sessions.create(one, caps)
+        await stores.sessions.delete(one.id)
+        await stores.sessions.create(session(), caps)
+      })
+
       test('a closed session no longer counts against its client id, and closing it twice counts once', async () => {
-        const caps = { sessions: 1000, sessionsPerClient: 1 }
+        const caps = { ...CAPS, sessions: 1000, sessionsPerClient: 1 }
         const one = session()
         await stores.sessions.create(one, caps)
         await stores.sessions.update(one.id, closeBySender)

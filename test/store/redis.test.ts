@@ -47,9 +47,16 @@ for (const [name, start] of [
       while (!stores.cluster.isReachable) await delay(5)
       const now = stores.clock.now()
       const create = (i: number) => {
-        const names = { id: `session-${i}`, clientId: `client-${i}`, senderCode: `code-${i}`, tokenDigest: 'digest' }
+        const names = {
+          id: `session-${i}`,
+          clientId: `client-${i}`,
+          source: 'a source',
+          profile: 'AQ',
+          senderCode: `code-${i}`,
+          tokenDigest: 'digest',
+        }
         const session = openSession({ ...names, ttlSeconds: 30, maxReceivers: 1 }, now)
-        return stores.sessions.create(session, { sessions: 1_000, sessionsPerClient: 1 })
+        return stores.sessions.create(session, { sessions: 1_000, sessionsPerClient: 1, sessionsPerSource: 1_000 })
       }
       await Promise.all(Array.from({ length: 501 }, (_, i) => create(i)))
       offset += 30_000

@@ -17,6 +17,7 @@ export const SMALL_SETTINGS: RelaySettings = {
   maxFrameBytes: 4096,
   windowBytes: 8 * 4096,
   memoryBudgetBytes: 1024 * 1024,
+  limitSources: true,
 }
 
 /** Everything a relay holds. All of it is 0 when nothing is left of any session. */
@@ -52,6 +53,8 @@ export interface RelayOptions {
   readonly settings?: Partial<RelaySettings>
   readonly clock?: Clock
   readonly secrets?: Secrets
+  /** What is kept of a client address. The address itself, unless a test looks at it. */
+  readonly digestSource?: (source: string) => string
   /** Puts something between the relay and its store of sessions. */
   readonly wrapSessions?: (store: SessionStore) => SessionStore
   readonly wrapMailboxes?: (store: MailboxStore) => MailboxStore
@@ -94,6 +97,7 @@ export function buildRelay(clock: Clock, secrets: Secrets, options: RelayOptions
       ...(options.cluster ? { cluster: options.cluster } : {}),
       clock,
       secrets,
+      digestSource: options.digestSource ?? ((source) => source),
       metrics: {
         discarded: (reason) => options.onDiscard?.(reason),
         failed: (error) => options.onFailure?.(error),
@@ -153,7 +157,10 @@ export class TestRelay {
   /** Registers a sender code nobody has used. */
   async open(request: Partial<CreateSessionRequest> = {}): Promise<Member & { readonly senderCode: string }> {
     const senderCode = request.senderCode ?? `sender-${++this.#made}`
-    const { sessionId, token } = await this.relay.createSession({ clientId: 'a client', senderCode, ...request })
+    const { sessionId, token } = await this.relay.createSession(
+      { clientId: 'a client', senderCode, maxReceivers: 8, ...request },
+      `source-${this.#made}`,
+    )
     return { sessionId, token, senderCode }
   }
 

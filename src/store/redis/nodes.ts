@@ -1,5 +1,6 @@
 import type { Clock, Cluster, MailboxStore } from '../../relay/ports.ts'
 import type { RedisConnection } from './connection.ts'
+import type { SharedKey } from './shared-key.ts'
 
 const NODES = 'pairlay:nodes'
 /** A node that has not said so for this long does not live, in milliseconds. */
@@ -39,6 +40,7 @@ export class RedisNodes implements Cluster {
   readonly #redis: RedisConnection
   readonly #clock: Clock
   readonly #own: Clock
+  readonly #sharedKey: SharedKey
   #alive: ReadonlySet<string> = new Set()
   #lastBeatFailed = true
   #beatingSince: number | undefined
@@ -50,12 +52,14 @@ export class RedisNodes implements Cluster {
     /** The clock that all nodes share. */
     readonly clock: Clock
     readonly own: Clock
+    readonly sharedKey: SharedKey
   }) {
     this.node = options.node
     this.mailboxes = options.mailboxes
     this.#redis = options.redis
     this.#clock = options.clock
     this.#own = options.own
+    this.#sharedKey = options.sharedKey
   }
 
   get isReachable(): boolean {
@@ -71,6 +75,7 @@ export class RedisNodes implements Cluster {
     this.#beatingSince = this.#own.now()
     try {
       if (this.#clock instanceof RedisClock) await this.#clock.calibrate(this.#redis)
+      await this.#sharedKey.load()
       const now = this.#clock.now()
       await this.#redis.command('ZADD', NODES, now, this.node)
       await this.#redis.command('ZREMRANGEBYSCORE', NODES, '-inf', now - ALIVE_MS)

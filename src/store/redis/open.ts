@@ -7,6 +7,7 @@ import { evictionOf } from './eviction.ts'
 import { RedisMailboxStore } from './mailboxes.ts'
 import { RedisClock, RedisNodes } from './nodes.ts'
 import { RedisSessionStore } from './sessions.ts'
+import { SharedKey } from './shared-key.ts'
 
 /** What makes a relay one node of several. */
 export interface RedisStores {
@@ -14,6 +15,8 @@ export interface RedisStores {
   readonly bus: Bus
   readonly clock: Clock
   readonly cluster: Cluster
+  /** A digest of a client address that is the same at every node. RelayError `unavailable` as long as Redis was not reached. */
+  digestSource(source: string): string
   readonly counters: RedisCounters
   close(): void
 }
@@ -30,7 +33,8 @@ export function openRedis(
   const redis = new RedisConnection(options)
   const node = randomBytes(9).toString('base64url')
   const bus = new RedisBus(redis, node)
-  const cluster = new RedisNodes({ node, mailboxes: new RedisMailboxStore(redis), redis, clock, own })
+  const sharedKey = new SharedKey(redis)
+  const cluster = new RedisNodes({ node, sharedKey, mailboxes: new RedisMailboxStore(redis), redis, clock, own })
   bus.start()
   const checkEviction = async () => {
     const eviction = await evictionOf(redis)
@@ -47,6 +51,7 @@ export function openRedis(
     clock,
     cluster,
     counters: new RedisCounters(redis),
+    digestSource: (source) => sharedKey.digest(source),
     close: () => redis.close(),
   }
 }

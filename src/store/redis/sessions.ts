@@ -62,6 +62,11 @@ export class RedisSessionStore implements SessionStore {
       const client = clientKey(session.clientId)
       const mine = [session.expiresAt, session.id, caps.sessionsPerClient, keepMs, now]
       if ((await this.#redis.script(ADMIT, [client], mine)) !== 1) throw new RelayError('too_many_sessions')
+      const ofSource = [session.expiresAt, session.id, caps.sessionsPerSource, keepMs, now]
+      if (session.source !== '' && Number.isFinite(caps.sessionsPerSource)) {
+        const admitted = await this.#redis.script(ADMIT, [sourceKey(session.source)], ofSource)
+        if (admitted !== 1) throw new RelayError('too_many_sessions')
+      }
       const all = [session.expiresAt, session.id, caps.sessions, keepMs, '']
       if ((await this.#redis.script(ADMIT, [DEADLINES], all)) !== 1) throw new RelayError('at_capacity')
       await this.#redis.command('SET', sessionKey(session.id), JSON.stringify(session), 'PX', keepMs)
@@ -140,7 +145,7 @@ export class RedisSessionStore implements SessionStore {
   /** A session that has ended counts no more against its client, and is due when its epitaph is over. */
   async #tidyClosed(session: Session): Promise<void> {
     await this.#redis.command('PEXPIRE', codeKey(session.senderCode), this.#keepMs(session))
-    await this.#redis.command('ZREM', clientKey(session.clientId), session.id)
+    await this.#discount(session)
     await this.#hasten(session.id, deadlineOf(session))
   }
 
@@ -151,8 +156,13 @@ export class RedisSessionStore implements SessionStore {
   async #forget(session: Session): Promise<void> {
     await this.#redis.command('DEL', sessionKey(session.id))
     await this.#redis.script(DELETE_IF, [codeKey(session.senderCode)], [session.id])
-    await this.#redis.command('ZREM', clientKey(session.clientId), session.id)
+    await this.#discount(session)
     await this.#redis.command('ZREM', DEADLINES, session.id)
+  }
+
+  async #discount(session: Session): Promise<void> {
+    await this.#redis.command('ZREM', clientKey(session.clientId), session.id)
+    if (session.source !== '') await this.#redis.command('ZREM', sourceKey(session.source), session.id)
   }
 
   /** Until the end of the epitaph, in milliseconds. */
@@ -174,6 +184,10 @@ function sessionKey(sessionId: string): string {
 
 function codeKey(senderCode: string): string {
   return `pairlay:code:${senderCode}`
+}
+
+function sourceKey(source: string): string {
+  return `pairlay:source:${source}`
 }
 
 /** A client names itself as it likes; its hash is as good a name for the key. */

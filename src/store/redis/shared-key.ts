@@ -1,0 +1,39 @@
+import { randomBytes } from 'node:crypto'
+import { RelayError } from '../../relay/error.ts'
+import { digestSource } from '../source-digest.ts'
+import type { RedisConnection } from './connection.ts'
+
+const KEY = 'pairlay:source-key'
+/** How long it outlives the last node that reads it, in milliseconds. */
+const KEEP_MS = 600_000
+
+/** The key under which all nodes digest client addresses. A server that has lost it gets a new one, as it lost all sessions. */
+export class SharedKey {
+  readonly #redis: RedisConnection
+  #key: string | undefined
+
+  constructor(redis: RedisConnection) {
+    this.#redis = redis
+  }
+
+  /** Reads it, and makes one where there is none. To be called with every beat. */
+  async load(): Promise<void> {
+    this.#key = (await this.#read()) ?? (await this.#make())
+  }
+
+  async #make(): Promise<string | undefined> {
+    await this.#redis.command('SET', KEY, randomBytes(32).toString('base64url'), 'NX', 'PX', KEEP_MS)
+    return this.#read()
+  }
+
+  async #read(): Promise<string | undefined> {
+    const key = await this.#redis.command('GETEX', KEY, 'PX', KEEP_MS)
+    return typeof key === 'string' ? key : undefined
+  }
+
+  /** RelayError `unavailable` before it was read. */
+  digest(source: string): string {
+    if (this.#key === undefined) throw new RelayError('unavailable')
+    return digestSource(this.#key, source)
+  }
+}
