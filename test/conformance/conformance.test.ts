@@ -4,6 +4,7 @@ import { capacity } from './capacity.ts'
 import { startDeadlines } from './deadlines.ts'
 import { ERRORS, provoked } from './documented.ts'
 import { frames } from './frames.ts'
+import { ownCrypto } from './own-crypto.ts'
 import { pairing } from './pairing.ts'
 import { polling } from './polling.ts'
 import { refusals } from './refusals.ts'
@@ -46,6 +47,7 @@ roles(relay)
 refusals(relay)
 views(relay)
 polling(relay)
+ownCrypto(relay)
 if (!isOverHttp) {
   script(relay)
   sockets(relay)
