@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { EVENTS, QUESTIONS } from '../src/cli/events.ts'
 import { EXIT } from '../src/cli/exit.ts'
 import { PAIRING_ERRORS } from '../src/client/errors.ts'
-import { EMITTED_TAGS_MAX } from '../src/client/receiver.ts'
+import { EMITTED_TAGS_MAX } from '../src/client/receiver-run.ts'
 import { HANDSHAKE_STEP_MS } from '../src/client/sender-run.ts'
 import { HANDSHAKES_MAX, WRONG_GUESSES_MAX } from '../src/client/waiting-room.ts'
 import { ERROR_TITLES } from '../src/protocol/error-titles.ts'
@@ -225,7 +225,7 @@ describe('README.md', () => {
     const coded = [
       ...optionsOf('sender.ts', 'interface SenderOptions {', '\n}').map((option) => `Sender.open ${option}`),
       ...optionsOf('receiver.ts', 'interface ReceiverOptions {', '\n}').map((option) => `Receiver.join ${option}`),
-      ...optionsOf('sender.ts', 'options: {', '} = {}').map((option) => `send ${option}`),
+      ...optionsOf('sending.ts', 'interface SendOptions {', '\n}').map((option) => `send ${option}`),
       ...optionsOf('offer.ts', 'interface AcceptOptions {', '\n}').map((option) => `accept ${option}`),
     ]
     expect(written).toEqual(coded)

@@ -159,7 +159,7 @@ async function takeOffer(
     else if (options.output === '-') await pipeOut(offer, matchNumber, terminal)
     else await save(offer, targets, matchNumber, terminal, options.mode)
   } catch (error) {
-    if (!offer.delivered) await offer.decline()
+    if (!offer.complete) await offer.decline()
     throw error
   }
 }

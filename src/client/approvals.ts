@@ -1,6 +1,6 @@
 import type { CreateSessionResponse } from '../protocol/http.ts'
 import { PairingError } from './errors.ts'
-import { pairingErrorOf, type RelayApi } from './relay-api.ts'
+import { courtesy, pairingErrorOf, type RelayApi } from './relay-api.ts'
 import type { SenderRun } from './sender-run.ts'
 import type { WaitingRoom } from './waiting-room.ts'
 
@@ -17,7 +17,7 @@ export interface PairingRequest {
   readonly present: boolean
   /** Resolves when nothing can be sent to the device any more, with the reason: `receiver_left` when it has gone. */
   readonly ended: Promise<PairingError>
-  /** Lets the device have what is sent. PairingError `typing_required` when more than one device knows the code. */
+  /** Lets the device have what is sent. PairingError `typing_required` when another device may know the code. */
   approve(): Promise<void>
   /** Refuses the device, and retires the code: somebody who should not knows it. */
   deny(): Promise<void>
@@ -27,7 +27,7 @@ export interface ApprovalsOptions {
   readonly room: WaitingRoom
   readonly api: RelayApi
   readonly session: CreateSessionResponse
-  /** How many receivers may be approved. */
+  /** How many receivers may be approved, as far as the relay grants it. */
   readonly receivers: number
 }
 
@@ -45,6 +45,11 @@ export class Approvals {
   /** Receivers that have been told so: payload may follow. */
   get approved(): readonly SenderRun[] {
     return [...this.#approved]
+  }
+
+  /** Whether no more approvals can be asked for. */
+  get isFull(): boolean {
+    return this.#asked.size >= this.#options.receivers
   }
 
   /** See `Sender.approveNumber`. */
@@ -70,7 +75,7 @@ export class Approvals {
       },
       ended: run.ended,
       approve: () => {
-        if (this.#options.room.verified.length > 1) return Promise.reject(new PairingError('typing_required'))
+        if (this.#options.room.typingRequired) return Promise.reject(new PairingError('typing_required'))
         return this.#approve(run)
       },
       deny: () => this.#deny(run),
@@ -81,21 +86,28 @@ export class Approvals {
     const underWay = this.#asked.get(run)
     if (underWay) return underWay
     if (run.over) throw run.over
-    const { room, receivers } = this.#options
-    if (this.#asked.size >= receivers) throw new PairingError('session_full')
+    if (this.isFull) throw new PairingError('session_full')
     const approval = this.#carryApproval(run)
     this.#asked.set(run, approval)
     await approval
-    if (this.#asked.size >= receivers) room.retire()
+    if (this.isFull) this.#options.room.retire()
   }
 
   async #carryApproval(run: SenderRun): Promise<void> {
+    const { api, session } = this.#options
     try {
-      await this.#options.api.decide(this.#options.session, run.receiverCode, { decision: 'approved' })
+      await api.decide(session, run.receiverCode, { decision: 'approved' })
     } catch (error) {
       this.#asked.delete(run)
       throw pairingErrorOf(error)
     }
+    run.approved = true
+    if (run.over) {
+      await courtesy(api.endReceiver(session, run.receiverCode))
+      throw run.over
+    }
+    run.channel.verified()
+    run.channel.approved()
     await run.writer.writeJson({ type: 'approved' })
     this.#approved.add(run)
   }
@@ -103,7 +115,6 @@ export class Approvals {
   async #deny(run: SenderRun): Promise<void> {
     const { room } = this.#options
     room.retire()
-    run.end(new PairingError('aborted'))
-    await room.refuse(run.receiverCode, 'rejected')
+    await room.dismiss(run, new PairingError('aborted'))
   }
 }

@@ -1,6 +1,13 @@
+import { splitFrame } from '../crypto/fragments.ts'
 import { ciphertextOf, encodeAck, FRAME_DATA, type Frame, writeFrameHeader } from '../protocol/codec.ts'
 import type { ChannelRow } from '../protocol/frames.ts'
-import { FRAME_HEADER_BYTES, frameCost, HANDSHAKE_WINDOW_BYTES } from '../protocol/limits.ts'
+import {
+  FRAME_HEADER_BYTES,
+  frameCost,
+  HANDSHAKE_MAX_CIPHERTEXT_BYTES,
+  HANDSHAKE_MAX_SEQ,
+  HANDSHAKE_WINDOW_BYTES,
+} from '../protocol/limits.ts'
 import type { Environment } from './environment.ts'
 import { PairingError } from './errors.ts'
 
@@ -12,17 +19,22 @@ const ACK_AFTER_MS = 10
 interface Outgoing {
   readonly bytes: Uint8Array
   readonly cost: number
+  /** Called when the peer has processed it. */
+  readonly onAcked: (() => void)[]
 }
 
 /**
  * One sender–receiver pair, as one of the two sees it: frames in order both ways, over any number of sockets. A frame is
  * kept until the peer's ack and sent again, byte for byte, on the next socket. Everything pending fails with the error
- * given to `fail`.
+ * given to `fail`. Until the receiver is approved it takes a handshake and nothing else.
  */
 export class Channel {
   readonly number: number
   readonly #environment: Environment
-  readonly #maxInboundCost: number
+  /** The most that either direction may have under way, whatever the relay grants. */
+  readonly #windowMax: number
+  #verified = false
+  #approved = false
   /** Sends on the socket, if one is attached. */
   #send: ((bytes: Uint8Array) => void) | undefined
 
@@ -31,36 +43,47 @@ export class Channel {
   /** The last seq that was on any socket: neither the relay nor the peer can know of a later one. */
   #everSent = 0
   #unacked: Outgoing[] = []
-  /** What all of #unacked cost, and the part of it that is on the socket. */
+  /** Costs of all of #unacked, and of the part of it that is on the socket. */
   #unackedCost = 0
   #sentCost = 0
   #window = HANDSHAKE_WINDOW_BYTES
+  #frameMax = Number.POSITIVE_INFINITY
   #waitingForRoom: (() => void)[] = []
-  #waitingForAcks: { through: number; resolve: () => void }[] = []
+  /** Since when the relay has had no window for the next frame, although nothing is under way. */
+  starvedSince: number | undefined
 
   #received = 0
   #handedOut = 0
   #processed = 0
   #ackSent = 0
   #inbox: Uint8Array[] = []
-  /** What frames cost that came and are not processed, that were handed out since, that were processed and not acked. */
+  /** Costs of frames that came and are not processed, that were handed out since, that were processed and not acked. */
   #inboxCost = 0
   #handedOutCost = 0
   #processedCost = 0
   #ackTimer: unknown
   #waitingForFrame: (() => void) | undefined
   #failure: PairingError | undefined
+  /** Whether the failure took frames that no peer has acked. */
+  #lost = false
 
-  /** Called when the peer acks: every frame ≤ seq has been processed there. */
-  onAcked: ((seq: number) => void) | undefined
-
-  constructor(number: number, windowBytes: number, environment: Environment) {
+  constructor(number: number, windowMax: number, environment: Environment) {
     this.number = number
     this.#environment = environment
-    this.#maxInboundCost = windowBytes
+    this.#windowMax = windowMax
   }
 
-  /** What an attach says of this channel. It counts as an ack. */
+  /** The peer is verified: as much may wait here as the window allows, and the word of the approval may come. */
+  verified(): void {
+    this.#verified = true
+  }
+
+  /** The receiver is approved: payload may come. */
+  approved(): void {
+    this.#approved = true
+  }
+
+  /** This channel's place in an attach. It counts as an ack. */
   resume(): { channel: number; received: number; acked: number } {
     this.#ackSent = this.#processed
     this.#processedCost = 0
@@ -76,24 +99,21 @@ export class Channel {
     return this.#received + this.#acked
   }
 
-  /** The seq of the last frame given to `send`. */
-  get lastSeq(): number {
+  get #lastSeq(): number {
     return this.#acked + this.#unacked.length
   }
 
   /**
    * Sends a frame that leaves FRAME_HEADER_BYTES free in front of its ciphertext; the bytes belong to the channel from
-   * then on. Resolves when the window has room for it, whether a socket is there or not.
+   * then on. Resolves when the window has room for it, whether a socket is there or not. `onAcked` is called when the peer
+   * has processed all of it.
    */
-  async send(bytes: Uint8Array): Promise<void> {
+  async send(bytes: Uint8Array, onAcked?: () => void): Promise<void> {
     if (this.#failure) throw this.#failure
-    const seq = this.lastSeq + 1
-    writeFrameHeader(bytes, FRAME_DATA, this.number, seq)
-    const cost = frameCost(bytes.length - FRAME_HEADER_BYTES)
-    this.#unacked.push({ bytes, cost })
-    this.#unackedCost += cost
+    this.#append(bytes, onAcked ? [onAcked] : [])
+    const last = this.#unacked.at(-1)
     this.#flush()
-    while (this.#sentThrough < seq && this.#unackedCost > this.#window) {
+    while (last && this.#unackedCost > this.#window && this.#waits(last)) {
       await new Promise<void>((resolve) => this.#waitingForRoom.push(resolve))
       if (this.#failure) throw this.#failure
     }
@@ -101,10 +121,14 @@ export class Channel {
 
   /** Resolves when the peer has acked everything sent so far. */
   async flushed(): Promise<void> {
-    const through = this.lastSeq
-    while (this.#acked < through) {
+    const last = this.#unacked.at(-1)
+    let acked = last === undefined && !this.#lost
+    last?.onAcked.push(() => {
+      acked = true
+    })
+    while (!acked) {
       if (this.#failure) throw this.#failure
-      await new Promise<void>((resolve) => this.#waitingForAcks.push({ through, resolve }))
+      await new Promise<void>((resolve) => this.#waitingForRoom.push(resolve))
     }
   }
 
@@ -146,58 +170,69 @@ export class Channel {
     this.#send(encodeAck(this.number, this.#processed))
   }
 
-  /** A socket attached. What the relay does not hold is sent again. Throws `relay_misbehaved` if it lies about that. */
+  /**
+   * A socket attached. What the relay does not hold is sent again. Throws `relay_misbehaved` if the relay lies about that,
+   * and `peer_misbehaved` for more than was sent: a peer's ack of it goes through any relay.
+   */
   attach(row: ChannelRow | undefined, send: (bytes: Uint8Array) => void): void {
     // A relay that has no row for a channel of ours says that the channel is over.
     if (!row) return
     const { received, acked, window } = row
-    if (received < this.#acked || received > this.#everSent || acked > received)
-      throw new PairingError('relay_misbehaved')
-    this.#window = window
+    if (received < this.#acked || acked > received) throw new PairingError('relay_misbehaved')
+    if (received > this.#everSent) throw new PairingError('peer_misbehaved')
+    this.#window = Math.min(window, this.#windowMax)
     this.#sentThrough = received
     this.#sentCost = this.#costOfFirst(received - this.#acked)
     this.takeAck(acked)
+    this.#splitUnsent()
     this.#send = send
     this.#flush()
-    // What was processed since the attach message was written, which only said what came before.
+    // Covers what was processed since the attach message was written.
     this.sendAck()
   }
 
   detach(): void {
     this.#send = undefined
+    this.starvedSince = undefined
   }
 
   grow(window: number): void {
-    if (window <= this.#window) return
-    this.#window = window
+    const granted = Math.min(window, this.#windowMax)
+    if (granted <= this.#window) return
+    this.#window = granted
     this.#flush()
   }
 
-  /** The peer's cumulative ack. Throws `relay_misbehaved` for more than was sent. */
+  /** From the next attach on, no frame has more ciphertext than this. */
+  limitFrames(ciphertextBytes: number): void {
+    this.#frameMax = ciphertextBytes
+  }
+
+  /** The peer's cumulative ack. Throws `peer_misbehaved` for more than was sent. */
   takeAck(seq: number): void {
-    if (seq > this.#everSent) throw new PairingError('relay_misbehaved')
+    if (seq > this.#everSent || seq > this.#lastSeq) throw new PairingError('peer_misbehaved')
     if (seq <= this.#acked) return
     const count = seq - this.#acked
     this.#sentCost -= this.#costOfFirst(Math.min(count, this.#sentThrough - this.#acked))
     this.#unackedCost -= this.#costOfFirst(count)
-    this.#unacked.splice(0, count)
+    const acked = this.#unacked.splice(0, count)
     this.#acked = seq
     this.#sentThrough = Math.max(this.#sentThrough, seq)
     this.#flush()
-    this.onAcked?.(seq)
-    const done = this.#waitingForAcks.filter(({ through }) => through <= seq)
-    this.#waitingForAcks = this.#waitingForAcks.filter(({ through }) => through > seq)
-    for (const { resolve } of done) resolve()
+    for (const { onAcked } of acked) for (const tell of onAcked) tell()
   }
 
-  /** A data frame came. A duplicate is dropped unread; a gap, or more than the window, is the relay's fault. */
+  /** A data frame came. A duplicate is dropped unread. Throws `peer_misbehaved` for a gap, and for more than may come. */
   takeData(frame: Frame): void {
     if (frame.seq <= this.#received) return
     const ciphertext = ciphertextOf(frame)
     this.#inboxCost += frameCost(ciphertext.length)
-    if (frame.seq !== this.#received + 1 || this.#inboxCost > this.#maxInboundCost) {
-      throw new PairingError('relay_misbehaved')
-    }
+    const isGap = frame.seq !== this.#received + 1
+    // Over HTTP an approval can overtake the view that tells of it.
+    const lastSeq = this.#verified ? HANDSHAKE_MAX_SEQ + 1 : HANDSHAKE_MAX_SEQ
+    const isPayload = frame.seq > lastSeq || ciphertext.length > HANDSHAKE_MAX_CIPHERTEXT_BYTES
+    const room = this.#verified ? this.#windowMax : HANDSHAKE_WINDOW_BYTES
+    if (isGap || this.#inboxCost > room || (isPayload && !this.#approved)) throw new PairingError('peer_misbehaved')
     this.#received = frame.seq
     this.#inbox.push(ciphertext)
     this.#waitingForFrame?.()
@@ -208,23 +243,48 @@ export class Channel {
   fail(error: PairingError): void {
     this.#failure ??= error
     this.#send = undefined
+    this.#lost ||= this.#unacked.length > 0
+    this.#unacked = []
+    this.starvedSince = undefined
     this.#environment.clearTimeout(this.#ackTimer)
     this.#waitingForFrame?.()
-    for (const { resolve } of this.#waitingForAcks) resolve()
-    this.#waitingForAcks = []
     this.#releaseWaiting()
   }
 
+  #append(bytes: Uint8Array, onAcked: (() => void)[]): void {
+    const parts = splitFrame(bytes, FRAME_HEADER_BYTES, this.#frameMax)
+    for (const [index, part] of parts.entries()) {
+      writeFrameHeader(part, FRAME_DATA, this.number, this.#lastSeq + 1)
+      const cost = frameCost(part.length - FRAME_HEADER_BYTES)
+      this.#unacked.push({ bytes: part, cost, onAcked: index === parts.length - 1 ? onAcked : [] })
+      this.#unackedCost += cost
+    }
+  }
+
+  /** Frames that the relay has not taken become smaller ones; none is sealed again. */
+  #splitUnsent(): void {
+    if (this.#frameMax === Number.POSITIVE_INFINITY) return
+    const unsent = this.#unacked.splice(this.#sentThrough - this.#acked)
+    this.#unackedCost = this.#sentCost
+    for (const { bytes, onAcked } of unsent) this.#append(bytes, onAcked)
+  }
+
   #flush(): void {
-    while (this.#send && this.#sentThrough < this.lastSeq) {
-      const next = this.#unacked[this.#sentThrough - this.#acked]
-      if (!next || this.#sentCost + next.cost > this.#window) break
+    let next = this.#unacked[this.#sentThrough - this.#acked]
+    while (this.#send && next && this.#sentCost + next.cost <= this.#window) {
       this.#sentThrough++
       this.#everSent = Math.max(this.#everSent, this.#sentThrough)
       this.#sentCost += next.cost
       this.#send(next.bytes)
+      next = this.#unacked[this.#sentThrough - this.#acked]
     }
+    if (next && this.#send && this.#sentCost === 0) this.starvedSince ??= this.#environment.now()
+    else this.starvedSince = undefined
     this.#releaseWaiting()
+  }
+
+  #waits(frame: Outgoing): boolean {
+    return this.#unacked.indexOf(frame) >= this.#sentThrough - this.#acked
   }
 
   #releaseWaiting(): void {
@@ -234,8 +294,6 @@ export class Channel {
   }
 
   #costOfFirst(count: number): number {
-    let cost = 0
-    for (let i = 0; i < count; i++) cost += this.#unacked[i]?.cost ?? 0
-    return cost
+    return this.#unacked.slice(0, count).reduce((sum, { cost }) => sum + cost, 0)
   }
 }

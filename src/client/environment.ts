@@ -4,10 +4,29 @@ export interface WebSocketLike {
   readonly bufferedAmount: number
   onopen: (() => void) | null
   onmessage: ((event: { data: unknown }) => void) | null
-  onclose: ((event: { code: number }) => void) | null
+  onclose: ((event: SocketClose) => void) | null
   onerror: (() => void) | null
   send(data: string | Uint8Array): void
   close(): void
+}
+
+/** How a socket closed. Behind the code is what only one over HTTP can say. */
+export interface SocketClose {
+  readonly code: number
+  /** The call about a frame that it closed for. */
+  readonly frame?: FailedFrame
+  /** An error that nobody foresaw. */
+  readonly error?: unknown
+}
+
+/** A call about a frame that failed: refused by the relay, too large for something on the way, or cut. */
+export interface FailedFrame {
+  readonly channel: number
+  /** Tells it from other frames of the channel. */
+  readonly name: string
+  readonly how: 'refused' | 'too_large' | 'cut'
+  /** Ciphertext that was sent. */
+  readonly bytes: number
 }
 
 /** Everything the SDK takes from the world around it, so that a test can put its own in. Times in milliseconds. */
@@ -30,42 +49,67 @@ export interface Environment {
 export const MESSAGE_MAX_BYTES = 1_048_576
 
 /**
- * A time-out that runs only while it is told to: the handshake's 20 seconds count while both devices are present.
- * Calls `onTimeout` once.
+ * The time-out of one step of a handshake: `presentMs` while both devices are present, `inAllMs` in any case. Calls
+ * `onTimeout` once.
  */
-export class PausableTimeout {
+export class StepTimeout {
   readonly #environment: Environment
   readonly #onTimeout: () => void
   #leftMs: number
   #startedAt: number | undefined
   #timer: unknown
+  readonly #inAll: unknown
   #over = false
 
-  constructor(environment: Environment, ms: number, onTimeout: () => void) {
+  constructor(
+    environment: Environment,
+    { presentMs, inAllMs }: { presentMs: number; inAllMs?: number },
+    onTimeout: () => void,
+  ) {
     this.#environment = environment
-    this.#leftMs = ms
+    this.#leftMs = presentMs
     this.#onTimeout = onTimeout
+    this.#inAll = inAllMs === undefined ? undefined : environment.setTimeout(() => this.#fire(), inAllMs)
   }
 
-  run(): void {
-    if (this.#over || this.#startedAt !== undefined) return
-    this.#startedAt = this.#environment.now()
-    this.#timer = this.#environment.setTimeout(() => {
-      this.#over = true
-      this.#onTimeout()
-    }, this.#leftMs)
+  /** Counts the time from here on, or stops counting it. */
+  setPresence(bothPresent: boolean): void {
+    if (this.#over || bothPresent === (this.#startedAt !== undefined)) return
+    if (bothPresent) {
+      this.#startedAt = this.#environment.now()
+      this.#timer = this.#environment.setTimeout(() => this.#fire(), this.#leftMs)
+    } else this.#pause()
   }
 
-  pause(): void {
+  /** What was waited for has come: there is nothing more to time out, whoever is present. */
+  stop(): void {
+    this.#pause()
+    this.#environment.clearTimeout(this.#inAll)
+    this.#over = true
+  }
+
+  #pause(): void {
     if (this.#startedAt === undefined) return
     this.#environment.clearTimeout(this.#timer)
     this.#leftMs = Math.max(0, this.#leftMs - (this.#environment.now() - this.#startedAt))
     this.#startedAt = undefined
   }
 
-  /** What was waited for has come: there is nothing more to time out, whoever is present. */
-  stop(): void {
-    this.pause()
-    this.#over = true
+  #fire(): void {
+    this.stop()
+    this.#onTimeout()
   }
+}
+
+/** Resolves after so many milliseconds. */
+export function pause(environment: Environment, ms: number): Promise<void> {
+  return new Promise((resolve) => environment.setTimeout(resolve, ms))
+}
+
+/** Resolves or rejects with `work`, or resolves with undefined when so many milliseconds are over. */
+export function atMost<T>(environment: Environment, ms: number, work: Promise<T>): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const timer = environment.setTimeout(() => resolve(undefined), ms)
+    work.then(resolve, reject).finally(() => environment.clearTimeout(timer))
+  })
 }

@@ -1,3 +1,4 @@
+import { ERRORS, errorOfCloseCode, FINAL_CLOSURES } from '../protocol/errors.ts'
 import type { CloseReason, ReceiverRow } from '../protocol/frames.ts'
 
 /** What can end a pairing, with what to tell a person. README.md prints the codes; a test holds the two together. */
@@ -6,30 +7,40 @@ export const PAIRING_ERRORS = {
   already_sent: 'This source can be read once, so it can go to one device only.',
   at_capacity: 'The relay has no room at the moment. Try again in a minute.',
   attempts_used_up: 'This code was tried too often from here. Get a new code.',
+  cancelled: 'The other side stopped this transfer.',
   closed_by_sender: 'The sender ended the session.',
   code_invalid: 'This is not a pairing code. Check it against the sender.',
   code_not_found: 'No sender waits under this code. It may be mistyped, used or expired: check it, or get a new code.',
-  corrupt: 'Something arrived that the other device did not send. Nothing of it was kept.',
+  corrupt: 'What arrived is damaged, or is not what was announced.',
+  declined: 'The other side declined.',
   denied: 'The relay says that the sender denied this device.',
   expired: 'The time of this session is over.',
   handshake_timeout: 'The other device did not answer in time. Get a new code and try again.',
   incomplete: 'The transfer ended before everything was there.',
+  internal: 'Something unforeseen went wrong here.',
+  no_space: 'The other device has no room for it.',
   no_such_number: 'No waiting device shows this number.',
   nobody_approved: 'No device was approved.',
   not_delivered: 'The receiver ended without confirming that everything arrived.',
   number_not_unique: 'Two waiting devices show this number. Get a new code.',
+  peer_misbehaved: 'The other device broke the protocol.',
+  rate_limited: 'Too many tries from this network.',
   receiver_left: 'The receiving device has left.',
   relay_misbehaved: 'The relay broke the protocol. Use another relay.',
+  relay_redirects: 'This address leads to another one, and is not followed.',
   relay_refused: 'The relay refused.',
   relay_unreachable: 'The relay cannot be reached. Check the address and the network.',
-  revoked: 'The relay says that the sender withdrew its approval.',
+  relay_untrusted: 'The certificate of the relay cannot be trusted.',
+  revoked: 'The relay says that the sender ended the transfer to this device.',
   session_full: 'The session takes no more devices.',
   session_lost: 'The relay no longer knows this session. It may have been restarted: get a new code.',
   shutting_down: 'The relay is shutting down. Get a new code in a moment.',
   source_changed: 'The source gave another number of bytes than announced. It may have changed while it was sent.',
   source_failed: 'The source could not be read to its end.',
   superseded: 'Another connection took over this session.',
-  typing_required: 'More than one device knows the code: type the number that the right one shows.',
+  typing_required: 'Another device may know the code: type the number that the right one shows.',
+  unsupported: 'The other device speaks another version. Update the older one.',
+  used_up: 'Other devices used this code up. Get a new code.',
   wrong_code: 'The code was wrong or someone interfered. Get a new code.',
 } as const
 
@@ -74,15 +85,59 @@ export function errorOfRow(row: ReceiverRow): PairingError | undefined {
     case 'approved':
       return undefined
     case 'denied':
-      if (row.reason === 'handshake_failed' || row.reason === 'handshake_invalid') return new PairingError('wrong_code')
-      return new PairingError(row.reason === 'handshake_timeout' ? 'handshake_timeout' : 'denied')
+      return errorOfDenial(row.reason)
     case 'revoked':
       return new PairingError('revoked')
     case 'done':
     case 'left':
     case 'ended':
-      return new PairingError('aborted')
+      return new PairingError('session_lost')
     default:
       return row.state satisfies never
   }
+}
+
+function errorOfDenial(reason: ReceiverRow['reason']): PairingError {
+  switch (reason) {
+    case 'handshake_failed':
+    case 'handshake_invalid':
+      return new PairingError('wrong_code')
+    case 'handshake_timeout':
+    case 'unsupported':
+      return new PairingError(reason)
+    case 'rejected':
+    case undefined:
+      return new PairingError('denied')
+    default:
+      return reason satisfies never
+  }
+}
+
+/** Ends that a relay has told of, or that it must not be told of: another client has the role. */
+export const KNOWN_TO_RELAY: ReadonlySet<PairingErrorCode> = new Set<PairingErrorCode>([
+  'closed_by_sender',
+  'expired',
+  'session_lost',
+  'shutting_down',
+  'superseded',
+])
+
+/** What to throw when nobody foresaw an error: never anything but a PairingError. */
+export function errorOfAccident(error: unknown): PairingError {
+  return error instanceof PairingError ? error : new PairingError('internal', { cause: error })
+}
+
+/** The error of a close that no reconnect can mend. */
+export function errorOfClose(closeCode: number): PairingError | undefined {
+  if (FINAL_CLOSURES.includes(closeCode)) {
+    return new PairingError('relay_refused', { detail: `It closed the connection (${closeCode}).` })
+  }
+  const code = errorOfCloseCode(closeCode)
+  if (!code || ERRORS[code].retryable) return undefined
+  const meaning: Partial<Record<typeof code, PairingErrorCode>> = {
+    session_gone: 'expired',
+    session_not_found: 'session_lost',
+    superseded: 'superseded',
+  }
+  return new PairingError(meaning[code] ?? 'relay_refused', meaning[code] ? {} : { detail: `It said ${code}.` })
 }

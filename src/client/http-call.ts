@@ -2,6 +2,7 @@ import type * as z from 'zod/mini'
 import { parseJson } from '../protocol/codec.ts'
 import { CIPHERTEXT_TYPE, Problem } from '../protocol/http.ts'
 import type { Environment } from './environment.ts'
+import type { PairingErrorCode } from './errors.ts'
 
 /** How long one answer may take, its last byte included, and how long a text may be. */
 const ANSWER_TIMEOUT_MS = 15_000
@@ -12,17 +13,36 @@ export class RelayRefusal extends Error {
   override readonly name = 'RelayRefusal'
   readonly code: string
   readonly retryable: boolean
+  /** How long the relay asks to wait before the next try. */
+  readonly retryAfterSeconds: number | undefined
 
-  constructor(code: string, retryable: boolean) {
+  constructor(code: string, retryable: boolean, retryAfterSeconds?: number) {
     super(`the relay answered ${code}`)
     this.code = code
     this.retryable = retryable
+    this.retryAfterSeconds = retryAfterSeconds
   }
 }
 
 /** No answer, or one that is not of the protocol. Whether the relay did what it was asked is unknown. */
 export class RelayUnreachable extends Error {
   override readonly name = 'RelayUnreachable'
+  /** The code of what an app is told. */
+  readonly code: PairingErrorCode
+  /** A sentence for a person. */
+  readonly detail: string | undefined
+  /** The HTTP status, where there was one. */
+  readonly status: number | undefined
+
+  constructor(
+    message: string,
+    more: { code?: PairingErrorCode; detail?: string | undefined; status?: number; cause?: unknown } = {},
+  ) {
+    super(message, { cause: more.cause })
+    this.code = more.code ?? 'relay_unreachable'
+    this.detail = more.detail
+    this.status = more.status
+  }
 }
 
 /** One HTTP call to a relay. */
@@ -51,11 +71,13 @@ export interface HttpAnswer {
 
 /** Makes a call, once. Throws RelayRefusal and RelayUnreachable. */
 export async function callRelay(environment: Environment, call: HttpCall): Promise<HttpAnswer> {
-  const { status, type, bytes } = await exchange(environment, call)
+  const { status, type, bytes, retryAfterSeconds } = await exchange(environment, call)
   if (status >= 200 && status < 300) return { status, type, bytes }
   const problem = Problem.safeParse(jsonOrUndefined(bytes.subarray(call.headroom)))
-  if (problem.success) throw new RelayRefusal(plainCode(problem.data.code), problem.data.retryable)
-  throw notOfPairlay(` (HTTP ${status})`)
+  if (problem.success) throw new RelayRefusal(plainCode(problem.data.code), problem.data.retryable, retryAfterSeconds)
+  // Proxies limit rates as well.
+  if (status === 429) throw new RelayRefusal('rate_limited', true, retryAfterSeconds)
+  throw notOfPairlay(status)
 }
 
 /** The body of an answer as what it should be. Throws RelayUnreachable. */
@@ -65,12 +87,18 @@ export function bodyOf<T>({ bytes }: HttpAnswer, schema: z.ZodMiniType<T>): T {
   throw notOfPairlay()
 }
 
-/** What an answer is that no relay gives: somebody else's, such as a proxy's. */
-export function notOfPairlay(more = ''): RelayUnreachable {
-  return new RelayUnreachable(`the answer is not one of a Pairlay relay${more}`)
+/** The error for an answer that no relay gives, such as a proxy's. */
+export function notOfPairlay(status?: number): RelayUnreachable {
+  const message = `the answer is not one of a Pairlay relay${status === undefined ? '' : ` (HTTP ${status})`}`
+  const detail = `There is something else at this address: ${message}.`
+  return new RelayUnreachable(message, { detail, ...(status === undefined ? {} : { status }) })
 }
 
-async function exchange(environment: Environment, call: HttpCall): Promise<HttpAnswer> {
+interface Exchange extends HttpAnswer {
+  readonly retryAfterSeconds: number | undefined
+}
+
+async function exchange(environment: Environment, call: HttpCall): Promise<Exchange> {
   const { method, url, token, body, timeoutMs, maxBytes, headroom, abort = new AbortController() } = call
   const timer = environment.setTimeout(() => abort.abort(), timeoutMs ?? ANSWER_TIMEOUT_MS)
   const isCiphertext = body instanceof Uint8Array
@@ -85,12 +113,21 @@ async function exchange(environment: Environment, call: HttpCall): Promise<HttpA
       signal: abort.signal,
       cache: 'no-store',
       credentials: 'omit',
-      redirect: 'error',
+      // Never followed: a token would go along.
+      redirect: 'manual',
     })
-    const [type] = response.headers.get('content-type')?.split(';') ?? []
-    return { status: response.status, type, bytes: await bytesOf(response, maxBytes ?? ANSWER_MAX_BYTES, headroom) }
+    const { status, headers } = response
+    if (response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {
+      await response.body?.cancel()
+      throw redirectOf(url, headers.get('location'))
+    }
+    const [type] = headers.get('content-type')?.split(';') ?? []
+    const [retryAfter] = /^\d{1,6}$/.exec(headers.get('retry-after') ?? '') ?? []
+    const retryAfterSeconds = retryAfter === undefined ? undefined : Number(retryAfter)
+    return { status, type, bytes: await bytesOf(response, maxBytes ?? ANSWER_MAX_BYTES, headroom), retryAfterSeconds }
   } catch (error) {
-    throw new RelayUnreachable('no answer', { cause: error })
+    if (error instanceof RelayUnreachable) throw error
+    throw new RelayUnreachable('no answer', { ...failureOf(error), cause: error })
   } finally {
     environment.clearTimeout(timer)
   }
@@ -131,4 +168,40 @@ function jsonOrUndefined(bytes: Uint8Array): unknown {
   } catch {
     return undefined
   }
+}
+
+/** A redirect by name. Browsers do not show where it leads. */
+function redirectOf(url: string, location: string | null): RelayUnreachable {
+  const target = location !== null && URL.canParse(location, url) ? new URL(location, url) : undefined
+  const address = target && (target.origin + target.pathname).replace(/\/v1\/.*$/, '').slice(0, ADDRESS_SHOWN_MAX)
+  const detail = address === undefined ? undefined : `It points to ${address}.`
+  return new RelayUnreachable('the answer is a redirect', { code: 'relay_redirects', detail })
+}
+
+const ADDRESS_SHOWN_MAX = 200
+
+/** What runtimes with OpenSSL say of a certificate, and what that means. */
+const UNTRUSTED: Readonly<Record<string, string>> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'It is self-signed.',
+  SELF_SIGNED_CERT_IN_CHAIN: 'It is self-signed, or of an authority that is not known here.',
+  UNABLE_TO_GET_ISSUER_CERT: 'It is of an authority that is not known here.',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'It is of an authority that is not known here.',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'It is of an authority that is not known here.',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'It is for another name.',
+  HOSTNAME_MISMATCH: 'It is for another name.',
+  CERT_HAS_EXPIRED: 'It has expired.',
+  CERT_NOT_YET_VALID: 'It is not valid yet.',
+  CERT_REVOKED: 'It was revoked.',
+}
+
+/** The kind of a failed connection, where the runtime tells. */
+function failureOf(error: unknown): { code?: PairingErrorCode; detail?: string } {
+  for (let each = error; each instanceof Error; each = each.cause) {
+    const code = 'code' in each ? String(each.code) : ''
+    if (Object.hasOwn(UNTRUSTED, code)) return { code: 'relay_untrusted', detail: UNTRUSTED[code] ?? '' }
+    if (/^(ERR_SSL_|EPROTO$)/.test(code))
+      return { detail: 'It does not speak TLS there: perhaps the address is http://.' }
+    if (code.startsWith('HPE_')) return { detail: 'It does not speak HTTP there: perhaps the address is https://.' }
+  }
+  return {}
 }

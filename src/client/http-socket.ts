@@ -1,10 +1,17 @@
+import * as z from 'zod/mini'
 import { ciphertextOf, decodeFrame, encodeAck, FRAME_ACK, FRAME_DATA, writeFrameHeader } from '../protocol/codec.ts'
 import { ABNORMAL_CLOSURE, ERRORS, type ErrorCode } from '../protocol/errors.ts'
 import { type ChannelRow, View } from '../protocol/frames.ts'
-import { CIPHERTEXT_TYPE, FramePosition } from '../protocol/http.ts'
+import { AttachmentId, CIPHERTEXT_TYPE, FramePosition } from '../protocol/http.ts'
 import { FRAME_HEADER_BYTES, LONG_POLL_MAX_MS } from '../protocol/limits.ts'
 import type { AttachedChannels } from '../protocol/requests.ts'
-import { type Environment, MESSAGE_MAX_BYTES, type WebSocketLike } from './environment.ts'
+import {
+  type Environment,
+  type FailedFrame,
+  MESSAGE_MAX_BYTES,
+  type SocketClose,
+  type WebSocketLike,
+} from './environment.ts'
 import {
   bodyOf,
   callRelay,
@@ -26,6 +33,9 @@ const IDLE_POLL_EVERY_MS = 1_000
 /** What a WebSocket that was closed here says. */
 const CLOSED_HERE = 1005
 
+/** A relay that gives its attach no name takes calls without one. */
+const Attached = z.extend(View, { attachment: z.optional(AttachmentId) })
+
 /**
  * What a WebSocket to a session is, over HTTP (section 5.9): the first text sent attaches, then views come as text and
  * frames as bytes. It closes with the code of what it was refused with, and with 1006 for everything that a new attach
@@ -35,7 +45,7 @@ export class HttpSocket implements WebSocketLike {
   binaryType = 'arraybuffer'
   onopen: (() => void) | null = null
   onmessage: ((event: { data: unknown }) => void) | null = null
-  onclose: ((event: { code: number }) => void) | null = null
+  onclose: ((event: SocketClose) => void) | null = null
   onerror: (() => void) | null = null
   readonly #sessionUrl: string
   readonly #environment: Environment
@@ -43,6 +53,8 @@ export class HttpSocket implements WebSocketLike {
   readonly #calls = new Set<AbortController>()
   #frameCalls = 0
   #token = ''
+  /** The relay's name for this attach, which no later one may answer for. */
+  #attachment: string | undefined
   #view: View | undefined
   #pauseTimer: unknown
   #closed = false
@@ -62,7 +74,10 @@ export class HttpSocket implements WebSocketLike {
 
   send(data: string | Uint8Array): void {
     if (this.#closed) return
-    if (typeof data === 'string') return void this.#run(JSON.parse(data))
+    if (typeof data === 'string') {
+      this.#run(JSON.parse(data)).catch((error) => this.#fail(error))
+      return
+    }
     const frame = decodeFrame(data)
     // A channel without a row is over: what is still said on it is discarded, as on a WebSocket.
     const channel = this.#channels.get(frame.channel)
@@ -72,28 +87,30 @@ export class HttpSocket implements WebSocketLike {
   }
 
   close(): void {
-    this.#close(CLOSED_HERE)
+    this.#close({ code: CLOSED_HERE })
   }
 
   async #run({ token, channels }: { token: string; channels: AttachedChannels }): Promise<void> {
     this.#token = token
-    try {
-      const answer = await this.#call('PUT', '/attachment', { body: { channels } })
-      this.#show(bodyOf(answer, View), channels)
-      while (!this.#closed) await this.#poll()
-    } catch (error) {
-      this.#fail(error)
-    }
+    const { attachment, ...view } = bodyOf(await this.#call('PUT', '/attachment', { body: { channels } }), Attached)
+    this.#attachment = attachment
+    this.#show(view, channels)
+    while (!this.#closed) await this.#poll()
   }
 
   async #poll(): Promise<void> {
     const startedAt = this.#environment.now()
     const known = this.#known()
     for (const channel of this.#channels.values()) channel.mark()
-    const answer = await this.#call('GET', `?${known}&waitMs=${LONG_POLL_MAX_MS}`, { timeoutMs: POLL_TIMEOUT_MS })
+    const query = `?${known}&waitMs=${LONG_POLL_MAX_MS}${this.#named('&')}`
+    const answer = await this.#call('GET', query, { timeoutMs: POLL_TIMEOUT_MS })
     this.#show(bodyOf(answer, View))
     const every = this.#known() === known ? IDLE_POLL_EVERY_MS : POLL_EVERY_MS
     await this.#pauseUntil(startedAt + every)
+  }
+
+  #named(separator: string): string {
+    return this.#attachment === undefined ? '' : `${separator}attachment=${this.#attachment}`
   }
 
   /** What a poll says that this client knows. */
@@ -112,7 +129,7 @@ export class HttpSocket implements WebSocketLike {
   }
 
   #show(view: View, claims: AttachedChannels = []): void {
-    if (this.#isForgottenIn(view)) return this.#close(ERRORS.going_away.closeCode)
+    if (this.#isForgottenIn(view)) return this.#close({ code: ERRORS.resume_required.closeCode })
     this.#view = view
     const acks: Uint8Array[] = []
     for (const row of view.channels) {
@@ -153,7 +170,7 @@ export class HttpSocket implements WebSocketLike {
         if (this.#closed || this.#frameCalls === FRAME_CALLS_MAX) return
         this.#channels.delete(channel.number)
         this.#channels.set(channel.number, channel)
-        void this.#callAbout(channel, method, seq)
+        this.#callAbout(channel, method, seq).catch((error) => this.#fail(error))
       }
     }
   }
@@ -161,11 +178,12 @@ export class HttpSocket implements WebSocketLike {
   async #callAbout(channel: HttpChannel, method: FrameMethod, seq: number): Promise<void> {
     this.#frameCalls++
     channel.busy.add(method)
+    const [frame] = channel.outbox
+    const body = method === 'PUT' && frame ? ciphertextOf(frame) : undefined
     try {
-      const [frame] = channel.outbox
-      const answer = await this.#call(method, `/channels/${channel.number}/frames/${seq}`, {
+      const answer = await this.#call(method, `/channels/${channel.number}/frames/${seq}${this.#named('?')}`, {
         timeoutMs: FRAME_TIMEOUT_MS,
-        ...(method === 'PUT' && frame ? { body: ciphertextOf(frame) } : {}),
+        ...(body ? { body } : {}),
         ...(method === 'GET' ? { maxBytes: MESSAGE_MAX_BYTES, headroom: FRAME_HEADER_BYTES } : {}),
       })
       this.#settle(channel, method, seq, answer)
@@ -173,7 +191,11 @@ export class HttpSocket implements WebSocketLike {
       // The view tells how it ended. Until it comes, what is still said is discarded.
       if (error instanceof RelayRefusal && /^(receiver|session)_gone$/.test(error.code))
         this.#channels.delete(channel.number)
-      else this.#fail(error)
+      else {
+        const how = failureOf(error, body !== undefined)
+        const name = `${method} ${seq}`
+        this.#fail(error, how && { channel: channel.number, name, how, bytes: body?.length ?? 0 })
+      }
     } finally {
       this.#frameCalls--
       channel.busy.delete(method)
@@ -234,19 +256,31 @@ export class HttpSocket implements WebSocketLike {
     if (!this.#closed) this.onmessage?.({ data })
   }
 
-  #fail(error: unknown): void {
-    if (error instanceof RelayRefusal) this.#close(closeCodeOf(error.code))
-    else if (error instanceof RelayUnreachable) this.#close(ABNORMAL_CLOSURE)
-    else throw error
+  #fail(error: unknown, frame?: FailedFrame): void {
+    const failed = frame && { frame }
+    if (error instanceof RelayRefusal) this.#close({ code: closeCodeOf(error.code), ...failed })
+    else if (error instanceof RelayUnreachable) this.#close({ code: ABNORMAL_CLOSURE, ...failed })
+    else this.#close({ code: ABNORMAL_CLOSURE, error })
   }
 
-  #close(code: number): void {
+  #close(close: SocketClose): void {
     if (this.#closed) return
     this.#closed = true
     this.#environment.clearTimeout(this.#pauseTimer)
     for (const call of this.#calls) call.abort()
-    queueMicrotask(() => this.onclose?.({ code }))
+    queueMicrotask(() => this.onclose?.(close))
   }
+}
+
+/** How a call about a frame failed, where that says something about the frame. */
+function failureOf(error: unknown, isPut: boolean): FailedFrame['how'] | undefined {
+  if (error instanceof RelayRefusal) {
+    if (error.code === 'frame_refused') return 'refused'
+    return error.code === 'body_too_large' ? 'too_large' : undefined
+  }
+  if (!isPut || !(error instanceof RelayUnreachable)) return undefined
+  if (error.status === undefined) return 'cut'
+  return error.status === 413 || error.status === 400 ? 'too_large' : undefined
 }
 
 function rowOf({ channels }: View, number: number): ChannelRow | undefined {

@@ -1,3 +1,5 @@
+import * as z from 'zod/mini'
+import { FrameJoiner } from '../crypto/fragments.ts'
 import {
   CHUNK_BYTES,
   CHUNKS_PER_FRAME,
@@ -20,6 +22,7 @@ export class MessageWriter {
   readonly #trafficSecret: Uint8Array
   readonly #frameBytes: number
   #nextIndex = 0
+  #ended = true
   #wiped = false
 
   /** `maxFrameBytes` is the relay's: a frame takes as many chunks as fit, four at most. */
@@ -41,15 +44,25 @@ export class MessageWriter {
     await this.write([new TextEncoder().encode(JSON.stringify(value))])
   }
 
+  /** Whether the last message has its end: only then another can follow. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
   /**
-   * Sends one message from its pieces, never holding more than a frame of it. `onFrame` gets each frame's seq and the
-   * plaintext bytes sent with it so far. What the pieces throw is thrown on, and the message stays without an end.
+   * Sends one message from its pieces, never holding more than a frame of it, and resolves with its length. `onAcked` is
+   * called with the plaintext bytes that the peer has processed. Whatever the pieces throw is thrown on: the message then
+   * ends before the `announced` length, which its reader notices, or stays without an end where none was announced.
    */
-  async write(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, onFrame?: FrameListener): Promise<void> {
+  async write(
+    pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    { onAcked, announced = 0 }: { onAcked?: (bytes: number) => void; announced?: number } = {},
+  ): Promise<number> {
     if (this.#wiped) throw new PairingError('aborted')
     const key = messageKey(this.#trafficSecret, this.#nextIndex++)
     const sealer = new StreamSealer(key)
     key.fill(0)
+    this.#ended = false
     const buffer = new Uint8Array(this.#frameBytes)
     let filled = 0
     let sent = 0
@@ -57,8 +70,9 @@ export class MessageWriter {
       const frame = sealer.sealFrame(buffer.subarray(0, filled), last, FRAME_HEADER_BYTES)
       sent += filled
       filled = 0
-      onFrame?.(this.#channel.lastSeq + 1, sent)
-      await this.#channel.send(frame)
+      this.#ended = last
+      const through = sent
+      await this.#channel.send(frame, onAcked && (() => onAcked(through)))
     }
     try {
       for await (const piece of pieces) {
@@ -72,6 +86,12 @@ export class MessageWriter {
         }
       }
       await send(true)
+      return sent
+    } catch (error) {
+      // A byte short at least, or its reader would take it for whole.
+      filled = Math.min(filled, announced - 1 - sent)
+      if (filled > 0) await send(true)
+      throw error
     } finally {
       sealer.wipe()
       buffer.fill(0)
@@ -83,8 +103,6 @@ export class MessageWriter {
     this.#trafficSecret.fill(0)
   }
 }
-
-export type FrameListener = (seq: number, plaintextBytes: number) => void
 
 /** Opens the messages that come in, in order. Throws PairingError `corrupt` for anything the peer cannot have sent. */
 export class MessageReader {
@@ -120,6 +138,7 @@ export class MessageBody {
   readonly index: number
   readonly #channel: Channel
   readonly #opener: StreamOpener
+  readonly #joiner = new FrameJoiner()
   #peeked: Uint8Array | undefined
 
   constructor(channel: Channel, key: Uint8Array, index: number) {
@@ -135,7 +154,7 @@ export class MessageBody {
 
   /** The plaintext that the next `read` gives, without taking it. */
   async peek(): Promise<Uint8Array> {
-    this.#peeked ??= this.#open(await this.#channel.receive())
+    this.#peeked ??= await this.#receive()
     return this.#peeked
   }
 
@@ -162,17 +181,37 @@ export class MessageBody {
     this.#opener.wipe()
   }
 
-  #open(frame: Uint8Array): Uint8Array {
+  async #receive(): Promise<Uint8Array> {
     try {
-      const { plaintext, last } = this.#opener.openFrame(frame)
-      if (last) this.#opener.wipe()
-      return plaintext
+      for (;;) {
+        const frame = this.#joiner.take(await this.#channel.receive())
+        if (!frame) {
+          // A part is held here until the rest has come: the window must not wait for it.
+          this.#channel.processed()
+          continue
+        }
+        const { plaintext, last } = this.#opener.openFrame(frame)
+        if (last) this.#opener.wipe()
+        return plaintext
+      }
     } catch (error) {
       if (error instanceof StreamError) throw new PairingError('corrupt', { cause: error })
       throw error
     }
   }
 }
+
+/**
+ * Reads a control message of a type that is not known here. It is skipped, unless it says that it is critical. Throws
+ * PairingError `unsupported`, and `corrupt` for what is no control message.
+ */
+export function skipUnknown(message: unknown): void {
+  const said = Unknown.safeParse(message)
+  if (!said.success) throw new PairingError('corrupt')
+  if (said.data.critical === true) throw new PairingError('unsupported')
+}
+
+const Unknown = z.object({ type: z.string(), critical: z.optional(z.unknown()) })
 
 /** Parses JSON that the peer sealed. Throws PairingError `corrupt`. */
 export function jsonOf(bytes: Uint8Array): unknown {

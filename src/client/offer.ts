@@ -1,5 +1,4 @@
 import { PairingError } from './errors.ts'
-import type { MessageWriter } from './messages.ts'
 import { type ItemInfo, type TransferReader, totalOf } from './transfer.ts'
 
 export interface ReceiveProgress {
@@ -21,50 +20,56 @@ export interface IncomingItem extends ItemInfo {
   readonly stream: ReadableStream<Uint8Array>
 }
 
+/** Why a receiver does not take a transfer, as the sender is told. */
+export type DeclineReason = 'declined' | 'no_space' | 'cancelled' | 'failed'
+
 /** One transfer that the sender offers. Nothing of it is handed out before `accept`. */
 export class Offer {
   /** What the sender says it is: unverified words, to be cleaned before they are shown. */
   readonly items: readonly ItemInfo[]
   /** The bytes of all items, or undefined for a pipe. */
   readonly totalBytes: number | undefined
-  readonly #index: number
   readonly #transfer: TransferReader
-  readonly #receipts: MessageWriter
-  readonly #settle: (work: () => Promise<void>) => Promise<void>
-  readonly #decline: () => Promise<void>
-  #state: 'open' | 'accepted' | 'delivered' = 'open'
+  readonly #confirm: (bytes: number) => Promise<boolean>
+  readonly #refuse: (reason: DeclineReason) => Promise<void>
+  #refusing: Promise<void> | undefined
+  #state: 'open' | 'accepted' | 'complete' = 'open'
+  #confirmed = false
   #declined = false
 
   constructor(options: {
-    index: number
     transfer: TransferReader
-    receipts: MessageWriter
-    /** Runs the receipt's sending and the wait for its ack. */
-    settle: (work: () => Promise<void>) => Promise<void>
-    decline: () => Promise<void>
+    /** Sends the receipt, and reports whether its ack came. */
+    confirm: (bytes: number) => Promise<boolean>
+    /** Tells the sender, and leaves. */
+    refuse: (reason: DeclineReason) => Promise<void>
   }) {
     this.items = options.transfer.items
     this.totalBytes = totalOf(this.items)
-    this.#index = options.index
     this.#transfer = options.transfer
-    this.#receipts = options.receipts
-    this.#settle = options.settle
-    this.#decline = options.decline
+    this.#confirm = options.confirm
+    this.#refuse = options.refuse
   }
 
   get declined(): boolean {
     return this.#declined
   }
 
-  /** Whether the receipt has gone out. */
-  get delivered(): boolean {
-    return this.#state === 'delivered'
+  /** Whether everything was read, verified, and made final. It stays with this device whatever happens. */
+  get complete(): boolean {
+    return this.#state === 'complete'
+  }
+
+  /** Whether the sender is known to have the receipt. Until then it may take the transfer for failed. */
+  get confirmed(): boolean {
+    return this.#confirmed
   }
 
   /**
    * The items, one after the other; each stream must be read to its end before the next item. After the last, all of it
-   * is checked, `beforeReceipt` runs, and the receipt goes out. Leaving early, by break or by an exception, ends the
-   * pairing without a receipt. Throws PairingError `corrupt`, `incomplete`, or what ended the session.
+   * is checked, `beforeReceipt` runs, and the receipt goes out; `confirmed` says then whether the sender has it. Leaving
+   * early, by break or by an exception, tells the sender that it failed and ends the pairing. Throws PairingError
+   * `corrupt`, `incomplete`, `source_changed`, `source_failed`, `cancelled`, or what ended the session.
    */
   async *accept(options: AcceptOptions = {}): AsyncGenerator<IncomingItem, void> {
     if (this.#state !== 'open') throw new Error('an offer is accepted once')
@@ -81,17 +86,22 @@ export class Offer {
       }
       await this.#transfer.finish()
       await options.beforeReceipt?.()
-      await this.#settle(() => this.#receipts.writeJson({ message: this.#index, bytes }))
-      this.#state = 'delivered'
+      this.#state = 'complete'
+      this.#confirmed = await this.#confirm(bytes)
     } finally {
-      if (!this.delivered) await this.#decline()
+      if (!this.complete) await this.#end('failed')
     }
   }
 
-  /** Refuses the transfer and leaves: there are no more offers. The sender learns that nothing was delivered. */
-  decline(): Promise<void> {
+  /** Refuses the transfer, says why, and leaves: there are no more offers. */
+  decline(reason: DeclineReason = 'declined'): Promise<void> {
     this.#declined = true
-    return this.#decline()
+    return this.#end(reason)
+  }
+
+  #end(reason: DeclineReason): Promise<void> {
+    this.#refusing ??= this.#refuse(reason)
+    return this.#refusing
   }
 
   #stream(

@@ -1,6 +1,6 @@
-import { CreateSessionResponse, JoinResponse } from '../protocol/http.ts'
+import { CreateSessionResponse, JoinResponse, type SessionLimits } from '../protocol/http.ts'
 import type { CreateSessionRequest, DecisionRequest, JoinRequest } from '../protocol/requests.ts'
-import type { Environment } from './environment.ts'
+import { type Environment, MESSAGE_MAX_BYTES, pause } from './environment.ts'
 import { PairingError, type PairingErrorCode } from './errors.ts'
 import { bodyOf, callRelay, type HttpAnswer, RelayRefusal, RelayUnreachable } from './http-call.ts'
 
@@ -9,6 +9,13 @@ const TRIES = 5
 /** How often a session is asked for, or joined, with other codes each time. */
 const CODE_TRIES = 4
 const FIRST_RETRY_MS = 300
+/** The longest a relay's Retry-After holds up a command. */
+const RETRY_AFTER_MAX_MS = 10_000
+/** How long a create or join waits for a relay that limits rates, unless the app says otherwise. */
+const PATIENCE_MS = 10_000
+const ADDRESS_MAX_LENGTH = 2_048
+/** The most that is held for one direction of a channel, whatever window a relay announces. */
+export const WINDOW_MAX_BYTES = 64 * 1024 * 1024
 
 /** Who calls, in which session. */
 export interface Credentials {
@@ -16,7 +23,7 @@ export interface Credentials {
   readonly token: string
 }
 
-/** The HTTP commands of one relay. Throws RelayRefusal and RelayUnreachable. */
+/** The HTTP commands of one relay. They throw RelayRefusal and RelayUnreachable. */
 export class RelayApi {
   /** The relay's address, without a slash at the end. */
   readonly url: string
@@ -29,11 +36,11 @@ export class RelayApi {
 
   /** Not repeated by itself: a lost answer is retried by the caller, with fresh codes. */
   async createSession(request: CreateSessionRequest): Promise<CreateSessionResponse> {
-    return bodyOf(await this.#call('POST', '/v1/sessions', request), CreateSessionResponse)
+    return capped(bodyOf(await this.#call('POST', '/v1/sessions', request), CreateSessionResponse))
   }
 
   async join(request: JoinRequest): Promise<JoinResponse> {
-    return bodyOf(await this.#call('POST', '/v1/receivers', request), JoinResponse)
+    return capped(bodyOf(await this.#call('POST', '/v1/receivers', request), JoinResponse))
   }
 
   decide(credentials: Credentials, receiverCode: string, decision: DecisionRequest): Promise<void> {
@@ -60,25 +67,10 @@ export class RelayApi {
         return
       } catch (error) {
         if (!isPassing(error) || attempt === TRIES) throw error
-        await this.#pause(attempt)
+        const ms = Math.max(backoff(this.#environment, attempt), Math.min(retryAfterMs(error), RETRY_AFTER_MAX_MS))
+        await pause(this.#environment, ms)
       }
     }
-  }
-
-  /**
-   * After the nth create or join that failed: resolves when it is time for the next, with fresh codes. Throws PairingError
-   * when there should be none.
-   */
-  async beforeNextTry(failed: number, error: unknown): Promise<void> {
-    const inUse = error instanceof RelayRefusal && /^(receiver_)?code_in_use$/.test(error.code)
-    if (failed === CODE_TRIES || !(inUse || isPassing(error))) throw pairingErrorOf(error)
-    if (!inUse) await this.#pause(failed)
-  }
-
-  /** Waits before a command is tried again that failed so many times: about 300 ms, and twice as long each time. */
-  #pause(failed: number): Promise<void> {
-    const ms = FIRST_RETRY_MS * 2 ** (failed - 1) * (0.5 + this.#environment.jitter())
-    return new Promise((resolve) => this.#environment.setTimeout(resolve, ms))
   }
 
   #call(method: string, path: string, body: unknown, token?: string): Promise<HttpAnswer> {
@@ -86,24 +78,74 @@ export class RelayApi {
   }
 }
 
-/** Whether the same command may succeed a moment later. */
-function isPassing(error: unknown): boolean {
-  return error instanceof RelayUnreachable || (error instanceof RelayRefusal && error.retryable)
+/** The tries of one create or join, with other codes each time. */
+export class Tries {
+  readonly #environment: Environment
+  #patienceMs: number
+  #failed = 0
+
+  /** `patienceMs` is how long a relay may make this wait that limits rates. */
+  constructor(environment: Environment, patienceMs = PATIENCE_MS) {
+    this.#environment = environment
+    this.#patienceMs = patienceMs
+  }
+
+  /** Resolves when it is time for the next try. Throws PairingError when there should be none. */
+  async next(error: unknown): Promise<void> {
+    if (error instanceof RelayRefusal && error.code === 'rate_limited') {
+      const ms = Math.max(1_000, retryAfterMs(error))
+      this.#patienceMs -= ms
+      if (this.#patienceMs < 0) throw pairingErrorOf(error)
+      return pause(this.#environment, ms)
+    }
+    this.#failed++
+    const inUse = error instanceof RelayRefusal && /^(receiver_)?code_in_use$/.test(error.code)
+    if (this.#failed === CODE_TRIES || !(inUse || isPassing(error))) throw pairingErrorOf(error)
+    if (!inUse) await pause(this.#environment, backoff(this.#environment, this.#failed))
+  }
 }
 
-/** A relay's address in the one form the SDK uses. Throws PairingError `relay_unreachable` for what cannot be one. */
-function relayUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined
+/** The wait before a command is tried again that failed so many times: about 300 ms, and twice as long each time. */
+function backoff(environment: Environment, failed: number): number {
+  return FIRST_RETRY_MS * 2 ** (failed - 1) * (0.5 + environment.jitter())
+}
+
+function retryAfterMs(error: unknown): number {
+  return error instanceof RelayRefusal ? (error.retryAfterSeconds ?? 0) * 1_000 : 0
+}
+
+/** What a relay says that it holds a session to, and never more than this client takes. */
+function capped<T extends { readonly limits: SessionLimits }>(answer: T): T {
+  const windowBytes = Math.min(answer.limits.windowBytes, WINDOW_MAX_BYTES)
+  const maxFrameBytes = Math.min(answer.limits.maxFrameBytes, MESSAGE_MAX_BYTES)
+  return { ...answer, limits: { ...answer.limits, windowBytes, maxFrameBytes } }
+}
+
+/** Whether the same command may succeed a moment later. */
+function isPassing(error: unknown): boolean {
+  if (error instanceof RelayUnreachable) return error.code === 'relay_unreachable'
+  return error instanceof RelayRefusal && error.retryable
+}
+
+/**
+ * A relay's address in the one form the SDK uses. Throws TypeError for what is no text, and PairingError
+ * `relay_unreachable` for what cannot be an address.
+ */
+export function relayUrl(text: string): string {
+  if (typeof text !== 'string') throw new TypeError('the option relay is the address of a relay')
+  const url = text.length <= ADDRESS_MAX_LENGTH && URL.canParse(text) ? new URL(text) : undefined
   if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password) {
     throw new PairingError('relay_unreachable', { detail: 'A relay address looks like https://relay.example.' })
   }
-  return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
+  let address = `${url.origin}${url.pathname}`
+  while (address.endsWith('/')) address = address.slice(0, -1)
+  return address
 }
 
 const REFUSALS: Readonly<Record<string, PairingErrorCode>> = {
   at_capacity: 'at_capacity',
   too_many_sessions: 'at_capacity',
-  rate_limited: 'at_capacity',
+  rate_limited: 'rate_limited',
   going_away: 'at_capacity',
   unavailable: 'at_capacity',
   session_full: 'session_full',
@@ -116,23 +158,21 @@ const REFUSALS: Readonly<Record<string, PairingErrorCode>> = {
 export function pairingErrorOf(error: unknown): PairingError {
   if (error instanceof PairingError) return error
   if (error instanceof RelayUnreachable) {
-    const detail =
-      error.message === 'no answer' ? undefined : `There is something else at this address: ${error.message}.`
-    return new PairingError('relay_unreachable', { ...(detail === undefined ? {} : { detail }), cause: error })
+    const { code, detail } = error
+    return new PairingError(code, { ...(detail === undefined ? {} : { detail }), cause: error })
   }
   if (error instanceof RelayRefusal) {
     const code = Object.hasOwn(REFUSALS, error.code) ? REFUSALS[error.code] : undefined
+    if (code === 'rate_limited') {
+      return new PairingError(code, { detail: `Wait ${error.retryAfterSeconds ?? 60} s.`, cause: error })
+    }
     if (code) return new PairingError(code, { cause: error })
     return new PairingError('relay_refused', { detail: `It said ${error.code}.`, cause: error })
   }
-  throw error
+  return new PairingError('internal', { cause: error })
 }
 
-/** Tells the relay something that our own safety does not rest on, and that it forgets at the deadline anyway. */
+/** Tells the relay something that our own safety does not rest on, and that it forgets at the deadline anyway. Never rejects. */
 export async function courtesy(telling: Promise<void>): Promise<void> {
-  try {
-    await telling
-  } catch (error) {
-    if (!(error instanceof RelayRefusal || error instanceof RelayUnreachable)) throw error
-  }
+  await telling.catch(() => {})
 }

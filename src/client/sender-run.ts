@@ -1,16 +1,19 @@
 import { HandshakeError, SenderHandshake, type VerifiedPeer } from '../crypto/handshake.ts'
 import type { PairingCode } from '../crypto/pairing-code.ts'
+import { SUITE } from '../crypto/transcript.ts'
 import { decodeBase64Url } from '../protocol/codec.ts'
 import type { ReceiverRow } from '../protocol/frames.ts'
-import { FRAME_HEADER_BYTES } from '../protocol/limits.ts'
+import { FRAME_HEADER_BYTES, PROFILE_DEFAULT } from '../protocol/limits.ts'
 import type { Channel } from './channel.ts'
 import type { Connection } from './connection.ts'
-import { type Environment, PausableTimeout } from './environment.ts'
-import { PairingError } from './errors.ts'
+import { type Environment, StepTimeout } from './environment.ts'
+import { errorOfAccident, PairingError } from './errors.ts'
 import { MessageReader, MessageWriter } from './messages.ts'
 
-/** How long each step of a handshake may take, while both devices are present. */
+/** How long each step of a handshake may take: while both devices are present, and in all. */
 export const HANDSHAKE_STEP_MS = 20_000
+export const HANDSHAKE_STEP_IN_ALL_MS = 60_000
+export const STEP = { presentMs: HANDSHAKE_STEP_MS, inAllMs: HANDSHAKE_STEP_IN_ALL_MS }
 
 /** n_R, the first field of m1. */
 const NONCE_BYTES = 32
@@ -27,8 +30,6 @@ export interface SenderRunOptions {
   readonly onWrongGuess: () => void
   /** Called before m4 opens our nonce: from then on this receiver is a row that somebody sees, whatever happens to it. */
   readonly onVerified: () => void
-  /** Resolves when this run may answer its m1; the function that comes back frees the place. Throws when no run may any more. */
-  readonly admit: () => Promise<() => void>
 }
 
 /** The sender's side of one receiver: one handshake, then the messages to it. Key, code and channel are pinned here. */
@@ -38,12 +39,16 @@ export class SenderRun {
   readonly name: string | undefined
   /** Resolves with what ends the run, for whoever waits on something else than its channel. */
   readonly ended: Promise<PairingError>
+  /** Whether the relay has taken the approval. */
+  approved = false
   readonly #publicKey: string
+  readonly #profile: string
   readonly #options: SenderRunOptions
   readonly #channel: Channel
-  #timeout: PausableTimeout | undefined
+  #timeout: StepTimeout | undefined
   #bothPresent = false
   #over: PairingError | undefined
+  #guessSpent = false
   #peer: VerifiedPeer | undefined
   #writer: MessageWriter | undefined
   #reader: MessageReader | undefined
@@ -54,6 +59,7 @@ export class SenderRun {
     this.channelNumber = row.channel
     this.name = row.name
     this.#publicKey = row.publicKey
+    this.#profile = row.profile ?? PROFILE_DEFAULT
     this.#options = options
     this.#channel = options.connection.channel(row.channel)
     this.ended = new Promise((resolve) => {
@@ -64,6 +70,11 @@ export class SenderRun {
   /** Whether the handshake has verified the receiver. */
   get verified(): boolean {
     return this.#peer !== undefined
+  }
+
+  /** Whether the receiver spent a guess at the code, a right one or a wrong one. */
+  get guessSpent(): boolean {
+    return this.#guessSpent
   }
 
   get over(): PairingError | undefined {
@@ -104,34 +115,34 @@ export class SenderRun {
   /** Whether a later row of the view is still about the receiver that was seen first. */
   matches(row: ReceiverRow): boolean {
     const sameKey = row.publicKey === undefined || row.publicKey === this.#publicKey
-    return row.receiverCode === this.receiverCode && sameKey
+    const sameProfile = row.publicKey === undefined || (row.profile ?? PROFILE_DEFAULT) === this.#profile
+    return row.receiverCode === this.receiverCode && sameKey && sameProfile
   }
 
   setPresence(bothPresent: boolean): void {
     this.#bothPresent = bothPresent
-    if (bothPresent) this.#timeout?.run()
-    else this.#timeout?.pause()
+    this.#timeout?.setPresence(bothPresent)
   }
 
   /**
-   * Carries the handshake to its end. Throws PairingError `wrong_code`, `handshake_timeout`, or whatever `end` was given;
-   * the run is over then and its state wiped.
+   * Carries the handshake to its end. Throws PairingError `wrong_code` for a wrong guess, `peer_misbehaved`,
+   * `handshake_timeout`, `unsupported`, or whatever `end` was given; the run is over then and its state wiped.
    */
   async shakeHands(): Promise<void> {
-    const { code, sessionId, environment, onWrongGuess, onVerified, isNewNonce, admit } = this.#options
+    const { code, sessionId, environment, onWrongGuess, onVerified, isNewNonce } = this.#options
     let handshake: SenderHandshake | undefined
-    let leave: (() => void) | undefined
     try {
+      const receiverProfile = decodeBase64Url(this.#profile)
+      if (receiverProfile[0] !== SUITE) throw new PairingError('unsupported')
       handshake = new SenderHandshake({
         code,
         sessionId,
         receiverCode: this.receiverCode,
         receiverPublicKey: decodeBase64Url(this.#publicKey),
+        receiverProfile,
         random: environment.random,
       })
       const m1 = await this.#receiveInTime()
-      leave = await admit()
-      this.#requireAlive()
       if (!isNewNonce(m1.subarray(0, NONCE_BYTES))) throw new HandshakeError()
       const m2 = handshake.answerM1(m1)
       this.#channel.processed()
@@ -140,19 +151,22 @@ export class SenderRun {
       // Again, in the very turn: another run may just have spent the last guess.
       this.#requireAlive()
       const { m4, peer } = handshake.answerM3(m3)
+      this.#guessSpent = true
       this.#peer = peer
       onVerified()
       this.#channel.processed()
       await this.#channel.send(withHeadroom(m4))
     } catch (error) {
-      const wrong = error instanceof HandshakeError
-      if (wrong && error.guessSpent) onWrongGuess()
-      const ended = wrong ? new PairingError('wrong_code', { cause: error }) : error
-      this.end(ended instanceof PairingError ? ended : new PairingError('relay_misbehaved', { cause: error }))
+      let ended = errorOfAccident(error)
+      if (error instanceof HandshakeError) {
+        this.#guessSpent = error.guessSpent
+        if (error.guessSpent) onWrongGuess()
+        ended = new PairingError(error.guessSpent ? 'wrong_code' : 'peer_misbehaved', { cause: error })
+      }
+      this.end(ended)
       throw ended
     } finally {
       this.#timeout?.stop()
-      leave?.()
       handshake?.wipe()
     }
   }
@@ -171,11 +185,10 @@ export class SenderRun {
   }
 
   async #receiveInTime(): Promise<Uint8Array> {
-    const { environment } = this.#options
-    this.#timeout = new PausableTimeout(environment, HANDSHAKE_STEP_MS, () =>
+    this.#timeout = new StepTimeout(this.#options.environment, STEP, () =>
       this.end(new PairingError('handshake_timeout')),
     )
-    if (this.#bothPresent) this.#timeout.run()
+    this.#timeout.setPresence(this.#bothPresent)
     const frame = await this.#channel.receive()
     this.#timeout.stop()
     this.#requireAlive()

@@ -1,20 +1,18 @@
 import { generatePairingCode, type PairingCode } from '../crypto/pairing-code.ts'
 import { encodeBase64Url } from '../protocol/codec.ts'
 import type { CreateSessionResponse } from '../protocol/http.ts'
+import { RECEIVERS_MAX } from '../protocol/limits.ts'
 import { Approvals, type PairingRequest } from './approvals.ts'
 import { Connection, type ConnectionStatus } from './connection.ts'
-import { deliver, type Receipt, type SendProgress } from './delivery.ts'
-import type { Environment } from './environment.ts'
-import { PairingError } from './errors.ts'
-import { courtesy, RelayApi } from './relay-api.ts'
+import type { Receipt } from './delivery.ts'
+import { atMost, type Environment } from './environment.ts'
+import { KNOWN_TO_RELAY, PairingError } from './errors.ts'
+import { courtesy, RelayApi, Tries } from './relay-api.ts'
 import { defaultEnvironment } from './runtime.ts'
 import type { SenderRun } from './sender-run.ts'
+import { GOODBYE_MS, Sending, type SendOptions } from './sending.ts'
 import type { Source } from './source.ts'
-import { encodeHeader } from './transfer.ts'
 import { type FailedAttempts, WaitingRoom } from './waiting-room.ts'
-
-/** How long `close` waits for receivers to say that they are done. */
-const GOODBYE_MS = 10_000
 
 export interface SenderOptions {
   /** The relay's address, such as https://relay.example. */
@@ -22,13 +20,23 @@ export interface SenderOptions {
   /** How many devices may be approved. Devices that share a code could, together with the relay, play the sender to each other. */
   readonly receivers?: number | undefined
   readonly ttlSeconds?: number | undefined
+  /** The longest that a relay which limits rates may make `open` wait, in milliseconds. */
+  readonly patienceMs?: number | undefined
   /** Aborting it ends the session. */
   readonly signal?: AbortSignal | undefined
-  /** Called when a device failed the handshake: how many gave a wrong code so far, and how many did not answer in time. */
+  /** Called when a device failed the handshake, with how many failed so far, and how. */
   readonly onFailedAttempt?: ((failed: FailedAttempts) => void) | undefined
+  /** Called when there are more or fewer devices that have proved nothing yet. */
+  readonly onWaiting?: ((waiting: { unproven: number }) => void) | undefined
+  /** Called once, when the relay takes no more devices although this side has not said so: others used the code up. */
+  readonly onUsedUp?: (() => void) | undefined
+  /** Called when the relay has had no room for what is to be sent for 5 s, although the receiver is there. */
+  readonly onBusy?: ((who: 'relay') => void) | undefined
   readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
   /** Called once, when no WebSocket passes and the session goes on over HTTP. */
   readonly onFallback?: (() => void) | undefined
+  /** Called once, when something on the way takes no large requests and smaller ones are sent from now on. */
+  readonly onSmallFrames?: ((maxBytes: number) => void) | undefined
   readonly environment?: Partial<Environment> | undefined
 }
 
@@ -45,29 +53,32 @@ export class Sender {
   readonly #expiresAt: number
   readonly #room: WaitingRoom
   readonly #approvals: Approvals
-  #sending = false
+  readonly #sending: Sending
   #closing = false
   #goodbye: Promise<void> | undefined
-  #cancelling: Promise<void> | undefined
+  #telling: Promise<void> = Promise.resolve()
   readonly #abort = () => void this.cancel()
   #ended: PairingError | undefined
   #changed: (() => void)[] = []
 
-  /** Registers a fresh code at the relay. Throws PairingError. */
+  /** Registers a fresh code at the relay. Throws PairingError, and RangeError or TypeError for options that cannot be. */
   static async open(options: SenderOptions): Promise<Sender> {
+    const { ttlSeconds, receivers: maxReceivers = 1, signal } = options
+    if (!Number.isInteger(maxReceivers) || maxReceivers < 1 || maxReceivers > RECEIVERS_MAX) {
+      throw new RangeError(`the option receivers is 1 to ${RECEIVERS_MAX}`)
+    }
     const environment = { ...(await defaultEnvironment()), ...options.environment }
     const api = new RelayApi(options.relay, environment)
     clientId ??= encodeBase64Url(environment.random(16))
-    for (let attempt = 1; ; attempt++) {
-      if (options.signal?.aborted) throw new PairingError('aborted')
+    for (const tries = new Tries(environment, options.patienceMs); ; ) {
+      if (signal?.aborted) throw new PairingError('aborted')
       const code = generatePairingCode(environment.random)
       try {
-        const { ttlSeconds, receivers: maxReceivers = 1 } = options
         const asked = { clientId, senderCode: code.locator, maxReceivers }
         const session = await api.createSession(ttlSeconds === undefined ? asked : { ...asked, ttlSeconds })
         return new Sender(options, environment, api, code, session)
       } catch (error) {
-        await api.beforeNextTry(attempt, error)
+        await tries.next(error)
       }
     }
   }
@@ -94,6 +105,12 @@ export class Sender {
       onView: (view) => this.#room.takeView(view),
       onStatus: (status) => this.#takeStatus(status),
       onFallback: () => options.onFallback?.(),
+      onSmallFrames: (maxBytes) => options.onSmallFrames?.(maxBytes),
+      onChannelError: (channel, error) => this.#room.takeChannelError(channel, error),
+      onBusy: (channel) => {
+        const isPresent = this.#approvals.approved.some((run) => run.channelNumber === channel && run.present)
+        if (isPresent) options.onBusy?.('relay')
+      },
       onEnd: (error) => this.#takeEnd(error),
     })
     this.#room = new WaitingRoom({
@@ -102,10 +119,16 @@ export class Sender {
       session,
       connection: this.#connection,
       environment,
+      isFull: () => this.#approvals.isFull,
       onFailedAttempt: options.onFailedAttempt,
+      onWaiting: options.onWaiting,
+      onUsedUp: options.onUsedUp,
       onChange: () => this.#wake(),
     })
-    this.#approvals = new Approvals({ room: this.#room, api, session, receivers: options.receivers ?? 1 })
+    const receivers = Math.min(options.receivers ?? 1, session.limits.maxReceivers)
+    const parts = { room: this.#room, connection: this.#connection, environment }
+    this.#approvals = new Approvals({ room: this.#room, api, session, receivers })
+    this.#sending = new Sending({ ...parts, approvals: this.#approvals })
     this.#connection.start()
     // It may have been aborted while the relay was asked.
     if (options.signal?.aborted) this.#abort()
@@ -131,22 +154,35 @@ export class Sender {
     return this.#room.failedAttempts
   }
 
-  /** How many devices have proved that they know the code. From two on, the number must be typed. */
+  /** How many devices have entered the first half of the code, and have proved nothing yet. */
+  get waitingUnproven(): number {
+    return this.#room.unproven
+  }
+
+  /** Whether an approval takes typing the number: more than one device may know the code. */
+  get typingRequired(): boolean {
+    return this.#room.typingRequired
+  }
+
+  /** How many devices have proved that they know the code. */
   get verifiedCount(): number {
     return this.#room.verified.length
   }
 
   /**
    * Verified receivers, as they come. Ends when there can be no more: `receivers` are approved, one was denied, or the code
-   * was tried too often. Throws what ended the session.
+   * was tried too often. Throws what ended the session, and PairingError `used_up` when others used the code up before
+   * anybody was approved.
    */
   async *requests(): AsyncGenerator<PairingRequest, void> {
     for (;;) {
       const run = this.#room.next()
       if (run) yield this.#approvals.requestOf(run)
       else if (this.#ended && !this.#closing) throw this.#ended
-      else if (this.#room.settled) return
-      else await this.#change()
+      else if (this.#room.settled) {
+        if (this.#room.usedUp && this.#approvals.approved.length === 0) throw new PairingError('used_up')
+        return
+      } else await this.#change()
     }
   }
 
@@ -161,89 +197,34 @@ export class Sender {
   /**
    * Encrypts for each receiver approved now, and sends. Resolves when each has confirmed the last byte end to end, or
    * cannot any more: one receipt for each, in no case an exception for what one receiver did. PairingError
-   * `nobody_approved`, `receiver_left` when all approved have left, `already_sent`, or what ended the session. RangeError
-   * for items that a transfer cannot have. Nothing is sent then.
+   * `nobody_approved`, `receiver_left` when all approved have left, `already_sent`, `source_failed` when a source has no
+   * size, or what ended the session. TypeError and RangeError for what a transfer cannot have. Nothing is sent then.
    */
-  async send(
-    sources: readonly Source[],
-    options: { onProgress?: ((progress: SendProgress) => void) | undefined; signal?: AbortSignal | undefined } = {},
-  ): Promise<Receipt[]> {
-    const header = encodeHeader(sources)
-    const { approved } = this.#approvals
-    const runs = approved.filter((run) => !run.over)
+  async send(sources: readonly Source[], options: SendOptions = {}): Promise<Receipt[]> {
     if (this.#ended || this.#goodbye) throw this.#ended ?? new PairingError('aborted')
-    if (runs.length === 0) throw new PairingError(approved.length > 0 ? 'receiver_left' : 'nobody_approved')
-    if (runs.length > 1 && sources.some(({ once }) => once)) throw new PairingError('already_sent')
-    if (this.#sending) throw new Error('one send at a time')
-    const { signal, onProgress } = options
-    const abort = () => {
-      for (const run of runs) run.end(new PairingError('aborted'))
-    }
-    if (signal?.aborted) abort()
-    signal?.addEventListener('abort', abort, { once: true })
-    this.#sending = true
-    try {
-      return await Promise.all(runs.map((run) => this.#deliver(run, () => deliver(run, header, sources, onProgress))))
-    } finally {
-      this.#sending = false
-      signal?.removeEventListener('abort', abort)
-    }
+    return this.#sending.send(sources, options)
   }
 
   /** Says goodbye: tells each receiver that all was sent, waits until they are done (10 s at most), ends the session. */
   close(): Promise<void> {
-    if (this.#sending) return Promise.reject(new Error('something is being sent: wait for it, or cancel'))
+    if (this.#sending.underWay) return Promise.reject(new Error('something is being sent: wait for it, or cancel'))
     this.#goodbye ??= this.#sayGoodbye()
     return this.#goodbye
   }
 
   async #sayGoodbye(): Promise<void> {
     const live = this.#approvals.approved.filter((run) => !run.over)
-    await Promise.all(
-      live
-        .map(async (run) => {
-          try {
-            await run.writer.writeJson({ type: 'end', messages: run.writer.nextIndex - 1 })
-            await run.channel.flushed()
-          } catch (error) {
-            if (!(error instanceof PairingError)) throw error
-          }
-        })
-        .map((goodbye) => this.#atMost(GOODBYE_MS, goodbye)),
-    )
-    await this.#atMost(GOODBYE_MS, this.#untilOver(live))
+    await this.#sending.goodbye()
+    await atMost(this.#environment, GOODBYE_MS, this.#untilOver(live))
     await this.cancel()
   }
 
   /** Ends the session at once, for every receiver. Resolves when the relay knows, or does not answer. */
   cancel(): Promise<void> {
-    this.#cancelling ??= this.#cancel()
-    return this.#cancelling
-  }
-
-  async #cancel(): Promise<void> {
-    if (this.#ended) return
-    this.#closing = true
+    this.#closing ||= !this.#ended
     // First of all here: a relay that does not answer must not keep anybody waiting for this.
     this.#connection.end(new PairingError('aborted'))
-    await courtesy(this.#api.closeSession(this.#session))
-  }
-
-  async #deliver(run: SenderRun, work: () => Promise<number>): Promise<Receipt> {
-    const { receiverCode, matchNumber } = run
-    try {
-      // A source that has nothing to give at the moment must not hide that the receiver is gone.
-      const bytes = await Promise.race([work(), run.ended])
-      if (typeof bytes !== 'number') throw bytes
-      await this.#connection.flush()
-      return { receiverCode, matchNumber, delivered: true, bytes }
-    } catch (error) {
-      const ended = run.over ?? this.#ended ?? (error instanceof PairingError ? error : undefined)
-      // A message without an end cannot be followed by another: this receiver has to pair again.
-      run.end(ended ?? new PairingError('source_failed', { cause: error }))
-      if (!this.#ended) await courtesy(this.#api.endReceiver(this.#session, receiverCode))
-      return { receiverCode, matchNumber, delivered: false, error: run.over ?? new PairingError('aborted') }
-    }
+    return this.#telling
   }
 
   #takeStatus(status: ConnectionStatus): void {
@@ -255,17 +236,12 @@ export class Sender {
     this.#ended = error
     this.#options.signal?.removeEventListener('abort', this.#abort)
     this.#room.end(error)
+    // Whatever ended it here, nobody shall wait for the deadline.
+    if (!KNOWN_TO_RELAY.has(error.code)) this.#telling = courtesy(this.#api.closeSession(this.#session))
   }
 
   async #untilOver(runs: readonly SenderRun[]): Promise<void> {
     while (!this.#ended && runs.some((run) => !run.over)) await this.#change()
-  }
-
-  #atMost(ms: number, work: Promise<void>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const timer = this.#environment.setTimeout(resolve, ms)
-      work.then(resolve, reject).finally(() => this.#environment.clearTimeout(timer))
-    })
   }
 
   #change(): Promise<void> {

@@ -62,20 +62,31 @@ export async function isControl(body: MessageBody): Promise<boolean> {
   return (await body.peek())[0] === '{'.charCodeAt(0)
 }
 
-/** Reads a transfer from its message. Throws PairingError `corrupt` for everything that is not exactly as announced. */
+/**
+ * Reads a transfer from its message. Throws PairingError `corrupt` for everything that is not exactly as announced, and the
+ * sender's reason for a message that ends early.
+ */
 export class TransferReader {
   readonly items: readonly ItemInfo[]
   readonly #body: MessageBody
+  readonly #reason: () => Promise<PairingError>
   /** Plaintext read and not given out. */
   #rest: Uint8Array
 
-  private constructor(body: MessageBody, items: readonly ItemInfo[], rest: Uint8Array) {
+  private constructor(
+    body: MessageBody,
+    items: readonly ItemInfo[],
+    rest: Uint8Array,
+    reason: () => Promise<PairingError>,
+  ) {
     this.#body = body
+    this.#reason = reason
     this.items = items
     this.#rest = rest
   }
 
-  static async open(body: MessageBody): Promise<TransferReader> {
+  /** `reason` tells why a message ended before its items did. */
+  static async open(body: MessageBody, reason: () => Promise<PairingError>): Promise<TransferReader> {
     let head = new Uint8Array()
     const atLeast = async (length: number) => {
       while (head.length < length) {
@@ -93,7 +104,7 @@ export class TransferReader {
     await atLeast(LENGTH_BYTES + length)
     const header = Header.safeParse(jsonOf(head.subarray(LENGTH_BYTES, LENGTH_BYTES + length)))
     if (!header.success) throw new PairingError('corrupt')
-    return new TransferReader(body, header.data.items, head.subarray(LENGTH_BYTES + length))
+    return new TransferReader(body, header.data.items, head.subarray(LENGTH_BYTES + length), reason)
   }
 
   /** The next piece of the item that is being read, `left` bytes before its end; undefined at its end. */
@@ -104,7 +115,7 @@ export class TransferReader {
       if (!more) {
         // Only a pipe may end where its message ends.
         if (left === undefined) return undefined
-        throw new PairingError('corrupt')
+        throw await this.#reason()
       }
       this.#rest = more
     }

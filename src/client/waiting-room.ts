@@ -2,20 +2,24 @@ import type { PairingCode } from '../crypto/pairing-code.ts'
 import { encodeBase64Url } from '../protocol/codec.ts'
 import type { ReceiverRow, View } from '../protocol/frames.ts'
 import type { CreateSessionResponse, DenialReason } from '../protocol/http.ts'
+import { PENDING_MAX } from '../protocol/limits.ts'
 import type { Connection } from './connection.ts'
 import type { Environment } from './environment.ts'
-import { PairingError } from './errors.ts'
-import { Places } from './places.ts'
+import { errorOfAccident, PairingError, type PairingErrorCode } from './errors.ts'
 import { courtesy, type RelayApi } from './relay-api.ts'
 import { SenderRun } from './sender-run.ts'
 
 /** The budgets of one code at the sender. */
 export const WRONG_GUESSES_MAX = 5
 export const HANDSHAKES_MAX = 32
-export const HANDSHAKES_AT_ONCE = 4
+/** Receivers that are looked at in a session's life, whatever became of them. */
+export const RUNS_MAX = 1_024
+
+/** How many devices failed: with a wrong code, without an answer in time, by breaking the handshake before any guess. */
 export interface FailedAttempts {
   readonly wrongCode: number
   readonly timedOut: number
+  readonly invalid: number
 }
 
 export interface WaitingRoomOptions {
@@ -24,25 +28,49 @@ export interface WaitingRoomOptions {
   readonly session: CreateSessionResponse
   readonly connection: Connection
   readonly environment: Environment
+  /** Whether the approvals asked for are as many as the relay allows: then it retires the code by itself. */
+  readonly isFull: () => boolean
   readonly onFailedAttempt: ((failed: FailedAttempts) => void) | undefined
+  readonly onWaiting: ((waiting: { unproven: number }) => void) | undefined
+  readonly onUsedUp: (() => void) | undefined
   /** Called after every change of what can be read here. */
   readonly onChange: () => void
+}
+
+const DENIALS: Partial<Record<PairingErrorCode, DenialReason>> = {
+  wrong_code: 'handshake_failed',
+  peer_misbehaved: 'handshake_invalid',
+  handshake_timeout: 'handshake_timeout',
+  unsupported: 'unsupported',
+}
+const FAILURES: Partial<Record<PairingErrorCode, keyof FailedAttempts>> = {
+  wrong_code: 'wrongCode',
+  handshake_timeout: 'timedOut',
+  peer_misbehaved: 'invalid',
 }
 
 /** Everyone who entered the sender's code: a handshake with each, within the budgets of the code, until it is retired. */
 export class WaitingRoom {
   readonly #options: WaitingRoomOptions
-  readonly #places = new Places(HANDSHAKES_AT_ONCE, HANDSHAKES_MAX)
   readonly #nonces = new Set<string>()
+  /** Those whose rows are live, by channel. */
   readonly #runs = new Map<number, SenderRun>()
-  readonly #turnedAway = new Set<number>()
   readonly #verified: SenderRun[] = []
   readonly #unseen: SenderRun[] = []
-  #failed: FailedAttempts = { wrongCode: 0, timedOut: 0 }
+  /** The last channel seen. A relay gives each number once, in their order. */
+  #lastChannel = 0
+  #runsInAll = 0
+  /** Runs that are under way, or that spent a guess. */
+  #counted = 0
+  #failed: FailedAttempts = { wrongCode: 0, timedOut: 0, invalid: 0 }
   #wrongGuesses = 0
   #shaking = 0
+  #toldUnproven = 0
   #retired = false
+  #usedUp = false
   #ended = false
+  /** Refusals go one after the other: however many there are, one call is under way. */
+  #refusals: Promise<void> = Promise.resolve()
 
   constructor(options: WaitingRoomOptions) {
     this.#options = options
@@ -57,9 +85,25 @@ export class WaitingRoom {
     return this.#failed
   }
 
+  /** Devices that have entered the locator and proved nothing yet. */
+  get unproven(): number {
+    return [...this.#runs.values()].filter((run) => !run.verified && !run.over).length
+  }
+
+  /** Whether more than one device may know the code, as far as can be told now. */
+  get typingRequired(): boolean {
+    const { wrongCode, timedOut, invalid } = this.#failed
+    return this.#verified.length > 1 || wrongCode + timedOut + invalid > 0 || this.unproven > 0
+  }
+
+  /** Whether the relay takes no more devices, and not because of this side. */
+  get usedUp(): boolean {
+    return this.#usedUp
+  }
+
   /** Whether nobody can become verified any more. */
   get settled(): boolean {
-    return this.#retired && this.#shaking === 0
+    return (this.#retired || this.#usedUp) && this.#shaking === 0
   }
 
   /** The next verified receiver that was not asked for yet, even one that has left by now. */
@@ -69,75 +113,84 @@ export class WaitingRoom {
 
   /** Brings everyone here in line with the relay's view. Throws PairingError `relay_misbehaved`. */
   takeView(view: View): void {
-    if (view.role !== 'sender') throw new PairingError('relay_misbehaved')
-    const { code, session, connection, environment } = this.#options
     const rows = new Map(view.receivers.map((row) => [row.channel, row]))
-    for (const run of this.#runs.values()) {
-      const row = rows.get(run.channelNumber)
-      if (!row || !run.matches(row)) run.end(new PairingError('relay_misbehaved'))
-      // Whom we refused is over already; this would be the relay's own word.
-      else if (row.state === 'denied' || row.state === 'revoked') run.end(new PairingError('relay_misbehaved'))
-      else if (row.state === 'left') run.end(new PairingError('receiver_left'))
-      else if (row.state === 'done') run.end(new PairingError('not_delivered'))
-      else run.setPresence(row.present === true)
+    const pending = view.receivers.filter(({ state }) => state === 'pending')
+    if (view.role !== 'sender' || rows.size < view.receivers.length || pending.length > PENDING_MAX) {
+      throw new PairingError('relay_misbehaved')
     }
-    for (const row of rows.values()) {
-      const { publicKey } = row
-      if (this.#runs.has(row.channel) || row.state !== 'pending' || publicKey === undefined) continue
-      if (this.#retired) {
-        this.#turnAway(row)
-        continue
+    for (const [channel, run] of this.#runs) {
+      const row = rows.get(channel)
+      if (row && !run.matches(row)) throw new PairingError('relay_misbehaved')
+      if (row?.state === 'pending' || row?.state === 'approved') run.setPresence(row.present === true)
+      else {
+        this.#runs.delete(channel)
+        run.end(endOf(run, row))
       }
-      const run: SenderRun = new SenderRun(
-        { ...row, publicKey },
-        {
-          code,
-          sessionId: session.sessionId,
-          maxFrameBytes: session.limits.maxFrameBytes,
-          connection,
-          environment,
-          isNewNonce: (nonce) => {
-            const known = this.#nonces.size
-            return this.#nonces.add(encodeBase64Url(nonce)).size > known
-          },
-          onWrongGuess: () => this.#countWrongGuess(),
-          onVerified: () => {
-            this.#verified.push(run)
-            this.#unseen.push(run)
-          },
-          admit: () => this.#places.take(),
-        },
-      )
-      this.#runs.set(row.channel, run)
-      run.setPresence(row.present === true)
-      void this.#pair(run)
     }
-    this.#options.onChange()
+    for (const row of pending) if (row.channel > this.#lastChannel) this.#meet(row)
+    if (!view.joinable && view.state === 'open' && !this.#retired && !this.#options.isFull()) this.#takeUsedUp()
+    this.#changed()
   }
 
-  /** Tells a device that came too late, once, or it would wait for its m2 until the session ends. */
-  #turnAway({ channel, receiverCode }: ReceiverRow): void {
-    if (this.#turnedAway.has(channel)) return
-    this.#turnedAway.add(channel)
-    void this.refuse(receiverCode, 'rejected')
+  #meet(row: ReceiverRow): void {
+    const { publicKey } = row
+    this.#lastChannel = row.channel
+    if (publicKey === undefined) throw new PairingError('relay_misbehaved')
+    if (++this.#runsInAll > RUNS_MAX) return this.#takeUsedUp()
+    // Without a word it would wait for its m2 until the session ends.
+    if (this.#retired || this.#counted >= HANDSHAKES_MAX) {
+      void this.refuse(row.receiverCode, 'rejected')
+      return
+    }
+    const { code, session, connection, environment } = this.#options
+    const run: SenderRun = new SenderRun(
+      { ...row, publicKey },
+      {
+        code,
+        sessionId: session.sessionId,
+        maxFrameBytes: session.limits.maxFrameBytes,
+        connection,
+        environment,
+        isNewNonce: (nonce) => {
+          const known = this.#nonces.size
+          return this.#nonces.add(encodeBase64Url(nonce)).size > known
+        },
+        onWrongGuess: () => this.#countWrongGuess(),
+        onVerified: () => {
+          this.#verified.push(run)
+          this.#unseen.push(run)
+        },
+      },
+    )
+    this.#runs.set(row.channel, run)
+    run.setPresence(row.present === true)
+    this.#pair(run).catch((error) => connection.crash(error))
   }
 
   async #pair(run: SenderRun): Promise<void> {
     this.#shaking++
+    this.#counted++
     try {
       await run.shakeHands()
     } catch (error) {
-      const code = error instanceof PairingError ? error.code : undefined
-      if (code === 'wrong_code') this.#countFailure({ ...this.#failed, wrongCode: this.#failed.wrongCode + 1 })
-      if (code === 'handshake_timeout') this.#countFailure({ ...this.#failed, timedOut: this.#failed.timedOut + 1 })
-      if (code !== 'receiver_left' && !this.#ended) {
-        void this.refuse(run.receiverCode, code === 'handshake_timeout' ? code : 'handshake_failed')
-      }
+      const ended = errorOfAccident(error)
+      const failure = FAILURES[ended.code]
+      if (failure && !run.verified) this.#countFailure({ ...this.#failed, [failure]: this.#failed[failure] + 1 })
+      void this.dismiss(run, ended)
     } finally {
       this.#shaking--
-      if (this.#places.usedUp) this.retire()
-      this.#options.onChange()
+      if (!run.guessSpent) this.#counted--
+      if (this.#counted >= HANDSHAKES_MAX) this.retire()
+      this.#changed()
     }
+  }
+
+  /** A channel has ended for what came on it. */
+  takeChannelError(channel: number, error: PairingError): void {
+    const run = this.#runs.get(channel)
+    // Before it is verified, its handshake sees the error by itself.
+    if (run?.verified) void this.dismiss(run, error)
+    this.#changed()
   }
 
   #countWrongGuess(): void {
@@ -150,21 +203,47 @@ export class WaitingRoom {
     this.#options.onFailedAttempt?.(failed)
   }
 
+  #takeUsedUp(): void {
+    if (this.#usedUp) return
+    this.#usedUp = true
+    this.#options.onUsedUp?.()
+  }
+
+  #changed(): void {
+    const { unproven } = this
+    if (unproven !== this.#toldUnproven) {
+      this.#toldUnproven = unproven
+      this.#options.onWaiting?.({ unproven })
+    }
+    this.#options.onChange()
+  }
+
   /** No more joins, no more handshakes. Who was verified before may still be approved. */
   retire(): void {
     if (this.#retired) return
     this.#retired = true
-    this.#places.close(new PairingError('session_full'))
     for (const run of this.#runs.values()) if (!run.verified) run.end(new PairingError('session_full'))
     const { api, session } = this.#options
     void courtesy(api.retireCode(session))
-    this.#options.onChange()
+    this.#changed()
   }
 
-  /** Denies a receiver at the relay, which is a courtesy: its run is over here. */
+  /** Ends a run and tells the relay, unless the receiver has ended by itself. Never rejects. */
+  async dismiss(run: SenderRun, error: PairingError): Promise<void> {
+    run.end(error)
+    if (this.#ended || error.code === 'receiver_left') return
+    const { api, session } = this.#options
+    if (run.approved) return courtesy(api.endReceiver(session, run.receiverCode))
+    return this.refuse(run.receiverCode, DENIALS[error.code] ?? 'rejected')
+  }
+
+  /** Denies a receiver at the relay, which is a courtesy: its run is over here. Never rejects. */
   refuse(receiverCode: string, reason: DenialReason): Promise<void> {
     const { api, session } = this.#options
-    return courtesy(api.decide(session, receiverCode, { decision: 'denied', reason }))
+    this.#refusals = this.#refusals.then(() =>
+      this.#ended ? undefined : courtesy(api.decide(session, receiverCode, { decision: 'denied', reason })),
+    )
+    return this.#refusals
   }
 
   /** Pauses the time-outs: our own side is not there. */
@@ -176,8 +255,24 @@ export class WaitingRoom {
   end(error: PairingError): void {
     this.#ended = true
     this.#retired = true
-    this.#places.close(error)
     for (const run of this.#runs.values()) run.end(error)
-    this.#options.onChange()
+    this.#runs.clear()
+    this.#changed()
+  }
+}
+
+/** How a row that is not live any more, or gone, ends its run. Rows of pending receivers go when there are many. */
+function endOf(run: SenderRun, row: ReceiverRow | undefined): PairingError {
+  switch (row?.state) {
+    // Runs that were refused here are over already; this would be the relay's own word.
+    case 'denied':
+    case 'revoked':
+      return new PairingError('relay_misbehaved')
+    case 'done':
+      return new PairingError('not_delivered')
+    case undefined:
+      return new PairingError(run.approved ? 'relay_misbehaved' : 'receiver_left')
+    default:
+      return new PairingError('receiver_left')
   }
 }

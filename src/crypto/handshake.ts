@@ -1,13 +1,13 @@
 /**
- * The pairing handshake, suite 1: two state machines over bytes, no sockets and no clock. `messages.ts` shows the four
- * messages; the receiver speaks first. Nobody chooses last: commit_R in m1 fixes the receiver before it has seen anything
- * of the sender, commit_S in m2 fixes the sender before m3 opens commit_R. Six digits suffice only because of this order.
+ * The pairing handshake, suite 1, as two state machines over bytes; `messages.ts` shows the four messages. commit_R in m1
+ * fixes the receiver first, commit_S in m2 fixes the sender before m3 opens commit_R: six digits suffice for that order.
  */
 
 import { concatBytes } from '@noble/hashes/utils.js'
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
 import nacl from 'tweetnacl'
 import { generator, multiply, sampleScalar } from './cpace.ts'
+import { HandshakeError } from './handshake-error.ts'
 import { decodeSessionId, M1, M2, M3, M4, requirePublicKey, requireReceiverCode, split } from './messages.ts'
 import { encodeCrockford, type PairingCode, type RandomBytes } from './pairing-code.ts'
 import { Secrets } from './secrets.ts'
@@ -18,10 +18,13 @@ import {
   channelIdentifier,
   commitReceiver,
   commitSender,
+  DEFAULT_PROFILE,
   type Exchange,
   type KeySchedule,
   sessionIdentifier,
 } from './transcript.ts'
+
+export { HandshakeError } from './handshake-error.ts'
 
 /** The other device, proven to know the secret of the code. The keys are the caller's: no `wipe` here touches them. */
 export interface VerifiedPeer {
@@ -35,18 +38,6 @@ export interface VerifiedPeer {
   readonly receiveKey: Uint8Array
 }
 
-/** The run failed and is over. One text for every cause: which check failed is nobody's business. */
-export class HandshakeError extends Error {
-  override readonly name = 'HandshakeError'
-  /** True only if the peer was bound by a valid commitment and valid points, and its T_R was wrong: a guess at the code. */
-  readonly guessSpent: boolean
-
-  constructor(guessSpent = false) {
-    super('The code was wrong or someone interfered. Get a new code.')
-    this.guessSpent = guessSpent
-  }
-}
-
 /** `482913` → `482 913`, as people compare it. */
 export function formatMatchNumber(matchNumber: string): string {
   return `${matchNumber.slice(0, 3)} ${matchNumber.slice(3)}`
@@ -58,6 +49,9 @@ interface SenderHandshakeOptions {
   readonly sessionId: string
   readonly receiverCode: string
   readonly receiverPublicKey: Uint8Array
+  /** Both profiles as they went through the relay: the suite in the first byte. Default: that byte alone. */
+  readonly profile?: Uint8Array
+  readonly receiverProfile?: Uint8Array
   readonly random: RandomBytes
 }
 
@@ -100,7 +94,9 @@ export class SenderHandshake {
     return endOnFailure(this, () => {
       const state = this.#state
       if (state.awaits !== 'm1') throw new HandshakeError()
-      const { code, receiverCode, receiverPublicKey, random } = state.options
+      const { options, sessionId } = state
+      const { code, receiverCode, receiverPublicKey, random } = options
+      const { profile = DEFAULT_PROFILE, receiverProfile = DEFAULT_PROFILE } = options
       const [receiverNonce, receiverCommitment, mlKemPublicKey] = split(m1, M1)
       const secretKey = this.#secrets.draw(random, 32)
       const nonce = this.#secrets.draw(random, 32)
@@ -115,17 +111,19 @@ export class SenderHandshake {
       const sid = sessionIdentifier(receiverNonce)
       const Ya = multiply(scalar, this.#secrets.hold(generator(code.secret, channel, sid)))
       const mlKemCiphertext = kem.cipherText
-      const { sessionId } = state
-      const ADa = associateSender({ sessionId, publicKey, senderCommitment, receiverCommitment, mlKemCiphertext })
-      const ADb = associateReceiver({
-        receiverCode,
-        publicKey: receiverPublicKey,
-        nonce: receiverNonce,
-        mlKemPublicKey,
+      const theirs = { profile: receiverProfile, receiverCode, publicKey: receiverPublicKey }
+      const ADa = associateSender({
+        profile,
+        sessionId,
+        publicKey,
+        senderCommitment,
+        receiverCommitment,
+        mlKemCiphertext,
       })
+      const ADb = associateReceiver({ ...theirs, nonce: receiverNonce, mlKemPublicKey })
       const exchange = { channel, sid, Ya, ADa, ADb }
-      const mine = { secretKey, scalar, nonce, kem: kem.sharedSecret }
-      this.#state = { awaits: 'm3', exchange, receiverCommitment, receiverPublicKey, ...mine }
+      const secrets = { secretKey, scalar, nonce, kem: kem.sharedSecret }
+      this.#state = { awaits: 'm3', exchange, receiverCommitment, receiverPublicKey, ...secrets }
       return concatBytes(publicKey, senderCommitment, Ya, mlKemCiphertext)
     })
   }
@@ -138,15 +136,14 @@ export class SenderHandshake {
     return endOnFailure(this, () => {
       const state = this.#state
       if (state.awaits !== 'm3') throw new HandshakeError()
-      const { nonce } = state
       const [Yb, receiverTag] = split(m3, M3)
       const exchange = { ...state.exchange, Yb }
       if (!nacl.verify(commitReceiver(Yb, exchange.ADb), state.receiverCommitment)) throw new HandshakeError()
       const keys = agree(this.#secrets, exchange, { ...state, theirPoint: Yb, theirPublicKey: state.receiverPublicKey })
       if (!nacl.verify(keys.confirmReceiver(), receiverTag)) throw new HandshakeError(true)
-      const m4 = concatBytes(nonce, keys.confirmSender(receiverTag, nonce))
+      const m4 = concatBytes(state.nonce, keys.confirmSender(receiverTag, state.nonce))
       const peer = {
-        matchNumber: keys.matchNumber(nonce),
+        matchNumber: keys.matchNumber(state.nonce),
         fingerprint: encodeCrockford(keys.fingerprint()),
         sendKey: keys.trafficSenderToReceiver(),
         receiveKey: keys.trafficReceiverToSender(),
@@ -167,6 +164,8 @@ export class SenderHandshake {
 interface ReceiverHandshakeOptions {
   readonly code: PairingCode
   readonly receiverCode: string
+  /** As it goes through the relay. Default: the byte of the suite alone. */
+  readonly profile?: Uint8Array
   readonly random: RandomBytes
 }
 
@@ -176,6 +175,7 @@ type ReceiverState =
       readonly awaits: 'm2'
       readonly exchange: Omit<Exchange, 'Ya' | 'ADa'>
       readonly sessionId: Uint8Array
+      readonly senderProfile: Uint8Array
       readonly receiverCommitment: Uint8Array
       readonly secretKey: Uint8Array
       readonly scalar: Uint8Array
@@ -210,14 +210,13 @@ export class ReceiverHandshake {
     this.#state = { awaits: 'start', options, secretKey }
   }
 
-  /** Takes the session id the join returned (22 characters of base64url), returns m1 (1248 bytes). */
-  start(sessionId: string): Uint8Array {
+  /** Takes the session id (22 characters of base64url) and the sender's profile as the join returned them, returns m1 (1248 bytes). */
+  start(sessionId: string, senderProfile: Uint8Array = DEFAULT_PROFILE): Uint8Array {
     return endOnFailure(this, () => {
       const state = this.#state
       if (state.awaits !== 'start') throw new HandshakeError()
-      const { code, receiverCode, random } = state.options
-      const { secretKey } = state
-      const decodedSessionId = decodeSessionId(sessionId)
+      const { secretKey, options } = state
+      const { code, receiverCode, profile = DEFAULT_PROFILE, random } = options
       const nonce = this.#secrets.draw(random, 32)
       const scalar = sampleScalar(this.#secrets.draw(random, 32))
       const mlKem = ml_kem768.keygen(this.#secrets.draw(random, 64))
@@ -227,11 +226,12 @@ export class ReceiverHandshake {
       const channel = channelIdentifier(code.locator, receiverCode)
       const sid = sessionIdentifier(nonce)
       const Yb = multiply(scalar, this.#secrets.hold(generator(code.secret, channel, sid)))
-      const ADb = associateReceiver({ receiverCode, publicKey: this.publicKey, nonce, mlKemPublicKey })
+      const ADb = associateReceiver({ profile, receiverCode, publicKey: this.publicKey, nonce, mlKemPublicKey })
       const receiverCommitment = commitReceiver(Yb, ADb)
       const exchange = { channel, sid, Yb, ADb }
+      const theirs = { sessionId: decodeSessionId(sessionId), senderProfile: senderProfile.slice() }
       const mine = { secretKey, scalar, mlKemSecretKey }
-      this.#state = { awaits: 'm2', exchange, sessionId: decodedSessionId, receiverCommitment, ...mine }
+      this.#state = { awaits: 'm2', exchange, receiverCommitment, ...theirs, ...mine }
       return concatBytes(nonce, receiverCommitment, mlKemPublicKey)
     })
   }
@@ -241,9 +241,16 @@ export class ReceiverHandshake {
     return endOnFailure(this, () => {
       const state = this.#state
       if (state.awaits !== 'm2') throw new HandshakeError()
-      const { sessionId, receiverCommitment } = state
+      const { sessionId, senderProfile: profile, receiverCommitment } = state
       const [publicKey, senderCommitment, Ya, mlKemCiphertext] = split(m2, M2)
-      const ADa = associateSender({ sessionId, publicKey, senderCommitment, receiverCommitment, mlKemCiphertext })
+      const ADa = associateSender({
+        profile,
+        sessionId,
+        publicKey,
+        senderCommitment,
+        receiverCommitment,
+        mlKemCiphertext,
+      })
       const exchange = { ...state.exchange, Ya, ADa }
       const kem = this.#secrets.hold(ml_kem768.decapsulate(mlKemCiphertext, state.mlKemSecretKey))
       const keys = agree(this.#secrets, exchange, { ...state, kem, theirPoint: Ya, theirPublicKey: publicKey })
@@ -273,7 +280,7 @@ export class ReceiverHandshake {
     })
   }
 
-  /** Ends the run and overwrites its secrets; safe at any time, any number of times. A returned peer keeps its keys. */
+  /** Ends the run, as the sender's does. */
   wipe(): void {
     this.#secrets.wipe()
     this.#state = { awaits: 'nothing' }

@@ -98,7 +98,7 @@ function toPairingCode(tenSymbols: string): PairingCode {
 /** ASCII only, on purpose: `toUpperCase` would turn the long s or the dotless i of other alphabets into our letters. */
 function normalize(input: string): string {
   return input
-    .replace(/[\s\-\u2010-\u2015\u2212]/g, '') // phones turn a typed hyphen into other dashes
+    .replace(/[\s\-\u2010-\u2015\u2212\u200b-\u200d\u2060]/g, '') // phones and messengers add dashes and invisible characters
     .replace(/[a-z]/g, (letter) => letter.toUpperCase())
     .replaceAll('O', '0')
     .replace(/[IL]/g, '1')

@@ -15,6 +15,8 @@ export const CHUNK_BYTES = 65_536
 /** The most chunks one frame carries. */
 export const CHUNKS_PER_FRAME = 4
 const SEALED_BYTES = CHUNK_BYTES + TAG_BYTES
+/** The most that follows the flag of a frame. */
+export const FRAME_BODY_MAX_BYTES = CHUNKS_PER_FRAME * SEALED_BYTES
 const FLAG_BYTES = 1
 /** Both the frame's flag byte and the last byte of the nonce. */
 const MORE = 0
@@ -139,8 +141,7 @@ export class StreamOpener {
     const length = frame.length - FLAG_BYTES
     const tail = length % SEALED_BYTES // 0: only full chunks
     const isShortTail = tail > TAG_BYTES || (tail === TAG_BYTES && length === TAG_BYTES && this.#nonces.unused)
-    const fits =
-      length > 0 && length <= CHUNKS_PER_FRAME * SEALED_BYTES && (tail === 0 || (flag === LAST && isShortTail))
+    const fits = length > 0 && length <= FRAME_BODY_MAX_BYTES && (tail === 0 || (flag === LAST && isShortTail))
     if (!fits || (flag !== MORE && flag !== LAST)) throw new StreamError('The frame has no possible shape.')
     return flag === LAST
   }

@@ -9,7 +9,10 @@ import type { Secrets } from './secrets.ts'
 
 /** Starts every hashed label, so that no value of this protocol can be taken for one of another. */
 export const LABEL = 'pairlay/v1 '
-const SUITE = Uint8Array.of(1)
+/** The first byte of a profile that speaks this suite. */
+export const SUITE = 1
+/** The profile of a device that says nothing else. */
+export const DEFAULT_PROFILE = Uint8Array.of(SUITE)
 const MATCH_NUMBERS = 1_000_000n
 
 /** CI: who may talk to whom, as the relay names them. */
@@ -34,6 +37,8 @@ export function commitReceiver(Yb: Uint8Array, ADb: Uint8Array): Uint8Array {
 
 /** Every public value the sender contributes or answers to, beside its CPace point. */
 interface SenderContribution {
+  /** The suite in its first byte, the rest is the app's. Default: that byte alone. */
+  readonly profile?: Uint8Array
   readonly sessionId: Uint8Array
   readonly publicKey: Uint8Array
   readonly senderCommitment: Uint8Array
@@ -43,12 +48,20 @@ interface SenderContribution {
 
 /** ADa of CPace. */
 export function associateSender(sender: SenderContribution): Uint8Array {
-  const { sessionId, publicKey, senderCommitment, receiverCommitment, mlKemCiphertext } = sender
-  return lv(`${LABEL}sender`, SUITE, sessionId, publicKey, senderCommitment, receiverCommitment, mlKemCiphertext)
+  const {
+    profile = DEFAULT_PROFILE,
+    sessionId,
+    publicKey,
+    senderCommitment,
+    receiverCommitment,
+    mlKemCiphertext,
+  } = sender
+  return lv(`${LABEL}sender`, profile, sessionId, publicKey, senderCommitment, receiverCommitment, mlKemCiphertext)
 }
 
 /** Every public value the receiver contributes, beside its CPace point. */
 interface ReceiverContribution {
+  readonly profile?: Uint8Array
   readonly receiverCode: string
   readonly publicKey: Uint8Array
   readonly nonce: Uint8Array
@@ -57,8 +70,8 @@ interface ReceiverContribution {
 
 /** ADb of CPace. */
 export function associateReceiver(receiver: ReceiverContribution): Uint8Array {
-  const { receiverCode, publicKey, nonce, mlKemPublicKey } = receiver
-  return lv(`${LABEL}receiver`, SUITE, receiverCode, publicKey, nonce, mlKemPublicKey)
+  const { profile = DEFAULT_PROFILE, receiverCode, publicKey, nonce, mlKemPublicKey } = receiver
+  return lv(`${LABEL}receiver`, profile, receiverCode, publicKey, nonce, mlKemPublicKey)
 }
 
 /** The public values of a run that CPace names: its session id, and both points with their associated data. */
@@ -87,7 +100,8 @@ interface Agreement {
 
 /**
  * Checks what the other side brought, in this order: its point decodes and is not the identity, K is not the identity,
- * dh is not zero. Guessing the code, breaking X25519 and breaking ML-KEM are then all needed to know the keys.
+ * dh is not zero. A listener then needs the code, X25519 and ML-KEM broken to know the keys; whoever guesses the code in a
+ * run of its own has all three secrets.
  * @throws Error at the first check that fails
  */
 export function agree(secrets: Secrets, exchange: Exchange, agreement: Agreement): KeySchedule {
@@ -99,7 +113,7 @@ export function agree(secrets: Secrets, exchange: Exchange, agreement: Agreement
   return new KeySchedule(secrets, { isk, dh, kem: agreement.kem }, hashTranscript(exchange))
 }
 
-/** The three shared secrets of a run: guessing the code, breaking X25519 and breaking ML-KEM are all needed. */
+/** The three shared secrets of a run. A listener needs all of them. */
 interface SharedSecrets {
   readonly isk: Uint8Array
   readonly dh: Uint8Array

@@ -41,6 +41,11 @@ class Side {
   /** Where this side's frames wait for the other's ack; undefined when the relay has forgotten it. */
   outbox: Mailbox | undefined = new Mailbox()
 
+  constructor() {
+    this.channel.verified()
+    this.channel.approved()
+  }
+
   connect(): void {
     if (this.connected) return
     this.connected = true

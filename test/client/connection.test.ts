@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { Connection, type ConnectionStatus } from '../../src/client/connection.ts'
 import { PairingError } from '../../src/client/errors.ts'
-import { encodeData, FRAME_ACK } from '../../src/protocol/codec.ts'
+import { FrameJoiner } from '../../src/crypto/fragments.ts'
+import { ciphertextOf, FRAME_ACK } from '../../src/protocol/codec.ts'
 import type { CloseReason, View } from '../../src/protocol/frames.ts'
 import { channelRow, VIEW } from './fake-web-socket.ts'
 import { FakeWorld, frameOf, pairingErrorOf } from './support.ts'
@@ -18,6 +19,9 @@ function startedConnection({ windowBytes = 1_000_000, expiresInMs = EXPIRES_MS, 
   const ends: PairingError[] = []
   /** When the app was told that it goes on over HTTP. */
   const fallbacks: number[] = []
+  /** Channels that ended by themselves, and sizes and waits that were told. */
+  const dropped: string[] = []
+  const told: string[] = []
   const connection = new Connection({
     relayUrl: 'https://relay.example/base',
     credentials: { sessionId: SESSION, token: TOKEN },
@@ -27,16 +31,21 @@ function startedConnection({ windowBytes = 1_000_000, expiresInMs = EXPIRES_MS, 
     onView: (view) => void views.push(view),
     onStatus: (status) => void statuses.push(status),
     onFallback: () => void fallbacks.push(world.time.now()),
+    onSmallFrames: (bytes) => void told.push(`small ${bytes}`),
+    onChannelError: (number, { code }) => void dropped.push(`${number} ${code}`),
+    onBusy: (number) => void told.push(`busy ${number}`),
     onEnd: (error) => void ends.push(error),
   })
   connection.start()
-  return { world, connection, views, statuses, ends, fallbacks }
+  return { world, connection, views, statuses, ends, fallbacks, dropped, told }
 }
 
 /** A connection with one channel, attached. */
 function attachedConnection(options = {}) {
   const started = startedConnection(options)
   const channel = started.connection.channel(1)
+  channel.verified()
+  channel.approved()
   started.world.socket.open()
   started.world.socket.show({ channels: [channelRow()] })
   return { ...started, channel }
@@ -195,7 +204,7 @@ describe('losing the socket', () => {
     expect(world.socket.frames.map(({ bytes }) => bytes)).toEqual(first)
   })
 
-  test.each([1001, 1006, 1011, 4408, 1000, 1005])('close code %d is no end', async (code) => {
+  test.each([1001, 1006, 1011, 4408, 4409, 1005, 4999])('close code %d is no end', async (code) => {
     const { world, ends } = attachedConnection()
     world.socket.drop(code)
     await world.time.advance(0)
@@ -211,6 +220,10 @@ describe('losing the socket', () => {
     [4403, 'relay_refused'],
     [4404, 'session_lost'],
     [1009, 'relay_refused'],
+    [1000, 'relay_refused'],
+    [1002, 'relay_refused'],
+    [1003, 'relay_refused'],
+    [1007, 'relay_refused'],
   ] as const)('close code %d ends it with %s, for good', async (code, expected) => {
     const { world, ends, channel } = attachedConnection()
     world.socket.drop(code)
@@ -317,7 +330,6 @@ describe('a relay that misbehaves', () => {
     ['a data frame without a ciphertext', new Uint8Array([1, 0, 0, 1, 0, 0, 0, 1]).buffer],
     ['a frame that is too short', new Uint8Array(7).buffer],
     ['something that is neither text nor bytes', { length: 8 }],
-    ['a gap', encodeData(1, 2, new Uint8Array(1))],
   ])('%s ends the connection', async (_, data) => {
     const { world: attacker, ends, channel } = attachedConnection()
     attacker.socket.say(data)
@@ -335,11 +347,12 @@ describe('a relay that misbehaves', () => {
   })
 
   test('an ack of what was never sent, which the peer may have made, ends its channel and no other', async () => {
-    const { world: attacker, ends, channel, connection } = attachedConnection()
+    const { world: attacker, ends, channel, connection, dropped } = attachedConnection()
     const other = connection.channel(2)
     attacker.socket.show({ channels: [channelRow(), channelRow({ channel: 2 })] })
     attacker.socket.ack(1, 1)
-    expect(await pairingErrorOf(channel.receive())).toBe('relay_misbehaved')
+    expect(await pairingErrorOf(channel.receive())).toBe('peer_misbehaved')
+    expect(dropped).toEqual(['1 peer_misbehaved'])
     expect(ends).toEqual([])
     await other.send(frameOf(1))
     expect(attacker.socket.frames.map((frame) => frame.channel)).toEqual([2])
@@ -357,12 +370,14 @@ describe('a relay that misbehaves', () => {
   })
 
   test('a huge announced window does not let it fill this client: 64 MiB is the most that waits unread', () => {
-    const { world: attacker, ends } = attachedConnection({ windowBytes: Number.MAX_SAFE_INTEGER })
+    const { world: attacker, ends, channel, dropped } = attachedConnection({ windowBytes: 64 * 1024 * 1024 })
     const frame = new Uint8Array(1024 * 1024 - 8)
     for (let seq = 1; seq <= 64; seq++) attacker.socket.data(1, seq, frame)
-    expect(ends).toEqual([])
+    expect(dropped).toEqual([])
     attacker.socket.data(1, 65, new Uint8Array(1))
-    expect(ends.map(({ code }) => code)).toEqual(['relay_misbehaved'])
+    expect(dropped).toEqual(['1 peer_misbehaved'])
+    expect(channel.isAttached).toBe(false)
+    expect(ends).toEqual([])
   })
 
   test('a frame of a channel that is over, or was never there, is ignored', () => {
@@ -371,6 +386,154 @@ describe('a relay that misbehaves', () => {
     world.socket.data(1, 1, new Uint8Array(1))
     world.socket.ack(7, 100)
     expect(ends).toEqual([])
+  })
+})
+
+/** Whatever a peer can send through an honest relay. */
+describe('a peer that misbehaves', () => {
+  test('leaves a gap: its channel ends, and no other', async () => {
+    const { world, connection, ends, dropped } = attachedConnection()
+    const other = connection.channel(2)
+    world.socket.show({ channels: [channelRow(), channelRow({ channel: 2 })] })
+    world.socket.data(1, 2, new Uint8Array(1))
+    expect(dropped).toEqual(['1 peer_misbehaved'])
+    expect(ends).toEqual([])
+    world.socket.data(2, 1, new Uint8Array(3))
+    expect(await other.receive()).toHaveLength(3)
+  })
+
+  test.each([
+    ['a third data frame', [10, 10, 10]],
+    ['a frame over 2,048 bytes', [2_049]],
+  ])('sends %s before it is approved: its channel ends', (_, lengths) => {
+    const { world, connection, dropped } = attachedConnection()
+    connection.channel(2)
+    world.socket.show({ channels: [channelRow(), channelRow({ channel: 2 })] })
+    lengths.forEach((length, i) => {
+      world.socket.data(2, i + 1, new Uint8Array(length))
+    })
+    expect(dropped).toEqual(['2 peer_misbehaved'])
+  })
+
+  test('acks what was never sent, in a view: its channel ends', () => {
+    const { world, dropped, ends } = attachedConnection()
+    world.socket.show({ channels: [channelRow({ received: 7, acked: 7 })] })
+    expect(dropped).toEqual(['1 peer_misbehaved'])
+    expect(ends).toEqual([])
+  })
+
+  test('makes a relay refuse one frame three times over HTTP: its channel ends, and the connection goes on', async () => {
+    const { world, dropped, ends } = attachedConnection()
+    const refuse = async (name: string) => {
+      world.socket.onclose?.({ code: 1006, frame: { channel: 1, name, how: 'refused', bytes: 0 } })
+      await world.time.advance(10_000)
+      world.socket.open()
+      world.socket.show({ channels: [channelRow()] })
+    }
+    await refuse('GET 1')
+    await refuse('GET 1')
+    await refuse('GET 2')
+    await refuse('GET 1')
+    await refuse('GET 1')
+    expect(dropped).toEqual([])
+    await refuse('GET 1')
+    expect(dropped).toEqual(['1 peer_misbehaved'])
+    expect(ends).toEqual([])
+  })
+})
+
+describe('an error that nobody foresaw', () => {
+  test.each<[string, (started: ReturnType<typeof attachedConnection>) => void]>([
+    ['of a socket', ({ world }) => world.socket.onclose?.({ code: 1006, error: new URIError('malformed') })],
+    ['of the app, told of a view', ({ world }) => world.socket.show({ version: 'throws' })],
+  ])('%s ends the connection as internal, with its cause', (_, happen) => {
+    const started = attachedConnection()
+    const { views, ends } = started
+    views.push = () => {
+      throw new URIError('malformed')
+    }
+    happen(started)
+    expect(ends.map(({ code }) => code)).toEqual(['internal'])
+    expect(ends[0].cause).toBeInstanceOf(URIError)
+  })
+})
+
+describe('a window that a relay has no room for', () => {
+  test('is told of after 5 s, once, and again after it was there', async () => {
+    const { world, channel, told } = attachedConnection()
+    channel.send(frameOf(5_000)).catch(() => {})
+    await world.time.advance(20_000)
+    expect(told).toEqual(['busy 1'])
+    world.socket.show({ channels: [channelRow({ window: 8_192 })] })
+    await world.time.advance(5_000)
+    channel.send(frameOf(9_000)).catch(() => {})
+    await world.time.advance(20_000)
+    expect(told).toEqual(['busy 1'])
+    world.socket.ack(1, 1)
+    await world.time.advance(20_000)
+    expect(told).toEqual(['busy 1', 'busy 1'])
+  })
+
+  test('never is larger than what this client takes, whatever the relay says', async () => {
+    const { world, channel } = attachedConnection({ windowBytes: 10_000 })
+    world.socket.show({ channels: [channelRow({ window: 2 ** 50 })] })
+    for (let i = 0; i < 4; i++) channel.send(frameOf(4_000)).catch(() => {})
+    expect(world.socket.frames).toHaveLength(2)
+  })
+})
+
+describe('frames that something on the way does not take', () => {
+  const failed = (how: 'too_large' | 'cut', bytes: number) => ({
+    code: 1006,
+    frame: { channel: 1, name: 'PUT 1', how, bytes },
+  })
+
+  async function reattach(world: FakeWorld) {
+    await world.time.advance(10_000)
+    world.socket.open()
+    world.socket.show({ channels: [channelRow({ window: 1_000_000 })] })
+  }
+
+  test('too large: they are halved at once, sent in parts, and the app is told once', async () => {
+    const { world, channel, told } = attachedConnection()
+    channel.send(frameOf(100_001)).catch(() => {})
+    for (const bytes of [100_001, 50_000]) {
+      world.socket.onclose?.(failed('too_large', bytes))
+      await reattach(world)
+    }
+    expect(told.filter((each) => each.startsWith('small'))).toEqual(['small 50000'])
+    const { frames } = world.socket
+    expect(Math.max(...frames.map(({ bytes }) => bytes.length - 8))).toBeLessThanOrEqual(25_000)
+    expect(frames.map(({ seq }) => seq)).toEqual(frames.map((_, i) => i + 1))
+    const joiner = new FrameJoiner()
+    const joined = frames.map((frame) => joiner.take(ciphertextOf(frame)))
+    expect(joined.at(-1)).toEqual(new Uint8Array(100_001).fill(1))
+    expect(joined.slice(0, -1).every((whole) => whole === undefined)).toBe(true)
+  })
+
+  test('cut once: nothing changes; cut twice at the same size: they are halved', async () => {
+    const { world, channel, told } = attachedConnection()
+    channel.send(frameOf(100_000)).catch(() => {})
+    for (const bytes of [100_000, 90_000, 100_000]) {
+      world.socket.onclose?.(failed('cut', bytes))
+      await reattach(world)
+    }
+    expect(told).toEqual([])
+    world.socket.onclose?.(failed('cut', 100_000))
+    await reattach(world)
+    expect(told).toEqual(['small 50000'])
+  })
+
+  test('none becomes smaller than 16 KiB', async () => {
+    const { world, channel } = attachedConnection()
+    channel.send(frameOf(40_000)).catch(() => {})
+    for (const bytes of [40_000, 20_000, 16_384, 16_384]) {
+      world.socket.onclose?.(failed('too_large', bytes))
+      await reattach(world)
+    }
+    const sizes = world.socket.frames.map(({ bytes }) => bytes.length - 8)
+    expect(Math.min(...sizes)).toBeGreaterThan(8_192)
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(16_384)
   })
 })
 

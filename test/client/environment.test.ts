@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { PausableTimeout } from '../../src/client/environment.ts'
+import { StepTimeout } from '../../src/client/environment.ts'
 import { defaultEnvironment } from '../../src/client/runtime.ts'
 import { FakeWorld } from './support.ts'
 
 function timeoutOf(ms: number) {
   const { environment, time } = new FakeWorld()
   let fired = 0
-  const timeout = new PausableTimeout(environment, ms, () => fired++)
+  const timeout = new StepTimeout(environment, { presentMs: ms }, () => fired++)
   return { timeout, time, fired: () => fired }
 }
 
@@ -20,12 +20,12 @@ describe('a time-out that can be paused', () => {
   test('fires when it has run for its time, not counting pauses', async () => {
     const { timeout, time, fired } = timeoutOf(20_000)
     for (let i = 0; i < 3; i++) {
-      timeout.run()
+      timeout.setPresence(true)
       await time.advance(6_000)
-      timeout.pause()
+      timeout.setPresence(false)
       await time.advance(60_000)
     }
-    timeout.run()
+    timeout.setPresence(true)
     await time.advance(1_999)
     expect(fired()).toBe(0)
     await time.advance(1)
@@ -34,13 +34,13 @@ describe('a time-out that can be paused', () => {
 
   test('running it twice changes nothing, nor does pausing it twice', async () => {
     const { timeout, time, fired } = timeoutOf(20_000)
-    timeout.run()
+    timeout.setPresence(true)
     await time.advance(10_000)
-    timeout.run()
+    timeout.setPresence(true)
     expect(time.outstanding).toBe(1)
-    timeout.pause()
-    timeout.pause()
-    timeout.run()
+    timeout.setPresence(false)
+    timeout.setPresence(false)
+    timeout.setPresence(true)
     await time.advance(9_999)
     expect(fired()).toBe(0)
     await time.advance(1)
@@ -49,10 +49,10 @@ describe('a time-out that can be paused', () => {
 
   test('fires once, whatever it is told afterwards', async () => {
     const { timeout, time, fired } = timeoutOf(20_000)
-    timeout.run()
+    timeout.setPresence(true)
     await time.advance(20_000)
-    timeout.pause()
-    timeout.run()
+    timeout.setPresence(false)
+    timeout.setPresence(true)
     await time.advance(100_000)
     expect(fired()).toBe(1)
     expect(time.outstanding).toBe(0)
@@ -60,11 +60,36 @@ describe('a time-out that can be paused', () => {
 
   test('once stopped it never runs again', async () => {
     const { timeout, time, fired } = timeoutOf(20_000)
-    timeout.run()
+    timeout.setPresence(true)
     timeout.stop()
-    timeout.run()
+    timeout.setPresence(true)
     await time.advance(100_000)
     expect(fired()).toBe(0)
+    expect(time.outstanding).toBe(0)
+  })
+})
+
+describe('a time-out of a step', () => {
+  test('fires after its time in all, however often the other device comes and goes', async () => {
+    const { environment, time } = new FakeWorld()
+    let fired = 0
+    const timeout = new StepTimeout(environment, { presentMs: 20_000, inAllMs: 60_000 }, () => fired++)
+    for (let i = 0; i < 10; i++) {
+      timeout.setPresence(i % 2 === 0)
+      await time.advance(3_000)
+    }
+    await time.advance(29_999)
+    expect(fired).toBe(0)
+    await time.advance(1)
+    expect(fired).toBe(1)
+    expect(time.outstanding).toBe(0)
+  })
+
+  test('leaves no timer once stopped', () => {
+    const { environment, time } = new FakeWorld()
+    const timeout = new StepTimeout(environment, { presentMs: 20_000, inAllMs: 60_000 }, () => {})
+    timeout.setPresence(true)
+    timeout.stop()
     expect(time.outstanding).toBe(0)
   })
 })

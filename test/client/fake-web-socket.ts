@@ -1,4 +1,4 @@
-import type { WebSocketLike } from '../../src/client/environment.ts'
+import type { SocketClose, WebSocketLike } from '../../src/client/environment.ts'
 import { decodeFrame, encodeAck, encodeData, type Frame } from '../../src/protocol/codec.ts'
 import type { ChannelRow, View } from '../../src/protocol/frames.ts'
 
@@ -8,7 +8,7 @@ export class FakeWebSocket implements WebSocketLike {
   bufferedAmount = 0
   onopen: (() => void) | null = null
   onmessage: ((event: { data: unknown }) => void) | null = null
-  onclose: ((event: { code: number }) => void) | null = null
+  onclose: ((event: SocketClose) => void) | null = null
   onerror: (() => void) | null = null
   readonly url: string
   readonly protocol: string

@@ -80,7 +80,7 @@ describe('attaching', () => {
     const call = http.one('PUT /attachment')
     expect(call.json).toEqual({ channels })
     expect(call.init.headers).toEqual({ authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' })
-    expect(call.init).toMatchObject({ redirect: 'error', credentials: 'omit', cache: 'no-store' })
+    expect(call.init).toMatchObject({ redirect: 'manual', credentials: 'omit', cache: 'no-store' })
   })
 
   test('the view comes as text, as it was', async () => {
@@ -109,10 +109,10 @@ describe('polling', () => {
     const { http, heard } = attached
     const first = http.one('poll')
     expect(first.path).toBe('?version=1&channels=1.0.3&waitMs=25000')
-    await first.answer(viewOf([channelRow({ acked: 4, received: 5, available: 0 })], { version: 'a b' }))
+    await first.answer(viewOf([channelRow({ acked: 4, received: 5, available: 0 })], { version: 'a&b' }))
     expect(heard()).toEqual(['view', 'ack 1/4'])
     await attached.world.time.advance(10)
-    expect(http.one('poll').path).toBe('?version=a%20b&channels=1.0.4&waitMs=25000')
+    expect(http.one('poll').path).toBe('?version=a%26b&channels=1.0.4&waitMs=25000')
   })
 
   test('there is one at a time, and it may take 40 s', async () => {
@@ -333,7 +333,7 @@ describe('a relay that has forgotten', () => {
     await poll(attached, [channelRow({ received: 1, available: 1 })])
     attached.heard()
     await poll(attached, rows, change)
-    expect(attached.closes).toEqual([1001])
+    expect(attached.closes).toEqual([4409])
     expect(attached.heard()).toEqual([])
   })
 
@@ -365,6 +365,8 @@ describe('the end of the socket', () => {
     ['internal', 1011],
     ['unavailable', 1013],
     ['going_away', 1001],
+    ['resume_required', 4409],
+    ['superseded', 4001],
     ['frame_refused', 1006],
     ['invalid_request', 1006],
     ['not_found', 1006],

@@ -58,17 +58,14 @@ describe('messages', () => {
     expect(wire[0].slice(FRAME_HEADER_BYTES)).not.toEqual(wire[1].slice(FRAME_HEADER_BYTES))
   })
 
-  test('each frame is reported with its seq and the bytes so far, before it is sent', async () => {
-    const { writer, reader } = ends(SMALL_FRAMES)
-    const reported: number[][] = []
-    const writing = writer.write([bytesOf(2 * CHUNK + 3)], (seq, bytes) => void reported.push([seq, bytes]))
+  test('the bytes so far are reported as the peer acks them', async () => {
+    const { writer, reader, world } = ends(SMALL_FRAMES)
+    const reported: number[] = []
+    const writing = writer.write([bytesOf(2 * CHUNK + 3)], { onAcked: (bytes) => void reported.push(bytes) })
     await readAll(reader)
-    await writing
-    expect(reported).toEqual([
-      [1, CHUNK],
-      [2, 2 * CHUNK],
-      [3, 2 * CHUNK + 3],
-    ])
+    await world.time.advance(100)
+    expect(await writing).toBe(2 * CHUNK + 3)
+    expect(reported).toEqual([CHUNK, 2 * CHUNK, 2 * CHUNK + 3])
   })
 
   test('empty pieces change nothing', async () => {

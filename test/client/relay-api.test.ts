@@ -94,6 +94,8 @@ describe('the address of a relay', () => {
     'https://',
     'https://me:secret@relay.example',
     'https://me@relay.example',
+    `https://relay.example/${'a'.repeat(2_048)}`,
+    `https://relay.example${'/'.repeat(100_000)}`,
     'ws://relay.example',
   ])('%j is refused', async (text) => {
     expect(await pairingErrorOf(() => new RelayApi(text, new FakeWorld().environment))).toBe('relay_unreachable')
@@ -116,7 +118,7 @@ describe('a request', () => {
     expect(init).toMatchObject({
       method: 'PUT',
       body: '{"decision":"approved"}',
-      redirect: 'error',
+      redirect: 'manual',
       credentials: 'omit',
       cache: 'no-store',
       headers: { authorization: `Bearer ${credentials.token}`, 'content-type': 'application/json' },
@@ -268,7 +270,7 @@ describe('what a refusal means', () => {
   test.each([
     ['at_capacity', 'at_capacity'],
     ['too_many_sessions', 'at_capacity'],
-    ['rate_limited', 'at_capacity'],
+    ['rate_limited', 'rate_limited'],
     ['going_away', 'at_capacity'],
     ['session_full', 'session_full'],
     ['session_not_found', 'session_lost'],
@@ -302,9 +304,9 @@ describe('what a refusal means', () => {
     }
   })
 
-  test('an error that is not the relay’s is thrown on, and a PairingError stays what it is', () => {
+  test('an error that is not the relay’s is internal, with its cause, and a PairingError stays what it is', () => {
     const bug = new TypeError('a bug')
-    expect(() => meaningOf(bug)).toThrow(bug)
+    expect(meaningOf(bug)).toMatchObject({ code: 'internal', cause: bug })
     const known = new PairingError('aborted')
     expect(meaningOf(known)).toBe(known)
   })

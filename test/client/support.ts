@@ -61,6 +61,10 @@ export const WIDE_WINDOW = 64 * 1024 * 1024
 export function linkedChannels(environment: Environment): { near: Channel; far: Channel; wire: Uint8Array[] } {
   const near = new Channel(1, WIDE_WINDOW, environment)
   const far = new Channel(1, WIDE_WINDOW, environment)
+  for (const end of [near, far]) {
+    end.verified()
+    end.approved()
+  }
   const wire: Uint8Array[] = []
   const row = { channel: 1, received: 0, acked: 0, window: WIDE_WINDOW }
   const carry = (to: Channel) => (bytes: Uint8Array) => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { PairingError } from '../../src/client/errors.ts'
 import { MessageReader, MessageWriter } from '../../src/client/messages.ts'
 import { encodeHeader, ITEMS_MAX, type ItemInfo, TransferReader, totalOf } from '../../src/client/transfer.ts'
 import { holds } from '../support/property.ts'
@@ -12,7 +13,7 @@ const secret = () => new Uint8Array(64).fill(3)
 async function opened(plaintext: Uint8Array, maxFrameBytes = 262_272): Promise<TransferReader> {
   const { near, far } = linkedChannels(new FakeWorld().environment)
   await new MessageWriter(near, secret(), maxFrameBytes).write([plaintext])
-  return TransferReader.open(await new MessageReader(far, secret()).next())
+  return TransferReader.open(await new MessageReader(far, secret()).next(), async () => new PairingError('corrupt'))
 }
 
 /** A header of any JSON, with a length of its own if it should lie. */

@@ -18,6 +18,9 @@ function startedConnection(world = new FakeWorld()) {
     onView: () => {},
     onStatus: (status) => void told.push(status),
     onFallback: () => void told.push('fallback'),
+    onSmallFrames: () => {},
+    onChannelError: () => {},
+    onBusy: () => {},
     onEnd: (error) => void ends.push(error),
   })
   const channel = connection.channel(1)

@@ -134,7 +134,7 @@ describe.each(MIXES)('%s', (_, sends, receives) => {
     const declining = (async () => {
       for await (const offer of declined.receiver.offers()) await offer.decline()
     })()
-    expect((await declined.sender.send([bytesSource(PAYLOAD, 'a')])).map(outcomeOf)).toEqual(['not_delivered'])
+    expect((await declined.sender.send([bytesSource(PAYLOAD, 'a')])).map(outcomeOf)).toEqual(['declined'])
     await declining
     await declined.sender.close()
 

@@ -177,24 +177,24 @@ describe('progress', () => {
 })
 
 describe('stopping', () => {
-  test('the sender’s send: the receipt says aborted, the receiver that it was withdrawn', async () => {
+  test('the sender’s send: the receipt says aborted, the receiver that it was stopped', async () => {
     const { sender, receiver } = await pair(relay.url)
     const abort = new AbortController()
     const end = errorOf(collect(receiver, { onProgress: () => abort.abort() }))
     const receipts = await sender.send([bytesSource(bytesOf(5_000_000), 'a')], { signal: abort.signal })
     expect(receipts.map(outcomeOf)).toEqual(['aborted'])
-    expect(await end).toBe('revoked')
+    expect(await end).toBe('cancelled')
     await sender.close()
   })
 
-  test('with a signal that was aborted before sends nothing', async () => {
+  test('with a signal that was aborted before opens no source', async () => {
     const { sender, receiver } = await pair(relay.url)
     const end = errorOf(collect(receiver))
     const source = sourceOf(() => {
       throw new Error('it was opened')
     }, 5)
     expect((await sender.send([source], { signal: AbortSignal.abort() })).map(outcomeOf)).toEqual(['aborted'])
-    expect(await end).toBe('revoked')
+    expect(await end).toBe('cancelled')
     await sender.cancel()
   })
 
@@ -321,13 +321,13 @@ describe('a source', () => {
       },
       'source_failed',
     ],
-  ])('%s is not delivered, and the receiver is told that it was withdrawn', async (_, pieces, expected) => {
+  ])('%s is not delivered, and the receiver is told why', async (_, pieces, expected) => {
     const { sender, receiver } = await pair(relay.url)
     const end = errorOf(collect(receiver))
     const [receipt] = await sender.send([sourceOf(pieces, 300_000)])
     expect(outcomeOf(receipt)).toBe(expected)
     if (!receipt.delivered) expect(receipt.error.message).not.toContain('secret')
-    expect(await end).toBe('revoked')
+    expect(await end).toBe(expected)
     await sender.cancel()
   })
 
@@ -404,27 +404,33 @@ describe('a receiver', () => {
     await collecting
   })
 
-  test.each<[string, (offer: Parameters<typeof take>[0]) => Promise<void>, string | undefined]>([
+  test.each<[string, (offer: Parameters<typeof take>[0]) => Promise<void>, string | undefined, string?]>([
     ['that breaks out in the middle of an item', breakOut, 'incomplete'],
     ['that goes on to the next item before it has read this one', skip, 'incomplete'],
     ['that cancels an item’s stream', cancelStream, 'incomplete'],
     ['that does not accept', async () => {}, 'incomplete'],
-    ['that declines', (offer) => offer.decline(), undefined],
-  ])('%s leaves, and nothing counts as delivered', async (_, use, expected) => {
-    // A whole transfer may be here in its first frame, before the app has said anything about it.
-    for (const size of [3_000_000, 5]) {
-      const { sender, receiver, receiverWorld } = await pair(relay.url)
-      const using = (async () => {
-        for await (const offer of receiver.offers()) await use(offer)
-      })()
-      const end = errorOf(using)
-      const receipts = await sender.send([bytesSource(bytesOf(size), 'a'), bytesSource(bytesOf(5), 'b')])
-      expect(receipts.map(outcomeOf)).toEqual(['not_delivered'])
-      expect(await end).toBe(expected)
-      await until('its sockets are closed', () => receiverWorld.openSockets.size === 0)
-      await sender.cancel()
-    }
-  })
+    ['that declines', (offer) => offer.decline(), undefined, 'declined'],
+    ['that has no room', (offer) => offer.decline('no_space'), undefined, 'no_space'],
+    ['that gives up', (offer) => offer.decline('cancelled'), undefined, 'cancelled'],
+    ['that fails', (offer) => offer.decline('failed'), undefined, 'not_delivered'],
+  ])(
+    '%s leaves, the sender knows why, and nothing counts as delivered',
+    async (_, use, expected, told = 'not_delivered') => {
+      // A whole transfer may be here in its first frame, before the app has said anything about it.
+      for (const size of [3_000_000, 5]) {
+        const { sender, receiver, receiverWorld } = await pair(relay.url)
+        const using = (async () => {
+          for await (const offer of receiver.offers()) await use(offer)
+        })()
+        const end = errorOf(using)
+        const receipts = await sender.send([bytesSource(bytesOf(size), 'a'), bytesSource(bytesOf(5), 'b')])
+        expect(receipts.map(outcomeOf)).toEqual([told])
+        expect(await end).toBe(expected)
+        await until('its sockets are closed', () => receiverWorld.openSockets.size === 0)
+        await sender.cancel()
+      }
+    },
+  )
 
   test('that breaks off leaves at once, before it asks for anything else', async () => {
     const { sender, receiver, receiverWorld } = await pair(relay.url)

@@ -1,0 +1,31 @@
+import { type PairingCode, PairingCodeError, parsePairingCode } from '../crypto/pairing-code.ts'
+import { PairingError } from './errors.ts'
+import { relayUrl } from './relay-api.ts'
+
+/** The code, and the relay that it is of: a link names it as well. */
+export function parseEntry({ code, relay }: { readonly code: string; readonly relay?: string | undefined }): {
+  code: PairingCode
+  relay: string
+} {
+  const [address = '', fragment] = code.trim().split('#', 2)
+  if (fragment === undefined || address === '') {
+    if (relay === undefined) throw new TypeError('the option relay is the address of a relay')
+    return { code: parseCode(fragment ?? code), relay }
+  }
+  const linked = relayUrl(address)
+  if (relay !== undefined && relayUrl(relay) !== linked) {
+    throw new PairingError('code_invalid', { detail: 'This link is of another relay.' })
+  }
+  return { code: parseCode(fragment), relay: linked }
+}
+
+function parseCode(text: string): PairingCode {
+  try {
+    return parsePairingCode(text)
+  } catch (error) {
+    if (error instanceof PairingCodeError) {
+      throw new PairingError('code_invalid', { detail: error.message, cause: error })
+    }
+    throw error
+  }
+}

@@ -1,0 +1,202 @@
+import { HandshakeError, ReceiverHandshake, type VerifiedPeer } from '../crypto/handshake.ts'
+import { type PairingCode, randomReceiverCode } from '../crypto/pairing-code.ts'
+import { SUITE } from '../crypto/transcript.ts'
+import { decodeBase64Url, encodeBase64Url } from '../protocol/codec.ts'
+import { ERRORS } from '../protocol/errors.ts'
+import type { View } from '../protocol/frames.ts'
+import type { JoinResponse } from '../protocol/http.ts'
+import { PROFILE_DEFAULT } from '../protocol/limits.ts'
+import type { Channel } from './channel.ts'
+import { Connection, type ConnectionStatus } from './connection.ts'
+import { type Environment, StepTimeout } from './environment.ts'
+import { errorOfAccident, errorOfRow, KNOWN_TO_RELAY, PairingError } from './errors.ts'
+import { RelayRefusal } from './http-call.ts'
+import { courtesy, type RelayApi, Tries } from './relay-api.ts'
+import { HANDSHAKE_STEP_MS, STEP, withHeadroom } from './sender-run.ts'
+
+/** Tags this device emits for one code, whatever happens in between. */
+export const EMITTED_TAGS_MAX = 3
+
+/** Tags emitted so far, per code. For the life of the process: a new code is the way out. */
+const emittedTags = new Map<string, number>()
+
+/** Throws PairingError when no tag may be emitted any more for this code. */
+export function requireTags(code: PairingCode): void {
+  if ((emittedTags.get(code.text) ?? 0) >= EMITTED_TAGS_MAX) throw new PairingError('attempts_used_up')
+}
+
+export interface ReceiverRunOptions {
+  readonly api: RelayApi
+  readonly environment: Environment
+  readonly code: PairingCode
+  readonly name: string | undefined
+  readonly patienceMs: number | undefined
+  readonly signal: AbortSignal | undefined
+  readonly onStatus: ((status: ConnectionStatus) => void) | undefined
+  readonly onFallback: (() => void) | undefined
+  readonly onSmallFrames: ((maxBytes: number) => void) | undefined
+  readonly onBusy: ((who: 'relay' | 'sender') => void) | undefined
+  /** Called once, when this run is over. */
+  readonly onEnd: (run: ReceiverRun, error: PairingError) => void
+}
+
+/** One join, with its keys, its connection and its handshake. */
+export class ReceiverRun {
+  readonly receiverCode: string
+  readonly session: JoinResponse
+  readonly connection: Connection
+  readonly channel: Channel
+  readonly peer: Promise<VerifiedPeer>
+  readonly #options: ReceiverRunOptions
+  readonly #publicKey: string
+  #timeout: StepTimeout | undefined
+  #bothPresent = false
+  #verified = false
+  #rowEnded = false
+  #displaced = false
+  #telling: Promise<void> = Promise.resolve()
+
+  /** Enters the code. Throws PairingError. */
+  static async join(options: ReceiverRunOptions): Promise<ReceiverRun> {
+    const { api, code, environment, name, signal } = options
+    requireTags(code)
+    for (const tries = new Tries(environment, options.patienceMs); ; ) {
+      if (signal?.aborted) throw new PairingError('aborted')
+      const receiverCode = randomReceiverCode(environment.random)
+      const handshake = new ReceiverHandshake({ code, receiverCode, random: environment.random })
+      try {
+        const asked = { senderCode: code.locator, receiverCode, publicKey: encodeBase64Url(handshake.publicKey) }
+        const session = await api.join(name === undefined ? asked : { ...asked, name })
+        return new ReceiverRun(options, session, handshake, receiverCode)
+      } catch (error) {
+        handshake.wipe()
+        if (error instanceof RelayRefusal && error.code === 'session_not_found')
+          throw new PairingError('code_not_found', { cause: error })
+        await tries.next(error)
+      }
+    }
+  }
+
+  private constructor(
+    options: ReceiverRunOptions,
+    session: JoinResponse,
+    handshake: ReceiverHandshake,
+    receiverCode: string,
+  ) {
+    this.#options = options
+    this.session = session
+    this.receiverCode = receiverCode
+    this.#publicKey = encodeBase64Url(handshake.publicKey)
+    this.connection = new Connection({
+      relayUrl: options.api.url,
+      credentials: session,
+      expiresInMs: session.expiresInMs,
+      windowBytes: session.limits.windowBytes,
+      environment: options.environment,
+      onView: (view) => this.#takeView(view),
+      onStatus: (status) => {
+        if (status === 'reconnecting') this.#timeout?.setPresence(false)
+        options.onStatus?.(status)
+      },
+      onFallback: () => options.onFallback?.(),
+      onSmallFrames: (maxBytes) => options.onSmallFrames?.(maxBytes),
+      onChannelError: (_, error) => this.connection.end(error),
+      onBusy: () => {
+        if (this.#bothPresent) options.onBusy?.('relay')
+      },
+      onEnd: (error, closeCode) => this.#takeEnd(error, closeCode),
+    })
+    this.channel = this.connection.channel(session.channel)
+    this.peer = this.#shakeHands(handshake)
+    this.peer.catch(() => {})
+    this.connection.start()
+  }
+
+  /** Whether the sender has a connection to the relay, as far as the relay says. */
+  get senderPresent(): boolean {
+    return this.#bothPresent
+  }
+
+  /** Whether the relay has forgotten this receiver before it was verified: it may join again. */
+  get displaced(): boolean {
+    return this.#displaced
+  }
+
+  /** Leaves. Resolves when the relay knows, or does not answer. */
+  async leave(): Promise<void> {
+    await this.connection.flush()
+    // First of all here: a relay that does not answer must not keep anybody waiting for this.
+    this.connection.end(new PairingError('aborted'))
+    await this.#telling
+  }
+
+  async #shakeHands(handshake: ReceiverHandshake): Promise<VerifiedPeer> {
+    const { code, environment, onBusy } = this.#options
+    try {
+      const senderProfile = decodeBase64Url(this.session.profile ?? PROFILE_DEFAULT)
+      if (senderProfile[0] !== SUITE) throw new PairingError('unsupported')
+      await this.channel.send(withHeadroom(handshake.start(this.session.sessionId, senderProfile)))
+      this.#time(new StepTimeout(environment, { presentMs: HANDSHAKE_STEP_MS }, () => onBusy?.('sender')))
+      const m2 = await this.channel.receive()
+      this.#timeout?.stop()
+      const m3 = handshake.answerM2(m2)
+      // Counted when it is sent, in one turn with the check: runs side by side share the budget.
+      requireTags(code)
+      emittedTags.set(code.text, (emittedTags.get(code.text) ?? 0) + 1)
+      this.channel.processed()
+      await this.channel.send(withHeadroom(m3))
+      const timedOut = () => this.connection.end(new PairingError('handshake_timeout'))
+      this.#time(new StepTimeout(environment, STEP, timedOut))
+      const m4 = await this.channel.receive()
+      this.#timeout?.stop()
+      const peer = handshake.finish(m4)
+      this.channel.processed()
+      this.#verified = true
+      this.channel.verified()
+      return peer
+    } catch (error) {
+      const failure =
+        error instanceof HandshakeError ? new PairingError('wrong_code', { cause: error }) : errorOfAccident(error)
+      this.connection.end(failure)
+      throw failure
+    } finally {
+      this.#timeout?.stop()
+      handshake.wipe()
+    }
+  }
+
+  #time(timeout: StepTimeout): void {
+    this.#timeout = timeout
+    timeout.setPresence(this.#bothPresent)
+  }
+
+  #takeView(view: View): void {
+    const [row, surplus] = view.receivers
+    const pinned = row?.receiverCode === this.receiverCode && row.channel === this.session.channel
+    const sameKey = row?.publicKey === undefined || row.publicKey === this.#publicKey
+    if (view.role !== 'receiver' || surplus || !pinned || !sameKey) throw new PairingError('relay_misbehaved')
+    if (row.state === 'approved') this.channel.approved()
+    const ended = view.state === 'closed' ? undefined : errorOfRow(row)
+    if (ended) {
+      this.#rowEnded = true
+      this.#displaced = !this.#verified && (row.state === 'left' || row.state === 'ended')
+      return this.connection.end(ended)
+    }
+    this.#bothPresent = view.senderPresent === true
+    this.#timeout?.setPresence(this.#bothPresent)
+  }
+
+  #takeEnd(error: PairingError, closeCode: number | undefined): void {
+    const { api, onEnd } = this.#options
+    this.#timeout?.stop()
+    // A relay that has let go of a row knows its token no longer.
+    if (closeCode === ERRORS.unauthorized.closeCode) {
+      this.#rowEnded = true
+      this.#displaced = !this.#verified
+    }
+    if (!this.#rowEnded && !KNOWN_TO_RELAY.has(error.code)) {
+      this.#telling = courtesy(api.endReceiver(this.session, this.receiverCode))
+    }
+    onEnd(this, error)
+  }
+}
