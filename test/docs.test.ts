@@ -4,8 +4,8 @@ import { EVENTS, QUESTIONS } from '../src/cli/events.ts'
 import { EXIT } from '../src/cli/exit.ts'
 import { PAIRING_ERRORS } from '../src/client/errors.ts'
 import { EMITTED_TAGS_MAX } from '../src/client/receiver-run.ts'
-import { HANDSHAKE_STEP_MS } from '../src/client/sender-run.ts'
-import { HANDSHAKES_MAX, WRONG_GUESSES_MAX } from '../src/client/waiting-room.ts'
+import { HANDSHAKE_STEP_IN_ALL_MS, HANDSHAKE_STEP_MS } from '../src/client/sender-run.ts'
+import { HANDSHAKES_MAX, RUNS_MAX, WRONG_GUESSES_MAX } from '../src/client/waiting-room.ts'
 import { ERROR_TITLES } from '../src/protocol/error-titles.ts'
 import { ERRORS, FINAL_CLOSURES } from '../src/protocol/errors.ts'
 import { AttachedView, ChannelRow, CLOSE_REASONS, RECEIVER_STATES, SUBPROTOCOL, View } from '../src/protocol/frames.ts'
@@ -150,6 +150,19 @@ describe('PROTOCOL.md', () => {
     expect(Buffer.from(bodies[2].publicKey, 'base64url')).toHaveLength(33)
   })
 
+  it.each([['C', 'client', ['client', 'e2e']]])(
+    'has a test for each row %s of what a %s ends, and no other',
+    (letter, _, folders) => {
+      const written = body(section(protocol, '### 5.10')).flatMap(([row]) => (row.startsWith(letter) ? [row] : []))
+      const sources = folders.flatMap((folder) => {
+        const url = new URL(`./${folder}/`, import.meta.url)
+        return readdirSync(url).map((file) => readFileSync(new URL(file, url), 'utf8'))
+      })
+      const named = [...sources.join('').matchAll(new RegExp(`'(${letter}\\d+): `, 'g'))].map(([, row]) => row)
+      expect([...new Set(named)].toSorted()).toEqual(written.toSorted())
+    },
+  )
+
   it('has the budgets that the SDK keeps', () => {
     const values = body(section(protocol, '### 9.5 Budgets')).map(([, value]) => value)
     expect(values).toEqual([
@@ -157,9 +170,9 @@ describe('PROTOCOL.md', () => {
       String(EMITTED_TAGS_MAX),
       String(HANDSHAKES_MAX),
       String(limits.PENDING_MAX),
-      '1024',
+      String(RUNS_MAX),
       `${HANDSHAKE_STEP_MS / 1000} s`,
-      '60 s',
+      `${HANDSHAKE_STEP_IN_ALL_MS / 1000} s`,
     ])
   })
 })

@@ -301,7 +301,7 @@ describe('a relay that lies', () => {
     expect(await pairingErrorOf(() => attacker.takeData(dataOf(3)))).toBe('peer_misbehaved')
   })
 
-  test('more than the window is refused, however much of it was handed out', async () => {
+  test('C2: more than the window is refused, however much of it was handed out', async () => {
     const attacker = attachedChannel(channelRow(), 10_000).channel
     for (let seq = 1; seq <= 9; seq++) attacker.takeData(dataOf(seq, 1_000))
     for (let i = 0; i < 9; i++) await attacker.receive()

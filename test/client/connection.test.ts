@@ -330,7 +330,7 @@ describe('a relay that misbehaves', () => {
     ['a data frame without a ciphertext', new Uint8Array([1, 0, 0, 1, 0, 0, 0, 1]).buffer],
     ['a frame that is too short', new Uint8Array(7).buffer],
     ['something that is neither text nor bytes', { length: 8 }],
-  ])('%s ends the connection', async (_, data) => {
+  ])('C6: %s ends the connection', async (_, data) => {
     const { world: attacker, ends, channel } = attachedConnection()
     attacker.socket.say(data)
     expect(ends.map(({ code }) => code)).toEqual(['relay_misbehaved'])
@@ -339,14 +339,14 @@ describe('a relay that misbehaves', () => {
     expect(attacker.time.outstanding).toBe(0)
   })
 
-  test('a frame before the first view ends it', () => {
+  test('C6: a frame before the first view ends it', () => {
     const { world: attacker, ends } = startedConnection()
     attacker.socket.open()
     attacker.socket.ack(1, 1)
     expect(ends.map(({ code }) => code)).toEqual(['relay_misbehaved'])
   })
 
-  test('an ack of what was never sent, which the peer may have made, ends its channel and no other', async () => {
+  test('C3: an ack of what was never sent, which the peer may have made, ends its channel and no other', async () => {
     const { world: attacker, ends, channel, connection, dropped } = attachedConnection()
     const other = connection.channel(2)
     attacker.socket.show({ channels: [channelRow(), channelRow({ channel: 2 })] })
@@ -391,7 +391,7 @@ describe('a relay that misbehaves', () => {
 
 /** Whatever a peer can send through an honest relay. */
 describe('a peer that misbehaves', () => {
-  test('leaves a gap: its channel ends, and no other', async () => {
+  test('C1: leaves a gap: its channel ends, and no other', async () => {
     const { world, connection, ends, dropped } = attachedConnection()
     const other = connection.channel(2)
     world.socket.show({ channels: [channelRow(), channelRow({ channel: 2 })] })
@@ -415,14 +415,14 @@ describe('a peer that misbehaves', () => {
     expect(dropped).toEqual(['2 peer_misbehaved'])
   })
 
-  test('acks what was never sent, in a view: its channel ends', () => {
+  test('C3: acks what was never sent, in a view: its channel ends', () => {
     const { world, dropped, ends } = attachedConnection()
     world.socket.show({ channels: [channelRow({ received: 7, acked: 7 })] })
     expect(dropped).toEqual(['1 peer_misbehaved'])
     expect(ends).toEqual([])
   })
 
-  test('makes a relay refuse one frame three times over HTTP: its channel ends, and the connection goes on', async () => {
+  test('C4: makes a relay refuse one frame three times over HTTP: its channel ends, and the connection goes on', async () => {
     const { world, dropped, ends } = attachedConnection()
     const refuse = async (name: string) => {
       world.socket.onclose?.({ code: 1006, frame: { channel: 1, name, how: 'refused', bytes: 0 } })
@@ -446,7 +446,7 @@ describe('an error that nobody foresaw', () => {
   test.each<[string, (started: ReturnType<typeof attachedConnection>) => void]>([
     ['of a socket', ({ world }) => world.socket.onclose?.({ code: 1006, error: new URIError('malformed') })],
     ['of the app, told of a view', ({ world }) => world.socket.show({ version: 'throws' })],
-  ])('%s ends the connection as internal, with its cause', (_, happen) => {
+  ])('C8: %s ends the connection as internal, with its cause', (_, happen) => {
     const started = attachedConnection()
     const { views, ends } = started
     views.push = () => {

@@ -24,7 +24,12 @@ import {
   toHex,
 } from './support.ts'
 
-function play({ inputs }: HandshakeVector) {
+const DEFAULTS: { readonly sender: Uint8Array; readonly receiver: Uint8Array } = {
+  sender: Uint8Array.of(1),
+  receiver: Uint8Array.of(1),
+}
+
+function play({ inputs }: HandshakeVector, profiles = DEFAULTS) {
   const { receiverCode } = inputs
   const code = codeOf(inputs.locator, inputs.secret)
   const sessionId = toBase64url(fromHex(inputs.sessionId))
@@ -40,11 +45,18 @@ function play({ inputs }: HandshakeVector) {
     inputs.sender.scalarBytes,
     inputs.sender.mlKemRandomness,
   ]
-  const receiver = new ReceiverHandshake({ code, receiverCode, random: scriptedRandom(...drawsR) })
+  const { sender: profile, receiver: receiverProfile } = profiles
+  const receiver = new ReceiverHandshake({
+    code,
+    receiverCode,
+    profile: receiverProfile,
+    random: scriptedRandom(...drawsR),
+  })
   const receiverPublicKey = receiver.publicKey
   const random = scriptedRandom(...drawsS)
-  const sender = new SenderHandshake({ code, sessionId, receiverCode, receiverPublicKey, random })
-  const m1 = receiver.start(sessionId)
+  const options = { code, sessionId, receiverCode, receiverPublicKey, random }
+  const sender = new SenderHandshake({ ...options, profile, receiverProfile })
+  const m1 = receiver.start(sessionId, profile)
   const m2 = sender.answerM1(m1)
   const m3 = receiver.answerM2(m2)
   const { m4, peer: seenBySender } = sender.answerM3(m3)
@@ -151,5 +163,17 @@ describe('formatMatchNumber', () => {
   it('groups the digits as people read them', () => {
     expect(formatMatchNumber('482913')).toBe('482 913')
     expect(formatMatchNumber('000042')).toBe('000 042')
+  })
+})
+
+describe('profiles other than the default', () => {
+  const [vector] = handshakeVectors
+  const run = play(vector, { sender: fromHex('0161'), receiver: fromHex('0162') })
+
+  it('have the known answers of PROTOCOL.md, section 11', () => {
+    expect(toHex(run.m1.slice(32, 64))).toBe('402b6ecab3a0e89dfe08ad1f6d2dd06875f5bc675069ab658fbcd82900fa0d82')
+    expect(toHex(run.m3.slice(32))).toBe('5e83f052480a5e1fccd465f9e7586dc8187fde1899e193a4f909c7a32771c222')
+    expect(toHex(run.m4.slice(32))).toBe('d2fc166870ac20c2de3cf06fbcaf83b54680b7a75c8fadba38132cf6c4dbab00')
+    expect(run.seenBySender.matchNumber).toBe('649149')
   })
 })

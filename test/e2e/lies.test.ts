@@ -163,7 +163,7 @@ describe('a sender that lies', () => {
     for (const message of messages) attacker.sendMessage(message)
   }
 
-  test.each(lies)('%s is corrupt, and gets no receipt', async (_, lie) => {
+  test.each(lies)('C5: %s is corrupt, and gets no receipt', async (_, lie) => {
     const attacker = await RawSender.open(relay.url)
     const world = await DeviceWorld.create()
     const said: number[] = []
@@ -356,7 +356,7 @@ describe('a relay whose view lies', () => {
       ['a withdrawal that was not ours', (view) => change(view, { state: 'revoked' })],
     ]
 
-    test.each(lies)('%s, for a receiver that waits, is not approved', async (_, lie) => {
+    test.each(lies)('C7: %s, for a receiver that waits, is not approved', async (_, lie) => {
       const device = await openSender(relay.url, { receivers: 2 })
       await join(relay.url, device.sender.code)
       const request = await nextRequest(device)
