@@ -1,3 +1,4 @@
+import { besieged } from './besieged.ts'
 import { flipped } from './bits.ts'
 import { FLAWS, type Flaw } from './broken.ts'
 import { GUESSES, TAGS } from './budgets.ts'
@@ -21,6 +22,8 @@ export interface Sizes {
   readonly meddlings: number
   readonly builds: number
   readonly disconnects: number
+  /** All moments of all sieges, also over two nodes. */
+  readonly everySiege: boolean
 }
 
 export const SHORT: Sizes = {
@@ -30,6 +33,7 @@ export const SHORT: Sizes = {
   meddlings: 200,
   builds: 12,
   disconnects: 150,
+  everySiege: false,
 }
 export const LONG: Sizes = {
   budgetsOfAll: true,
@@ -38,6 +42,7 @@ export const LONG: Sizes = {
   meddlings: 5_000,
   builds: 100,
   disconnects: 500,
+  everySiege: true,
 }
 
 /** One line of what came out. */
@@ -228,6 +233,7 @@ export const PARTS: Readonly<Record<string, Section>> = {
   builds: { part: brokenBuilds },
   disconnects: { part: disconnects },
   floods: { part: floods },
+  strangers: { part: besieged },
 }
 
 /** What was done, in numbers, as one would quote it. */

@@ -3,6 +3,7 @@ import type { Environment, WebSocketLike } from '../../src/client/environment.ts
 import { HttpSocket } from '../../src/client/http-socket.ts'
 import { ERRORS } from '../../src/protocol/errors.ts'
 import type { RelaySettings } from '../../src/relay/relay.ts'
+import { readConfig } from '../../src/server/config.ts'
 import { FakeTime, settled } from '../client/fake-time.ts'
 import { DeviceWorld } from '../e2e/world.ts'
 import { startRedis } from '../support/redis-server.ts'
@@ -20,13 +21,16 @@ export interface World {
 }
 
 export const RELAY_URL = 'http://relay.test'
+/** Those of an operator who sets nothing. How often an address may ask is up to whoever plays one: its clock is not moved. */
+const SETTINGS: RelaySettings = readConfig({})
 const TICK_MS = 1_000
 /** Turns without anything under way after which nothing more can follow by itself. */
 const QUIET_TURNS = 4
 
 /** A relay alone, asked without any network. */
-export async function inMemory(settings: Partial<RelaySettings> = {}): Promise<World> {
+export async function inMemory(changes: Partial<RelaySettings> = {}): Promise<World> {
   const time = new FakeTime()
+  const settings = { ...SETTINGS, ...changes }
   const relay = await startRelay({ settings, clock: { now: () => Math.floor(time.now()) }, logLevel: 'error' })
   let underWay = 0
   const quiet = async () => {
@@ -67,7 +71,7 @@ export async function overTwoNodes(): Promise<World> {
   const time = new FakeTime()
   const clock = { now: () => Math.floor(time.now()) }
   const redis = await startRedis()
-  const options = { clock, logLevel: 'error', trustProxy: ['127.0.0.1'] } as const
+  const options = { settings: SETTINGS, clock, logLevel: 'error', trustProxy: ['127.0.0.1'] } as const
   const nodes = [await startNode(redis.url, options), await startNode(redis.url, options)] as const
   const tick = async () => {
     for (const node of nodes) await node.tick()
@@ -94,15 +98,11 @@ export async function overTwoNodes(): Promise<World> {
       const { url: own } = node === 'first' ? nodes[0] : nodes[1]
       const at = (url: string) =>
         url.replace(RELAY_URL, own).replace(RELAY_URL.replace('http', 'ws'), own.replace('http', 'ws'))
-      device.onFetch = (send) => send()
+      device.address = () => address
       const { fetch: ask, openWebSocket, ...rest } = device.environment as Environment
       return {
         ...rest,
-        fetch: (url, init) => {
-          const headers = new Headers(init.headers)
-          headers.set('x-forwarded-for', address)
-          return ask(at(url), { ...init, headers })
-        },
+        fetch: (url, init) => ask(at(url), init),
         openWebSocket: (url, protocol) => openWebSocket(at(url), protocol),
       }
     },
