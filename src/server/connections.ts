@@ -24,15 +24,14 @@ export class Connections {
   ) {
     const { max, addresses, refusals } = options
     const perAddress = new HeldLimit(options.maxPerAddress)
-    server.maxConnections = max + ANSWERED_BEYOND
-    server.on('drop', () => refusals.count('connections'))
     server.prependListener('connection', (socket: Socket) => {
       const { remoteAddress } = socket
       // All clients of a proxy come from its address.
       const address = addresses.isTrusted(remoteAddress) ? undefined : addresses.ofConnection(remoteAddress)
       if (address && !perAddress.take(address)) {
         refusals.count('connections_of_one_address')
-        return void socket.destroy()
+        // A reset, because some clients wait for ever after a connection that was ended before they had said anything.
+        return void socket.resetAndDestroy()
       }
       if (++this.#open > max) {
         refusals.count('connections')
@@ -42,6 +41,7 @@ export class Connections {
         this.#open--
         if (address) perAddress.release(address)
       })
+      if (this.#open > max + ANSWERED_BEYOND) socket.resetAndDestroy()
     })
   }
 

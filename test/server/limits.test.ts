@@ -149,6 +149,8 @@ describe('what a client address holds at a time', () => {
     const sockets = await connections(2)
     const [attacker] = await connections(1)
     await ended(attacker)
+    // It is told, instead of waiting for ever.
+    await expect(fetch(`${relay.url}/healthz`)).rejects.toThrow()
     expect(relay.log.join('')).toContain('"refused":"connections_of_one_address"')
     for (const socket of sockets) socket.destroy()
     await expect.poll(async () => (await fetch(`${relay.url}/healthz`)).status, { interval: 20 }).toBe(200)
@@ -192,6 +194,18 @@ describe('connections in all', () => {
       })
       .toBe(200)
     for (const socket of sockets) socket.destroy()
+  })
+})
+
+describe('connections far beyond the maximum', () => {
+  test('are reset, and nothing is left of them', async () => {
+    await start({ maxConnections: 1 })
+    const sockets = await connections(65)
+    await expect(fetch(`${relay.url}/healthz`)).rejects.toThrow()
+    for (const socket of sockets) socket.destroy()
+    await expect
+      .poll(async () => (await fetch(`${relay.url}/healthz`).catch(() => undefined))?.status, { interval: 20 })
+      .toBe(200)
   })
 })
 
@@ -259,5 +273,5 @@ async function connections(count: number): Promise<Socket[]> {
 async function ended(socket: Socket | undefined): Promise<void> {
   if (!socket || socket.destroyed) return
   socket.resume()
-  await once(socket, 'close')
+  await new Promise((resolve) => socket.once('close', resolve))
 }
