@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto'
 import { type RedisConnection, Script } from './connection.ts'
+import type { SharedKey } from './shared-key.ts'
 
 const INCREMENT = new Script(`
 local current = redis.call('INCR', KEYS[1])
@@ -14,9 +14,11 @@ return {tonumber(current), redis.call('PTTL', KEYS[1])}`)
 /** Counters that every node reaches. Each begins to count at its first use and is forgotten after its time. */
 export class RedisCounters {
   readonly #redis: RedisConnection
+  readonly #sharedKey: SharedKey
 
-  constructor(redis: RedisConnection) {
+  constructor(redis: RedisConnection, sharedKey: SharedKey) {
     this.#redis = redis
+    this.#sharedKey = sharedKey
   }
 
   /** Counts one more, and tells in how many milliseconds that is forgotten. */
@@ -30,7 +32,7 @@ export class RedisCounters {
 
   async #run(script: Script, key: string, args: readonly number[]) {
     // No address is written anywhere.
-    const answer = await this.#redis.script(script, [`pairlay:count:${hash('sha256', key, 'base64url')}`], args)
+    const answer = await this.#redis.script(script, [`pairlay:count:${this.#sharedKey.digest(key)}`], args)
     const [current, ttl] = answer as [number, number]
     return { current, ttl: Math.max(0, ttl) }
   }

@@ -50,7 +50,7 @@ export function openRedis(
     bus,
     clock,
     cluster,
-    counters: new RedisCounters(redis),
+    counters: new RedisCounters(redis, sharedKey),
     digestSource: (source) => sharedKey.digest(source),
     close: () => redis.close(),
   }
