@@ -41,6 +41,7 @@ const EXIT_OF: Partial<Record<PairingErrorCode, ExitName>> = {
   at_capacity: 'relay',
   relay_misbehaved: 'relay',
   relay_refused: 'relay',
+  relay_unavailable: 'relay',
   relay_unreachable: 'relay',
   session_lost: 'relay',
   shutting_down: 'relay',

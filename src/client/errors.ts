@@ -29,6 +29,7 @@ export const PAIRING_ERRORS = {
   relay_misbehaved: 'The relay broke the protocol. Use another relay.',
   relay_redirects: 'This address leads to another one, and is not followed.',
   relay_refused: 'The relay refused.',
+  relay_unavailable: 'The relay cannot take this on at the moment. Try again in a minute.',
   relay_unreachable: 'The relay cannot be reached. Check the address and the network.',
   relay_untrusted: 'The certificate of the relay cannot be trusted.',
   revoked: 'The relay says that the sender ended the transfer to this device.',

@@ -177,8 +177,8 @@ export class Receiver {
         await this.#rejoin(REJOIN_PAUSES_MS[rejoins] ?? LAST_PAUSE_MS)
       } catch (error) {
         const failure = errorOfAccident(error)
-        const isFull = failure.code === 'session_full' || failure.code === 'at_capacity'
-        if (isFull && this.expiresInMs > 0 && !this.#leaving) continue
+        const isPassing = ['session_full', 'at_capacity', 'relay_unavailable'].includes(failure.code)
+        if (isPassing && this.expiresInMs > 0 && !this.#leaving) continue
         this.#finish(failure)
         throw failure
       }
