@@ -2,6 +2,7 @@ import { formatMatchNumber, PairingError, type PairingRequest, type Sender } fro
 import type { QuestionKind } from './events.ts'
 import { CliError } from './exit.ts'
 import { shownDevice } from './shown.ts'
+import type { Strangers } from './strangers.ts'
 import type { Terminal } from './terminal.ts'
 
 export const NOBODY_ANSWERS = 'There is nobody to answer. Use --yes to approve without asking.'
@@ -9,6 +10,7 @@ export const NOBODY_ANSWERS = 'There is nobody to answer. Use --yes to approve w
 interface ApproveOptions {
   readonly receivers: number
   readonly yes?: boolean | undefined
+  readonly strangers: Strangers
   /** Aborted when this side leaves. */
   readonly leaving: AbortSignal
 }
@@ -20,6 +22,7 @@ interface Question {
 
 type Happening =
   | { readonly next: IteratorResult<PairingRequest, void> }
+  | { readonly changed: true }
   | { readonly ended: PairingRequest; readonly error: PairingError }
   | { readonly answer: string | undefined }
 
@@ -29,12 +32,15 @@ export async function approveReceivers(
   terminal: Terminal,
   options: ApproveOptions,
 ): Promise<readonly PairingRequest[]> {
+  const { strangers } = options
   const requests = sender.requests()
   const approved: PairingRequest[] = []
   let waiting: readonly PairingRequest[] = []
   /** Undefined when nobody can come any more. */
   let next: Promise<IteratorResult<PairingRequest, void>> | undefined = requests.next()
   let attended = !options.yes || process.stdin.isTTY === true
+  // Once it was necessary it stays so: who made it necessary may have left on purpose.
+  let typing = false
   const approve = async (how: () => Promise<PairingRequest>, shown: string) => {
     const outcome = await decide(terminal, how)
     if (outcome === 'try again') return
@@ -46,17 +52,31 @@ export async function approveReceivers(
     if (more > 0) terminal.say(`Approved ${formatMatchNumber(outcome.matchNumber)}. ${rest} more may be approved.`)
   }
   while (approved.length < options.receivers && (next || waiting.length > 0)) {
-    const question = attended ? questionFor(sender, waiting, approved.length) : undefined
+    const required = () => typing || (waiting.length > 0 && sender.typingRequired)
+    typing = required()
+    const question = attended ? questionFor(sender, waiting, approved.length, typing) : undefined
     if (!next && !question) break
     const withdraw = new AbortController()
     const happening: Promise<Happening>[] = waiting.map(async (ended) => ({ ended, error: await ended.ended }))
-    if (next) happening.push(next.then((result) => ({ next: result })))
+    if (next)
+      happening.push(
+        next.then(
+          (result) => ({ next: result }),
+          (error) => lastOf(error, waiting),
+        ),
+      )
     if (question) {
       const asking = terminal.ask(question.kind, question.text, withdraw.signal)
       happening.push(asking.then((answer) => ({ answer })))
     }
-    const happened = await Promise.race(happening)
+    let happened: Happening
+    do {
+      const changed = strangers.change().then(() => ({ changed: true }) as const)
+      happened = await Promise.race([...happening, changed])
+      // A question is asked anew only when it is another one.
+    } while ('changed' in happened && typing === required())
     withdraw.abort()
+    if ('changed' in happened) continue
     if ('ended' in happened) {
       const { ended, error } = happened
       waiting = waiting.filter((request) => request !== ended)
@@ -66,7 +86,7 @@ export async function approveReceivers(
     } else if ('next' in happened) {
       if (happened.next.done) {
         next = undefined
-        if (!options.leaving.aborted) reportUsedUp(terminal)
+        if (!options.leaving.aborted) strangers.usedUp('The code was tried too often and is used up.')
         continue
       }
       const request = happened.next.value
@@ -83,7 +103,7 @@ export async function approveReceivers(
       }
       if (question === MORE_DEVICES) break
       const [first] = waiting
-      if (sender.verifiedCount > 1) {
+      if (typing) {
         if (answer === '') break
         await approve(() => sender.approveNumber(answer), answer)
       } else if (first && /^y(es)?$/i.test(answer)) {
@@ -106,15 +126,26 @@ const MORE_DEVICES: Question = {
   text: 'Waiting for more devices. Press Enter to send to those approved now. ',
 }
 
-function questionFor(sender: Sender, waiting: readonly PairingRequest[], approved: number): Question | undefined {
+function questionFor(
+  sender: Sender,
+  waiting: readonly PairingRequest[],
+  approved: number,
+  typing: boolean,
+): Question | undefined {
   const [first] = waiting
-  const count = sender.verifiedCount
   if (!first) return approved > 0 ? MORE_DEVICES : undefined
-  if (count > 1) {
-    const text = `${count} devices know the code. Type the number that the right one shows (Enter: none): `
-    return { kind: 'number', text }
+  if (typing) {
+    const count = sender.verifiedCount
+    const why = count > 1 ? `${count} devices know the code.` : 'Others have tried this code.'
+    return { kind: 'number', text: `${why} Type the number that the right one shows (Enter: none): ` }
   }
   return { kind: 'approve', text: `Does the other device show ${formatMatchNumber(first.matchNumber)}? [y/N] ` }
+}
+
+/** The end of the requests, when there are devices to decide about that came before others used the code up. */
+function lastOf(error: unknown, waiting: readonly PairingRequest[]): Happening {
+  if (!(error instanceof PairingError) || error.code !== 'used_up' || waiting.length === 0) throw error
+  return { next: { done: true, value: undefined } }
 }
 
 function announce(request: PairingRequest, count: number, terminal: Terminal): void {
@@ -130,11 +161,6 @@ function reportEnd({ matchNumber }: PairingRequest, { code }: PairingError, term
   if (code !== 'receiver_left') return
   terminal.event('left', { matchNumber })
   terminal.say(`The device with ${formatMatchNumber(matchNumber)} has left.`)
-}
-
-function reportUsedUp(terminal: Terminal): void {
-  terminal.event('used_up', {})
-  terminal.say('The code was tried too often and is used up.')
 }
 
 /** Tries an approval; tells the person why it did not work, and whether it can still work. */

@@ -1,4 +1,5 @@
 import type { ConnectionStatus } from '../client/index.ts'
+import { formatBytes } from './format.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Tells the person, and `state`, how the connection to the relay is: what `Sender.open` and `Receiver.join` are given. */
@@ -14,6 +15,17 @@ export function connectionReport(terminal: Pick<Terminal, 'event' | 'say'>, stat
     onFallback: () => {
       terminal.event('fallback', {})
       terminal.say('WebSockets do not pass here. Going on over HTTP, which is slower.')
+    },
+    onSmallFrames: (maxBytes: number) => {
+      terminal.event('small_frames', { maxBytes })
+      terminal.say(
+        `Large requests do not pass here. Going on with ${formatBytes(maxBytes)} at a time, which is slower.`,
+      )
+    },
+    onBusy: (who: 'relay' | 'sender') => {
+      terminal.event('busy', { who })
+      const wait = who === 'relay' ? 'The relay has no room at the moment.' : 'The sender has not answered yet.'
+      terminal.say(`${wait} Waiting …`)
     },
   }
 }

@@ -8,15 +8,8 @@ import { shown } from './shown.ts'
 
 const READ_BYTES = 256 * 1024
 
-/** A file to send. Its size may change until it is sent. */
-export interface FileSource extends Source {
-  readonly size: number
-  /** The same file, with the size that it has now. */
-  again(): Promise<FileSource>
-}
-
 /** Files as sources. Throws CliError for what is no readable regular file, and for more than one transfer takes. */
-export async function fileSources(paths: readonly string[]): Promise<FileSource[]> {
+export async function fileSources(paths: readonly string[]): Promise<Source[]> {
   const asArchive = 'Send them as an archive: tar c FILES | pairlay send -'
   if (paths.length > ITEMS_MAX) {
     throw new CliError(`These are ${paths.length} files, and one transfer takes ${ITEMS_MAX}. ${asArchive}`, 'usage')
@@ -37,7 +30,7 @@ export async function fileSources(paths: readonly string[]): Promise<FileSource[
 }
 
 /** A file as a source. Throws CliError for what is not a readable regular file. */
-export async function fileSource(path: string): Promise<FileSource> {
+export async function fileSource(path: string): Promise<Source> {
   const unreadable = (error: NodeJS.ErrnoException) => {
     // Node gives the bytes of an argument that are not UTF-8 as this character, and cannot say any more which they were.
     const lost = path.includes('\ufffd') && /^ENO/.test(error.code ?? '')
@@ -54,19 +47,12 @@ export async function fileSource(path: string): Promise<FileSource> {
   if (!info.isFile()) throw new CliError(`${shown(path)} is not a file. Pipe it: pairlay send - < …`, 'usage')
   const handle = await open(path).catch(unreadable)
   await handle.close()
-  return sized(path, info.size)
-}
-
-function sized(path: string, size: number): FileSource {
   return {
     name: basename(path),
-    size,
-    open: () => announced(path, size),
-    again: async () => {
-      const info = await stat(path).catch(() => undefined)
-      // One that is no file any more fails when it is opened, which is told to both sides.
-      return info?.isFile() ? sized(path, info.size) : sized(path, size)
-    },
+    size: info.size,
+    // A code may wait for a quarter of an hour: a log has grown meanwhile. What is no file any more fails when it is opened.
+    stat: async () => (await stat(path).catch(() => info)).size,
+    open: (size = info.size) => announced(path, size),
   }
 }
 

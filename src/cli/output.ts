@@ -4,8 +4,9 @@ import { performance } from 'node:perf_hooks'
 import type { ItemInfo, Offer } from '../client/index.ts'
 import { CliError } from './exit.ts'
 import { exists, isDirectory, pathIn, reasonOf } from './files.ts'
-import { formatResult, Meter } from './format.ts'
+import { formatBytes, formatResult } from './format.ts'
 import { PartFile } from './part-file.ts'
+import { Progress } from './progress.ts'
 import { shown, shownText } from './shown.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -20,6 +21,9 @@ export interface OutputOptions {
   readonly yes?: boolean | undefined
 }
 
+/** Whoever a person is asked through. */
+export type Asker = Pick<Terminal, 'ask'>
+
 /** A file to be: where, and what the sender calls it, when that is another name and nobody here chose this one. */
 export interface Target {
   readonly path: string
@@ -30,7 +34,7 @@ export interface Target {
  * What `-o` names, once it is certain that something can be saved there: before anybody is bothered, and not after a long
  * transfer. Asks for another name where one is taken. Throws CliError.
  */
-export async function checkedOutput(terminal: Terminal, options: OutputOptions): Promise<string | undefined> {
+export async function checkedOutput(terminal: Asker, options: OutputOptions): Promise<string | undefined> {
   const { output } = options
   if (output === '-') return output
   const isOne = output === undefined || (await isDirectory(output))
@@ -55,7 +59,7 @@ async function problemWith(directory: string): Promise<string | undefined> {
 }
 
 /** The path, or another that the person names, at which a file can be made. Without a person to ask, that is an error. */
-async function freeName(path: string, terminal: Terminal, { yes }: OutputOptions): Promise<string> {
+async function freeName(path: string, terminal: Asker, { yes }: OutputOptions): Promise<string> {
   for (let free = path; ; ) {
     const problem = (await exists(free))
       ? `${shown(free)} is there already, and is not overwritten.`
@@ -63,7 +67,7 @@ async function freeName(path: string, terminal: Terminal, { yes }: OutputOptions
     if (problem === undefined) return free
     if (yes || !process.stdin.isTTY) throw new CliError(`${problem} Save elsewhere with -o.`)
     const other = await terminal.ask('name', `${problem} Another name (Enter: stop): `)
-    if (!other) throw new CliError('Nothing was saved.', 'not_delivered')
+    if (!other) throw new CliError('Nothing was saved.', 'not_delivered', 'declined')
     free = other
   }
 }
@@ -72,7 +76,7 @@ async function freeName(path: string, terminal: Terminal, { yes }: OutputOptions
 export async function targetsFor(
   items: readonly ItemInfo[],
   names: readonly string[],
-  terminal: Terminal,
+  terminal: Asker,
   options: OutputOptions,
 ): Promise<Target[]> {
   const { output } = options
@@ -99,88 +103,115 @@ export async function directoryFor({ output }: OutputOptions): Promise<string | 
   return output !== undefined && (await isDirectory(output)) ? output : undefined
 }
 
-export async function save(
-  offer: Offer,
-  targets: readonly Target[],
-  matchNumber: string,
-  terminal: Terminal,
-  mode: number | undefined,
-): Promise<void> {
+/** How an offer is taken. */
+export interface Taking {
+  readonly offer: Offer
+  readonly matchNumber: string
+  readonly terminal: Terminal
+  readonly expiresInMs: () => number
+  /** Whether the session is over: then the sender cannot learn anything any more. */
+  readonly isOver: () => boolean
+}
+
+export async function save(taking: Taking, targets: readonly Target[], mode: number | undefined): Promise<void> {
   const parts: PartFile[] = []
-  const meter = meterFor(offer, matchNumber, terminal)
-  try {
-    const items = offer.accept({
-      onProgress: meter.update,
-      beforeReceipt: async () => {
-        for (const part of parts) await part.commit()
-      },
-    })
-    for await (const item of items) {
-      const part = await PartFile.create(targets[item.index]?.path ?? '', mode)
-      parts.push(part)
-      for await (const piece of item.stream) await part.write(piece)
+  const saved = async () => {
+    for (const [index, part] of parts.entries()) {
+      await part.commit()
+      // At once: whatever happens now, it is there.
+      tellSaved(targets[index], taking.terminal)
     }
+  }
+  try {
+    await taken(taking, saved, async (stream, index) => {
+      const part = await PartFile.create(targets[index]?.path ?? '', mode)
+      parts.push(part)
+      for await (const piece of stream) await part.write(piece)
+    })
   } finally {
     for (const part of parts) await part.discard()
   }
-  for (const { path, was } of targets) {
-    terminal.event('saved', { path, was })
-    const [as, renamed] = was === undefined ? ['', ''] : ['as ', ` (was ${shownText(was)})`]
-    terminal.say(`Saved ${as}${shown(path)}${renamed}.`)
-  }
-  meter.done()
 }
 
-export async function pipeOut(offer: Offer, matchNumber: string, terminal: Terminal): Promise<void> {
-  const meter = meterFor(offer, matchNumber, terminal)
-  for await (const item of offer.accept({ onProgress: meter.update, beforeReceipt: drainStdout })) {
-    for await (const piece of item.stream) await writeOut(piece)
+export async function pipeOut(taking: Taking): Promise<void> {
+  let written = 0
+  try {
+    await taken(taking, drainStdout, async (stream) => {
+      for await (const piece of stream) {
+        await writeOut(piece)
+        written += piece.length
+      }
+    })
+  } catch (error) {
+    if (written > 0) taking.terminal.say(`The output is not whole: it ends after ${formatBytes(written)}.`)
+    throw error
   }
-  meter.done()
 }
 
-export async function showText(offer: Offer, terminal: Terminal): Promise<void> {
-  for await (const item of offer.accept()) {
-    const bytes = Buffer.from(await new Response(item.stream).arrayBuffer())
+export async function showText(taking: Taking): Promise<void> {
+  const { terminal } = taking
+  let bytes = Buffer.alloc(0)
+  const show = async () => {
     const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)
     terminal.event('text', { text })
+    if (terminal.json) return
     // A terminal obeys what it is shown, and a pipe gets it as it is.
-    if (terminal.json) continue
-    if (process.stdout.isTTY) await writeOut(Buffer.from(shownText(text).replace(/(?<!\n)$/, '\n')))
-    else await writeOut(bytes)
+    await writeOut(process.stdout.isTTY ? Buffer.from(shownText(text).replace(/(?<!\n)$/, '\n')) : bytes)
   }
+  const read = async (stream: ReadableStream<Uint8Array>) => {
+    bytes = Buffer.from(await new Response(stream).arrayBuffer())
+  }
+  await taken(taking, show, read, 'text')
 }
 
-function meterFor(
-  offer: Offer,
-  matchNumber: string,
-  terminal: Terminal,
-): { update: (progress: { bytes: number }) => void; done: () => void } {
-  const meter = new Meter(offer.totalBytes, performance.now())
-  let drawnAt = performance.now()
-  const update = ({ bytes }: { bytes: number }) => {
-    const now = performance.now()
-    meter.update(bytes, now)
-    if (now - drawnAt < terminal.progressEveryMs) return
-    drawnAt = now
-    const bytesPerSecond = Math.round(meter.rate(now))
-    const leftMs = meter.leftMs(now)
-    terminal.event('progress', {
-      matchNumber,
-      bytes,
-      totalBytes: offer.totalBytes,
-      bytesPerSecond,
-      leftMs: leftMs && Math.round(leftMs),
+/** Takes the items of an offer, tells how far it is, and what the sender knows in the end. A text speaks for itself. */
+async function taken(
+  { offer, matchNumber, terminal, expiresInMs, isOver }: Taking,
+  beforeReceipt: () => Promise<void>,
+  takeItem: (stream: ReadableStream<Uint8Array>, index: number) => Promise<void>,
+  what: 'text' | 'data' = 'data',
+): Promise<void> {
+  const startedAt = performance.now()
+  let endedAt = startedAt
+  let bytes = 0
+  const progress = new Progress({
+    matchNumbers: [matchNumber],
+    numbered: false,
+    expiresInMs,
+    advice: (ttl) => `The sender can send it again with --ttl ${ttl}.`,
+    terminal,
+  })
+  progress.update({ matchNumber, bytes, totalBytes: offer.totalBytes })
+  try {
+    const items = offer.accept({
+      onProgress: (at) => {
+        bytes = at.bytes
+        progress.update({ matchNumber, ...at })
+      },
+      beforeReceipt: async () => {
+        progress.stop()
+        endedAt = performance.now()
+        await beforeReceipt()
+      },
     })
-    if (terminal.interactive) terminal.progress([meter.line(now)])
-    else terminal.say(meter.line(now))
+    for await (const item of items) await takeItem(item.stream, item.index)
+  } finally {
+    progress.stop()
   }
-  const done = () => {
-    const ms = meter.elapsedMs(performance.now())
-    terminal.event('received', { bytes: meter.bytes, ms: Math.round(ms) })
-    terminal.say(`Received ${formatResult(meter.bytes, ms)}. The sender knows.`)
-  }
-  return { update, done }
+  const ms = endedAt - startedAt
+  const { confirmed } = offer
+  terminal.event('received', { bytes, ms: Math.round(ms), confirmed })
+  const doubt = isOver() ? 'But the sender does not know.' : 'Whether the sender knows is not certain.'
+  if (what === 'text' && confirmed) return
+  terminal.say(`Received ${formatResult(bytes, ms)}. ${confirmed ? 'The sender knows.' : doubt}`)
+}
+
+function tellSaved(target: Target | undefined, terminal: Terminal): void {
+  if (!target) return
+  const { path, was } = target
+  terminal.event('saved', { path, was })
+  const [as, renamed] = was === undefined ? ['', ''] : ['as ', ` (was ${shownText(was)})`]
+  terminal.say(`Saved ${as}${shown(path)}${renamed}.`)
 }
 
 function writeOut(bytes: Uint8Array): Promise<void> {

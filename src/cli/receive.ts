@@ -9,20 +9,23 @@ import { formatBytes } from './format.ts'
 import { untilInterrupted } from './interrupt.ts'
 import { safeNames } from './names.ts'
 import {
+  type Asker,
   checkedOutput,
   directoryFor,
   type OutputOptions,
   pipeOut,
   save,
   showText,
+  type Taking,
   type Target,
   TEXT_MAX_BYTES,
   targetsFor,
 } from './output.ts'
 import { watchPresence } from './presence.ts'
+import { neededRate } from './progress.ts'
 import { failureOf, relayFrom, warnOfPlainHttp } from './relay.ts'
-import { TEXT_TYPE } from './send.ts'
 import { shown } from './shown.ts'
+import { TEXT_TYPE } from './sources.ts'
 import { Terminal } from './terminal.ts'
 
 export interface ReceiveOptions {
@@ -46,6 +49,9 @@ interface State {
   relay: string
   connected: boolean
   approved: boolean
+  over: boolean
+  /** What is being asked about, or taken. */
+  offer: Offer | undefined
 }
 
 /** `pairlay receive`: joins, lets the person compare and accept, saves, and resolves with the exit code. */
@@ -55,7 +61,7 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
   }
   const name = deviceName(options.name)
   const terminal = new Terminal({ json: options.json === true, stdinIsData: false })
-  const state: State = { relay: '', connected: false, approved: false }
+  const state: State = { relay: '', connected: false, approved: false, over: false, offer: undefined }
   // A link names its own, so what the environment says may not matter.
   if (options.relay !== undefined) relayFrom(options.relay)
   try {
@@ -73,11 +79,19 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
         terminal.event('approved', { matchNumber: receiver.matchNumber })
         terminal.say('Approved. Waiting for what it sends …')
       },
+      onRejoin: () => {
+        terminal.event('rejoined', {})
+        terminal.say('The relay had given this place away. Joined again.')
+      },
       ...connectionReport(terminal, state),
     })
+    const over = () => {
+      state.over = true
+    }
+    receiver.ended.then(over, over)
     return await untilInterrupted(
       terminal,
-      () => receiver.close(),
+      () => (state.offer && !state.offer.complete ? state.offer.decline('cancelled') : receiver.close()),
       () => receiveAll(receiver, terminal, { ...options, output }, state),
     )
   } catch (error) {
@@ -116,12 +130,19 @@ async function receiveAll(receiver: Receiver, terminal: Terminal, options: Optio
     expiresInMs: () => receiver.expiresInMs,
     terminal,
   })
-  let transfers = 0
+  const asking: Asker = {
+    ask: (kind, question) => untilEnded(receiver, (signal) => terminal.ask(kind, question, signal)),
+  }
   const names = new Set<string>()
+  let transfers = 0
   try {
     for await (const offer of receiver.offers()) {
       transfers++
-      await takeOffer(offer, names, matchNumber, terminal, options)
+      state.offer = offer
+      const expiresInMs = () => receiver.expiresInMs
+      const taking = { offer, matchNumber, terminal, expiresInMs, isOver: () => state.over }
+      await takeOffer(taking, safeNames(offer.items, names), asking, options)
+      state.offer = undefined
     }
   } finally {
     stopWatching()
@@ -130,45 +151,59 @@ async function receiveAll(receiver: Receiver, terminal: Terminal, options: Optio
   return EXIT.delivered
 }
 
-/** Takes one offer. `taken` has the names of those before. */
-async function takeOffer(
-  offer: Offer,
-  taken: Set<string>,
-  matchNumber: string,
-  terminal: Terminal,
-  options: Options,
-): Promise<void> {
-  const names = safeNames(offer.items, taken)
+/** What a person is asked is of no use once the session is over, and what ended it is thrown. */
+async function untilEnded<T>(receiver: Receiver, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const withdraw = new AbortController()
+  const ended = receiver.ended.then((error) => {
+    throw error
+  })
+  try {
+    return await Promise.race([work(withdraw.signal), ended])
+  } finally {
+    withdraw.abort()
+  }
+}
+
+/** Takes one offer, or declines it and says why. */
+async function takeOffer(taking: Taking, names: readonly string[], asking: Asker, options: Options): Promise<void> {
+  const { offer, matchNumber } = taking
   const asText = isText(offer) && options.output === undefined
+  tellOffer(taking, names, asText)
+  try {
+    const toFiles = !asText && options.output !== '-'
+    const targets = toFiles ? await targetsFor(offer.items, names, asking, options) : []
+    if (options.output === '-' && names.length > 1) {
+      throw new CliError('Several files do not fit into one pipe. Receive them into a directory with -o.', 'usage')
+    }
+    await confirm(matchNumber, asText, targets, asking, options)
+    if (asText) await showText(taking)
+    else if (options.output === '-') await pipeOut(taking)
+    else await save(taking, targets, options.mode)
+  } catch (error) {
+    const code = error instanceof CliError ? error.code : undefined
+    if (!offer.complete) await offer.decline(code === 'declined' || code === 'no_space' ? code : 'failed')
+    throw error
+  }
+}
+
+function tellOffer({ offer, terminal, expiresInMs }: Taking, names: readonly string[], asText: boolean): void {
   terminal.event('offer', { items: offer.items, totalBytes: offer.totalBytes })
   const what = asText ? 'a text' : names.length === 1 ? names[0] : `${names.length} files`
   const size = offer.totalBytes === undefined ? 'of unknown length' : `(${formatBytes(offer.totalBytes)})`
-  terminal.say(`The sender offers ${what} ${size}:`.replace(/:$/, names.length === 1 ? '.' : ':'))
+  terminal.say(`The sender offers ${what} ${size}${names.length === 1 ? '.' : ':'}`)
   if (names.length > 1) {
     for (const [index, name] of names.entries())
       terminal.say(`    ${name}  ${formatBytes(offer.items[index]?.size ?? 0)}`)
   }
-  try {
-    const toFiles = !asText && options.output !== '-'
-    const targets = toFiles ? await targetsFor(offer.items, names, terminal, options) : []
-    if (options.output === '-' && names.length > 1) {
-      throw new CliError('Several files do not fit into one pipe. Receive them into a directory with -o.', 'usage')
-    }
-    await confirm(matchNumber, asText, targets, terminal, options)
-    if (asText) await showText(offer, terminal)
-    else if (options.output === '-') await pipeOut(offer, matchNumber, terminal)
-    else await save(offer, targets, matchNumber, terminal, options.mode)
-  } catch (error) {
-    if (!offer.complete) await offer.decline()
-    throw error
-  }
+  const needed = neededRate(offer.totalBytes, expiresInMs())
+  if (needed) terminal.say(`${needed} The sender gives it more time with --ttl.`)
 }
 
 async function confirm(
   matchNumber: string,
   asText: boolean,
   targets: readonly Target[],
-  terminal: Terminal,
+  asking: Asker,
   options: Options,
 ): Promise<void> {
   if (options.yes) return
@@ -180,12 +215,12 @@ async function confirm(
       : targets.length === 1
         ? `Save it as ${shown(first.path)}`
         : `Save them in ${shown((await directoryFor(options)) ?? process.cwd())}`
-  const answer = await terminal.ask('accept', `${where}, if the sender shows ${formatMatchNumber(matchNumber)}? [y/N] `)
+  const answer = await asking.ask('accept', `${where}, if the sender shows ${formatMatchNumber(matchNumber)}? [y/N] `)
   if (answer === undefined) throw new CliError(NOBODY_ANSWERS, 'usage')
-  if (!/^y(es)?$/i.test(answer)) throw new CliError('Refused. Nothing was saved.', 'not_delivered')
+  if (!/^y(es)?$/i.test(answer)) throw new CliError('Refused. Nothing was saved.', 'not_delivered', 'declined')
 }
 
-function isText(offer: Offer): boolean {
-  const [item] = offer.items
-  return offer.items.length === 1 && item?.type === TEXT_TYPE && item.size !== undefined && item.size <= TEXT_MAX_BYTES
+function isText({ items: [item, second] }: Offer): boolean {
+  if (!item || second) return false
+  return item.type === TEXT_TYPE && item.size !== undefined && item.size <= TEXT_MAX_BYTES
 }

@@ -51,6 +51,8 @@ export function failureOf(error: unknown, relay: string, approved: boolean): unk
     const message = `There is no relay under this path of ${origin}. Mostly a relay has none: try --relay ${origin}.`
     return new CliError(message, 'usage', error.code)
   }
+  const advised = adviceFor(error, origin)
+  if (advised) return new CliError(advised, exitOf(error.code, approved), error.code)
   if (error.code !== 'relay_unreachable') return new CliError(error.message, exitOf(error.code, approved), error.code)
   const advice = isLoopback(hostname)
     ? 'Start one with `pairlay serve`, or name one with --relay.'
@@ -60,4 +62,12 @@ export function failureOf(error: unknown, relay: string, approved: boolean): unk
     exitOf(error.code, approved),
     error.code,
   )
+}
+
+/** What to do about a relay that was found and cannot be used. */
+function adviceFor({ code, message, detail = '' }: PairingError, origin: string): string | undefined {
+  if (code === 'relay_redirects') return `${message} Name that one with --relay, instead of ${origin}.`
+  if (code !== 'relay_untrusted') return undefined
+  const own = /self-signed|authority/.test(detail) ? ' One of your own is trusted with NODE_EXTRA_CA_CERTS=ca.pem.' : ''
+  return `The certificate of ${origin} cannot be trusted. ${detail}${own}`
 }

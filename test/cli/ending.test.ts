@@ -127,7 +127,7 @@ describeConcurrent('a receiver that is stopped', () => {
     expect([received.exitCode, lastLine(received)]).toEqual([130, STOPPED])
     expect(sent.exitCode).toBe(5)
     expect(lastLine(sent)).toMatch(/^Not delivered to \d{3} \d{3}\. /)
-    expect(lastLine(sent)).toContain(PAIRING_ERRORS.not_delivered)
+    expect(lastLine(sent)).toContain(PAIRING_ERRORS.cancelled)
     expect(await readdir(path)).toEqual([])
   })
 
@@ -140,6 +140,85 @@ describeConcurrent('a receiver that is stopped', () => {
     const received = await receiver.ended()
     expect([received.exitCode, lastLine(received)]).toEqual([130, STOPPED])
     expect((await sender.ended()).exitCode).toBe(5)
+  })
+})
+
+describeConcurrent('a receiver that is asked', () => {
+  /** A receiver with a question about a file, and its sender. */
+  async function openAsked(own: { readonly url: string } = relay) {
+    const { at, path } = await temporaryDirectory()
+    const sender = pairlay(['send', '--yes', '-', '--relay', own.url], { stdin: 'content' })
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const receiver = pairlay(['receive', code, '-o', at('file'), '--relay', own.url], { stdin: 'open' })
+    await receiver.says(/\[y\/N\] $/)
+    return { sender, receiver, at, path }
+  }
+
+  test('is asked no longer when the sender has ended the session', async () => {
+    const { sender, receiver, path } = await openAsked()
+    sender.signal('SIGINT')
+    const received = await receiver.ended()
+    expect([received.exitCode, lastLine(received)]).toEqual([5, `pairlay: ${PAIRING_ERRORS.closed_by_sender}`])
+    expect(received.stderr).toMatch(/\[y\/N\] \npairlay:/)
+    expect(await readdir(path)).toEqual([])
+    expect((await sender.ended()).exitCode).toBe(130)
+  })
+
+  test('and declines is named so at the sender', async () => {
+    const { sender, receiver } = await openAsked()
+    await receiver.write('n\n')
+    expect((await receiver.ended()).exitCode).toBe(5)
+    const sent = await sender.ended()
+    expect([sent.exitCode, lastLine(sent)?.replace(/\d{3} \d{3}/, 'N')]).toEqual([
+      5,
+      `Not delivered to N. ${PAIRING_ERRORS.declined}`,
+    ])
+  })
+
+  test('and whose sender has stopped saves the file, and says that nothing is certain', async () => {
+    const { sender, receiver, path } = await openAsked()
+    sender.signal('SIGSTOP')
+    await receiver.write('y\n')
+    await receiver.says('Saved ')
+    const [line] = await receiver.says(/Received .*/)
+    expect(line).toMatch(/^Received 7 bytes in 0\.\d s .*\. Whether the sender knows is not certain\.$/)
+    expect(await readdir(path)).toEqual(['file'])
+    receiver.signal('SIGINT')
+    expect((await receiver.ended()).exitCode).toBe(130)
+  })
+
+  test('and saves a file before its session is lost is told that the sender does not know', async () => {
+    const own = await RelayProgram.start()
+    const { sender, receiver, path } = await openAsked(own)
+    sender.signal('SIGSTOP')
+    await receiver.write('y\n')
+    await receiver.says('Saved ')
+    await own.stop('SIGKILL')
+    await own.restart()
+    const received = await receiver.ended()
+    expect(received.exitCode).toBe(5)
+    expect(received.stderr).toMatch(/\nReceived 7 bytes in .*\. But the sender does not know\.\npairlay: /)
+    expect(await readdir(path)).toEqual(['file'])
+  })
+})
+
+describeConcurrent('a receiver that has everything', () => {
+  test('is told of and let go while another one still decides, and Ctrl-C changes nothing about it', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), 'content')
+    const sender = pairlay(['send', '--yes', '--receivers', '2', at('file')], { env })
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const slow = pairlay(['receive', code, '-o', at('slow')], { env, stdin: 'open' })
+    await slow.says('Waiting for its approval')
+    const quick = await run(['receive', code, '--yes', '-o', at('quick')], { env })
+    expect([quick.exitCode, lastLine(quick)]).toEqual([0, expect.stringContaining('The sender knows.')])
+    await sender.says(/\nDelivered to \d{3} \d{3}: 7 bytes /)
+    await slow.says(/\[y\/N\] $/)
+    sender.signal('SIGINT')
+    const sent = await sender.ended()
+    expect(sent.exitCode).toBe(130)
+    expect(sent.stderr).toMatch(/\nDelivered to .*\n(.*\n)*Not delivered to /)
+    expect((await slow.ended()).exitCode).toBe(5)
   })
 })
 

@@ -119,6 +119,16 @@ describe('a file that is being received', () => {
     }
   })
 
+  test('of a disk that is full is refused with a reason that the sender can be told', async () => {
+    const { at } = await temporaryDirectory()
+    const appendFile = () => Promise.reject(Object.assign(new Error(), { code: 'ENOSPC' }))
+    const handle = { appendFile, close: () => Promise.resolve() } as unknown as fs.FileHandle
+    vi.mocked(fs.open).mockResolvedValueOnce(handle)
+    const part = await PartFile.create(at('file'))
+    await expect(part.write(Buffer.from('x'))).rejects.toMatchObject({ exit: 'failed', code: 'no_space' })
+    await part.discard()
+  })
+
   test('with a name as long as the disk takes has a temporary name that fits too', async () => {
     const { at, path } = await temporaryDirectory()
     const longest = `${'x'.repeat(251)}.txt`
@@ -168,9 +178,9 @@ describe('a file to send', () => {
 })
 
 describe('files to send', () => {
-  const textOf = async (source: Source) => {
+  const textOf = async (source: Source, size?: number) => {
     const pieces: Uint8Array[] = []
-    for await (const piece of source.open()) pieces.push(piece)
+    for await (const piece of source.open(size)) pieces.push(piece)
     return Buffer.concat(pieces).toString()
   }
 
@@ -200,8 +210,9 @@ describe('files to send', () => {
     const source = await fileSource(at('log'))
     await appendFile(at('log'), 'two\n')
     expect(await textOf(source)).toBe('one\n')
-    const later = await source.again()
-    expect([later.size, await textOf(later)]).toEqual([8, 'one\ntwo\n'])
+    const size = await source.stat?.()
+    await appendFile(at('log'), 'three\n')
+    expect([size, await textOf(source, size)]).toEqual([8, 'one\ntwo\n'])
   })
 
   test('that have become shorter, or have gone, say which of them it was', async () => {
@@ -216,7 +227,7 @@ describe('files to send', () => {
     await rm(at('log'))
     const detail = `Cannot read ${at('log')}: there is no such file or directory.`
     await expect(read()).rejects.toMatchObject({ code: 'source_failed', detail })
-    expect((await source.again()).size).toBe(7)
+    expect(await source.stat?.()).toBe(7)
   })
 })
 
@@ -409,6 +420,6 @@ describeConcurrent('a sender that cannot read on', () => {
     const receiver = await take(relay, code)
     expect((await sender.ended()).exitCode).toBe(5)
     expect(sender.events.at(-1)).toMatchObject({ event: 'not_delivered', code: 'source_failed' })
-    expect(await receiver.taken).toEqual({ error: 'revoked' })
+    expect(await receiver.taken).toEqual({ error: 'source_failed' })
   })
 })

@@ -66,7 +66,7 @@ describeConcurrent('with --json', () => {
       { event: 'question', kind: 'accept', text: `Save them in ${at('out')}, if the sender shows ${shown}? [y/N]` },
       { event: 'saved', path: at('out/a') },
       { event: 'saved', path: at('out/b') },
-      { event: 'received', bytes: 3, ms: anyCount },
+      { event: 'received', bytes: 3, ms: anyCount, confirmed: true },
     ])
     const [locator, secret = ''] = String(code).split('-')
     for (const half of [code, locator, secret.slice(0, 5)]) {

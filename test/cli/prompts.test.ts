@@ -14,6 +14,7 @@ import {
   Screen,
   take,
   temporaryDirectory,
+  withOtherSecret,
 } from './support.ts'
 
 const relay = relayOfFile()
@@ -151,6 +152,19 @@ describeTerminal('the sender at a terminal', () => {
     expect((await screen.ended()).exitCode).toBe(0)
     expect(await receiver.taken).toEqual({ items: ['content'] })
     expect(await attacker.taken).toEqual({ error: 'closed_by_sender' })
+  })
+
+  test('has to type the number once an attacker has tried a wrong code', async () => {
+    const { screen, code } = await openScreen(['--no-qr'])
+    const receiver = await take(relay, code)
+    await screen.says(YES_NO)
+    const attacker = await take(relay, withOtherSecret(code))
+    expect(await attacker.taken).toEqual({ error: 'wrong_code' })
+    await screen.says('1 device tried a wrong code.')
+    await screen.says('Others have tried this code. Type the number that the right one shows (Enter: none): ')
+    await screen.enter(await receiver.number)
+    expect((await screen.ended()).exitCode).toBe(0)
+    expect(await receiver.taken).toEqual({ items: ['content'] })
   })
 
   test('may take the devices that came so far instead of waiting for all', async () => {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe } from 'vitest'
 import { bytesSource, PairingError, type Receipt, Receiver, Sender } from '../../src/client/index.ts'
+import { checkSymbol } from '../../src/crypto/pairing-code.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const CLI = join(ROOT, 'dist/cli/main.js')
@@ -276,6 +277,14 @@ export async function take(relay: { readonly url: string }, code: string, name =
     }
   }
   return { number: receiver.verified, taken: receive(), leave: () => receiver.close() }
+}
+
+/** A code whose first half is right and whose second is not: one of many. */
+export function withOtherSecret(code: string, nth = 0): string {
+  const symbols = code.replace('-', '')
+  const secret = symbols.slice(5, 9) === '0000' ? `1111${nth}` : `0000${nth}`
+  const ten = symbols.slice(0, 5) + secret
+  return ten + checkSymbol(ten)
 }
 
 export interface Directory {

@@ -3,10 +3,17 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { afterAll, describe, expect, test } from 'vitest'
-import { EXIT, type ExitName, exitOf } from '../../src/cli/exit.ts'
+import { type CliError, EXIT, type ExitName, exitOf } from '../../src/cli/exit.ts'
+import { failureOf } from '../../src/cli/relay.ts'
 import { shownDevice } from '../../src/cli/shown.ts'
-import { cleanText, formatMatchNumber, PAIRING_ERRORS, type PairingErrorCode } from '../../src/client/index.ts'
-import { checkSymbol, generatePairingCode } from '../../src/crypto/pairing-code.ts'
+import {
+  cleanText,
+  formatMatchNumber,
+  PAIRING_ERRORS,
+  PairingError,
+  type PairingErrorCode,
+} from '../../src/client/index.ts'
+import { generatePairingCode } from '../../src/crypto/pairing-code.ts'
 import {
   describeConcurrent,
   type Outcome,
@@ -19,6 +26,7 @@ import {
   type StartOptions,
   take,
   temporaryDirectory,
+  withOtherSecret,
 } from './support.ts'
 
 const relay = relayOfFile()
@@ -31,14 +39,6 @@ const NO_SENDER = PAIRING_ERRORS.code_not_found
 /** A code in the right form that no sender has. */
 function strangeCode(): string {
   return generatePairingCode((length) => crypto.getRandomValues(new Uint8Array(length))).text
-}
-
-/** A code whose first half is right and whose second is not: one of many. */
-function withOtherSecret(code: string, nth = 0): string {
-  const symbols = code.replace('-', '')
-  const secret = symbols.slice(5, 9) === '0000' ? `1111${nth}` : `0000${nth}`
-  const ten = symbols.slice(0, 5) + secret
-  return ten + checkSymbol(ten)
 }
 
 /** The lines of stderr that a person reads as the outcome. */
@@ -235,7 +235,7 @@ describeConcurrent('help', () => {
 
 describe('an error of the SDK', () => {
   type Exits = Readonly<Partial<Record<ExitName, readonly string[]>>>
-  const FAILED = ['aborted', 'already_sent', 'superseded', 'typing_required']
+  const FAILED = ['aborted', 'already_sent', 'internal', 'superseded', 'typing_required']
   const NOT_PAIRED = [
     'attempts_used_up',
     'code_invalid',
@@ -246,22 +246,31 @@ describe('an error of the SDK', () => {
     'nobody_approved',
     'number_not_unique',
     'session_full',
+    'unsupported',
+    'used_up',
     'wrong_code',
   ]
   const RELAY = [
     'at_capacity',
+    'rate_limited',
     'relay_misbehaved',
+    'relay_redirects',
     'relay_refused',
     'relay_unreachable',
+    'relay_untrusted',
     'session_lost',
     'shutting_down',
   ]
   const MISSING = [
+    'cancelled',
     'closed_by_sender',
     'corrupt',
+    'declined',
     'expired',
     'incomplete',
+    'no_space',
     'not_delivered',
+    'peer_misbehaved',
     'receiver_left',
     'revoked',
     'source_changed',
@@ -325,7 +334,12 @@ describeConcurrent('a code', () => {
     const attacker = await run(['receive', withOtherSecret(code), '--yes', '-o', '-'], { env })
     expect(attacker).toMatchObject({ exitCode: 3, stdout: Buffer.alloc(0) })
     expect(errorsOf(attacker)).toEqual([`pairlay: ${PAIRING_ERRORS.wrong_code}`])
-    expect(await sender.event('failed_attempt')).toEqual({ event: 'failed_attempt', wrongCode: 1, timedOut: 0 })
+    expect(await sender.event('failed_attempt')).toEqual({
+      event: 'failed_attempt',
+      wrongCode: 1,
+      timedOut: 0,
+      invalid: 0,
+    })
     const right = await take(relay, code)
     expect(await right.taken).toEqual({ items: ['content'] })
     expect((await sender.ended()).exitCode).toBe(0)
@@ -357,8 +371,10 @@ describeConcurrent('a code', () => {
     const receiver = await take(relay, code)
     await sender.says(/\[y\/N\] $/)
     for (let nth = 0; nth < 5; nth++) await (await take(relay, withOtherSecret(code, nth))).taken
-    await sender.says(/is used up\.\nDoes the other device show \d{3} \d{3}\? \[y\/N\] $/)
-    await sender.write('y\n')
+    await sender.says(
+      /is used up\.\nOthers have tried this code\. Type the number that the right one shows \(Enter: none\): $/,
+    )
+    await sender.write(`${await receiver.number}\n`)
     expect([(await sender.ended()).exitCode, await receiver.taken]).toEqual([0, { items: ['content'] }])
   })
 
@@ -519,7 +535,6 @@ describeConcurrent('a relay', () => {
       (_, response) => response.writeHead(201).end('{"code":"\\u001b[31m","sessionId":1}'),
     ],
     ['forbids everything', ' (HTTP 403)', (_, response) => response.writeHead(403).end('{"code":"no"}')],
-    ['sends us elsewhere', 'no answer', (_, response) => response.writeHead(302, { location: relay.url }).end()],
     ['hangs up', 'no answer', (request) => request.socket.destroy()],
   ])('that is none, and %s, is exit 4', async (_, detail, listener) => {
     const { at } = await temporaryDirectory()
@@ -532,6 +547,31 @@ describeConcurrent('a relay', () => {
     await expectMistakes([
       { args: detail ? ['send', at('file')] : ['receive', strangeCode(), '--yes'], says, exit: 'relay', options },
     ])
+  })
+
+  test('that sends us elsewhere is exit 4, and it is said where to', async () => {
+    const url = await serveHttp((request, response) => {
+      response.writeHead(308, { location: `https://relay.example${request.url}` }).end()
+    })
+    await expectMistakes([
+      {
+        args: ['receive', strangeCode(), '--yes', '--relay', url],
+        says:
+          `${PAIRING_ERRORS.relay_redirects} It points to https://relay.example. ` +
+          `Name that one with --relay, instead of ${url}.`,
+        exit: 'relay',
+      },
+    ])
+  })
+
+  test('whose certificate is not trusted is named, and so is the way to trust an authority of one’s own', () => {
+    const said = (detail: string) =>
+      (failureOf(new PairingError('relay_untrusted', { detail }), 'https://r.example/', false) as CliError).message
+    const own = ' One of your own is trusted with NODE_EXTRA_CA_CERTS=ca.pem.'
+    const start = 'The certificate of https://r.example cannot be trusted.'
+    expect(said('It is self-signed.')).toBe(`${start} It is self-signed.${own}`)
+    expect(said('It is of an authority that is not known here.')).toContain(own)
+    expect(said('It has expired.')).toBe(`${start} It has expired.`)
   })
 
   test('that is full is exit 4', async () => {

@@ -1,0 +1,75 @@
+import type { FailedAttempts } from '../client/index.ts'
+import type { Terminal } from './terminal.ts'
+
+/** A device that has the code proves it in a moment; one that has not proved it for this long is told of. */
+const UNPROVEN_AFTER_MS = 5_000
+
+/** What others do with the code: told to the person, and to whoever has to ask the person anew. */
+export class Strangers {
+  readonly #terminal: Pick<Terminal, 'event' | 'say'>
+  #timer: NodeJS.Timeout | undefined
+  #unproven = 0
+  #told = 0
+  #usedUp = false
+  #changed: (() => void)[] = []
+
+  constructor(terminal: Pick<Terminal, 'event' | 'say'>) {
+    this.#terminal = terminal
+  }
+
+  readonly onFailedAttempt = ({ wrongCode, timedOut, invalid }: FailedAttempts): void => {
+    this.#terminal.event('failed_attempt', { wrongCode, timedOut, invalid })
+    this.#terminal.say(failedAttempts(wrongCode, timedOut, invalid))
+    this.#wake()
+  }
+
+  readonly onWaiting = ({ unproven }: { unproven: number }): void => {
+    this.#unproven = unproven
+    this.#timer ??= setTimeout(() => this.#tell(), UNPROVEN_AFTER_MS)
+    this.#wake()
+  }
+
+  readonly onUsedUp = (): void => {
+    this.usedUp('Others have used the code up: no new device can come.')
+  }
+
+  /** Tells, once, that the code is of no use to a new device. */
+  usedUp(why: string): void {
+    if (this.#usedUp) return
+    this.#usedUp = true
+    this.#terminal.event('used_up', {})
+    this.#terminal.say(why)
+  }
+
+  /** Resolves at the next change. */
+  change(): Promise<void> {
+    return new Promise((resolve) => this.#changed.push(resolve))
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #tell(): void {
+    this.#timer = undefined
+    if (this.#unproven === this.#told) return
+    this.#told = this.#unproven
+    this.#terminal.event('waiting', { unproven: this.#unproven })
+    const waiting = this.#unproven === 1 ? '1 device waits that has' : `${this.#unproven} devices wait that have`
+    if (this.#unproven > 0) this.#terminal.say(`${waiting} not proved to know the code.`)
+  }
+
+  #wake(): void {
+    const changed = this.#changed
+    this.#changed = []
+    for (const resolve of changed) resolve()
+  }
+}
+
+function failedAttempts(wrongCode: number, timedOut: number, invalid: number): string {
+  const devices = (count: number) => (count === 1 ? '1 device' : `${count} devices`)
+  const wrong = wrongCode > 0 ? `${devices(wrongCode)} tried a wrong code.` : ''
+  const late = timedOut > 0 ? `${devices(timedOut)} did not answer in time.` : ''
+  const broken = invalid > 0 ? `${devices(invalid)} did not follow the protocol.` : ''
+  return [wrong, late, broken].filter(Boolean).join(' ')
+}
