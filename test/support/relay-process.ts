@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 export interface RelayProcess {
   readonly url: string
   readonly port: number
+  readonly pid: number
   /** Lines logged as an error, and everything on stderr. A crash, an unhandled rejection and a 5xx `internal` are such lines. */
   readonly failures: readonly string[]
   /** The exit code, or undefined while the process lives. */
@@ -133,6 +134,7 @@ export async function startRelayProcess(settings: Readonly<Record<string, string
   return {
     url: `http://127.0.0.1:${port}`,
     port,
+    pid: child.pid ?? 0,
     failures,
     exitCode: () => exitCode,
     state: () => ask(0, 0, true),

@@ -36,8 +36,9 @@ export class WireSocket {
     url: string,
     member: { readonly sessionId: string; readonly token: string },
     channels: Attach['channels'] = [],
+    options: ClientOptions = {},
   ): Promise<WireSocket> {
-    const wire = new WireSocket(url, member.sessionId)
+    const wire = new WireSocket(url, member.sessionId, [SUBPROTOCOL], options)
     await wire.opened()
     wire.say(JSON.stringify({ type: 'attach', token: member.token, channels }))
     await wire.until(() => wire.views.length > 0)
