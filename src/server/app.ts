@@ -124,12 +124,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const unsaid = new Set(Object.keys(ADDRESS_WARNINGS) as AddressWarning[])
   app.decorateRequest('clientAddress')
   app.decorateReply('refusal')
-  app.addHook('onRequest', (request, _reply, done) => {
+  app.addHook('onRequest', (request, reply, done) => {
     request.clientAddress = addresses.of(request.raw)
     for (const warning of unsaid.size > 0 ? addresses.warnings(request.raw) : []) {
       if (unsaid.delete(warning)) logger.warn(ADDRESS_WARNINGS[warning])
     }
-    connections.check(request.raw)
+    connections.check(request.raw, reply)
     origins.checkHost(request.raw)
     done()
   })

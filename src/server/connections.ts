@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
+import type { FastifyReply } from 'fastify'
 import { RelayError } from '../relay/error.ts'
 import type { ClientAddresses } from './client-address.ts'
 import { HeldLimit } from './held-limits.ts'
@@ -45,8 +46,10 @@ export class Connections {
     })
   }
 
-  /** Throws RelayError `at_capacity` when the connection of a request is one too many. */
-  check({ socket }: IncomingMessage): void {
-    if (this.#beyond.has(socket)) throw new RelayError('at_capacity', 'the relay has no connection to spare')
+  /** Throws RelayError `at_capacity` when the connection of a request is one too many, and has it closed after the answer. */
+  check({ socket }: IncomingMessage, reply: FastifyReply): void {
+    if (!this.#beyond.has(socket)) return
+    reply.header('connection', 'close')
+    throw new RelayError('at_capacity', 'the relay has no connection to spare')
   }
 }

@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
 import { call } from '../support/http.ts'
+import { describeRedis, startRedis } from '../support/redis-server.ts'
 import { WireSocket } from '../support/wire-socket.ts'
 
 /** The process itself, as built. What is under test here is `main.ts`; everything else is tested without a process. */
@@ -195,5 +196,27 @@ describe('the relay process', () => {
     expect(performance.now() - began).toBeLessThan(seconds * 1000)
     for (const attacker of attackers) attacker.destroy()
     for (const attacker of [attached, unattached]) attacker.cut()
+  })
+})
+
+describeRedis('the relay process with a Redis', () => {
+  test('says when each outage begins and ends, and why, also when it is the same as before', async () => {
+    const redis = await startRedis()
+    const { url, child, exited, out, err } = await start({ REDIS_URL: redis.url })
+    const ready = async () => (await call(url, 'GET', '/readyz')).status
+    for (let outage = 0; outage < 2; outage++) {
+      await redis.command('REPLICAOF', '127.0.0.1', '1')
+      await expect.poll(ready, { timeout: 10_000 }).toBe(503)
+      const away = () => out().split('"msg":"Redis is away').length - 1
+      await expect.poll(away, { timeout: 10_000 }).toBe(outage + 1)
+      await redis.command('REPLICAOF', 'NO', 'ONE')
+      const back = () => out().split('"msg":"Redis is back').length - 1
+      await expect.poll(back, { timeout: 10_000 }).toBe(outage + 1)
+    }
+    expect(out().split(/"reason":"[^"]*READONLY|"reason":"READONLY/).length - 1).toBeGreaterThanOrEqual(2)
+    child.kill('SIGTERM')
+    expect(await exited).toBe(0)
+    expect(err()).toBe('')
+    await redis.stop()
   })
 })
