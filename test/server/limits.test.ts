@@ -185,7 +185,7 @@ describe('connections in all', () => {
     for (let i = 0; i < 3; i++) {
       // The answer ends the connection, or it would be refused for ever.
       const attacker = await sayRaw(relay.port, 'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n')
-      expect(attacker).toMatch(/^HTTP\/1\.1 503 [^]*"code":"at_capacity"/)
+      expect(attacker).toMatch(/^HTTP\/1\.1 503 .*"code":"at_capacity"/s)
     }
     expect(relay.log.filter((line) => line.includes('"refused":"connections"'))).toHaveLength(1)
     sockets[0]?.destroy()
