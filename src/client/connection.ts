@@ -31,9 +31,9 @@ export interface ConnectionOptions {
   readonly onView: (view: View) => void
   readonly onStatus: (status: ConnectionStatus) => void
   /** Called once, when no WebSocket passes and the connection stays on HTTP. */
-  readonly onFallback: () => void
+  readonly onFallback: (() => void) | undefined
   /** Called once, when frames become smaller than so many bytes because something on the way takes no larger ones. */
-  readonly onSmallFrames: (maxBytes: number) => void
+  readonly onSmallFrames: ((maxBytes: number) => void) | undefined
   /** Called when a channel has ended for what came on it; the others live on. */
   readonly onChannelError: (channel: number, error: PairingError) => void
   /** Called when the relay has had no window for a channel's next frame for a while. */
@@ -195,7 +195,7 @@ export class Connection {
     if (!first || this.#ended) return
     this.#attached = true
     this.#environment.clearTimeout(this.#viewTimer)
-    if (this.#transport.attached()) this.#options.onFallback()
+    if (this.#transport.attached()) this.#options.onFallback?.()
     this.#tell('connected')
   }
 
@@ -218,7 +218,7 @@ export class Connection {
     try {
       take()
     } catch (error) {
-      if (!(error instanceof PairingError)) throw error
+      if (!(error instanceof PairingError) || error.code === 'relay_misbehaved') throw error
       this.#dropFor(channel, error)
     }
   }
@@ -255,7 +255,7 @@ export class Connection {
     const before = this.#frameSizes.max
     if (!this.#frameSizes.mustShrink(frame, this.#progress)) return
     for (const each of this.#channels.values()) each.limitFrames(this.#frameSizes.max)
-    if (before === Number.POSITIVE_INFINITY) this.#options.onSmallFrames(this.#frameSizes.max)
+    if (before === Number.POSITIVE_INFINITY) this.#options.onSmallFrames?.(this.#frameSizes.max)
   }
 
   #tell(status: ConnectionStatus): void {

@@ -1,6 +1,5 @@
-import * as z from 'zod/mini'
 import { atMost, type Environment } from './environment.ts'
-import { PairingError, type PairingErrorCode } from './errors.ts'
+import { PairingError } from './errors.ts'
 import { skipUnknown } from './messages.ts'
 import type { SenderRun } from './sender-run.ts'
 import { exactly, type Source } from './source.ts'
@@ -39,15 +38,9 @@ export interface Transfer {
   readonly signal: AbortSignal | undefined
 }
 
-const Index = z.int().check(z.nonnegative())
-const ReceiptMessage = z.object({ message: Index, bytes: z.int().check(z.nonnegative()) })
-const Refusal = z.object({ message: Index, refused: z.string() })
-
-const REFUSALS: Readonly<Record<string, PairingErrorCode>> = {
-  declined: 'declined',
-  no_space: 'no_space',
-  cancelled: 'cancelled',
-}
+/** Words of a refusal that are codes of an error. */
+const isCode = (word: string): word is 'declined' | 'no_space' | 'cancelled' =>
+  /^(declined|no_space|cancelled)$/.test(word)
 
 /** One transfer to one receiver. */
 export class Delivery {
@@ -149,19 +142,17 @@ export class Delivery {
     })
   }
 
-  /** The bytes of the receipt. Throws PairingError for a refusal, and `corrupt` for anything else. */
-  async #readReceipt(): Promise<number> {
+  /** What the receipt says of its bytes. Throws PairingError for a refusal, and `corrupt` for anything else. */
+  async #readReceipt(): Promise<unknown> {
     for (;;) {
       const message = await (await this.#run.reader.next()).readJson()
-      const receipt = ReceiptMessage.safeParse(message)
-      if (receipt.success && receipt.data.message === this.#index) return receipt.data.bytes
-      const refusal = Refusal.safeParse(message)
-      if (refusal.success && refusal.data.message === this.#index) {
+      const { message: index, bytes, refused } = Object(message)
+      if (typeof index === 'number') {
+        if (index !== this.#index) throw new PairingError('corrupt')
+        if (typeof refused !== 'string') return bytes
         this.#refused = true
-        const { refused } = refusal.data
-        throw new PairingError((Object.hasOwn(REFUSALS, refused) && REFUSALS[refused]) || 'not_delivered')
+        throw new PairingError(isCode(refused) ? refused : 'not_delivered')
       }
-      if (receipt.success || refusal.success) throw new PairingError('corrupt')
       skipUnknown(message)
     }
   }

@@ -8,10 +8,8 @@ export function parseEntry({ code, relay }: { readonly code: string; readonly re
   relay: string
 } {
   const [address = '', fragment] = code.trim().split('#', 2)
-  if (fragment === undefined || address === '') {
-    if (relay === undefined) throw new TypeError('the option relay is the address of a relay')
-    return { code: parseCode(fragment ?? code), relay }
-  }
+  // Without a relay, the relay's own check says what is missing.
+  if (fragment === undefined || address === '') return { code: parseCode(fragment ?? code), relay: relay as string }
   const linked = relayUrl(address)
   if (relay !== undefined && relayUrl(relay) !== linked) {
     throw new PairingError('code_invalid', { detail: 'This link is of another relay.' })

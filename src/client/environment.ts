@@ -14,7 +14,7 @@ export interface WebSocketLike {
 export interface SocketClose {
   readonly code: number
   /** The call about a frame that it closed for. */
-  readonly frame?: FailedFrame
+  readonly frame?: FailedFrame | undefined
   /** An error that nobody foresaw. */
   readonly error?: unknown
 }

@@ -1,5 +1,6 @@
-import { ERRORS, errorOfCloseCode, FINAL_CLOSURES } from '../protocol/errors.ts'
+import { type CloseErrorCode, ERRORS, errorOfCloseCode, FINAL_CLOSURES } from '../protocol/errors.ts'
 import type { CloseReason, ReceiverRow } from '../protocol/frames.ts'
+import type { DenialReason } from '../protocol/http.ts'
 
 /** What can end a pairing, with what to tell a person. README.md prints the codes; a test holds the two together. */
 export const PAIRING_ERRORS = {
@@ -27,7 +28,7 @@ export const PAIRING_ERRORS = {
   rate_limited: 'Too many tries from this network.',
   receiver_left: 'The receiving device has left.',
   relay_misbehaved: 'The relay broke the protocol. Use another relay.',
-  relay_redirects: 'This address leads to another one, and is not followed.',
+  relay_redirects: 'This address leads to another one.',
   relay_refused: 'The relay refused.',
   relay_unavailable: 'The relay cannot take this on at the moment. Try again in a minute.',
   relay_unreachable: 'The relay cannot be reached. Check the address and the network.',
@@ -40,7 +41,7 @@ export const PAIRING_ERRORS = {
   source_failed: 'The source could not be read to its end.',
   superseded: 'Another connection took over this session.',
   typing_required: 'Another device may know the code: type the number that the right one shows.',
-  unsupported: 'The other device speaks another version. Update the older one.',
+  unsupported: 'The other device speaks another version.',
   used_up: 'Other devices used this code up. Get a new code.',
   wrong_code: 'The code was wrong or someone interfered. Get a new code.',
 } as const
@@ -62,66 +63,41 @@ export class PairingError extends Error {
   }
 }
 
+const CLOSED: Readonly<Record<CloseReason, PairingErrorCode>> = {
+  completed: 'closed_by_sender',
+  closed_by_sender: 'closed_by_sender',
+  expired: 'expired',
+  shutting_down: 'shutting_down',
+}
+
+const DENIED: Readonly<Record<DenialReason, PairingErrorCode>> = {
+  rejected: 'denied',
+  handshake_failed: 'wrong_code',
+  handshake_invalid: 'wrong_code',
+  handshake_timeout: 'handshake_timeout',
+  unsupported: 'unsupported',
+}
+
 /** What a session's end means to somebody who was still waiting for something. */
 export function errorOfCloseReason(reason: CloseReason | undefined): PairingError {
-  switch (reason) {
-    case 'expired':
-      return new PairingError('expired')
-    case 'shutting_down':
-      return new PairingError('shutting_down')
-    case 'completed':
-    case 'closed_by_sender':
-      return new PairingError('closed_by_sender')
-    case undefined:
-      return new PairingError('session_lost')
-    default:
-      return reason satisfies never
-  }
+  return new PairingError(reason ? CLOSED[reason] : 'session_lost')
 }
 
 /** The error of a receiver whose row has ended, or undefined for a live one. A denial is the relay's word, and said to be. */
-export function errorOfRow(row: ReceiverRow): PairingError | undefined {
-  switch (row.state) {
-    case 'pending':
-    case 'approved':
-      return undefined
-    case 'denied':
-      return errorOfDenial(row.reason)
-    case 'revoked':
-      return new PairingError('revoked')
-    case 'done':
-    case 'left':
-    case 'ended':
-      return new PairingError('session_lost')
-    default:
-      return row.state satisfies never
-  }
-}
-
-function errorOfDenial(reason: ReceiverRow['reason']): PairingError {
-  switch (reason) {
-    case 'handshake_failed':
-    case 'handshake_invalid':
-      return new PairingError('wrong_code')
-    case 'handshake_timeout':
-    case 'unsupported':
-      return new PairingError(reason)
-    case 'rejected':
-    case undefined:
-      return new PairingError('denied')
-    default:
-      return reason satisfies never
-  }
+export function errorOfRow({ state, reason }: ReceiverRow): PairingError | undefined {
+  if (state === 'pending' || state === 'approved') return undefined
+  if (state === 'denied') return new PairingError(DENIED[reason ?? 'rejected'])
+  return new PairingError(state === 'revoked' ? 'revoked' : 'session_lost')
 }
 
 /** Ends that a relay has told of, or that it must not be told of: another client has the role. */
-export const KNOWN_TO_RELAY: ReadonlySet<PairingErrorCode> = new Set<PairingErrorCode>([
+export const KNOWN_TO_RELAY: readonly PairingErrorCode[] = [
   'closed_by_sender',
   'expired',
   'session_lost',
   'shutting_down',
   'superseded',
-])
+]
 
 /** What to throw when nobody foresaw an error: never anything but a PairingError. */
 export function errorOfAccident(error: unknown): PairingError {
@@ -130,15 +106,14 @@ export function errorOfAccident(error: unknown): PairingError {
 
 /** The error of a close that no reconnect can mend. */
 export function errorOfClose(closeCode: number): PairingError | undefined {
-  if (FINAL_CLOSURES.includes(closeCode)) {
-    return new PairingError('relay_refused', { detail: `It closed the connection (${closeCode}).` })
-  }
   const code = errorOfCloseCode(closeCode)
-  if (!code || ERRORS[code].retryable) return undefined
-  const meaning: Partial<Record<typeof code, PairingErrorCode>> = {
-    session_gone: 'expired',
-    session_not_found: 'session_lost',
-    superseded: 'superseded',
-  }
-  return new PairingError(meaning[code] ?? 'relay_refused', meaning[code] ? {} : { detail: `It said ${code}.` })
+  if (code ? ERRORS[code].retryable : !FINAL_CLOSURES.includes(closeCode)) return undefined
+  const known = code && CLOSES[code]
+  return new PairingError(known ?? 'relay_refused', known ? {} : { detail: `It said ${code ?? closeCode}.` })
+}
+
+const CLOSES: Partial<Record<CloseErrorCode, PairingErrorCode>> = {
+  session_gone: 'expired',
+  session_not_found: 'session_lost',
+  superseded: 'superseded',
 }

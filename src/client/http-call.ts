@@ -173,35 +173,28 @@ function jsonOrUndefined(bytes: Uint8Array): unknown {
 /** A redirect by name. Browsers do not show where it leads. */
 function redirectOf(url: string, location: string | null): RelayUnreachable {
   const target = location !== null && URL.canParse(location, url) ? new URL(location, url) : undefined
-  const address = target && (target.origin + target.pathname).replace(/\/v1\/.*$/, '').slice(0, ADDRESS_SHOWN_MAX)
+  const address = target && (target.origin + target.pathname).replace(/\/v1\/.*$/, '').slice(0, 200)
   const detail = address === undefined ? undefined : `It points to ${address}.`
   return new RelayUnreachable('the answer is a redirect', { code: 'relay_redirects', detail })
 }
 
-const ADDRESS_SHOWN_MAX = 200
-
-/** What runtimes with OpenSSL say of a certificate, and what that means. */
-const UNTRUSTED: Readonly<Record<string, string>> = {
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'It is self-signed.',
-  SELF_SIGNED_CERT_IN_CHAIN: 'It is self-signed, or of an authority that is not known here.',
-  UNABLE_TO_GET_ISSUER_CERT: 'It is of an authority that is not known here.',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'It is of an authority that is not known here.',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'It is of an authority that is not known here.',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'It is for another name.',
-  HOSTNAME_MISMATCH: 'It is for another name.',
-  CERT_HAS_EXPIRED: 'It has expired.',
-  CERT_NOT_YET_VALID: 'It is not valid yet.',
-  CERT_REVOKED: 'It was revoked.',
-}
+/** The codes that runtimes with OpenSSL have for a certificate they do not accept, in words. */
+const UNTRUSTED: readonly (readonly [RegExp, string])[] = [
+  [/SELF_SIGNED/, 'self-signed'],
+  [/ALTNAME|HOSTNAME/, 'for another name'],
+  [/EXPIRED/, 'expired'],
+  [/NOT_YET/, 'not valid yet'],
+  [/ISSUER_CERT|VERIFY_LEAF/, 'of an authority that is not known here'],
+]
 
 /** The kind of a failed connection, where the runtime tells. */
 function failureOf(error: unknown): { code?: PairingErrorCode; detail?: string } {
   for (let each = error; each instanceof Error; each = each.cause) {
     const code = 'code' in each ? String(each.code) : ''
-    if (Object.hasOwn(UNTRUSTED, code)) return { code: 'relay_untrusted', detail: UNTRUSTED[code] ?? '' }
-    if (/^(ERR_SSL_|EPROTO$)/.test(code))
-      return { detail: 'It does not speak TLS there: perhaps the address is http://.' }
-    if (code.startsWith('HPE_')) return { detail: 'It does not speak HTTP there: perhaps the address is https://.' }
+    const untrusted = UNTRUSTED.find(([pattern]) => pattern.test(code))
+    if (untrusted) return { code: 'relay_untrusted', detail: `It is ${untrusted[1]}.` }
+    if (/^(ERR_SSL_|EPROTO$)/.test(code)) return { detail: 'There is no TLS: the address may be http://.' }
+    if (code.startsWith('HPE_')) return { detail: 'There is no HTTP: the address may be https://.' }
   }
   return {}
 }

@@ -34,7 +34,7 @@ const IDLE_POLL_EVERY_MS = 1_000
 const CLOSED_HERE = 1005
 
 /** A relay that gives its attach no name takes calls without one. */
-const Attached = z.extend(View, { attachment: z.optional(AttachmentId) })
+const Attached = z.object({ attachment: z.optional(AttachmentId) })
 
 /**
  * What a WebSocket to a session is, over HTTP (section 5.9): the first text sent attaches, then views come as text and
@@ -92,9 +92,9 @@ export class HttpSocket implements WebSocketLike {
 
   async #run({ token, channels }: { token: string; channels: AttachedChannels }): Promise<void> {
     this.#token = token
-    const { attachment, ...view } = bodyOf(await this.#call('PUT', '/attachment', { body: { channels } }), Attached)
-    this.#attachment = attachment
-    this.#show(view, channels)
+    const answer = await this.#call('PUT', '/attachment', { body: { channels } })
+    this.#attachment = bodyOf(answer, Attached).attachment
+    this.#show(bodyOf(answer, View), channels)
     while (!this.#closed) await this.#poll()
   }
 
@@ -257,10 +257,9 @@ export class HttpSocket implements WebSocketLike {
   }
 
   #fail(error: unknown, frame?: FailedFrame): void {
-    const failed = frame && { frame }
-    if (error instanceof RelayRefusal) this.#close({ code: closeCodeOf(error.code), ...failed })
-    else if (error instanceof RelayUnreachable) this.#close({ code: ABNORMAL_CLOSURE, ...failed })
-    else this.#close({ code: ABNORMAL_CLOSURE, error })
+    const code = error instanceof RelayRefusal ? closeCodeOf(error.code) : ABNORMAL_CLOSURE
+    const isForeseen = error instanceof RelayRefusal || error instanceof RelayUnreachable
+    this.#close({ code, frame, error: isForeseen ? undefined : error })
   }
 
   #close(close: SocketClose): void {

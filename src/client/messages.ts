@@ -1,4 +1,3 @@
-import * as z from 'zod/mini'
 import { FrameJoiner } from '../crypto/fragments.ts'
 import {
   CHUNK_BYTES,
@@ -206,12 +205,10 @@ export class MessageBody {
  * PairingError `unsupported`, and `corrupt` for what is no control message.
  */
 export function skipUnknown(message: unknown): void {
-  const said = Unknown.safeParse(message)
-  if (!said.success) throw new PairingError('corrupt')
-  if (said.data.critical === true) throw new PairingError('unsupported')
+  const { type, critical } = Object(message)
+  if (typeof type !== 'string') throw new PairingError('corrupt')
+  if (critical === true) throw new PairingError('unsupported')
 }
-
-const Unknown = z.object({ type: z.string(), critical: z.optional(z.unknown()) })
 
 /** Parses JSON that the peer sealed. Throws PairingError `corrupt`. */
 export function jsonOf(bytes: Uint8Array): unknown {

@@ -17,25 +17,37 @@ import { HANDSHAKE_STEP_MS, STEP, withHeadroom } from './sender-run.ts'
 /** Tags this device emits for one code, whatever happens in between. */
 export const EMITTED_TAGS_MAX = 3
 
+/** Where a device counts the tags it emits for a code, for longer than this process lives. Neither call rejects. */
+export interface AttemptStore {
+  /** Tags emitted so far for the code with this locator. */
+  emitted(locator: string): Promise<number>
+  /** Counts one more before it is emitted, and resolves with true, or with false where `max` were emitted. */
+  take(locator: string, max: number, expiresInMs: number): Promise<boolean>
+}
+
 /** Tags emitted so far, per code. For the life of the process: a new code is the way out. */
 const emittedTags = new Map<string, number>()
 
 /** Throws PairingError when no tag may be emitted any more for this code. */
-export function requireTags(code: PairingCode): void {
-  if ((emittedTags.get(code.text) ?? 0) >= EMITTED_TAGS_MAX) throw new PairingError('attempts_used_up')
+export async function requireTags(code: PairingCode, attempts: AttemptStore | undefined): Promise<void> {
+  const emitted = Math.max(emittedTags.get(code.text) ?? 0, (await attempts?.emitted(code.locator)) ?? 0)
+  if (emitted >= EMITTED_TAGS_MAX) throw new PairingError('attempts_used_up')
 }
 
 export interface ReceiverRunOptions {
   readonly api: RelayApi
   readonly environment: Environment
   readonly code: PairingCode
-  readonly name: string | undefined
-  readonly patienceMs: number | undefined
-  readonly signal: AbortSignal | undefined
-  readonly onStatus: ((status: ConnectionStatus) => void) | undefined
-  readonly onFallback: (() => void) | undefined
-  readonly onSmallFrames: ((maxBytes: number) => void) | undefined
-  readonly onBusy: ((who: 'relay' | 'sender') => void) | undefined
+  readonly app: {
+    readonly name?: string | undefined
+    readonly patienceMs?: number | undefined
+    readonly signal?: AbortSignal | undefined
+    readonly onBusy?: ((who: 'relay' | 'sender') => void) | undefined
+    readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
+    readonly onFallback?: (() => void) | undefined
+    readonly onSmallFrames?: ((maxBytes: number) => void) | undefined
+    readonly attempts?: AttemptStore | undefined
+  }
   /** Called once, when this run is over. */
   readonly onEnd: (run: ReceiverRun, error: PairingError) => void
 }
@@ -58,9 +70,10 @@ export class ReceiverRun {
 
   /** Enters the code. Throws PairingError. */
   static async join(options: ReceiverRunOptions): Promise<ReceiverRun> {
-    const { api, code, environment, name, signal } = options
-    requireTags(code)
-    for (const tries = new Tries(environment, options.patienceMs); ; ) {
+    const { api, code, environment } = options
+    const { name, signal, patienceMs, attempts } = options.app
+    await requireTags(code, attempts)
+    for (const tries = new Tries(environment, patienceMs); ; ) {
       if (signal?.aborted) throw new PairingError('aborted')
       const receiverCode = randomReceiverCode(environment.random)
       const handshake = new ReceiverHandshake({ code, receiverCode, random: environment.random })
@@ -83,6 +96,7 @@ export class ReceiverRun {
     handshake: ReceiverHandshake,
     receiverCode: string,
   ) {
+    const { app } = options
     this.#options = options
     this.session = session
     this.receiverCode = receiverCode
@@ -96,13 +110,13 @@ export class ReceiverRun {
       onView: (view) => this.#takeView(view),
       onStatus: (status) => {
         if (status === 'reconnecting') this.#timeout?.setPresence(false)
-        options.onStatus?.(status)
+        app.onStatus?.(status)
       },
-      onFallback: () => options.onFallback?.(),
-      onSmallFrames: (maxBytes) => options.onSmallFrames?.(maxBytes),
+      onFallback: app.onFallback,
+      onSmallFrames: app.onSmallFrames,
       onChannelError: (_, error) => this.connection.end(error),
       onBusy: () => {
-        if (this.#bothPresent) options.onBusy?.('relay')
+        if (this.#bothPresent) app.onBusy?.('relay')
       },
       onEnd: (error, closeCode) => this.#takeEnd(error, closeCode),
     })
@@ -131,18 +145,22 @@ export class ReceiverRun {
   }
 
   async #shakeHands(handshake: ReceiverHandshake): Promise<VerifiedPeer> {
-    const { code, environment, onBusy } = this.#options
+    const { code, environment, app } = this.#options
     try {
       const senderProfile = decodeBase64Url(this.session.profile ?? PROFILE_DEFAULT)
       if (senderProfile[0] !== SUITE) throw new PairingError('unsupported')
       await this.channel.send(withHeadroom(handshake.start(this.session.sessionId, senderProfile)))
-      this.#time(new StepTimeout(environment, { presentMs: HANDSHAKE_STEP_MS }, () => onBusy?.('sender')))
+      this.#time(new StepTimeout(environment, { presentMs: HANDSHAKE_STEP_MS }, () => app.onBusy?.('sender')))
       const m2 = await this.channel.receive()
       this.#timeout?.stop()
       const m3 = handshake.answerM2(m2)
-      // Counted when it is sent, in one turn with the check: runs side by side share the budget.
-      requireTags(code)
-      emittedTags.set(code.text, (emittedTags.get(code.text) ?? 0) + 1)
+      // Counted before it is sent, in one turn with the check: runs side by side share the budget.
+      const emitted = (emittedTags.get(code.text) ?? 0) + 1
+      if (emitted > EMITTED_TAGS_MAX) throw new PairingError('attempts_used_up')
+      emittedTags.set(code.text, emitted)
+      const { locator } = code
+      const isCounted = await app.attempts?.take(locator, EMITTED_TAGS_MAX, this.session.expiresInMs)
+      if (isCounted === false) throw new PairingError('attempts_used_up')
       this.channel.processed()
       await this.channel.send(withHeadroom(m3))
       const timedOut = () => this.connection.end(new PairingError('handshake_timeout'))
@@ -194,7 +212,7 @@ export class ReceiverRun {
       this.#rowEnded = true
       this.#displaced = !this.#verified
     }
-    if (!this.#rowEnded && !KNOWN_TO_RELAY.has(error.code)) {
+    if (!this.#rowEnded && !KNOWN_TO_RELAY.includes(error.code)) {
       this.#telling = courtesy(api.endReceiver(this.session, this.receiverCode))
     }
     onEnd(this, error)

@@ -6,14 +6,14 @@ import { parseEntry } from './entry.ts'
 import { type Environment, pause } from './environment.ts'
 import { errorOfAccident, PairingError } from './errors.ts'
 import type { Offer } from './offer.ts'
-import { ReceiverRun, type ReceiverRunOptions, requireTags } from './receiver-run.ts'
+import { type AttemptStore, ReceiverRun, type ReceiverRunOptions } from './receiver-run.ts'
 import { receive } from './receiving.ts'
 import { RelayApi } from './relay-api.ts'
 import { defaultEnvironment } from './runtime.ts'
 
-/** Pauses before this receiver joins again, one after the other; the last one repeats. */
-const REJOIN_PAUSES_MS = [0, 1_000, 2_000, 4_000, 8_000, 15_000]
-const LAST_PAUSE_MS = 15_000
+/** The first rejoin comes at once. Later ones wait twice as long each time, from the first of these to the second. */
+const REJOIN_PAUSE_MS = 1_000
+const REJOIN_PAUSE_MAX_MS = 15_000
 
 export interface ReceiverOptions {
   /** The relay's address. A link as the code has it already. */
@@ -24,6 +24,8 @@ export interface ReceiverOptions {
   readonly name?: string | undefined
   /** The longest that a relay which limits rates may make a join wait, in milliseconds. */
   readonly patienceMs?: number | undefined
+  /** Where this device counts its tries, beyond this process. */
+  readonly attempts?: AttemptStore | undefined
   /** Aborting it leaves the session. */
   readonly signal?: AbortSignal | undefined
   /** Called when the sender has approved this device: what it sends comes next. */
@@ -62,21 +64,19 @@ export class Receiver {
    * or RangeError for options that cannot be.
    */
   static async join(options: ReceiverOptions): Promise<Receiver> {
-    if (typeof options.code !== 'string') throw new TypeError('the option code is what the person typed, or a link')
+    if (typeof options.code !== 'string') throw new TypeError('code is a text')
     if (options.name !== undefined && !DeviceName.safeParse(options.name).success) {
-      throw new RangeError(`the option name is a text of 1 to ${NAME_MAX_BYTES} bytes`)
+      throw new RangeError(`name is a text of 1 to ${NAME_MAX_BYTES} bytes`)
     }
     const environment = { ...(await defaultEnvironment()), ...options.environment }
     const { relay, code } = parseEntry(options)
     const api = new RelayApi(relay, environment)
-    const { name, patienceMs, signal, onStatus, onFallback, onSmallFrames, onBusy } = options
-    const settings = { api, environment, code, name, patienceMs, signal, onStatus, onFallback, onSmallFrames, onBusy }
     let receiver: Receiver | undefined
     const onEnd = (run: ReceiverRun, error: PairingError) => {
       if (receiver) receiver.#takeEnd(run, error)
     }
-    const run = await ReceiverRun.join({ ...settings, onEnd })
-    receiver = new Receiver(options, { ...settings, onEnd }, run)
+    const runOptions = { api, environment, code, app: options, onEnd }
+    receiver = new Receiver(options, runOptions, await ReceiverRun.join(runOptions))
     return receiver
   }
 
@@ -174,7 +174,7 @@ export class Receiver {
         }
       }
       try {
-        await this.#rejoin(REJOIN_PAUSES_MS[rejoins] ?? LAST_PAUSE_MS)
+        await this.#rejoin(rejoins && Math.min(REJOIN_PAUSE_MS * 2 ** (rejoins - 1), REJOIN_PAUSE_MAX_MS))
       } catch (error) {
         const failure = errorOfAccident(error)
         const isPassing = ['session_full', 'at_capacity', 'relay_unavailable'].includes(failure.code)
@@ -186,7 +186,6 @@ export class Receiver {
   }
 
   async #rejoin(pauseMs: number): Promise<void> {
-    requireTags(this.#runOptions.code)
     if (pauseMs > 0) await pause(this.#environment, pauseMs)
     if (this.#leaving) throw new PairingError('aborted')
     const run = await ReceiverRun.join(this.#runOptions)

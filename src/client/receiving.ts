@@ -1,8 +1,7 @@
-import * as z from 'zod/mini'
 import type { VerifiedPeer } from '../crypto/handshake.ts'
 import type { Channel } from './channel.ts'
 import { atMost, type Environment } from './environment.ts'
-import { PairingError, type PairingErrorCode } from './errors.ts'
+import { PairingError } from './errors.ts'
 import { type MessageBody, MessageReader, MessageWriter, skipUnknown } from './messages.ts'
 import { type DeclineReason, Offer } from './offer.ts'
 import { isControl, TransferReader } from './transfer.ts'
@@ -11,15 +10,6 @@ import { isControl, TransferReader } from './transfer.ts'
 const ACK_WAIT_MS = 10_000
 /** How long the reason of a transfer that ended early is waited for. */
 const REASON_WAIT_MS = 10_000
-
-const Approved = z.object({ type: z.literal('approved') })
-const End = z.object({ type: z.literal('end'), messages: z.optional(z.unknown()) })
-const Cancel = z.object({ type: z.literal('cancel'), message: z.int(), reason: z.optional(z.string()) })
-
-const CANCELS: Readonly<Record<string, PairingErrorCode>> = {
-  source_changed: 'source_changed',
-  failed: 'source_failed',
-}
 
 interface Receiving {
   readonly channel: Channel
@@ -41,7 +31,7 @@ export async function* receive(options: Receiving): AsyncGenerator<Offer, void> 
     const receipts = new MessageWriter(channel, peer.sendKey, options.maxFrameBytes)
     writer = receipts
     const approval = await reader.next()
-    if (!Approved.safeParse(await approval.readJson()).success) throw new PairingError('corrupt')
+    if (Object(await approval.readJson()).type !== 'approved') throw new PairingError('corrupt')
     approved = true
     options.onApproved?.()
     const say = (message: object) => settle(environment, channel, receipts.writeJson(message))
@@ -77,12 +67,12 @@ export async function* receive(options: Receiving): AsyncGenerator<Offer, void> 
 /** Whether a control message says that all was sent. Throws PairingError `incomplete` when that is not so. */
 async function isEnd(body: MessageBody, transfers: number): Promise<boolean> {
   const message = await body.readJson()
-  const end = End.safeParse(message)
-  if (!end.success) {
+  const { type, messages } = Object(message)
+  if (type !== 'end') {
     skipUnknown(message)
     return false
   }
-  if (end.data.messages !== transfers) throw new PairingError('incomplete')
+  if (messages !== transfers) throw new PairingError('incomplete')
   return true
 }
 
@@ -90,12 +80,12 @@ async function isEnd(body: MessageBody, transfers: number): Promise<boolean> {
 async function reasonFrom(environment: Environment, reader: MessageReader, index: number): Promise<PairingError> {
   const reading = async () => {
     const body = await reader.next()
-    return (await isControl(body)) ? Cancel.safeParse(await body.readJson()) : undefined
+    return (await isControl(body)) ? body.readJson() : undefined
   }
-  const cancel = await atMost(environment, REASON_WAIT_MS, reading())
-  if (!cancel?.success || cancel.data.message !== index) return new PairingError('corrupt')
-  const { reason = '' } = cancel.data
-  return new PairingError((Object.hasOwn(CANCELS, reason) && CANCELS[reason]) || 'cancelled')
+  const { type, message, reason } = Object(await atMost(environment, REASON_WAIT_MS, reading()))
+  if (type !== 'cancel' || message !== index) return new PairingError('corrupt')
+  if (reason === 'source_changed') return new PairingError(reason)
+  return new PairingError(reason === 'failed' ? 'source_failed' : 'cancelled')
 }
 
 /** Waits for the ack of a receipt: until then this device must not leave. Reports whether it came. */

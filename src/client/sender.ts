@@ -65,7 +65,7 @@ export class Sender {
   static async open(options: SenderOptions): Promise<Sender> {
     const { ttlSeconds, receivers: maxReceivers = 1, signal } = options
     if (!Number.isInteger(maxReceivers) || maxReceivers < 1 || maxReceivers > RECEIVERS_MAX) {
-      throw new RangeError(`the option receivers is 1 to ${RECEIVERS_MAX}`)
+      throw new RangeError(`receivers is 1 to ${RECEIVERS_MAX}`)
     }
     const environment = { ...(await defaultEnvironment()), ...options.environment }
     const api = new RelayApi(options.relay, environment)
@@ -104,8 +104,8 @@ export class Sender {
       environment,
       onView: (view) => this.#room.takeView(view),
       onStatus: (status) => this.#takeStatus(status),
-      onFallback: () => options.onFallback?.(),
-      onSmallFrames: (maxBytes) => options.onSmallFrames?.(maxBytes),
+      onFallback: options.onFallback,
+      onSmallFrames: options.onSmallFrames,
       onChannelError: (channel, error) => this.#room.takeChannelError(channel, error),
       onBusy: (channel) => {
         const isPresent = this.#approvals.approved.some((run) => run.channelNumber === channel && run.present)
@@ -237,7 +237,7 @@ export class Sender {
     this.#options.signal?.removeEventListener('abort', this.#abort)
     this.#room.end(error)
     // Whatever ended it here, nobody shall wait for the deadline.
-    if (!KNOWN_TO_RELAY.has(error.code)) this.#telling = courtesy(this.#api.closeSession(this.#session))
+    if (!KNOWN_TO_RELAY.includes(error.code)) this.#telling = courtesy(this.#api.closeSession(this.#session))
   }
 
   async #untilOver(runs: readonly SenderRun[]): Promise<void> {

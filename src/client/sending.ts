@@ -20,20 +20,21 @@ export interface SendOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+interface SendingParts {
+  readonly approvals: Approvals
+  readonly room: WaitingRoom
+  readonly connection: Connection
+  readonly environment: Environment
+}
+
 /** Transfers to those who are approved, and the goodbye behind the last. */
 export class Sending {
-  readonly #approvals: Approvals
-  readonly #room: WaitingRoom
-  readonly #connection: Connection
-  readonly #environment: Environment
+  readonly #parts: SendingParts
   readonly #goodbyes = new Map<SenderRun, Promise<void>>()
   #underWay = false
 
-  constructor(parts: { approvals: Approvals; room: WaitingRoom; connection: Connection; environment: Environment }) {
-    this.#approvals = parts.approvals
-    this.#room = parts.room
-    this.#connection = parts.connection
-    this.#environment = parts.environment
+  constructor(parts: SendingParts) {
+    this.#parts = parts
   }
 
   get underWay(): boolean {
@@ -44,7 +45,7 @@ export class Sending {
   async send(sources: readonly Source[], options: SendOptions): Promise<Receipt[]> {
     requireSources(sources)
     encodeHeader(sources)
-    const { approved } = this.#approvals
+    const { approved } = this.#parts.approvals
     const runs = approved.filter((run) => !run.over && !this.#goodbyes.has(run))
     if (runs.length === 0) throw new PairingError(approved.length > 0 ? 'receiver_left' : 'nobody_approved')
     if (runs.length > 1 && sources.some(({ once }) => once)) throw new PairingError('already_sent')
@@ -66,7 +67,7 @@ export class Sending {
 
   /** Tells those who are approved that all was sent, and resolves when each knows, or 10 s later. */
   async goodbye(): Promise<void> {
-    await Promise.all(this.#approvals.approved.map((run) => this.#letGo(run)))
+    await Promise.all(this.#parts.approvals.approved.map((run) => this.#letGo(run)))
   }
 
   async #deliver(run: SenderRun, transfer: Transfer, options: SendOptions): Promise<Receipt> {
@@ -80,19 +81,19 @@ export class Sending {
     const { receiverCode, matchNumber } = run
     let delivery: Delivery | undefined
     try {
-      delivery = new Delivery(run, transfer, this.#environment)
+      delivery = new Delivery(run, transfer, this.#parts.environment)
       const done = await delivery.carry()
-      await this.#connection.flush()
+      await this.#parts.connection.flush()
       return { receiverCode, matchNumber, delivered: true, ...done }
     } catch (thrown) {
       const error = run.over ?? errorOfAccident(thrown)
       if (!run.over) {
         await delivery?.cancel(error)
         // The receiver waits for the ack of what it said.
-        await this.#connection.flush()
+        await this.#parts.connection.flush()
       }
       // A message without an end cannot be followed by another: this receiver has to pair again.
-      await this.#room.dismiss(run, error)
+      await this.#parts.room.dismiss(run, error)
       return { receiverCode, matchNumber, delivered: false, error }
     }
   }
@@ -107,7 +108,7 @@ export class Sending {
       await run.channel.flushed()
     }
     const goodbye = atMost(
-      this.#environment,
+      this.#parts.environment,
       GOODBYE_MS,
       telling().catch(() => {}),
     )

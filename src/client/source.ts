@@ -40,7 +40,7 @@ export function streamSource(stream: ReadableStream<Uint8Array>, name: string, t
 export function requireSources(sources: readonly Source[]): void {
   if (!Array.isArray(sources)) throw new TypeError('send takes an array of sources')
   for (const source of sources) {
-    if (typeof source?.open !== 'function') throw new TypeError('a source has a name and a function open()')
+    if (typeof source?.open !== 'function') throw new TypeError('a source has a name and open()')
   }
 }
 
@@ -57,10 +57,9 @@ export async function sized(source: Source): Promise<Source> {
 
 function bytesOf(bytes: Uint8Array | ArrayBuffer | ArrayBufferView): Uint8Array {
   if (bytes instanceof Uint8Array) return bytes
-  if (ArrayBuffer.isView(bytes)) return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  // One of another realm is an ArrayBuffer all the same.
-  if (Object.prototype.toString.call(bytes) === '[object ArrayBuffer]') return new Uint8Array(bytes)
-  throw new TypeError('bytesSource takes an ArrayBuffer or a view of one')
+  // A buffer may be of another realm, so that its class says nothing.
+  if (typeof bytes?.byteLength !== 'number') throw new TypeError('bytesSource takes an ArrayBuffer or a view of one')
+  return 'buffer' in bytes ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(bytes)
 }
 
 /** A web stream's pieces. Not every browser can iterate a stream itself. */

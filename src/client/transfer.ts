@@ -18,7 +18,7 @@ const Item = z.object({
     // A lone surrogate has no UTF-8.
     z.refine((name) => utf8Length(name) <= ITEM_NAME_MAX_BYTES && !/\p{Surrogate}/u.test(name)),
   ),
-  size: z.optional(z.int().check(z.nonnegative())),
+  size: z.optional(z.int().check(z.minimum(0))),
   type: z.optional(z.string().check(z.maxLength(ITEM_NAME_MAX_BYTES))),
 })
 

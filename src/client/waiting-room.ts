@@ -37,16 +37,12 @@ export interface WaitingRoomOptions {
   readonly onChange: () => void
 }
 
-const DENIALS: Partial<Record<PairingErrorCode, DenialReason>> = {
-  wrong_code: 'handshake_failed',
-  peer_misbehaved: 'handshake_invalid',
-  handshake_timeout: 'handshake_timeout',
-  unsupported: 'unsupported',
-}
-const FAILURES: Partial<Record<PairingErrorCode, keyof FailedAttempts>> = {
-  wrong_code: 'wrongCode',
-  handshake_timeout: 'timedOut',
-  peer_misbehaved: 'invalid',
+/** Failures, as the relay is told and as they are counted here. */
+const FAILURES: Partial<Record<PairingErrorCode, [DenialReason, (keyof FailedAttempts)?]>> = {
+  wrong_code: ['handshake_failed', 'wrongCode'],
+  peer_misbehaved: ['handshake_invalid', 'invalid'],
+  handshake_timeout: ['handshake_timeout', 'timedOut'],
+  unsupported: ['unsupported'],
 }
 
 /** Everyone who entered the sender's code: a handshake with each, within the budgets of the code, until it is retired. */
@@ -128,7 +124,9 @@ export class WaitingRoom {
       }
     }
     for (const row of pending) if (row.channel > this.#lastChannel) this.#meet(row)
-    if (!view.joinable && view.state === 'open' && !this.#retired && !this.#options.isFull()) this.#takeUsedUp()
+    // A place that a pending receiver gives back would make it joinable again.
+    const isUsedUp = !view.joinable && view.state === 'open' && pending.length === 0
+    if (isUsedUp && !this.#retired && !this.#options.isFull()) this.#takeUsedUp()
     this.#changed()
   }
 
@@ -174,7 +172,7 @@ export class WaitingRoom {
       await run.shakeHands()
     } catch (error) {
       const ended = errorOfAccident(error)
-      const failure = FAILURES[ended.code]
+      const failure = FAILURES[ended.code]?.[1]
       if (failure && !run.verified) this.#countFailure({ ...this.#failed, [failure]: this.#failed[failure] + 1 })
       void this.dismiss(run, ended)
     } finally {
@@ -234,7 +232,7 @@ export class WaitingRoom {
     if (this.#ended || error.code === 'receiver_left') return
     const { api, session } = this.#options
     if (run.approved) return courtesy(api.endReceiver(session, run.receiverCode))
-    return this.refuse(run.receiverCode, DENIALS[error.code] ?? 'rejected')
+    return this.refuse(run.receiverCode, FAILURES[error.code]?.[0] ?? 'rejected')
   }
 
   /** Denies a receiver at the relay, which is a courtesy: its run is over here. Never rejects. */

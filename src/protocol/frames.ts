@@ -25,7 +25,7 @@ export type ReceiverState = (typeof RECEIVER_STATES)[number]
 export const CLOSE_REASONS = ['completed', 'closed_by_sender', 'expired', 'shutting_down'] as const
 export type CloseReason = (typeof CLOSE_REASONS)[number]
 
-export const Role = z.enum(['sender', 'receiver'])
+export const Role = z.literal(['sender', 'receiver'])
 export type Role = z.infer<typeof Role>
 
 export const ReceiverRow = z.object({
@@ -49,7 +49,7 @@ export const ChannelRow = z.object({
   channel: ChannelNumber,
   received: Seq,
   acked: Seq,
-  window: z.int().check(z.nonnegative()),
+  window: z.int().check(z.minimum(0)),
   available: z.optional(Seq),
 })
 export type ChannelRow = z.infer<typeof ChannelRow>
@@ -64,7 +64,7 @@ export const View = z.object({
   role: Role,
   state: knownWord(['open', 'closed'], 'closed'),
   reason: z.optional(knownWord(CLOSE_REASONS, 'closed_by_sender')),
-  expiresInMs: z.int().check(z.nonnegative()),
+  expiresInMs: z.int().check(z.minimum(0)),
   joinable: z.boolean(),
   senderPresent: z.optional(z.boolean()),
   receivers: z.array(ReceiverRow).check(z.maxLength(RECEIVER_ROWS_MAX)),

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { decodeBase64Url, utf8Length } from './codec.ts'
+import { utf8Length } from './codec.ts'
 import {
   CODE_MAX_LENGTH,
   CODE_MIN_LENGTH,
@@ -20,27 +20,17 @@ export const CHANNEL_MAX = 0xffff
 const WORD_MAX_LENGTH = 64
 const FEATURES_MAX = 64
 
-const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+/** base64url without padding, in the one spelling: the bits that its last character has too many are zero. */
+const CANONICAL = /^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?$/
 
-/** The one base64url text of so many bytes: the bits that its last character has too many are zero. */
-function base64UrlBytes(bytes: number) {
-  const length = Math.ceil((bytes * 8) / 6)
-  const step = 2 ** (length * 6 - bytes * 8)
-  const last = [...BASE64URL].filter((_, value) => value % step === 0).join('')
-  return z.string().check(z.length(length), z.regex(new RegExp(`^[A-Za-z0-9_-]{${length - 1}}[${last}]$`)))
+/** The one base64url text of so many bytes, or of 1 to that many. */
+function base64Url(maxBytes: number, minBytes = maxBytes) {
+  const length = (bytes: number) => Math.ceil((bytes * 8) / 6)
+  return z.string().check(z.minLength(length(minBytes)), z.maxLength(length(maxBytes)), z.regex(CANONICAL))
 }
 
-/** The one base64url text of 1 to `maxBytes` bytes. */
-function base64UrlUpTo(maxBytes: number) {
-  const isCanonical = (text: string) => {
-    try {
-      return decodeBase64Url(text).length > 0
-    } catch {
-      return false
-    }
-  }
-  return z.string().check(z.maxLength(Math.ceil((maxBytes * 8) / 6)), z.refine(isCanonical))
-}
+/** The words that a schema of `knownWord` knows, for whoever prints it. */
+export const KNOWN_WORDS = new WeakMap<object, readonly string[]>()
 
 /**
  * A word of the other side that may be newer than this code. One that is not known reads as `otherwise`, and never ends
@@ -50,8 +40,10 @@ export function knownWord<const Word extends string, const Other extends string>
   words: readonly Word[],
   otherwise: Other,
 ) {
-  const read = z.transform((text: string): Word | Other => words.find((word) => word === text) ?? otherwise)
-  return z.pipe(z.string().check(z.maxLength(WORD_MAX_LENGTH)), read).register(z.globalRegistry, { enum: [...words] })
+  const read = z.overwrite((text: string) => words.find((word) => word === text) ?? otherwise)
+  const word = z.string().check(z.maxLength(WORD_MAX_LENGTH), read)
+  KNOWN_WORDS.set(word, words)
+  return word as unknown as z.ZodMiniType<Word | Other>
 }
 
 /** The bytes of UTF-8 a text takes inside a JSON string, quotes not counted. */
@@ -62,11 +54,11 @@ function jsonBytes(text: string): number {
 export const Code = z
   .string()
   .check(z.minLength(CODE_MIN_LENGTH), z.maxLength(CODE_MAX_LENGTH), z.regex(/^[A-Za-z0-9_-]+$/))
-export const SessionId = base64UrlBytes(SESSION_ID_BYTES)
-export const Token = base64UrlBytes(TOKEN_BYTES)
-export const PublicKey = base64UrlUpTo(PUBLIC_KEY_MAX_BYTES)
+export const SessionId = base64Url(SESSION_ID_BYTES)
+export const Token = base64Url(TOKEN_BYTES)
+export const PublicKey = base64Url(PUBLIC_KEY_MAX_BYTES, 1)
 /** The suite in the first byte, the rest is the app's. */
-export const Profile = base64UrlUpTo(PROFILE_MAX_BYTES)
+export const Profile = base64Url(PROFILE_MAX_BYTES, 1)
 /** What a relay, or a client, can do beyond this protocol. One that is not known is ignored. */
 export const Features = z.array(z.string().check(z.maxLength(WORD_MAX_LENGTH))).check(z.maxLength(FEATURES_MAX))
 /** The relay's name for one attach over HTTP. */
@@ -89,22 +81,22 @@ export const DENIAL_REASONS = [
   'handshake_timeout',
   'unsupported',
 ] as const
-export const DenialReason = z.enum(DENIAL_REASONS)
+export const DenialReason = z.literal(DENIAL_REASONS)
 export type DenialReason = z.infer<typeof DenialReason>
 
 /** What the relay holds this session to. `ttlSeconds` and `maxReceivers` are as granted, which may be less than asked. */
 export const SessionLimits = z.object({
-  windowBytes: z.int().check(z.positive()),
-  maxFrameBytes: z.int().check(z.positive()),
-  maxReceivers: z.int().check(z.positive()),
-  ttlSeconds: z.int().check(z.positive()),
+  windowBytes: z.int().check(z.minimum(1)),
+  maxFrameBytes: z.int().check(z.minimum(1)),
+  maxReceivers: z.int().check(z.minimum(1)),
+  ttlSeconds: z.int().check(z.minimum(1)),
 })
 export type SessionLimits = z.infer<typeof SessionLimits>
 
 export const CreateSessionResponse = z.object({
   sessionId: SessionId,
   token: Token,
-  expiresInMs: z.int().check(z.nonnegative()),
+  expiresInMs: z.int().check(z.minimum(0)),
   limits: SessionLimits,
   features: z.optional(Features),
 })
@@ -114,7 +106,7 @@ export const JoinResponse = z.object({
   sessionId: SessionId,
   token: Token,
   channel: ChannelNumber,
-  expiresInMs: z.int().check(z.nonnegative()),
+  expiresInMs: z.int().check(z.minimum(0)),
   limits: SessionLimits,
   features: z.optional(Features),
   /** The sender's. Absent, it is the default. */
@@ -123,7 +115,7 @@ export const JoinResponse = z.object({
 export type JoinResponse = z.infer<typeof JoinResponse>
 
 /** What the relay has of a direction after a frame was put into it. */
-export const FramePosition = z.object({ received: Seq, acked: Seq, window: z.int().check(z.nonnegative()) })
+export const FramePosition = z.object({ received: Seq, acked: Seq, window: z.int().check(z.minimum(0)) })
 export type FramePosition = z.infer<typeof FramePosition>
 
 /** RFC 9457, with the code of the error table and whether a retry can help. */

@@ -2,7 +2,7 @@ import swagger from '@fastify/swagger'
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import * as z from 'zod/mini'
 import { SUBPROTOCOL } from '../protocol/frames.ts'
-import { CIPHERTEXT_TYPE } from '../protocol/http.ts'
+import { CIPHERTEXT_TYPE, KNOWN_WORDS } from '../protocol/http.ts'
 import type { Relay } from '../relay/relay.ts'
 import { answerProblem } from './problems.ts'
 
@@ -42,10 +42,16 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
 /** Bytes, in the words of OpenAPI. */
 const BYTES = { type: 'string', format: 'binary' }
 
+/** Prints the words that a schema knows. A client has to take any other as well. */
+function override({ zodSchema, jsonSchema }: { zodSchema: object; jsonSchema: { enum?: unknown[] } }): void {
+  const words = KNOWN_WORDS.get(zodSchema)
+  if (words) jsonSchema.enum = [...words]
+}
+
 /** A route's zod schemas as JSON Schema, for the OpenAPI document. */
 function jsonSchemasOf(schema: FastifySchema): FastifySchema {
   const convert = (each: unknown, io: 'input' | 'output' = 'output') =>
-    each instanceof z.core.$ZodType ? z.toJSONSchema(each, { unrepresentable: 'any', io }) : each
+    each instanceof z.core.$ZodType ? z.toJSONSchema(each, { unrepresentable: 'any', io, override }) : each
   const answered = (each: unknown) =>
     each instanceof z.ZodMiniCustom ? { content: { [CIPHERTEXT_TYPE]: { schema: BYTES } } } : convert(each)
   const { body, params, querystring, response, consumes } = schema
