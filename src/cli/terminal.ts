@@ -17,6 +17,8 @@ export class Terminal {
   #waiting: ((line: string | undefined) => void) | undefined
   #inputEnded = false
   #echoes = false
+  /** What is asked at the moment. */
+  #question: string | undefined
   #progressLines = 0
 
   constructor(options: { json: boolean; stdinIsData: boolean }) {
@@ -58,11 +60,11 @@ export class Terminal {
     return this.interactive ? 200 : 5_000
   }
 
-  /** A line for people. Strings from elsewhere must be clean already. */
+  /** A line for people, before the question that is open. Strings from elsewhere must be clean already. */
   say(line: string): void {
     if (this.#json) return
     this.#clearProgress()
-    process.stderr.write(`${line}\n`)
+    process.stderr.write(this.#question === undefined ? `${line}\n` : `\n${line}\n${this.#question}`)
   }
 
   /** An event for programs. */
@@ -94,12 +96,14 @@ export class Terminal {
     return new Promise((resolve) => {
       const settle = (answer: string | undefined, endsLine: boolean) => {
         this.#waiting = undefined
+        this.#question = undefined
         signal?.removeEventListener('abort', withdraw)
         if (!endsLine && !this.#json) process.stderr.write('\n')
         resolve(kind === 'text' ? answer : answer?.trim())
       }
       const withdraw = () => settle(undefined, false)
       if (this.#unread.length > 0 || this.#inputEnded) return settle(this.#unread.shift(), false)
+      if (!this.#json) this.#question = question
       // Enter at a terminal has ended the question's line, because the terminal shows what is typed.
       this.#waiting = (answer) => settle(answer, answer !== undefined && this.#echoes)
       signal?.addEventListener('abort', withdraw)

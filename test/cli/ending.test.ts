@@ -131,6 +131,18 @@ describeConcurrent('a receiver that is stopped', () => {
     expect(await readdir(path)).toEqual([])
   })
 
+  test('or whose sender is, in the middle of a pipe, says how much of it is there', async () => {
+    const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
+    void sender.write(Buffer.alloc(2 * MIB))
+    const receiver = pairlay(['receive', code, '--yes', '-o', '-'], { env })
+    await receiver.until('the first MiB', () => receiver.stdout.length > MIB || undefined)
+    sender.signal('SIGINT')
+    const { exitCode, stderr } = await receiver.ended()
+    expect(exitCode).toBe(5)
+    expect(stderr).toMatch(/\nThe output is not whole: it ends after [12]\.\d MiB\.\npairlay: /)
+    await sender.ended()
+  })
+
   test('while nobody reads its output ends all the same', async () => {
     const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
     void sender.write(Buffer.alloc(16 * MIB))

@@ -10,6 +10,7 @@ import {
   offer,
   openSender,
   pairlay,
+  RelayProgram,
   relayOfFile,
   Screen,
   take,
@@ -160,11 +161,25 @@ describeTerminal('the sender at a terminal', () => {
     await screen.says(YES_NO)
     const attacker = await take(relay, withOtherSecret(code))
     expect(await attacker.taken).toEqual({ error: 'wrong_code' })
-    await screen.says('1 device tried a wrong code.')
+    await screen.says('\n1 device tried a wrong code.\n')
     await screen.says('Others have tried this code. Type the number that the right one shows (Enter: none): ')
     await screen.enter(await receiver.number)
     expect((await screen.ended()).exitCode).toBe(0)
     expect(await receiver.taken).toEqual({ items: ['content'] })
+  })
+
+  test('sees what happens meanwhile on a line of its own, and the question again', async () => {
+    const own = await RelayProgram.start()
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), 'content')
+    const screen = new Screen(['send', '--no-qr', '--relay', own.url, at('file')])
+    const [, code = ''] = await screen.says(/Code: (\S+)/)
+    await take(own, code)
+    const [question = ''] = await screen.says(YES_NO)
+    await own.stop('SIGKILL')
+    await screen.says(`${question}\nThe connection to the relay is lost. Trying again …\n${question}`)
+    await screen.type('\u0003')
+    await screen.ended()
   })
 
   test('may take the devices that came so far instead of waiting for all', async () => {

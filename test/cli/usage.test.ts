@@ -256,6 +256,7 @@ describe('an error of the SDK', () => {
     'relay_misbehaved',
     'relay_redirects',
     'relay_refused',
+    'relay_unavailable',
     'relay_unreachable',
     'relay_untrusted',
     'session_lost',
