@@ -71,6 +71,7 @@ export class Attaching {
     // First this one is there, so that the channels are not abandoned in between.
     legs.add(attachedLeg)
     if (older) this.#ports.close(older, 'superseded')
+    this.#ports.channels.settle(session)
     const resumed = await this.resume(
       session,
       holder,
@@ -138,7 +139,6 @@ export class Attaching {
     if (leg.attached.channels?.get(channel)?.mailboxes !== this.#ports.channels.storeOf(session, channel)) {
       return this.#move(leg, session, channel)
     }
-    this.#mustGrant(session, channel)
     return true
   }
 
@@ -159,7 +159,7 @@ export class Attaching {
 
   /** Says that this socket uses a channel, before anything is waited for: what it uses is not given up meanwhile. */
   #take(leg: AttachedLeg, session: Session, channel: number): OpenChannel {
-    this.#mustGrant(session, channel)
+    this.#ports.channels.enter(session, channel)
     const taken = { mailboxes: this.#ports.channels.storeOf(session, channel), received: 0 }
     leg.attached.channels ??= new Map()
     leg.attached.channels.set(channel, taken)
@@ -172,9 +172,5 @@ export class Attaching {
     // Two looks at the session may both have opened it: what was read stays read.
     if (!leg.reads(channel)) leg.startAfter(channel, readAfter)
     leg.wakeChannel(channel)
-  }
-
-  #mustGrant(session: Session, channel: number): void {
-    if (!this.#ports.channels.grant(session, channel)) throw new RelayError('unavailable')
   }
 }

@@ -93,14 +93,22 @@ export class Attachments {
     const legs = [...this.#legs.of(sessionId)]
     try {
       const session = await this.#ports.sessions.get(sessionId)
+      if (session && this.#ports.channels.settle(session)) for (const leg of legs) leg.attached.shown = undefined
       // First every socket knows what has ended, then what that had is given up.
       const aligned = legs.map((leg) => this.#align(leg, session))
       if (session) await this.#ports.channels.releaseEnded(session, here)
+      else await this.#ports.channels.releaseAll(sessionId)
       await Promise.all(aligned)
     } catch (error) {
       for (const leg of legs) this.#fail(leg, error)
     }
     this.watchers.wake(sessionId)
+  }
+
+  /** Looks at a session whose windows have changed, and shows it. */
+  showWindows(sessionId: string): void {
+    for (const leg of this.#legs.of(sessionId)) leg.attached.shown = undefined
+    void this.refresh(sessionId)
   }
 
   /** Looks again at every session that somebody on this node looks at: something may have happened unheard. */

@@ -1,18 +1,26 @@
 import type { ChannelRow } from '../protocol/frames.ts'
-import { HANDSHAKE_WINDOW_BYTES, JOINS_MAX } from '../protocol/limits.ts'
+import { HANDSHAKE_WINDOW_BYTES } from '../protocol/limits.ts'
 import { type Awaitable, after } from './awaitable.ts'
-import type { Budget } from './budget.ts'
 import type { Attachment } from './leg.ts'
-import type { Clock, Cluster, Direction, MailboxKey, MailboxPosition, MailboxStore } from './ports.ts'
-import { attachedOf, deadlineOf, type Holder, liveReceiver, OVER_HTTP, type Session } from './session.ts'
+import {
+  type Clock,
+  type Cluster,
+  type Direction,
+  livingIn,
+  type MailboxKey,
+  type MailboxPosition,
+  type MailboxStore,
+} from './ports.ts'
+import { attachedOf, deadlineOf, type Holder, liveReceiver, OVER_HTTP, type Present, type Session } from './session.ts'
 import { channelsOf, inbound, mailboxKey, outbound } from './view.ts'
+import type { Windows } from './windows.ts'
 
 export interface ChannelsPorts {
   readonly mailboxes: MailboxStore
-  readonly budget: Budget
+  readonly windows: Windows
   readonly clock: Clock
   readonly cluster: Cluster | undefined
-  /** The largest a grant grows, in bytes of frame cost. */
+  /** The largest a window grows, in bytes of frame cost. */
   readonly windowBytes: number
   /** The largest frame, header included. */
   readonly maxFrameBytes: number
@@ -26,10 +34,12 @@ const HTTP_WINDOW_FRAMES = 4
 
 /**
  * The mailboxes of a node's channels: in its own memory, or where every node reaches them when the two ends are at
- * different places; and what of the node's budget they are granted.
+ * different places; and the windows that this node grants them.
  */
 export class Channels {
   readonly #ports: ChannelsPorts
+  /** Channels that were opened here, by session: also those that have been given up while they were being opened. */
+  readonly #opened = new Map<string, Set<number>>()
 
   constructor(ports: ChannelsPorts) {
     this.#ports = ports
@@ -65,41 +75,45 @@ export class Channels {
     const inboundKey = mailboxKey(session.id, channel, inbound(holder))
     const into = await mailboxes.open(inboundKey, received, keepMs)
     const read = into.position.acked < received ? await mailboxes.ackThrough(inboundKey, received) : undefined
+    this.#opened.set(session.id, (this.#opened.get(session.id) ?? new Set()).add(channel))
     const position = read && read.kind !== 'unknown' ? read.position : into.position
     return { forgotten: out.created || into.created, into: position, out: out.position }
   }
 
-  /** Takes of the node's budget what the channel's state needs. False, and nothing is taken, when there is no room. */
-  grant(session: Session, channel: number): boolean {
-    const receiver = liveReceiver(session, channel)
-    // Alone, a node has granted it at the join and at the approval.
-    if (!receiver || !this.#ports.cluster) return true
-    const bytes = receiver.state === 'approved' ? this.#ports.maxFrameBytes : HANDSHAKE_WINDOW_BYTES
-    return this.#ports.budget.raise(keysOf(session.id, channel), bytes)
+  /** Begins to grant windows to a channel, if this node does not yet. */
+  enter(session: Session, channel: number): void {
+    this.#ports.windows.enter(session, channel, this.#present)
   }
 
-  /**
-   * Doubles the grant of a role's outbound direction that the next full frame would not fit into, as long as the node has room.
-   * Says whether it did.
-   */
+  /** Brings the windows of a session in line with who is there. Says whether one changed. */
+  settle(session: Session): boolean {
+    return this.#ports.windows.settle(session, this.#present)
+  }
+
+  /** Doubles a role's outbound window that the next full frame would not fit into, as long as there is room. Says whether it did. */
   grow(session: Session, holder: Holder, channel: number, unackedCost: number): boolean {
-    const { budget, windowBytes, maxFrameBytes } = this.#ports
-    if (liveReceiver(session, channel)?.state !== 'approved' || this.#mayWriteAnywhere(session, holder)) return false
-    const key = mailboxKey(session.id, channel, outbound(holder))
-    const granted = budget.grantOf(key)
-    if (granted === 0 || granted >= windowBytes || unackedCost + maxFrameBytes <= granted) return false
-    return budget.raise([key], Math.min(windowBytes, granted * 2))
+    if (this.#mayWriteAnywhere(session, holder)) return false
+    return this.#ports.windows.grow(session.id, channel, outbound(holder), unackedCost)
   }
 
   /** The cost that may be unacknowledged on a role's outbound direction. */
   windowOf(session: Session, holder: Holder, channel: number): number {
-    const { budget, cluster, windowBytes, maxFrameBytes } = this.#ports
-    const granted = budget.grantOf(mailboxKey(session.id, channel, outbound(holder)))
-    if (!cluster) return granted
+    const { windows, cluster, windowBytes, maxFrameBytes } = this.#ports
+    const granted = windows.windowOf(session.id, channel, outbound(holder))
+    if (!cluster) return granted ?? 0
     const overHttp = this.#mayWriteAnywhere(session, holder)
-    if (granted > 0 && !overHttp) return granted
+    if (granted !== undefined && !overHttp) return granted
     if (liveReceiver(session, channel)?.state !== 'approved') return HANDSHAKE_WINDOW_BYTES
     return overHttp ? Math.min(windowBytes, HTTP_WINDOW_FRAMES * maxFrameBytes) : maxFrameBytes
+  }
+
+  /** What tells a view from one whose windows were others. Of several nodes each would count otherwise. */
+  windowsVersionOf(session: Session): number {
+    return this.#ports.cluster ? 0 : this.#ports.windows.changesOf(session.id)
+  }
+
+  get #present(): Present {
+    return { now: this.#ports.clock.now(), isAlive: livingIn(this.#ports.cluster) }
   }
 
   /** Whether each node must promise a role the same, whatever it has granted for the other end's socket. */
@@ -164,10 +178,17 @@ export class Channels {
 
   /** Forgets what this node holds of channels that have ended. The node that knows first forgets what all can reach, too. */
   async releaseEnded(session: Session, everywhere: boolean): Promise<void> {
-    const ended = session.receivers.filter(({ channel }) => !liveReceiver(session, channel))
-    const keys = ended.flatMap(({ channel }) => keysOf(session.id, channel))
-    await this.#release(keys)
+    // Also those whose rows are gone already.
+    const known = new Set([...session.receivers.map(({ channel }) => channel), ...this.#channelsOf(session.id)])
+    const ended = [...known].filter((channel) => !liveReceiver(session, channel))
+    const keys = ended.flatMap((channel) => keysOf(session.id, channel))
+    await this.#release(session.id, ended)
     if (everywhere && keys.length > 0) await this.#ports.cluster?.mailboxes.drop(keys)
+  }
+
+  /** Forgets what this node holds of a session that is no more. */
+  releaseAll(sessionId: string): Awaitable<void> {
+    return this.#release(sessionId, this.#channelsOf(sessionId))
   }
 
   /**
@@ -176,13 +197,31 @@ export class Channels {
    */
   abandon(sessionId: string, isUsed: (channel: number) => boolean): Awaitable<void> {
     if (!this.#ports.cluster) return
-    const unused = Array.from({ length: JOINS_MAX }, (_, i) => i + 1).filter((channel) => !isUsed(channel))
-    return this.#release(unused.flatMap((channel) => keysOf(sessionId, channel)))
+    return this.#release(
+      sessionId,
+      this.#channelsOf(sessionId).filter((channel) => !isUsed(channel)),
+    )
   }
 
-  #release(keys: readonly MailboxKey[]): Awaitable<void> {
-    for (const key of keys) this.#ports.budget.release(key)
-    return this.#ports.mailboxes.drop(keys)
+  /** Forgets the frames of a channel, wherever they are: its ends have to resume. */
+  async forget(sessionId: string, channel: number): Promise<void> {
+    const keys = keysOf(sessionId, channel)
+    await this.#ports.mailboxes.drop(keys)
+    await this.#ports.cluster?.mailboxes.drop(keys)
+  }
+
+  #channelsOf(sessionId: string): number[] {
+    return [...new Set([...this.#ports.windows.channelsOf(sessionId), ...(this.#opened.get(sessionId) ?? [])])]
+  }
+
+  #release(sessionId: string, channels: readonly number[]): Awaitable<void> {
+    const opened = this.#opened.get(sessionId)
+    for (const channel of channels) {
+      this.#ports.windows.release(sessionId, channel)
+      opened?.delete(channel)
+    }
+    if (opened?.size === 0) this.#opened.delete(sessionId)
+    return this.#ports.mailboxes.drop(channels.flatMap((channel) => keysOf(sessionId, channel)))
   }
 }
 

@@ -36,7 +36,9 @@ export class Feed {
       rows = await channels.openRows(attached)
     }
     if (!rows) throw new RelayError('resume_required')
-    return viewOf(attached.session, attached.holder, { channels: rows, now: clock.now(), isAlive: livingIn(cluster) })
+    const windowsVersion = channels.windowsVersionOf(attached.session)
+    const context = { channels: rows, windowsVersion, now: clock.now(), isAlive: livingIn(cluster) }
+    return viewOf(attached.session, attached.holder, context)
   }
 
   /** The next frame of an inbound channel after a seq, if it may be shown. */

@@ -9,7 +9,7 @@ import { RelayError } from './error.ts'
 import { type Bus, type Clock, type Cluster, livingIn, type Secrets, type SessionStore } from './ports.ts'
 import { attach, stayAttached } from './presence.ts'
 import { attachedOf, attachmentOf, type Holder, OVER_HTTP, type Session } from './session.ts'
-import { viewOf } from './view.ts'
+import { versionOf, viewOf } from './view.ts'
 
 export interface PollingPorts {
   readonly sessions: SessionStore
@@ -61,7 +61,8 @@ export class Polling {
         // A channel that has ended meanwhile would seem to have lost its frames.
         if (!isWhole && !(await this.#isStill(session))) continue
         const now = clock.now()
-        const current = String(settled.version) === poll.version && settled.state === 'open' && !isNews(rows, poll)
+        const version = versionOf(settled, this.#ports.channels.windowsVersionOf(settled))
+        const current = version === poll.version && settled.state === 'open' && !isNews(rows, poll)
         if (!current || now >= until || this.#draining) return this.#viewOf(settled, holder, rows, now)
         await change.happened
       } finally {
@@ -81,6 +82,7 @@ export class Polling {
       return attach(settled, holder, { place: OVER_HTTP, until: now + POLL_LEASE_MS }, now)
     })
     this.#ask(session)
+    channels.settle(session)
     await attachments.attaching.resume(session, holder, claims)
     // Its older socket is superseded, the other end's may have to move.
     bus.wake(sessionId, { about: 'session' })
@@ -130,7 +132,8 @@ export class Polling {
   }
 
   #viewOf(session: Session, holder: Holder, channels: readonly ChannelRow[], now: number): View {
-    return viewOf(session, holder, { channels, now, isAlive: livingIn(this.#ports.cluster) })
+    const windowsVersion = this.#ports.channels.windowsVersionOf(session)
+    return viewOf(session, holder, { channels, windowsVersion, now, isAlive: livingIn(this.#ports.cluster) })
   }
 
   /** Resolves with the session's next change, or at `until`. */

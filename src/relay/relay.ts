@@ -1,9 +1,8 @@
 import type { CreateSessionResponse, JoinResponse, SessionLimits } from '../protocol/http.ts'
-import { HANDSHAKE_WINDOW_BYTES, PROFILE_DEFAULT } from '../protocol/limits.ts'
+import { PROFILE_DEFAULT } from '../protocol/limits.ts'
 import type { CreateSessionRequest, DecisionRequest, JoinRequest } from '../protocol/requests.ts'
 import { Attachments } from './attachments.ts'
 import { type Authorized, authorize } from './authorize.ts'
-import { Budget } from './budget.ts'
 import { Channels, keysOf } from './channels.ts'
 import { RelayError } from './error.ts'
 import { HttpFrames } from './http-frames.ts'
@@ -14,7 +13,6 @@ import {
   type Clock,
   type Cluster,
   livingIn,
-  type MailboxKey,
   type MailboxStore,
   type Metrics,
   type Secrets,
@@ -24,6 +22,7 @@ import { sweep } from './presence.ts'
 import { deadlineOf, type Holder, type OpenSession } from './session.ts'
 import * as transitions from './transitions.ts'
 import { openSession } from './transitions.ts'
+import { Windows } from './windows.ts'
 
 /** What an operator decides about the domain. Sizes in bytes. */
 export interface RelaySettings {
@@ -61,7 +60,7 @@ const CHANGED = { about: 'session' } as const
  */
 export class Relay {
   readonly attachments: Attachments
-  readonly budget: Budget
+  readonly windows: Windows
   /** Views over HTTP. */
   readonly polling: Polling
   /** Frames over HTTP. */
@@ -78,8 +77,11 @@ export class Relay {
     const { windowBytes, maxFrameBytes } = settings
     this.#ports = ports
     this.#settings = settings
-    this.budget = new Budget(settings.memoryBudgetBytes)
-    const channels = new Channels({ ...ports, budget: this.budget, cluster, windowBytes, maxFrameBytes })
+    this.windows = new Windows(settings, {
+      look: (sessionId) => this.attachments.showWindows(sessionId),
+      forget: (sessionId, channel) => void channels.forget(sessionId, channel).catch((error) => this.#failed(error)),
+    })
+    const channels = new Channels({ ...ports, windows: this.windows, cluster, windowBytes, maxFrameBytes })
     this.attachments = new Attachments({ ...ports, cluster, channels })
     this.polling = new Polling({ ...ports, cluster, channels, attachments: this.attachments })
     this.frames = new HttpFrames({ ...ports, channels, neighbours: this.attachments })
@@ -150,22 +152,19 @@ export class Relay {
     if (!found) throw new RelayError('session_not_found')
     const rules = { isAlive: livingIn(cluster), limitSources: this.#settings.limitSources }
     join(found, receiver, now, rules)
-    const windows = this.#grantsFor(found.id) ? 2 * HANDSHAKE_WINDOW_BYTES : 0
     // Both directions of the handshake are paid for before the receiver is in.
-    if (!this.budget.reserve(windows)) throw new RelayError('at_capacity')
-    let session: OpenSession | undefined
+    const windows = this.#grantsFor(found.id) ? this.windows.reserve(receiver.source) : 'elsewhere'
+    if (!windows) throw new RelayError('at_capacity')
+    let session: OpenSession
     try {
-      await sessions.update(found.id, (current, now) => {
-        session = join(current, receiver, now, rules)
-        return session
-      })
-    } finally {
-      this.budget.unreserve(windows)
+      session = (await sessions.update(found.id, (current, now) => join(current, receiver, now, rules))) as OpenSession
+    } catch (error) {
+      if (windows !== 'elsewhere') this.windows.cancel(windows)
+      throw error
     }
-    if (!session) throw new RelayError('internal')
     const channel = session.joins
     const expiresInMs = Math.max(0, Math.ceil(session.expiresAt - clock.now()))
-    if (this.#grantsFor(session.id)) this.budget.raise(keysOf(session.id, channel), HANDSHAKE_WINDOW_BYTES)
+    if (windows !== 'elsewhere') this.windows.assign(windows, session.id, channel)
     if (!cluster) for (const key of keysOf(session.id, channel)) await mailboxes.open(key, 0, expiresInMs)
     bus.wake(session.id, CHANGED)
     const { profile: senderProfile } = session
@@ -173,28 +172,14 @@ export class Relay {
     return { sessionId: session.id, token, channel, expiresInMs, limits, features: [], profile: senderProfile }
   }
 
-  /** The sender decides about a receiver, once. RelayError as `decide`, or `at_capacity` when no window can be granted. */
+  /** The sender decides about a receiver, once. RelayError as `decide`. */
   async decide(sessionId: string, token: string, receiverCode: string, request: DecisionRequest): Promise<void> {
-    const { session } = await this.#authorize(sessionId, token, 'sender')
-    const { clock, sessions, bus } = this.#ports
+    await this.#authorize(sessionId, token, 'sender')
     const decision = request.decision === 'approved' ? request.decision : (request.reason ?? 'rejected')
-    // Tried on a copy first, so that nothing is granted for a decision that cannot be.
-    const decided = transitions.decide(session, receiverCode, decision, clock.now())
-    const receiver = decided.receivers.find((each) => each.receiverCode === receiverCode)
-    const keys = receiver?.state === 'approved' && this.#grantsFor(sessionId) ? keysOf(sessionId, receiver.channel) : []
-    const { maxFrameBytes } = this.#settings
-    const more = this.budget.missing(keys, maxFrameBytes)
-    if (!this.budget.reserve(more)) throw new RelayError('at_capacity')
-    let granted: readonly MailboxKey[] = []
-    try {
-      await sessions.update(sessionId, (current, now) => transitions.decide(current, receiverCode, decision, now))
-      granted = keys
-    } finally {
-      this.budget.unreserve(more)
-      if (this.#grantsFor(sessionId)) this.budget.raise(granted, maxFrameBytes)
-      // Also when the receiver or the session has just ended: then what was granted is given back.
-      bus.wake(sessionId, CHANGED)
-    }
+    await this.#ports.sessions.update(sessionId, (current, now) =>
+      transitions.decide(current, receiverCode, decision, now),
+    )
+    this.#ports.bus.wake(sessionId, CHANGED)
   }
 
   /** The receiver is done or leaves; the sender revokes. */
@@ -232,6 +217,7 @@ export class Relay {
   async tick(): Promise<void> {
     this.attachments.tick()
     this.polling.tick()
+    this.windows.tick(this.#ports.clock.now())
     // A store that is slow must not have more and more of this to do.
     if (this.#ticking) return
     this.#ticking = true
@@ -285,6 +271,10 @@ export class Relay {
 
   #authorize(sessionId: string, token: string, role?: Holder['role']): Promise<Authorized> {
     return authorize(this.#ports, sessionId, token, role)
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof RelayError)) this.#ports.metrics.failed(error)
   }
 
   #limitsOf({ maxReceivers, ttlSeconds }: OpenSession): SessionLimits {

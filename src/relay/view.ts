@@ -5,6 +5,8 @@ import { type Holder, isJoinable, isLive, isPresent, liveReceiver, type Present,
 /** What a view says beside its session: the caller's channels, and who is there. */
 export interface ViewContext extends Present {
   readonly channels: readonly ChannelRow[]
+  /** Counts changes of its windows that no change of the session has brought. */
+  readonly windowsVersion: number
 }
 
 /** The view of a session that a role gets, ≤ VIEW_MAX_BYTES by the limits on its parts. */
@@ -14,7 +16,7 @@ export function viewOf(session: Session, holder: Holder, context: ViewContext): 
   const mine = session.receivers.filter((each) => holder.role === 'sender' || each.channel === holder.channel)
   return {
     type: 'session',
-    version: String(session.version),
+    version: versionOf(session, context.windowsVersion),
     role: holder.role,
     state: session.state,
     ...(open ? {} : { reason: session.reason }),
@@ -24,6 +26,11 @@ export function viewOf(session: Session, holder: Holder, context: ViewContext): 
     receivers: mine.map((receiver) => rowOf(receiver, context)),
     channels: [...channels],
   }
+}
+
+/** What tells this view from every other of the session. */
+export function versionOf({ state, version }: Session, windowsVersion: number): string {
+  return state === 'open' && windowsVersion > 0 ? `${version}.${windowsVersion}` : String(version)
 }
 
 function rowOf(receiver: Session['receivers'][number], context: ViewContext): ReceiverRow {

@@ -1,6 +1,5 @@
 import type { CloseErrorCode, ErrorCode } from '../../src/protocol/errors.ts'
 import type { View } from '../../src/protocol/frames.ts'
-import type { DenialReason } from '../../src/protocol/http.ts'
 import type { Attach } from '../../src/protocol/requests.ts'
 import { Model, type ModelLimits, type ModelReceiver, type ModelSession } from '../relay/model.ts'
 
@@ -39,7 +38,7 @@ export interface AbuseLimits extends ModelLimits {
   readonly maxWindow: number
 }
 
-const HANDSHAKE = { seq: 4, ciphertext: 2_048 }
+const HANDSHAKE = { seq: 2, ciphertext: 2_048 }
 
 export class AbuseModel extends Model {
   readonly #limits: AbuseLimits
@@ -64,15 +63,33 @@ export class AbuseModel extends Model {
     const receiver = this.sessions.find((each) => each.code === senderCode)?.receivers.at(-1)
     const direction = () => ({ received: 0, acked: 0, window: this.#limits.pendingWindow, frames: [] })
     if (receiver) this.#channels.set(receiver, { s2r: direction(), r2s: direction() })
+    // A row that made way takes its token along.
+    for (const socket of this.sockets.values()) {
+      const { session, role } = socket
+      if (role !== session && !session.receivers.some((each) => each === role)) this.#close(socket, 'unauthorized')
+    }
   }
 
-  override decide(session: ModelSession, receiver: ModelReceiver | undefined, decision: 'approved' | DenialReason) {
-    const was = receiver?.state
-    const refused = super.decide(session, receiver, decision)
-    if (was === 'pending' && receiver?.state === 'approved') {
-      for (const direction of this.#directions(receiver)) direction.window = this.#limits.approvedWindow
+  /** Also says which windows there are then, and ends the sockets of those whose frames are forgotten. */
+  override settle(session: ModelSession): Role[] {
+    const before = new Map(session.receivers.map((each) => [each, each.windows]))
+    const resuming = super.settle(session)
+    for (const receiver of session.receivers) {
+      if (before.get(receiver) === receiver.windows && receiver.opened) continue
+      for (const direction of this.#directions(receiver)) {
+        if (!receiver.opened) Object.assign(direction, { received: 0, acked: 0, frames: [] })
+        if (before.get(receiver) !== receiver.windows) direction.window = this.windowOf(receiver)
+      }
     }
-    return refused
+    for (const role of resuming) {
+      const socket = this.sockets.get(role)
+      if (socket) this.#close(socket, 'resume_required')
+    }
+    return resuming.length > 0 ? this.settle(session) : []
+  }
+
+  settleAll(): void {
+    for (const session of this.sessions) this.settle(session)
   }
 
   override get granted(): number {
@@ -88,7 +105,7 @@ export class AbuseModel extends Model {
   override view(session: ModelSession, me?: ModelReceiver): Omit<View, 'version'> {
     const view = super.view(session, me)
     const channels = view.channels.map(({ channel }) => {
-      const { received, acked, window } = this.#direction(session.receivers[channel - 1], me ? 'r2s' : 's2r')
+      const { received, acked, window } = this.#direction(receiverIn(session, channel), me ? 'r2s' : 's2r')
       return { channel, received, acked, window }
     })
     return { ...view, channels }
@@ -117,12 +134,14 @@ export class AbuseModel extends Model {
     role.attached = true
     for (const receiver of session.receivers) {
       if (!isLive(session, receiver) || (role !== session && role !== receiver)) continue
-      const channel = session.receivers.indexOf(receiver) + 1
+      const { channel } = receiver
       const claim = claims.find((each) => each.channel === channel) ?? { received: 0, acked: 0 }
       const [out, into] = this.#both(socket, receiver)
-      ackThrough(out, claim.acked)
+      // The word of a writer counts where the relay has forgotten what it had.
+      if (!receiver.opened) ackThrough(out, claim.acked)
       ackThrough(into, claim.received)
-      socket.cursors.set(channel, claim.received)
+      receiver.opened = true
+      socket.cursors.set(channel, Math.max(claim.received, into.acked))
       this.#peer(socket, receiver)?.acks.set(channel, into.acked)
       this.#deliver(socket, channel, into)
     }
@@ -143,9 +162,10 @@ export class AbuseModel extends Model {
     if (costOf(out) + cost > out.window) return this.#close(socket, 'window_exceeded')
     out.frames.push({ seq, text, cost })
     out.received = seq
+    if (seq === 2 && socket.role === socket.session) receiver.answered = true
     const peer = this.#peer(socket, receiver)
     if (peer) this.#deliver(peer, channel, out)
-    if (!pending) this.#grow(out)
+    if (receiver.windows === 'transfer') this.#grow(out)
   }
 
   ack(socket: ModelSocket, channel: number, seq: number): void {
@@ -164,25 +184,26 @@ export class AbuseModel extends Model {
 
   detach(socket: ModelSocket): void {
     this.sockets.delete(socket.role)
+    if ('awaySince' in socket.role) socket.role.awaySince = this.now
     socket.role.attached = false
   }
 
   /** What an honest client of a role would attach with, or what it last knew, `behind` acks ago. */
   claims(session: ModelSession, role: Role, behind: number): Attach['channels'] {
     const rows: Attach['channels'] = []
-    for (const [i, receiver] of session.receivers.entries()) {
+    for (const receiver of session.receivers) {
       if (!isLive(session, receiver) || (role !== session && role !== receiver)) continue
       const { s2r, r2s } = this.#channelOf(receiver)
       const [out, into] = role === session ? [s2r, r2s] : [r2s, s2r]
       const received = Math.max(0, into.received - behind)
-      rows.push({ channel: i + 1, received, acked: Math.max(0, out.acked - behind) })
+      rows.push({ channel: receiver.channel, received, acked: Math.max(0, out.acked - behind) })
     }
     return rows
   }
 
   /** The next seq a role would send on a channel, and the next it would ack. */
   next(socket: ModelSocket, channel: number): { readonly data: number; readonly ack: number } {
-    const receiver = socket.session.receivers[channel - 1]
+    const receiver = receiverIn(socket.session, channel)
     if (!receiver) return { data: 1, ack: 1 }
     const [out, into] = this.#both(socket, receiver)
     return { data: out.received + 1, ack: into.acked + 1 }
@@ -191,20 +212,19 @@ export class AbuseModel extends Model {
   /** The receiver whose live channel this frame is about. Anything else is discarded, or closes the socket. */
   #receiverOf(socket: ModelSocket, channel: number): ModelReceiver | undefined {
     const { session, role } = socket
-    const receiver = session.receivers[channel - 1]
-    if (!receiver || (role !== session && role !== receiver)) {
+    const receiver = receiverIn(session, channel)
+    if (channel > session.joins || (role !== session && role !== receiver)) {
       this.#close(socket, 'invalid_frame')
       return undefined
     }
-    return isLive(session, receiver) ? receiver : undefined
+    return receiver && isLive(session, receiver) ? receiver : undefined
   }
 
   #grow(direction: Direction): void {
     const { window } = direction
-    const { approvedWindow, maxWindow, budget } = this.#limits
+    const { approvedWindow, maxWindow } = this.#limits
     if (window >= maxWindow || costOf(direction) + approvedWindow <= window) return
-    const grown = Math.min(maxWindow, 2 * window)
-    if (this.granted + grown - window <= budget) direction.window = grown
+    direction.window = Math.min(maxWindow, 2 * window)
   }
 
   #deliver(reader: ModelSocket, channel: number, { frames }: Direction): void {
@@ -240,9 +260,14 @@ export class AbuseModel extends Model {
     return Object.values(this.#channelOf(receiver))
   }
 
-  #direction(receiver: ModelReceiver, name: 's2r' | 'r2s'): Direction {
+  #direction(receiver: ModelReceiver | undefined, name: 's2r' | 'r2s'): Direction {
+    if (!receiver) throw new Error('no such channel')
     return this.#channelOf(receiver)[name]
   }
+}
+
+function receiverIn(session: ModelSession, channel: number): ModelReceiver | undefined {
+  return session.receivers.find((each) => each.channel === channel)
 }
 
 function ackThrough(direction: Direction, seq: number): void {

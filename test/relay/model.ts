@@ -14,12 +14,19 @@ export interface ModelReceiver {
   readonly token: string
   readonly source: string
   readonly channel: number
+  /** Whether the sender's second frame was stored. */
+  answered: boolean
   /** When it joined, or its socket went. */
   awaySince: number
   state: ReceiverState
   reason?: DenialReason
   /** Its socket, whatever its state. */
   attached: boolean
+  /** What its windows are for, if it has any, and since when one of its ends is away. */
+  windows: 'handshake' | 'transfer' | undefined
+  apartSince: number | undefined
+  /** Whether the relay has mailboxes for it. */
+  opened: boolean
 }
 
 export interface ModelSession {
@@ -41,7 +48,6 @@ export interface ModelSession {
 export interface ModelLimits {
   readonly sessions: number
   readonly sessionsPerClient: number
-  readonly budget: number
   readonly pendingWindow: number
   readonly approvedWindow: number
 }
@@ -86,7 +92,6 @@ export class Model {
     if (!session || !this.joinable(session) || isShutOut(session, source)) return 'session_not_found'
     if (session.receivers.some((each) => each.code === receiverCode)) return 'receiver_code_in_use'
     if (count(session, 'pending') === 8 && !this.#makesWay(session, source)) return 'session_full'
-    if (this.granted + 2 * this.#limits.pendingWindow > this.#limits.budget) return 'at_capacity'
     return undefined
   }
 
@@ -99,20 +104,24 @@ export class Model {
       channel: ++session.joins,
       state: 'pending',
       attached: false,
+      answered: false,
       awaySince: this.now,
+      windows: 'handshake',
+      apartSince: undefined,
+      opened: true,
     })
     session.ofSource.set(input.source, joinsOf(session, input.source) + 1)
     const gone = session.receivers.length > 32 ? session.receivers.findIndex((each) => !holdsPlace(each)) : -1
     if (gone >= 0) session.receivers.splice(gone, 1)
   }
 
-  /** Who ends so that one of a source may come, where as many wait as may. Nobody has answered anybody here. */
+  /** Who ends so that one of a source may come, where as many wait as may. */
   #makesWay(session: ModelSession, source: string): ModelReceiver | undefined {
-    const pending = session.receivers.filter(({ state }) => state === 'pending')
+    const pending = session.receivers.filter(({ state, answered }) => state === 'pending' && !answered)
     const absent = pending.find(({ attached }) => !attached)
     if (absent) return absent
     const most = Math.max(...pending.map((each) => joinsOf(session, each.source)))
-    if (most < joinsOf(session, source)) return undefined
+    if (pending.length === 0 || most < joinsOf(session, source)) return undefined
     return pending.find((each) => joinsOf(session, each.source) === most)
   }
 
@@ -129,8 +138,6 @@ export class Model {
     }
     const approvals = count(session, 'approved') + count(session, 'done')
     if (approvals === session.maxReceivers) return 'session_full'
-    const more = 2 * (this.#limits.approvedWindow - this.#limits.pendingWindow)
-    if (this.granted + more > this.#limits.budget) return 'at_capacity'
     receiver.state = 'approved'
     if (approvals + 1 === session.maxReceivers) session.retired = true
     return undefined
@@ -171,7 +178,8 @@ export class Model {
       if (!session.ended && this.now >= session.endsAt) this.#end(session, 'expired', session.endsAt)
       if (session.ended) continue
       for (const each of session.receivers) {
-        if (each.state === 'pending' && !each.attached && this.now >= each.awaySince + 20_000) leave(each)
+        if (each.state === 'pending' && !each.answered && !each.attached && this.now >= each.awaySince + 20_000)
+          leave(each)
       }
     }
     this.sessions = this.sessions.filter((session) => !session.ended || this.now < session.forgetAt)
@@ -188,17 +196,43 @@ export class Model {
     return !session.ended && !session.retired && session.receivers.filter(holdsPlace).length < 32
   }
 
+  /**
+   * What every channel of a session needs now. Nobody ever waits here: there is memory enough. The roles that come back have
+   * sockets that end, because what was held for one of their channels is forgotten.
+   */
+  settle(session: ModelSession): (ModelSession | ModelReceiver)[] {
+    const resuming = new Set<ModelSession | ModelReceiver>()
+    if (session.ended) return []
+    for (const receiver of session.receivers.filter(isLive)) {
+      const there = [session, receiver].filter(({ attached }) => attached)
+      if (there.length === 2) receiver.apartSince = undefined
+      else receiver.apartSince ??= this.now
+      const isLongApart = receiver.apartSince !== undefined && this.now >= receiver.apartSince + 60_000
+      if (isLongApart && (there.length === 0 || receiver.windows === 'transfer')) {
+        receiver.windows = undefined
+        receiver.opened = false
+        for (const role of there) resuming.add(role)
+      }
+      if (receiver.state === 'approved' && there.length === 2) receiver.windows = 'transfer'
+      else if (isLongApart && there.length === 0) continue
+      else if (there.length > 0 || receiver.state === 'pending') receiver.windows ??= 'handshake'
+    }
+    return [...resuming]
+  }
+
   /** Receivers whose channel carries frames. */
   live(): ModelReceiver[] {
     return this.sessions.flatMap((session) => (session.ended ? [] : session.receivers.filter(isLive)))
   }
 
   get granted(): number {
-    return this.live().reduce((sum, each) => sum + 2 * this.#windowOf(each), 0)
+    return this.live().reduce((sum, each) => sum + 2 * this.windowOf(each), 0)
   }
 
-  #windowOf(receiver: ModelReceiver): number {
-    return receiver.state === 'approved' ? this.#limits.approvedWindow : this.#limits.pendingWindow
+  /** What a channel's window begins with now. */
+  windowOf(receiver: ModelReceiver): number {
+    if (receiver.windows === undefined) return 0
+    return receiver.windows === 'transfer' ? this.#limits.approvedWindow : this.#limits.pendingWindow
   }
 
   /** The view of the sender, or of one receiver, without its version: that is opaque. */
@@ -227,7 +261,7 @@ export class Model {
             channel: each.channel,
             received: 0,
             acked: 0,
-            window: this.#windowOf(each),
+            window: this.windowOf(each),
           }))
         : [],
     }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { ATTACH_TIMEOUT_MS, EPITAPH_MS } from '../../src/protocol/limits.ts'
 import { join } from '../../src/relay/joining.ts'
-import { closeBySender, decide, retireCode, revoke } from '../../src/relay/transitions.ts'
+import { decide, retireCode, revoke } from '../../src/relay/transitions.ts'
 import { Gate } from '../support/gate.ts'
 import { expectRefusal, refusalOf } from '../support/refusal.ts'
 import { NOTHING_LEFT, settled, TestRelay } from '../support/relay.ts'
@@ -113,21 +113,6 @@ describe('while the store has not answered yet', () => {
     await node.close(sender)
     await settled()
     expect(node.counters()).toMatchObject({ grants: 0, grantedBytes: 0, mailboxes: 0 })
-  })
-
-  test('an approval of a session that was closed meanwhile keeps no grant', async () => {
-    const { node, sessions } = slowNode()
-    const sender = await node.open()
-    const receiver = await node.join(sender.senderCode)
-    sessions.hold('get')
-    const approval = refusalOf(() => node.approve(sender, receiver))
-    await settled()
-    expect(sessions.waiting).toBe(1)
-    await node.sessions.update(sender.sessionId, closeBySender)
-    sessions.open()
-    expect(await approval).toBe('session_gone')
-    await settled()
-    expect(node.relay.budget.granted).toBe(0)
   })
 
   test('an old answer that comes after a newer one shows nothing any more', async () => {

@@ -78,8 +78,8 @@ export function nodeCounters(relay: Relay, mailboxes: MemoryMailboxStore): Count
     ...NOTHING_LEFT,
     mailboxes: mailboxes.size,
     unackedBytes: mailboxes.unackedCost,
-    grantedBytes: relay.budget.granted,
-    grants: relay.budget.size,
+    grantedBytes: relay.windows.granted,
+    grants: 2 * relay.windows.size,
     sockets: relay.attachments.sockets,
     watchers: relay.attachments.watchers.size,
   }
@@ -155,11 +155,14 @@ export class TestRelay {
   }
 
   /** Registers a sender code nobody has used. */
-  async open(request: Partial<CreateSessionRequest> = {}): Promise<Member & { readonly senderCode: string }> {
+  async open(
+    request: Partial<CreateSessionRequest> = {},
+    source = `source-${this.#made + 1}`,
+  ): Promise<Member & { readonly senderCode: string }> {
     const senderCode = request.senderCode ?? `sender-${++this.#made}`
     const { sessionId, token } = await this.relay.createSession(
       { clientId: 'a client', senderCode, maxReceivers: 8, ...request },
-      `source-${this.#made}`,
+      source,
     )
     return { sessionId, token, senderCode }
   }
