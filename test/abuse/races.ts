@@ -73,11 +73,6 @@ export const RACES: readonly Race[] = [
     const table = await Table.set(target)
     return { table, operations: [() => table.join('same'), () => table.join('same')] }
   }),
-  commands('two joins for the last place', async (target) => {
-    const table = await Table.set(target)
-    for (let i = 0; i < 7; i++) await table.joined(`waiting-${i}`)
-    return { table, operations: [() => table.join('one-more'), () => table.join('one-more')] }
-  }),
   commands('a join against the approval that retires the code', async (target) => {
     const table = await Table.set(target, 1)
     await table.joined('first')

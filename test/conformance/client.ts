@@ -234,8 +234,11 @@ export class Receiver extends Party {
   }
 }
 
+/** A session, from an address of its own unless `from` says which. */
 export function createSession(relay: Relay, request: Readonly<Record<string, unknown>> = {}): Promise<Answer> {
-  return call(relay, 'POST', '/v1/sessions', { body: { clientId: freshCode(), senderCode: freshCode(), ...request } })
+  const { from = freshAddress(), ...fields } = request
+  const body = { clientId: freshCode(), senderCode: freshCode(), ...fields }
+  return call(relay, 'POST', '/v1/sessions', { body, headers: { 'x-forwarded-for': String(from) } })
 }
 
 export async function openSession(relay: Relay, request: Readonly<Record<string, unknown>> = {}): Promise<Sender> {
