@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, stat, unlink, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
+import type { AttemptStore } from '../client/index.ts'
 import { TTL_MAX_SECONDS } from '../protocol/limits.ts'
 import { reasonOf } from './files.ts'
 import { shown } from './shown.ts'
@@ -21,7 +22,7 @@ export function stateFolder(env: NodeJS.ProcessEnv = process.env): string {
  * has a digest of the code's locator and a number, its age says when it may be forgotten. The file system gives out each
  * number once, whoever asks at the same time. Where nothing can be kept, that is told once, and nothing is counted here.
  */
-export class Attempts {
+export class Attempts implements AttemptStore {
   readonly #folder: string
   readonly #terminal: Pick<Terminal, 'say'>
   readonly #now: () => number

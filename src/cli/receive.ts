@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { cleanText, formatMatchNumber, type Offer, Receiver } from '../client/index.ts'
 import { DeviceName } from '../protocol/http.ts'
 import { NAME_MAX_BYTES } from '../protocol/limits.ts'
+import { Attempts } from './attempts.ts'
 import { connectionReport } from './connection.ts'
 import { readEntry } from './entry.ts'
 import { CliError, EXIT } from './exit.ts'
@@ -74,6 +75,7 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
     const receiver: Receiver = await Receiver.join({
       ...entry,
       name,
+      attempts: new Attempts(terminal),
       onApproved: () => {
         state.approved = true
         terminal.event('approved', { matchNumber: receiver.matchNumber })

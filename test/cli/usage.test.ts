@@ -346,6 +346,29 @@ describeConcurrent('a code', () => {
     expect((await sender.ended()).exitCode).toBe(0)
   })
 
+  test('is tried three times by a device at most, over all its processes, and the sender is asked no more', async () => {
+    const { sender, code } = await openSender(['-'], { env, stdin: 'content' })
+    const { at } = await temporaryDirectory()
+    const own = { ...env, PAIRLAY_RELAY: relay.url, XDG_STATE_HOME: at('state') }
+    const attack = (nth: number) => run(['receive', withOtherSecret(code, nth), '--yes', '-o', '-'], { env: own })
+    for (let nth = 0; nth < 3; nth++)
+      expect(errorsOf(await attack(nth))).toEqual([`pairlay: ${PAIRING_ERRORS.wrong_code}`])
+    const fourth = await attack(3)
+    expect([fourth.exitCode, errorsOf(fourth)]).toEqual([3, [`pairlay: ${PAIRING_ERRORS.attempts_used_up}`]])
+    expect(sender.events.filter(({ event }) => event === 'failed_attempt')).toHaveLength(3)
+    expect(await (await take(relay, code)).taken).toEqual({ items: ['content'] })
+  })
+
+  test('is tried although the tries cannot be counted, which is told', async () => {
+    const { code } = await openSender(['-'], { env, stdin: 'content' })
+    const { at } = await temporaryDirectory()
+    await writeFile(at('state'), 'a file')
+    const own = { PAIRLAY_RELAY: relay.url, XDG_STATE_HOME: at('state') }
+    const { exitCode, stderr } = await run(['receive', code, '--yes', '-o', '-'], { env: own })
+    expect(exitCode).toBe(0)
+    expect(stderr.match(/^Tries are counted for this run only: .*$/gm)).toHaveLength(1)
+  })
+
   test('that was tried too often is used up, which the sender says, and is exit 3', async () => {
     const { sender, code } = await openSender(['-'], { env })
     const plain = pairlay(['send', '--yes', '-'], { env, stdin: 'open' })
