@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { cleanText } from '../../src/client/clean.ts'
+import { cleanText, withoutInvisible } from '../../src/client/clean.ts'
 
 test.each([
   ['plain text', 'holiday.jpg', 'holiday.jpg'],
@@ -19,6 +19,15 @@ test.each([
   ['runs of spaces', '  a \t\u00a0\u3000 b  ', 'a b'],
   ['nothing visible', '\u0000\u200b', ''],
   ['letters in pieces', 'e\u0301', 'é'],
+  ['a blank that is no space', 'a\u2800b', 'a b'],
+  ['fillers that show as nothing', '\u3164\u115f\u1160\uffa0', ''],
+  ['a selector behind a letter', 'a\ufe0fb\u{e0100}', 'a b'],
+  ['a joiner inside a Latin word', 'pay\u200dpal', 'pay pal'],
+  ['a joiner at an end', '\u200dمی\u200c', 'می'],
+  ['an emoji of several', '👨‍👩‍👧 family.txt', '👨‍👩‍👧 family.txt'],
+  ['an emoji with its selector', '❤️‍🔥.txt', '❤️‍🔥.txt'],
+  ['a Persian word with its joiner', 'می‌خواهم.txt', 'می‌خواهم.txt'],
+  ['a Devanagari letter with its joiner', 'क्‍ष.txt', 'क्‍ष.txt'],
 ])('%s', (_, attacker, shown) => {
   expect(cleanText(attacker)).toBe(shown)
 })
@@ -28,4 +37,10 @@ test('what is longer than allowed is cut, with a mark, between characters', () =
   expect(cleanText('a'.repeat(201))).toBe(`${'a'.repeat(199)}…`)
   expect(cleanText('📦📦📦', 2)).toBe('📦…')
   expect([...cleanText('x'.repeat(1_000_000), 64)]).toHaveLength(64)
+})
+
+test('a line of text keeps its spaces, its length and its spelling', () => {
+  const line = `  a  b\u3000${'x'.repeat(300)} e\u0301 `
+  expect(withoutInvisible(line)).toBe(line)
+  expect(withoutInvisible('a\u001b[31m\u202eb')).toBe('a [31m b')
 })

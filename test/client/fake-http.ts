@@ -95,5 +95,5 @@ export class FakeHttp {
 
 function nameOf({ method, path }: FakeCall): string {
   if (path.startsWith('?')) return 'poll'
-  return `${method} ${path.replace(/^\/channels\/(\d+)\/frames\/(\d+)$/, '$1/$2')}`
+  return `${method} ${path.replace(/\?.*$/, '').replace(/^\/channels\/(\d+)\/frames\/(\d+)$/, '$1/$2')}`
 }

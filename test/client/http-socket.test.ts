@@ -514,3 +514,70 @@ describe('an attacker in the place of the relay', () => {
     expect(attacker.http.calls.filter(({ method }) => method === 'GET')).toHaveLength(42)
   })
 })
+
+describe('the name of an attach', () => {
+  test('goes with every call behind it', async () => {
+    const opened = openSocket()
+    await settled()
+    opened.socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: [] }))
+    const view = viewOf([channelRow({ available: 1 })])
+    await opened.http.one('PUT /attachment').answer({ ...view, attachment: 'Ab_-9' })
+    opened.socket.send(encodeData(1, 1, filled(9, 1)))
+    opened.socket.send(encodeAck(1, 1))
+    await settled()
+    const paths = opened.http.calls.slice(1).map(({ path }) => path)
+    expect(paths).toHaveLength(4)
+    for (const path of paths) expect(path).toMatch(/[?&]attachment=Ab_-9$/)
+    expect(opened.said[0]).toEqual(view)
+  })
+
+  test('that is no name is no answer of a relay', async () => {
+    const { http, socket, closes } = openSocket()
+    await settled()
+    socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: [] }))
+    await http.one('PUT /attachment').answer({ ...viewOf(), attachment: 'a&b=c' })
+    expect(closes).toEqual([1006])
+  })
+})
+
+describe('what nobody foresaw', () => {
+  test('half of a surrogate pair as the version is no view, and throws nothing', async () => {
+    const { http, socket, closes } = openSocket()
+    await settled()
+    socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: [] }))
+    await http.one('PUT /attachment').answer({ ...viewOf(), version: '\ud800' })
+    expect(closes).toEqual([1006])
+  })
+
+  test('closes the socket with the error, and rejects nothing that nobody holds', async () => {
+    const { http, socket } = openSocket()
+    const errors: unknown[] = []
+    socket.onclose = ({ error }) => void errors.push(error)
+    socket.onmessage = () => {
+      throw new URIError('malformed')
+    }
+    await settled()
+    socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: [] }))
+    await http.one('PUT /attachment').answer(viewOf())
+    expect(errors).toEqual([new URIError('malformed')])
+  })
+
+  test('a frame that is refused, too large, or cut is named with the close', async () => {
+    const ends: [(call: ReturnType<FakeHttp['one']>) => Promise<void>, string | undefined][] = [
+      [(call) => call.refuse('frame_refused'), 'refused'],
+      [(call) => call.refuse('body_too_large'), 'too_large'],
+      [(call) => call.answer('<html>', { status: 413 }), 'too_large'],
+      [(call) => call.answer('<html>', { status: 400 }), 'too_large'],
+      [(call) => call.fail(), 'cut'],
+      [(call) => call.answer('<html>', { status: 502 }), undefined],
+    ]
+    for (const [end, how] of ends) {
+      const { http, socket } = await attachedSocket()
+      const frames: unknown[] = []
+      socket.onclose = ({ frame }) => void frames.push(frame?.how)
+      socket.send(encodeData(1, 1, filled(9, 1)))
+      await end(http.one('PUT 1/1'))
+      expect(frames).toEqual([how])
+    }
+  })
+})

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { PairingError } from '../../src/client/errors.ts'
 import { RelayRefusal, RelayUnreachable } from '../../src/client/http-call.ts'
-import { pairingErrorOf as meaningOf, RelayApi } from '../../src/client/relay-api.ts'
+import { pairingErrorOf as meaningOf, RelayApi, Tries } from '../../src/client/relay-api.ts'
 import { defaultEnvironment } from '../../src/client/runtime.ts'
 import { ERRORS } from '../../src/protocol/errors.ts'
 import { settled } from './fake-time.ts'
@@ -318,4 +318,95 @@ describe('what a refusal means', () => {
     const error = await api.createSession(request).catch((reason: unknown) => reason)
     expect(meaningOf(error).message + String(error)).not.toMatch(/evil|pay/)
   })
+})
+
+describe('a relay that limits rates', () => {
+  const limited = (seconds: number | string) => () =>
+    new Response(
+      JSON.stringify({ type: 'about:blank', title: 'No', status: 429, code: 'rate_limited', retryable: true }),
+      {
+        status: 429,
+        headers: { 'retry-after': String(seconds) },
+      },
+    )
+
+  async function asked(answers: (() => Response)[], patienceMs?: number) {
+    const { api, world } = apiWith(...answers)
+    const asking = async () => {
+      for (const tries = new Tries(world.environment, patienceMs); ; ) {
+        try {
+          return await api.createSession(request)
+        } catch (error) {
+          await tries.next(error)
+        }
+      }
+    }
+    const { error, waits } = await outcomeOf(world, asking())
+    return { error, waits: waits.filter((ms) => ms !== 15_000) }
+  }
+
+  test('is waited for as long as it says', async () => {
+    expect(await asked([limited(3), limited(0), json(CREATED, 201)])).toEqual({
+      error: undefined,
+      waits: [3_000, 1_000],
+    })
+  })
+
+  test('beyond what the app has patience for is rate_limited, with the seconds in its text', async () => {
+    const { error, waits } = await asked([limited(75)])
+    expect(waits).toEqual([])
+    expect(error).toMatchObject({ code: 'rate_limited', message: 'Too many tries from this network. Wait 75 s.' })
+    expect((await asked([limited(75), json(CREATED, 201)], 100_000)).waits).toEqual([75_000])
+  })
+
+  test('without end is not waited for without end', async () => {
+    const { error, waits } = await asked([limited(4)])
+    expect(error).toMatchObject({ code: 'rate_limited' })
+    expect(waits).toEqual([4_000, 4_000])
+  })
+
+  test('as a proxy says it, in no form of Pairlay, is one too', async () => {
+    const { error } = await asked([() => new Response('slow down', { status: 429, headers: { 'retry-after': '60' } })])
+    expect(error).toMatchObject({ code: 'rate_limited' })
+  })
+})
+
+describe('an address that is not the relay’s', () => {
+  test.each([
+    [301, 'https://relay.example/v1/sessions', 'It points to https://relay.example.'],
+    [307, '/elsewhere/v1/sessions', 'It points to https://relay.example/elsewhere.'],
+    [308, undefined, undefined],
+  ])('that answers %d to %s is named as a redirect, and not asked again', async (status, location, detail) => {
+    const { api, world, calls } = apiWith(
+      () => new Response(null, { status, ...(location ? { headers: { location } } : {}) }),
+    )
+    const { error } = await outcomeOf(world, api.closeSession(credentials))
+    expect(meaningOf(error)).toMatchObject({ code: 'relay_redirects', detail })
+    expect(calls).toHaveLength(1)
+  })
+
+  test.each([
+    ['DEPTH_ZERO_SELF_SIGNED_CERT', 'relay_untrusted', 'self-signed'],
+    ['SELF_SIGNED_CERT_IN_CHAIN', 'relay_untrusted', 'self-signed'],
+    ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'relay_untrusted', 'authority'],
+    ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'relay_untrusted', 'authority'],
+    ['ERR_TLS_CERT_ALTNAME_INVALID', 'relay_untrusted', 'another name'],
+    ['CERT_HAS_EXPIRED', 'relay_untrusted', 'expired'],
+    ['CERT_NOT_YET_VALID', 'relay_untrusted', 'not valid yet'],
+    ['ERR_SSL_WRONG_VERSION_NUMBER', 'relay_unreachable', 'http://'],
+    ['HPE_INVALID_CONSTANT', 'relay_unreachable', 'https://'],
+    ['ECONNREFUSED', 'relay_unreachable', 'Check the address'],
+  ])('a connection that fails with %s is %s', async (code, meaning, words) => {
+    const cause = Object.assign(new Error('below'), { code })
+    const { api } = apiWith(() => Promise.reject(new TypeError('fetch failed', { cause })))
+    const error = meaningOf(await api.createSession(request).catch((reason: unknown) => reason))
+    expect(error.code).toBe(meaning)
+    expect(error.message).toContain(words)
+  })
+})
+
+test('limits are never larger than this client takes', async () => {
+  const limits = { ...CREATED.limits, windowBytes: 2 ** 50, maxFrameBytes: 2 ** 40 }
+  const { api } = apiWith(json({ ...CREATED, limits }, 201))
+  expect((await api.createSession(request)).limits).toMatchObject({ windowBytes: 2 ** 26, maxFrameBytes: 2 ** 20 })
 })

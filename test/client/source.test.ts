@@ -81,3 +81,33 @@ describe('a source held to its size', () => {
     expect(given).toBe(3)
   })
 })
+
+test.each<[string, () => ArrayBuffer | ArrayBufferView]>([
+  ['an ArrayBuffer', () => new Uint8Array([1, 2, 3]).buffer],
+  ['a view of a part of one', () => new DataView(new Uint8Array([9, 1, 2, 3, 9]).buffer, 1, 3)],
+  ['a Buffer of Node', () => Buffer.from([1, 2, 3])],
+])('%s is sent as its bytes', async (_, bytes) => {
+  const source = bytesSource(bytes(), 'a')
+  expect(source.size).toBe(3)
+  const pieces: number[] = []
+  for await (const piece of source.open()) pieces.push(...piece)
+  expect(pieces).toEqual([1, 2, 3])
+})
+
+test.each<[string, () => unknown]>([
+  ['a text for bytes', () => bytesSource('abc' as unknown as Uint8Array, 'a')],
+  ['nothing for bytes', () => bytesSource(undefined as unknown as Uint8Array, 'a')],
+  ['numbers for bytes', () => bytesSource([1, 2] as unknown as Uint8Array, 'a')],
+  ['a path for a Blob', () => blobSource('/etc/hosts' as unknown as Blob, 'a')],
+  ['a Blob for a stream', () => streamSource(new Blob() as unknown as ReadableStream<Uint8Array>, 'a')],
+])('%s is refused at once, as a TypeError', (_, use) => {
+  expect(use).toThrow(TypeError)
+})
+
+test('a source that gives texts is not sent as something else', async () => {
+  const source = { name: 'a', open: () => ['abc'] as unknown as AsyncIterable<Uint8Array> }
+  await expect(exactly(source).next()).rejects.toMatchObject({
+    code: 'source_failed',
+    message: expect.stringContaining('It is a.'),
+  })
+})
