@@ -136,11 +136,11 @@ export class ReceiverRun {
     return this.#displaced
   }
 
-  /** Leaves. Resolves when the relay knows, or does not answer. */
-  async leave(): Promise<void> {
+  /** Leaves, for a reason. Resolves when the relay knows, or does not answer. Never rejects. */
+  async leave(reason = new PairingError('aborted')): Promise<void> {
     await this.connection.flush()
     // First of all here: a relay that does not answer must not keep anybody waiting for this.
-    this.connection.end(new PairingError('aborted'))
+    this.connection.end(reason)
     await this.#telling
   }
 
@@ -175,7 +175,7 @@ export class ReceiverRun {
     } catch (error) {
       const failure =
         error instanceof HandshakeError ? new PairingError('wrong_code', { cause: error }) : errorOfAccident(error)
-      this.connection.end(failure)
+      void this.leave(failure)
       throw failure
     } finally {
       this.#timeout?.stop()

@@ -13,8 +13,8 @@ const SAID_TO_RECEIVER: readonly (readonly [Partial<ReceiverRow>, Case['receiver
   [{ state: 'denied', reason: 'handshake_timeout' }, 'handshake_timeout'],
   [{ state: 'denied' }, 'denied'],
   [{ state: 'revoked' }, 'revoked'],
-  [{ state: 'left' }, 'aborted'],
-  [{ state: 'done' }, 'aborted'],
+  [{ state: 'left' }, 'session_lost'],
+  [{ state: 'done' }, 'session_lost'],
 ]
 
 const SAID_TO_SENDER: readonly (readonly [Partial<ReceiverRow>, Case['sender'][0]])[] = [
@@ -45,7 +45,7 @@ const rowForgeries: Case[] = [
         operators: () => [lieAboutRow('sender', row, ({ receivers }) => receivers[0]?.state === 'approved')],
       }),
       sender: [names, 1, 0],
-      receiver: ['waits', 1, 1],
+      receiver: ['revoked', 1, 1],
     }),
   ),
 ]
@@ -138,7 +138,7 @@ const acks: Case[] = [
     operator: 'ack more than was sent',
     against: 'sender',
     plan: () => ({ operators: () => [ackTooMuch('sender')] }),
-    sender: ['relay_misbehaved', 1, 0],
+    sender: ['peer_misbehaved', 1, 0],
     receiver: ['revoked', 1, 1],
   },
   {
@@ -147,7 +147,7 @@ const acks: Case[] = [
     plan: () => ({ operators: () => [ackTooMuch('receiver')] }),
     // It comes with the ack of the receipt.
     sender: ['delivered', 1, 0],
-    receiver: ['relay_misbehaved', 1, 1],
+    receiver: ['peer_misbehaved', 1, 1],
   },
 ]
 

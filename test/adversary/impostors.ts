@@ -106,7 +106,7 @@ const points: Case[] = [
     plan: (seed) => ({
       operators: (_, code) => [impostorReceiver(seed, secret ?? (() => secretOf(code())), twist)],
     }),
-    sender: ['wrong_code', 0, 0],
+    sender: ['peer_misbehaved', 0, 0],
     receiver: ['wrong_code', 0, 0],
   },
   {
@@ -130,7 +130,7 @@ const suites = SUITES.flatMap(([operator, twist, guesses]): Case[] => [
     operator,
     against: 'sender',
     plan: (seed) => ({ operators: (_, code) => [impostorReceiver(seed, () => secretOf(code()), twist)] }),
-    sender: ['wrong_code', 0, guesses],
+    sender: [guesses > 0 ? 'wrong_code' : 'peer_misbehaved', 0, guesses],
     receiver: ['wrong_code', 0, 0],
   },
   {
@@ -186,7 +186,7 @@ export const impostorCases: Case[] = [
     plan: () => ({
       operators: () => [swapField('m1', 2, (ek) => Uint8Array.from([0xff, 0xff, ...ek.subarray(2)]))],
     }),
-    sender: ['wrong_code', 0, 0],
+    sender: ['peer_misbehaved', 0, 0],
     receiver: ['wrong_code', 0, 0],
   },
   ...(['m1', 'm2', 'm3', 'm4'] as const).flatMap((message) => lengths(message)),
@@ -199,9 +199,9 @@ function lengths(message: 'm1' | 'm2' | 'm3' | 'm4'): Case[] {
     ['a byte more', (bytes) => Buffer.concat([bytes, Buffer.of(0)])],
   ]
   const after = {
-    m1: { against: 'sender', sender: ['wrong_code', 0, 0], receiver: ['wrong_code', 0, 0] },
+    m1: { against: 'sender', sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 0] },
     m2: { against: 'receiver', sender: ['waits', 0, 0], receiver: ['wrong_code', 0, 0] },
-    m3: { against: 'sender', sender: ['wrong_code', 0, 0], receiver: ['wrong_code', 0, 1] },
+    m3: { against: 'sender', sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 1] },
     m4: { against: 'receiver', sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] },
   } as const
   return attackers.map(([name, change]) => ({

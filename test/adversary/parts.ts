@@ -192,9 +192,9 @@ export async function* disconnects(sizes: Sizes): AsyncGenerator<Line> {
 export async function* floods(): AsyncGenerator<Line> {
   const { atOnce, answered, retired } = await floodOfM1(40)
   const flood: string[] = []
-  if (atOnce !== 4 || answered !== 32 || !retired)
+  if (atOnce !== 8 || answered !== 40 || retired)
     flood.push(`${atOnce} at once, ${answered} in all, retired: ${retired}`)
-  yield { text: '40 m1 and no m3: 4 answered at once, 32 in all, then the code is retired', faults: flood }
+  yield { text: '40 m1 and no m3: 8 answered at once, each gives its place back, and the code stays', faults: flood }
   for (const [before, sameTurn, left] of [
     [1, 3, 1],
     [0, 3, 2],

@@ -120,7 +120,7 @@ const CUTS: readonly (readonly [string, (bytes: Uint8Array) => Uint8Array])[] = 
   ['leave only the flag of', (bytes) => bytes.subarray(0, 1)],
   ['add a byte to', (bytes) => Buffer.concat([bytes, Buffer.of(0)])],
   ['add an empty chunk to', (bytes) => Buffer.concat([bytes, new Uint8Array(16)])],
-  ['put another flag before', (bytes) => Uint8Array.of(2, ...bytes.subarray(1))],
+  ['put another flag before', (bytes) => Uint8Array.of(3, ...bytes.subarray(1))],
 ]
 
 const cuts = CUTS.flatMap(([name, change]): Case[] => [

@@ -47,8 +47,10 @@ export class SendingPerson {
   }
 
   get names(): PairingErrorCode | 'delivered' | 'waits' {
-    const { wrongCode, timedOut } = this.#sender.failedAttempts
-    return this.#names ?? (wrongCode > 0 ? 'wrong_code' : timedOut > 0 ? 'handshake_timeout' : 'waits')
+    const { wrongCode, timedOut, invalid } = this.#sender.failedAttempts
+    if (this.#names) return this.#names
+    if (wrongCode > 0) return 'wrong_code'
+    return invalid > 0 ? 'peer_misbehaved' : timedOut > 0 ? 'handshake_timeout' : 'waits'
   }
 
   async act(): Promise<void> {

@@ -28,9 +28,9 @@ const replay = (message: Message, attacker: Uint8Array): Operator => onMessage(m
 
 /** An old m1 breaks the commitment in m3, an old nonce is known; an old m2 or tag costs a guess; an old m4 fails at the receiver. */
 const AFTER: Record<Message, Pick<Case, 'against' | 'sender' | 'receiver'>> = {
-  m1: { against: 'sender', sender: ['wrong_code', 0, 0], receiver: ['wrong_code', 0, 1] },
+  m1: { against: 'sender', sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 1] },
   m2: { against: 'receiver', sender: ['wrong_code', 0, 1], receiver: ['wrong_code', 0, 1] },
-  m3: { against: 'sender', sender: ['wrong_code', 0, 0], receiver: ['wrong_code', 0, 1] },
+  m3: { against: 'sender', sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 1] },
   m4: { against: 'receiver', sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] },
 }
 
@@ -111,7 +111,7 @@ export const replayCases: Case[] = [
         return [attacker]
       },
     }),
-    sender: ['wrong_code', 0, 0],
+    sender: ['peer_misbehaved', 0, 0],
     receiver: ['wrong_code', 0, 1],
   },
   {
@@ -145,7 +145,7 @@ export const replayCases: Case[] = [
         return [attacker, ...(['m1', 'm3'] as const).map((message) => replay(message, recordedMessage(relay, message)))]
       },
     }),
-    sender: ['wrong_code', 0, 0],
+    sender: ['peer_misbehaved', 0, 0],
     receiver: ['waits', 0, 0],
   },
   {
@@ -167,7 +167,7 @@ export const replayCases: Case[] = [
       operator: `reflect ${length} bytes of m2 as m3`,
       against: 'sender',
       plan: () => ({ operators: () => [reflect('m2', length)] }),
-      sender: ['wrong_code', 0, 0],
+      sender: ['peer_misbehaved', 0, 0],
       receiver: ['wrong_code', 0, 0],
     }),
   ),
@@ -176,6 +176,6 @@ export const replayCases: Case[] = [
     against: 'sender',
     plan: () => ({ operators: () => [reflect('m4', 64)] }),
     sender: ['waits', 1, 0],
-    receiver: ['handshake_timeout', 0, 1],
+    receiver: ['wrong_code', 0, 1],
   },
 ]

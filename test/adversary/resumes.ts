@@ -6,12 +6,19 @@ import type { Operator } from './relay.ts'
 
 type Ends = Pick<Case, 'sender' | 'receiver'>
 
-/** What the relay says it holds of what a device has sent up to `seq`, at the next attach. It cuts the socket to be asked. */
-const RESUMES: readonly (readonly [string, (seq: number) => { received: number; acked: number }])[] = [
-  ['more received than was sent', (seq) => ({ received: 99, acked: seq })],
-  ['more acked than received', (seq) => ({ received: seq - 1, acked: seq })],
-  ['more acked than was sent', (seq) => ({ received: seq + 1, acked: seq + 1 })],
-  ['less received than was acked', (seq) => ({ received: seq - 2, acked: seq - 2 })],
+/**
+ * What the relay says it holds of what a device has sent up to `seq`, at the next attach, and whose lie that is. A peer can
+ * make an honest relay say the first and the third. It cuts the socket to be asked.
+ */
+const RESUMES: readonly (readonly [
+  string,
+  (seq: number) => { received: number; acked: number },
+  'relay_misbehaved' | 'peer_misbehaved',
+])[] = [
+  ['more received than was sent', (seq) => ({ received: 99, acked: seq }), 'peer_misbehaved'],
+  ['more acked than received', (seq) => ({ received: seq - 1, acked: seq }), 'relay_misbehaved'],
+  ['more acked than was sent', (seq) => ({ received: seq + 1, acked: seq + 1 }), 'peer_misbehaved'],
+  ['less received than was acked', (seq) => ({ received: seq - 2, acked: seq - 2 }), 'relay_misbehaved'],
 ]
 
 /** Acks all but the last of so many frames of a device, cuts its socket, and lies when it is back. */
@@ -34,20 +41,20 @@ function resuming(against: Role, seq: number, row: object): Operator {
 }
 
 /** The last frame before the cut: the transfer, or the receipt. */
-const resumes = RESUMES.flatMap(([name, row]): Case[] => [
+const resumes = RESUMES.flatMap(([name, row, liar]): Case[] => [
   {
     operator: `resume with ${name}`,
     against: 'sender',
     plan: () => ({ operators: () => [resuming('sender', 4, row(4))] }),
-    sender: ['relay_misbehaved', 1, 0],
-    receiver: ['revoked', 1, 1],
+    sender: [liar, 1, 0],
+    receiver: [liar === 'peer_misbehaved' ? 'revoked' : 'closed_by_sender', 1, 1],
   },
   {
     operator: `resume with ${name}`,
     against: 'receiver',
     plan: () => ({ operators: () => [resuming('receiver', 3, row(3))] }),
     sender: ['delivered', 1, 0],
-    receiver: ['relay_misbehaved', 1, 1],
+    receiver: [liar, 1, 1],
   },
 ])
 
@@ -74,13 +81,13 @@ const LIMITS: readonly (readonly [string, Role, object, Ends])[] = [
     'a window too small for a frame',
     'sender',
     { windowBytes: 1 },
-    { sender: ['relay_misbehaved', 0, undefined], receiver: ['waits', 0, 0] },
+    { sender: ['waits', 0, 0], receiver: ['waits', 0, 0] },
   ],
   [
     'a window too small for a frame',
     'receiver',
     { windowBytes: 1 },
-    { sender: ['waits', 0, 0], receiver: ['relay_misbehaved', 0, 0] },
+    { sender: ['handshake_timeout', 0, 0], receiver: ['handshake_timeout', 0, 0] },
   ],
 ]
 

@@ -39,7 +39,7 @@ const FIELDS: readonly [string, Message, number, (seed: Seed) => Uint8Array][] =
 function expected(name: string, message: Message): Pick<Case, 'sender' | 'receiver'> {
   if (message === 'm4') return { sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] }
   const guesses = message === 'm2' || name === 'T_R' ? 1 : 0
-  return { sender: ['wrong_code', 0, guesses], receiver: ['wrong_code', 0, 1] }
+  return { sender: [guesses > 0 ? 'wrong_code' : 'peer_misbehaved', 0, guesses], receiver: ['wrong_code', 0, 1] }
 }
 
 const swaps: Case[] = FIELDS.map(([name, message, field, attacker]) => ({
@@ -63,14 +63,14 @@ export const swapCases: Case[] = [
     operator: 'swap X_R',
     against: 'sender',
     plan: join((seed) => ({ publicKey: base64url(anyKey(seed)) })),
-    sender: ['wrong_code', 0, 0],
+    sender: ['peer_misbehaved', 0, 0],
     receiver: ['wrong_code', 0, 1],
   },
   {
     operator: 'spell X_R in another way',
     against: 'sender',
     plan: join((_, { publicKey }) => ({ publicKey: base64url(ignoredBit(Buffer.from(publicKey, 'base64url'))) })),
-    sender: ['wrong_code', 0, 0],
+    sender: ['peer_misbehaved', 0, 0],
     receiver: ['wrong_code', 0, 1],
   },
   {
@@ -98,14 +98,14 @@ export const swapCases: Case[] = [
     operator: 'swap receiver code',
     against: 'sender',
     plan: join((seed) => ({ receiverCode: anyCode(seed) })),
-    sender: ['wrong_code', 0, 0],
+    sender: ['peer_misbehaved', 0, 0],
     receiver: ['wrong_code', 0, 1],
   },
   {
     operator: 'swap receiver code in its own view',
     against: 'receiver',
     plan: (seed) => ({ operators: () => [lieAboutRow('receiver', { receiverCode: anyCode(seed) }, pinned())] }),
-    sender: ['waits', 1, 0],
+    sender: ['not_delivered', 1, 0],
     receiver: ['relay_misbehaved', 1, 1],
   },
   {
@@ -153,7 +153,7 @@ export const swapCases: Case[] = [
         operators: () => [{ name: 'id', joined: (answer) => ({ ...answer, sessionId: attacker(answer.sessionId) }) }],
       }
     },
-    sender: ['waits', 0, 0],
+    sender: ['handshake_timeout', 0, 0],
     receiver: ['relay_unreachable', 0, 0],
   },
   {

@@ -31,17 +31,17 @@ const NEVER: Record<Message, Ends> = {
 
 /** A second copy under the next number is taken for the next message, which it is not. */
 const TWICE: Record<Message, Ends> = {
-  m1: { sender: ['wrong_code', 0, 0], receiver: ['wrong_code', 0, 1] },
+  m1: { sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 1] },
   m2: { sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] },
-  m3: { sender: ['corrupt', 1, 0], receiver: ['revoked', 1, 1] },
-  m4: { sender: ['not_delivered', 1, 0], receiver: ['corrupt', 1, 1] },
+  m3: { sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] },
+  m4: { sender: ['receiver_left', 1, 0], receiver: ['peer_misbehaved', 1, 1] },
 }
 
 /** Noise in front of a message is taken for it. */
 const NOISE: Record<Message, Ends> = {
-  m1: { sender: ['wrong_code', 0, 0], receiver: ['wrong_code', 0, 0] },
+  m1: { sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 0] },
   m2: { sender: ['waits', 0, 0], receiver: ['wrong_code', 0, 0] },
-  m3: { sender: ['wrong_code', 0, 0], receiver: ['wrong_code', 0, 1] },
+  m3: { sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 1] },
   m4: { sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] },
 }
 
@@ -190,8 +190,8 @@ export const timingCases: Case[] = [
         ],
       }),
       ...(against === 'sender'
-        ? ({ sender: ['relay_misbehaved', 0, undefined], receiver: ['waits', 0, 1] } as const)
-        : ({ sender: ['waits', 1, 0], receiver: ['relay_misbehaved', 0, 1] } as const)),
+        ? ({ sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 1] } as const)
+        : ({ sender: ['waits', 1, 0], receiver: ['peer_misbehaved', 0, 1] } as const)),
     },
   ]),
   {
@@ -206,7 +206,7 @@ export const timingCases: Case[] = [
   {
     operator: 'say that nobody is present',
     against: 'sender',
-    plan: () => ({ operators: () => [lieAboutRow('sender', { present: false }), delay('m1', 60_000)] }),
+    plan: () => ({ operators: () => [lieAboutRow('sender', { present: false }), delay('m1', 50_000)] }),
     sender: ['delivered', 1, 0],
     receiver: ['complete', 1, 1],
   },
@@ -214,7 +214,7 @@ export const timingCases: Case[] = [
     operator: 'say that nobody is present',
     against: 'receiver',
     plan: () => ({
-      operators: () => [lie('receiver', (view) => ({ ...view, senderPresent: false })), delay('m4', 60_000)],
+      operators: () => [lie('receiver', (view) => ({ ...view, senderPresent: false })), delay('m4', 50_000)],
     }),
     ...GOOD,
   },
@@ -225,7 +225,7 @@ export const timingCases: Case[] = [
       operators: () => [
         absentFromNow('sender'),
         lie('receiver', (view) => ({ ...view, senderPresent: false })),
-        delay('m3', 60_000),
+        delay('m3', 50_000),
       ],
     }),
     ...GOOD,
@@ -233,7 +233,7 @@ export const timingCases: Case[] = [
   {
     operator: 'say that nobody is present any more',
     against: 'receiver',
-    plan: () => ({ operators: () => [absentFromNow('receiver'), delay('m4', 60_000)] }),
+    plan: () => ({ operators: () => [absentFromNow('receiver'), delay('m4', 50_000)] }),
     ...GOOD,
   },
 ]

@@ -1,6 +1,6 @@
 import type { CloseReason, Role, View } from '../../src/protocol/frames.ts'
 import type { Case } from './cases.ts'
-import { GOOD, hasRow, lie, lieAboutRow, pinned } from './operators.ts'
+import { hasRow, lie, lieAboutRow, pinned } from './operators.ts'
 import type { Operator } from './relay.ts'
 
 /** Views that lie, and other things that a relay says to one device alone. */
@@ -15,27 +15,27 @@ const rowsToSender: readonly (readonly [string, (view: View) => View, Ends])[] =
   [
     'another key',
     (view) => withRow(view, { publicKey: otherKey }),
-    { sender: ['relay_misbehaved', 1, 0], receiver: ['waits', 1, 1] },
+    { sender: ['relay_misbehaved', 1, 0], receiver: ['closed_by_sender', 1, 1] },
   ],
   [
     'another receiver code',
     (view) => withRow(view, { receiverCode: 'ABCDEF' }),
-    { sender: ['relay_misbehaved', 1, 0], receiver: ['waits', 1, 1] },
+    { sender: ['relay_misbehaved', 1, 0], receiver: ['closed_by_sender', 1, 1] },
   ],
   [
     'another channel',
     (view) => withRow(view, { channel: 9 }),
-    { sender: ['relay_misbehaved', 1, 0], receiver: ['waits', 1, 1] },
+    { sender: ['receiver_left', 1, 0], receiver: ['revoked', 1, 1] },
   ],
   [
     'no receiver',
     (view) => ({ ...view, receivers: [] }),
-    { sender: ['relay_misbehaved', 1, undefined], receiver: ['waits', 1, 1] },
+    { sender: ['receiver_left', 1, 0], receiver: ['revoked', 1, 1] },
   ],
   [
     'a second row of the same channel',
     (view) => ({ ...view, receivers: [...view.receivers, { ...view.receivers[0], publicKey: otherKey }] }),
-    { sender: ['relay_misbehaved', 1, 0], receiver: ['waits', 1, 1] },
+    { sender: ['relay_misbehaved', 1, 0], receiver: ['closed_by_sender', 1, 1] },
   ],
 ]
 
@@ -49,11 +49,16 @@ const SILENT: readonly (readonly [Role, nothing: Ends, old: Ends])[] = [
   [
     'sender',
     // The first frame comes before any view.
-    { sender: ['relay_misbehaved', 0, undefined], receiver: ['waits', 0, 0] },
+    { sender: ['relay_misbehaved', 0, undefined], receiver: ['closed_by_sender', 0, 0] },
     // Its window stays that of a handshake, and it sees nobody new.
     { sender: ['waits', 1, undefined], receiver: ['waits', 1, 1] },
   ],
-  ['receiver', { sender: ['handshake_timeout', 0, 0], receiver: ['waits', 0, 0] }, GOOD],
+  [
+    'receiver',
+    { sender: ['handshake_timeout', 0, 0], receiver: ['waits', 0, 0] },
+    // It never hears of the approval, so that the payload is none.
+    { sender: ['not_delivered', 1, 0], receiver: ['peer_misbehaved', 1, 1] },
+  ],
 ]
 
 const lies: Case[] = [
@@ -69,8 +74,8 @@ const lies: Case[] = [
     operator: 'show another key before m1',
     against: 'sender',
     plan: () => ({ operators: () => [lieAboutRow('sender', { publicKey: otherKey }, pinned())] }),
-    sender: ['waits', 0, 0],
-    receiver: ['wrong_code', 0, 0],
+    sender: ['relay_misbehaved', 0, 0],
+    receiver: ['closed_by_sender', 0, 0],
   },
   {
     operator: 'show receivers that do not exist',
@@ -96,15 +101,15 @@ const lies: Case[] = [
         ),
       ],
     }),
-    sender: ['delivered', 1, 0],
-    receiver: ['complete', 1, 1],
+    sender: ['relay_misbehaved', 0, 0],
+    receiver: ['closed_by_sender', 0, 0],
   },
   {
     operator: 'show the view of the other role',
     against: 'sender',
     plan: () => ({ operators: () => [lie('sender', (view) => ({ ...view, role: 'receiver' }), hasRow)] }),
     sender: ['relay_misbehaved', 0, undefined],
-    receiver: ['waits', 0, 0],
+    receiver: ['closed_by_sender', 0, 0],
   },
   ...receiverLies(),
   ...SILENT.flatMap(([against, nothing, old]): Case[] => [
@@ -161,7 +166,7 @@ function receiverLies(): Case[] {
       operator: `show ${name}, later`,
       against: 'receiver',
       plan: () => ({ operators: () => [lie('receiver', change, approved)] }),
-      sender: ['waits', 1, 0],
+      sender: ['not_delivered', 1, 0],
       receiver: ['relay_misbehaved', 1, 1],
     },
   ])
@@ -192,7 +197,7 @@ const closes = CLOSES.flatMap(([reason, names]): Case[] =>
       ],
     }),
     ...(against === 'sender'
-      ? ({ sender: [names, 1, undefined], receiver: ['waits', 1, 1] } as const)
+      ? ({ sender: [names, 1, undefined], receiver: ['revoked', 1, 1] } as const)
       : ({ sender: ['waits', 1, 0], receiver: [names as 'expired', 1, 1] } as const)),
   })),
 )
@@ -225,7 +230,7 @@ const nonsense = NONSENSE.flatMap(([name, bytes]): Case[] =>
       ],
     }),
     ...(against === 'sender'
-      ? ({ sender: ['relay_misbehaved', 0, undefined], receiver: ['waits', 0, 0] } as const)
+      ? ({ sender: ['relay_misbehaved', 0, undefined], receiver: ['closed_by_sender', 0, 0] } as const)
       : ({ sender: ['waits', 0, 0], receiver: ['relay_misbehaved', 0, 0] } as const)),
   })),
 )
