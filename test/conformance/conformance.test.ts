@@ -19,14 +19,13 @@ import { windows } from './windows.ts'
 
 /** What of PROTOCOL.md's error table no client can bring about, and why. */
 const OUT_OF_REACH: Readonly<Record<string, string>> = {
-  'http rate_limited': 'reserved',
+  'http rate_limited': 'takes a flood, and test/server has it',
   'close forbidden': 'reserved: no frame leads to it',
   'http internal': 'the relay would have to fail',
   'close internal': 'the relay would have to fail',
-  'http resume_required': 'takes a relay that forgets frames',
-  'close resume_required': 'takes a relay that forgets frames',
-  'http unavailable': 'takes a relay of several nodes that loses its store, or its memory',
-  'close unavailable': 'takes a relay of several nodes that loses its store, or its memory',
+  'http resume_required': 'takes a minute of absence, and a socket is told as well',
+  'http unavailable': 'takes a relay of several nodes that loses its store',
+  'close unavailable': 'takes a relay of several nodes that loses its store',
   ...(isForeign
     ? {
         'http at_capacity': 'takes a relay with small settings',
