@@ -307,7 +307,8 @@ describeRedis('time over two nodes', () => {
     await S.until(() => S.received === 1)
     const timeouts = await redis.timeouts()
     expect(timeouts.size).toBeGreaterThanOrEqual(10)
-    const most = 900_000 + EPITAPH_MS
+    // An hour more, because the clock of the server may be set.
+    const most = 900_000 + EPITAPH_MS + 3_600_000
     for (const [key, left] of timeouts) {
       expect(left, key).toBeGreaterThan(0)
       expect(left, key).toBeLessThanOrEqual(most)

@@ -39,6 +39,36 @@ for (const [name, start] of [
       }
     })
 
+    test('a full set makes room for the sessions in it that are not there, and for no other', async () => {
+      await redis.command('FLUSHALL')
+      const own: Clock = { now: () => Math.floor(performance.now()) }
+      const stores = openRedis({ url: redis.url, onError: (error) => errors.push(error) }, own)
+      while (!stores.cluster.isReachable) await delay(5)
+      const caps = { sessions: 2, sessionsPerClient: 2, sessionsPerSource: 2 }
+      const create = (name: string) => {
+        const names = {
+          id: `session-${name}`,
+          clientId: 'c',
+          source: 's',
+          profile: 'AQ',
+          senderCode: `code-${name}`,
+          tokenDigest: 'd',
+        }
+        return stores.sessions.create(
+          openSession({ ...names, ttlSeconds: 600, maxReceivers: 1 }, stores.clock.now()),
+          caps,
+        )
+      }
+      await create('kept')
+      await create('evicted')
+      await redis.command('DEL', 'pairlay:{session-evicted}')
+      await create('new')
+      expect(await stores.sessions.get('session-kept')).toBeDefined()
+      await expect(create('one-too-many')).rejects.toMatchObject({ code: 'too_many_sessions' })
+      stores.close()
+      errors.length = 0
+    })
+
     test('one look for what is due finds 500 sessions at the most', async () => {
       await redis.command('FLUSHALL')
       let offset = 0

@@ -42,8 +42,9 @@ export class Script {
 export class RedisConnection {
   readonly #options: RedisOptions
   #client: Client
-  readonly #subscriber: Client
+  #subscriber: Client
   #connected = () => {}
+  #listen = (_subscriber: Client) => {}
 
   constructor(options: RedisOptions) {
     this.#options = options
@@ -107,29 +108,30 @@ export class RedisConnection {
     missed: () => void,
     listening: (publish: 'SPUBLISH' | 'PUBLISH') => void,
   ): void {
-    let known = false
-    this.#subscriber.on('ready', async () => {
-      try {
-        // The client subscribes again by itself to what it has once subscribed to.
-        if (!known) listening(await this.#listen(channel, heard))
-        known = true
-        missed()
-      } catch (error) {
-        // The connection went again: there will be another.
-        if (error instanceof Error) this.#options.onError(error)
-      }
-    })
+    this.#listen = (subscriber) => {
+      let known = false
+      subscriber.on('ready', async () => {
+        try {
+          // The client subscribes again by itself to what it has once subscribed to.
+          if (!known) listening(await listenOn(subscriber, channel, heard))
+          known = true
+          missed()
+        } catch (error) {
+          // The connection went again: there will be another.
+          if (error instanceof Error) this.#options.onError(error)
+        }
+      })
+    }
+    this.#listen(this.#subscriber)
   }
 
-  async #listen(channel: string, heard: (message: string) => void): Promise<'SPUBLISH' | 'PUBLISH'> {
-    try {
-      await this.#subscriber.sSubscribe(channel, heard)
-      return 'SPUBLISH'
-    } catch (error) {
-      if (!(error instanceof ErrorReply)) throw error
-      await this.#subscriber.subscribe(channel, heard)
-      return 'PUBLISH'
-    }
+  /** Gives up the connection for what is published, and listens on a new one. */
+  resubscribe(): void {
+    this.#options.onError(new Error('nothing that is published is heard any more: this node subscribes anew'))
+    if (this.#subscriber.isOpen) this.#subscriber.destroy()
+    this.#subscriber = clientOf(this.#options)
+    this.#listen(this.#subscriber)
+    this.#connect(this.#subscriber)
   }
 
   close(): void {
@@ -152,6 +154,21 @@ export class RedisConnection {
     } finally {
       clearTimeout(timer)
     }
+  }
+}
+
+async function listenOn(
+  subscriber: Client,
+  channel: string,
+  heard: (message: string) => void,
+): Promise<'SPUBLISH' | 'PUBLISH'> {
+  try {
+    await subscriber.sSubscribe(channel, heard)
+    return 'SPUBLISH'
+  } catch (error) {
+    if (!(error instanceof ErrorReply)) throw error
+    await subscriber.subscribe(channel, heard)
+    return 'PUBLISH'
   }
 }
 

@@ -1,4 +1,6 @@
 import type { Clock, Cluster, MailboxStore } from '../../relay/ports.ts'
+import type { RedisBus } from './bus.ts'
+import { RedisClock } from './clock.ts'
 import type { RedisConnection } from './connection.ts'
 import type { SharedKey } from './shared-key.ts'
 
@@ -8,31 +10,6 @@ const ALIVE_MS = 5_000
 /** A server that takes longer than this is too slow to send anybody here, in milliseconds. */
 const SLOW_MS = 1_000
 
-/** The clock of the Redis server, which all nodes share, read through this process's own. Whole milliseconds. */
-export class RedisClock implements Clock {
-  readonly #own: Clock
-  #offset: number
-
-  /** `wall` is the time in milliseconds to go by until the server's is known. */
-  constructor(own: Clock, wall: number) {
-    this.#own = own
-    this.#offset = wall - own.now()
-  }
-
-  now(): number {
-    return this.#own.now() + this.#offset
-  }
-
-  /** Sets it by the server's. */
-  async calibrate(redis: RedisConnection): Promise<void> {
-    const before = this.#own.now()
-    const [seconds, microseconds] = (await redis.command('TIME')) as [string, string]
-    const server = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
-    // The answer is half a round trip old.
-    this.#offset = Math.round(server - (before + this.#own.now()) / 2)
-  }
-}
-
 /** Who else there is. */
 export class RedisNodes implements Cluster {
   readonly node: string
@@ -41,6 +18,8 @@ export class RedisNodes implements Cluster {
   readonly #clock: Clock
   readonly #own: Clock
   readonly #sharedKey: SharedKey
+  readonly #bus: RedisBus
+  readonly #onError: (error: Error) => void
   #alive: ReadonlySet<string> = new Set()
   #lastBeatFailed = true
   #beatingSince: number | undefined
@@ -53,6 +32,8 @@ export class RedisNodes implements Cluster {
     readonly clock: Clock
     readonly own: Clock
     readonly sharedKey: SharedKey
+    readonly bus: RedisBus
+    readonly onError: (error: Error) => void
   }) {
     this.node = options.node
     this.mailboxes = options.mailboxes
@@ -60,11 +41,13 @@ export class RedisNodes implements Cluster {
     this.#clock = options.clock
     this.#own = options.own
     this.#sharedKey = options.sharedKey
+    this.#bus = options.bus
+    this.#onError = options.onError
   }
 
   get isReachable(): boolean {
     if (this.#beatingSince !== undefined && this.#own.now() - this.#beatingSince > SLOW_MS) return false
-    return !this.#lastBeatFailed
+    return !this.#lastBeatFailed && !this.#bus.isDeaf
   }
 
   isAlive(node: string): boolean {
@@ -74,8 +57,13 @@ export class RedisNodes implements Cluster {
   async beat(): Promise<boolean> {
     this.#beatingSince = this.#own.now()
     try {
-      if (this.#clock instanceof RedisClock) await this.#clock.calibrate(this.#redis)
+      if (this.#clock instanceof RedisClock) {
+        const jumpedMs = await this.#clock.calibrate(this.#redis)
+        if (jumpedMs !== 0)
+          this.#onError(new Error(`its clock was set by ${Math.round(jumpedMs / 1000)} s: sessions keep their time`))
+      }
       await this.#sharedKey.load()
+      this.#bus.beat()
       const now = this.#clock.now()
       await this.#redis.command('ZADD', NODES, now, this.node)
       await this.#redis.command('ZREMRANGEBYSCORE', NODES, '-inf', now - ALIVE_MS)

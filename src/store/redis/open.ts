@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { Bus, Clock, Cluster, SessionStore } from '../../relay/ports.ts'
 import { RedisBus } from './bus.ts'
+import { RedisClock } from './clock.ts'
 import { RedisConnection, type RedisOptions } from './connection.ts'
 import { RedisCounters } from './counters.ts'
 import { evictionOf } from './eviction.ts'
 import { RedisMailboxStore } from './mailboxes.ts'
-import { RedisClock, RedisNodes } from './nodes.ts'
+import { RedisNodes } from './nodes.ts'
 import { RedisSessionStore } from './sessions.ts'
 import { SharedKey } from './shared-key.ts'
 
@@ -32,9 +33,11 @@ export function openRedis(
 ): RedisStores {
   const redis = new RedisConnection(options)
   const node = randomBytes(9).toString('base64url')
-  const bus = new RedisBus(redis, node)
+  const bus = new RedisBus(redis, node, own)
   const sharedKey = new SharedKey(redis)
-  const cluster = new RedisNodes({ node, sharedKey, mailboxes: new RedisMailboxStore(redis), redis, clock, own })
+  const mailboxes = new RedisMailboxStore(redis)
+  const { onError } = options
+  const cluster = new RedisNodes({ node, sharedKey, mailboxes, redis, clock, own, bus, onError })
   bus.start()
   const checkEviction = async () => {
     const eviction = await evictionOf(redis)

@@ -12,6 +12,12 @@ const BACKOFF_MS = 10
 /** Sessions looked at in one sweep of one node. */
 const SWEEP_MAX = 500
 
+/** How often full sets are looked at for sessions that are not there, and how many of them at once. */
+const LOOKS_PER_SECOND = 10
+const DEAD_AT_ONCE = 100
+/** How much longer a key is kept than its session: the server's clock may be set forward by that, and end nothing. */
+const SLACK_MS = 3_600_000
+
 /** All sessions by their next deadline. Any node may sweep them. */
 const DEADLINES = 'pairlay:deadlines'
 /** A key that is never there: asked for so that a code that is unknown takes as many steps as one that is not. */
@@ -41,11 +47,13 @@ return 0`)
 
 /**
  * Sessions that several nodes share: each one document, changed by compare-and-set over the transitions. Every key goes by
- * itself when its session's epitaph is over; the sweep only tidies earlier, and ends what is due.
+ * itself some time after its session's epitaph; the sweep only tidies earlier, and ends what is due.
  */
 export class RedisSessionStore implements SessionStore {
   readonly #redis: RedisConnection
   readonly #clock: Clock
+  /** When full sets were looked at for the dead within the last second. */
+  #looks: number[] = []
 
   constructor(redis: RedisConnection, clock: Clock) {
     this.#redis = redis
@@ -53,28 +61,46 @@ export class RedisSessionStore implements SessionStore {
   }
 
   async create(session: OpenSession, caps: SessionCaps): Promise<void> {
-    const now = this.#clock.now()
     const keepMs = this.#keepMs(session)
     const code = codeKey(session.senderCode)
     if ((await this.#redis.command('SET', code, session.id, 'NX', 'PX', keepMs)) === null)
       throw new RelayError('code_in_use')
     try {
-      const client = clientKey(session.clientId)
-      const mine = [session.expiresAt, session.id, caps.sessionsPerClient, keepMs, now]
-      if ((await this.#redis.script(ADMIT, [client], mine)) !== 1) throw new RelayError('too_many_sessions')
-      const ofSource = [session.expiresAt, session.id, caps.sessionsPerSource, keepMs, now]
-      if (session.source !== '' && Number.isFinite(caps.sessionsPerSource)) {
-        const admitted = await this.#redis.script(ADMIT, [sourceKey(session.source)], ofSource)
-        if (admitted !== 1) throw new RelayError('too_many_sessions')
-      }
-      const all = [session.expiresAt, session.id, caps.sessions, keepMs, '']
-      if ((await this.#redis.script(ADMIT, [DEADLINES], all)) !== 1) throw new RelayError('at_capacity')
+      // First, so that what is counted is there.
       await this.#redis.command('SET', sessionKey(session.id), JSON.stringify(session), 'PX', keepMs)
+      const now = this.#clock.now()
+      if (!(await this.#admit(session, clientKey(session.clientId), caps.sessionsPerClient, now)))
+        throw new RelayError('too_many_sessions')
+      if (session.source !== '' && Number.isFinite(caps.sessionsPerSource)) {
+        if (!(await this.#admit(session, sourceKey(session.source), caps.sessionsPerSource, now)))
+          throw new RelayError('too_many_sessions')
+      }
+      if (!(await this.#admit(session, DEADLINES, caps.sessions, ''))) throw new RelayError('at_capacity')
     } catch (error) {
       // What cannot be undone now is undone by its time-out.
       await this.#forget(session).catch(() => {})
       throw error
     }
+  }
+
+  /** Adds a session to a set that has room for it; `over` is until when sessions in it are over. */
+  async #admit(session: OpenSession, set: string, cap: number, over: number | ''): Promise<boolean> {
+    const admit = () =>
+      this.#redis.script(ADMIT, [set], [session.expiresAt, session.id, cap, this.#keepMs(session), over])
+    return (await admit()) === 1 || ((await this.#dropDead(set)) && (await admit()) === 1)
+  }
+
+  /** Takes sessions out of a full set that are not there: a server that evicts does not say so. Looks at a few. */
+  async #dropDead(set: string): Promise<boolean> {
+    const now = this.#clock.now()
+    this.#looks = this.#looks.filter((at) => at > now - 1_000)
+    if (this.#looks.length >= LOOKS_PER_SECOND) return false
+    this.#looks.push(now)
+    const ids = (await this.#redis.command('ZRANDMEMBER', set, DEAD_AT_ONCE)) as string[]
+    const there = await Promise.all(ids.map((id) => this.#redis.command('EXISTS', sessionKey(id))))
+    const dead = ids.filter((_, i) => there[i] === 0)
+    if (dead.length > 0) await this.#redis.command('ZREM', set, ...dead)
+    return dead.length > 0
   }
 
   async findByCode(senderCode: string): Promise<Session | undefined> {
@@ -165,10 +191,10 @@ export class RedisSessionStore implements SessionStore {
     if (session.source !== '') await this.#redis.command('ZREM', sourceKey(session.source), session.id)
   }
 
-  /** Until the end of the epitaph, in milliseconds. */
+  /** Beyond the end of the epitaph, in milliseconds. */
   #keepMs(session: Session): number {
     const until = session.state === 'open' ? session.expiresAt + EPITAPH_MS : session.forgetAt
-    return Math.max(1, until - this.#clock.now())
+    return Math.max(1, until - this.#clock.now()) + SLACK_MS
   }
 }
 
