@@ -146,6 +146,9 @@ describe('methods and origins', () => {
 
 describe('bodies', () => {
   test('in chunks are bounded like any other', async () => {
+    // A window has room for a whole frame while both ends are there.
+    for (const { sessionId, token } of [sender, receiver])
+      await call(relay.url, 'PUT', `/v1/sessions/${sessionId}/attachment`, { token, body: { channels: [] } })
     const chunk = `10000\r\n${'x'.repeat(0x10000)}\r\n`
     const head =
       `PUT /v1/sessions/${sender.sessionId}/channels/1/frames/1 HTTP/1.1\r\nhost: x\r\ncontent-type: ${OCTETS}\r\n` +

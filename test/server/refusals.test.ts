@@ -366,26 +366,15 @@ describe('states', () => {
     await small.close()
   })
 
-  test('an approval without room for its window is at_capacity, with Retry-After', async () => {
+  test('a join without room for its handshake is at_capacity, with Retry-After', async () => {
+    // An eighth of it is for handshakes: eight of them.
     const small = await startRelay({ clock, settings: { memoryBudgetBytes: 2 * 262_272 } })
-    const create = await call(small.url, 'POST', '/v1/sessions', { body: { clientId: 'c', senderCode: 'code' } })
-    const { sessionId, token } = create.json<{ sessionId: string; token: string }>()
-    for (const receiverCode of ['first', 'second']) {
-      const body = { senderCode: 'code', receiverCode, publicKey: publicKey(1) }
-      await call(small.url, 'POST', '/v1/receivers', { body })
-    }
-    const approve = (code: string) =>
-      call(small.url, 'PUT', `/v1/sessions/${sessionId}/receivers/${code}/decision`, {
-        token,
-        body: { decision: 'approved' },
-      })
-    const answers = [await approve('first')]
-    expectProblem(answers[0] ?? expect.unreachable(), 'at_capacity')
-    await call(small.url, 'PUT', `/v1/sessions/${sessionId}/receivers/second/decision`, {
-      token,
-      body: { decision: 'denied' },
-    })
-    expect((await approve('first')).status).toBe(204)
+    for (const senderCode of ['one-code', 'another-code'])
+      await call(small.url, 'POST', '/v1/sessions', { body: { clientId: 'c', senderCode, maxReceivers: 8 } })
+    const join = (senderCode: string, receiverCode: string) =>
+      call(small.url, 'POST', '/v1/receivers', { body: { senderCode, receiverCode, publicKey: publicKey(1) } })
+    for (let i = 0; i < 8; i++) expect((await join('one-code', `receiver-${i}`)).status).toBe(201)
+    expectProblem(await join('another-code', 'receiver'), 'at_capacity')
     await small.close()
   })
 })
