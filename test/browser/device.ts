@@ -86,7 +86,8 @@ export class Device {
     const work = async () => {
       for await (const request of sender.requests()) {
         this.#matchNumber = request.matchNumber
-        await request.approve()
+        if (sender.typingRequired) await sender.approveNumber(request.matchNumber)
+        else await request.approve()
         break
       }
       const sources = plan.items.map((item) => this.#sourceOf(item, onTaken))
