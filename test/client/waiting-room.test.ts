@@ -53,8 +53,14 @@ test('more than eight pending receivers in one view end the session as the relay
 })
 
 test.each<[string, (attacker: FakeWorld) => void]>([
-  ['another key in a row', ({ socket }) => socket.show({ receivers: [row(1, { receiverCode: 'ABCDEF', publicKey: 'B'.repeat(42) + 'A' })] })],
-  ['another profile in a row', ({ socket }) => socket.show({ receivers: [row(1, { receiverCode: 'ABCDEF', profile: 'AQI' })] })],
+  [
+    'another key in a row',
+    ({ socket }) => socket.show({ receivers: [row(1, { receiverCode: 'ABCDEF', publicKey: 'B'.repeat(42) + 'A' })] }),
+  ],
+  [
+    'another profile in a row',
+    ({ socket }) => socket.show({ receivers: [row(1, { receiverCode: 'ABCDEF', profile: 'AQI' })] }),
+  ],
   ['two rows of one channel', ({ socket }) => socket.show({ receivers: [row(1, { receiverCode: 'ABCDEF' }), row(1)] })],
   ['a row without a key', ({ socket }) => socket.show({ receivers: [row(2, { publicKey: undefined })] })],
 ])('%s ends the session as the relay’s lie', async (_, lie) => {
@@ -133,5 +139,4 @@ test('states, reasons and features that are not known yet end nobody else', asyn
     }),
   )
   expect(sender.waitingUnproven).toBe(1)
-
 })
