@@ -111,7 +111,8 @@ export class Windows {
 
   /** Gives the channels of a session what they need as it is now, and takes what they need no more. Says whether one changed. */
   settle(session: Session, present: Present): boolean {
-    if (session.state === 'closed') return false
+    // What is over ends with its view, and not with a new attach.
+    if (session.state === 'closed' || present.now >= session.expiresAt) return false
     let changed = false
     for (const windows of this.#sessions.get(session.id)?.channels.values() ?? []) {
       const receiver = liveReceiver(session, windows.channel)

@@ -121,6 +121,16 @@ describe('a channel', () => {
     expect(windowOf(await node.attach(sender))).toBe(HANDSHAKE_WINDOW_BYTES)
   })
 
+  test('whose session is over ends with that, however long an end was away', async () => {
+    const node = new TestRelay({ settings: settings(100_000_000) })
+    const { senderSocket, receiverSockets } = await node.pair(1, { ttlSeconds: 60 })
+    receiverSockets[0]?.vanish()
+    await settled()
+    node.clock.advance(ABSENT_GIVES_BACK_MS)
+    await node.tick()
+    expect(senderSocket.closedWith).toBe('session_gone')
+  })
+
   test('whose end asks over HTTP keeps its window for as long as that asks', async () => {
     const node = new TestRelay({ settings: settings(100_000_000) })
     const { receivers, receiverSockets, senderSocket } = await node.pair()
