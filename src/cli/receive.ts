@@ -15,7 +15,6 @@ import {
   directoryFor,
   type OutputOptions,
   pipeOut,
-  reasonToDecline,
   save,
   showText,
   type Taking,
@@ -183,7 +182,8 @@ async function takeOffer(taking: Taking, names: readonly string[], asking: Asker
     else if (options.output === '-') await pipeOut(taking)
     else await save(taking, targets, options.mode)
   } catch (error) {
-    if (!offer.complete) await offer.decline(reasonToDecline(error))
+    const code = error instanceof CliError ? error.code : undefined
+    if (!offer.complete) await offer.decline(code === 'declined' || code === 'no_space' ? code : 'failed')
     throw error
   }
 }

@@ -8,7 +8,7 @@ import { inMemory, overTwoNodes, type World } from './worlds.ts'
 
 interface Place {
   readonly name: string
-  readonly build: () => Promise<World>
+  readonly build: (attack: Attack) => Promise<World>
   readonly attacks: readonly Attack[]
   /** The moments of an attack that are tried, from so many addresses. */
   readonly moments: (attack: Attack, addresses: number) => readonly number[]
@@ -18,13 +18,20 @@ interface Place {
 const SHORT_MOMENTS: Readonly<Record<number, readonly number[]>> = { 1: [15], 50: [0, 15] }
 const ADDRESSES = [1, 50]
 
+/** An eighth of it is there for handshakes: room for 512. */
+const LITTLE_MEMORY = { memoryBudgetBytes: 32 * 1024 * 1024 }
+
+function memoryFor(attack: Attack): Promise<World> {
+  return inMemory(AGAINST_A_RELAY.includes(attack) ? LITTLE_MEMORY : {})
+}
+
 /** The sieges of a form, in order. */
 function placesOf({ everySiege }: Sizes): Place[] {
   const isShort = (attack: Attack, addresses: number) => (seconds: number) =>
     everySiege || (attack.before.length === 1 ? addresses > 1 : SHORT_MOMENTS[addresses]?.includes(seconds) === true)
   const moments: Place['moments'] = (attack, addresses) => attack.before.filter(isShort(attack, addresses))
   return [
-    { name: 'a relay in memory', build: inMemory, attacks: [...AGAINST_A_CODE, ...AGAINST_A_RELAY], moments },
+    { name: 'a relay in memory', build: memoryFor, attacks: [...AGAINST_A_CODE, ...AGAINST_A_RELAY], moments },
     ...(hasRedis ? [{ name: 'two nodes', build: overTwoNodes, attacks: AGAINST_A_CODE, moments: ofNodes }] : []),
   ]
   function ofNodes(attack: Attack, addresses: number) {
@@ -42,7 +49,7 @@ export async function* besieged(sizes: Sizes): AsyncGenerator<Line> {
       for (const count of ADDRESSES) {
         const outcomes = new Map<number, Siege>()
         for (const seconds of moments(attack, count)) {
-          const world = await build()
+          const world = await build(attack)
           try {
             outcomes.set(seconds, await siege(world, attack, count, seconds))
           } finally {

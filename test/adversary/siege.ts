@@ -87,7 +87,7 @@ export async function siege(world: World, attack: Attack, addresses: number, sec
   while (world.time.now() < deadline && approvedAt === undefined && ended === undefined) await second()
   let delivered = false
   if (approvedAt !== undefined) {
-    const sending = sender.send([bytesSource(new Uint8Array(10_000), 'file')]).then((receipts) => {
+    const sending = sender.send([bytesSource(new Uint8Array(600_000), 'file')]).then((receipts) => {
       delivered = receipts.length === 1 && receipts.every((each) => each.delivered)
     })
     for (let passed = 0; passed < 10 && !delivered; passed++) await second()

@@ -1,6 +1,7 @@
 import type { Environment, WebSocketLike } from '../../src/client/environment.ts'
 import { ciphertextOf, decodeFrame, encodeData, FRAME_DATA } from '../../src/protocol/codec.ts'
-import { SUBPROTOCOL } from '../../src/protocol/frames.ts'
+import { SUBPROTOCOL, type View } from '../../src/protocol/frames.ts'
+import { FRAME_HEADER_BYTES } from '../../src/protocol/limits.ts'
 import { receiverWithoutCode, SYMBOLS } from './budgets.ts'
 import { Seed } from './seed.ts'
 import { RELAY_URL, type World } from './worlds.ts'
@@ -14,6 +15,8 @@ const SOCKETS_MAX = 64
 /** How often a client without a socket asks, to be taken for present. */
 const POLL_EVERY_MS = 45_000
 const RECEIVERS = 8
+/** What a frame that is to fill a window costs. */
+const FILL_BYTES = 65_536
 /** Of so many strangers one joins in a second. */
 const TURNS = 6
 
@@ -67,7 +70,7 @@ export class Stranger {
   readonly #sockets = new Set<WebSocketLike>()
   readonly #polls: { member: Member; at: number }[] = []
   #turns = 0
-  #own: { member: Member; locator: string; joins: number } | undefined
+  #own: { member: Member; locator: string; joins: number; socket?: WebSocketLike | undefined } | undefined
 
   constructor(number: number, seed: Seed, environment: Environment) {
     this.number = number
@@ -126,6 +129,25 @@ export class Stranger {
     this.#polls.push({ member, at: this.#environment.now() })
   }
 
+  /** Attaches both ends of its own channel, and writes as much to its own receiver as the relay takes. It reads nothing. */
+  fill(joined: Joined): void {
+    const own = this.#own
+    if (!own || this.attach(joined, () => {}) === undefined) return
+    const written = new Map<number, number>()
+    own.socket ??= this.attach(
+      own.member,
+      () => {},
+      (view, socket) => {
+        for (const { channel, window } of view.channels) {
+          for (let seq = (written.get(channel) ?? 0) + 1; seq * FILL_BYTES <= window; seq++) {
+            socket.send(encodeData(channel, seq, new Uint8Array(FILL_BYTES - FRAME_HEADER_BYTES)))
+            written.set(channel, seq)
+          }
+        }
+      },
+    )
+  }
+
   /** What keeps those present that attached over HTTP. */
   async poll(): Promise<void> {
     const now = this.#environment.now()
@@ -138,7 +160,11 @@ export class Stranger {
   }
 
   /** A socket that attaches, and tells what comes. Undefined when this address has too many. */
-  attach(member: Member, hears: (ciphertext: Uint8Array, socket: WebSocketLike) => void): WebSocketLike | undefined {
+  attach(
+    member: Member,
+    hears: (ciphertext: Uint8Array, socket: WebSocketLike) => void,
+    sees: (view: View, socket: WebSocketLike) => void = () => {},
+  ): WebSocketLike | undefined {
     if (this.#sockets.size >= SOCKETS_MAX) return undefined
     const url = `${RELAY_URL.replace('http', 'ws')}/v1/sessions/${member.sessionId}/socket`
     const socket = this.#environment.openWebSocket(url, SUBPROTOCOL)
@@ -148,7 +174,7 @@ export class Stranger {
     socket.onerror = () => {}
     socket.onclose = () => this.#sockets.delete(socket)
     socket.onmessage = ({ data }) => {
-      if (typeof data === 'string') return
+      if (typeof data === 'string') return sees(JSON.parse(data), socket)
       const frame = decodeFrame(new Uint8Array(data as ArrayBuffer))
       if (frame.type === FRAME_DATA) hears(ciphertextOf(frame), socket)
     }
@@ -285,8 +311,37 @@ export const AGAINST_A_CODE: readonly Attack[] = [
 /** Ends a code by design: five wrong guesses, from whom ever they are. */
 export const GUESSING: Attack = { name: 'guess', act: guess, before: [2], seen: 'failed' }
 
-/** Against the whole relay. They take minutes at the permitted rates. */
+const own =
+  (then: (attacker: Stranger, joined: Joined) => Promise<void> | void): Attack['act'] =>
+  async (attacker) => {
+    await attacker.poll()
+    await often(async () => {
+      const joined = await attacker.joinOwn()
+      if (joined && joined !== 'refused') await then(attacker, joined)
+      return joined !== undefined
+    })
+  }
+
+/** Against a whole relay, with little memory: what takes fifty addresses minutes otherwise takes half of one. */
 export const AGAINST_A_RELAY: readonly Attack[] = [
+  {
+    name: 'approve their own receivers, who never attach',
+    act: own(() => {}),
+    before: [30],
+    seen: 'nowhere',
+  },
+  {
+    name: 'approve their own receivers, who attach over HTTP',
+    act: own((attacker, joined) => attacker.attachOverHttp(joined)),
+    before: [30],
+    seen: 'nowhere',
+  },
+  {
+    name: 'fill the windows of their own pairs, and read nothing',
+    act: own((attacker, joined) => attacker.fill(joined)),
+    before: [30],
+    seen: 'nowhere',
+  },
   {
     name: 'leave their own receivers pending, attached over HTTP',
     act: async (attacker) => {
@@ -300,13 +355,13 @@ export const AGAINST_A_RELAY: readonly Attack[] = [
         return made !== undefined
       })
     },
-    before: [200],
+    before: [30],
     seen: 'nowhere',
   },
   {
     name: 'create sessions',
     act: (attacker) => often(async () => (await attacker.create()) !== undefined),
-    before: [200],
+    before: [30],
     seen: 'nowhere',
   },
   {
