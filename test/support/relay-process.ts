@@ -79,7 +79,7 @@ function report(id, collect) {
   process.send({ id, heapBytes: heapUsed, externalBytes: external, counters: {
     sessions: sessions?.size ?? 0, storeEntries: sessions?.entries ?? 0,
     mailboxes: mailboxes?.size ?? 0, unackedBytes: mailboxes?.unackedCost ?? 0,
-    grantedBytes: relay?.budget.granted ?? 0, grants: relay?.budget.size ?? 0,
+    grantedBytes: relay?.windows.granted ?? 0, grants: 2 * (relay?.windows.size ?? 0),
     sockets: relay?.attachments.sockets ?? 0, watchers: relay?.attachments.watchers.size ?? 0,
   } })
 }
