@@ -107,7 +107,7 @@ export class Channels {
     return overHttp ? Math.min(windowBytes, HTTP_WINDOW_FRAMES * maxFrameBytes) : maxFrameBytes
   }
 
-  /** What tells a view from one whose windows were others. Of several nodes each would count otherwise. */
+  /** Counts the changes of a session's windows for the version of its views. Several nodes would count differently: there it stays 0. */
   windowsVersionOf(session: Session): number {
     return this.#ports.cluster ? 0 : this.#ports.windows.changesOf(session.id)
   }

@@ -111,7 +111,7 @@ export class HttpFrames {
   }
 }
 
-/** Whether the frame that is held at this seq is another one. */
+/** Reports whether another frame is held at this seq. */
 function isAnother(held: StoredFrame | undefined, { seq, bytes }: StoredFrame): boolean {
   if (held?.seq !== seq) return false
   return held.bytes.length !== bytes.length || held.bytes.some((byte, i) => byte !== bytes[i])

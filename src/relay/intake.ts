@@ -92,7 +92,7 @@ export class Intake {
     try {
       await this.#ports.sessions.update(id, (session) => answer(session, channel))
     } catch (error) {
-      // What is not recorded costs a receiver its safety from being displaced, and nothing else.
+      // Without the record a receiver can be displaced, and nothing else is lost.
       if (!(error instanceof RelayError)) this.#ports.metrics.failed(error)
     }
   }
@@ -154,7 +154,7 @@ export function channelState(
   return receiver.state
 }
 
-/** Whether this is the sender's last frame of a handshake that waits for it. */
+/** Reports whether this is the sender's last frame of a handshake that waits for it. */
 export function isAnswer(session: Session, holder: Holder, channel: number, seq: number): boolean {
   if (seq !== HANDSHAKE_MAX_SEQ || holder.role === 'receiver') return false
   const receiver = liveReceiver(session, channel)

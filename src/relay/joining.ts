@@ -29,9 +29,9 @@ export interface NewReceiver {
   readonly source: string
 }
 
-/** What decides about a join beside the session. */
+/** Rules for a join beside the session itself. */
 export interface JoinRules extends Pick<Present, 'isAlive'> {
-  /** Whether one source may wait and join only so often. */
+  /** Limits how often one source may wait and join. */
   readonly limitSources: boolean
 }
 
@@ -45,7 +45,7 @@ export function join(
   now: number,
   rules: JoinRules = { isAlive: () => true, limitSources: true },
 ): OpenSession {
-  // One answer for every code that does not work, so that nobody learns which codes once did.
+  // Answer alike for every code that does not work: nobody learns which codes once did.
   if (
     session.state === 'closed' ||
     now >= session.expiresAt ||
@@ -73,7 +73,7 @@ export function join(
   return forgetRow(changed(open, { joins: channel, retired, receivers: [...open.receivers, joined] }))
 }
 
-/** Whether a source has spent so many guesses that the code is no code to it any more. */
+/** Reports whether a source has spent its guesses: the code is then no code to it any more. */
 function isBanned(session: OpenSession, source: string): boolean {
   const failed = receiversFrom(session, source).filter(
     (receiver) => receiver.state === 'denied' && receiver.reason === 'handshake_failed',
@@ -81,7 +81,7 @@ function isBanned(session: OpenSession, source: string): boolean {
   return failed.length >= SOURCE_FAILURES_MAX
 }
 
-/** Whether a source waits, or has joined, as often as it may. */
+/** Reports whether a source waits, or has joined, as often as it may. */
 function hasHadEnough(session: OpenSession, source: string): boolean {
   const pending = receiversFrom(session, source).filter(({ state }) => state === 'pending')
   return pending.length >= SOURCE_PENDING_MAX || joinsFrom(session, source) >= SOURCE_JOINS_MAX

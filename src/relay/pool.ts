@@ -13,7 +13,7 @@ export class Pool {
     this.#share = share
   }
 
-  /** What is taken, in bytes. */
+  /** The bytes taken. */
   get held(): number {
     return this.#held
   }
@@ -26,7 +26,7 @@ export class Pool {
     return this.#held + bytes <= this.#limit
   }
 
-  /** Whether a source stays within its share with so many bytes more. */
+  /** Reports whether a source stays within its share with so many bytes more. */
   isWithinShare(source: string, bytes: number): boolean {
     return source === '' || this.heldBy(source) + bytes <= this.#share
   }

@@ -135,7 +135,7 @@ export interface Cluster {
   leave(): Promise<void>
 }
 
-/** Who counts as living. A relay that is alone has no dead nodes. */
+/** Tells which nodes live. A relay that is alone has no dead ones. */
 export function livingIn(cluster: Cluster | undefined): (node: string) => boolean {
   return (node) => cluster?.isAlive(node) ?? true
 }

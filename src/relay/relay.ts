@@ -32,7 +32,7 @@ export interface RelaySettings {
   readonly maxSessions: number
   readonly maxSessionsPerClient: number
   readonly maxSessionsPerSource: number
-  /** Whether one client address may wait, join and hold only so much. */
+  /** Limits what one client address may wait for, join and hold. */
   readonly limitSources: boolean
   readonly maxFrameBytes: number
   readonly windowBytes: number
@@ -130,8 +130,8 @@ export class Relay {
   }
 
   /**
-   * Adds a receiver that came from a client address, which is empty for one that nothing counts. RelayError `session_not_found`, `receiver_code_in_use`,
-   * `session_full`, `at_capacity`, `going_away`.
+   * Adds a receiver that came from a client address, which is empty for one that nothing counts. RelayError
+   * `session_not_found`, `receiver_code_in_use`, `session_full`, `at_capacity`, `going_away`.
    */
   async join(request: JoinRequest, source: string): Promise<JoinResponse> {
     if (this.#draining) throw new RelayError('going_away')

@@ -38,7 +38,7 @@ export interface OpenSession extends SessionBase {
   readonly maxReceivers: number
   readonly ttlSeconds: number
   readonly expiresAt: number
-  /** Whether the code was retired, by its sender, the last approval or the last join of all. There is no way back. */
+  /** Set when the code is retired, by its sender, the last approval or the last join of all. There is no way back. */
   readonly retired: boolean
   /** Where the sender is reached, if it is. */
   readonly attached: Attached | undefined
@@ -50,7 +50,7 @@ export interface OpenSession extends SessionBase {
   readonly forgottenJoins: Readonly<Record<string, number>>
 }
 
-/** What the epitaph says. */
+/** The content of an epitaph. */
 export interface ClosedSession extends SessionBase {
   readonly state: 'closed'
   readonly reason: CloseReason
@@ -72,7 +72,7 @@ export interface LiveReceiver extends ReceiverBase {
   readonly publicKey: string
   readonly profile: string
   readonly name: string | undefined
-  /** Whether the sender's last frame of a handshake is there: this receiver makes way for nobody any more. */
+  /** Set when the sender's last frame of a handshake is there: this receiver makes way for nobody any more. */
   readonly answered: boolean
   readonly attached: Attached | undefined
   /** When it joined, or was last seen to come, to go, or to hold a socket. */
@@ -110,13 +110,13 @@ export function attachedOf(session: Session, holder: Holder): Attached | undefin
   return liveReceiver(session, holder.channel)?.attached
 }
 
-/** Who still lives, at a time in milliseconds. */
+/** The present: a time in milliseconds, and the nodes that live. */
 export interface Present {
   readonly now: number
   readonly isAlive: (node: string) => boolean
 }
 
-/** Whether a role that attached like this is there. */
+/** Reports whether a role that attached like this is there. */
 export function isPresent(attached: Attached | undefined, { now, isAlive }: Present): boolean {
   if (!attached) return false
   return attached.place === OVER_HTTP ? now < (attached.until ?? now) : isAlive(attached.place)
@@ -134,7 +134,7 @@ export function holderOf(session: Session, tokenDigest: string): Holder | undefi
   return receiver && { role: 'receiver', channel: receiver.channel }
 }
 
-/** Whether a role attaches for the first time: nothing of its own can have been acked. Of the sender that is not kept. */
+/** Reports whether a receiver is attached for the first time: nothing of its own can have been acked. */
 export function isFirstAttach(session: Session, holder: Holder): boolean {
   return holder.role === 'receiver' && liveReceiver(session, holder.channel)?.attaches === 1
 }
@@ -159,18 +159,18 @@ export function receiverOf<T extends { readonly channel: number }>(
   return expected?.channel === channel ? expected : receivers.find((receiver) => receiver.channel === channel)
 }
 
-/** Whether a receiver has a row: whoever holds no place makes way for others at some time. */
+/** Reports whether a receiver has a row: without a place it makes way for others at some time. */
 export function hasRow({ receivers }: Session, channel: number): boolean {
   return receivers.some((receiver) => receiver.channel === channel)
 }
 
-/** Whether a receiver holds a place of JOINS_MAX: it is there, was approved, or spent a guess or a person's attention. */
+/** Reports whether a receiver holds a place of JOINS_MAX: it waits, was approved, or spent a guess or a person's attention. */
 export function holdsPlace(receiver: Receiver): boolean {
   if (receiver.state === 'denied') return receiver.reason === 'rejected' || receiver.reason === 'handshake_failed'
   return receiver.state !== 'left'
 }
 
-/** Whether the code takes joins. */
+/** Reports whether the code takes joins. */
 export function isJoinable(session: Session): boolean {
   return session.state === 'open' && !session.retired && session.receivers.filter(holdsPlace).length < JOINS_MAX
 }
@@ -181,7 +181,7 @@ export function absenceDeadline(receiver: Receiver): number {
   return (receiver.attached?.until ?? receiver.seenAt) + PENDING_ABSENT_MS
 }
 
-/** Whether a role can still attach to something: the session is open, and a receiver has not ended. */
+/** Reports whether a role can still attach to something: the session is open, and a receiver has not ended. */
 export function isLiveIn(session: Session, holder: Holder): boolean {
   return session.state === 'open' && (holder.role === 'sender' || liveReceiver(session, holder.channel) !== undefined)
 }

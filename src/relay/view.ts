@@ -2,7 +2,7 @@ import type { ChannelRow, ReceiverRow, View } from '../protocol/frames.ts'
 import type { Direction, MailboxKey } from './ports.ts'
 import { type Holder, isJoinable, isLive, isPresent, liveReceiver, type Present, type Session } from './session.ts'
 
-/** What a view says beside its session: the caller's channels, and who is there. */
+/** Parts of a view that its session does not have: the caller's channels, and the present. */
 export interface ViewContext extends Present {
   readonly channels: readonly ChannelRow[]
   /** Counts changes of its windows that no change of the session has brought. */
@@ -28,7 +28,7 @@ export function viewOf(session: Session, holder: Holder, context: ViewContext): 
   }
 }
 
-/** What tells this view from every other of the session. */
+/** The version of a view: equal for equal views of a session. */
 export function versionOf({ state, version }: Session, windowsVersion: number): string {
   return state === 'open' && windowsVersion > 0 ? `${version}.${windowsVersion}` : String(version)
 }

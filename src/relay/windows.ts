@@ -10,15 +10,15 @@ export interface WindowsSettings {
   readonly windowBytes: number
   /** The largest frame, header included: the smallest window of a transfer. */
   readonly maxFrameBytes: number
-  /** Whether one source has only a share of each pool. */
+  /** Gives one source no more than a share of each pool. */
   readonly limitSources: boolean
 }
 
-/** What becomes of a session by what happens to others. */
+/** Effects on a session of what happens to others. */
 export interface WindowsPorts {
   /** Its windows may have changed, or it is time to look whether its ends are there: `settle` it again. */
   look(sessionId: string): void
-  /** What is held of this channel is to be forgotten: its window was given back. */
+  /** Forgets all that is held of this channel: its window was given back. */
   forget(sessionId: string, channel: number): void
 }
 
@@ -40,7 +40,7 @@ export class Windows {
   readonly #settings: WindowsSettings
   readonly #pools: Readonly<Record<Kind, Pool>>
   readonly #sessions = new Map<string, SessionWindows>()
-  /** Who waits for what, and who pays for it, in the order of their coming. */
+  /** Channels that wait, in the order of their coming, with the pool and the source that pays. */
   readonly #waiting = new Map<ChannelWindows, { readonly kind: Kind; readonly source: string }>()
 
   constructor(settings: WindowsSettings, ports: WindowsPorts) {
@@ -111,7 +111,7 @@ export class Windows {
 
   /** Gives the channels of a session what they need as it is now, and takes what they need no more. Says whether one changed. */
   settle(session: Session, present: Present): boolean {
-    // What is over ends with its view, and not with a new attach.
+    // End a session that is over with its view, not with a new attach.
     if (session.state === 'closed' || present.now >= session.expiresAt) return false
     let changed = false
     for (const windows of this.#sessions.get(session.id)?.channels.values() ?? []) {
@@ -129,7 +129,7 @@ export class Windows {
     const granted = windows.granted[direction]
     if (granted >= windowBytes || unackedCost + maxFrameBytes <= granted) return false
     const pool = this.#pools.transfer
-    // Who waits goes before who has.
+    // Leave room for the first that waits.
     if (this.#waiting.size > 0 && !pool.hasRoom(this.#need('transfer') + granted)) return false
     const grown = Math.min(windowBytes, granted * 2)
     if (!pool.take(windows.source, grown - granted)) return false
@@ -238,7 +238,7 @@ export class Windows {
       if (full.has(kind) || !this.#take(windows, kind, source)) continue
       this.#waiting.delete(windows)
       this.#ports.look(windows.sessionId)
-      // What it had before may be what another waits for.
+      // Begin again: its former windows may be enough for another.
       return this.#serve()
     }
   }
@@ -267,7 +267,7 @@ export class Windows {
     if (known) known.changes++
   }
 
-  /** What both windows of a channel begin with, together. */
+  /** The sum of both windows that a channel begins with. */
   #need(kind: Kind): number {
     const { maxFrameBytes } = this.#settings
     return 2 * (kind === 'transfer' ? Math.max(maxFrameBytes, HANDSHAKE_WINDOW_BYTES) : HANDSHAKE_WINDOW_BYTES)

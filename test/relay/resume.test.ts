@@ -67,7 +67,7 @@ describe('a re-attach', () => {
     expect(node.counters().unackedBytes).toBe(3 * 256)
   })
 
-  test('of a receiver for the first time has no frames that were acked, and so leaves no gap to the sender', async () => {
+  test('of a receiver for the first time has no frames that were acked, and leaves no gap to the sender', async () => {
     const node = new TestRelay()
     const sender = await node.open()
     const senderSocket = await node.attach(sender)

@@ -46,7 +46,7 @@ export class RedisBus implements Bus {
     })
   }
 
-  /** Whether what this node says of itself does not come back. */
+  /** Reports whether this node does not hear itself. */
   get isDeaf(): boolean {
     return this.#own.now() - this.#heardAt > DEAF_MS
   }

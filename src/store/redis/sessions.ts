@@ -147,7 +147,7 @@ export class RedisSessionStore implements SessionStore {
   }
 
   /**
-   * Whether a session's deadline is later than the index says, which is put right then. The index is only ever lowered by those
+   * Reports whether a session's deadline is later than the index says, and puts that right. The index is only ever lowered by those
    * who change a session, because two of them can come here in another order than to the session.
    */
   async #isPostponed(sessionId: string, now: number): Promise<boolean> {
@@ -158,7 +158,7 @@ export class RedisSessionStore implements SessionStore {
     const known = await deadline()
     if (known <= now) return false
     await this.#redis.command('ZADD', DEADLINES, 'XX', 'GT', known, sessionId)
-    // It may have come nearer in between.
+    // Look again: the deadline may have come nearer in between.
     await this.#hasten(sessionId, await deadline())
     return true
   }
@@ -198,7 +198,7 @@ export class RedisSessionStore implements SessionStore {
   }
 }
 
-/** What cannot be read is due: whoever sweeps it learns why. */
+/** Treats a document that cannot be read as due: the sweep then reports why. */
 function rethrowRefusal(error: unknown): undefined {
   if (error instanceof RelayError) throw error
 }
