@@ -116,7 +116,8 @@ export class SenderRun {
   matches(row: ReceiverRow): boolean {
     const sameKey = row.publicKey === undefined || row.publicKey === this.#publicKey
     const sameProfile = row.publicKey === undefined || (row.profile ?? PROFILE_DEFAULT) === this.#profile
-    return row.receiverCode === this.receiverCode && sameKey && sameProfile
+    const samePlace = row.receiverCode === this.receiverCode && row.channel === this.channelNumber
+    return samePlace && sameKey && sameProfile
   }
 
   setPresence(bothPresent: boolean): void {

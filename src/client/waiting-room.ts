@@ -115,7 +115,7 @@ export class WaitingRoom {
       throw new PairingError('relay_misbehaved')
     }
     for (const [channel, run] of this.#runs) {
-      const row = rows.get(channel)
+      const row = view.receivers.find((each) => each.channel === channel || each.receiverCode === run.receiverCode)
       if (row && !run.matches(row)) throw new PairingError('relay_misbehaved')
       if (row?.state === 'pending' || row?.state === 'approved') run.setPresence(row.present === true)
       else {

@@ -9,7 +9,7 @@ async function holds(part: Part): Promise<void> {
 describe(`a malicious relay (seed ${SEED})`, () => {
   test('can flip no bit of m1 to m4: every field sampled, and each ends as the budgets say', () => holds(bits))
 
-  test('can drop, repeat, cut or swap no chunk of a transfer of one to five', () => holds(rearrangements))
+  test('can drop, repeat, cut or swap no chunk of a transfer of one to five', () => holds(rearrangements), 120_000)
 
   test(
     `gets at most three tags of one code, however it cuts and asks again (${SHORT.disconnects} codes)`,

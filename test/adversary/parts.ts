@@ -66,7 +66,7 @@ async function* operators(group: string, sizes: Sizes): AsyncGenerator<Line> {
 
 export async function* crossings(): AsyncGenerator<Line> {
   for (const [from, seq, receipts, receivers, complete] of [
-    ['sender', 3, [], 'corrupt', 0],
+    ['sender', 3, 'not_delivered', 'corrupt', 0],
     ['sender', 4, 'not_delivered', 'corrupt', 0],
     ['receiver', 3, 'corrupt', 'revoked', 2],
   ] as const) {

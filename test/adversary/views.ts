@@ -25,7 +25,7 @@ const rowsToSender: readonly (readonly [string, (view: View) => View, Ends])[] =
   [
     'another channel',
     (view) => withRow(view, { channel: 9 }),
-    { sender: ['receiver_left', 1, 0], receiver: ['revoked', 1, 1] },
+    { sender: ['relay_misbehaved', 1, 0], receiver: ['closed_by_sender', 1, 1] },
   ],
   [
     'no receiver',

@@ -33,7 +33,9 @@ test('a receiver that ends by itself tells the relay as well', async () => {
   const end = errorOf(collect(receiver))
   receiverWorld.socket.inject('{"type":"session"}')
   expect(await end).toBe('relay_misbehaved')
-  expect((await sender.send([bytesSource(bytesOf(1), 'a')]).catch((error) => error)).code).toBe('receiver_left')
+  // Over HTTP the sender may hear of it while it sends.
+  const sent = await sender.send([bytesSource(bytesOf(1), 'a')]).catch((error: PairingError) => error.code)
+  expect(typeof sent === 'string' ? sent : outcomeOf(sent[0])).toMatch(/^(receiver_left|not_delivered)$/)
   await sender.cancel()
 })
 

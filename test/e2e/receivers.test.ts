@@ -2,7 +2,6 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { bytesSource, type Offer, type Receiver, streamSource } from '../../src/client/index.ts'
 import { SenderHandshake } from '../../src/crypto/handshake.ts'
 import { ciphertextOf, decodeFrame, FRAME_DATA } from '../../src/protocol/codec.ts'
-import { FakeTime } from '../client/fake-time.ts'
 import { DEFAULT_SETTINGS } from '../support/relay.ts'
 import type { RunningRelay } from '../support/server.ts'
 import { hasFrames } from '../support/setting.ts'
@@ -261,34 +260,6 @@ describe('approving', () => {
     expect((await sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
     await sender.close()
     await collecting
-  })
-
-  // Of two nodes each has its own room, and hears of an end at the other when it does.
-  test.skipIf(!hasFrames)('for which the relay has no room fails, and may be tried again when it has', async () => {
-    const { maxFrameBytes } = DEFAULT_SETTINGS
-    const full = await startRelay({ settings: { memoryBudgetBytes: 2 * maxFrameBytes + 100_000 } })
-    const time = new FakeTime()
-    const device = await openSender(full.url, { receivers: 2, world: await DeviceWorld.create(time) })
-    const first = await admit(full.url, device)
-    const second = await join(full.url, device.sender.code)
-    const request = await nextRequest(device)
-    const outcome = errorOf(device.sender.approveNumber(request.matchNumber))
-    let failed = false
-    void outcome.then(() => {
-      failed = true
-    })
-    while (!failed) {
-      await time.advance(100)
-      await new Promise((resolve) => setTimeout(resolve, 1))
-    }
-    expect(await outcome).toBe('at_capacity')
-    await first.receiver.close()
-    await device.sender.approveNumber(request.matchNumber)
-    const collecting = errorOf(collect(second.receiver))
-    expect((await device.sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
-    await device.sender.cancel()
-    expect(await collecting).toBe('closed_by_sender')
-    await full.close()
   })
 })
 
