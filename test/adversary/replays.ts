@@ -145,8 +145,9 @@ export const replayCases: Case[] = [
         return [attacker, ...(['m1', 'm3'] as const).map((message) => replay(message, recordedMessage(relay, message)))]
       },
     }),
-    sender: ['peer_misbehaved', 0, 0],
-    receiver: ['waits', 0, 0],
+    // Two rows of one receiver code are none of an honest relay.
+    sender: ['relay_misbehaved', 0, undefined],
+    receiver: ['closed_by_sender', 0, 0],
   },
   {
     operator: 'reflect m1 as m2',
