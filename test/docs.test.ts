@@ -150,18 +150,18 @@ describe('PROTOCOL.md', () => {
     expect(Buffer.from(bodies[2].publicKey, 'base64url')).toHaveLength(33)
   })
 
-  it.each([['C', 'client', ['client', 'e2e']]])(
-    'has a test for each row %s of what a %s ends, and no other',
-    (letter, _, folders) => {
-      const written = body(section(protocol, '### 5.10')).flatMap(([row]) => (row.startsWith(letter) ? [row] : []))
-      const sources = folders.flatMap((folder) => {
-        const url = new URL(`./${folder}/`, import.meta.url)
-        return readdirSync(url).map((file) => readFileSync(new URL(file, url), 'utf8'))
-      })
-      const named = [...sources.join('').matchAll(new RegExp(`'(${letter}\\d+): `, 'g'))].map(([, row]) => row)
-      expect([...new Set(named)].toSorted()).toEqual(written.toSorted())
-    },
-  )
+  it.each([
+    ['R', 'relay', ['conformance']],
+    ['C', 'client', ['client', 'e2e']],
+  ])('has a test for each row %s of what a %s ends, and no other', (letter, _, folders) => {
+    const written = body(section(protocol, '### 5.10')).flatMap(([row]) => (row.startsWith(letter) ? [row] : []))
+    const sources = folders.flatMap((folder) => {
+      const url = new URL(`./${folder}/`, import.meta.url)
+      return readdirSync(url).map((file) => readFileSync(new URL(file, url), 'utf8'))
+    })
+    const named = [...sources.join('').matchAll(new RegExp(`'(${letter}\\d+): `, 'g'))].map(([, row]) => row)
+    expect([...new Set(named)].toSorted()).toEqual(written.toSorted())
+  })
 
   it('has the budgets that the SDK keeps', () => {
     const values = body(section(protocol, '### 9.5 Budgets')).map(([, value]) => value)

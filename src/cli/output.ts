@@ -1,7 +1,7 @@
 import { access, constants } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { performance } from 'node:perf_hooks'
-import type { ItemInfo, Offer } from '../client/index.ts'
+import type { DeclineReason, ItemInfo, Offer } from '../client/index.ts'
 import { CliError } from './exit.ts'
 import { exists, isDirectory, pathIn, reasonOf } from './files.ts'
 import { formatBytes, formatResult } from './format.ts'
@@ -194,7 +194,13 @@ async function taken(
         await beforeReceipt()
       },
     })
-    for await (const item of items) await takeItem(item.stream, item.index)
+    for await (const item of items) {
+      await takeItem(item.stream, item.index).catch(async (error: unknown) => {
+        // Here: once the loop is left, the sender has been told no more than that it failed.
+        await offer.decline(reasonToDecline(error))
+        throw error
+      })
+    }
   } finally {
     progress.stop()
   }
@@ -204,6 +210,12 @@ async function taken(
   const doubt = isOver() ? 'But the sender does not know.' : 'Whether the sender knows is not certain.'
   if (what === 'text' && confirmed) return
   terminal.say(`Received ${formatResult(bytes, ms)}. ${confirmed ? 'The sender knows.' : doubt}`)
+}
+
+/** What the sender is told of a failure here. */
+export function reasonToDecline(error: unknown): DeclineReason {
+  const code = error instanceof CliError ? error.code : undefined
+  return code === 'declined' || code === 'no_space' ? code : 'failed'
 }
 
 function tellSaved(target: Target | undefined, terminal: Terminal): void {

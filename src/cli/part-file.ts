@@ -52,7 +52,7 @@ export class PartFile {
 
   async write(bytes: Uint8Array): Promise<void> {
     await this.#handle.appendFile(bytes).catch((error: NodeJS.ErrnoException) => {
-      const code = /^(ENOSPC|EDQUOT)$/.test(error.code ?? '') ? 'no_space' : 'failed'
+      const code = /^(ENOSPC|EDQUOT|EFBIG)$/.test(error.code ?? '') ? 'no_space' : 'failed'
       throw new CliError(`Cannot write ${shown(this.path)}: ${reasonOf(error)}.`, 'failed', code)
     })
   }

@@ -15,6 +15,7 @@ import {
   directoryFor,
   type OutputOptions,
   pipeOut,
+  reasonToDecline,
   save,
   showText,
   type Taking,
@@ -182,8 +183,7 @@ async function takeOffer(taking: Taking, names: readonly string[], asking: Asker
     else if (options.output === '-') await pipeOut(taking)
     else await save(taking, targets, options.mode)
   } catch (error) {
-    const code = error instanceof CliError ? error.code : undefined
-    if (!offer.complete) await offer.decline(code === 'declined' || code === 'no_space' ? code : 'failed')
+    if (!offer.complete) await offer.decline(reasonToDecline(error))
     throw error
   }
 }

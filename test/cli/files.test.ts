@@ -6,7 +6,7 @@ import { fileSource, fileSources, reasonOf } from '../../src/cli/files.ts'
 import { checkedOutput } from '../../src/cli/output.ts'
 import { PartFile } from '../../src/cli/part-file.ts'
 import { Terminal } from '../../src/cli/terminal.ts'
-import type { Source } from '../../src/client/index.ts'
+import { PAIRING_ERRORS, type Source } from '../../src/client/index.ts'
 import {
   describeConcurrent,
   eventually,
@@ -312,6 +312,16 @@ describeConcurrent('a receiver that cannot save', () => {
       expect(await readdir(path)).toEqual([])
     },
   )
+
+  test.skipIf(process.platform === 'win32')('for want of room has its sender told that', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), Buffer.alloc(3 * MIB))
+    const sender = pairlay(['send', '--yes', at('file')], { env })
+    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    await pairlayAfter('ulimit -f 1024', ['receive', code, '--yes', '-o', at('out')], { env }).ended()
+    const { exitCode, stderr } = await sender.ended()
+    expect([exitCode, stderr.trimEnd().endsWith(`. ${PAIRING_ERRORS.no_space}`)]).toEqual([5, true])
+  })
 
   test('because its directory has gone says so', async () => {
     const { at, path } = await temporaryDirectory()

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { join, openSession } from './client.ts'
+import { join, openSession, pair, type Sender } from './client.ts'
 import { Device, data } from './device.ts'
 import { expectClosed, expectProblem, stateOf } from './documented.ts'
 import { RawConnection } from './raw.ts'
@@ -49,6 +49,20 @@ export function startDeadlines(relay: Relay): () => void {
     return attacker.answer(PATIENCE_MS)
   })
 
+  const absentReader = start(async () => {
+    const { sender, receiver, S, R } = await pair(relay)
+    const sent = [1, 2].map((seq) => data(1, seq, Buffer.alloc(1_000, seq)))
+    S.send(...sent)
+    await R.dataThrough(1, 2)
+    R.cut()
+    await untilForgotten(sender, S, sent[0])
+    const again = await sender.attach()
+    const [first] = again.messages
+    again.send(...sent)
+    const reader = await receiver.attach()
+    return { S, first, sent, read: await reader.dataThrough(1, 2) }
+  })
+
   return () =>
     describe('what comes too late', () => {
       test('a socket that does not attach within 5 s is closed with attach_timeout, and costs nobody else', async () => {
@@ -76,6 +90,17 @@ export function startDeadlines(relay: Relay): () => void {
       test('a request whose body does not end is request_timeout', async () => {
         expectProblem(await lateBody(), 'request_timeout')
       })
+
+      test(
+        'R15: of an end that is absent for 60 s the relay forgets the frames, and its channel resumes',
+        async () => {
+          const { S, first, sent, read } = await absentReader()
+          await expectClosed(S, 'resume_required')
+          expect(first).toMatchObject({ view: { channels: [{ channel: 1, received: 0, acked: 0 }] } })
+          expect(read).toEqual(sent)
+        },
+        6 * PATIENCE_MS,
+      )
     })
 }
 
@@ -88,4 +113,17 @@ function start<T>(work: () => Promise<T>): () => Promise<T> {
     },
   )
   return async () => (await outcome)()
+}
+
+/** Sends a frame again, after each long poll, until the relay has forgotten its direction and closes the socket. */
+async function untilForgotten(sender: Sender, S: Device, frame: Buffer): Promise<void> {
+  for (let isThere = true; isThere; ) {
+    const { version } = await sender.view()
+    await sender.view(`?version=${version}&waitMs=4000`)
+    S.send(frame)
+    isThere = await S.nextAck().then(
+      () => true,
+      () => false,
+    )
+  }
 }
