@@ -23,6 +23,7 @@ import { answerError, answerExpectation, answerParserError, answerProblem } from
 import { buildRateLimits, type SharedCounters } from './rate-limits.ts'
 import { Refusals } from './refusals.ts'
 import { detailOf, routes } from './routes.ts'
+import { slowDown } from './tarpit.ts'
 import { websocket } from './websocket.ts'
 
 /**
@@ -133,6 +134,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     origins.checkHost(request.raw)
     done()
   })
+  slowDown(app, limits, options.clock, () => relay.unready === 'going_away')
   app.setErrorHandler(answerError)
   app.setNotFoundHandler((_request, reply) => answerProblem(reply, 'not_found'))
   app.addHook('onSend', (_request, reply, payload, done) => {

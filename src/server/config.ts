@@ -50,6 +50,9 @@ export interface ClientLimits {
   readonly connections: number
   readonly sockets: number
   readonly polls: number
+  /** A second, and how many of them may be refused; the answers to more come later. */
+  readonly requests: number
+  readonly refusals: number
 }
 
 export const NO_CLIENT_LIMITS: ClientLimits = {
@@ -59,10 +62,15 @@ export const NO_CLIENT_LIMITS: ClientLimits = {
   connections: Infinity,
   sockets: Infinity,
   polls: Infinity,
+  requests: Infinity,
+  refusals: Infinity,
 }
 
 /** Joins with an unknown code from one client address in a minute. */
 export const UNKNOWN_CODES_PER_MINUTE = 10
+/** Requests of one client address in a second, and those of them that are refused. */
+export const REQUESTS_PER_SECOND = 300
+export const REFUSALS_PER_SECOND = 20
 
 const KIB = 1024
 const MIB = 1024 * KIB
@@ -132,6 +140,8 @@ export function readConfig(env: Environment, readFile: (path: string) => string 
     creates: read('RATE_LIMIT_CREATES', v.RATE_LIMIT_CREATES),
     joins: read('RATE_LIMIT_JOINS', v.RATE_LIMIT_JOINS),
     unknownCodes: UNKNOWN_CODES_PER_MINUTE,
+    requests: REQUESTS_PER_SECOND,
+    refusals: REFUSALS_PER_SECOND,
     connections: read('MAX_CONNECTIONS_PER_SOURCE', v.MAX_CONNECTIONS_PER_SOURCE),
     sockets: read('MAX_SOCKETS_PER_SOURCE', v.MAX_SOCKETS_PER_SOURCE),
     polls: read('MAX_POLLS_PER_SOURCE', v.MAX_POLLS_PER_SOURCE),
