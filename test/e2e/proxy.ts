@@ -97,5 +97,5 @@ export class CuttingProxy {
 function kindOf(chunk: Buffer): Kind | undefined {
   const [, target] = /^(?:GET|PUT|POST|DELETE) (\S+) HTTP\/1\.1\r\n/.exec(chunk.toString('latin1', 0, 300)) ?? []
   if (target === undefined) return undefined
-  return /\/(?:socket|attachment|frames\/\d+)$|\?version=/.test(target) ? 'sockets' : 'requests'
+  return /\/(?:socket|attachment|frames\/\d+)(?:$|\?)|\?version=/.test(target) ? 'sockets' : 'requests'
 }
