@@ -69,7 +69,7 @@ export const NO_CLIENT_LIMITS: ClientLimits = {
 /** Joins with an unknown code from one client address in a minute. */
 export const UNKNOWN_CODES_PER_MINUTE = 10
 /** Requests of one client address in a second, and those of them that are refused. */
-export const REQUESTS_PER_SECOND = 300
+export const REQUESTS_PER_SECOND = 2_000
 export const REFUSALS_PER_SECOND = 20
 
 const KIB = 1024

@@ -48,7 +48,7 @@ describe('the configuration', () => {
         creates: 60,
         joins: 30,
         unknownCodes: 10,
-        requests: 300,
+        requests: 2_000,
         refusals: 20,
         connections: 256,
         sockets: 64,
