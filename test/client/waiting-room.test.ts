@@ -55,7 +55,7 @@ test('more than eight pending receivers in one view end the session as the relay
 test.each<[string, (attacker: FakeWorld) => void]>([
   [
     'another key in a row',
-    ({ socket }) => socket.show({ receivers: [row(1, { receiverCode: 'ABCDEF', publicKey: 'B'.repeat(42) + 'A' })] }),
+    ({ socket }) => socket.show({ receivers: [row(1, { receiverCode: 'ABCDEF', publicKey: `${'B'.repeat(42)}A` })] }),
   ],
   [
     'another profile in a row',
