@@ -1,6 +1,6 @@
 /** What PROTOCOL.md says a message leads to, written from its text alone: the close code, or undefined for none. */
 
-const ATTACH_MAX = 1_024
+const ATTACH_MAX = 4_096
 const SEQ_MAX = 0xffff_ffff
 
 /** A direction of a channel as the relay must count it. */
@@ -89,7 +89,7 @@ export function judgeNext(
     ack(role === 'sender' ? r2s : s2r, seq)
     return undefined
   }
-  if (state === 'pending' && (seq > 4 || ciphertext > 2_048)) return 4400
+  if (state === 'pending' && (seq > 2 || ciphertext > 2_048)) return 4400
   const out = role === 'sender' ? s2r : r2s
   if (seq <= out.received) return undefined
   if (seq !== out.received + 1) return 4400

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { type CloseErrorCode, ERRORS } from '../../src/protocol/errors.ts'
+import { ATTACH_MAX_BYTES } from '../../src/protocol/limits.ts'
 import { FakeSocket } from '../support/fake-socket.ts'
 import { expectHealthy, expectIdle, warmUp } from '../support/health.ts'
 import { FACTOR, Random, SEED } from '../support/random.ts'
@@ -115,7 +116,8 @@ async function laterOnes({ url, port }: RelayProcess, random: Random, count: num
     }
     const role = random.pick(ROLES)
     const attach = JSON.stringify({ type: 'attach', token: scene.tokens[role], channels: scene.resume(role) })
-    const { messages, code } = burst(random, scene, role)
+    // All comes at once with the attach. Until that is answered nothing may be larger.
+    const { messages, code } = burst(random, scene, role, ATTACH_MAX_BYTES)
     const attacker = new RawWebSocket(port, scene.sessionId, Buffer.concat([attach, ...messages].map(framed)))
     await attacker.settled()
     expect(endOf(attacker.ending), shown(messages)).toBe(code)
@@ -126,10 +128,11 @@ async function laterOnes({ url, port }: RelayProcess, random: Random, count: num
 }
 
 /** Messages up to the first that closes the socket, and the code it is closed with. */
-function burst(random: Random, scene: Scene, role: (typeof ROLES)[number]) {
+function burst(random: Random, scene: Scene, role: (typeof ROLES)[number], maxBytes = Number.POSITIVE_INFINITY) {
   const messages: (string | Buffer)[] = []
   while (messages.length < BURST) {
     const { message } = nextMessage(random, role, scene.channels)
+    if (Buffer.byteLength(message) > maxBytes) continue
     messages.push(message)
     const code = judgeNext(message, role, scene.channels, DEFAULT_SETTINGS.maxFrameBytes)
     if (code !== undefined) return { messages, code }

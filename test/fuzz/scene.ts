@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type { Attach } from '../../src/protocol/requests.ts'
 import { call } from '../support/http.ts'
-import { DEFAULT_SETTINGS, publicKey, type TestRelay } from '../support/relay.ts'
-import { channel, type JudgedChannel } from './judge.ts'
+import { publicKey, type TestRelay } from '../support/relay.ts'
+import { ack, channel, type JudgedChannel } from './judge.ts'
 
 /** A session with one receiver in each state a channel knows: 1 is approved, 2 is pending, 3 was denied. */
 export interface Scene {
   readonly sessionId: string
   readonly tokens: Readonly<Record<'sender' | 1 | 2 | 3, string>>
   readonly channels: readonly JudgedChannel[]
-  /** What an honest client of this role would attach with, had its peer acked everything. Changes the channels likewise. */
+  /** Claims of a client of this role that has processed everything that came for it. Changes the channels likewise. */
   resume(role: 'sender' | number): Attach['channels']
   close(): Promise<unknown>
 }
@@ -63,7 +63,8 @@ async function play(commands: Commands): Promise<Scene> {
   for (const each of [1, 2, 3]) tokens.push((await commands.join(`receiver-${each}`, publicKey(each))).token)
   await commands.decide('receiver-1', 'approved')
   await commands.decide('receiver-3', 'denied')
-  const channels = [channel('approved', DEFAULT_SETTINGS.maxFrameBytes), channel('pending', 4_096), channel('ended', 0)]
+  // One end is attached at a time, so that an approved channel has the window of a handshake.
+  const channels = [channel('approved', 4_096), channel('pending', 4_096), channel('ended', 0)]
   return {
     sessionId: sender.sessionId,
     tokens: { sender: sender.token, 1: tokens[0], 2: tokens[1], 3: tokens[2] },
@@ -73,8 +74,7 @@ async function play(commands: Commands): Promise<Scene> {
       channels.flatMap(({ state, s2r, r2s }, i) => {
         if (state === 'ended' || (role !== 'sender' && role !== i + 1)) return []
         const [out, into] = role === 'sender' ? [s2r, r2s] : [r2s, s2r]
-        out.acked = out.received
-        out.costs = []
+        ack(into, into.received)
         return [{ channel: i + 1, received: into.acked, acked: out.acked }]
       }),
   }
