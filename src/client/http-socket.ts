@@ -275,7 +275,8 @@ export class HttpSocket implements WebSocketLike {
 function failureOf(error: unknown, isPut: boolean): FailedFrame['how'] | undefined {
   if (error instanceof RelayRefusal) {
     if (error.code === 'frame_refused') return 'refused'
-    return error.code === 'body_too_large' ? 'too_large' : undefined
+    // A link may be too slow for a frame of this size in the time that a relay gives a request.
+    return /^(body_too_large|request_timeout)$/.test(error.code) ? 'too_large' : undefined
   }
   if (!isPut || !(error instanceof RelayUnreachable)) return undefined
   if (error.status === undefined) return 'cut'

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
+import { type IpAddress, parseIp } from './ip.ts'
 
 /** The address that limits count, in the form in which they count it. */
 export interface ClientAddress {
@@ -33,8 +33,7 @@ function unread(header: string): string {
 /** Headers that name a client as well, and that any client may send. */
 const UNREAD_HEADERS = ['forwarded', 'x-real-ip', 'x-client-ip', 'true-client-ip', 'cf-connecting-ip'] as const
 
-type Address = ipaddr.IPv4 | ipaddr.IPv6
-type Network = readonly [Address, number]
+type Network = readonly [IpAddress, number]
 
 /** The /96 under which a NAT64 gateway puts the IPv4 addresses of its clients (RFC 6052). */
 const NAT64 = ipaddr.IPv6.parse('64:ff9b::')
@@ -90,7 +89,7 @@ export class ClientAddresses {
     }
   }
 
-  #clientOf(request: IncomingMessage): Address | undefined {
+  #clientOf(request: IncomingMessage): IpAddress | undefined {
     // A connection that has just ended has no address.
     let client = addressOf(request.socket.remoteAddress)
     for (const entry of forwardedFor(request).reverse()) {
@@ -102,7 +101,7 @@ export class ClientAddresses {
     return client
   }
 
-  #countedOf(address: Address | undefined): ClientAddress {
+  #countedOf(address: IpAddress | undefined): ClientAddress {
     const known = address && withoutNat64(address)
     return !known || isInAny(this.#exempt, known) ? NOBODY : countedOf(known)
   }
@@ -110,15 +109,15 @@ export class ClientAddresses {
 
 function networkOf(text: string): Network {
   const [address = '', prefix] = text.split('/')
-  const parsed = ipaddr.process(address)
+  const parsed = addressOf(address) ?? ipaddr.parse(address)
   return [parsed, prefix === undefined ? (parsed instanceof ipaddr.IPv4 ? 32 : 128) : Number(prefix)]
 }
 
-function isInAny(networks: readonly Network[], address: Address): boolean {
+function isInAny(networks: readonly Network[], address: IpAddress): boolean {
   return networks.some((network) => isIn(network, address))
 }
 
-function isIn([network, prefix]: Network, address: Address): boolean {
+function isIn([network, prefix]: Network, address: IpAddress): boolean {
   if (network instanceof ipaddr.IPv4) return address instanceof ipaddr.IPv4 && address.match(network, prefix)
   if (address instanceof ipaddr.IPv4) return false
   return address.match(network, prefix) && (!network.zoneId || network.zoneId === address.zoneId)
@@ -137,19 +136,20 @@ function namedIn(header: string, value: string): string[] {
 }
 
 /** An address as proxies write it: bare, in brackets, with a port. A mapped IPv4 address is an IPv4 address. */
-function addressOf(text = ''): Address | undefined {
+function addressOf(text = ''): IpAddress | undefined {
   const trimmed = text.trim()
   const [, bare = trimmed] =
     /^\[([^\]]+)\](?::\d{1,5})?$/.exec(trimmed) ?? /^(\d+\.\d+\.\d+\.\d+):\d{1,5}$/.exec(trimmed) ?? []
-  return isIP(bare) === 0 ? undefined : ipaddr.process(bare)
+  const parsed = parseIp(bare)
+  return parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress() ? parsed.toIPv4Address() : parsed
 }
 
-function withoutNat64(address: Address): Address {
+function withoutNat64(address: IpAddress): IpAddress {
   if (address instanceof ipaddr.IPv4 || !address.match(NAT64, 96)) return address
   return ipaddr.fromByteArray(address.toByteArray().slice(12))
 }
 
-function countedOf(address: Address): ClientAddress {
+function countedOf(address: IpAddress): ClientAddress {
   if (address instanceof ipaddr.IPv4) return { counted: address.toString(), wider: undefined }
   const { parts } = address
   const network = (count: number) =>

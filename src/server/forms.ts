@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import * as z from 'zod/mini'
+import { parseIp } from './ip.ts'
 
 /** The forms that the values of environment variables have. */
 
@@ -73,13 +74,12 @@ export function isHostName(item: string): boolean {
  */
 export function isNetwork(item: string): boolean {
   const [address = '', prefix, ...rest] = item.split('/')
-  const version = isIP(address)
-  if (version === 0 || rest.length > 0) return false
+  const parsed = parseIp(address)
+  if (!parsed || rest.length > 0) return false
   // As IPv6, one of IPv4 has a prefix that says something else.
-  const parsed = ipaddr.parse(address)
   if (parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress()) return prefix === undefined
   if (prefix === undefined) return true
-  const [widest, narrowest] = version === 4 ? [8, 32] : [7, 128]
+  const [widest, narrowest] = parsed instanceof ipaddr.IPv4 ? [8, 32] : [7, 128]
   return /^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) >= widest && Number(prefix) <= narrowest
 }
 

@@ -566,6 +566,7 @@ describe('what nobody foresaw', () => {
     const ends: [(call: ReturnType<FakeHttp['one']>) => Promise<void>, string | undefined][] = [
       [(call) => call.refuse('frame_refused'), 'refused'],
       [(call) => call.refuse('body_too_large'), 'too_large'],
+      [(call) => call.refuse('request_timeout'), 'too_large'],
       [(call) => call.answer('<html>', { status: 413 }), 'too_large'],
       [(call) => call.answer('<html>', { status: 400 }), 'too_large'],
       [(call) => call.fail(), 'cut'],

@@ -28,6 +28,8 @@ describe('the client address of a request', () => {
     ['an IPv6 address', '2001:db8:1:2:3:4:5:6', '2001:db8:1:2::'],
     ['an IPv6 address with a gap', '2001:db8::6', '2001:db8::'],
     ['an IPv6 address of an interface', 'fe80::1%eth0', 'fe80::'],
+    ['one of a bridge', 'fe80::1%br-lan', 'fe80::'],
+    ['one of a VLAN', 'fe80::1%eth0.100', 'fe80::'],
     ['the loopback address', '::1', '::'],
   ])('for %s is the IPv4 address, or the /64', (_what, ip, expected) => {
     expect(counted(ip)).toBe(expected)
@@ -162,7 +164,7 @@ describe('a header of who it is forwarded for', () => {
 
   test('is looked for with every form that the configuration takes', async () => {
     const TRUST_PROXY =
-      '10.0.0.0/8, 192.0.2.1/32,::1,fc00::/7, 2001:db8::/128,::ffff:10.0.0.1,fe80::1%eth0,fe80::%eth0/64'
+      '10.0.0.0/8, 192.0.2.1/32,::1,fc00::/7, 2001:db8::/128,::ffff:10.0.0.1,fe80::1%br-lan,fe80::%eth0/64'
     const relay = await startRelay({ trustProxy: readConfig({ TRUST_PROXY }).trustProxy })
     await relay.close()
   })
