@@ -222,7 +222,7 @@ function tellSaved(target: Target | undefined, terminal: Terminal): void {
   if (!target) return
   const { path, was } = target
   terminal.event('saved', { path, was })
-  const [as, renamed] = was === undefined ? ['', ''] : ['as ', ` (was ${shownText(was)})`]
+  const [as, renamed] = was === undefined ? ['', ''] : ['as ', ` (was ${shownText(was, '')})`]
   terminal.say(`Saved ${as}${shown(path)}${renamed}.`)
 }
 

@@ -51,6 +51,10 @@ export function failureOf(error: unknown, relay: string, approved: boolean): unk
     const message = `There is no relay under this path of ${origin}. Mostly a relay has none: try --relay ${origin}.`
     return new CliError(message, 'usage', error.code)
   }
+  if (error.cause instanceof RelayRefusal && error.cause.code === 'forbidden' && !approved) {
+    const message = `The relay at ${origin} does not answer to this name. Its operator lets it with ALLOWED_HOSTS or TRUST_PROXY.`
+    return new CliError(message, exitOf(error.code, approved), error.code)
+  }
   const advised = adviceFor(error, origin)
   if (advised) return new CliError(advised, exitOf(error.code, approved), error.code)
   if (error.code !== 'relay_unreachable') return new CliError(error.message, exitOf(error.code, approved), error.code)

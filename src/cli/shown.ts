@@ -29,14 +29,17 @@ export function shown(text: string): string {
   return clean === text ? clean : shown(clean)
 }
 
-/** Control characters but for tab and newline, and what overrides the direction of writing. */
+/** Control characters, and what overrides the direction of writing. */
 const OBEYED = /[\p{Cc}\u202a-\u202e\u2066-\u206f]/gu
 
-/** A text of many lines for a terminal: exactly as it is, but that what a terminal would obey is a visible mark. */
-export function shownText(text: string): string {
+/**
+ * A text for a terminal: exactly as it is, but that what a terminal would obey is a visible mark. `kept` control characters
+ * stay: those of a text of many lines, unless it is to stand in one.
+ */
+export function shownText(text: string, kept = '\t\n'): string {
   return text.replaceAll('\r\n', '\n').replaceAll(OBEYED, (character) => {
     const code = character.codePointAt(0) ?? 0
-    if (character === '\t' || character === '\n') return character
+    if (kept.includes(character)) return character
     if (code < 0x20) return String.fromCodePoint(0x2400 + code)
     return code === 0x7f ? '\u2421' : `<U+${code.toString(16).toUpperCase().padStart(4, '0')}>`
   })

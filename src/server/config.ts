@@ -182,11 +182,16 @@ export function readConfig(env: Environment, readFile: (path: string) => string 
   }
   if (urlFile !== '' && config.redisUrl === '') throw new ConfigError('REDIS_URL_FILE is an empty file')
   if (config.sessionTtlSeconds > config.maxSessionTtlSeconds) {
-    throw new ConfigError('SESSION_TTL_SECONDS is above MAX_SESSION_TTL_SECONDS')
+    const { sessionTtlSeconds: ttl, maxSessionTtlSeconds: max } = config
+    throw new ConfigError(`SESSION_TTL_SECONDS (${ttl}) is above MAX_SESSION_TTL_SECONDS (${max})`)
   }
-  if (config.windowBytes < config.maxFrameBytes) throw new ConfigError('WINDOW_BYTES is below MAX_FRAME_BYTES')
-  if (config.memoryBudgetBytes < 2 * config.maxFrameBytes) {
-    throw new ConfigError('MEMORY_BUDGET_BYTES has no room for one channel: it takes twice MAX_FRAME_BYTES')
+  const { windowBytes, maxFrameBytes, memoryBudgetBytes } = config
+  if (windowBytes < maxFrameBytes) {
+    throw new ConfigError(`WINDOW_BYTES (${windowBytes}) is below MAX_FRAME_BYTES (${maxFrameBytes})`)
+  }
+  if (memoryBudgetBytes < 2 * maxFrameBytes) {
+    const least = `it takes twice MAX_FRAME_BYTES (${maxFrameBytes})`
+    throw new ConfigError(`MEMORY_BUDGET_BYTES (${memoryBudgetBytes}) has no room for one channel: ${least}`)
   }
   if (config.redisCaFile !== '' && !config.redisUrl.startsWith('rediss:')) {
     throw new ConfigError('REDIS_CA_FILE is set, and REDIS_URL does not begin with rediss://')

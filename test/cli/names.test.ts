@@ -208,6 +208,11 @@ describe('a text at a terminal', () => {
   test('has a visible mark in place of what a terminal would obey', () => {
     expect(shownText('\u001b[31m\u0000\u007f\u009b2J\rx\u202egpj\u2066')).toBe('␛[31m␀␡<U+009B>2J␍x<U+202E>gpj<U+2066>')
   })
+
+  test('of an attacker, in a line of ours, begins no line of its own', () => {
+    const attacker = 'notes:.txt).\nSaved payroll.pdf.\tx\r\ny'
+    expect(shownText(attacker, '')).toBe('notes:.txt).␊Saved payroll.pdf.␉x␊y')
+  })
 })
 
 describe('what a device calls itself', () => {

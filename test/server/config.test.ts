@@ -235,10 +235,14 @@ describe('the configuration', () => {
     const ttl = (SESSION_TTL_SECONDS: string, MAX_SESSION_TTL_SECONDS: string) =>
       readConfig({ SESSION_TTL_SECONDS, MAX_SESSION_TTL_SECONDS })
     expect(ttl('600', '600').sessionTtlSeconds).toBe(600)
-    expect(() => ttl('601', '600')).toThrow(new ConfigError('SESSION_TTL_SECONDS is above MAX_SESSION_TTL_SECONDS'))
+    expect(() => ttl('601', '600')).toThrow(
+      new ConfigError('SESSION_TTL_SECONDS (601) is above MAX_SESSION_TTL_SECONDS (600)'),
+    )
     const window = (WINDOW_BYTES: string, MAX_FRAME_BYTES: string) => readConfig({ WINDOW_BYTES, MAX_FRAME_BYTES })
     expect(window('100000', '100000').windowBytes).toBe(100_000)
-    expect(() => window('99999', '100000')).toThrow(new ConfigError('WINDOW_BYTES is below MAX_FRAME_BYTES'))
+    expect(() => window('99999', '100000')).toThrow(
+      new ConfigError('WINDOW_BYTES (99999) is below MAX_FRAME_BYTES (100000)'),
+    )
     const ca = (REDIS_URL: string) => readConfig({ REDIS_URL, REDIS_CA_FILE: '/ca.pem' })
     expect(ca('rediss://h').redisCaFile).toBe('/ca.pem')
     for (const url of ['', 'redis://:secret@h'])
@@ -248,7 +252,9 @@ describe('the configuration', () => {
     const budget = (MEMORY_BUDGET_BYTES: string, MAX_FRAME_BYTES: string) =>
       readConfig({ MEMORY_BUDGET_BYTES, MAX_FRAME_BYTES })
     expect(budget('200000', '100000').memoryBudgetBytes).toBe(200_000)
-    expect(() => budget('199999', '100000')).toThrow(/^MEMORY_BUDGET_BYTES has no room for one channel/)
+    expect(() => budget('199999', '100000')).toThrow(
+      /^MEMORY_BUDGET_BYTES \(199999\) has no room for one channel: it takes twice MAX_FRAME_BYTES \(100000\)/,
+    )
   })
 
   test('ALLOWED_HOSTS is * or a list of names without ports', () => {
