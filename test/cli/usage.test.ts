@@ -588,6 +588,20 @@ describeConcurrent('a relay', () => {
     ])
   })
 
+  test('that does not answer to the name it was called by says who can change that', async () => {
+    const problem = { type: 'about:blank', title: 'no', status: 403, code: 'forbidden', retryable: false }
+    const url = await serveHttp((_request, response) => {
+      response.writeHead(403, { 'content-type': 'application/problem+json' }).end(JSON.stringify(problem))
+    })
+    await expectMistakes([
+      {
+        args: ['receive', strangeCode(), '--yes', '--relay', url],
+        says: `The relay at ${url} does not answer to this name. Its operator lets it with ALLOWED_HOSTS or TRUST_PROXY.`,
+        exit: 'relay',
+      },
+    ])
+  })
+
   test('whose certificate is not trusted is named, and so is the way to trust an authority of one’s own', () => {
     const said = (detail: string) =>
       (failureOf(new PairingError('relay_untrusted', { detail }), 'https://r.example/', false) as CliError).message
