@@ -81,10 +81,12 @@ function isBanned(session: OpenSession, source: string): boolean {
   return failed.length >= SOURCE_FAILURES_MAX
 }
 
-/** Reports whether a source waits, or has joined, as often as it may. */
+/** Reports whether a source waits, unanswered, or has joined, as often as it may. */
 function hasHadEnough(session: OpenSession, source: string): boolean {
-  const pending = receiversFrom(session, source).filter(({ state }) => state === 'pending')
-  return pending.length >= SOURCE_PENDING_MAX || joinsFrom(session, source) >= SOURCE_JOINS_MAX
+  const waiting = receiversFrom(session, source)
+    .filter(isLive)
+    .filter(({ state, answered }) => state === 'pending' && !answered)
+  return waiting.length >= SOURCE_PENDING_MAX || joinsFrom(session, source) >= SOURCE_JOINS_MAX
 }
 
 /** Receivers of one source. Nobody's source is no source. */

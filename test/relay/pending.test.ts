@@ -248,6 +248,12 @@ describe('one source', () => {
     expect(scene.tryToJoin('again', 'one source')).toBeUndefined()
   })
 
+  test('has room for a further one when those that wait were answered: three devices of one home', () => {
+    const scene = new Scene()
+    for (let i = 1; i <= SOURCE_PENDING_MAX; i++) scene.answer(scene.join(`at home ${i}`, 'one home'))
+    expect(scene.tryToJoin('a further one', 'one home')).toBeUndefined()
+  })
+
   test(`has at most ${SOURCE_JOINS_MAX} joins, however they ended and whatever became of their rows`, () => {
     const scene = new Scene()
     for (let i = 1; i <= SOURCE_JOINS_MAX; i++) scene.leave(scene.join(`attacker ${i}`, 'one source'))
