@@ -76,7 +76,7 @@ function parted(name: string): [stem: string, extension: string] {
 function fitting(name: string): string {
   if (Buffer.byteLength(name) <= NAME_MAX_BYTES) return name
   const [stem, extension] = parted(name)
-  return beginning(stem, NAME_MAX_BYTES - Buffer.byteLength(extension)).replace(TRAILING, '') + extension
+  return (beginning(stem, NAME_MAX_BYTES - Buffer.byteLength(extension)).replace(TRAILING, '') || '_') + extension
 }
 
 /** As much of a text as fits. What a reader takes for one character is kept or goes as a whole. */

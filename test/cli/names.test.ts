@@ -96,6 +96,12 @@ describe('a name that has to be changed', () => {
     expect(safeName(`${'x'.repeat(250)}. pdf`)).toBe('x'.repeat(240))
   })
 
+  test('never becomes that of a hidden file, when nothing of what is before its extension fits', () => {
+    const manyMarks = `a${'\u0332'.repeat(120)}`
+    expect(safeName(`${manyMarks}.bash_profile`)).toBe('_.bash_profile')
+    expect(safeName(`${manyMarks}.zshenv`)).toBe('_.zshenv')
+  })
+
   test('is never cut within a character that is made of several', () => {
     expect(safeName(`${'👨‍👩‍👧'.repeat(14)}.png`)).toBe(`${'👨‍👩‍👧'.repeat(13)}.png`)
     expect(safeName(`${'x'.repeat(238)}e\u0323\u0302`)).toBe('x'.repeat(238))
