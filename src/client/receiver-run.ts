@@ -63,7 +63,8 @@ export class ReceiverRun {
   readonly #publicKey: string
   #timeout: StepTimeout | undefined
   #bothPresent = false
-  #verified = false
+  /** Whether a tag was counted, and may be out. */
+  #tagged = false
   #rowEnded = false
   #displaced = false
   #telling: Promise<void> = Promise.resolve()
@@ -131,7 +132,7 @@ export class ReceiverRun {
     return this.#bothPresent
   }
 
-  /** Whether the relay has forgotten this receiver before it was verified: it may join again. */
+  /** Whether the relay has forgotten this receiver before m3 went out, which lets somebody test a guess: it may join again. */
   get displaced(): boolean {
     return this.#displaced
   }
@@ -158,6 +159,7 @@ export class ReceiverRun {
       const emitted = (emittedTags.get(code.text) ?? 0) + 1
       if (emitted > EMITTED_TAGS_MAX) throw new PairingError('attempts_used_up')
       emittedTags.set(code.text, emitted)
+      this.#tagged = true
       const { locator } = code
       const isCounted = await app.attempts?.take(locator, EMITTED_TAGS_MAX, this.session.expiresInMs)
       if (isCounted === false) throw new PairingError('attempts_used_up')
@@ -169,7 +171,6 @@ export class ReceiverRun {
       this.#timeout?.stop()
       const peer = handshake.finish(m4)
       this.channel.processed()
-      this.#verified = true
       this.channel.verified()
       return peer
     } catch (error) {
@@ -197,7 +198,7 @@ export class ReceiverRun {
     const ended = view.state === 'closed' ? undefined : errorOfRow(row)
     if (ended) {
       this.#rowEnded = true
-      this.#displaced = !this.#verified && (row.state === 'left' || row.state === 'ended')
+      this.#displaced = !this.#tagged && (row.state === 'left' || row.state === 'ended')
       return this.connection.end(ended)
     }
     this.#bothPresent = view.senderPresent === true
@@ -210,7 +211,7 @@ export class ReceiverRun {
     // A relay that has let go of a row knows its token no longer.
     if (closeCode === ERRORS.unauthorized.closeCode) {
       this.#rowEnded = true
-      this.#displaced = !this.#verified
+      this.#displaced = !this.#tagged
     }
     if (!this.#rowEnded && !KNOWN_TO_RELAY.includes(error.code)) {
       this.#telling = courtesy(api.endReceiver(this.session, this.receiverCode))
