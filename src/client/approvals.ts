@@ -89,8 +89,7 @@ export class Approvals {
     if (this.isFull) throw new PairingError('session_full')
     const approval = this.#carryApproval(run)
     this.#asked.set(run, approval)
-    await approval
-    if (this.isFull) this.#options.room.retire()
+    await approval.finally(() => this.isFull && this.#options.room.retire())
   }
 
   async #carryApproval(run: SenderRun): Promise<void> {

@@ -226,6 +226,22 @@ describe('approving', () => {
     await device.sender.cancel()
   })
 
+  test('that fails because the last device left meanwhile retires the code all the same', async () => {
+    const { sender, joined, requests, world } = await verified(1)
+    world.onFetch = async (send, url) => {
+      const answer = await send()
+      if (url.endsWith('/decision')) {
+        await joined[0].receiver.close()
+        await joined[0].request.ended
+      }
+      return answer
+    }
+    expect(await errorOf(joined[0].request.approve())).toBe('not_delivered')
+    expect((await requests.next()).done).toBe(true)
+    await expect.poll(() => errorOf(join(relay.url, sender.code))).toBe('code_not_found')
+    await sender.cancel()
+  })
+
   test('of a device that has left says so', async () => {
     const { sender, joined, world } = await verified(1)
     await joined[0].receiver.close()
