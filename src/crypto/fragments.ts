@@ -29,26 +29,23 @@ export function splitFrame(frame: Uint8Array, headroom: number, maxBytes: number
 
 /** Puts frames together again from what comes. */
 export class FrameJoiner {
-  #parts: Uint8Array[] = []
-  #length = 0
+  #whole: Uint8Array | undefined
+  #length = 1
 
   /** The whole frame that ends with this one, or undefined where more must follow. @throws StreamError for too much, or nothing */
   take(frame: Uint8Array): Uint8Array | undefined {
-    if (frame[0] !== PART && this.#parts.length === 0) return frame
+    if (frame[0] !== PART && !this.#whole) return frame
+    this.#whole ??= new Uint8Array(1 + FRAME_BODY_MAX_BYTES)
     const piece = frame.subarray(1)
+    const at = this.#length
     this.#length += piece.length
-    if (piece.length === 0 || this.#length > FRAME_BODY_MAX_BYTES) throw new StreamError('The parts make no frame.')
-    this.#parts.push(piece)
+    if (piece.length === 0 || this.#length > this.#whole.length) throw new StreamError('The parts make no frame.')
+    this.#whole[0] = frame[0] ?? PART
+    this.#whole.set(piece, at)
     if (frame[0] === PART) return undefined
-    const whole = new Uint8Array(1 + this.#length)
-    whole[0] = frame[0] ?? PART
-    let at = 1
-    for (const part of this.#parts) {
-      whole.set(part, at)
-      at += part.length
-    }
-    this.#parts = []
-    this.#length = 0
+    const whole = this.#whole.subarray(0, this.#length)
+    this.#whole = undefined
+    this.#length = 1
     return whole
   }
 }
