@@ -91,7 +91,7 @@ export class TransferReader {
     const atLeast = async (length: number) => {
       while (head.length < length) {
         const more = await body.read()
-        if (!more) throw new PairingError('corrupt')
+        if (!more) throw await reason()
         const joined = new Uint8Array(head.length + more.length)
         joined.set(head)
         joined.set(more, head.length)

@@ -84,6 +84,14 @@ describe('encoding a header', () => {
 })
 
 describe('reading a header', () => {
+  test('tells the reason of a sender whose message ends within it', async () => {
+    const { near, far } = linkedChannels(new FakeWorld().environment)
+    await new MessageWriter(near, secret(), 262_272).write([encodeHeader([{ name: 'a', size: 0 }]).subarray(0, 6)])
+    const reason = async () => new PairingError('source_failed')
+    const opening = TransferReader.open(await new MessageReader(far, secret()).next(), reason)
+    expect(await pairingErrorOf(opening)).toBe('source_failed')
+  })
+
   const item = { name: 'a', size: 0 }
 
   test.each<[string, Buffer]>([
