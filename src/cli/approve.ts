@@ -1,4 +1,10 @@
-import { formatMatchNumber, PairingError, type PairingRequest, type Sender } from '../client/index.ts'
+import {
+  formatMatchNumber,
+  PairingError,
+  type PairingErrorCode,
+  type PairingRequest,
+  type Sender,
+} from '../client/index.ts'
 import type { QuestionKind } from './events.ts'
 import { CliError } from './exit.ts'
 import { shownDevice } from './shown.ts'
@@ -41,8 +47,8 @@ export async function approveReceivers(
   let attended = !options.yes || process.stdin.isTTY === true
   // Once it was necessary it stays so: who made it necessary may have left on purpose.
   let typing = false
-  const approve = async (how: () => Promise<PairingRequest>, shown: string) => {
-    const outcome = await decide(terminal, how)
+  const approve = async (how: () => Promise<PairingRequest>, shown: string, asked = true) => {
+    const outcome = await decide(terminal, asked, how)
     if (outcome === 'try again') return
     waiting = waiting.filter(({ matchNumber }) => matchNumber !== shown.replaceAll(/\D/g, ''))
     if (outcome === 'over') return
@@ -93,7 +99,7 @@ export async function approveReceivers(
       next = requests.next()
       waiting = [...waiting, request]
       announce(request, sender.verifiedCount, terminal)
-      if (options.yes) await approve(() => sender.approveNumber(request.matchNumber), request.matchNumber)
+      if (options.yes) await approve(() => sender.approveNumber(request.matchNumber), request.matchNumber, false)
     } else {
       const { answer } = happened
       if (answer === undefined) {
@@ -163,9 +169,18 @@ function reportEnd({ matchNumber }: PairingRequest, { code }: PairingError, term
   terminal.say(`The device with ${formatMatchNumber(matchNumber)} has left.`)
 }
 
-/** Tries an approval; tells the person why it did not work, and whether it can still work. */
+/** What may work a moment later: a person is asked again. */
+const PASSING: readonly PairingErrorCode[] = ['relay_unavailable', 'relay_unreachable', 'at_capacity', 'rate_limited']
+/** What another answer can put right. */
+const MISTAKES: readonly PairingErrorCode[] = ['no_such_number', 'number_not_unique', 'typing_required']
+
+/**
+ * Tries an approval; tells the person why it did not work, and whether it can still work. Where nobody was asked, nobody
+ * would try again: a relay that cannot carry it out now ends the session with that error.
+ */
 async function decide(
   terminal: Terminal,
+  asked: boolean,
   approve: () => Promise<PairingRequest>,
 ): Promise<PairingRequest | 'try again' | 'over'> {
   try {
@@ -175,7 +190,9 @@ async function decide(
   } catch (error) {
     if (!(error instanceof PairingError)) throw error
     terminal.event('not_approved', { code: error.code })
+    const isPassing = PASSING.includes(error.code)
+    if (isPassing && !asked) throw error
     terminal.say(error.message)
-    return ['no_such_number', 'number_not_unique', 'typing_required'].includes(error.code) ? 'try again' : 'over'
+    return isPassing || MISTAKES.includes(error.code) ? 'try again' : 'over'
   }
 }
