@@ -11,7 +11,7 @@ import {
   type MailboxPosition,
   type MailboxStore,
 } from './ports.ts'
-import { attachedOf, deadlineOf, type Holder, liveReceiver, OVER_HTTP, type Present, type Session } from './session.ts'
+import { attachedOf, type Holder, liveReceiver, OVER_HTTP, type Present, type Session } from './session.ts'
 import { channelsOf, inbound, mailboxKey, outbound } from './view.ts'
 import type { Windows } from './windows.ts'
 
@@ -70,7 +70,9 @@ export class Channels {
     { received, acked }: { readonly received: number; readonly acked: number },
   ): Promise<{ readonly forgotten: boolean; readonly into: MailboxPosition; readonly out: MailboxPosition }> {
     const mailboxes = this.storeOf(session, channel)
-    const keepMs = Math.max(1, deadlineOf(session) - this.#ports.clock.now())
+    // Not to the absence deadline of a receiver that waits: a transfer outlives that.
+    const end = session.state === 'open' ? session.expiresAt : session.forgetAt
+    const keepMs = Math.max(1, end - this.#ports.clock.now())
     const out = await mailboxes.open(mailboxKey(session.id, channel, outbound(holder)), acked, keepMs)
     const inboundKey = mailboxKey(session.id, channel, inbound(holder))
     const into = await mailboxes.open(inboundKey, received, keepMs)

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { SILENCE_MS } from '../../src/protocol/limits.ts'
+import type { MailboxStore } from '../../src/relay/ports.ts'
 import type { MemoryMailboxStore } from '../../src/store/memory.ts'
 import type { FakeSocket } from '../support/fake-socket.ts'
 import { expectRefusal } from '../support/refusal.ts'
@@ -172,6 +173,22 @@ describe('while a shared store is slow', () => {
     for (let seq = 18; seq <= 20; seq++) attacker.data(1, seq, new Uint8Array(4_000))
     await settled()
     expect(attacker.closedWith).toBe('window_exceeded')
+  })
+})
+
+describe('a channel that every node reaches', () => {
+  test('is kept to the end of the session, though its receiver was pending when it was opened', async () => {
+    const kept: (number | undefined)[] = []
+    const open = nodes.mailboxes.open.bind(nodes.mailboxes)
+    Object.assign(nodes.mailboxes, {
+      open: (...[key, floor, keepMs]: Parameters<MailboxStore['open']>) => {
+        kept.push(keepMs)
+        return open(key, floor)
+      },
+    })
+    await nodes.pair()
+    // Both ends open both directions.
+    expect(kept).toEqual([900_000, 900_000, 900_000, 900_000])
   })
 })
 
