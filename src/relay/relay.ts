@@ -165,6 +165,8 @@ export class Relay {
     const channel = session.joins
     const expiresInMs = Math.max(0, Math.ceil(session.expiresAt - clock.now()))
     if (windows !== 'elsewhere') this.windows.assign(windows, session.id, channel)
+    // The last socket here may have gone while the store was asked.
+    if (!this.#grantsFor(session.id)) this.windows.release(session.id, channel)
     if (!cluster) for (const key of keysOf(session.id, channel)) await mailboxes.open(key, 0, expiresInMs)
     bus.wake(session.id, CHANGED)
     const { profile: senderProfile } = session

@@ -95,8 +95,9 @@ export class Windows {
     return this.#take(reserved, 'handshake', source) ? reserved : undefined
   }
 
-  /** Says which channel has what was reserved. */
+  /** Says which channel has what was reserved. It is given back when the channel was entered meanwhile. */
   assign(reserved: ChannelWindows, sessionId: string, channel: number): void {
+    if (this.#sessions.get(sessionId)?.channels.has(channel)) return this.cancel(reserved)
     reserved.sessionId = sessionId
     reserved.channel = channel
     this.#add(reserved)

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { SILENCE_MS } from '../../src/protocol/limits.ts'
+import { HANDSHAKE_WINDOW_BYTES, SILENCE_MS } from '../../src/protocol/limits.ts'
 import type { MailboxStore } from '../../src/relay/ports.ts'
-import type { MemoryMailboxStore } from '../../src/store/memory.ts'
+import type { MemoryMailboxStore, MemorySessionStore } from '../../src/store/memory.ts'
 import type { FakeSocket } from '../support/fake-socket.ts'
 import { expectRefusal } from '../support/refusal.ts'
 import { settled } from '../support/relay.ts'
@@ -20,6 +20,23 @@ function openLate(store: MemoryMailboxStore): () => void {
     release = resolve
   })
   Object.assign(store, { open: (...args: Parameters<typeof open>) => released.then(() => open(...args)) })
+  return release
+}
+
+/** The next change of a session is made at once, and answered when the function that comes back is called. */
+function answerLate(store: MemorySessionStore): () => void {
+  const update = store.update.bind(store)
+  let release = () => {}
+  const released = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const late = async (...args: Parameters<typeof update>) => {
+    Object.assign(store, { update })
+    const answer = await update(...args)
+    await released
+    return answer
+  }
+  Object.assign(store, { update: late })
   return release
 }
 
@@ -189,6 +206,38 @@ describe('a channel that every node reaches', () => {
     await nodes.pair()
     // Both ends open both directions.
     expect(kept).toEqual([900_000, 900_000, 900_000, 900_000])
+  })
+})
+
+describe('a join that the store answers late', () => {
+  test('pays once for a channel that a socket of its node has seen first', async () => {
+    const sender = await nodes.A.open()
+    await nodes.A.attach(sender)
+    const answer = answerLate(nodes.sessions)
+    const joining = nodes.A.join(sender.senderCode)
+    await settled()
+    await nodes.A.relay.attachments.refresh(sender.sessionId)
+    answer()
+    await joining
+    await settled()
+    expect(nodes.A.counters()).toMatchObject({ grants: 2, grantedBytes: 2 * HANDSHAKE_WINDOW_BYTES })
+    await nodes.A.close(sender)
+    await settled()
+    expect(nodes.A.counters()).toMatchObject({ grants: 0, grantedBytes: 0 })
+  })
+
+  test('keeps no window where the last socket of its session has gone meanwhile', async () => {
+    const sender = await nodes.A.open()
+    const S = await nodes.A.attach(sender)
+    const answer = answerLate(nodes.sessions)
+    const joining = nodes.A.join(sender.senderCode)
+    await settled()
+    S.vanish()
+    await settled()
+    answer()
+    await joining
+    await settled()
+    expect(nodes.A.counters()).toMatchObject({ grants: 0, grantedBytes: 0 })
   })
 })
 

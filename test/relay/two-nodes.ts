@@ -9,6 +9,7 @@ import { settled, TestRelay } from '../support/relay.ts'
 export class TwoNodes {
   readonly A: TestRelay
   readonly B: TestRelay
+  readonly sessions: MemorySessionStore
   /** Where shared frames are. */
   readonly mailboxes = new MemoryMailboxStore()
   /** Before those, for what A asks. */
@@ -22,6 +23,7 @@ export class TwoNodes {
 
   constructor() {
     const sessions = new MemorySessionStore(this.clock)
+    this.sessions = sessions
     const secrets = new FakeSecrets()
     const node = (name: string, mailboxes: MailboxStore) => {
       const cluster: Cluster = {
