@@ -39,6 +39,8 @@ export class Windows {
   readonly #ports: WindowsPorts
   readonly #settings: WindowsSettings
   readonly #pools: Readonly<Record<Kind, Pool>>
+  /** What of the transfers' pool windows have grown by: half a share for a source. The rest is for first full frames. */
+  readonly #growth: Pool
   readonly #sessions = new Map<string, SessionWindows>()
   /** Channels that wait, in the order of their coming, with the pool and the source that pays. */
   readonly #waiting = new Map<ChannelWindows, { readonly kind: Kind; readonly source: string }>()
@@ -48,14 +50,14 @@ export class Windows {
     this.#ports = ports
     const budget = settings.memoryBudgetBytes
     const handshakes = Math.max(Math.floor(budget * PART), this.#need('handshake'))
-    const pool = (kind: Kind, limit: number) => {
-      const share = settings.limitSources ? Math.max(Math.floor(limit * PART), this.#need(kind)) : limit
-      return new Pool(limit, share)
-    }
+    const transfers = Math.max(budget - handshakes, this.#need('transfer'))
+    const share = (kind: Kind, limit: number) =>
+      settings.limitSources ? Math.max(Math.floor(limit * PART), this.#need(kind)) : limit
     this.#pools = {
-      handshake: pool('handshake', handshakes),
-      transfer: pool('transfer', Math.max(budget - handshakes, this.#need('transfer'))),
+      handshake: new Pool(handshakes, share('handshake', handshakes)),
+      transfer: new Pool(transfers, share('transfer', transfers)),
     }
+    this.#growth = new Pool(transfers, settings.limitSources ? share('transfer', transfers) / 2 : transfers)
   }
 
   /** The sum of all windows, in bytes. */
@@ -133,7 +135,9 @@ export class Windows {
     // Leave room for the first that waits.
     if (this.#waiting.size > 0 && !pool.hasRoom(this.#need('transfer') + granted)) return false
     const grown = Math.min(windowBytes, granted * 2)
+    if (!this.#growth.isWithinShare(windows.source, grown - granted)) return false
     if (!pool.take(windows.source, grown - granted)) return false
+    this.#growth.take(windows.source, grown - granted)
     windows.granted[direction] = grown
     return true
   }
@@ -252,6 +256,7 @@ export class Windows {
 
   #giveBack(windows: ChannelWindows): void {
     if (windows.kind !== undefined) this.#pools[windows.kind].giveBack(windows.source, sizeOf(windows))
+    if (windows.kind === 'transfer') this.#growth.giveBack(windows.source, sizeOf(windows) - this.#need('transfer'))
     windows.kind = undefined
     windows.granted.s2r = windows.granted.r2s = 0
   }

@@ -295,6 +295,21 @@ describe('where transfers have no room', () => {
     expect(windowOf((await attachBoth(node, honest as never))[0])).toBe(FRAME)
   })
 
+  test('windows grow by half of the share of their source, and leave the rest for the first full frames of others', async () => {
+    // The share has room for eight transfers.
+    const node = new TestRelay({ settings: forTransfers(64) })
+    const sockets: FakeSocket[] = []
+    for (const pair of await approvedPairs(node, 4, '192.0.2.1')) {
+      const [S] = await attachBoth(node, pair)
+      sockets.push(S)
+      for (let seq = 1; seq * FRAME <= (windowOf(S) ?? 0); seq++) {
+        S.data(1, seq, new Uint8Array(FRAME - 8))
+        await settled()
+      }
+    }
+    expect(sockets.map((socket) => (windowOf(socket) ?? 0) / FRAME)).toEqual([8, 2, 1, 1])
+  })
+
   test('a source that has less takes from receivers that never read, which resume and wait', async () => {
     const node = new TestRelay({ settings: forTransfers(16) })
     const attackers: FakeSocket[] = []
