@@ -35,6 +35,8 @@ export class Attachments {
   readonly #source: LegSource
   readonly #handler: ConnectionHandler
   readonly #legs = new Legs()
+  /** Attaches whose end the store could not take yet. */
+  readonly #undetached = new Set<Attachment>()
   #draining = false
 
   constructor(ports: AttachmentsPorts) {
@@ -132,9 +134,12 @@ export class Attachments {
       this.#ports.bus.wake(session.id, { about: 'ack', channel, direction, seq })
   }
 
-  /** Once a second or so: attach time-outs, pings and views after silence. */
+  /** Once a second or so: attach time-outs, pings, views after silence, and what the store could not take. */
   tick(): void {
     const now = this.#ports.clock.now()
+    const undetached = [...this.#undetached]
+    this.#undetached.clear()
+    for (const attachment of undetached) void this.#detach(attachment)
     for (const leg of this.#legs.unattached) {
       if (now - leg.openedAt >= ATTACH_TIMEOUT_MS) this.#close(leg, 'attach_timeout')
     }
@@ -259,11 +264,13 @@ export class Attachments {
     await this.#ports.channels.abandon(sessionId, (channel) => this.#legs.isOn(sessionId, channel))
   }
 
-  async #detach({ sessionId, holder, generation }: Attachment): Promise<void> {
+  async #detach(attachment: Attachment): Promise<void> {
+    const { sessionId, holder, generation } = attachment
     try {
       await this.#ports.sessions.update(sessionId, (session, now) => detach(session, holder, generation, now))
     } catch (error) {
       if (!(error instanceof RelayError)) this.#ports.metrics.failed(error)
+      else if (error.code === 'unavailable') this.#undetached.add(attachment)
       return
     }
     this.#ports.bus.wake(sessionId, { about: 'session' })

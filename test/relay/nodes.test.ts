@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { HANDSHAKE_WINDOW_BYTES, SILENCE_MS } from '../../src/protocol/limits.ts'
+import { RelayError } from '../../src/relay/error.ts'
 import type { MailboxStore } from '../../src/relay/ports.ts'
 import type { MemoryMailboxStore, MemorySessionStore } from '../../src/store/memory.ts'
 import type { FakeSocket } from '../support/fake-socket.ts'
@@ -238,6 +239,29 @@ describe('a join that the store answers late', () => {
     await joining
     await settled()
     expect(nodes.A.counters()).toMatchObject({ grants: 0, grantedBytes: 0 })
+  })
+})
+
+describe('a store that was away when a socket went', () => {
+  test('is told a second later, and again until it has heard', async () => {
+    const { sender, receiver, R } = await nodes.pair()
+    const update = nodes.sessions.update.bind(nodes.sessions)
+    const isPresent = async () => (await nodes.A.view(sender)).receivers.map(({ present }) => present)
+    Object.assign(nodes.sessions, { update: () => Promise.reject(new RelayError('unavailable')) })
+    R.vanish()
+    await settled()
+    nodes.B.relay.attachments.tick()
+    await settled()
+    expect(await isPresent()).toEqual([true])
+    Object.assign(nodes.sessions, { update })
+    await nodes.pass(1_000)
+    await settled()
+    expect(await isPresent()).toEqual([false])
+    const again = await nodes.B.attach(receiver)
+    await nodes.pass(1_000)
+    await settled()
+    expect(await isPresent()).toEqual([true])
+    expect(again.closedWith).toBeUndefined()
   })
 })
 
