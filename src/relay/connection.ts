@@ -33,6 +33,8 @@ export class Connection {
   }
 
   receive(data: string | Uint8Array): void {
+    // A pong may wait behind much data.
+    this.#leg.unansweredPings = 0
     if (this.#last) return this.#queue(this.#last, data)
     try {
       const taking = this.#handler.receive(this.#leg, data)

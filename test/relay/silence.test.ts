@@ -74,6 +74,22 @@ describe('a silent socket', () => {
     expect(socket.destroyed).toBe(false)
   })
 
+  test('that answers no ping stays as long as something comes on it', async () => {
+    const node = new TestRelay()
+    const { senderSocket, receiverSockets } = await node.pair()
+    const busy = receiverSockets[0] ?? expect.unreachable()
+    busy.answersPings = false
+    for (let seq = 1; seq <= 6; seq++) {
+      senderSocket.data(1, seq)
+      await settled()
+      busy.ack(1, seq)
+      await node.pass(SILENCE_MS)
+    }
+    expect(busy.destroyed).toBe(false)
+    await node.pass(2 * SILENCE_MS)
+    expect(busy.destroyed).toBe(true)
+  })
+
   test('that is congested and silent is cut like any other', async () => {
     const node = new TestRelay()
     const { senderSocket, receiverSockets } = await node.pair()
