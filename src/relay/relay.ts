@@ -19,7 +19,7 @@ import {
   type SessionStore,
 } from './ports.ts'
 import { sweep } from './presence.ts'
-import { deadlineOf, type Holder, type OpenSession } from './session.ts'
+import { deadlineOf, type Holder, type OpenSession, payerOf, WITHIN } from './session.ts'
 import * as transitions from './transitions.ts'
 import { openSession } from './transitions.ts'
 import { Windows } from './windows.ts'
@@ -111,7 +111,7 @@ export class Relay {
       {
         id: secrets.sessionId(),
         clientId: request.clientId,
-        source: this.#ports.digestSource(source),
+        source: this.#digestOf(source),
         profile: request.profile ?? PROFILE_DEFAULT,
         senderCode: request.senderCode,
         tokenDigest: secrets.digest(token),
@@ -145,7 +145,7 @@ export class Relay {
       profile,
       name,
       tokenDigest: secrets.digest(token),
-      source: this.#ports.digestSource(source),
+      source: this.#digestOf(source),
     }
     const now = clock.now()
     const found = await sessions.findByCode(request.senderCode)
@@ -153,7 +153,7 @@ export class Relay {
     const rules = { isAlive: livingIn(cluster), limitSources: this.#settings.limitSources }
     join(found, receiver, now, rules)
     // Both directions of the handshake are paid for before the receiver is in.
-    const windows = this.#grantsFor(found.id) ? this.windows.reserve(receiver.source) : 'elsewhere'
+    const windows = this.#grantsFor(found.id) ? this.windows.reserve(payerOf(receiver.source)) : 'elsewhere'
     if (!windows) throw new RelayError('at_capacity')
     let session: OpenSession
     try {
@@ -264,6 +264,11 @@ export class Relay {
     await this.attachments.drain(this.polling.sessionIds)
     this.polling.drain()
     await this.#ports.cluster?.leave()
+  }
+
+  /** Keeps a source as digests: of the wider network, where there is one, and of the source itself. */
+  #digestOf(source: string): string {
+    return source.split(WITHIN).map(this.#ports.digestSource).join(WITHIN)
   }
 
   /** Whether this node grants the windows of a session: alone it does, of several each does that has a socket of it. */

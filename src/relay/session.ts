@@ -191,3 +191,12 @@ export function deadlineOf(session: Session): number {
   if (session.state === 'closed') return session.forgetAt
   return Math.min(session.expiresAt, ...session.receivers.map(absenceDeadline))
 }
+
+/** Stands in a source between a wider network and the part of it that is counted. */
+export const WITHIN = '|'
+
+/** Who pays for the memory of a source: the wider network that it is part of, if it is of one. */
+export function payerOf(source: string): string {
+  const [payer = ''] = source.split(WITHIN)
+  return payer
+}

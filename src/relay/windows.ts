@@ -2,7 +2,15 @@ import { ABSENT_GIVES_BACK_MS, HANDSHAKE_WINDOW_BYTES } from '../protocol/limits
 import { type ChannelWindows, type Kind, sizeOf, windowsOf } from './channel-windows.ts'
 import { Pool } from './pool.ts'
 import type { Direction } from './ports.ts'
-import { isPresent, type LiveReceiver, liveReceiver, type OpenSession, type Present, type Session } from './session.ts'
+import {
+  isPresent,
+  type LiveReceiver,
+  liveReceiver,
+  type OpenSession,
+  type Present,
+  payerOf,
+  type Session,
+} from './session.ts'
 
 export interface WindowsSettings {
   readonly memoryBudgetBytes: number
@@ -185,9 +193,11 @@ export class Windows {
       windows.lookAt = Number.POSITIVE_INFINITY
       if (there.length === 0 || windows.kind === 'transfer') this.#forget(windows)
     }
-    if (receiver.state === 'approved' && there.length === ends.length) this.#want(windows, 'transfer', session.source)
+    if (receiver.state === 'approved' && there.length === ends.length)
+      this.#want(windows, 'transfer', payerOf(session.source))
     else if (windows.kind !== undefined || (isLongAway && there.length === 0)) this.#waiting.delete(windows)
-    else if (there.length > 0 || receiver.state === 'pending') this.#want(windows, 'handshake', receiver.source)
+    else if (there.length > 0 || receiver.state === 'pending')
+      this.#want(windows, 'handshake', payerOf(receiver.source))
     if (windows.kind === before) return false
     this.#serve()
     return true

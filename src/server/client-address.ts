@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import ipaddr from 'ipaddr.js'
+import { WITHIN } from '../relay/session.ts'
 import { type IpAddress, parseIp } from './ip.ts'
 
 /** The address that limits count, in the form in which they count it. */
@@ -155,4 +156,9 @@ function countedOf(address: IpAddress): ClientAddress {
   const network = (count: number) =>
     new ipaddr.IPv6([...parts.slice(0, count), ...Array<number>(8 - count).fill(0)]).toString()
   return { counted: network(4), wider: `${network(3)}/48` }
+}
+
+/** A client address as the relay's domain takes it: behind the wider network that it is part of, if it is of one. */
+export function sourceOf({ counted, wider }: ClientAddress): string {
+  return wider === undefined ? counted : wider + WITHIN + counted
 }

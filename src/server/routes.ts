@@ -5,6 +5,7 @@ import { Code, CreateSessionResponse, JoinResponse, Problem, SessionId, Token } 
 import { AttachRequest, CreateSessionRequest, DecisionRequest, JoinRequest, ViewQuery } from '../protocol/requests.ts'
 import { RelayError } from '../relay/error.ts'
 import type { Relay } from '../relay/relay.ts'
+import { sourceOf } from './client-address.ts'
 import type { HeldLimit } from './held-limits.ts'
 import type { RateLimits } from './rate-limits.ts'
 
@@ -33,7 +34,7 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
     async (request, reply) =>
       reply
         .code(201)
-        .send(await relay.createSession(bodyOf(request, CreateSessionRequest), request.clientAddress.counted)),
+        .send(await relay.createSession(bodyOf(request, CreateSessionRequest), sourceOf(request.clientAddress))),
   )
   app.post(
     '/v1/receivers',
@@ -43,7 +44,7 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
     },
     async (request, reply) => {
       try {
-        return reply.code(201).send(await relay.join(bodyOf(request, JoinRequest), request.clientAddress.counted))
+        return reply.code(201).send(await relay.join(bodyOf(request, JoinRequest), sourceOf(request.clientAddress)))
       } catch (error) {
         if (error instanceof RelayError && error.code === 'session_not_found') await rates.unknownCode.count(request)
         throw error

@@ -192,6 +192,18 @@ describe('where handshakes have no room', () => {
     await node.join(senderCode, {}, '')
   })
 
+  test('all sources within one wider network have that together, and a join is refused beyond it', async () => {
+    const node = new TestRelay({ settings: forHandshakes(16) })
+    const join = async (source: string) => {
+      const sender = await node.open()
+      return node.join(sender.senderCode, {}, source)
+    }
+    for (let i = 1; i <= 2; i++) await join(`2001:db8:1::/48|2001:db8:1:${i}::`)
+    const attacker = () => join('2001:db8:1::/48|2001:db8:1:3::')
+    await expectRefusal(attacker, 'at_capacity')
+    await join('2001:db8:2::/48|2001:db8:2:1::')
+  })
+
   test('a source that has less takes from the one that has most, whose channel waits and comes back', async () => {
     const node = new TestRelay({ settings: forHandshakes(16) })
     const attackers: { member: Member; socket: FakeSocket }[] = []
