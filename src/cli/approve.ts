@@ -92,7 +92,9 @@ export async function approveReceivers(
     } else if ('next' in happened) {
       if (happened.next.done) {
         next = undefined
-        if (!options.leaving.aborted) strangers.usedUp('The code was tried too often and is used up.')
+        const why =
+          approved.length === 0 ? 'The code was tried too often and is used up.' : 'No more devices can be approved.'
+        if (!options.leaving.aborted) strangers.usedUp(why)
         continue
       }
       const request = happened.next.value
