@@ -1,5 +1,5 @@
 import { access, constants } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import type { DeclineReason, ItemInfo, Offer } from '../client/index.ts'
 import { CliError } from './exit.ts'
@@ -58,18 +58,33 @@ async function problemWith(directory: string): Promise<string | undefined> {
   return `${shown(directory.replace(/(?<=.)[/\\]+$/, ''))} is not a directory.`
 }
 
-/** The path, or another that the person names, at which a file can be made. Without a person to ask, that is an error. */
-async function freeName(path: string, terminal: Asker, { yes }: OutputOptions): Promise<string> {
+/**
+ * The path, or another that the person names, at which a file can be made: none of those in `others`, which differ from
+ * `path`. Without a person to ask, that is an error.
+ */
+async function freeName(
+  path: string,
+  terminal: Asker,
+  { yes }: OutputOptions,
+  others: readonly string[] = [],
+): Promise<string> {
   for (let free = path; ; ) {
-    const problem = (await exists(free))
-      ? `${shown(free)} is there already, and is not overwritten.`
-      : await problemWith(directoryOf(free))
+    let problem: string | undefined
+    if (await exists(free)) problem = `${shown(free)} is there already, and is not overwritten.`
+    else if (free !== path && others.some((other) => placeOf(other) === placeOf(free)))
+      problem = `${shown(free)} is the name of another of these files.`
+    else problem = await problemWith(directoryOf(free))
     if (problem === undefined) return free
     if (yes || !process.stdin.isTTY) throw new CliError(`${problem} Save elsewhere with -o.`)
     const other = await terminal.ask('name', `${problem} Another name (Enter: stop): `)
     if (!other) throw new CliError('Nothing was saved.', 'not_delivered', 'declined')
     free = other
   }
+}
+
+/** The same for all names of one file, on a disk that ignores case too. */
+function placeOf(path: string): string {
+  return resolve(path).toLowerCase()
 }
 
 /** Where the items go. Asks for another name where one is taken; without a person to ask, that is an error. */
@@ -89,9 +104,12 @@ export async function targetsFor(
     )
   }
   const targets: Target[] = []
+  // Those chosen, and then those still to come.
+  const paths = names.map((name) => pathIn(directory, name))
   for (const [index, name] of names.entries()) {
     const wanted = pathIn(directory, name)
-    const path = await freeName(wanted, terminal, options)
+    const path = await freeName(wanted, terminal, options, paths)
+    paths[index] = path
     const was = items[index]?.name.normalize('NFC')
     targets.push(was === undefined || was === name || path !== wanted ? { path } : { path, was })
   }

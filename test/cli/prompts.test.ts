@@ -417,6 +417,26 @@ describeTerminal('the receiver at a terminal', () => {
     expect(await Promise.all(texts)).toEqual(['content', 'mine', 'mine'])
   })
 
+  test('is asked for another name than those of the other files', async () => {
+    const { code, delivered } = await offer(relay, { one: '1', two: '2', three: '3' })
+    const { screen, at } = await openReceiver(code, [], ['one', 'two'])
+    const CLASH = 'is the name of another of these files. Another name (Enter: stop): '
+    await screen.says(`one ${ANOTHER_NAME}`)
+    await screen.enter('./Three')
+    await screen.says(`Three ${CLASH}`)
+    await screen.enter('free')
+    await screen.says(`two ${ANOTHER_NAME}`)
+    await screen.enter('FREE')
+    await screen.says(`FREE ${CLASH}`)
+    await screen.enter('other')
+    await screen.says(/\? \[y\/N\] /)
+    await screen.enter('y')
+    expect((await screen.ended()).exitCode).toBe(0)
+    expect((await delivered).every(Boolean)).toBe(true)
+    const texts = ['free', 'other', 'three'].map((name) => readFile(at(name), 'utf8'))
+    expect(await Promise.all(texts)).toEqual(['1', '2', '3'])
+  })
+
   test('is asked for another name than that of -o before the code', async () => {
     const { sender, code } = await openSender(['-'], { env, stdin: 'content' })
     const { at } = await temporaryDirectory()
