@@ -17,12 +17,12 @@ export async function untilInterrupted(
   work: () => Promise<number>,
 ): Promise<number> {
   let leaving = false
-  let told = false
   let stop: () => void = nothing
   const interrupted = new Promise<number>((resolve) => {
     stop = () => {
       terminal.event('interrupted', {})
-      terminal.say(told ? '\nStopped. The other side has been told.' : '\nStopped.')
+      // Whether the relay answered the goodbye is not known here: it is a courtesy, whose failure is not told.
+      terminal.say('\nStopped.')
       resolve(EXIT.interrupted)
     }
   })
@@ -31,10 +31,7 @@ export async function untilInterrupted(
     leaving = true
     const patience = new Promise<void>((done) => setTimeout(done, FAREWELL_MS).unref())
     // The work fails once the session is left, and cleans up after itself: that is waited for as well.
-    const farewell = leave().then(() => {
-      told = true
-      return working.then(nothing, nothing)
-    })
+    const farewell = leave().then(() => working.then(nothing, nothing))
     // Node 20 cannot exit when its terminal is gone: it asserts that it can reset it. Nobody sees an exit code then. This
     // listener is the last one, so that what others do at an exit is done.
     if (signal === 'SIGHUP' && hasTerminal()) process.on('exit', () => process.kill(process.pid, 'SIGKILL'))

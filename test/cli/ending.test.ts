@@ -22,7 +22,7 @@ import {
 const relay = relayOfFile()
 const { env } = relay
 
-const STOPPED = 'Stopped. The other side has been told.'
+const STOPPED = 'Stopped.'
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
 function lastLine({ stderr }: Outcome): string | undefined {

@@ -282,7 +282,7 @@ describeTerminal('the sender at a terminal', () => {
     const { screen, code } = await openScreen()
     await screen.type('\u0003')
     const { exitCode, text } = await screen.ended()
-    expect([exitCode, text.endsWith('\nStopped. The other side has been told.\n')]).toEqual([130, true])
+    expect([exitCode, text.endsWith('\nStopped.\n')]).toEqual([130, true])
     await expect(take(relay, code)).rejects.toMatchObject({ code: 'code_not_found' })
   })
 
@@ -567,7 +567,7 @@ describeTerminal('Ctrl-C during the progress', () => {
     const last = side === 'sender' ? /^Approved\. The transfer starts/ : /^The sender offers/
     const end = screen.shown.findIndex((line) => last.test(line))
     const unsent = side === 'sender' ? [expect.stringMatching(/^Not delivered to \d{3} \d{3}\. Stopped here\.$/)] : []
-    expect(screen.shown.slice(end + 1)).toEqual([...unsent, '', 'Stopped. The other side has been told.', ''])
+    expect(screen.shown.slice(end + 1)).toEqual([...unsent, '', 'Stopped.', ''])
     await pipe.close()
     await Promise.all([sender.ended(), receiver.ended()])
   })
