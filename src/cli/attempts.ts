@@ -23,15 +23,20 @@ export function stateFolder(env: NodeJS.ProcessEnv = process.env): string {
  * number once, whoever asks at the same time. Where nothing can be kept, that is told once, and nothing is counted here.
  */
 export class Attempts implements AttemptStore {
-  readonly #folder: string
+  readonly #given: string | undefined
   readonly #terminal: Pick<Terminal, 'say'>
   readonly #now: () => number
   #told = false
 
-  constructor(terminal: Pick<Terminal, 'say'>, folder = join(stateFolder(), 'tries'), now = Date.now) {
+  constructor(terminal: Pick<Terminal, 'say'>, folder?: string, now = Date.now) {
     this.#terminal = terminal
-    this.#folder = folder
+    this.#given = folder
     this.#now = now
+  }
+
+  /** Throws for a user who has no home folder, so only where that may happen. */
+  get #folder(): string {
+    return this.#given ?? join(stateFolder(), 'tries')
   }
 
   /** How many tries of the code with this locator are known. */
@@ -77,9 +82,18 @@ export class Attempts implements AttemptStore {
     return current
   }
 
+  /** The folder, to be shown before a reason. Nothing where there is none. */
+  #where(): string {
+    try {
+      return `${shown(this.#folder)}: `
+    } catch {
+      return ''
+    }
+  }
+
   #cannot<T>(error: NodeJS.ErrnoException, instead: T): T {
     if (!this.#told) {
-      this.#terminal.say(`Tries are counted for this run only: ${shown(this.#folder)}: ${reasonOf(error)}.`)
+      this.#terminal.say(`Tries are counted for this run only: ${this.#where()}${reasonOf(error)}.`)
     }
     this.#told = true
     return instead

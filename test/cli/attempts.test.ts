@@ -1,12 +1,15 @@
 import * as fs from 'node:fs/promises'
 import { readdir, stat, utimes, writeFile } from 'node:fs/promises'
+import { homedir } from 'node:os'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { Attempts, stateFolder } from '../../src/cli/attempts.ts'
 import { temporaryDirectory } from './support.ts'
 
 vi.mock('node:fs/promises', { spy: true })
+vi.mock('node:os', { spy: true })
 afterEach(() => {
   vi.resetAllMocks()
+  vi.unstubAllEnvs()
 })
 
 const DAY_MS = 86_400_000
@@ -74,6 +77,17 @@ describe('the tries of a code', () => {
     expect([await one.take('K7QM3', 3), await one.take('K7QM3', 3)]).toEqual([true, true])
     expect(said).toEqual([`Tries are counted for this run only: ${folder}: permission denied.`])
   })
+})
+
+test('the tries of a user without a home folder are counted for this run only', async () => {
+  vi.stubEnv('XDG_STATE_HOME', '')
+  vi.mocked(homedir).mockImplementation(() => {
+    throw Object.assign(new Error('no such user'), { code: 'ERR_SYSTEM_ERROR' })
+  })
+  const said: string[] = []
+  const attempts = new Attempts({ say: (line) => said.push(line) })
+  expect([await attempts.emitted('K7QM3'), await attempts.take('K7QM3', 3)]).toEqual([0, true])
+  expect(said).toEqual([expect.stringMatching(/^Tries are counted for this run only: /)])
 })
 
 test('the state of a user is where XDG says, or in the home folder', () => {
