@@ -45,7 +45,7 @@ function noCode(): CliError {
 function parseEntry(entered: string, { relay }: EntryOptions): Entry {
   if (entered.trim() === '') throw noCode()
   const hash = entered.indexOf('#')
-  const code = entered.slice(hash + 1)
+  const code = hash === -1 ? entered : decoded(entered.slice(hash + 1))
   const entry = { relay: hash === -1 ? relayFrom(relay) : linkedRelay(entered.slice(0, hash)), code }
   try {
     parsePairingCode(code)
@@ -53,6 +53,15 @@ function parseEntry(entered: string, { relay }: EntryOptions): Entry {
   } catch (error) {
     if (!(error instanceof PairingCodeError)) throw error
     throw new MistypedError(error.message, 'not_paired', 'code_invalid')
+  }
+}
+
+/** A link's fragment without percent signs, or as it is where they stand for nothing. */
+function decoded(fragment: string): string {
+  try {
+    return decodeURIComponent(fragment)
+  } catch {
+    return fragment
   }
 }
 

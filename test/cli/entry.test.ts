@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest'
+import { readEntry } from '../../src/cli/entry.ts'
+import type { Terminal } from '../../src/cli/terminal.ts'
+
+const RELAY = 'https://relay.example'
+
+function entryOf(link: string) {
+  return readEntry(link, { attended: false } as Terminal, { relay: RELAY, yes: true })
+}
+
+test('a link whose fragment was written with percent signs leads to the same code', async () => {
+  expect(await entryOf(`${RELAY}/#K7QM3%2DXPDT28`)).toEqual(await entryOf(`${RELAY}/#K7QM3-XPDT28`))
+})
+
+test('a link with percent signs that stand for nothing has no code', async () => {
+  await expect(entryOf(`${RELAY}/#K7QM3%ZZXPDT28`)).rejects.toMatchObject({ code: 'code_invalid' })
+})
