@@ -39,7 +39,7 @@ export class FrameJoiner {
     const piece = frame.subarray(1)
     const at = this.#length
     this.#length += piece.length
-    if (piece.length === 0 || this.#length > this.#whole.length) throw new StreamError('The parts make no frame.')
+    if (piece.length === 0 || this.#length > this.#whole.length) throw new StreamError('No frame.')
     this.#whole[0] = frame[0] ?? PART
     this.#whole.set(piece, at)
     if (frame[0] === PART) return undefined
