@@ -11,8 +11,8 @@ export interface ChannelWindows {
   /** The pool that they are from, if there are any. */
   kind: Kind | undefined
   source: string
-  /** Since when one of the two ends is away. */
-  absentSince: number | undefined
+  /** Since when each end is away: the sender, the receiver. */
+  absentSince: readonly (number | undefined)[]
   /** When to look at its ends again. */
   lookAt: number
 }
@@ -25,7 +25,7 @@ export function windowsOf(sessionId: string, channel: number): ChannelWindows {
     granted: { s2r: 0, r2s: 0 },
     kind: undefined,
     source: '',
-    absentSince: undefined,
+    absentSince: [],
     lookAt: Number.POSITIVE_INFINITY,
   }
 }

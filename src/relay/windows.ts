@@ -182,17 +182,17 @@ export class Windows {
     const { now } = present
     const ends = [session.attached, receiver.attached]
     const there = ends.filter((end) => isPresent(end, present))
-    const leases = ends.map((end) => end?.until ?? Number.POSITIVE_INFINITY)
-    if (there.length === ends.length) windows.absentSince = undefined
-    else windows.absentSince ??= Math.min(now, ...leases)
-    windows.lookAt =
-      windows.absentSince === undefined ? Math.min(...leases) : windows.absentSince + ABSENT_GIVES_BACK_MS
+    windows.absentSince = ends.map((end, index) =>
+      isPresent(end, present) ? undefined : (windows.absentSince[index] ?? Math.min(now, end?.until ?? now)),
+    )
+    // The end of a lease, or of the time that an absent end has. One that was away for that long is looked at when it comes.
+    const looks = windows.absentSince.map((since, index) =>
+      since === undefined ? (ends[index]?.until ?? Number.POSITIVE_INFINITY) : since + ABSENT_GIVES_BACK_MS,
+    )
+    windows.lookAt = Math.min(...looks.map((at) => (at > now ? at : Number.POSITIVE_INFINITY)))
+    const isLongAway = looks.some((at) => at <= now)
     const before = windows.kind
-    const isLongAway = windows.absentSince !== undefined && now >= windows.lookAt
-    if (isLongAway) {
-      windows.lookAt = Number.POSITIVE_INFINITY
-      if (there.length === 0 || windows.kind === 'transfer') this.#forget(windows)
-    }
+    if (isLongAway && (there.length === 0 || windows.kind === 'transfer')) this.#forget(windows)
     if (receiver.state === 'approved' && there.length === ends.length)
       this.#want(windows, 'transfer', payerOf(session.source))
     else if (windows.kind !== undefined || (isLongAway && there.length === 0)) this.#waiting.delete(windows)

@@ -111,6 +111,23 @@ describe('a channel', () => {
     expect(windowOf(again)).toBe(FRAME)
   })
 
+  test('keeps what it has while no end is away for 60 s, though there is always one away', async () => {
+    const node = new TestRelay({ settings: settings(100_000_000) })
+    const { receivers, sender, senderSocket, receiverSockets } = await node.pair()
+    receiverSockets[0]?.vanish()
+    await settled()
+    await node.pass(ABSENT_GIVES_BACK_MS - 10_000)
+    senderSocket.vanish()
+    await settled()
+    await node.pass(2_000)
+    const again = await node.attach(receivers[0] as Member)
+    await node.pass(ABSENT_GIVES_BACK_MS - 3_000)
+    expect(again.closedWith).toBeUndefined()
+    expect((await node.view(sender)).channels).toMatchObject([{ window: FRAME }])
+    await node.pass(1_000)
+    expect(again.closedWith).toBe('resume_required')
+  })
+
   test('gives back everything when both ends were away for 60 s, and has a window again with the first that comes', async () => {
     const node = new TestRelay({ settings: settings(100_000_000) })
     const { sender, senderSocket, receiverSockets } = await node.pair()
