@@ -38,7 +38,7 @@ const HTTP_WINDOW_FRAMES = 4
  */
 export class Channels {
   readonly #ports: ChannelsPorts
-  /** Channels that were opened here, by session: also those that have been given up while they were being opened. */
+  /** Channels that were opened in this node's memory, by session: also those that have been given up while they were being opened. */
   readonly #opened = new Map<string, Set<number>>()
 
   constructor(ports: ChannelsPorts) {
@@ -77,7 +77,9 @@ export class Channels {
     const inboundKey = mailboxKey(session.id, channel, inbound(holder))
     const into = await mailboxes.open(inboundKey, received, keepMs)
     const read = into.position.acked < received ? await mailboxes.ackThrough(inboundKey, received) : undefined
-    this.#opened.set(session.id, (this.#opened.get(session.id) ?? new Set()).add(channel))
+    if (mailboxes === this.#ports.mailboxes) {
+      this.#opened.set(session.id, (this.#opened.get(session.id) ?? new Set()).add(channel))
+    }
     const position = read && read.kind !== 'unknown' ? read.position : into.position
     return { forgotten: out.created || into.created, into: position, out: out.position }
   }

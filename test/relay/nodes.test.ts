@@ -265,6 +265,25 @@ describe('a store that was away when a socket went', () => {
   })
 })
 
+describe('a role that attaches over HTTP', () => {
+  test('leaves nothing to give up at the node that it asked', async () => {
+    const dropped: unknown[] = []
+    const sender = await nodes.A.open()
+    const receiver = await nodes.A.join(sender.senderCode)
+    await nodes.A.relay.polling.attach(receiver.sessionId, receiver.token, [])
+    const drop = nodes.A.mailboxes.drop.bind(nodes.A.mailboxes)
+    Object.assign(nodes.A.mailboxes, {
+      drop: (keys: Parameters<typeof drop>[0]) => {
+        dropped.push(...keys)
+        return drop(keys)
+      },
+    })
+    await nodes.sessions.delete(sender.sessionId)
+    await nodes.A.relay.attachments.refresh(sender.sessionId)
+    expect(dropped).toEqual([])
+  })
+})
+
 describe('a channel that moves', () => {
   test('is read once, though two looks at the session find that it has moved', async () => {
     const sender = await nodes.A.open()
