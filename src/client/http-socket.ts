@@ -276,11 +276,11 @@ function failureOf(error: unknown, isPut: boolean): FailedFrame['how'] | undefin
   if (error instanceof RelayRefusal) {
     if (error.code === 'frame_refused') return 'refused'
     // A link may be too slow for a frame of this size in the time that a relay gives a request.
-    return /^(body_too_large|request_timeout)$/.test(error.code) ? 'too_large' : undefined
+    return /body_too_large|request_timeout/.test(error.code) ? 'too_large' : undefined
   }
   if (!isPut || !(error instanceof RelayUnreachable)) return undefined
   if (error.status === undefined) return 'cut'
-  return error.status === 413 || error.status === 400 ? 'too_large' : undefined
+  return [400, 413].includes(error.status) ? 'too_large' : undefined
 }
 
 function rowOf({ channels }: View, number: number): ChannelRow | undefined {
