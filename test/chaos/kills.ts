@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { EPITAPH_MS } from '../../src/protocol/limits.ts'
 import { bytesOf } from '../e2e/people.ts'
 import { Random } from '../support/random.ts'
 import type { Rule } from './balancer.ts'
@@ -7,6 +6,7 @@ import { Cluster } from './cluster.ts'
 import { runPairing, type Side } from './pairing.ts'
 import { isSame, PHASES, type Phase } from './phases.ts'
 import type { Plan } from './plan.ts'
+import { KEYS_OUTLIVE_MS } from './redis-keys.ts'
 import { type Row, Tally } from './tally.ts'
 
 /** A node is killed at each phase of a pairing, with SIGKILL, and comes back a moment later as a fresh process. */
@@ -21,8 +21,6 @@ const LIMIT_MS = 45_000
 /** Between what marks the phase and the kill, and between its end and the next process. */
 const KILL_AFTER_MS = [0, 0, 2, 10]
 const AWAY_MAX_MS = 300
-/** Redis looks for keys whose time is over ten times a second, and at each that is asked for. */
-const KEYS_GONE_AFTER_MS = 1_000
 
 /** How the devices are spread over the nodes, and whose node is killed. */
 const SPREADS: readonly { readonly rule: Rule; readonly victim: Side }[] = [
@@ -89,16 +87,13 @@ async function killAtEachPhase(plan: Plan, { nodes, redis, runs, tallies, keys }
   await Promise.all(clusters)
 }
 
-/** With no node there to tidy, every key goes by itself: a minute after the last session's time at the latest. */
+/** With no node there to tidy, every key goes by itself. */
 async function untilKeysAreGone(cluster: Cluster, tally: Tally): Promise<void> {
   if (!cluster.keys) return
   for (let node = 0; node < cluster.size; node++) await cluster.kill(node)
   const ms = await cluster.keys.lastsMs()
-  if (ms > TTL_SECONDS * 1000 + EPITAPH_MS) tally.fault(`a key lasts for ${ms} ms more`)
-  await delay(Math.min(ms, TTL_SECONDS * 1000 + EPITAPH_MS) + KEYS_GONE_AFTER_MS)
-  const left = await cluster.keys.left()
-  if (left.length > 0) tally.fault(`still there after the last deadline and a minute: ${left.join(', ')}`)
-  else tally.note(`none was left ${Math.round(ms / 1000)} s after the last run, with no node there to tidy`)
+  if (ms > TTL_SECONDS * 1000 + KEYS_OUTLIVE_MS) tally.fault(`a key lasts for ${ms} ms more`)
+  else tally.note(`the last goes ${Math.round(ms / 1000)} s after the last run, with no node there to tidy`)
 }
 
 async function killOnce(cluster: Cluster, { name, phase, spread, tally }: Run, seed: string): Promise<void> {

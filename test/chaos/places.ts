@@ -89,7 +89,8 @@ export async function inRedis(): Promise<Place> {
 }
 
 const MINUTE_MS = 60_000
-const NODES_GONE_MS = 10_000
+/** After the last node, what nodes share is gone. */
+const NODES_GONE_MS = 600_000
 /** What the nodes write every second, and what is gone ten seconds after the last has. */
 const BEATS = 'pairlay:nodes'
 

@@ -1,11 +1,15 @@
 import { EPITAPH_MS } from '../../src/protocol/limits.ts'
+import { SLACK_MS } from '../../src/store/redis/sessions.ts'
 import type { RedisServer } from '../support/redis-server.ts'
 import type { Verdict } from './tally.ts'
 
 /** Between what a relay said and when it was heard, and between asking for one time-out and the next. */
 const TOLERANCE_MS = 2_000
 
-/** Holds every key in Redis to the time of its session: a minute after it, nothing may be there. */
+/** How long a key may outlive its session's time where no node is there to tidy. */
+export const KEYS_OUTLIVE_MS = EPITAPH_MS + SLACK_MS
+
+/** Holds every key in Redis to the time of its session. */
 export class RedisKeys {
   readonly #redis: RedisServer
   /** When each session is over, on this process's clock. */
@@ -35,7 +39,7 @@ export class RedisKeys {
       this.#seen++
       const sessionId = [...this.#deadlines.keys()].find((id) => key.includes(id))
       const until = sessionId === undefined ? latest : (this.#deadlines.get(sessionId) ?? latest)
-      const allowed = Math.max(0, until - performance.now()) + EPITAPH_MS + TOLERANCE_MS
+      const allowed = Math.max(0, until - performance.now()) + KEYS_OUTLIVE_MS + TOLERANCE_MS
       if (left === -1) faults.push(`${key} has no time-out`)
       else if (left > allowed) faults.push(`${key} lives for ${left} ms, and may for ${Math.round(allowed)}`)
     }
@@ -45,9 +49,5 @@ export class RedisKeys {
   /** Milliseconds until the last key there is now will be gone. */
   async lastsMs(): Promise<number> {
     return Math.max(0, ...(await this.#redis.timeouts()).values())
-  }
-
-  async left(): Promise<string[]> {
-    return this.#redis.keys()
   }
 }

@@ -65,6 +65,8 @@ export function breaches(relay: Relay): void {
     test('R6: frames and acks of a channel that has ended are discarded', async () => {
       const { sender, receivers, S, attacker, goesOn } = await twoChannels(relay)
       await sender.revoke(receivers[0])
+      // Of several nodes each hears of it in its own time.
+      await S.nextView(({ receivers: rows }) => rows[0].state === 'revoked')
       S.send(data(1, 1, 'x'), ack(1, 7))
       attacker.send(data(1, 1, 'x'), ack(1, 7))
       await goesOn()

@@ -16,7 +16,7 @@ const SWEEP_MAX = 500
 const LOOKS_PER_SECOND = 10
 const DEAD_AT_ONCE = 100
 /** How much longer a key is kept than its session: the server's clock may be set forward by that, and end nothing. */
-const SLACK_MS = 3_600_000
+export const SLACK_MS = 3_600_000
 
 /** All sessions by their next deadline. Any node may sweep them. */
 const DEADLINES = 'pairlay:deadlines'
