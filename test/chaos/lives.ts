@@ -3,7 +3,7 @@ import { bytesSource } from '../../src/client/index.ts'
 import { PUBLIC_KEY_MAX_BYTES } from '../../src/protocol/limits.ts'
 import type { FakeTime } from '../client/fake-time.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf } from '../e2e/people.ts'
-import { DeviceWorld } from '../e2e/world.ts'
+import { DeviceWorld, until } from '../e2e/world.ts'
 import type { Side } from './pairing.ts'
 
 /**
@@ -61,7 +61,7 @@ export const LIVES: Readonly<Record<string, Life>> = {
     const { device, joined } = await pairIn(relays, time)
     for (let i = 0; i < 10; i++) {
       const { world } = i % 2 === 0 ? device : joined
-      world.socket.cut()
+      await losesItsSocket(world, time)
       yield 1
     }
     await deliver(device, joined)
@@ -121,6 +121,20 @@ async function post(relay: string, path: string, body: object): Promise<void> {
 async function pairIn(relays: Relays, time: FakeTime, ttlSeconds?: number) {
   const device = await openSender(relays.sender, { world: await DeviceWorld.create(time), ttlSeconds })
   return { device, joined: await admit(relays.receiver, device, { world: await DeviceWorld.create(time) }) }
+}
+
+/** Cuts a device off, and waits until it is back: its clock must not run away from a network that is real. */
+async function losesItsSocket(world: DeviceWorld, time: FakeTime): Promise<void> {
+  let isBack = false
+  world.hooks.incoming = (data) => {
+    isBack = true
+    return data
+  }
+  world.socket.cut()
+  await until('it is back', () => {
+    if (world.openSockets.size === 0) void time.advance(250)
+    return isBack
+  })
 }
 
 async function deliver(
