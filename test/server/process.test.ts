@@ -66,7 +66,7 @@ describe('the relay process', () => {
     test(`with a wrong ${name} exits with 1 and one line on stderr, which names it`, async () => {
       const { exited, out, err } = run({ [name]: value })
       expect(await exited).toBe(1)
-      expect(err()).toMatch(new RegExp(`^pairlay: ${name} is [^\\n]+\\n$`))
+      expect(err()).toMatch(new RegExp(`^pairlay: ${name} (\\(\\d+\\) )?is [^\\n]+\\n$`))
       expect(out()).toBe('')
     })
   }
