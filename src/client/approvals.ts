@@ -89,7 +89,11 @@ export class Approvals {
     if (this.isFull) throw new PairingError('session_full')
     const approval = this.#carryApproval(run)
     this.#asked.set(run, approval)
-    await approval.finally(() => this.isFull && this.#options.room.retire())
+    try {
+      await approval
+    } finally {
+      if (this.isFull) this.#options.room.retire()
+    }
   }
 
   async #carryApproval(run: SenderRun): Promise<void> {
