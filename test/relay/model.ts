@@ -288,7 +288,8 @@ function joinsOf(session: ModelSession, source: string): number {
 function isShutOut(session: ModelSession, source: string): boolean {
   const own = session.receivers.filter((each) => each.source === source)
   const failed = own.filter(({ reason }) => reason === 'handshake_failed').length
-  return failed >= 5 || own.filter(({ state }) => state === 'pending').length >= 2 || joinsOf(session, source) >= 8
+  const waiting = own.filter(({ state, answered }) => state === 'pending' && !answered)
+  return failed >= 5 || waiting.length >= 2 || joinsOf(session, source) >= 8
 }
 
 function count(session: ModelSession, state: ReceiverState): number {
