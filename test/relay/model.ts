@@ -24,7 +24,7 @@ export interface ModelReceiver {
   attached: boolean
   /** What its windows are for, if it has any, and since when one of its ends is away. */
   windows: 'handshake' | 'transfer' | undefined
-  apartSince: number | undefined
+  readonly apartSince: (number | undefined)[]
   /** Whether the relay has mailboxes for it. */
   opened: boolean
 }
@@ -107,7 +107,7 @@ export class Model {
       answered: false,
       awaySince: this.now,
       windows: 'handshake',
-      apartSince: undefined,
+      apartSince: [],
       opened: true,
     })
     session.ofSource.set(input.source, joinsOf(session, input.source) + 1)
@@ -205,9 +205,10 @@ export class Model {
     if (session.ended) return []
     for (const receiver of session.receivers.filter(isLive)) {
       const there = [session, receiver].filter(({ attached }) => attached)
-      if (there.length === 2) receiver.apartSince = undefined
-      else receiver.apartSince ??= this.now
-      const isLongApart = receiver.apartSince !== undefined && this.now >= receiver.apartSince + 60_000
+      const since = receiver.apartSince
+      for (const [i, { attached }] of [session, receiver].entries())
+        since[i] = attached ? undefined : (since[i] ?? this.now)
+      const isLongApart = since.some((each) => each !== undefined && this.now >= each + 60_000)
       if (isLongApart && (there.length === 0 || receiver.windows === 'transfer')) {
         receiver.windows = undefined
         receiver.opened = false
