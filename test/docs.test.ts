@@ -3,15 +3,16 @@ import { describe, expect, it } from 'vitest'
 import { EVENTS, QUESTIONS } from '../src/cli/events.ts'
 import { EXIT } from '../src/cli/exit.ts'
 import { PAIRING_ERRORS } from '../src/client/errors.ts'
-import { EMITTED_TAGS_MAX } from '../src/client/receiver-run.ts'
-import { HANDSHAKE_STEP_IN_ALL_MS, HANDSHAKE_STEP_MS } from '../src/client/sender-run.ts'
-import { HANDSHAKES_MAX, RUNS_MAX, WRONG_GUESSES_MAX } from '../src/client/waiting-room.ts'
+import { EMITTED_TAGS_MAX } from '../src/client/pairing/receiver-run.ts'
+import { HANDSHAKE_STEP_IN_ALL_MS, HANDSHAKE_STEP_MS } from '../src/client/pairing/sender-run.ts'
+import { HANDSHAKES_MAX, RUNS_MAX, WRONG_GUESSES_MAX } from '../src/client/pairing/waiting-room.ts'
 import { ERROR_TITLES } from '../src/protocol/error-titles.ts'
 import { ERRORS, FINAL_CLOSURES } from '../src/protocol/errors.ts'
-import { AttachedView, ChannelRow, CLOSE_REASONS, RECEIVER_STATES, SUBPROTOCOL, View } from '../src/protocol/frames.ts'
-import { CreateSessionResponse, DENIAL_REASONS, FramePosition, Problem } from '../src/protocol/http.ts'
+import { DENIAL_REASONS } from '../src/protocol/fields.ts'
 import * as limits from '../src/protocol/limits.ts'
 import { AttachRequest, CreateSessionRequest, JoinRequest } from '../src/protocol/requests.ts'
+import { CreateSessionResponse, FramePosition, Problem } from '../src/protocol/responses.ts'
+import { AttachedView, ChannelRow, CLOSE_REASONS, RECEIVER_STATES, SUBPROTOCOL, View } from '../src/protocol/view.ts'
 import { ConfigError, readConfig, VARIABLES } from '../src/server/config.ts'
 
 /** What is written twice, once for people and once for machines, is held together here, in both directions. */
@@ -118,8 +119,8 @@ describe('PROTOCOL.md', () => {
     const headed = protocol.matchAll(/^### 3\.\d `([A-Z]+) (\/v1\/[^`?]*)/gm)
     const overHttp = section(protocol, '### 5.9').matchAll(/(?:^\| |: )`([A-Z]+) (…?\/[^`?]*)/gm)
     const calls = [...headed, ...overHttp].map(([, method, path]) => `${method} ${path.replace('…', SESSION_PATH)}`)
-    const answered = ['routes', 'frame-routes'].flatMap((name) => {
-      const routes = read(`src/server/${name}.ts`)
+    const answered = ['sessions', 'frames'].flatMap((name) => {
+      const routes = read(`src/server/http/${name}.ts`)
       const [, shared = ''] = /^const PATH = '([^']+)'/m.exec(routes) ?? []
       return [...routes.matchAll(/app\.(post|get|put|delete)\(\s*(?:'([^']+)'|PATH,)/g)].map(
         ([, method, path = shared]) => `${method.toUpperCase()} ${path.replaceAll(/:(\w+)/g, '{$1}')}`,
@@ -157,7 +158,9 @@ describe('PROTOCOL.md', () => {
     const written = body(section(protocol, '### 5.10')).flatMap(([row]) => (row.startsWith(letter) ? [row] : []))
     const sources = folders.flatMap((folder) => {
       const url = new URL(`./${folder}/`, import.meta.url)
-      return readdirSync(url).map((file) => readFileSync(new URL(file, url), 'utf8'))
+      return readdirSync(url, { recursive: true, encoding: 'utf8' })
+        .filter((file) => file.endsWith('.ts'))
+        .map((file) => readFileSync(new URL(file, url), 'utf8'))
     })
     const named = [...sources.join('').matchAll(new RegExp(`'(${letter}\\d+): `, 'g'))].map(([, row]) => row)
     expect([...new Set(named)].toSorted()).toEqual(written.toSorted())
@@ -238,7 +241,7 @@ describe('README.md', () => {
     const coded = [
       ...optionsOf('sender.ts', 'interface SenderOptions {', '\n}').map((option) => `Sender.open ${option}`),
       ...optionsOf('receiver.ts', 'interface ReceiverOptions {', '\n}').map((option) => `Receiver.join ${option}`),
-      ...optionsOf('sending.ts', 'interface SendOptions {', '\n}').map((option) => `send ${option}`),
+      ...optionsOf('transfer/sending.ts', 'interface SendOptions {', '\n}').map((option) => `send ${option}`),
       ...optionsOf('offer.ts', 'interface AcceptOptions {', '\n}').map((option) => `accept ${option}`),
     ]
     expect(written).toEqual(coded)

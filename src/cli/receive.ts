@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { cleanText, formatMatchNumber, type Offer, Receiver } from '../client/index.ts'
-import { DeviceName } from '../protocol/http.ts'
+import { DeviceName } from '../protocol/fields.ts'
 import { NAME_MAX_BYTES } from '../protocol/limits.ts'
 import { Attempts } from './attempts.ts'
 import { connectionReport } from './connection.ts'

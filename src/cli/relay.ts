@@ -1,4 +1,4 @@
-import { RelayRefusal } from '../client/http-call.ts'
+import { RelayRefusal } from '../client/calls/http-call.ts'
 import { PairingError } from '../client/index.ts'
 import { CliError, exitOf } from './exit.ts'
 import type { Terminal } from './terminal.ts'

@@ -1,6 +1,6 @@
 import { type PairingCode, PairingCodeError, parsePairingCode } from '../crypto/pairing-code.ts'
+import { relayUrl } from './calls/relay-api.ts'
 import { PairingError } from './errors.ts'
-import { relayUrl } from './relay-api.ts'
 
 /** The code, and the relay that it is of: a link names it as well. */
 export function parseEntry({ code, relay }: { readonly code: string; readonly relay?: string | undefined }): {

@@ -1,6 +1,6 @@
 import { type CloseErrorCode, ERRORS, errorOfCloseCode, FINAL_CLOSURES } from '../protocol/errors.ts'
-import type { CloseReason, ReceiverRow } from '../protocol/frames.ts'
-import type { DenialReason } from '../protocol/http.ts'
+import type { DenialReason } from '../protocol/fields.ts'
+import type { CloseReason, ReceiverRow } from '../protocol/view.ts'
 
 /** What can end a pairing, with what to tell a person. README.md prints the codes; a test holds the two together. */
 export const PAIRING_ERRORS = {

@@ -1,5 +1,5 @@
 import { PairingError } from './errors.ts'
-import { type ItemInfo, type TransferReader, totalOf } from './transfer.ts'
+import { type ItemInfo, type TransferReader, totalOf } from './transfer/transfer.ts'
 
 export interface ReceiveProgress {
   /** Item bytes read so far. */

@@ -1,15 +1,15 @@
 import type { VerifiedPeer } from '../crypto/handshake.ts'
-import { DeviceName } from '../protocol/http.ts'
+import { DeviceName } from '../protocol/fields.ts'
 import { NAME_MAX_BYTES, SOURCE_JOINS_MAX } from '../protocol/limits.ts'
-import type { ConnectionStatus } from './connection.ts'
+import { RelayApi } from './calls/relay-api.ts'
 import { parseEntry } from './entry.ts'
 import { type Environment, pause } from './environment.ts'
 import { errorOfAccident, PairingError } from './errors.ts'
+import type { ConnectionStatus } from './link/connection.ts'
 import type { Offer } from './offer.ts'
-import { type AttemptStore, ReceiverRun, type ReceiverRunOptions } from './receiver-run.ts'
-import { receive } from './receiving.ts'
-import { RelayApi } from './relay-api.ts'
+import { type AttemptStore, ReceiverRun, type ReceiverRunOptions } from './pairing/receiver-run.ts'
 import { defaultEnvironment } from './runtime.ts'
+import { receive } from './transfer/receiving.ts'
 
 /** The first rejoin comes at once. Later ones wait twice as long each time, from the first of these to the second. */
 const REJOIN_PAUSE_MS = 1_000

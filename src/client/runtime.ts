@@ -1,5 +1,5 @@
 import { type Environment, MESSAGE_MAX_BYTES, type WebSocketLike } from './environment.ts'
-import { HttpSocket } from './http-socket.ts'
+import { HttpSocket } from './link/http-socket.ts'
 
 /** The environment of this runtime. In Node the `ws` package carries the socket, elsewhere the runtime's own. */
 export async function defaultEnvironment(): Promise<Environment> {

@@ -1,6 +1,6 @@
 import { cleanText } from './clean.ts'
 import { PairingError } from './errors.ts'
-import type { ItemInfo } from './transfer.ts'
+import type { ItemInfo } from './transfer/transfer.ts'
 
 /** Something to send. It is opened once for each receiver; one that can be read `once` goes to a single receiver. */
 export interface Source extends ItemInfo {

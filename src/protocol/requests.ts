@@ -1,5 +1,4 @@
 import * as z from 'zod/mini'
-import { ViewVersion } from './frames.ts'
 import {
   AttachmentId,
   CHANNEL_MAX,
@@ -11,7 +10,7 @@ import {
   PublicKey,
   Seq,
   Token,
-} from './http.ts'
+} from './fields.ts'
 import {
   CLIENT_ID_MAX_LENGTH,
   JOINS_MAX,
@@ -21,6 +20,7 @@ import {
   TTL_MAX_SECONDS,
   TTL_MIN_SECONDS,
 } from './limits.ts'
+import { ViewVersion } from './view.ts'
 
 /** What clients say. Only the relay checks it, so only the types are in the SDK: its schemas are for what it is told itself. */
 

@@ -1,6 +1,6 @@
 import type { CloseErrorCode } from '../protocol/errors.ts'
 import type { Awaitable } from './awaitable.ts'
-import type { OpenSession, Session } from './session.ts'
+import type { OpenSession, Session } from './session/session.ts'
 
 /** What the domain needs from the world. Small on purpose; every store passes one contract suite. */
 

@@ -1,13 +1,12 @@
-import type { CreateSessionResponse, JoinResponse, SessionLimits } from '../protocol/http.ts'
 import { PROFILE_DEFAULT } from '../protocol/limits.ts'
 import type { CreateSessionRequest, DecisionRequest, JoinRequest } from '../protocol/requests.ts'
-import { Attachments } from './attachments.ts'
-import { type Authorized, authorize } from './authorize.ts'
-import { Channels, keysOf } from './channels.ts'
-import { RelayError } from './error.ts'
-import { HttpFrames } from './http-frames.ts'
-import { join } from './joining.ts'
-import { Polling } from './polling.ts'
+import type { CreateSessionResponse, JoinResponse, SessionLimits } from '../protocol/responses.ts'
+import { Channels, keysOf } from './channel/channels.ts'
+import { Windows } from './channel/windows.ts'
+import { RelayError } from './errors.ts'
+import { Attachments } from './live/attachments.ts'
+import { HttpFrames } from './live/http-frames.ts'
+import { Polling } from './live/polling.ts'
 import {
   type Bus,
   type Clock,
@@ -18,11 +17,12 @@ import {
   type Secrets,
   type SessionStore,
 } from './ports.ts'
-import { sweep } from './presence.ts'
-import { deadlineOf, type Holder, type OpenSession, payerOf, WITHIN } from './session.ts'
-import * as transitions from './transitions.ts'
-import { openSession } from './transitions.ts'
-import { Windows } from './windows.ts'
+import { type Authorized, authorize } from './session/authorize.ts'
+import { join } from './session/joining.ts'
+import { sweep } from './session/presence.ts'
+import { deadlineOf, type Holder, type OpenSession, payerOf, WITHIN } from './session/session.ts'
+import * as transitions from './session/transitions.ts'
+import { openSession } from './session/transitions.ts'
 
 /** What an operator decides about the domain. Sizes in bytes. */
 export interface RelaySettings {

@@ -12,7 +12,7 @@ import {
   text,
   type Variable,
   wrongValue,
-} from './forms.ts'
+} from './variables.ts'
 
 /** Everything an operator can set. Each default stands here and nowhere else; the README's table is checked against it. */
 export interface Config extends RelaySettings {

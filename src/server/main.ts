@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
-import { RelayError } from '../relay/error.ts'
+import { RelayError } from '../relay/errors.ts'
 import { Relay } from '../relay/relay.ts'
 import { MemoryBus, MemoryMailboxStore, MemorySessionStore } from '../store/memory.ts'
 import type { RedisStores } from '../store/redis/open.ts'
@@ -14,7 +14,7 @@ import { type Config, ConfigError, readConfig, settingsInForce } from './config.
 import { lookalikesIn } from './lookalikes.ts'
 import { RedisLog } from './redis-log.ts'
 import { connectionsWithin, containerBytes, descriptorLimit, misfitOf, OTHER_DESCRIPTORS } from './resources.ts'
-import { systemClock, systemSecrets } from './runtime.ts'
+import { systemClock, systemSecrets } from './system.ts'
 
 /** How often the relay looks at its deadlines, in milliseconds. */
 const TICK_MS = 1_000

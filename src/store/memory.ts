@@ -1,5 +1,5 @@
-import { RelayError } from '../relay/error.ts'
-import { Mailbox } from '../relay/mailbox.ts'
+import { Mailbox } from '../relay/channel/mailbox.ts'
+import { RelayError } from '../relay/errors.ts'
 import type {
   AckOutcome,
   AppendOutcome,
@@ -14,7 +14,7 @@ import type {
   StoredFrame,
   Wake,
 } from '../relay/ports.ts'
-import { deadlineOf, type OpenSession, type Session } from '../relay/session.ts'
+import { deadlineOf, type OpenSession, type Session } from '../relay/session/session.ts'
 
 /**
  * Sessions in one process's memory, with a time-out. Deadlines lie in buckets of one second, so that a sweep looks only

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { errorOfCloseReason, PAIRING_ERRORS, PairingError } from '../../src/client/errors.ts'
-import { CLOSE_REASONS } from '../../src/protocol/frames.ts'
+import { CLOSE_REASONS } from '../../src/protocol/view.ts'
 
 test('every text is a sentence or two for a person', () => {
   for (const text of Object.values(PAIRING_ERRORS)) {

@@ -1,6 +1,6 @@
 import type { SocketClose, WebSocketLike } from '../../src/client/environment.ts'
-import { decodeFrame, encodeAck, encodeData, type Frame } from '../../src/protocol/codec.ts'
-import type { ChannelRow, View } from '../../src/protocol/frames.ts'
+import { decodeFrame, encodeAck, encodeData, type Frame } from '../../src/protocol/frame.ts'
+import type { ChannelRow, View } from '../../src/protocol/view.ts'
 
 /** The SDK's end of a socket, with the test as the relay behind it. */
 export class FakeWebSocket implements WebSocketLike {

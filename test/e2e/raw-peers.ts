@@ -3,8 +3,8 @@ import { WebSocket } from 'ws'
 import { ReceiverHandshake, SenderHandshake, type VerifiedPeer } from '../../src/crypto/handshake.ts'
 import { generatePairingCode, type PairingCode, randomReceiverCode } from '../../src/crypto/pairing-code.ts'
 import { messageKey, StreamOpener, StreamSealer } from '../../src/crypto/stream.ts'
-import { ciphertextOf, decodeFrame, encodeAck, encodeData, FRAME_ACK } from '../../src/protocol/codec.ts'
-import type { View } from '../../src/protocol/frames.ts'
+import { ciphertextOf, decodeFrame, encodeAck, encodeData, FRAME_ACK } from '../../src/protocol/frame.ts'
+import type { View } from '../../src/protocol/view.ts'
 import { freshAddress } from './world.ts'
 
 /** Clients that speak the protocol by hand, so that they can break it. */

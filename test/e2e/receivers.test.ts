@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { bytesSource, type Offer, type Receiver, streamSource } from '../../src/client/index.ts'
 import { SenderHandshake } from '../../src/crypto/handshake.ts'
-import { ciphertextOf, decodeFrame, FRAME_DATA } from '../../src/protocol/codec.ts'
+import { ciphertextOf, decodeFrame, FRAME_DATA } from '../../src/protocol/frame.ts'
 import { DEFAULT_SETTINGS } from '../support/relay.ts'
 import type { RunningRelay } from '../support/server.ts'
 import { hasFrames } from '../support/setting.ts'

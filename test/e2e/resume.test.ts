@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
-import { decodeFrame, FRAME_ACK } from '../../src/protocol/codec.ts'
+import { decodeFrame, FRAME_ACK } from '../../src/protocol/frame.ts'
 import type { MailboxKey, MailboxStore } from '../../src/relay/ports.ts'
 import { FakeTime } from '../client/fake-time.ts'
 import type { RunningRelay } from '../support/server.ts'

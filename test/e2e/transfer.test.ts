@@ -6,8 +6,8 @@ import {
   type Source,
   streamSource,
 } from '../../src/client/index.ts'
-import { encodeHeader } from '../../src/client/transfer.ts'
-import { decodeFrame, FRAME_ACK } from '../../src/protocol/codec.ts'
+import { encodeHeader } from '../../src/client/transfer/transfer.ts'
+import { decodeFrame, FRAME_ACK } from '../../src/protocol/frame.ts'
 import { DEFAULT_SETTINGS } from '../support/relay.ts'
 import type { RunningRelay } from '../support/server.ts'
 import { hasFrames } from '../support/setting.ts'

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { bytesSource, type FailedAttempts } from '../../src/client/index.ts'
 import { generatePairingCode, type PairingCode, parsePairingCode } from '../../src/crypto/pairing-code.ts'
-import { decodeFrame, FRAME_DATA } from '../../src/protocol/codec.ts'
+import { decodeFrame, FRAME_DATA } from '../../src/protocol/frame.ts'
 import { FakeTime } from '../client/fake-time.ts'
 import type { RunningRelay } from '../support/server.ts'
 import { hasFrames } from '../support/setting.ts'

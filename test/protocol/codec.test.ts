@@ -1,20 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
-  CodecError,
   ciphertextOf,
-  decodeBase64Url,
   decodeFrame,
   encodeAck,
-  encodeBase64Url,
   encodeData,
   FRAME_ACK,
   FRAME_DATA,
-  parseJson,
-  utf8Length,
   writeFrameHeader,
-} from '../../src/protocol/codec.ts'
+} from '../../src/protocol/frame.ts'
 import { SEQ_MAX } from '../../src/protocol/limits.ts'
+import { CodecError, decodeBase64Url, encodeBase64Url, parseJson, utf8Length } from '../../src/protocol/text.ts'
 import { holds } from '../support/property.ts'
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')

@@ -1,17 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type * as z from 'zod/mini'
-import { ChannelRow, ReceiverRow, SUBPROTOCOL, View } from '../../src/protocol/frames.ts'
-import {
-  Code,
-  CreateSessionResponse,
-  DeviceName,
-  JoinResponse,
-  Problem,
-  Profile,
-  PublicKey,
-  SessionId,
-  Token,
-} from '../../src/protocol/http.ts'
+import { Code, DeviceName, Profile, PublicKey, SessionId, Token } from '../../src/protocol/fields.ts'
 import {
   CODE_MAX_LENGTH,
   CODE_MIN_LENGTH,
@@ -26,6 +15,8 @@ import {
   TTL_MIN_SECONDS,
 } from '../../src/protocol/limits.ts'
 import { Attach, CreateSessionRequest, DecisionRequest, JoinRequest, ViewQuery } from '../../src/protocol/requests.ts'
+import { CreateSessionResponse, JoinResponse, Problem } from '../../src/protocol/responses.ts'
+import { ChannelRow, ReceiverRow, SUBPROTOCOL, View } from '../../src/protocol/view.ts'
 
 const takes = (schema: z.ZodMiniType, value: unknown) => schema.safeParse(value).success
 const base64Url = (length: number, fill = 0xab) => Buffer.alloc(length, fill).toString('base64url')

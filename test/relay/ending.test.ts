@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { CloseReason, ReceiverState } from '../../src/protocol/frames.ts'
 import { EPITAPH_MS } from '../../src/protocol/limits.ts'
+import type { CloseReason, ReceiverState } from '../../src/protocol/view.ts'
 import { expectRefusal } from '../support/refusal.ts'
 import { type JoinedReceiver, type Member, NOTHING_LEFT, settled, TestRelay } from '../support/relay.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { EPITAPH_MS, LONG_POLL_MAX_MS } from '../../src/protocol/limits.ts'
-import type { RelayError } from '../../src/relay/error.ts'
+import type { RelayError } from '../../src/relay/errors.ts'
 import { FakeSecrets } from '../support/fake-secrets.ts'
 import { expectRefusal } from '../support/refusal.ts'
 import { publicKey, settled, TestRelay } from '../support/relay.ts'

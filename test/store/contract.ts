@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { encodeData } from '../../src/protocol/codec.ts'
+import { encodeData } from '../../src/protocol/frame.ts'
 import { EPITAPH_MS, frameCost, PENDING_ABSENT_MS } from '../../src/protocol/limits.ts'
-import { join } from '../../src/relay/joining.ts'
 import type { Bus, MailboxKey, MailboxStore, SessionStore, StoredFrame } from '../../src/relay/ports.ts'
-import { answer, attach, detach } from '../../src/relay/presence.ts'
-import type { OpenSession, Session } from '../../src/relay/session.ts'
-import { closeBySender, openSession, retireCode } from '../../src/relay/transitions.ts'
+import { join } from '../../src/relay/session/joining.ts'
+import { answer, attach, detach } from '../../src/relay/session/presence.ts'
+import type { OpenSession, Session } from '../../src/relay/session/session.ts'
+import { closeBySender, openSession, retireCode } from '../../src/relay/session/transitions.ts'
 import { expectRefusal, refusalOf } from '../support/refusal.ts'
 
 /** One fresh, empty set of stores of one node, and what a test does around them. */

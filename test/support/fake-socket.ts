@@ -1,8 +1,8 @@
-import { ciphertextOf, decodeFrame, encodeAck, encodeData, FRAME_ACK, FRAME_DATA } from '../../src/protocol/codec.ts'
 import type { CloseErrorCode } from '../../src/protocol/errors.ts'
-import type { View } from '../../src/protocol/frames.ts'
+import { ciphertextOf, decodeFrame, encodeAck, encodeData, FRAME_ACK, FRAME_DATA } from '../../src/protocol/frame.ts'
 import type { Attach } from '../../src/protocol/requests.ts'
-import type { Connection } from '../../src/relay/connection.ts'
+import type { View } from '../../src/protocol/view.ts'
+import type { Connection } from '../../src/relay/live/connection.ts'
 import type { PeerSocket } from '../../src/relay/ports.ts'
 
 /** One thing the relay sent, as a test wants to compare it. */

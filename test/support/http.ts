@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import type { Problem } from '../../src/protocol/http.ts'
+import type { Problem } from '../../src/protocol/responses.ts'
 
 export interface Answer {
   readonly status: number

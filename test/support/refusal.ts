@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import type { ErrorCode } from '../../src/protocol/errors.ts'
-import { RelayError } from '../../src/relay/error.ts'
+import { RelayError } from '../../src/relay/errors.ts'
 
 /** The code of the RelayError a call throws or rejects with; undefined when it does neither. Anything else it throws is thrown on. */
 export async function refusalOf(call: () => unknown): Promise<ErrorCode | undefined> {

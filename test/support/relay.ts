@@ -1,5 +1,5 @@
-import type { View } from '../../src/protocol/frames.ts'
 import type { CreateSessionRequest, JoinRequest } from '../../src/protocol/requests.ts'
+import type { View } from '../../src/protocol/view.ts'
 import type { Bus, Clock, Cluster, Discard, MailboxStore, Secrets, SessionStore } from '../../src/relay/ports.ts'
 import { Relay, type RelaySettings } from '../../src/relay/relay.ts'
 import { readConfig } from '../../src/server/config.ts'

@@ -1,7 +1,7 @@
 import { type ClientOptions, WebSocket } from 'ws'
-import { ciphertextOf, decodeFrame, encodeAck, encodeData, FRAME_DATA, type Frame } from '../../src/protocol/codec.ts'
-import { SUBPROTOCOL, type View } from '../../src/protocol/frames.ts'
+import { ciphertextOf, decodeFrame, encodeAck, encodeData, FRAME_DATA, type Frame } from '../../src/protocol/frame.ts'
 import type { Attach } from '../../src/protocol/requests.ts'
+import { SUBPROTOCOL, type View } from '../../src/protocol/view.ts'
 
 /** A WebSocket to a relay, as a client that keeps every frame it gets and lets a test wait for what it wants. */
 export class WireSocket {

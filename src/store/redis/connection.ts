@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { createClient, ErrorReply, RESP_TYPES } from '@redis/client'
-import { RelayError } from '../../relay/error.ts'
+import { RelayError } from '../../relay/errors.ts'
 
 export interface RedisOptions {
   /** `redis://` or `rediss://`, with user and password where the server wants them. */

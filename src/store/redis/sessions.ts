@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import { EPITAPH_MS } from '../../protocol/limits.ts'
-import { RelayError } from '../../relay/error.ts'
+import { RelayError } from '../../relay/errors.ts'
 import type { Clock, SessionCaps, SessionStore } from '../../relay/ports.ts'
-import { deadlineOf, type OpenSession, type Session } from '../../relay/session.ts'
+import { deadlineOf, type OpenSession, type Session } from '../../relay/session/session.ts'
 import { type RedisConnection, Script } from './connection.ts'
 
 /** How often a change is tried again that another node's came before. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { RelayError } from '../../relay/error.ts'
+import { RelayError } from '../../relay/errors.ts'
 import { digestSource } from '../source-digest.ts'
 import type { RedisConnection } from './connection.ts'
 

@@ -1,0 +1,298 @@
+import { ABNORMAL_CLOSURE, ERRORS } from '../../protocol/errors.ts'
+import { decodeFrame, FRAME_ACK } from '../../protocol/frame.ts'
+import { CLIENT_SILENCE_MS } from '../../protocol/limits.ts'
+import { CodecError, parseJson } from '../../protocol/text.ts'
+import { View } from '../../protocol/view.ts'
+import type { Credentials } from '../calls/relay-api.ts'
+import { type Environment, type FailedFrame, pause, type SocketClose, type WebSocketLike } from '../environment.ts'
+import { errorOfAccident, errorOfClose, errorOfCloseReason, PairingError } from '../errors.ts'
+import { Channel } from './channel.ts'
+import { FrameSizes } from './frame-sizes.ts'
+import { Transport } from './transport.ts'
+
+const WATCH_EVERY_MS = 5_000
+/** A socket that has shown no view by then is given up: a proxy may take an upgrade and never answer. */
+const VIEW_WITHIN_MS = 10_000
+/** How often a flush looks whether the socket has passed everything on. The W3C WebSocket has no event for it. */
+const FLUSH_CHECK_MS = 5
+/** A socket that takes longer is not waited for: what it holds is kept and resent as well. */
+const FLUSH_MAX_MS = 10_000
+/** Refusals of one frame over HTTP, after which the relay and this end will not agree any more. */
+const REFUSALS_MAX = 3
+/** The relay is busy when it has had no window for a frame for this long. */
+const BUSY_AFTER_MS = 5_000
+
+export interface ConnectionOptions {
+  readonly relayUrl: string
+  readonly credentials: Credentials
+  readonly expiresInMs: number
+  /** The most that one direction of a channel may have under way. */
+  readonly windowBytes: number
+  readonly environment: Environment
+  readonly onView: (view: View) => void
+  readonly onStatus: (status: ConnectionStatus) => void
+  /** Called once, when no WebSocket passes and the connection stays on HTTP. */
+  readonly onFallback: (() => void) | undefined
+  /** Called once, when frames become smaller than so many bytes because something on the way takes no larger ones. */
+  readonly onSmallFrames: ((maxBytes: number) => void) | undefined
+  /** Called when a channel has ended for what came on it; the others live on. */
+  readonly onChannelError: (channel: number, error: PairingError) => void
+  /** Called when the relay has had no window for a channel's next frame for a while. */
+  readonly onBusy: (channel: number) => void
+  /** Called once, when the connection has ended for good; with the close code, if the relay ended it by one. */
+  readonly onEnd: (error: PairingError, closeCode: number | undefined) => void
+}
+
+export type ConnectionStatus = 'connected' | 'reconnecting'
+
+/**
+ * One role's socket, over any number of WebSockets, or of what takes their place over HTTP: attach, resume, acks, window,
+ * reconnect. It lives until `end`, the session's end, or something no reconnect can mend.
+ */
+export class Connection {
+  readonly #options: ConnectionOptions
+  readonly #environment: Environment
+  readonly #channels = new Map<number, Channel>()
+  readonly #deadline: number
+  readonly #transport: Transport
+  readonly #frameSizes = new FrameSizes()
+  /** Channels whose wait for a window was told. */
+  readonly #busy = new Set<number>()
+  /** The frame of each channel that was refused last over HTTP, and how often in a row. */
+  readonly #refused = new Map<number, { name: string; times: number }>()
+  #socket: WebSocketLike | undefined
+  #attached = false
+  #status: ConnectionStatus | undefined
+  /** Whether anything new came on this socket. */
+  #progress = false
+  #lastHeardAt = 0
+  #retryTimer: unknown
+  #viewTimer: unknown
+  #watchTimer: unknown
+  #ended: PairingError | undefined
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    this.#environment = options.environment
+    this.#deadline = options.environment.now() + options.expiresInMs
+    const sessionUrl = `${options.relayUrl}/v1/sessions/${options.credentials.sessionId}`
+    this.#transport = new Transport(sessionUrl, options.environment)
+  }
+
+  start(): void {
+    if (this.#ended) return
+    this.#open()
+    this.#watch()
+  }
+
+  /** The channel of this number, from its first use on. */
+  channel(number: number): Channel {
+    const existing = this.#channels.get(number)
+    if (existing) return existing
+    const channel = new Channel(number, this.#options.windowBytes, this.#environment)
+    channel.limitFrames(this.#frameSizes.max)
+    this.#channels.set(number, channel)
+    if (this.#ended) channel.fail(this.#ended)
+    return channel
+  }
+
+  /** Forgets a channel that is over; what still waits on it throws `error`. */
+  drop(number: number, error: PairingError): void {
+    this.#channels.get(number)?.fail(error)
+    this.#channels.delete(number)
+    this.#refused.delete(number)
+  }
+
+  /** Sends what acks are due and waits until the socket has passed everything to the system, or there is no socket. */
+  async flush(): Promise<void> {
+    for (const channel of this.#channels.values()) channel.sendAck()
+    const until = this.#environment.now() + FLUSH_MAX_MS
+    while (this.#attached && (this.#socket?.bufferedAmount ?? 0) > 0 && this.#environment.now() < until) {
+      await pause(this.#environment, FLUSH_CHECK_MS)
+    }
+  }
+
+  /** Ends everything: no more reconnects, and whatever waits throws `error`. */
+  end(error: PairingError, closeCode?: number): void {
+    if (this.#ended) return
+    this.#ended = error
+    this.#environment.clearTimeout(this.#retryTimer)
+    this.#environment.clearTimeout(this.#watchTimer)
+    this.#detach()
+    for (const channel of this.#channels.values()) channel.fail(error)
+    this.#options.onEnd(error, closeCode)
+  }
+
+  /** Whatever nobody foresaw ends this connection, and nothing else. */
+  crash(error: unknown): void {
+    const isRelays = error instanceof CodecError
+    this.end(isRelays ? new PairingError('relay_misbehaved', { cause: error }) : errorOfAccident(error))
+  }
+
+  #guard(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.crash(error)
+    }
+  }
+
+  #open(): void {
+    this.#progress = false
+    let socket: WebSocketLike
+    try {
+      socket = this.#transport.open()
+    } catch {
+      // A runtime may have no WebSocket at all.
+      return this.#lost({ code: ABNORMAL_CLOSURE })
+    }
+    socket.binaryType = 'arraybuffer'
+    this.#socket = socket
+    this.#lastHeardAt = this.#environment.now()
+    this.#viewTimer = this.#later(() => this.#lost({ code: ABNORMAL_CLOSURE }), VIEW_WITHIN_MS)
+    // An old socket can still speak while it closes.
+    const whileCurrent = (work: () => void) => {
+      if (socket === this.#socket) this.#guard(work)
+    }
+    socket.onopen = () =>
+      whileCurrent(() => {
+        const channels = [...this.#channels.values()].map((channel) => channel.resume())
+        socket.send(JSON.stringify({ type: 'attach', token: this.#options.credentials.token, channels }))
+      })
+    socket.onmessage = ({ data }) => whileCurrent(() => this.#take(data))
+    socket.onerror = () => {}
+    socket.onclose = (close) => whileCurrent(() => this.#lost(close))
+  }
+
+  #later(work: () => void, ms: number): unknown {
+    return this.#environment.setTimeout(() => this.#guard(work), ms)
+  }
+
+  #take(data: unknown): void {
+    this.#lastHeardAt = this.#environment.now()
+    if (typeof data === 'string') this.#takeView(data)
+    else this.#takeFrame(bytesOf(data))
+  }
+
+  #takeView(text: string): void {
+    const parsed = View.safeParse(parseJson(text))
+    if (!parsed.success) throw new PairingError('relay_misbehaved')
+    const view = parsed.data
+    const first = !this.#attached && view.state === 'open'
+    // The app's side first: it drops the channels that are over and opens those that are new.
+    this.#options.onView(view)
+    if (this.#ended) return
+    const rows = new Map(view.channels.map((row) => [row.channel, row]))
+    for (const channel of this.#channels.values()) {
+      const row = rows.get(channel.number)
+      if (first || !channel.isAttached) {
+        this.#orDrop(channel, () => channel.attach(row, (bytes) => this.#socket?.send(bytes)))
+      } else if (row) {
+        channel.grow(row.window)
+        this.#orDrop(channel, () => channel.takeAck(row.acked))
+      }
+    }
+    if (view.state === 'closed') return this.end(errorOfCloseReason(view.reason))
+    if (!first || this.#ended) return
+    this.#attached = true
+    this.#environment.clearTimeout(this.#viewTimer)
+    if (this.#transport.attached()) this.#options.onFallback?.()
+    this.#tell('connected')
+  }
+
+  #takeFrame(bytes: Uint8Array): void {
+    if (!this.#attached) throw new PairingError('relay_misbehaved')
+    const frame = decodeFrame(bytes)
+    // A frame of a channel that is over may have been on its way.
+    const channel = this.#channels.get(frame.channel)
+    if (!channel) return
+    const { progress } = channel
+    this.#orDrop(channel, () => {
+      if (frame.type === FRAME_ACK) channel.takeAck(frame.seq)
+      else channel.takeData(frame)
+    })
+    this.#progress ||= channel.progress > progress
+  }
+
+  /** A wrong frame may be the peer's own, which any relay passes on: it ends its channel and must not end the others. */
+  #orDrop(channel: Channel, take: () => void): void {
+    try {
+      take()
+    } catch (error) {
+      if (!(error instanceof PairingError) || error.code === 'relay_misbehaved') throw error
+      this.#dropFor(channel, error)
+    }
+  }
+
+  #dropFor({ number }: Channel, error: PairingError): void {
+    this.drop(number, error)
+    this.#options.onChannelError(number, error)
+  }
+
+  #lost({ code, frame, error }: SocketClose): void {
+    if (error !== undefined) return this.crash(error)
+    const fatal = errorOfClose(code)
+    // A session that ended while this socket was congested did not say how: the next attach is told.
+    const untold = this.#attached && code === ERRORS.session_gone.closeCode
+    if (fatal && !untold) return this.end(fatal, code)
+    this.#detach()
+    if (frame) this.#takeFailure(frame)
+    if (this.#ended) return
+    if (this.#environment.now() >= this.#deadline) return this.end(new PairingError('expired'))
+    this.#tell('reconnecting')
+    const ms = this.#transport.lost(this.#progress, code)
+    this.#retryTimer = this.#later(() => this.#open(), ms)
+  }
+
+  #takeFailure(frame: FailedFrame): void {
+    const channel = this.#channels.get(frame.channel)
+    if (frame.how === 'refused') {
+      const before = this.#refused.get(frame.channel)
+      const times = before?.name === frame.name ? before.times + 1 : 1
+      this.#refused.set(frame.channel, { name: frame.name, times })
+      if (channel && times >= REFUSALS_MAX) this.#dropFor(channel, new PairingError('peer_misbehaved'))
+      return
+    }
+    const before = this.#frameSizes.max
+    if (!this.#frameSizes.mustShrink(frame, this.#progress)) return
+    for (const each of this.#channels.values()) each.limitFrames(this.#frameSizes.max)
+    if (before === Number.POSITIVE_INFINITY) this.#options.onSmallFrames?.(this.#frameSizes.max)
+  }
+
+  #tell(status: ConnectionStatus): void {
+    if (status === this.#status) return
+    this.#status = status
+    this.#options.onStatus(status)
+  }
+
+  #detach(): void {
+    this.#attached = false
+    this.#environment.clearTimeout(this.#viewTimer)
+    for (const channel of this.#channels.values()) channel.detach()
+    const socket = this.#socket
+    this.#socket = undefined
+    socket?.close()
+  }
+
+  /** A relay says something every 25 s at least. A socket that is silent for longer is dead, whatever it says itself. */
+  #watch(): void {
+    this.#watchTimer = this.#later(() => {
+      this.#watch()
+      const now = this.#environment.now()
+      if (this.#socket && now - this.#lastHeardAt >= CLIENT_SILENCE_MS) this.#lost({ code: ABNORMAL_CLOSURE })
+      for (const { number, starvedSince } of this.#channels.values()) {
+        if (starvedSince === undefined) this.#busy.delete(number)
+        else if (now - starvedSince >= BUSY_AFTER_MS && !this.#busy.has(number)) {
+          this.#busy.add(number)
+          this.#options.onBusy(number)
+        }
+      }
+    }, WATCH_EVERY_MS)
+  }
+}
+
+function bytesOf(data: unknown): Uint8Array {
+  if (data instanceof ArrayBuffer) return new Uint8Array(data)
+  if (data instanceof Uint8Array) return data
+  throw new PairingError('relay_misbehaved')
+}

@@ -1,0 +1,78 @@
+import { errorOfCloseCode } from '../../protocol/errors.ts'
+import { SUBPROTOCOL } from '../../protocol/view.ts'
+import type { Environment, WebSocketLike } from '../environment.ts'
+
+/** Reconnecting waits a random part of 250 ms · 2^n, at most 10 s ("full jitter"). */
+const BACKOFF_BASE_MS = 250
+const BACKOFF_MAX_MS = 10_000
+/** A socket that is lost sooner after its first view died at once. */
+const LIVES_MS = 3_000
+/** WebSockets in a row that die at once before HTTP is tried: where none has carried anything yet, and where one has. */
+const TRIES_UNPROVEN = 2
+const TRIES_PROVEN = 8
+
+/** What the next socket of a connection is: a WebSocket or, where none passes, one over HTTP. And when to open it. */
+export class Transport {
+  readonly #sessionUrl: string
+  readonly #environment: Environment
+  #overHttp = false
+  /** Over HTTP it attached, so that is where it stays: what kept WebSockets from passing is still there. */
+  #settled = false
+  /** Whether a WebSocket has lived, or carried something. Then it is mostly the network that fails, and not a proxy. */
+  #proven = false
+  #deadInARow = 0
+  #failures = 0
+  #attachedAt: number | undefined
+
+  constructor(sessionUrl: string, environment: Environment) {
+    this.#sessionUrl = sessionUrl
+    this.#environment = environment
+  }
+
+  /** The socket for the next attempt. Throws where there is no such thing. */
+  open(): WebSocketLike {
+    this.#attachedAt = undefined
+    if (this.#overHttp) return this.#environment.openHttpSocket(this.#sessionUrl, this.#environment)
+    return this.#environment.openWebSocket(`${this.#sessionUrl.replace(/^http/, 'ws')}/socket`, SUBPROTOCOL)
+  }
+
+  /** The socket has shown its first view. Says whether it is the first over HTTP. */
+  attached(): boolean {
+    this.#attachedAt = this.#environment.now()
+    const falls = this.#overHttp && !this.#settled
+    this.#settled ||= falls
+    return falls
+  }
+
+  /**
+   * The socket is lost, or never opened. `progress`: something new came on it; `closeCode`: with which code it closed. Says how
+   * long to wait for the next, in ms.
+   */
+  lost(progress: boolean, closeCode: number): number {
+    const lived = this.#attachedAt !== undefined && this.#environment.now() - this.#attachedAt >= LIVES_MS
+    if (lived || progress) this.#failures = 0
+    // A relay that has shown a view and says why it closes is heard: nothing on the way is in the way. Without one it may
+    // have heard nothing itself, or it may be a proxy that says so.
+    const heard = this.#attachedAt !== undefined && errorOfCloseCode(closeCode) !== undefined
+    return this.#isForHttp(lived || heard, progress) ? 0 : this.#backoff()
+  }
+
+  /** Counts a lost socket, and says whether that was enough to try HTTP at once. */
+  #isForHttp(lived: boolean, progress: boolean): boolean {
+    if (this.#settled) return false
+    if (this.#overHttp) {
+      // The relay is not there at all: that no WebSocket passed said nothing.
+      this.#overHttp = false
+      this.#deadInARow = 0
+      return false
+    }
+    this.#proven ||= lived || progress
+    this.#deadInARow = lived ? 0 : this.#deadInARow + 1
+    this.#overHttp = this.#deadInARow >= (this.#proven ? TRIES_PROVEN : TRIES_UNPROVEN)
+    return this.#overHttp
+  }
+
+  #backoff(): number {
+    return Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** this.#failures++) * this.#environment.jitter()
+  }
+}

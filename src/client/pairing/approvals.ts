@@ -1,0 +1,123 @@
+import type { CreateSessionResponse } from '../../protocol/responses.ts'
+import { courtesy, pairingErrorOf, type RelayApi } from '../calls/relay-api.ts'
+import { PairingError } from '../errors.ts'
+import type { SenderRun } from './sender-run.ts'
+import type { WaitingRoom } from './waiting-room.ts'
+
+/** A verified receiver that waits for a decision. Another holder of the whole code would be a second one, with another number. */
+export interface PairingRequest {
+  readonly receiverCode: string
+  /** Untrusted: what the device calls itself. */
+  readonly name: string | undefined
+  /** Six digits, which the right device shows too. */
+  readonly matchNumber: string
+  /** For experts: 160 bits of the same comparison. */
+  readonly fingerprint: string
+  /** Whether the device has a connection to the relay, as far as the relay says. */
+  readonly present: boolean
+  /** Resolves when nothing can be sent to the device any more, with the reason: `receiver_left` when it has gone. */
+  readonly ended: Promise<PairingError>
+  /** Lets the device have what is sent. PairingError `typing_required` when another device may know the code. */
+  approve(): Promise<void>
+  /** Refuses the device, and retires the code: somebody who should not knows it. */
+  deny(): Promise<void>
+}
+
+export interface ApprovalsOptions {
+  readonly room: WaitingRoom
+  readonly api: RelayApi
+  readonly session: CreateSessionResponse
+  /** How many receivers may be approved, as far as the relay grants it. */
+  readonly receivers: number
+}
+
+/** The sender's decisions. An approval takes the handle of a verified handshake, never a string that came from elsewhere. */
+export class Approvals {
+  readonly #options: ApprovalsOptions
+  /** Approvals asked for, each counted against the bound from then on. */
+  readonly #asked = new Map<SenderRun, Promise<void>>()
+  readonly #approved = new Set<SenderRun>()
+
+  constructor(options: ApprovalsOptions) {
+    this.#options = options
+  }
+
+  /** Receivers that have been told so: payload may follow. */
+  get approved(): readonly SenderRun[] {
+    return [...this.#approved]
+  }
+
+  /** Whether no more approvals can be asked for. */
+  get isFull(): boolean {
+    return this.#asked.size >= this.#options.receivers
+  }
+
+  /** See `Sender.approveNumber`. */
+  async approveNumber(typed: string): Promise<PairingRequest> {
+    const digits = typed.replaceAll(/\D/g, '')
+    const [run, second] = this.#options.room.verified.filter((each) => each.matchNumber === digits)
+    if (!run) throw new PairingError('no_such_number')
+    if (second) throw new PairingError('number_not_unique')
+    await this.#approve(run)
+    return this.requestOf(run)
+  }
+
+  /** What the app gets to see of a verified receiver. */
+  requestOf(run: SenderRun): PairingRequest {
+    const { receiverCode, name, matchNumber, fingerprint } = run
+    return {
+      receiverCode,
+      name,
+      matchNumber,
+      fingerprint,
+      get present() {
+        return run.present
+      },
+      ended: run.ended,
+      approve: () => {
+        if (this.#options.room.typingRequired) return Promise.reject(new PairingError('typing_required'))
+        return this.#approve(run)
+      },
+      deny: () => this.#deny(run),
+    }
+  }
+
+  async #approve(run: SenderRun): Promise<void> {
+    const underWay = this.#asked.get(run)
+    if (underWay) return underWay
+    if (run.over) throw run.over
+    if (this.isFull) throw new PairingError('session_full')
+    const approval = this.#carryApproval(run)
+    this.#asked.set(run, approval)
+    try {
+      await approval
+    } finally {
+      if (this.isFull) this.#options.room.retire()
+    }
+  }
+
+  async #carryApproval(run: SenderRun): Promise<void> {
+    const { api, session } = this.#options
+    try {
+      await api.decide(session, run.receiverCode, { decision: 'approved' })
+    } catch (error) {
+      this.#asked.delete(run)
+      throw pairingErrorOf(error)
+    }
+    run.approved = true
+    if (run.over) {
+      await courtesy(api.endReceiver(session, run.receiverCode))
+      throw run.over
+    }
+    run.channel.verified()
+    run.channel.approved()
+    await run.writer.writeJson({ type: 'approved' })
+    this.#approved.add(run)
+  }
+
+  async #deny(run: SenderRun): Promise<void> {
+    const { room } = this.#options
+    room.retire()
+    await room.dismiss(run, new PairingError('aborted'))
+  }
+}

@@ -1,0 +1,277 @@
+import type { PairingCode } from '../../crypto/pairing-code.ts'
+import type { DenialReason } from '../../protocol/fields.ts'
+import { PENDING_MAX } from '../../protocol/limits.ts'
+import type { CreateSessionResponse } from '../../protocol/responses.ts'
+import { encodeBase64Url } from '../../protocol/text.ts'
+import type { ReceiverRow, View } from '../../protocol/view.ts'
+import { courtesy, type RelayApi } from '../calls/relay-api.ts'
+import type { Environment } from '../environment.ts'
+import { errorOfAccident, PairingError, type PairingErrorCode } from '../errors.ts'
+import type { Connection } from '../link/connection.ts'
+import { SenderRun } from './sender-run.ts'
+
+/** The budgets of one code at the sender. */
+export const WRONG_GUESSES_MAX = 5
+export const HANDSHAKES_MAX = 32
+/** Receivers that are looked at in a session's life, whatever became of them. */
+export const RUNS_MAX = 1_024
+
+/** How many devices failed: with a wrong code, without an answer in time, by breaking the handshake before any guess. */
+export interface FailedAttempts {
+  readonly wrongCode: number
+  readonly timedOut: number
+  readonly invalid: number
+}
+
+export interface WaitingRoomOptions {
+  readonly code: PairingCode
+  readonly api: RelayApi
+  readonly session: CreateSessionResponse
+  readonly connection: Connection
+  readonly environment: Environment
+  /** Whether the approvals asked for are as many as the relay allows: then it retires the code by itself. */
+  readonly isFull: () => boolean
+  readonly onFailedAttempt: ((failed: FailedAttempts) => void) | undefined
+  readonly onWaiting: ((waiting: { unproven: number }) => void) | undefined
+  readonly onUsedUp: (() => void) | undefined
+  /** Called after every change of what can be read here. */
+  readonly onChange: () => void
+}
+
+/** Failures, as the relay is told and as they are counted here. */
+const FAILURES: Partial<Record<PairingErrorCode, [DenialReason, (keyof FailedAttempts)?]>> = {
+  wrong_code: ['handshake_failed', 'wrongCode'],
+  peer_misbehaved: ['handshake_invalid', 'invalid'],
+  handshake_timeout: ['handshake_timeout', 'timedOut'],
+  unsupported: ['unsupported'],
+}
+
+/** Everyone who entered the sender's code: a handshake with each, within the budgets of the code, until it is retired. */
+export class WaitingRoom {
+  readonly #options: WaitingRoomOptions
+  readonly #nonces = new Set<string>()
+  /** Those whose rows are live, by channel. */
+  readonly #runs = new Map<number, SenderRun>()
+  readonly #verified: SenderRun[] = []
+  readonly #unseen: SenderRun[] = []
+  /** The last channel seen. A relay gives each number once, in their order. */
+  #lastChannel = 0
+  #runsInAll = 0
+  /** Runs that are under way, or that spent a guess. */
+  #counted = 0
+  #failed: FailedAttempts = { wrongCode: 0, timedOut: 0, invalid: 0 }
+  #wrongGuesses = 0
+  #shaking = 0
+  #toldUnproven = 0
+  #retired = false
+  #usedUp = false
+  #ended = false
+  /** Refusals go one after the other: however many there are, one call is under way. */
+  #refusals: Promise<void> = Promise.resolve()
+
+  constructor(options: WaitingRoomOptions) {
+    this.#options = options
+  }
+
+  /** Verified receivers, in order. None ever leaves: a code that two devices know stays one that two devices know. */
+  get verified(): readonly SenderRun[] {
+    return this.#verified
+  }
+
+  get failedAttempts(): FailedAttempts {
+    return this.#failed
+  }
+
+  /** Devices that have entered the locator and proved nothing yet. */
+  get unproven(): number {
+    return [...this.#runs.values()].filter((run) => !run.verified && !run.over).length
+  }
+
+  /** Whether more than one device may know the code, as far as can be told now. */
+  get typingRequired(): boolean {
+    const { wrongCode, timedOut, invalid } = this.#failed
+    return this.#verified.length > 1 || wrongCode + timedOut + invalid > 0 || this.unproven > 0
+  }
+
+  /** Whether the relay takes no more devices, and not because of this side. */
+  get usedUp(): boolean {
+    return this.#usedUp
+  }
+
+  /** Whether nobody can become verified any more. */
+  get settled(): boolean {
+    return (this.#retired || this.#usedUp) && this.#shaking === 0
+  }
+
+  /** The next verified receiver that was not asked for yet, even one that has left by now. */
+  next(): SenderRun | undefined {
+    return this.#unseen.shift()
+  }
+
+  /** Brings everyone here in line with the relay's view. Throws PairingError `relay_misbehaved`. */
+  takeView(view: View): void {
+    const rows = new Map(view.receivers.map((row) => [row.channel, row]))
+    const pending = view.receivers.filter(({ state }) => state === 'pending')
+    if (view.role !== 'sender' || rows.size < view.receivers.length || pending.length > PENDING_MAX) {
+      throw new PairingError('relay_misbehaved')
+    }
+    for (const [channel, run] of this.#runs) {
+      const row = view.receivers.find((each) => each.channel === channel || each.receiverCode === run.receiverCode)
+      if (row && !run.matches(row)) throw new PairingError('relay_misbehaved')
+      if (row?.state === 'pending' || row?.state === 'approved') run.setPresence(row.present === true)
+      else {
+        this.#runs.delete(channel)
+        run.end(endOf(run, row))
+      }
+    }
+    for (const row of pending) if (row.channel > this.#lastChannel) this.#meet(row)
+    // A place that a pending receiver gives back would make it joinable again.
+    const isUsedUp = !view.joinable && view.state === 'open' && pending.length === 0
+    if (isUsedUp && !this.#retired && !this.#options.isFull()) this.#takeUsedUp()
+    this.#changed()
+  }
+
+  #meet(row: ReceiverRow): void {
+    const { publicKey } = row
+    this.#lastChannel = row.channel
+    if (publicKey === undefined) throw new PairingError('relay_misbehaved')
+    if (++this.#runsInAll > RUNS_MAX) return this.#takeUsedUp()
+    // Without a word it would wait for its m2 until the session ends.
+    if (this.#retired || this.#counted >= HANDSHAKES_MAX) {
+      void this.refuse(row.receiverCode, 'rejected')
+      return
+    }
+    const { code, session, connection, environment } = this.#options
+    const run: SenderRun = new SenderRun(
+      { ...row, publicKey },
+      {
+        code,
+        sessionId: session.sessionId,
+        maxFrameBytes: session.limits.maxFrameBytes,
+        connection,
+        environment,
+        isNewNonce: (nonce) => {
+          const known = this.#nonces.size
+          return this.#nonces.add(encodeBase64Url(nonce)).size > known
+        },
+        onWrongGuess: () => this.#countWrongGuess(),
+        onVerified: () => {
+          this.#verified.push(run)
+          this.#unseen.push(run)
+        },
+      },
+    )
+    this.#runs.set(row.channel, run)
+    run.setPresence(row.present === true)
+    this.#pair(run).catch((error) => connection.crash(error))
+  }
+
+  async #pair(run: SenderRun): Promise<void> {
+    this.#shaking++
+    this.#counted++
+    try {
+      await run.shakeHands()
+    } catch (error) {
+      const ended = errorOfAccident(error)
+      const failure = FAILURES[ended.code]?.[1]
+      if (failure && !run.verified) this.#countFailure({ ...this.#failed, [failure]: this.#failed[failure] + 1 })
+      void this.dismiss(run, ended)
+    } finally {
+      this.#shaking--
+      if (!run.guessSpent) this.#counted--
+      if (this.#counted >= HANDSHAKES_MAX) this.retire()
+      this.#changed()
+    }
+  }
+
+  /** A channel has ended for what came on it. */
+  takeChannelError(channel: number, error: PairingError): void {
+    const run = this.#runs.get(channel)
+    // Before it is verified, its handshake sees the error by itself.
+    if (run?.verified) void this.dismiss(run, error)
+    this.#changed()
+  }
+
+  #countWrongGuess(): void {
+    this.#wrongGuesses++
+    if (this.#wrongGuesses >= WRONG_GUESSES_MAX) this.retire()
+  }
+
+  #countFailure(failed: FailedAttempts): void {
+    this.#failed = failed
+    this.#options.onFailedAttempt?.(failed)
+  }
+
+  #takeUsedUp(): void {
+    if (this.#usedUp) return
+    this.#usedUp = true
+    this.#options.onUsedUp?.()
+  }
+
+  #changed(): void {
+    const { unproven } = this
+    if (unproven !== this.#toldUnproven) {
+      this.#toldUnproven = unproven
+      this.#options.onWaiting?.({ unproven })
+    }
+    this.#options.onChange()
+  }
+
+  /** No more joins, no more handshakes. Who was verified before may still be approved. */
+  retire(): void {
+    if (this.#retired) return
+    this.#retired = true
+    for (const run of this.#runs.values()) if (!run.verified) run.end(new PairingError('session_full'))
+    const { api, session } = this.#options
+    void courtesy(api.retireCode(session))
+    this.#changed()
+  }
+
+  /** Ends a run and tells the relay, unless the receiver has ended by itself. Never rejects. */
+  async dismiss(run: SenderRun, error: PairingError): Promise<void> {
+    run.end(error)
+    if (this.#ended || error.code === 'receiver_left') return
+    const { api, session } = this.#options
+    if (run.approved) return courtesy(api.endReceiver(session, run.receiverCode))
+    return this.refuse(run.receiverCode, FAILURES[error.code]?.[0] ?? 'rejected')
+  }
+
+  /** Denies a receiver at the relay, which is a courtesy: its run is over here. Never rejects. */
+  refuse(receiverCode: string, reason: DenialReason): Promise<void> {
+    const { api, session } = this.#options
+    this.#refusals = this.#refusals.then(() =>
+      this.#ended ? undefined : courtesy(api.decide(session, receiverCode, { decision: 'denied', reason })),
+    )
+    return this.#refusals
+  }
+
+  /** Pauses the time-outs: our own side is not there. */
+  absent(): void {
+    for (const run of this.#runs.values()) run.setPresence(false)
+  }
+
+  /** The session has ended, for everyone here. */
+  end(error: PairingError): void {
+    this.#ended = true
+    this.#retired = true
+    for (const run of this.#runs.values()) run.end(error)
+    this.#runs.clear()
+    this.#changed()
+  }
+}
+
+/** How a row that is not live any more, or gone, ends its run. Rows of pending receivers go when there are many. */
+function endOf(run: SenderRun, row: ReceiverRow | undefined): PairingError {
+  switch (row?.state) {
+    // Runs that were refused here are over already; this would be the relay's own word.
+    case 'denied':
+    case 'revoked':
+      return new PairingError('relay_misbehaved')
+    case 'done':
+      return new PairingError('not_delivered')
+    case undefined:
+      return new PairingError(run.approved ? 'relay_misbehaved' : 'receiver_left')
+    default:
+      return new PairingError('receiver_left')
+  }
+}

@@ -1,0 +1,85 @@
+import * as z from 'zod/mini'
+import {
+  CODE_MAX_LENGTH,
+  CODE_MIN_LENGTH,
+  NAME_MAX_BYTES,
+  PROFILE_MAX_BYTES,
+  PUBLIC_KEY_MAX_BYTES,
+  SEQ_MAX,
+  SESSION_ID_BYTES,
+  TOKEN_BYTES,
+} from './limits.ts'
+import { utf8Length } from './text.ts'
+
+/** The fields of requests, views and responses. */
+
+/** What frames are in bodies. */
+export const CIPHERTEXT_TYPE = 'application/octet-stream'
+export const CHANNEL_MAX = 0xffff
+/** The longest state, reason or feature that a client reads, and how many features. */
+const WORD_MAX_LENGTH = 64
+const FEATURES_MAX = 64
+
+/** base64url without padding, in the one spelling: the bits that its last character has too many are zero. */
+const CANONICAL = /^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?$/
+
+/** The one base64url text of so many bytes, or of 1 to that many. */
+function base64Url(maxBytes: number, minBytes = maxBytes) {
+  const length = (bytes: number) => Math.ceil((bytes * 8) / 6)
+  return z.string().check(z.minLength(length(minBytes)), z.maxLength(length(maxBytes)), z.regex(CANONICAL))
+}
+
+/** The words that a schema of `knownWord` knows, for whoever prints it. */
+export const KNOWN_WORDS = new WeakMap<object, readonly string[]>()
+
+/**
+ * A word of the other side that may be newer than this code. One that is not known reads as `otherwise`, and never ends
+ * anything.
+ */
+export function knownWord<const Word extends string, const Other extends string>(
+  words: readonly Word[],
+  otherwise: Other,
+) {
+  const read = z.overwrite((text: string) => words.find((word) => word === text) ?? otherwise)
+  const word = z.string().check(z.maxLength(WORD_MAX_LENGTH), read)
+  KNOWN_WORDS.set(word, words)
+  return word as unknown as z.ZodMiniType<Word | Other>
+}
+
+/** The bytes of UTF-8 a text takes inside a JSON string, quotes not counted. */
+function jsonBytes(text: string): number {
+  return utf8Length(JSON.stringify(text)) - 2
+}
+
+export const Code = z
+  .string()
+  .check(z.minLength(CODE_MIN_LENGTH), z.maxLength(CODE_MAX_LENGTH), z.regex(/^[A-Za-z0-9_-]+$/))
+export const SessionId = base64Url(SESSION_ID_BYTES)
+export const Token = base64Url(TOKEN_BYTES)
+export const PublicKey = base64Url(PUBLIC_KEY_MAX_BYTES, 1)
+/** The suite in the first byte, the rest is the app's. */
+export const Profile = base64Url(PROFILE_MAX_BYTES, 1)
+/** What a relay, or a client, can do beyond this protocol. One that is not known is ignored. */
+export const Features = z.array(z.string().check(z.maxLength(WORD_MAX_LENGTH))).check(z.maxLength(FEATURES_MAX))
+/** The relay's name for one attach over HTTP. */
+export const AttachmentId = z.string().check(z.regex(/^[A-Za-z0-9_-]{1,32}$/))
+export const DeviceName = z.string().check(
+  z.minLength(1),
+  z.maxLength(NAME_MAX_BYTES),
+  z.refine((text) => jsonBytes(text) <= NAME_MAX_BYTES),
+)
+export const ChannelNumber = z.int().check(z.minimum(1), z.maximum(CHANNEL_MAX))
+export const Seq = z.int().check(z.minimum(0), z.maximum(SEQ_MAX))
+/**
+ * Why a receiver was denied: by a person; a spent guess at the code; a handshake broken before any guess; no answer in time;
+ * a suite that the sender does not know.
+ */
+export const DENIAL_REASONS = [
+  'rejected',
+  'handshake_failed',
+  'handshake_invalid',
+  'handshake_timeout',
+  'unsupported',
+] as const
+export const DenialReason = z.literal(DENIAL_REASONS)
+export type DenialReason = z.infer<typeof DenialReason>

@@ -1,0 +1,80 @@
+import type { DenialReason } from '../../protocol/fields.ts'
+import { EPITAPH_MS } from '../../protocol/limits.ts'
+import type { CloseReason } from '../../protocol/view.ts'
+import { RelayError } from '../errors.ts'
+import {
+  type ClosedSession,
+  type EndedReceiver,
+  isLive,
+  type LiveReceiver,
+  type OpenSession,
+  type Receiver,
+  receiverOf,
+  type Session,
+} from './session.ts'
+
+/** Parts that the transitions of a session are made of. */
+
+/** Ends a session whose time is up; any other stays as it is. */
+export function expireIfDue(session: Session, now: number): Session {
+  if (session.state === 'closed' || now < session.expiresAt) return session
+  return closed(session, 'expired', session.expiresAt)
+}
+
+export function requireOpen(session: Session, now: number): OpenSession {
+  if (session.state === 'closed' || now >= session.expiresAt) throw new RelayError('session_gone')
+  return session
+}
+
+export function receiverOfChannel(session: OpenSession, channel: number): Receiver {
+  const receiver = receiverOf(session, channel)
+  if (!receiver) throw new RelayError('receiver_not_found')
+  return receiver
+}
+
+export function end(session: OpenSession, receiver: LiveReceiver, state: 'denied', reason: DenialReason): OpenSession
+export function end(session: OpenSession, receiver: LiveReceiver, state: 'done' | 'left' | 'revoked'): OpenSession
+export function end(
+  session: OpenSession,
+  { receiverCode, channel, tokenDigest, source }: LiveReceiver,
+  state: EndedReceiver['state'],
+  reason: DenialReason = 'rejected',
+): OpenSession {
+  const base = { receiverCode, channel, tokenDigest, source }
+  const ended: EndedReceiver = state === 'denied' ? { ...base, state, reason } : { ...base, state }
+  return changed(session, { receivers: replace(session, ended) })
+}
+
+export function replace(session: OpenSession, receiver: Receiver): readonly Receiver[] {
+  return session.receivers.map((each) => (each.channel === receiver.channel ? receiver : each))
+}
+
+export function changed(session: OpenSession, change: Partial<OpenSession>): OpenSession {
+  return { ...session, ...change, version: session.version + 1 }
+}
+
+export function closed(session: OpenSession, reason: CloseReason, at: number): ClosedSession {
+  const { id, clientId, source, senderCode, tokenDigest, version, joins } = session
+  const receivers = session.receivers.map((receiver) => {
+    if (!isLive(receiver)) return receiver
+    return {
+      receiverCode: receiver.receiverCode,
+      channel: receiver.channel,
+      tokenDigest: receiver.tokenDigest,
+      state: receiver.state,
+    }
+  })
+  return {
+    state: 'closed',
+    id,
+    clientId,
+    source,
+    senderCode,
+    tokenDigest,
+    version: version + 1,
+    joins,
+    reason,
+    forgetAt: at + EPITAPH_MS,
+    receivers,
+  }
+}

@@ -1,0 +1,127 @@
+import {
+  JOINS_EVER_MAX,
+  PENDING_MAX,
+  RECEIVER_ROWS_MAX,
+  SOURCE_FAILURES_MAX,
+  SOURCE_JOINS_MAX,
+  SOURCE_PENDING_MAX,
+} from '../../protocol/limits.ts'
+import { RelayError } from '../errors.ts'
+import { changed, end } from './changes.ts'
+import {
+  holdsPlace,
+  isJoinable,
+  isLive,
+  isPresent,
+  type LiveReceiver,
+  type OpenSession,
+  type Present,
+  type Receiver,
+  type Session,
+} from './session.ts'
+
+export interface NewReceiver {
+  readonly receiverCode: string
+  readonly tokenDigest: string
+  readonly publicKey: string
+  readonly profile: string
+  readonly name: string | undefined
+  readonly source: string
+}
+
+/** Rules for a join beside the session itself. */
+export interface JoinRules extends Pick<Present, 'isAlive'> {
+  /** Limits how often one source may wait and join. */
+  readonly limitSources: boolean
+}
+
+/**
+ * A receiver enters the code. Its channel is the number of joins so far plus one, never used again. Where PENDING_MAX wait, it
+ * takes the place of one that nobody answered, if that one is away, or comes from a source that joined no less often.
+ */
+export function join(
+  session: Session,
+  input: NewReceiver,
+  now: number,
+  rules: JoinRules = { isAlive: () => true, limitSources: true },
+): OpenSession {
+  // Answer alike for every code that does not work: nobody learns which codes once did.
+  if (
+    session.state === 'closed' ||
+    now >= session.expiresAt ||
+    !isJoinable(session) ||
+    isBanned(session, input.source) ||
+    (rules.limitSources && hasHadEnough(session, input.source))
+  )
+    throw new RelayError('session_not_found')
+  if (session.receivers.some((receiver) => receiver.receiverCode === input.receiverCode)) {
+    throw new RelayError('receiver_code_in_use')
+  }
+  const open = makeRoom(session, input.source, { ...rules, now })
+  const channel = open.joins + 1
+  const joined: LiveReceiver = {
+    state: 'pending',
+    ...input,
+    channel,
+    answered: false,
+    attached: undefined,
+    attaches: 0,
+    seenAt: now,
+    shared: false,
+  }
+  const retired = open.retired || channel >= JOINS_EVER_MAX
+  return forgetRow(changed(open, { joins: channel, retired, receivers: [...open.receivers, joined] }))
+}
+
+/** Reports whether a source has spent its guesses: the code is then no code to it any more. */
+function isBanned(session: OpenSession, source: string): boolean {
+  const failed = receiversFrom(session, source).filter(
+    (receiver) => receiver.state === 'denied' && receiver.reason === 'handshake_failed',
+  )
+  return failed.length >= SOURCE_FAILURES_MAX
+}
+
+/** Reports whether a source waits, unanswered, or has joined, as often as it may. */
+function hasHadEnough(session: OpenSession, source: string): boolean {
+  const waiting = receiversFrom(session, source)
+    .filter(isLive)
+    .filter(({ state, answered }) => state === 'pending' && !answered)
+  return waiting.length >= SOURCE_PENDING_MAX || joinsFrom(session, source) >= SOURCE_JOINS_MAX
+}
+
+/** Receivers of one source. Nobody's source is no source. */
+function receiversFrom({ receivers }: OpenSession, source: string): readonly Receiver[] {
+  return source === '' ? [] : receivers.filter((receiver) => receiver.source === source)
+}
+
+function joinsFrom(session: OpenSession, source: string): number {
+  return receiversFrom(session, source).length + (source === '' ? 0 : (session.forgottenJoins[source] ?? 0))
+}
+
+/** Ends a pending receiver where there are PENDING_MAX. RelayError `session_full` when none has to make way. */
+function makeRoom(session: OpenSession, source: string, present: Present): OpenSession {
+  const pending = session.receivers.filter(isLive).filter(({ state }) => state === 'pending')
+  if (pending.length < PENDING_MAX) return session
+  const unanswered = pending.filter(({ answered }) => !answered)
+  const absent = unanswered.find(({ attached }) => !isPresent(attached, present))
+  if (absent) return end(session, absent, 'left')
+  const joins = unanswered.map((receiver) => joinsFrom(session, receiver.source))
+  const most = Math.max(...joins)
+  const displaced = unanswered[joins.indexOf(most)]
+  if (!displaced || most < joinsFrom(session, source)) throw new RelayError('session_full')
+  return end(session, displaced, 'left')
+}
+
+/** Keeps the rows within a view: the oldest that holds no place goes. Its join still counts for its source. */
+function forgetRow(session: OpenSession): OpenSession {
+  const { receivers, forgottenJoins } = session
+  if (receivers.length <= RECEIVER_ROWS_MAX) return session
+  const gone = receivers.find((receiver) => !holdsPlace(receiver))
+  if (!gone) return session
+  const joins = (forgottenJoins[gone.source] ?? 0) + 1
+  return {
+    ...session,
+    receivers: receivers.filter((receiver) => receiver !== gone),
+    forgottenJoins: { ...forgottenJoins, [gone.source]: joins },
+  }
+}

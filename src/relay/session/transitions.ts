@@ -1,0 +1,140 @@
+import type { DenialReason } from '../../protocol/fields.ts'
+import { RelayError } from '../errors.ts'
+import { changed, closed, end, expireIfDue, receiverOfChannel, replace, requireOpen } from './changes.ts'
+import type { ClosedSession, LiveReceiver, OpenSession, Receiver, Session } from './session.ts'
+
+/**
+ * A transition takes a session and gives the next, or throws RelayError, or gives the very same value when there is nothing
+ * to change (every command may be repeated). What is not written here is illegal.
+ */
+
+export interface NewSession {
+  readonly id: string
+  readonly clientId: string
+  readonly source: string
+  readonly senderCode: string
+  readonly tokenDigest: string
+  readonly profile: string
+  readonly ttlSeconds: number
+  readonly maxReceivers: number
+}
+
+export function openSession(input: NewSession, now: number): OpenSession {
+  return {
+    state: 'open',
+    ...input,
+    version: 1,
+    expiresAt: now + input.ttlSeconds * 1000,
+    joins: 0,
+    retired: false,
+    attached: undefined,
+    attaches: 0,
+    receivers: [],
+    forgottenJoins: {},
+  }
+}
+
+/** The sender decides about a receiver, once. `bound` retires the code with the last approval it allows. */
+export function decide(
+  session: Session,
+  receiverCode: string,
+  decision: 'approved' | DenialReason,
+  now: number,
+): OpenSession {
+  const open = requireOpen(session, now)
+  const receiver = requireReceiver(open, receiverCode)
+  switch (receiver.state) {
+    case 'pending':
+      return decision === 'approved' ? approve(open, receiver) : end(open, receiver, 'denied', decision)
+    case 'approved':
+    case 'done':
+    case 'revoked':
+      if (decision === 'approved') return open
+      throw new RelayError('decision_made')
+    case 'denied':
+      if (decision === receiver.reason) return open
+      throw new RelayError('decision_made')
+    case 'left':
+      throw new RelayError('receiver_gone')
+    default:
+      return receiver satisfies never
+  }
+}
+
+function approve(session: OpenSession, receiver: LiveReceiver): OpenSession {
+  const approvals = countApprovals(session)
+  if (approvals >= session.maxReceivers) throw new RelayError('session_full')
+  return changed(session, {
+    receivers: replace(session, { ...receiver, state: 'approved' }),
+    retired: session.retired || approvals + 1 >= session.maxReceivers,
+  })
+}
+
+/** The receiver says it is done (when it was approved) or leaves (when it was not). */
+export function leave(session: Session, channel: number, now: number): OpenSession {
+  const open = requireOpen(session, now)
+  const receiver = receiverOfChannel(open, channel)
+  switch (receiver.state) {
+    case 'pending':
+      return end(open, receiver, 'left')
+    case 'approved':
+      return end(open, receiver, 'done')
+    case 'denied':
+    case 'done':
+    case 'left':
+    case 'revoked':
+      return open
+    default:
+      return receiver satisfies never
+  }
+}
+
+/** The sender takes an approval back. */
+export function revoke(session: Session, receiverCode: string, now: number): OpenSession {
+  const open = requireOpen(session, now)
+  const receiver = requireReceiver(open, receiverCode)
+  switch (receiver.state) {
+    case 'pending':
+      throw new RelayError('not_approved')
+    case 'approved':
+      return end(open, receiver, 'revoked')
+    case 'denied':
+    case 'done':
+    case 'left':
+    case 'revoked':
+      return open
+    default:
+      return receiver satisfies never
+  }
+}
+
+/** No more joins. Who has joined stays. */
+export function retireCode(session: Session, now: number): OpenSession {
+  const open = requireOpen(session, now)
+  return open.retired ? open : changed(open, { retired: true })
+}
+
+/** Ends the session by its sender's word. Repeating it is no error, as long as the epitaph stands. */
+export function closeBySender(session: Session, now: number): ClosedSession {
+  const settled = expireIfDue(session, now)
+  if (settled.state === 'closed') return settled
+  const approved = settled.receivers.filter((receiver) => receiver.state === 'approved' || receiver.state === 'revoked')
+  const done = settled.receivers.some((receiver) => receiver.state === 'done')
+  return closed(settled, done && approved.length === 0 ? 'completed' : 'closed_by_sender', now)
+}
+
+/** Ends the session because the node that alone knows it stops. */
+export function shutDown(session: Session, now: number): ClosedSession {
+  const settled = expireIfDue(session, now)
+  return settled.state === 'closed' ? settled : closed(settled, 'shutting_down', now)
+}
+
+function countApprovals(session: OpenSession): number {
+  return session.receivers.filter((receiver) => receiver.state === 'approved' || receiver.state === 'done').length
+}
+
+function requireReceiver(session: OpenSession, receiverCode: string): Receiver {
+  const receiver = session.receivers.find((each) => each.receiverCode === receiverCode)
+  if (!receiver) throw new RelayError('receiver_not_found')
+  return receiver
+}

@@ -1,0 +1,164 @@
+import type { IncomingMessage } from 'node:http'
+import ipaddr from 'ipaddr.js'
+import { WITHIN } from '../../relay/session/session.ts'
+import { type IpAddress, parseIp } from './ip.ts'
+
+/** The address that limits count, in the form in which they count it. */
+export interface ClientAddress {
+  /** An IPv4 address, or the /64 of an IPv6 address: one customer of a network has all of it. Empty for who is exempt. */
+  readonly counted: string
+  /** The /48 of an IPv6 address, which one customer may have too. */
+  readonly wider: string | undefined
+}
+
+/** Something about the addresses in a request that an operator should know. */
+export type AddressWarning = keyof typeof ADDRESS_WARNINGS
+
+export const ADDRESS_WARNINGS = {
+  stranger:
+    'X-Forwarded-For came from a proxy that TRUST_PROXY does not name: all its clients count as one client address',
+  silent: 'A proxy in TRUST_PROXY sent no X-Forwarded-For: all its clients count as one client address',
+  unreadable:
+    'A proxy in TRUST_PROXY sent an X-Forwarded-For that is no address: all its clients count as one client address',
+  forwarded: unread('Forwarded'),
+  'x-real-ip': unread('X-Real-IP'),
+  'x-client-ip': unread('X-Client-IP'),
+  'true-client-ip': unread('True-Client-IP'),
+  'cf-connecting-ip': unread('CF-Connecting-IP'),
+} as const
+
+function unread(header: string): string {
+  return `${header} names another client address than the one that counts, and is not read: only X-Forwarded-For of a proxy in TRUST_PROXY is`
+}
+
+/** Headers that name a client as well, and that any client may send. */
+const UNREAD_HEADERS = ['forwarded', 'x-real-ip', 'x-client-ip', 'true-client-ip', 'cf-connecting-ip'] as const
+
+type Network = readonly [IpAddress, number]
+
+/** The /96 under which a NAT64 gateway puts the IPv4 addresses of its clients (RFC 6052). */
+const NAT64 = ipaddr.IPv6.parse('64:ff9b::')
+
+const NOBODY: ClientAddress = { counted: '', wider: undefined }
+
+/** Tells the address of the client that made a request, through the proxies that are trusted. */
+export class ClientAddresses {
+  readonly #trusted: readonly Network[]
+  readonly #exempt: readonly Network[]
+
+  /** Addresses and CIDR networks: of proxies whose X-Forwarded-For counts, and of clients that nothing counts. */
+  constructor(trusted: readonly string[], exempt: readonly string[] = []) {
+    this.#trusted = trusted.map(networkOf)
+    this.#exempt = exempt.map(networkOf)
+  }
+
+  /** Whether a connection from this address comes from a trusted proxy. */
+  isTrusted(remoteAddress: string | undefined): boolean {
+    const address = addressOf(remoteAddress)
+    return address !== undefined && isInAny(this.#trusted, address)
+  }
+
+  /** The address of the other end of a connection, which no header changes. */
+  ofConnection(remoteAddress: string | undefined): ClientAddress {
+    return this.#countedOf(addressOf(remoteAddress))
+  }
+
+  /**
+   * The address of the client: the last one of X-Forwarded-For that no trusted proxy has. An entry that is no address
+   * counts as the proxy that wrote it.
+   */
+  of(request: IncomingMessage): ClientAddress {
+    return this.#countedOf(this.#clientOf(request))
+  }
+
+  /** The warnings that this request gives reason for. */
+  *warnings(request: IncomingMessage): Generator<AddressWarning> {
+    const { headers, socket } = request
+    const forwarded = forwardedFor(request)
+    if (!this.isTrusted(socket.remoteAddress)) {
+      if (forwarded.length > 0) yield 'stranger'
+    } else if (forwarded.length === 0) {
+      // A proxy checks the health of a relay for nobody.
+      if (request.url?.startsWith('/v1/')) yield 'silent'
+    } else if (addressOf(forwarded.at(-1)) === undefined) {
+      yield 'unreadable'
+    }
+    const counted = this.#clientOf(request)?.toString()
+    for (const header of UNREAD_HEADERS) {
+      const named = namedIn(header, String(headers[header] ?? ''))
+      if (named.length > 0 && !named.some((each) => addressOf(each)?.toString() === counted)) yield header
+    }
+  }
+
+  #clientOf(request: IncomingMessage): IpAddress | undefined {
+    // A connection that has just ended has no address.
+    let client = addressOf(request.socket.remoteAddress)
+    for (const entry of forwardedFor(request).reverse()) {
+      if (!client || !isInAny(this.#trusted, client)) break
+      const next = addressOf(entry)
+      if (!next) break
+      client = next
+    }
+    return client
+  }
+
+  #countedOf(address: IpAddress | undefined): ClientAddress {
+    const known = address && withoutNat64(address)
+    return !known || isInAny(this.#exempt, known) ? NOBODY : countedOf(known)
+  }
+}
+
+function networkOf(text: string): Network {
+  const [address = '', prefix] = text.split('/')
+  const parsed = addressOf(address) ?? ipaddr.parse(address)
+  return [parsed, prefix === undefined ? (parsed instanceof ipaddr.IPv4 ? 32 : 128) : Number(prefix)]
+}
+
+function isInAny(networks: readonly Network[], address: IpAddress): boolean {
+  return networks.some((network) => isIn(network, address))
+}
+
+function isIn([network, prefix]: Network, address: IpAddress): boolean {
+  if (network instanceof ipaddr.IPv4) return address instanceof ipaddr.IPv4 && address.match(network, prefix)
+  if (address instanceof ipaddr.IPv4) return false
+  return address.match(network, prefix) && (!network.zoneId || network.zoneId === address.zoneId)
+}
+
+function forwardedFor({ headers }: IncomingMessage): string[] {
+  const value = headers['x-forwarded-for']
+  const entries = Array.isArray(value) ? value.join(',') : (value ?? '')
+  return entries.trim() === '' ? [] : entries.split(',')
+}
+
+function namedIn(header: string, value: string): string[] {
+  if (value === '') return []
+  if (header !== 'forwarded') return [value]
+  return [...value.matchAll(/for="?([^;,"]*)/gi)].map(([, named = '']) => named)
+}
+
+/** An address as proxies write it: bare, in brackets, with a port. A mapped IPv4 address is an IPv4 address. */
+function addressOf(text = ''): IpAddress | undefined {
+  const trimmed = text.trim()
+  const [, bare = trimmed] =
+    /^\[([^\]]+)\](?::\d{1,5})?$/.exec(trimmed) ?? /^(\d+\.\d+\.\d+\.\d+):\d{1,5}$/.exec(trimmed) ?? []
+  const parsed = parseIp(bare)
+  return parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress() ? parsed.toIPv4Address() : parsed
+}
+
+function withoutNat64(address: IpAddress): IpAddress {
+  if (address instanceof ipaddr.IPv4 || !address.match(NAT64, 96)) return address
+  return ipaddr.fromByteArray(address.toByteArray().slice(12))
+}
+
+function countedOf(address: IpAddress): ClientAddress {
+  if (address instanceof ipaddr.IPv4) return { counted: address.toString(), wider: undefined }
+  const { parts } = address
+  const network = (count: number) =>
+    new ipaddr.IPv6([...parts.slice(0, count), ...Array<number>(8 - count).fill(0)]).toString()
+  return { counted: network(4), wider: `${network(3)}/48` }
+}
+
+/** A client address as the relay's domain takes it: behind the wider network that it is part of, if it is of one. */
+export function sourceOf({ counted, wider }: ClientAddress): string {
+  return wider === undefined ? counted : wider + WITHIN + counted
+}

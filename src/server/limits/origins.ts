@@ -1,0 +1,73 @@
+import type { IncomingMessage } from 'node:http'
+import { isIPv4 } from 'node:net'
+import { RelayError } from '../../relay/errors.ts'
+import type { ClientAddresses } from './client-address.ts'
+
+export interface OriginOptions {
+  /** The address that the relay listens on. */
+  readonly host: string
+  readonly corsOrigins: readonly string[]
+  readonly allowedHosts: readonly string[]
+  readonly addresses: ClientAddresses
+}
+
+/** Keeps pages of other sites away: those that a browser names, and those whose name points here by DNS rebinding. */
+export class Origins {
+  readonly #origins: ReadonlySet<string>
+  /** Names that are answered; undefined for all. */
+  readonly #hosts: ReadonlySet<string> | undefined
+  readonly #onLoopback: boolean
+  readonly #addresses: ClientAddresses
+
+  constructor({ host, corsOrigins, allowedHosts, addresses }: OriginOptions) {
+    this.#origins = new Set(corsOrigins)
+    this.#onLoopback = isLoopback(host)
+    this.#addresses = addresses
+    const origins = corsOrigins.filter((origin) => origin !== '*').map((origin) => new URL(origin).hostname)
+    const all = allowedHosts.includes('*') || (allowedHosts.length === 0 && !this.#onLoopback)
+    this.#hosts = all ? undefined : new Set([...allowedHosts.map((name) => name.toLowerCase()), ...origins])
+  }
+
+  /**
+   * Throws RelayError `forbidden` for a Host that is not the relay's. A trusted proxy answers for what it passes on, and a
+   * request without Host is no browser's.
+   */
+  checkHost({ headers, socket }: IncomingMessage): void {
+    if (!this.#hosts || headers.host === undefined || this.#addresses.isTrusted(socket.remoteAddress)) return
+    const name = nameOf(headers.host)
+    if (this.#hosts.has(name) || (this.#onLoopback && isLoopback(name))) return
+    throw new RelayError('forbidden', 'this relay does not have the name in Host: see ALLOWED_HOSTS and TRUST_PROXY')
+  }
+
+  /** Throws RelayError `forbidden` for an upgrade from a page that may not call. What has no Origin is no browser. */
+  checkOrigin({ headers, socket }: IncomingMessage): void {
+    const { origin } = headers
+    if (origin === undefined || this.#origins.has('*') || this.#origins.has(origin)) return
+    if (isOriginOf(origin, headers.host)) return
+    const forwarded = headers['x-forwarded-host']
+    if (this.#addresses.isTrusted(socket.remoteAddress) && isOriginOf(origin, String(forwarded ?? ''))) return
+    throw new RelayError('forbidden', 'pages of this origin may not call: see CORS_ORIGINS')
+  }
+}
+
+/** Reports whether a page of this origin came from this host. Its scheme is a proxy's affair. */
+function isOriginOf(origin: string, host = ''): boolean {
+  if (!URL.canParse(origin)) return false
+  const page = new URL(origin)
+  const own = `${page.protocol}//${host}`
+  return page.host !== '' && URL.canParse(own) && new URL(own).host === page.host
+}
+
+/** The name in a Host header, without its port and the brackets of an IPv6 address. */
+function nameOf(host: string): string {
+  return host
+    .trim()
+    .toLowerCase()
+    .replace(/:\d*$/, '')
+    .replace(/^\[(.*)\]$/, '$1')
+}
+
+/** Reports whether a name means this machine and nothing else. */
+function isLoopback(name: string): boolean {
+  return name === 'localhost' || name === '::1' || (isIPv4(name) && name.startsWith('127.'))
+}

@@ -1,0 +1,162 @@
+import type { Duplex } from 'node:stream'
+import { WebSocket } from 'ws'
+import { type CloseErrorCode, ERRORS } from '../../protocol/errors.ts'
+import { ATTACH_MAX_BYTES } from '../../protocol/limits.ts'
+import type { Attachments } from '../../relay/live/attachments.ts'
+import type { PeerSocket } from '../../relay/ports.ts'
+import { WholeMessages } from './fast-path.ts'
+
+/** Bytes a socket may have taken and not yet passed to the kernel before it counts as congested. */
+const CONGESTED_BYTES = 512 * 1024
+/** Up to here copying costs less than a second write. */
+const SMALL_BYTES = 1024
+
+const OPCODE_TEXT = 0x1
+const OPCODE_BINARY = 0x2
+
+/**
+ * Joins a WebSocket to the relay's domain. ws does the upgrade, control frames, closing and whatever is wrong; whole messages go
+ * past it in both directions, on the socket below. To be called in the turn of the upgrade, or early frames are lost.
+ */
+export function carry(
+  attachments: Attachments,
+  sessionId: string,
+  webSocket: WebSocket,
+  below: Duplex,
+  maxFrameBytes: number,
+  onClose: (code: CloseErrorCode) => void = () => {},
+): void {
+  // What ws finds wrong it answers itself, with the right close code.
+  webSocket.on('error', () => {})
+  // The relay says nothing before a socket has attached, but how it is closed. Until then it takes the attach and no more.
+  const peer = new Peer(webSocket, below, { attached: () => setMaximum(maxFrameBytes), closing: onClose })
+  const connection = attachments.connect(sessionId, peer)
+  const firstMaximum = Math.min(ATTACH_MAX_BYTES, maxFrameBytes)
+  const messages = takeWholeMessages(below, firstMaximum, (message) => connection.receive(message))
+  const setMaximum = (bytes: number) => {
+    if (messages) messages.maxBytes = bytes
+    setMaximumOfWs(webSocket, bytes)
+  }
+  setMaximum(firstMaximum)
+  webSocket.on('message', (data: Buffer, isBinary: boolean) => {
+    // A copy, because ws may give a view of all that it read at once.
+    connection.receive(isBinary ? new Uint8Array(data) : data.toString())
+  })
+  webSocket.on('pong', () => connection.pong())
+  webSocket.on('close', () => connection.gone())
+  below.on('drain', () => {
+    if (peer.recover()) connection.drained()
+  })
+}
+
+/** Bounds what ws collects of fragments. It knows one maximum for all its sockets, and has no public way to another. */
+function setMaximumOfWs(webSocket: WebSocket, bytes: number): void {
+  const { _receiver: receiver } = webSocket as unknown as { readonly _receiver: { _maxPayload: number } | null }
+  if (receiver) receiver._maxPayload = bytes
+}
+
+function takeWholeMessages(
+  below: Duplex,
+  maxBytes: number,
+  take: (message: string | Uint8Array) => void,
+): WholeMessages | undefined {
+  const [listener] = below.listeners('data') as ((bytes: Buffer) => void)[]
+  // Only as fast as ws then.
+  if (!listener) return undefined
+  const toWs = (bytes: Buffer) => listener.call(below, bytes)
+  const messages = new WholeMessages(maxBytes, {
+    take,
+    leave: toWs,
+    handOver: (bytes) => {
+      below.on('data', listener)
+      below.off('data', read)
+      toWs(bytes)
+    },
+  })
+  const read = (chunk: Buffer) => messages.push(chunk)
+  below.on('data', read)
+  below.off('data', listener)
+  return messages
+}
+
+/** Writes whole messages, unmasked, as servers do, and gathers those of one turn into one system call. */
+class Peer implements PeerSocket {
+  readonly #webSocket: WebSocket
+  readonly #below: Duplex
+  readonly #closing: (code: CloseErrorCode) => void
+  #attached: (() => void) | undefined
+  #gathering = false
+  #congested = false
+
+  /** `attached` is called once, before the first thing is sent; `closing` before the relay closes it. */
+  constructor(
+    webSocket: WebSocket,
+    below: Duplex,
+    told: { readonly attached: () => void; readonly closing: (code: CloseErrorCode) => void },
+  ) {
+    this.#webSocket = webSocket
+    this.#below = below
+    this.#attached = told.attached
+    this.#closing = told.closing
+  }
+
+  send(data: string | Uint8Array): 'sent' | 'congested' {
+    if (this.#webSocket.readyState !== WebSocket.OPEN) return 'sent'
+    this.#attached?.()
+    this.#attached = undefined
+    if (!this.#gathering) {
+      this.#gathering = true
+      this.#below.cork()
+      setImmediate(() => this.#flush())
+    }
+    const text = typeof data === 'string'
+    const payload = text ? Buffer.from(data) : data
+    const header = headerOf(text ? OPCODE_TEXT : OPCODE_BINARY, payload.length)
+    if (payload.length <= SMALL_BYTES) {
+      this.#below.write(Buffer.concat([header, payload]))
+    } else {
+      this.#below.write(header)
+      this.#below.write(payload)
+    }
+    if (this.#below.writableLength > CONGESTED_BYTES) this.#flush()
+    this.#congested = this.#below.writableLength > CONGESTED_BYTES
+    return this.#congested ? 'congested' : 'sent'
+  }
+
+  /** To be called when all was written. Says whether it had been too much. */
+  recover(): boolean {
+    const recovered = this.#congested
+    this.#congested = false
+    return recovered
+  }
+
+  ping(): void {
+    this.#webSocket.ping()
+  }
+
+  close(code: CloseErrorCode): void {
+    this.#closing(code)
+    this.#webSocket.close(ERRORS[code].closeCode, code)
+  }
+
+  destroy(): void {
+    this.#webSocket.terminate()
+  }
+
+  #flush(): void {
+    if (!this.#gathering) return
+    this.#gathering = false
+    this.#below.uncork()
+  }
+}
+
+/** RFC 6455, section 5.2, with FIN set and no mask. */
+function headerOf(opcode: number, length: number): Buffer {
+  if (length < 126) return Buffer.from([0x80 | opcode, length])
+  if (length < 0x1_0000) return Buffer.from([0x80 | opcode, 126, length >>> 8, length & 0xff])
+  const header = Buffer.alloc(10)
+  header[0] = 0x80 | opcode
+  header[1] = 127
+  header.writeUInt32BE(length, 6)
+  return header
+}

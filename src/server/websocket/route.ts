@@ -1,0 +1,79 @@
+import type { ServerResponse } from 'node:http'
+import websocketPlugin from '@fastify/websocket'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import * as z from 'zod/mini'
+import type { CloseErrorCode } from '../../protocol/errors.ts'
+import { SessionId } from '../../protocol/fields.ts'
+import { SUBPROTOCOL } from '../../protocol/view.ts'
+import { RelayError } from '../../relay/errors.ts'
+import type { Relay } from '../../relay/relay.ts'
+import { answerUpgradeError } from '../http/problems.ts'
+import type { Refusals } from '../http/refusals.ts'
+import { sessionIdOf } from '../http/sessions.ts'
+import type { HeldLimit } from '../limits/held-limits.ts'
+import type { Origins } from '../limits/origins.ts'
+import { carry } from './client-socket.ts'
+
+/** How long a peer may take to answer a close before its connection is cut, in ms. The types of ws do not know it yet. */
+const closeTimeout = { closeTimeout: 1_500 }
+
+/** Closes that a client does nothing wrong for. */
+const NORMAL_CLOSES: ReadonlySet<CloseErrorCode> = new Set([
+  'session_gone',
+  'going_away',
+  'resume_required',
+  'superseded',
+])
+
+/** The one WebSocket: `GET /v1/sessions/{sessionId}/socket`. */
+export async function websocket(
+  app: FastifyInstance,
+  options: { relay: Relay; maxFrameBytes: number; origins: Origins; refusals: Refusals; sockets: HeldLimit },
+): Promise<void> {
+  const { relay, maxFrameBytes, origins, refusals, sockets } = options
+  await app.register(websocketPlugin, {
+    options: {
+      maxPayload: maxFrameBytes,
+      ...closeTimeout,
+      // Ciphertext does not compress, and trying costs a tenth of the speed and a window of memory per socket.
+      perMessageDeflate: false,
+      handleProtocols: (offered: Set<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+    },
+    // The relay says goodbye in its own words; see `Relay.drain`.
+    preClose: (done: () => void) => done(),
+  })
+
+  // What else is wrong with an upgrade, ws would refuse in words of its own.
+  app.websocketServer.on('wsClientError', answerUpgradeError)
+  const answers = new WeakMap<FastifyRequest, ServerResponse>()
+  app.route({
+    method: 'GET',
+    url: '/v1/sessions/:sessionId/socket',
+    schema: { params: z.object({ sessionId: SessionId }) },
+    // A HEAD cannot be upgraded, and there is nothing else to see.
+    exposeHeadRoute: false,
+    preHandler: async (request, reply) => {
+      const { headers } = request
+      if (!request.ws) throw new RelayError('invalid_request', 'this path takes a WebSocket upgrade')
+      if (!(headers['sec-websocket-protocol'] ?? '').split(',').some((each) => each.trim() === SUBPROTOCOL)) {
+        throw new RelayError('invalid_request', `Sec-WebSocket-Protocol must offer ${SUBPROTOCOL}`)
+      }
+      const { clientAddress, raw } = request
+      origins.checkOrigin(raw)
+      sockets.takeOrRefuse(clientAddress)
+      raw.socket.once('close', () => sockets.release(clientAddress))
+      answers.set(request, reply.raw)
+    },
+    handler: async () => {
+      throw new RelayError('invalid_request', 'this path takes a WebSocket upgrade')
+    },
+    wsHandler: (socket, request) => {
+      // The plugin would keep the request and its answer for as long as the socket lives: half of what one costs.
+      for (const listener of socket.listeners('error')) socket.off('error', listener as () => void)
+      answers.get(request)?.detachSocket(request.raw.socket)
+      carry(relay.attachments, sessionIdOf(request), socket, request.raw.socket, maxFrameBytes, (code) => {
+        if (!NORMAL_CLOSES.has(code)) refusals.count(code)
+      })
+    },
+  })
+}

@@ -1,0 +1,372 @@
+import { describe, expect, test } from 'vitest'
+import { PairingError } from '../../../src/client/errors.ts'
+import { Channel } from '../../../src/client/link/channel.ts'
+import { decodeFrame, encodeData, FRAME_ACK } from '../../../src/protocol/frame.ts'
+import { frameCost, HANDSHAKE_WINDOW_BYTES } from '../../../src/protocol/limits.ts'
+import { settled } from '../fake-time.ts'
+import { channelRow } from '../fake-web-socket.ts'
+import { FakeWorld, frameOf, pairingErrorOf } from '../support.ts'
+
+const WINDOW = 1_000_000
+
+function attachedChannel(row = channelRow(), maxInboundCost = WINDOW) {
+  const { environment, time } = new FakeWorld()
+  const channel = new Channel(1, maxInboundCost, environment)
+  channel.verified()
+  channel.approved()
+  const sent: { type: number; seq: number }[] = []
+  const send = (bytes: Uint8Array) => void sent.push(pick(bytes))
+  channel.attach(row, send)
+  return { channel, time, sent, send, environment }
+}
+
+function pick(bytes: Uint8Array): { type: number; seq: number } {
+  const { type, seq } = decodeFrame(bytes)
+  return { type, seq }
+}
+
+const dataOf = (seq: number, length = 100) => decodeFrame(encodeData(1, seq, new Uint8Array(length)))
+const acks = (sent: { type: number; seq: number }[]) =>
+  sent.filter(({ type }) => type === FRAME_ACK).map(({ seq }) => seq)
+const datas = (sent: { type: number; seq: number }[]) =>
+  sent.filter(({ type }) => type !== FRAME_ACK).map(({ seq }) => seq)
+
+/** Whether a promise is settled once everything that can happen has happened. */
+async function isPending(promise: Promise<unknown>): Promise<boolean> {
+  let pending = true
+  promise.then(
+    () => {
+      pending = false
+    },
+    () => {
+      pending = false
+    },
+  )
+  await settled()
+  return pending
+}
+
+describe('sending', () => {
+  test('a frame that would pass the window is held back until an ack makes room, and send waits with it', async () => {
+    const { channel, sent } = attachedChannel(channelRow({ window: 1000 }))
+    await channel.send(frameOf(492))
+    await channel.send(frameOf(492))
+    const third = channel.send(frameOf(1))
+    expect(await isPending(third)).toBe(true)
+    expect(datas(sent)).toEqual([1, 2])
+    channel.takeAck(1)
+    await third
+    expect(datas(sent)).toEqual([1, 2, 3])
+  })
+
+  test('a small frame costs as much as the protocol says it does', async () => {
+    const { channel, sent } = attachedChannel(channelRow({ window: 1023 }))
+    for (let i = 0; i < 4; i++) void channel.send(frameOf(1))
+    await settled()
+    expect(frameCost(1)).toBe(256)
+    expect(datas(sent)).toEqual([1, 2, 3])
+  })
+
+  test('a window that grows lets waiting frames go, and one that is said to shrink does not', async () => {
+    const { channel, sent } = attachedChannel(channelRow({ window: 256 }))
+    await channel.send(frameOf(1))
+    const second = channel.send(frameOf(1))
+    channel.grow(100)
+    expect(datas(sent)).toEqual([1])
+    channel.grow(512)
+    await second
+    expect(datas(sent)).toEqual([1, 2])
+  })
+
+  test('without a socket frames are taken as long as the window has room, and then wait', async () => {
+    const channel = new Channel(1, WINDOW, new FakeWorld().environment)
+    const room = HANDSHAKE_WINDOW_BYTES / 256
+    for (let i = 0; i < room; i++) await channel.send(frameOf(1))
+    expect(await isPending(channel.send(frameOf(1)))).toBe(true)
+  })
+
+  test('flushed waits for the ack of everything sent before it, and for nothing sent after', async () => {
+    const { channel } = attachedChannel()
+    await channel.send(frameOf(1))
+    await channel.send(frameOf(1))
+    const flushed = channel.flushed()
+    await channel.send(frameOf(1))
+    channel.takeAck(1)
+    expect(await isPending(flushed)).toBe(true)
+    channel.takeAck(2)
+    expect(await isPending(flushed)).toBe(false)
+  })
+
+  test('each frame is reported once when it is acked, in order', async () => {
+    const { channel } = attachedChannel()
+    const reported: number[] = []
+    for (let i = 1; i <= 3; i++) await channel.send(frameOf(1), () => void reported.push(i))
+    channel.takeAck(2)
+    expect(reported).toEqual([1, 2])
+    for (const seq of [1, 2, 3, 3]) channel.takeAck(seq)
+    expect(reported).toEqual([1, 2, 3])
+  })
+})
+
+describe('receiving', () => {
+  test('frames come out in order, those that came while nobody asked too', async () => {
+    const { channel } = attachedChannel()
+    channel.takeData(dataOf(1, 10))
+    channel.takeData(dataOf(2, 20))
+    expect((await channel.receive()).length).toBe(10)
+    expect((await channel.receive()).length).toBe(20)
+    const third = channel.receive()
+    expect(await isPending(third)).toBe(true)
+    channel.takeData(dataOf(3, 30))
+    expect((await third).length).toBe(30)
+  })
+
+  test('a duplicate is dropped unread', async () => {
+    const { channel } = attachedChannel()
+    channel.takeData(dataOf(1, 10))
+    channel.takeData(dataOf(1, 999))
+    channel.takeData(dataOf(2, 20))
+    expect([(await channel.receive()).length, (await channel.receive()).length]).toEqual([10, 20])
+  })
+
+  test('65,536 bytes of processed frames are acked at once, in one ack', async () => {
+    const { channel, sent } = attachedChannel()
+    channel.takeData(dataOf(1, 32_760))
+    channel.takeData(dataOf(2, 32_760))
+    await channel.receive()
+    channel.processed()
+    expect(acks(sent)).toEqual([])
+    await channel.receive()
+    channel.processed()
+    expect(acks(sent)).toEqual([2])
+  })
+
+  test('less than that is acked after 10 ms', async () => {
+    const { channel, sent, time } = attachedChannel()
+    channel.takeData(dataOf(1))
+    await channel.receive()
+    channel.processed()
+    await time.advance(9)
+    expect(acks(sent)).toEqual([])
+    await time.advance(1)
+    expect(acks(sent)).toEqual([1])
+    expect(time.outstanding).toBe(0)
+  })
+
+  test('a frame that was handed out and not processed is not acked, nor is one that nobody asked for', async () => {
+    const { channel, sent, time } = attachedChannel()
+    for (let seq = 1; seq <= 3; seq++) channel.takeData(dataOf(seq))
+    await channel.receive()
+    channel.processed()
+    await channel.receive()
+    await time.advance(1_000)
+    expect(acks(sent)).toEqual([1])
+    expect(channel.resume()).toEqual({ channel: 1, received: 1, acked: 0 })
+  })
+
+  test('what is processed between the attach message and the first view is acked after it', async () => {
+    const { channel, environment } = attachedChannel()
+    channel.takeData(dataOf(1))
+    await channel.receive()
+    channel.detach()
+    expect(channel.resume().received).toBe(0)
+    channel.processed()
+    const sent: { type: number; seq: number }[] = []
+    channel.attach(channelRow(), (bytes) => void sent.push(pick(bytes)))
+    expect(acks(sent)).toEqual([1])
+    expect(environment).toBeDefined()
+  })
+
+  test('what the attach message said is not said again', async () => {
+    const { channel, send, sent } = attachedChannel()
+    channel.takeData(dataOf(1))
+    await channel.receive()
+    channel.detach()
+    channel.processed()
+    expect(channel.resume().received).toBe(1)
+    channel.attach(channelRow(), send)
+    expect(acks(sent)).toEqual([])
+  })
+})
+
+describe('resuming', () => {
+  test('everything the relay does not hold is sent again, byte for byte', async () => {
+    const { environment } = new FakeWorld()
+    const channel = new Channel(1, WINDOW, environment)
+    const first: Uint8Array[] = []
+    const second: Uint8Array[] = []
+    channel.attach(channelRow(), (bytes) => void first.push(bytes.slice()))
+    for (let fill = 1; fill <= 4; fill++) await channel.send(frameOf(300, fill))
+    channel.takeAck(1)
+    channel.detach()
+    channel.attach(channelRow({ received: 2, acked: 1 }), (bytes) => void second.push(bytes.slice()))
+    expect(second).toEqual(first.slice(2))
+  })
+
+  test('a relay that forgot what it held gets it again, as long as it was not acked', async () => {
+    const { channel, sent, send } = attachedChannel()
+    for (let i = 0; i < 4; i++) await channel.send(frameOf(1))
+    channel.takeAck(2)
+    channel.detach()
+    sent.length = 0
+    channel.attach(channelRow({ received: 2, acked: 2 }), send)
+    expect(datas(sent)).toEqual([3, 4])
+  })
+
+  test('acks that came by another way count', async () => {
+    const { channel, sent, send } = attachedChannel()
+    for (let i = 0; i < 3; i++) await channel.send(frameOf(1))
+    channel.detach()
+    sent.length = 0
+    channel.attach(channelRow({ received: 3, acked: 3 }), send)
+    expect(datas(sent)).toEqual([])
+    await channel.flushed()
+  })
+
+  test('a smaller window after a resume is kept to', async () => {
+    const { channel, sent, send } = attachedChannel(channelRow({ window: 2048 }))
+    for (let i = 0; i < 4; i++) await channel.send(frameOf(1))
+    channel.detach()
+    sent.length = 0
+    channel.attach(channelRow({ window: 512 }), send)
+    expect(datas(sent)).toEqual([1, 2])
+    channel.takeAck(1)
+    expect(datas(sent)).toEqual([1, 2, 3])
+  })
+
+  test('an ack that overtakes the resending moves it on', async () => {
+    const { channel, sent, send } = attachedChannel()
+    for (let i = 0; i < 4; i++) await channel.send(frameOf(1))
+    channel.detach()
+    sent.length = 0
+    channel.attach(channelRow({ window: 256 }), send)
+    expect(datas(sent)).toEqual([1])
+    channel.takeAck(3)
+    expect(datas(sent)).toEqual([1, 4])
+  })
+
+  test('a channel that the relay has no row for stays without a socket', async () => {
+    const { channel, sent, send } = attachedChannel()
+    channel.detach()
+    channel.attach(undefined, send)
+    await channel.send(frameOf(1))
+    expect(channel.isAttached).toBe(false)
+    expect(sent).toEqual([])
+  })
+})
+
+describe('a relay that lies', () => {
+  async function sentTwo() {
+    const { channel, send } = attachedChannel(channelRow({ window: 512 }))
+    await channel.send(frameOf(1))
+    await channel.send(frameOf(1))
+    void channel.send(frameOf(1)).catch(() => {})
+    return { channel, send }
+  }
+
+  test.each([
+    ['to hold less than it has acked', { received: 0, acked: 0 }],
+    ['that it passed on what it does not hold', { received: 1, acked: 2 }],
+  ])('%s is refused', async (_, row) => {
+    const { channel: attacker, send } = await sentTwo()
+    attacker.takeAck(1)
+    attacker.detach()
+    expect(await pairingErrorOf(() => attacker.attach(channelRow(row), send))).toBe('relay_misbehaved')
+  })
+
+  test('to hold a frame that still waits for room is refused, though the frame exists', async () => {
+    const { channel: attacker, send } = await sentTwo()
+    attacker.detach()
+    expect(await pairingErrorOf(() => attacker.attach(channelRow({ received: 3 }), send))).toBe('peer_misbehaved')
+  })
+
+  test('an ack of a frame that still waits for room is refused, though the frame exists', async () => {
+    const { channel: attacker } = await sentTwo()
+    expect(await pairingErrorOf(() => attacker.takeAck(3))).toBe('peer_misbehaved')
+    attacker.takeAck(2)
+    expect(await pairingErrorOf(() => attacker.takeAck(3))).toBe(undefined)
+  })
+
+  test('an ack of a frame that was sent on an earlier socket is believed', async () => {
+    const { channel, send } = await sentTwo()
+    channel.detach()
+    channel.attach(channelRow({ window: 256 }), send)
+    channel.takeAck(2)
+    expect(channel.resume().acked).toBe(2)
+  })
+
+  test('a gap is refused', async () => {
+    const { channel: attacker } = attachedChannel()
+    attacker.takeData(dataOf(1))
+    expect(await pairingErrorOf(() => attacker.takeData(dataOf(3)))).toBe('peer_misbehaved')
+  })
+
+  test('C2: more than the window is refused, however much of it was handed out', async () => {
+    const attacker = attachedChannel(channelRow(), 10_000).channel
+    for (let seq = 1; seq <= 9; seq++) attacker.takeData(dataOf(seq, 1_000))
+    for (let i = 0; i < 9; i++) await attacker.receive()
+    expect(await pairingErrorOf(() => attacker.takeData(dataOf(10, 1_000)))).toBe('peer_misbehaved')
+  })
+
+  test('tiny frames cannot hold more memory than they pay for', async () => {
+    const attacker = attachedChannel(channelRow(), 2_560).channel
+    for (let seq = 1; seq <= 10; seq++) attacker.takeData(dataOf(seq, 1))
+    expect(await pairingErrorOf(() => attacker.takeData(dataOf(11, 1)))).toBe('peer_misbehaved')
+  })
+
+  test('what was processed makes room', async () => {
+    const { channel } = attachedChannel(channelRow(), 2_560)
+    for (let seq = 1; seq <= 100; seq++) {
+      channel.takeData(dataOf(seq, 1))
+      await channel.receive()
+      channel.processed()
+    }
+    expect(channel.resume().received).toBe(100)
+  })
+})
+
+describe('the end of a channel', () => {
+  test('whatever waits, or comes later, throws what ended it', async () => {
+    const { channel } = attachedChannel(channelRow({ window: 256 }))
+    await channel.send(frameOf(1))
+    const waiting = [channel.send(frameOf(1)), channel.flushed(), channel.receive()].map(pairingErrorOf)
+    channel.fail(new PairingError('superseded'))
+    expect(await Promise.all(waiting)).toEqual(['superseded', 'superseded', 'superseded'])
+    expect(await pairingErrorOf(channel.send(frameOf(1)))).toBe('superseded')
+    expect(await pairingErrorOf(channel.flushed())).toBe('superseded')
+    expect(await pairingErrorOf(channel.receive())).toBe('superseded')
+  })
+
+  test('the first error stands', async () => {
+    const { channel } = attachedChannel()
+    channel.fail(new PairingError('expired'))
+    channel.fail(new PairingError('aborted'))
+    expect(await pairingErrorOf(channel.receive())).toBe('expired')
+  })
+
+  test('what came before can still be read, and what was acked before counts as flushed', async () => {
+    const { channel } = attachedChannel()
+    await channel.send(frameOf(1))
+    channel.takeAck(1)
+    channel.takeData(dataOf(1, 11))
+    channel.fail(new PairingError('closed_by_sender'))
+    expect((await channel.receive()).length).toBe(11)
+    await channel.flushed()
+  })
+
+  test('nothing is sent any more and no timer is left, not even by what is processed later', async () => {
+    for (const processedBefore of [true, false]) {
+      const { channel, sent, time } = attachedChannel()
+      channel.takeData(dataOf(1))
+      channel.takeData(dataOf(2))
+      await channel.receive()
+      if (processedBefore) channel.processed()
+      channel.fail(new PairingError('aborted'))
+      expect(time.outstanding).toBe(0)
+      await channel.receive()
+      channel.processed()
+      expect(time.outstanding).toBe(0)
+      expect(sent).toEqual([])
+    }
+  })
+})

@@ -1,0 +1,606 @@
+import { describe, expect, test } from 'vitest'
+import { PairingError } from '../../../src/client/errors.ts'
+import { Connection, type ConnectionStatus } from '../../../src/client/link/connection.ts'
+import { FrameJoiner } from '../../../src/crypto/fragments.ts'
+import { ciphertextOf, FRAME_ACK } from '../../../src/protocol/frame.ts'
+import type { CloseReason, View } from '../../../src/protocol/view.ts'
+import { channelRow, VIEW } from '../fake-web-socket.ts'
+import { FakeWorld, frameOf, pairingErrorOf } from '../support.ts'
+
+const TOKEN = 'T'.repeat(43)
+const SESSION = 'A'.repeat(22)
+const EXPIRES_MS = 900_000
+
+function startedConnection({ windowBytes = 1_000_000, expiresInMs = EXPIRES_MS, jitter = 0 } = {}) {
+  const world = new FakeWorld()
+  world.jitter = jitter
+  const views: View[] = []
+  const statuses: ConnectionStatus[] = []
+  const ends: PairingError[] = []
+  /** When the app was told that it goes on over HTTP. */
+  const fallbacks: number[] = []
+  /** Channels that ended by themselves, and sizes and waits that were told. */
+  const dropped: string[] = []
+  const told: string[] = []
+  const connection = new Connection({
+    relayUrl: 'https://relay.example/base',
+    credentials: { sessionId: SESSION, token: TOKEN },
+    expiresInMs,
+    windowBytes,
+    environment: world.environment,
+    onView: (view) => void views.push(view),
+    onStatus: (status) => void statuses.push(status),
+    onFallback: () => void fallbacks.push(world.time.now()),
+    onSmallFrames: (bytes) => void told.push(`small ${bytes}`),
+    onChannelError: (number, { code }) => void dropped.push(`${number} ${code}`),
+    onBusy: (number) => void told.push(`busy ${number}`),
+    onEnd: (error) => void ends.push(error),
+  })
+  connection.start()
+  return { world, connection, views, statuses, ends, fallbacks, dropped, told }
+}
+
+/** A connection with one channel, attached. */
+function attachedConnection(options = {}) {
+  const started = startedConnection(options)
+  const channel = started.connection.channel(1)
+  channel.verified()
+  channel.approved()
+  started.world.socket.open()
+  started.world.socket.show({ channels: [channelRow()] })
+  return { ...started, channel }
+}
+
+describe('attaching', () => {
+  test('the socket is the one of the session, and no secret is in its URL', () => {
+    const { world } = startedConnection()
+    expect(world.socket.url).toBe(`wss://relay.example/base/v1/sessions/${SESSION}/socket`)
+    expect(world.socket.url).not.toContain(TOKEN)
+    expect(world.socket.protocol).toBe('pairlay.v1')
+    expect(world.socket.binaryType).toBe('arraybuffer')
+  })
+
+  test('the first message is the attach, with the place of every channel', async () => {
+    const { world, connection } = startedConnection()
+    const channel = connection.channel(3)
+    world.socket.open()
+    expect(world.socket.texts).toEqual([
+      { type: 'attach', token: TOKEN, channels: [{ channel: 3, received: 0, acked: 0 }] },
+    ])
+    world.socket.show({ channels: [channelRow({ channel: 3 })] })
+    await channel.send(frameOf(1))
+    world.socket.ack(3, 1)
+    world.socket.data(3, 1, new Uint8Array(9))
+    await channel.receive()
+    channel.processed()
+    world.socket.drop()
+    await world.time.advance(0)
+    world.socket.open()
+    expect(world.socket.texts).toEqual([
+      { type: 'attach', token: TOKEN, channels: [{ channel: 3, received: 1, acked: 1 }] },
+    ])
+  })
+
+  test('nothing else goes out before the first view', async () => {
+    const { world, connection } = startedConnection()
+    const channel = connection.channel(1)
+    await channel.send(frameOf(1))
+    world.socket.open()
+    expect(world.socket.frames).toEqual([])
+    world.socket.show({ channels: [channelRow()] })
+    expect(world.socket.frames.map(({ seq }) => seq)).toEqual([1])
+  })
+
+  test('a channel that is new in a later view is attached then', async () => {
+    const { world, connection } = attachedConnection()
+    const second = connection.channel(2)
+    await second.send(frameOf(1))
+    expect(world.socket.frames).toEqual([])
+    world.socket.show({ channels: [channelRow(), channelRow({ channel: 2 })] })
+    expect(world.socket.frames.map(({ channel }) => channel)).toEqual([2])
+  })
+
+  test('a later view lets a window grow', async () => {
+    const { world, channel } = attachedConnection()
+    for (let i = 0; i < 17; i++) void channel.send(frameOf(1))
+    expect(world.socket.frames).toHaveLength(16)
+    world.socket.show({ channels: [channelRow({ window: 8192 })] })
+    expect(world.socket.frames).toHaveLength(17)
+  })
+
+  test('a later view repeats received for information only', async () => {
+    const { world, channel } = attachedConnection()
+    await channel.send(frameOf(1))
+    world.socket.show({ channels: [channelRow({ received: 0 })] })
+    expect(world.socket.frames).toHaveLength(1)
+  })
+})
+
+/** Loses the newest socket, and says how long it takes until there is another, in ms. */
+async function dropAndWait(world: FakeWorld): Promise<number> {
+  const before = world.sockets.length
+  const lostAt = world.time.now()
+  world.socket.drop()
+  while (world.sockets.length === before) await world.time.advance(10)
+  return world.time.now() - lostAt
+}
+
+describe('losing the socket', () => {
+  test('it reconnects after a part of 250 ms, doubled each time, and of 10 s at most', async () => {
+    const { world } = attachedConnection({ jitter: 1 })
+    await world.time.advance(3_000)
+    const waits: number[] = []
+    while (waits.length < 8) waits.push(await dropAndWait(world))
+    // The eighth tries HTTP, at once.
+    expect(waits).toEqual([250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000])
+  })
+
+  test.each([0, 0.25, 0.9])('jitter of %d takes that part of the wait', async (jitter) => {
+    const { world } = startedConnection({ jitter })
+    world.socket.drop()
+    await world.time.advance(250 * jitter - 1)
+    if (jitter > 0) expect(world.sockets).toHaveLength(1)
+    await world.time.advance(1)
+    expect(world.sockets).toHaveLength(2)
+  })
+
+  /** A connection that has waited for 250 ms, 500 ms and 1 s, and is attached again. */
+  async function attachedAfterFailures() {
+    const attached = attachedConnection({ jitter: 1 })
+    await attached.world.time.advance(3_000)
+    for (let i = 0; i < 3; i++) await dropAndWait(attached.world)
+    attached.world.socket.open()
+    attached.world.socket.show({ channels: [channelRow()] })
+    return attached
+  }
+
+  test('a socket that lives for 3 s starts the waits anew', async () => {
+    const { world } = await attachedAfterFailures()
+    await world.time.advance(3_000)
+    expect(await dropAndWait(world)).toBe(250)
+  })
+
+  test('so does one on which something new came', async () => {
+    const frames = await attachedAfterFailures()
+    frames.world.socket.data(1, 1, new Uint8Array(1))
+    expect(await dropAndWait(frames.world)).toBe(250)
+
+    const acks = await attachedAfterFailures()
+    await acks.channel.send(frameOf(1))
+    acks.world.socket.ack(1, 1)
+    expect(await dropAndWait(acks.world)).toBe(250)
+  })
+
+  test('one that attaches and dies at once does not, nor one that says what was said before', async () => {
+    const { world } = await attachedAfterFailures()
+    expect(await dropAndWait(world)).toBe(2_000)
+    world.socket.open()
+    world.socket.show({ channels: [channelRow()] })
+    world.socket.ack(1, 0)
+    await world.time.advance(2_999)
+    expect(await dropAndWait(world)).toBe(4_000)
+  })
+
+  test('the app hears of it once, and of the connection when it is back', async () => {
+    const { world, statuses } = attachedConnection()
+    world.socket.drop()
+    await world.time.advance(10_000)
+    world.socket.drop()
+    await world.time.advance(10_000)
+    world.socket.open()
+    world.socket.show({ channels: [channelRow()] })
+    expect(statuses).toEqual(['connected', 'reconnecting', 'connected'])
+  })
+
+  test('unacked frames are sent again, byte for byte, and flow goes on', async () => {
+    const { world, channel } = attachedConnection()
+    await channel.send(frameOf(300, 1))
+    await channel.send(frameOf(300, 2))
+    const first = world.socket.frames.map(({ bytes }) => bytes)
+    world.socket.drop()
+    await world.time.advance(0)
+    world.socket.open()
+    world.socket.show({ channels: [channelRow()] })
+    expect(world.socket.frames.map(({ bytes }) => bytes)).toEqual(first)
+  })
+
+  test.each([1001, 1006, 1011, 4408, 4409, 1005, 4999])('close code %d is no end', async (code) => {
+    const { world, ends } = attachedConnection()
+    world.socket.drop(code)
+    await world.time.advance(0)
+    expect(world.sockets).toHaveLength(2)
+    expect(ends).toEqual([])
+  })
+
+  test.each([
+    [4001, 'superseded'],
+    [4002, 'relay_refused'],
+    [4400, 'relay_refused'],
+    [4401, 'relay_refused'],
+    [4403, 'relay_refused'],
+    [4404, 'session_lost'],
+    [1009, 'relay_refused'],
+    [1000, 'relay_refused'],
+    [1002, 'relay_refused'],
+    [1003, 'relay_refused'],
+    [1007, 'relay_refused'],
+  ] as const)('close code %d ends it with %s, for good', async (code, expected) => {
+    const { world, ends, channel } = attachedConnection()
+    world.socket.drop(code)
+    await world.time.advance(100_000)
+    expect(world.sockets).toHaveLength(1)
+    expect(ends.map((error) => error.code)).toEqual([expected])
+    expect(await pairingErrorOf(channel.receive())).toBe(expected)
+    expect(world.time.outstanding).toBe(0)
+  })
+
+  test('4001 on a socket it has itself replaced means nothing', async () => {
+    const { world, ends } = attachedConnection()
+    const [old] = world.sockets
+    await world.time.advance(65_000)
+    expect(world.sockets.length).toBeGreaterThan(1)
+    old.drop(4001)
+    expect(ends).toEqual([])
+  })
+
+  test('what a replaced socket still says, or that it opens late, means nothing', async () => {
+    const { world, views, ends } = startedConnection()
+    const [old] = world.sockets
+    await world.time.advance(65_000)
+    expect(world.sockets.length).toBeGreaterThan(1)
+    old.open()
+    old.say('rubbish')
+    old.show()
+    expect(old.sent).toEqual([])
+    expect(views).toEqual([])
+    expect(ends).toEqual([])
+  })
+
+  test('4410 before any view says that the time is over; after one, the next attach is told why', async () => {
+    const early = startedConnection()
+    early.world.socket.open()
+    early.world.socket.drop(4410)
+    expect(early.ends.map(({ code }) => code)).toEqual(['expired'])
+
+    const late = attachedConnection()
+    late.world.socket.drop(4410)
+    await late.world.time.advance(0)
+    late.world.socket.open()
+    late.world.socket.show({ state: 'closed', reason: 'closed_by_sender' })
+    expect(late.ends.map(({ code }) => code)).toEqual(['closed_by_sender'])
+  })
+
+  test('at the deadline it gives up with expired', async () => {
+    const { world, ends } = startedConnection({ expiresInMs: 30_000, jitter: 1 })
+    while (ends.length === 0) {
+      expect(world.time.now()).toBeLessThan(1_000 + 30_000 + 10_000)
+      world.socket.drop()
+      await world.time.advance(5_000)
+    }
+    expect(ends.map(({ code }) => code)).toEqual(['expired'])
+    expect(world.time.now()).toBeGreaterThanOrEqual(1_000 + 30_000)
+    expect(world.time.outstanding).toBe(0)
+  })
+})
+
+describe('silence', () => {
+  test('a socket that says nothing for 60 s is replaced, one that says something is not', async () => {
+    const { world } = attachedConnection()
+    await world.time.advance(55_000)
+    world.socket.show({ channels: [channelRow()] })
+    await world.time.advance(55_000)
+    expect(world.sockets).toHaveLength(1)
+    await world.time.advance(10_000)
+    expect(world.sockets).toHaveLength(2)
+    expect(world.sockets[0].closed).toBe(true)
+  })
+
+  test('one that has shown no view is waited for no longer than 10 s, whether it opened or not', async () => {
+    const { world } = startedConnection()
+    await world.time.advance(9_999)
+    expect(world.sockets).toHaveLength(1)
+    await world.time.advance(1)
+    expect(world.sockets).toHaveLength(2)
+    expect(world.sockets[0].closed).toBe(true)
+    world.socket.open()
+    await world.time.advance(10_000)
+    expect(world.sockets).toHaveLength(3)
+  })
+
+  test('any frame is a sign of life', async () => {
+    const { world, channel } = attachedConnection()
+    await channel.send(frameOf(1))
+    await world.time.advance(59_000)
+    world.socket.ack(1, 1)
+    await world.time.advance(59_000)
+    expect(world.sockets).toHaveLength(1)
+  })
+})
+
+describe('a relay that misbehaves', () => {
+  test.each<[string, unknown]>([
+    ['text that is not JSON', '{'],
+    ['JSON that is not a view', '{"type":"session"}'],
+    ['a view with a key __proto__', JSON.stringify(VIEW).replace('{', '{"__proto__":{"state":"open"},')],
+    [
+      'a view of 33 receivers',
+      JSON.stringify({ ...VIEW, receivers: Array(33).fill({ receiverCode: 'ABCD', channel: 1, state: 'left' }) }),
+    ],
+    ['an unknown frame type', new Uint8Array([9, 0, 0, 1, 0, 0, 0, 1]).buffer],
+    ['a data frame without a ciphertext', new Uint8Array([1, 0, 0, 1, 0, 0, 0, 1]).buffer],
+    ['a frame that is too short', new Uint8Array(7).buffer],
+    ['something that is neither text nor bytes', { length: 8 }],
+  ])('C6: %s ends the connection', async (_, data) => {
+    const { world: attacker, ends, channel } = attachedConnection()
+    attacker.socket.say(data)
+    expect(ends.map(({ code }) => code)).toEqual(['relay_misbehaved'])
+    expect(attacker.socket.closed).toBe(true)
+    expect(await pairingErrorOf(channel.receive())).toBe('relay_misbehaved')
+    expect(attacker.time.outstanding).toBe(0)
+  })
+
+  test('C6: a frame before the first view ends it', () => {
+    const { world: attacker, ends } = startedConnection()
+    attacker.socket.open()
+    attacker.socket.ack(1, 1)
+    expect(ends.map(({ code }) => code)).toEqual(['relay_misbehaved'])
+  })
+
+  test('C3: an ack of what was never sent, which the peer may have made, ends its channel and no other', async () => {
+    const { world: attacker, ends, channel, connection, dropped } = attachedConnection()
+    const other = connection.channel(2)
+    attacker.socket.show({ channels: [channelRow(), channelRow({ channel: 2 })] })
+    attacker.socket.ack(1, 1)
+    expect(await pairingErrorOf(channel.receive())).toBe('peer_misbehaved')
+    expect(dropped).toEqual(['1 peer_misbehaved'])
+    expect(ends).toEqual([])
+    await other.send(frameOf(1))
+    expect(attacker.socket.frames.map((frame) => frame.channel)).toEqual([2])
+  })
+
+  test('holding less than it has acked, after a reconnect, ends the channel too', async () => {
+    const { world: attacker, channel } = attachedConnection()
+    await channel.send(frameOf(1))
+    attacker.socket.ack(1, 1)
+    attacker.socket.drop()
+    await attacker.time.advance(0)
+    attacker.socket.open()
+    attacker.socket.show({ channels: [channelRow({ received: 0 })] })
+    expect(await pairingErrorOf(channel.receive())).toBe('relay_misbehaved')
+  })
+
+  test('a huge announced window does not let it fill this client: 64 MiB is the most that waits unread', () => {
+    const { world: attacker, ends, channel, dropped } = attachedConnection({ windowBytes: 64 * 1024 * 1024 })
+    const frame = new Uint8Array(1024 * 1024 - 8)
+    for (let seq = 1; seq <= 64; seq++) attacker.socket.data(1, seq, frame)
+    expect(dropped).toEqual([])
+    attacker.socket.data(1, 65, new Uint8Array(1))
+    expect(dropped).toEqual(['1 peer_misbehaved'])
+    expect(channel.isAttached).toBe(false)
+    expect(ends).toEqual([])
+  })
+
+  test('a frame of a channel that is over, or was never there, is ignored', () => {
+    const { world, ends, connection } = attachedConnection()
+    connection.drop(1, new PairingError('receiver_left'))
+    world.socket.data(1, 1, new Uint8Array(1))
+    world.socket.ack(7, 100)
+    expect(ends).toEqual([])
+  })
+})
+
+/** Whatever a peer can send through an honest relay. */
+describe('a peer that misbehaves', () => {
+  test('C1: leaves a gap: its channel ends, and no other', async () => {
+    const { world, connection, ends, dropped } = attachedConnection()
+    const other = connection.channel(2)
+    world.socket.show({ channels: [channelRow(), channelRow({ channel: 2 })] })
+    world.socket.data(1, 2, new Uint8Array(1))
+    expect(dropped).toEqual(['1 peer_misbehaved'])
+    expect(ends).toEqual([])
+    world.socket.data(2, 1, new Uint8Array(3))
+    expect(await other.receive()).toHaveLength(3)
+  })
+
+  test.each([
+    ['a third data frame', [10, 10, 10]],
+    ['a frame over 2,048 bytes', [2_049]],
+  ])('sends %s before it is approved: its channel ends', (_, lengths) => {
+    const { world, connection, dropped } = attachedConnection()
+    connection.channel(2)
+    world.socket.show({ channels: [channelRow(), channelRow({ channel: 2 })] })
+    lengths.forEach((length, i) => {
+      world.socket.data(2, i + 1, new Uint8Array(length))
+    })
+    expect(dropped).toEqual(['2 peer_misbehaved'])
+  })
+
+  test('C3: acks what was never sent, in a view: its channel ends', () => {
+    const { world, dropped, ends } = attachedConnection()
+    world.socket.show({ channels: [channelRow({ received: 7, acked: 7 })] })
+    expect(dropped).toEqual(['1 peer_misbehaved'])
+    expect(ends).toEqual([])
+  })
+
+  test('C4: makes a relay refuse one frame three times over HTTP: its channel ends, and the connection goes on', async () => {
+    const { world, dropped, ends } = attachedConnection()
+    const refuse = async (name: string) => {
+      world.socket.onclose?.({ code: 1006, frame: { channel: 1, name, how: 'refused', bytes: 0 } })
+      await world.time.advance(10_000)
+      world.socket.open()
+      world.socket.show({ channels: [channelRow()] })
+    }
+    await refuse('GET 1')
+    await refuse('GET 1')
+    await refuse('GET 2')
+    await refuse('GET 1')
+    await refuse('GET 1')
+    expect(dropped).toEqual([])
+    await refuse('GET 1')
+    expect(dropped).toEqual(['1 peer_misbehaved'])
+    expect(ends).toEqual([])
+  })
+})
+
+describe('an error that nobody foresaw', () => {
+  test.each<[string, (started: ReturnType<typeof attachedConnection>) => void]>([
+    ['of a socket', ({ world }) => world.socket.onclose?.({ code: 1006, error: new URIError('malformed') })],
+    ['of the app, told of a view', ({ world }) => world.socket.show({ version: 'throws' })],
+  ])('C8: %s ends the connection as internal, with its cause', (_, happen) => {
+    const started = attachedConnection()
+    const { views, ends } = started
+    views.push = () => {
+      throw new URIError('malformed')
+    }
+    happen(started)
+    expect(ends.map(({ code }) => code)).toEqual(['internal'])
+    expect(ends[0].cause).toBeInstanceOf(URIError)
+  })
+})
+
+describe('a window that a relay has no room for', () => {
+  test('is told of after 5 s, once, and again after it was there', async () => {
+    const { world, channel, told } = attachedConnection()
+    channel.send(frameOf(5_000)).catch(() => {})
+    await world.time.advance(20_000)
+    expect(told).toEqual(['busy 1'])
+    world.socket.show({ channels: [channelRow({ window: 8_192 })] })
+    await world.time.advance(5_000)
+    channel.send(frameOf(9_000)).catch(() => {})
+    await world.time.advance(20_000)
+    expect(told).toEqual(['busy 1'])
+    world.socket.ack(1, 1)
+    await world.time.advance(20_000)
+    expect(told).toEqual(['busy 1', 'busy 1'])
+  })
+
+  test('never is larger than what this client takes, whatever the relay says', async () => {
+    const { world, channel } = attachedConnection({ windowBytes: 10_000 })
+    world.socket.show({ channels: [channelRow({ window: 2 ** 50 })] })
+    for (let i = 0; i < 4; i++) channel.send(frameOf(4_000)).catch(() => {})
+    expect(world.socket.frames).toHaveLength(2)
+  })
+})
+
+describe('frames that something on the way does not take', () => {
+  const failed = (how: 'too_large' | 'cut', bytes: number) => ({
+    code: 1006,
+    frame: { channel: 1, name: 'PUT 1', how, bytes },
+  })
+
+  async function reattach(world: FakeWorld) {
+    await world.time.advance(10_000)
+    world.socket.open()
+    world.socket.show({ channels: [channelRow({ window: 1_000_000 })] })
+  }
+
+  test('too large: they are halved at once, sent in parts, and the app is told once', async () => {
+    const { world, channel, told } = attachedConnection()
+    channel.send(frameOf(100_001)).catch(() => {})
+    for (const bytes of [100_001, 50_000]) {
+      world.socket.onclose?.(failed('too_large', bytes))
+      await reattach(world)
+    }
+    expect(told.filter((each) => each.startsWith('small'))).toEqual(['small 50000'])
+    const { frames } = world.socket
+    expect(Math.max(...frames.map(({ bytes }) => bytes.length - 8))).toBeLessThanOrEqual(25_000)
+    expect(frames.map(({ seq }) => seq)).toEqual(frames.map((_, i) => i + 1))
+    const joiner = new FrameJoiner()
+    const joined = frames.map((frame) => joiner.take(ciphertextOf(frame)))
+    expect(joined.at(-1)).toEqual(new Uint8Array(100_001).fill(1))
+    expect(joined.slice(0, -1).every((whole) => whole === undefined)).toBe(true)
+  })
+
+  test('cut once: nothing changes; cut twice at the same size: they are halved', async () => {
+    const { world, channel, told } = attachedConnection()
+    channel.send(frameOf(100_000)).catch(() => {})
+    for (const bytes of [100_000, 90_000, 100_000]) {
+      world.socket.onclose?.(failed('cut', bytes))
+      await reattach(world)
+    }
+    expect(told).toEqual([])
+    world.socket.onclose?.(failed('cut', 100_000))
+    await reattach(world)
+    expect(told).toEqual(['small 50000'])
+  })
+
+  test('none becomes smaller than 16 KiB', async () => {
+    const { world, channel } = attachedConnection()
+    channel.send(frameOf(40_000)).catch(() => {})
+    for (const bytes of [40_000, 20_000, 16_384, 16_384]) {
+      world.socket.onclose?.(failed('too_large', bytes))
+      await reattach(world)
+    }
+    const sizes = world.socket.frames.map(({ bytes }) => bytes.length - 8)
+    expect(Math.min(...sizes)).toBeGreaterThan(8_192)
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(16_384)
+  })
+})
+
+describe('the end', () => {
+  test.each<[CloseReason | undefined, string]>([
+    ['expired', 'expired'],
+    ['shutting_down', 'shutting_down'],
+    ['closed_by_sender', 'closed_by_sender'],
+    ['completed', 'closed_by_sender'],
+    [undefined, 'session_lost'],
+  ])('a closed view with reason %s is %s to who waits', async (reason, expected) => {
+    const { world, ends, channel } = attachedConnection()
+    const waiting = pairingErrorOf(channel.receive())
+    world.socket.show({ state: 'closed', ...(reason ? { reason } : {}) })
+    expect(await waiting).toBe(expected)
+    expect(ends.map(({ code }) => code)).toEqual([expected])
+    expect(world.time.outstanding).toBe(0)
+  })
+
+  test('closes the socket, stops every timer, fails every channel, and is announced once', async () => {
+    const { world, connection, ends, channel } = attachedConnection()
+    connection.end(new PairingError('aborted'))
+    connection.end(new PairingError('expired'))
+    expect(ends.map(({ code }) => code)).toEqual(['aborted'])
+    expect(world.socket.closed).toBe(true)
+    expect(world.time.outstanding).toBe(0)
+    expect(await pairingErrorOf(channel.receive())).toBe('aborted')
+    expect(await pairingErrorOf(connection.channel(2).receive())).toBe('aborted')
+  })
+
+  test('while it waits to reconnect, the end leaves no timer either', () => {
+    const { world, connection } = attachedConnection({ jitter: 1 })
+    world.socket.drop()
+    connection.end(new PairingError('aborted'))
+    expect(world.time.outstanding).toBe(0)
+  })
+})
+
+describe('flushing', () => {
+  test('sends what acks are due and waits until the socket holds nothing', async () => {
+    const { world, connection, channel } = attachedConnection()
+    world.socket.data(1, 1, new Uint8Array(1))
+    await channel.receive()
+    channel.processed()
+    world.socket.bufferedAmount = 1
+    let flushed = false
+    void connection.flush().then(() => {
+      flushed = true
+    })
+    expect(world.socket.frames.map(({ type }) => type)).toEqual([FRAME_ACK])
+    await world.time.advance(100)
+    expect(flushed).toBe(false)
+    world.socket.bufferedAmount = 0
+    await world.time.advance(5)
+    expect(flushed).toBe(true)
+  })
+
+  test('waits no longer than 10 s for a socket that takes nothing, and not at all without one', async () => {
+    const { world, connection } = attachedConnection({ jitter: 1 })
+    world.socket.bufferedAmount = 1
+    let flushed = 0
+    void connection.flush().then(() => flushed++)
+    await world.time.advance(9_990)
+    expect(flushed).toBe(0)
+    await world.time.advance(20)
+    expect(flushed).toBe(1)
+    world.socket.drop()
+    await connection.flush()
+  })
+})

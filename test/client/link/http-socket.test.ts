@@ -1,0 +1,584 @@
+import { describe, expect, test } from 'vitest'
+import { HttpSocket } from '../../../src/client/link/http-socket.ts'
+import type { HttpErrorCode } from '../../../src/protocol/errors.ts'
+import { decodeFrame, encodeAck, encodeData, FRAME_ACK } from '../../../src/protocol/frame.ts'
+import type { ReceiverRow, View } from '../../../src/protocol/view.ts'
+import { FakeHttp } from '../fake-http.ts'
+import { settled } from '../fake-time.ts'
+import { channelRow, VIEW } from '../fake-web-socket.ts'
+import { FakeWorld } from '../support.ts'
+
+const TOKEN = 'T'.repeat(43)
+const SESSION_URL = `https://relay.example/base/v1/sessions/${'A'.repeat(22)}`
+
+const rowOf = (channel: number, change: Partial<ReceiverRow> = {}): ReceiverRow => ({
+  receiverCode: `CODE${channel}`,
+  channel,
+  state: 'approved',
+  publicKey: 'A'.repeat(43),
+  present: true,
+  ...change,
+})
+
+/** A view of these channels, each with a live receiver. */
+function viewOf(channels: View['channels'] = [], change: Partial<View> = {}): View {
+  return { ...VIEW, receivers: channels.map(({ channel }) => rowOf(channel)), channels, ...change }
+}
+
+function openSocket() {
+  const world = new FakeWorld()
+  const http = new FakeHttp(world.time.now)
+  world.fetch = http.fetch
+  const socket = new HttpSocket(SESSION_URL, world.environment)
+  const said: (View | string)[] = []
+  const closes: number[] = []
+  let opens = 0
+  socket.onopen = () => void opens++
+  socket.onclose = ({ code }) => void closes.push(code)
+  socket.onmessage = ({ data }) => {
+    if (typeof data === 'string') return void said.push(JSON.parse(data))
+    const { type, channel, seq } = decodeFrame(data as Uint8Array)
+    said.push(`${type === FRAME_ACK ? 'ack' : 'data'} ${channel}/${seq}`)
+  }
+  /** What came since it was asked for last: frames, and `view` for a view. */
+  const heard = () => said.splice(0).map((each) => (typeof each === 'string' ? each : 'view'))
+  return { world, http, socket, said, heard, closes, opens: () => opens }
+}
+
+/** A socket that has attached and polls. */
+async function attachedSocket({ rows = [channelRow({ available: 0 })], claims = [] as object[] } = {}) {
+  const opened = openSocket()
+  await settled()
+  opened.socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: claims }))
+  await opened.http.one('PUT /attachment').answer(viewOf(rows))
+  opened.heard()
+  return opened
+}
+
+/** Lets a poll bring these rows, with a new version. The next poll follows. */
+let versions = 1
+async function poll(
+  { http, world }: ReturnType<typeof openSocket>,
+  rows: View['channels'],
+  change: Partial<View> = {},
+) {
+  await http.one('poll').answer(viewOf(rows, { version: `v${++versions}`, ...change }))
+  await world.time.advance(10)
+}
+
+const filled = (length: number, fill: number) => new Uint8Array(length).fill(fill)
+
+describe('attaching', () => {
+  test('it opens by itself, and the attach is a call with the token in a header and the channels in the body', async () => {
+    const { http, socket, opens } = openSocket()
+    expect(opens()).toBe(0)
+    await settled()
+    expect(opens()).toBe(1)
+    expect(http.calls).toEqual([])
+    const channels = [{ channel: 1, received: 4, acked: 2 }]
+    socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels }))
+    const call = http.one('PUT /attachment')
+    expect(call.json).toEqual({ channels })
+    expect(call.init.headers).toEqual({ authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' })
+    expect(call.init).toMatchObject({ redirect: 'manual', credentials: 'omit', cache: 'no-store' })
+  })
+
+  test('the view comes as text, as it was', async () => {
+    const { http, socket, said } = openSocket()
+    socket.send(JSON.stringify({ token: TOKEN, channels: [] }))
+    const view = viewOf([channelRow({ available: 0 })])
+    await http.one('PUT /attachment').answer(view)
+    expect(said).toEqual([view])
+  })
+
+  test('no secret is in any URL', async () => {
+    const attached = await attachedSocket({ rows: [channelRow({ available: 1 })] })
+    attached.socket.send(encodeData(1, 1, filled(9, 1)))
+    attached.socket.send(encodeAck(1, 1))
+    expect(attached.http.calls.length).toBeGreaterThan(3)
+    for (const { path, init } of attached.http.calls) {
+      expect(path).not.toContain(TOKEN)
+      expect((init.headers as Record<string, string>).authorization).toBe(`Bearer ${TOKEN}`)
+    }
+  })
+})
+
+describe('polling', () => {
+  test('one poll follows the other, each with what is known', async () => {
+    const attached = await attachedSocket({ rows: [channelRow({ acked: 3, received: 3, available: 0 })] })
+    const { http, heard } = attached
+    const first = http.one('poll')
+    expect(first.path).toBe('?version=1&channels=1.0.3&waitMs=25000')
+    await first.answer(viewOf([channelRow({ acked: 4, received: 5, available: 0 })], { version: 'a&b' }))
+    expect(heard()).toEqual(['view', 'ack 1/4'])
+    await attached.world.time.advance(10)
+    expect(http.one('poll').path).toBe('?version=a%26b&channels=1.0.4&waitMs=25000')
+  })
+
+  test('there is one at a time, and it may take 40 s', async () => {
+    const { http, world, closes } = await attachedSocket()
+    await world.time.advance(39_999)
+    expect(http.open).toEqual(['poll'])
+    expect(closes).toEqual([])
+    await world.time.advance(1)
+    expect(closes).toEqual([1006])
+    expect(http.open).toEqual([])
+  })
+
+  test('one that brings something is followed by another 10 ms after it began, at the earliest', async () => {
+    const { http, world } = await attachedSocket()
+    await http.one('poll').answer(viewOf([channelRow({ available: 0 })], { version: '2' }))
+    await world.time.advance(9)
+    expect(http.open).toEqual([])
+    await world.time.advance(1)
+    await world.time.advance(10_000)
+    await http.one('poll').answer(viewOf([channelRow({ available: 0 })], { version: '3' }))
+    expect(http.open).toEqual(['poll'])
+  })
+
+  test('an attacker that answers at once with nothing new is asked once a second', async () => {
+    const { http, world } = await attachedSocket()
+    const attacker = http
+    for (let i = 0; i < 10; i++) {
+      await attacker.one('poll').answer(viewOf([channelRow({ available: 0 })]))
+      await world.time.advance(999)
+      expect(http.open).toEqual([])
+      await world.time.advance(1)
+    }
+  })
+
+  test('an attacker that has something new at once, for ever, is asked 100 times a second at most', async () => {
+    const attached = await attachedSocket()
+    const startedAt = attached.world.time.now()
+    for (let i = 0; i < 50; i++) await poll(attached, [channelRow({ available: 0 })])
+    expect(attached.world.time.now() - startedAt).toBeGreaterThanOrEqual(500)
+  })
+
+  test('a channel that is new is in the next one', async () => {
+    const attached = await attachedSocket()
+    await poll(attached, [channelRow({ available: 0 }), channelRow({ channel: 2, available: 0 })])
+    expect(attached.http.one('poll').path).toContain('channels=1.0.0,2.0.0&')
+  })
+})
+
+describe('own frames', () => {
+  test('go out one after the other on a channel, and side by side on several', async () => {
+    const rows = [1, 2].map((channel) => channelRow({ channel, available: 0 }))
+    const { http, socket } = await attachedSocket({ rows })
+    for (const seq of [1, 2]) for (const channel of [1, 2]) socket.send(encodeData(channel, seq, filled(seq, channel)))
+    expect(http.open).toEqual(['poll', 'PUT 1/1', 'PUT 2/1'])
+    await http.one('PUT 1/1').answer({ received: 1, acked: 0, window: 4096 })
+    expect(http.open).toEqual(['poll', 'PUT 2/1', 'PUT 1/2'])
+    const { body, init } = http.one('PUT 1/2')
+    expect(body).toEqual(filled(2, 1))
+    expect(init.headers).toMatchObject({ 'content-type': 'application/octet-stream' })
+  })
+
+  test('count as buffered, header and all, until the relay has taken them', async () => {
+    const { http, socket } = await attachedSocket()
+    socket.send(encodeData(1, 1, filled(92, 1)))
+    socket.send(encodeData(1, 2, filled(192, 1)))
+    expect(socket.bufferedAmount).toBe(300)
+    await http.one('PUT 1/1').answer({ received: 1, acked: 0, window: 4096 })
+    expect(socket.bufferedAmount).toBe(200)
+    await http.one('PUT 1/2').answer({ received: 2, acked: 0, window: 4096 })
+    expect(socket.bufferedAmount).toBe(0)
+  })
+
+  test('the answer tells of acks, and of a window that grew, which no poll is answered for', async () => {
+    const { http, socket, heard, said } = await attachedSocket()
+    socket.send(encodeData(1, 1, filled(1, 1)))
+    await http.one('PUT 1/1').answer({ received: 1, acked: 1, window: 8192 })
+    expect(said[1]).toEqual(viewOf([channelRow({ window: 8192, available: 0 })]))
+    expect(heard()).toEqual(['ack 1/1', 'view'])
+    socket.send(encodeData(1, 2, filled(1, 1)))
+    await http.one('PUT 1/2').answer({ received: 2, acked: 1, window: 8192 })
+    expect(heard()).toEqual([])
+    expect(http.one('poll').path).toContain('channels=1.0.0&')
+  })
+
+  test('an ack that a poll tells of after an answer did is told once', async () => {
+    const attached = await attachedSocket()
+    attached.socket.send(encodeData(1, 1, filled(1, 1)))
+    await attached.http.one('PUT 1/1').answer({ received: 1, acked: 1, window: 4096 })
+    attached.heard()
+    await poll(attached, [channelRow({ received: 1, acked: 1, available: 0 })])
+    await poll(attached, [channelRow({ received: 1, acked: 0, available: 0 })])
+    expect(attached.heard()).toEqual(['view', 'view'])
+  })
+
+  test('no more than four calls about frames are under way, and channels take turns', async () => {
+    const channels = [1, 2, 3, 4, 5, 6]
+    const { http, socket } = await attachedSocket({
+      rows: channels.map((channel) => channelRow({ channel, available: 0 })),
+    })
+    for (const seq of [1, 2]) for (const channel of channels) socket.send(encodeData(channel, seq, filled(1, 1)))
+    expect(http.open).toEqual(['poll', 'PUT 1/1', 'PUT 2/1', 'PUT 3/1', 'PUT 4/1'])
+    for (const channel of [1, 2]) await http.one(`PUT ${channel}/1`).answer({ received: 1, acked: 0, window: 4096 })
+    expect(http.open).toEqual(['poll', 'PUT 3/1', 'PUT 4/1', 'PUT 5/1', 'PUT 6/1'])
+  })
+
+  test('one may take 60 s', async () => {
+    const { http, world, socket, closes } = await attachedSocket()
+    socket.send(encodeData(1, 1, filled(1, 1)))
+    for (const version of ['2', '3']) {
+      await world.time.advance(29_999)
+      await http.one('poll').answer(viewOf([channelRow({ available: 0 })], { version }))
+    }
+    expect(closes).toEqual([])
+    await world.time.advance(2)
+    expect(closes).toEqual([1006])
+  })
+})
+
+describe('frames of the other side', () => {
+  test('are fetched one after the other, as far as the relay says, and come with a header', async () => {
+    const attached = await attachedSocket({ rows: [channelRow({ available: 2 })] })
+    const { http, heard } = attached
+    expect(http.open).toEqual(['poll', 'GET 1/1'])
+    await http.one('GET 1/1').bytes(filled(5, 7))
+    expect(http.open).toEqual(['poll', 'GET 1/2'])
+    await http.one('GET 1/2').bytes(filled(5, 8))
+    expect(http.open).toEqual(['poll'])
+    expect(heard()).toEqual(['data 1/1', 'data 1/2'])
+    await poll(attached, [channelRow({ available: 3 })])
+    expect(http.open).toEqual(['poll', 'GET 1/3'])
+  })
+
+  test('come byte for byte', async () => {
+    const { http, socket } = await attachedSocket({ rows: [channelRow({ available: 1 })] })
+    const came: unknown[] = []
+    socket.onmessage = ({ data }) => void came.push(data)
+    const ciphertext = Uint8Array.from({ length: 1_000 }, (_, i) => i)
+    await http.one('GET 1/1').bytes(ciphertext)
+    expect(came).toEqual([encodeData(1, 1, ciphertext)])
+  })
+
+  test('go on from where the attach said', async () => {
+    const claims = [{ channel: 1, received: 7, acked: 0 }]
+    const { http } = await attachedSocket({ rows: [channelRow({ available: 9 })], claims })
+    expect(http.open).toEqual(['poll', 'GET 1/8'])
+  })
+
+  test('a poll waits for more than is known to be there, not for what is being fetched', async () => {
+    const { http } = await attachedSocket({ rows: [channelRow({ available: 3 })] })
+    expect(http.one('poll').path).toContain('channels=1.3.0&')
+  })
+
+  test('one that is not there after all is asked for when a poll tells of it again', async () => {
+    const attached = await attachedSocket({ rows: [channelRow({ available: 1 })] })
+    await attached.http.one('GET 1/1').answer(undefined)
+    expect(attached.http.open).toEqual(['poll'])
+    expect(attached.heard()).toEqual([])
+    await poll(attached, [channelRow({ available: 1 })])
+    await attached.http.one('GET 1/1').bytes(filled(1, 1))
+    expect(attached.heard()).toEqual(['view', 'data 1/1'])
+  })
+
+  test('acks are told one at a time, the latest only', async () => {
+    const { http, socket } = await attachedSocket()
+    for (const seq of [1, 2, 3]) socket.send(encodeAck(1, seq))
+    expect(http.open).toEqual(['poll', 'DELETE 1/1'])
+    expect(socket.bufferedAmount).toBeGreaterThan(0)
+    await http.one('DELETE 1/1').answer(undefined)
+    expect(http.open).toEqual(['poll', 'DELETE 1/3'])
+    await http.one('DELETE 1/3').answer(undefined)
+    expect(http.open).toEqual(['poll'])
+    expect(socket.bufferedAmount).toBe(0)
+  })
+})
+
+describe('a channel that ends', () => {
+  const ended = { receivers: [rowOf(1, { state: 'done' })] }
+
+  test('leaves nothing queued, and what is said on it later is discarded', async () => {
+    const attached = await attachedSocket()
+    for (const seq of [1, 2]) attached.socket.send(encodeData(1, seq, filled(100, 1)))
+    await poll(attached, [], ended)
+    expect(attached.socket.bufferedAmount).toBe(0)
+    attached.socket.send(encodeData(1, 3, filled(1, 1)))
+    attached.socket.send(encodeAck(1, 1))
+    await attached.http.one('PUT 1/1').answer({ received: 1, acked: 0, window: 4096 })
+    expect(attached.http.open).toEqual(['poll'])
+    expect(attached.closes).toEqual([])
+  })
+
+  test.each(['receiver_gone', 'session_gone'] as const)(
+    'may be learned from %s first: the view tells how, and nothing is said on it meanwhile',
+    async (code) => {
+      for (const name of ['PUT 1/1', 'GET 1/1', 'DELETE 1/5']) {
+        const attached = await attachedSocket({ rows: [channelRow({ available: 1 })] })
+        attached.socket.send(encodeData(1, 1, filled(1, 1)))
+        attached.socket.send(encodeAck(1, 5))
+        await attached.http.one(name).refuse(code)
+        attached.socket.send(encodeData(1, 2, filled(1, 1)))
+        expect(attached.socket.bufferedAmount).toBe(0)
+        await poll(attached, [], ended)
+        expect(attached.heard()).toContain('view')
+        expect(attached.closes).toEqual([])
+      }
+    },
+  )
+})
+
+describe('a relay that has forgotten', () => {
+  test.each<[string, View['channels'], Partial<View>]>([
+    ['a channel that is live', [], { receivers: [rowOf(1)] }],
+    ['an own frame that it had taken', [channelRow({ received: 0, available: 1 })], {}],
+    ['a frame of the other side that was there', [channelRow({ received: 1, available: 0 })], {}],
+  ])('%s is attached to anew', async (_, rows, change) => {
+    const attached = await attachedSocket({ rows: [channelRow({ available: 1 })] })
+    attached.socket.send(encodeData(1, 1, filled(1, 1)))
+    await attached.http.one('PUT 1/1').answer({ received: 1, acked: 0, window: 4096 })
+    await poll(attached, [channelRow({ received: 1, available: 1 })])
+    attached.heard()
+    await poll(attached, rows, change)
+    expect(attached.closes).toEqual([4409])
+    expect(attached.heard()).toEqual([])
+  })
+
+  test('is not one whose answer was on its way while a frame was taken', async () => {
+    const attached = await attachedSocket()
+    const { http, socket } = attached
+    socket.send(encodeData(1, 1, filled(1, 1)))
+    await http.one('PUT 1/1').answer({ received: 1, acked: 0, window: 4096 })
+    await poll(attached, [channelRow({ received: 0, available: 0 })])
+    expect(attached.closes).toEqual([])
+  })
+
+  test('nor is one that ended the channel, or the session', async () => {
+    const over = await attachedSocket()
+    await poll(over, [], { receivers: [rowOf(1, { state: 'revoked' })] })
+    expect(over.closes).toEqual([])
+    const closed = await attachedSocket()
+    await poll(closed, [], { state: 'closed', receivers: [rowOf(1)] })
+    expect(closed.closes).toEqual([])
+  })
+})
+
+describe('the end of the socket', () => {
+  const codes: [HttpErrorCode, number][] = [
+    ['invalid_frame', 4400],
+    ['unauthorized', 4401],
+    ['forbidden', 4403],
+    ['session_not_found', 4404],
+    ['internal', 1011],
+    ['unavailable', 1013],
+    ['going_away', 1001],
+    ['resume_required', 4409],
+    ['superseded', 4001],
+    ['frame_refused', 1006],
+    ['invalid_request', 1006],
+    ['not_found', 1006],
+    ['receiver_not_found', 1006],
+    ['rate_limited', 1006],
+    ['request_timeout', 1006],
+    ['body_too_large', 1006],
+  ]
+
+  test.each(codes)('%s closes it with %d, whatever was asked', async (code, closeCode) => {
+    for (const name of ['poll', 'PUT 1/1', 'GET 1/1', 'DELETE 1/1']) {
+      const { http, socket, closes, world } = await attachedSocket({ rows: [channelRow({ available: 1 })] })
+      socket.send(encodeData(1, 1, filled(1, 1)))
+      socket.send(encodeAck(1, 1))
+      await http.one(name).refuse(code)
+      expect(closes).toEqual([closeCode])
+      expect(http.open).toEqual([])
+      expect(world.time.outstanding).toBe(0)
+    }
+    const { http, socket, closes } = openSocket()
+    socket.send(JSON.stringify({ token: TOKEN, channels: [] }))
+    await http.one('PUT /attachment').refuse(code)
+    expect(closes).toEqual([closeCode])
+  })
+
+  test('session_gone closes it with 4410 when it attaches or polls', async () => {
+    const { http, closes } = await attachedSocket()
+    await http.one('poll').refuse('session_gone')
+    expect(closes).toEqual([4410])
+  })
+
+  test('a code that nobody knows, and no answer, are 1006', async () => {
+    for (const code of ['teapot', 'constructor']) {
+      const odd = await attachedSocket()
+      const teapot = { type: 'about:blank', title: 'No', status: 418, code, retryable: false }
+      await odd.http.one('poll').answer(teapot, { status: 418 })
+      expect(odd.closes).toEqual([1006])
+    }
+    const lost = await attachedSocket()
+    await lost.http.one('poll').fail()
+    expect(lost.closes).toEqual([1006])
+  })
+
+  test('closing it aborts what is under way, stops its timers, and is told once, as 1005', async () => {
+    const { http, socket, closes, world } = await attachedSocket({ rows: [channelRow({ available: 1 })] })
+    socket.send(encodeData(1, 1, filled(1, 1)))
+    const calls = ['poll', 'GET 1/1', 'PUT 1/1'].map((name) => http.one(name))
+    socket.close()
+    socket.close()
+    expect(closes).toEqual([])
+    await settled()
+    expect(closes).toEqual([1005])
+    expect(calls.map(({ aborted }) => aborted)).toEqual([true, true, true])
+    expect(world.time.outstanding).toBe(0)
+    socket.send(encodeData(1, 2, filled(1, 1)))
+    socket.send(JSON.stringify({ token: TOKEN, channels: [] }))
+    await world.time.advance(60_000)
+    expect(http.calls).toHaveLength(4)
+  })
+
+  test('closing it between two polls stops the timer as well', async () => {
+    const { http, socket, world } = await attachedSocket()
+    await http.one('poll').answer(viewOf([channelRow({ available: 0 })]))
+    expect(world.time.outstanding).toBe(1)
+    socket.close()
+    expect(world.time.outstanding).toBe(0)
+    await world.time.advance(60_000)
+    expect(http.open).toEqual([])
+  })
+
+  test('nothing comes after that, not even an answer that was there already', async () => {
+    const { http, socket, heard } = await attachedSocket({ rows: [channelRow({ available: 1 })] })
+    socket.send(encodeData(1, 1, filled(1, 1)))
+    const answers = [
+      http.one('poll').answer(viewOf([channelRow({ acked: 1, received: 1, available: 1 })])),
+      http.one('GET 1/1').bytes(filled(1, 1)),
+      http.one('PUT 1/1').answer({ received: 1, acked: 1, window: 9_999 }),
+    ]
+    socket.close()
+    await Promise.all(answers)
+    expect(heard()).toEqual([])
+    expect(http.open).toEqual([])
+  })
+
+  test('one that is closed by its owner on a view says nothing more, and asks for nothing', async () => {
+    const attached = await attachedSocket()
+    const seen: unknown[] = []
+    attached.socket.onmessage = ({ data }) => {
+      seen.push(data)
+      attached.socket.close()
+    }
+    await poll(attached, [channelRow({ acked: 0, available: 5 })])
+    expect(seen).toHaveLength(1)
+    expect(attached.http.open).toEqual([])
+    expect(attached.world.time.outstanding).toBe(0)
+  })
+
+  test('one that is closed before it opened never opens', async () => {
+    const { socket, opens } = openSocket()
+    socket.close()
+    await settled()
+    expect(opens()).toBe(0)
+  })
+})
+
+describe('an attacker in the place of the relay', () => {
+  const page = '<html>Welcome</html>'
+
+  test.each<[string, (http: FakeHttp) => Promise<void>]>([
+    ['a page for a frame', (http) => http.one('GET 1/1').bytes(Buffer.from(page), 'text/html')],
+    ['a frame without a type', (http) => http.one('GET 1/1').bytes(filled(1, 1), '')],
+    ['a frame of no bytes', (http) => http.one('GET 1/1').bytes(filled(0, 1))],
+    ['a frame of more than 1 MiB', (http) => http.one('GET 1/1').bytes(filled(1_048_577, 1))],
+    ['a page for a view', (http) => http.one('poll').bytes(Buffer.from(page), 'text/html')],
+    ['a view that is none', (http) => http.one('poll').answer({ ...VIEW, role: 'admin' })],
+    ['a view of 33 channels', (http) => http.one('poll').answer(viewOf(Array(33).fill(channelRow())))],
+    ['a view of 64 KiB', (http) => http.one('poll').answer({ ...VIEW, more: 'x'.repeat(65_536) })],
+    ['no view', (http) => http.one('poll').answer(undefined)],
+    ['a position that is none', (http) => http.one('PUT 1/1').answer({ received: 1, acked: -1, window: 0 })],
+    ['no position', (http) => http.one('PUT 1/1').answer(undefined)],
+  ])('that gives %s has said nothing: the socket closes as lost', async (_, answer) => {
+    const attacker = await attachedSocket({ rows: [channelRow({ available: 1 })] })
+    attacker.socket.send(encodeData(1, 1, filled(1, 1)))
+    await answer(attacker.http)
+    expect(attacker.closes).toEqual([1006])
+    expect(attacker.heard()).toEqual([])
+    expect(attacker.http.open).toEqual([])
+  })
+
+  test('that announces frames without end gets one question at a time', async () => {
+    const attacker = await attachedSocket({ rows: [channelRow({ available: 4_294_967_295 })] })
+    for (let seq = 1; seq <= 20; seq++) {
+      expect(attacker.http.open.filter((name) => name.startsWith('GET'))).toEqual([`GET 1/${seq}`])
+      await attacker.http.one(`GET 1/${seq}`).bytes(filled(1, 1))
+    }
+  })
+
+  test('that announces frames and has none is asked once for each poll', async () => {
+    const attacker = await attachedSocket({ rows: [channelRow({ available: 9 })] })
+    for (let i = 0; i < 20; i++) {
+      await attacker.http.one('GET 1/1').answer(undefined)
+      expect(attacker.http.open).toEqual(['poll'])
+      await poll(attacker, [channelRow({ available: 9 })])
+    }
+    expect(attacker.http.calls.filter(({ method }) => method === 'GET')).toHaveLength(42)
+  })
+})
+
+describe('the name of an attach', () => {
+  test('goes with every call behind it', async () => {
+    const opened = openSocket()
+    await settled()
+    opened.socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: [] }))
+    const view = viewOf([channelRow({ available: 1 })])
+    await opened.http.one('PUT /attachment').answer({ ...view, attachment: 'Ab_-9' })
+    opened.socket.send(encodeData(1, 1, filled(9, 1)))
+    opened.socket.send(encodeAck(1, 1))
+    await settled()
+    const paths = opened.http.calls.slice(1).map(({ path }) => path)
+    expect(paths).toHaveLength(4)
+    for (const path of paths) expect(path).toMatch(/[?&]attachment=Ab_-9$/)
+    expect(opened.said[0]).toEqual(view)
+  })
+
+  test('that is no name is no answer of a relay', async () => {
+    const { http, socket, closes } = openSocket()
+    await settled()
+    socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: [] }))
+    await http.one('PUT /attachment').answer({ ...viewOf(), attachment: 'a&b=c' })
+    expect(closes).toEqual([1006])
+  })
+})
+
+describe('what nobody foresaw', () => {
+  test('half of a surrogate pair as the version is no view, and throws nothing', async () => {
+    const { http, socket, closes } = openSocket()
+    await settled()
+    socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: [] }))
+    await http.one('PUT /attachment').answer({ ...viewOf(), version: '\ud800' })
+    expect(closes).toEqual([1006])
+  })
+
+  test('closes the socket with the error, and rejects nothing that nobody holds', async () => {
+    const { http, socket } = openSocket()
+    const errors: unknown[] = []
+    socket.onclose = ({ error }) => void errors.push(error)
+    socket.onmessage = () => {
+      throw new URIError('malformed')
+    }
+    await settled()
+    socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: [] }))
+    await http.one('PUT /attachment').answer(viewOf())
+    expect(errors).toEqual([new URIError('malformed')])
+  })
+
+  test('a frame that is refused, too large, or cut is named with the close', async () => {
+    const ends: [(call: ReturnType<FakeHttp['one']>) => Promise<void>, string | undefined][] = [
+      [(call) => call.refuse('frame_refused'), 'refused'],
+      [(call) => call.refuse('body_too_large'), 'too_large'],
+      [(call) => call.refuse('request_timeout'), 'too_large'],
+      [(call) => call.answer('<html>', { status: 413 }), 'too_large'],
+      [(call) => call.answer('<html>', { status: 400 }), 'too_large'],
+      [(call) => call.fail(), 'cut'],
+      [(call) => call.answer('<html>', { status: 502 }), undefined],
+    ]
+    for (const [end, how] of ends) {
+      const { http, socket } = await attachedSocket()
+      const frames: unknown[] = []
+      socket.onclose = ({ frame }) => void frames.push(frame?.how)
+      socket.send(encodeData(1, 1, filled(9, 1)))
+      await end(http.one('PUT 1/1'))
+      expect(frames).toEqual([how])
+    }
+  })
+})

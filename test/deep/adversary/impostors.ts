@@ -1,0 +1,214 @@
+import { ristretto255 } from '@noble/curves/ed25519.js'
+import nacl from 'tweetnacl'
+import { cpaceVectors, fromHex } from '../../crypto/support.ts'
+import type { Case } from './cases.ts'
+import {
+  type HandmadeAnswer,
+  HandmadeReceiver,
+  HandmadeSender,
+  type Knowledge,
+  open,
+  pointOf,
+  type Twist,
+} from './handmade.ts'
+import { GOOD, onMessage, swapField } from './operators.ts'
+import type { Flying, Operator } from './relay.ts'
+import type { Seed } from './seed.ts'
+
+/** Peers made by the relay, which know the protocol and break one rule of it; some know the code too. */
+
+export const knowledgeOf = ({ meeting, guest }: Pick<Flying, 'meeting' | 'guest'>, secret: string): Knowledge => ({
+  locator: meeting.locator,
+  receiverCode: guest.ownCode,
+  sessionId: new Uint8Array(Buffer.from(meeting.sessionId, 'base64url')),
+  secret,
+})
+
+export const keyOf = ({ guest }: Pick<Flying, 'guest'>) => new Uint8Array(Buffer.from(guest.ownKey, 'base64url'))
+
+/** Takes the place of the receiver: what the real one says goes nowhere. */
+export function impostorReceiver(seed: Seed, secret: () => string, twist: Twist): Operator {
+  let attacker: HandmadeReceiver
+  return {
+    name: 'impostor',
+    join(request, { meeting }) {
+      const { receiverCode } = request
+      const sessionId = new Uint8Array(Buffer.from(meeting.sessionId, 'base64url'))
+      const known = { locator: meeting.locator, receiverCode, sessionId, secret: secret() }
+      attacker = new HandmadeReceiver(known, (length) => seed.bytes(length), twist)
+      return { ...request, publicKey: Buffer.from(attacker.publicKey).toString('base64url') }
+    },
+    data(frame, relay) {
+      if (frame.from === 'receiver') return frame.seq === 1 ? [{ ...frame, ciphertext: attacker.m1 }] : []
+      if (frame.seq === 1) relay.deliver({ ...frame, from: 'receiver', ciphertext: attacker.m3(frame.ciphertext) })
+      return []
+    },
+  }
+}
+
+/** Takes the place of the sender. */
+export function impostorSender(seed: Seed, secret: () => string, twist: Twist): Operator {
+  let attacker: HandmadeAnswer
+  return {
+    name: 'impostor',
+    data(frame, relay) {
+      if (frame.from === 'sender') return []
+      const say = (ciphertext: Uint8Array) => relay.deliver({ ...frame, from: 'sender', ciphertext })
+      if (frame.seq === 1) {
+        const sender = new HandmadeSender(knowledgeOf(frame, secret()), (length) => seed.bytes(length), twist)
+        attacker = sender.answer(frame.ciphertext, keyOf(frame))
+        say(attacker.m2)
+      } else if (frame.seq === 2) {
+        say(open(attacker.keys(pointOf(frame.ciphertext)), frame.ciphertext, attacker.nonce))
+      }
+      return []
+    },
+  }
+}
+
+export const secretOf = (code: string) => code.slice(6, 11)
+const WRONG = () => 'WR0NG'
+const identity = new Uint8Array(32)
+const undecodable = fromHex(cpaceVectors.G_Coffee25519_points['Invalid Y1'])
+/** p itself, which is another spelling of zero. */
+const nonCanonical = Uint8Array.from([0xed, ...new Array(30).fill(0xff), 0x7f])
+const P = 2n ** 255n - 19n
+/** p minus the encoding: the same field element but for its sign, which a ristretto255 encoding must not have. */
+export function negative(encoded: Uint8Array): Uint8Array {
+  const number = BigInt(`0x${Buffer.from(encoded).reverse().toString('hex')}`)
+  return Uint8Array.from(Buffer.from((P - number).toString(16).padStart(64, '0'), 'hex').reverse())
+}
+const lowOrder = Object.entries(cpaceVectors.X25519_points)
+  .map(([name, hex]) => [name, fromHex(hex)] as const)
+  .filter(([, point]) => nacl.verify(nacl.scalarMult(identity, point), identity))
+
+/** What each does, and whether it has to know the code to come that far. */
+const POINTS: readonly (readonly [name: string, twist: Twist])[] = [
+  ['the identity as point', { point: identity, K: identity }],
+  ['a point that does not decode', { point: undecodable, K: identity }],
+  ['a second spelling of the identity', { point: nonCanonical, K: identity }],
+  ['a negative spelling of a good point', { point: negative(ristretto255.Point.BASE.toBytes()), K: identity }],
+  ['a point of ones', { point: new Uint8Array(32).fill(0xff), K: identity }],
+]
+const LOW: readonly (readonly [name: string, twist: Twist])[] = lowOrder.map(([name, publicKey]) => [
+  `X25519 of low order, ${name}`,
+  { publicKey, dh: identity },
+])
+
+/** Refused before any guess or tag: the sender wipes the run and denies, the receiver leaves. */
+const points: Case[] = [
+  ...POINTS.map((each) => [...each, WRONG] as const),
+  ...LOW.map((each) => [...each, undefined] as const),
+].flatMap(([name, twist, secret]): Case[] => [
+  {
+    operator: name,
+    against: 'sender',
+    plan: (seed) => ({
+      operators: (_, code) => [impostorReceiver(seed, secret ?? (() => secretOf(code())), twist)],
+    }),
+    sender: ['peer_misbehaved', 0, 0],
+    receiver: ['wrong_code', 0, 0],
+  },
+  {
+    operator: name,
+    against: 'receiver',
+    plan: (seed) => ({ operators: (_, code) => [impostorSender(seed, secret ?? (() => secretOf(code())), twist)] }),
+    sender: ['waits', 0, 0],
+    receiver: ['wrong_code', 0, 0],
+  },
+])
+
+/** [what differs, guesses at the sender]: ADb is behind the commitment, ADa only behind the tag. */
+const SUITES: readonly (readonly [name: string, twist: Twist, guesses: number])[] = [
+  ['another suite byte in ADa', { suiteOfSender: 2 }, 1],
+  ['another suite byte in ADb', { suiteOfReceiver: 2 }, 0],
+  ['another suite byte in both', { suiteOfSender: 2, suiteOfReceiver: 2 }, 0],
+]
+
+const suites = SUITES.flatMap(([operator, twist, guesses]): Case[] => [
+  {
+    operator,
+    against: 'sender',
+    plan: (seed) => ({ operators: (_, code) => [impostorReceiver(seed, () => secretOf(code()), twist)] }),
+    sender: [guesses > 0 ? 'wrong_code' : 'peer_misbehaved', 0, guesses],
+    receiver: ['wrong_code', 0, 0],
+  },
+  {
+    operator,
+    against: 'receiver',
+    plan: (seed) => ({ operators: (_, code) => [impostorSender(seed, () => secretOf(code()), twist)] }),
+    sender: ['waits', 0, 0],
+    receiver: ['wrong_code', 0, 1],
+  },
+])
+
+export const impostorCases: Case[] = [
+  ...points,
+  ...suites,
+  {
+    operator: 'a relay that guesses',
+    against: 'sender',
+    plan: (seed) => ({ operators: () => [impostorReceiver(seed, WRONG, {})] }),
+    sender: ['wrong_code', 0, 1],
+    receiver: ['wrong_code', 0, 0],
+  },
+  {
+    operator: 'a relay that guesses',
+    against: 'receiver',
+    plan: (seed) => ({ operators: () => [impostorSender(seed, WRONG, {})] }),
+    sender: ['waits', 0, 0],
+    receiver: ['wrong_code', 0, 1],
+  },
+  {
+    operator: 'a relay that guesses right',
+    against: 'sender',
+    plan: (seed) => ({ operators: (_, code) => [impostorReceiver(seed, () => secretOf(code()), {})] }),
+    sender: ['waits', 1, 0],
+    receiver: ['waits', 0, 0],
+  },
+  {
+    operator: 'a relay that guesses right',
+    against: 'receiver',
+    plan: (seed) => ({ operators: (_, code) => [impostorSender(seed, () => secretOf(code()), {})] }),
+    sender: ['handshake_timeout', 0, 0],
+    receiver: ['handshake_timeout', 1, 1],
+  },
+  {
+    // It stays a row: the number has to be typed then.
+    operator: 'bring somebody with the code who leaves',
+    against: 'sender',
+    plan: () => ({ rehearsed: true }),
+    ...GOOD,
+  },
+  {
+    operator: 'ML-KEM key outside the modulus',
+    against: 'sender',
+    plan: () => ({
+      operators: () => [swapField('m1', 2, (ek) => Uint8Array.from([0xff, 0xff, ...ek.subarray(2)]))],
+    }),
+    sender: ['peer_misbehaved', 0, 0],
+    receiver: ['wrong_code', 0, 0],
+  },
+  ...(['m1', 'm2', 'm3', 'm4'] as const).flatMap((message) => lengths(message)),
+]
+
+/** One byte less, one more. */
+function lengths(message: 'm1' | 'm2' | 'm3' | 'm4'): Case[] {
+  const attackers: readonly [string, (bytes: Uint8Array) => Uint8Array][] = [
+    ['a byte less', (bytes) => bytes.subarray(1)],
+    ['a byte more', (bytes) => Buffer.concat([bytes, Buffer.of(0)])],
+  ]
+  const after = {
+    m1: { against: 'sender', sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 0] },
+    m2: { against: 'receiver', sender: ['waits', 0, 0], receiver: ['wrong_code', 0, 0] },
+    m3: { against: 'sender', sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 1] },
+    m4: { against: 'receiver', sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] },
+  } as const
+  return attackers.map(([name, change]) => ({
+    operator: `${message}, ${name}`,
+    plan: () => ({
+      operators: () => [onMessage(message, (frame) => [{ ...frame, ciphertext: change(frame.ciphertext) }])],
+    }),
+    ...after[message],
+  }))
+}

@@ -1,0 +1,179 @@
+import {
+  bytesSource,
+  PairingError,
+  type PairingRequest,
+  Receiver,
+  Sender,
+  type SenderOptions,
+} from '../../../src/client/index.ts'
+import { parsePairingCode } from '../../../src/crypto/pairing-code.ts'
+import { Seed } from './seed.ts'
+import { type Attack, type Stranger, strangers } from './strangers.ts'
+import { RELAY_URL, type World } from './worlds.ts'
+
+/** Two honest people who pair while strangers do what they can. */
+
+/** How long an honest receiver may need, from its first try. */
+export const WITHIN_MS = 30_000
+const SECOND_MS = 1_000
+/** How long a person needs to enter a code again. */
+const AGAIN_MS = 4_000
+
+export interface Siege {
+  /** From the first try to the approval, in milliseconds; undefined when it came to none. */
+  readonly pairedAfterMs: number | undefined
+  /** What the receiver's person was told before it went through. */
+  readonly refusals: readonly string[]
+  /** The most that the sender's person saw waiting without having proved anything. */
+  readonly unproven: number
+  readonly failedAttempts: number
+  /** What ended the sender's requests, if something did before the approval. */
+  readonly ended: string | undefined
+  readonly delivered: boolean
+  /** Joins that strangers got through, and what refused the others. */
+  readonly joined: number
+  readonly attackers: readonly Stranger[]
+}
+
+/** The sender opens, the strangers begin, and after so many seconds the receiver tries until it is in. */
+export async function siege(world: World, attack: Attack, addresses: number, seconds: number): Promise<Siege> {
+  const name = `${attack.name} ${addresses} ${seconds}`
+  const attackers = await strangers(world, addresses, name)
+  let unproven = 0
+  let failedAttempts = 0
+  const sender = await opened(world, {
+    relay: RELAY_URL,
+    environment: await world.device('192.0.2.1', new Seed('sender', name), 'first'),
+    onWaiting: (waiting) => {
+      unproven = Math.max(unproven, waiting.unproven)
+    },
+    onFailedAttempt: () => {
+      failedAttempts++
+    },
+  })
+  const { locator } = parsePairingCode(sender.code)
+  let approvedAt: number | undefined
+  let ended: string | undefined
+  let over = false
+  const requests: PairingRequest[] = []
+  const compare = () => {
+    const request = requests.find(({ matchNumber }) => matchNumber === receiving.number)
+    if (!request || approvedAt !== undefined) return
+    approvedAt = world.time.now()
+    approve(sender, request).catch((error) => {
+      ended = nameOf(error)
+    })
+  }
+  const receiving = new ReceivingDevice(world, sender.code, new Seed('receiver', name), compare)
+  const listening = (async () => {
+    try {
+      for await (const request of sender.requests()) {
+        requests.push(request)
+        compare()
+      }
+      if (approvedAt === undefined && !over) ended ??= 'no more requests'
+    } catch (error) {
+      if (approvedAt === undefined && !over) ended ??= nameOf(error)
+    }
+  })()
+  const second = async () => {
+    for (const attacker of attackers) void attack.act(attacker, locator)
+    await world.pass(SECOND_MS)
+  }
+  for (let passed = 0; passed < seconds; passed++) await second()
+  const triedAt = world.time.now()
+  receiving.begin()
+  const deadline = triedAt + WITHIN_MS
+  while (world.time.now() < deadline && approvedAt === undefined && ended === undefined) await second()
+  let delivered = false
+  if (approvedAt !== undefined) {
+    const sending = sender.send([bytesSource(new Uint8Array(600_000), 'file')]).then((receipts) => {
+      delivered = receipts.length === 1 && receipts.every((each) => each.delivered)
+    })
+    for (let passed = 0; passed < 10 && !delivered; passed++) await second()
+    sending.catch(() => {})
+  }
+  over = true
+  receiving.giveUp()
+  const away = Promise.all([sender.cancel(), receiving.left(), listening])
+  await world.pass(SECOND_MS)
+  await away
+  return {
+    pairedAfterMs: approvedAt === undefined ? undefined : approvedAt - triedAt,
+    refusals: receiving.refusals,
+    unproven,
+    failedAttempts,
+    ended,
+    delivered,
+    joined: attackers.reduce((sum, { joined }) => sum + joined, 0),
+    attackers,
+  }
+}
+
+export async function opened(world: World, options: SenderOptions): Promise<Sender> {
+  const opening = Sender.open(options)
+  await world.pass(SECOND_MS)
+  return opening
+}
+
+/** As the person would: the number is typed where it has to be. */
+async function approve(sender: Sender, request: PairingRequest): Promise<void> {
+  try {
+    await request.approve()
+  } catch (error) {
+    if (!(error instanceof PairingError) || error.code !== 'typing_required') throw error
+    await sender.approveNumber(request.matchNumber)
+  }
+}
+
+/** A person who enters a code, and again when that did not work. */
+class ReceivingDevice {
+  number: string | undefined
+  readonly refusals: string[] = []
+  readonly #world: World
+  readonly #code: string
+  readonly #seed: Seed
+  readonly #shown: () => void
+  #receiver: Receiver | undefined
+  #over = false
+
+  /** `shown` is called when the device shows its number. */
+  constructor(world: World, code: string, seed: Seed, shown: () => void) {
+    this.#world = world
+    this.#code = code
+    this.#seed = seed
+    this.#shown = shown
+  }
+
+  begin(): void {
+    void this.#try()
+  }
+
+  giveUp(): void {
+    this.#over = true
+  }
+
+  async left(): Promise<void> {
+    await this.#receiver?.close()
+  }
+
+  async #try(): Promise<void> {
+    try {
+      const environment = await this.#world.device('198.51.100.7', this.#seed, 'last')
+      this.#receiver = await Receiver.join({ relay: RELAY_URL, code: this.#code, environment })
+      this.number = await this.#receiver.verified
+      this.#shown()
+      for await (const offer of this.#receiver.offers()) {
+        for await (const { stream } of offer.accept()) for await (const _ of stream);
+      }
+    } catch (error) {
+      this.refusals.push(nameOf(error))
+      if (this.#over || this.number !== undefined) return
+      this.#world.time.setTimeout(() => this.begin(), AGAIN_MS)
+    }
+  }
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof PairingError ? error.code : String(error)
+}

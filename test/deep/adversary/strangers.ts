@@ -1,0 +1,384 @@
+import type { Environment, WebSocketLike } from '../../../src/client/environment.ts'
+import { ciphertextOf, decodeFrame, encodeData, FRAME_DATA } from '../../../src/protocol/frame.ts'
+import { FRAME_HEADER_BYTES } from '../../../src/protocol/limits.ts'
+import { SUBPROTOCOL, type View } from '../../../src/protocol/view.ts'
+import { receiverWithoutCode, SYMBOLS } from './budgets.ts'
+import { Seed } from './seed.ts'
+import { RELAY_URL, type World } from './worlds.ts'
+
+/** Strangers: many addresses that know a locator and no code, each as fast as one address may be. */
+
+/** What one address may do, by the documented defaults: joins and creates a minute, with bursts of the same. */
+const JOINS_A_MINUTE = 30
+const CREATES_A_MINUTE = 60
+const SOCKETS_MAX = 64
+/** How often a client without a socket asks, to be taken for present. */
+const POLL_EVERY_MS = 45_000
+const RECEIVERS = 8
+/** What a frame that is to fill a window costs. */
+const FILL_BYTES = 65_536
+/** Of so many strangers one joins in a second. */
+const TURNS = 6
+
+/** A bucket that is filled by the documented rate. */
+class Allowance {
+  readonly #perMinute: number
+  readonly #now: () => number
+  #left: number
+  #at: number
+
+  constructor(perMinute: number, now: () => number) {
+    this.#perMinute = perMinute
+    this.#now = now
+    this.#left = perMinute
+    this.#at = now()
+  }
+
+  take(): boolean {
+    const now = this.#now()
+    this.#left = Math.min(this.#perMinute, this.#left + ((now - this.#at) / 60_000) * this.#perMinute)
+    this.#at = now
+    if (this.#left < 1) return false
+    this.#left--
+    return true
+  }
+}
+
+interface Member {
+  readonly sessionId: string
+  readonly token: string
+}
+
+/** Somebody who joined without the code, with the messages of one that has all else. */
+interface Joined extends Member {
+  readonly channel: number
+  readonly receiverCode: string
+  readonly m1: Uint8Array
+  readonly m3: Uint8Array
+}
+
+/** One address. Its devices know nothing but a locator. */
+export class Stranger {
+  readonly number: number
+  readonly seed: Seed
+  readonly refusals = new Map<string, number>()
+  joined = 0
+  created = 0
+  readonly #environment: Environment
+  readonly #joins: Allowance
+  readonly #creates: Allowance
+  readonly #sockets = new Set<WebSocketLike>()
+  readonly #polls: { member: Member; at: number }[] = []
+  #turns = 0
+  #own: { member: Member; locator: string; joins: number; socket?: WebSocketLike | undefined } | undefined
+
+  constructor(number: number, seed: Seed, environment: Environment) {
+    this.number = number
+    this.seed = seed
+    this.#environment = environment
+    this.#joins = new Allowance(JOINS_A_MINUTE, environment.now)
+    this.#creates = new Allowance(CREATES_A_MINUTE, environment.now)
+  }
+
+  /** Undefined when this address has to wait. */
+  async join(locator: string): Promise<Joined | 'refused' | undefined> {
+    if (!this.#joins.take()) return undefined
+    const { receiverCode, publicKey, m1, m3 } = receiverWithoutCode(this.seed)
+    const body = { senderCode: locator, receiverCode, publicKey: Buffer.from(publicKey).toString('base64url') }
+    const answer = await this.#ask('POST', '/v1/receivers', body)
+    if (!answer) return 'refused'
+    this.joined++
+    return { ...(answer as Member & { channel: number }), receiverCode, m1, m3 }
+  }
+
+  /** A session of its own, for as long as it may last. Undefined when this address has to wait. */
+  async create(): Promise<{ member: Member; locator: string } | 'refused' | undefined> {
+    if (!this.#creates.take()) return undefined
+    const locator = this.word(5)
+    const clientId = this.word(20)
+    const asked = { clientId, senderCode: locator, maxReceivers: RECEIVERS, ttlSeconds: 3_600 }
+    const answer = await this.#ask('POST', '/v1/sessions', asked)
+    if (!answer) return 'refused'
+    this.created++
+    return { member: answer as Member, locator }
+  }
+
+  async leave({ sessionId, token, receiverCode }: Joined): Promise<void> {
+    await this.#ask('DELETE', `/v1/sessions/${sessionId}/receivers/${receiverCode}`, undefined, token)
+  }
+
+  /** Joins a session of its own and approves that; a new session for every eight. */
+  async joinOwn(): Promise<Joined | 'refused' | undefined> {
+    if (!this.#own || this.#own.joins === RECEIVERS) {
+      const made = await this.create()
+      if (made === undefined || made === 'refused') return made
+      this.#own = { ...made, joins: 0 }
+    }
+    const { member, locator } = this.#own
+    const joined = await this.join(locator)
+    if (joined === undefined || joined === 'refused') return joined
+    this.#own.joins++
+    const path = `/v1/sessions/${member.sessionId}/receivers/${joined.receiverCode}/decision`
+    await this.#ask('PUT', path, { decision: 'approved' }, member.token)
+    return joined
+  }
+
+  /** Attaches over HTTP, and goes on asking as seldom as it may. */
+  async attachOverHttp(member: Member): Promise<void> {
+    await this.#ask('PUT', `/v1/sessions/${member.sessionId}/attachment`, { channels: [] }, member.token)
+    this.#polls.push({ member, at: this.#environment.now() })
+  }
+
+  /** Attaches both ends of its own channel, and writes as much to its own receiver as the relay takes. It reads nothing. */
+  fill(joined: Joined): void {
+    const own = this.#own
+    if (!own || this.attach(joined, () => {}) === undefined) return
+    const written = new Map<number, number>()
+    own.socket ??= this.attach(
+      own.member,
+      () => {},
+      (view, socket) => {
+        for (const { channel, window } of view.channels) {
+          for (let seq = (written.get(channel) ?? 0) + 1; seq * FILL_BYTES <= window; seq++) {
+            socket.send(encodeData(channel, seq, new Uint8Array(FILL_BYTES - FRAME_HEADER_BYTES)))
+            written.set(channel, seq)
+          }
+        }
+      },
+    )
+  }
+
+  /** What keeps those present that attached over HTTP. */
+  async poll(): Promise<void> {
+    const now = this.#environment.now()
+    for (const each of this.#polls) {
+      if (now - each.at < POLL_EVERY_MS) continue
+      each.at = now
+      const { sessionId, token } = each.member
+      await this.#ask('GET', `/v1/sessions/${sessionId}?waitMs=0`, undefined, token)
+    }
+  }
+
+  /** A socket that attaches, and tells what comes. Undefined when this address has too many. */
+  attach(
+    member: Member,
+    hears: (ciphertext: Uint8Array, socket: WebSocketLike) => void,
+    sees: (view: View, socket: WebSocketLike) => void = () => {},
+  ): WebSocketLike | undefined {
+    if (this.#sockets.size >= SOCKETS_MAX) return undefined
+    const url = `${RELAY_URL.replace('http', 'ws')}/v1/sessions/${member.sessionId}/socket`
+    const socket = this.#environment.openWebSocket(url, SUBPROTOCOL)
+    socket.binaryType = 'arraybuffer'
+    this.#sockets.add(socket)
+    socket.onopen = () => socket.send(JSON.stringify({ type: 'attach', token: member.token, channels: [] }))
+    socket.onerror = () => {}
+    socket.onclose = () => this.#sockets.delete(socket)
+    socket.onmessage = ({ data }) => {
+      if (typeof data === 'string') return sees(JSON.parse(data), socket)
+      const frame = decodeFrame(new Uint8Array(data as ArrayBuffer))
+      if (frame.type === FRAME_DATA) hears(ciphertextOf(frame), socket)
+    }
+    return socket
+  }
+
+  cut(socket: WebSocketLike): void {
+    this.#sockets.delete(socket)
+    socket.close()
+  }
+
+  /** Attaches and sends m1 at once. `answered` is told m2. */
+  say(joined: Joined, m1: Uint8Array, answered: (m2: Uint8Array, socket: WebSocketLike) => void): void {
+    const socket = this.attach(joined, (m2) => answered(m2, socket as WebSocketLike))
+    if (!socket) return
+    const { onopen } = socket
+    socket.onopen = () => {
+      onopen?.()
+      socket.send(encodeData(joined.channel, 1, m1))
+    }
+  }
+
+  /** Whether it is this one's second of several. */
+  turn(): boolean {
+    return ++this.#turns % TURNS === this.number % TURNS
+  }
+
+  word(length: number): string {
+    return Array.from({ length }, () => this.seed.pick([...SYMBOLS])).join('')
+  }
+
+  async #ask(method: string, path: string, body?: unknown, token?: string): Promise<unknown> {
+    const answer = await this.#environment.fetch(RELAY_URL + path, {
+      method,
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+    const text = await answer.text()
+    if (answer.ok) return text === '' ? {} : JSON.parse(text)
+    const { code } = JSON.parse(text) as { code: string }
+    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1)
+    return undefined
+  }
+}
+
+export interface Attack {
+  readonly name: string
+  /** Everything an address can still do this second. Called once a second. */
+  readonly act: (attacker: Stranger, locator: string) => Promise<void>
+  /** How long it goes on before an honest person tries, in seconds; each time it is another session. */
+  readonly before: readonly number[]
+  /** Where the sender's person sees that somebody is there: among those that wait, or that failed. */
+  readonly seen: 'waiting' | 'failed' | 'nowhere'
+}
+
+/** With the honest receiver, while the first ones time out, after those, and when each address has long had its share. */
+const SOONER_AND_LATER = [0, 2, 15, 45, 200]
+
+const often = async (act: () => Promise<boolean>): Promise<void> => {
+  while (await act());
+}
+
+/** Joins for as long as that is possible; `then` does something with each that is in. */
+const joining =
+  (then: (attacker: Stranger, joined: Joined) => Promise<void> | void): Attack['act'] =>
+  (attacker, locator) =>
+    often(async () => {
+      const joined = await attacker.join(locator)
+      if (joined && joined !== 'refused') await then(attacker, joined)
+      return joined !== undefined
+    })
+
+const absent = joining(() => {})
+const leaveAfterM2 = joining((attacker, joined) => attacker.say(joined, joined.m1, (_, socket) => attacker.cut(socket)))
+const silentAfterM1 = joining((attacker, joined) => attacker.say(joined, joined.m1, () => {}))
+const silent = joining((attacker, joined) => void attacker.attach(joined, () => {}))
+const joinAndLeave = joining((attacker, joined) => attacker.leave(joined))
+const garbage = joining((attacker, joined) => attacker.say(joined, attacker.seed.bytes(joined.m1.length), () => {}))
+const shortGarbage = joining((attacker, joined) => attacker.say(joined, attacker.seed.bytes(32), () => {}))
+const brokenCommitment = joining((attacker, joined) =>
+  attacker.say(joined, joined.m1, (_, socket) => {
+    const m3 = joined.m3.slice()
+    m3.set(receiverWithoutCode(attacker.seed).m3.subarray(32), 0)
+    socket.send(encodeData(joined.channel, 2, m3))
+  }),
+)
+const silentAfterM1Once: Attack['act'] = async (attacker, locator) => {
+  const joined = await attacker.join(locator)
+  if (joined && joined !== 'refused') attacker.say(joined, joined.m1, () => {})
+}
+/** Spends a guess of the code with each. */
+const guess = joining((attacker, joined) =>
+  attacker.say(joined, joined.m1, (_, socket) => socket.send(encodeData(joined.channel, 2, joined.m3))),
+)
+const presentWithoutSocket = joining((attacker, joined) => attacker.attachOverHttp(joined))
+const WAYS = [absent, leaveAfterM2, silentAfterM1, silent, joinAndLeave, garbage, brokenCommitment]
+
+/** Against a code whose locator is known. */
+export const AGAINST_A_CODE: readonly Attack[] = [
+  {
+    name: 'take turns, a few joins a second, and stay silent, attached',
+    act: (attacker, locator) => (attacker.turn() ? silentAfterM1Once(attacker, locator) : Promise.resolve()),
+    before: SOONER_AND_LATER,
+    seen: 'waiting',
+  },
+  { name: 'join and never attach', act: absent, before: SOONER_AND_LATER, seen: 'waiting' },
+  { name: 'send m1 and leave after m2', act: leaveAfterM2, before: SOONER_AND_LATER, seen: 'waiting' },
+  { name: 'send m1 and stay silent, attached', act: silentAfterM1, before: SOONER_AND_LATER, seen: 'waiting' },
+  { name: 'attach and send nothing', act: silent, before: SOONER_AND_LATER, seen: 'waiting' },
+  {
+    name: 'attach over HTTP and send nothing',
+    act: async (attacker, locator) => {
+      await presentWithoutSocket(attacker, locator)
+      await attacker.poll()
+    },
+    before: SOONER_AND_LATER,
+    seen: 'waiting',
+  },
+  { name: 'join and leave, again and again', act: joinAndLeave, before: SOONER_AND_LATER, seen: 'nowhere' },
+  { name: 'send noise for m1', act: garbage, before: SOONER_AND_LATER, seen: 'failed' },
+  { name: 'send an m1 of another length', act: shortGarbage, before: SOONER_AND_LATER, seen: 'failed' },
+  { name: 'break their own commitment', act: brokenCommitment, before: SOONER_AND_LATER, seen: 'failed' },
+  {
+    name: 'do all of this, each address something else',
+    act: (attacker, locator) => (WAYS[attacker.number % WAYS.length] as Attack['act'])(attacker, locator),
+    before: SOONER_AND_LATER,
+    seen: 'nowhere',
+  },
+]
+
+/** Ends a code by design: five wrong guesses, from whom ever they are. */
+export const GUESSING: Attack = { name: 'guess', act: guess, before: [2], seen: 'failed' }
+
+const own =
+  (then: (attacker: Stranger, joined: Joined) => Promise<void> | void): Attack['act'] =>
+  async (attacker) => {
+    await attacker.poll()
+    await often(async () => {
+      const joined = await attacker.joinOwn()
+      if (joined && joined !== 'refused') await then(attacker, joined)
+      return joined !== undefined
+    })
+  }
+
+/** Against a whole relay, with little memory: what takes fifty addresses minutes otherwise takes half of one. */
+export const AGAINST_A_RELAY: readonly Attack[] = [
+  {
+    name: 'approve their own receivers, who never attach',
+    act: own(() => {}),
+    before: [30],
+    seen: 'nowhere',
+  },
+  {
+    name: 'approve their own receivers, who attach over HTTP',
+    act: own((attacker, joined) => attacker.attachOverHttp(joined)),
+    before: [30],
+    seen: 'nowhere',
+  },
+  {
+    name: 'fill the windows of their own pairs, and read nothing',
+    act: own((attacker, joined) => attacker.fill(joined)),
+    before: [30],
+    seen: 'nowhere',
+  },
+  {
+    name: 'leave their own receivers pending, attached over HTTP',
+    act: async (attacker) => {
+      await attacker.poll()
+      await often(async () => {
+        const made = await attacker.create()
+        for (let i = 0; made && made !== 'refused' && i < 2; i++) {
+          const joined = await attacker.join(made.locator)
+          if (joined && joined !== 'refused') await attacker.attachOverHttp(joined)
+        }
+        return made !== undefined
+      })
+    },
+    before: [30],
+    seen: 'nowhere',
+  },
+  {
+    name: 'create sessions',
+    act: (attacker) => often(async () => (await attacker.create()) !== undefined),
+    before: [30],
+    seen: 'nowhere',
+  },
+  {
+    name: 'enter codes that nobody has',
+    act: (attacker) => often(async () => (await attacker.join(attacker.word(5))) !== undefined),
+    before: [30],
+    seen: 'nowhere',
+  },
+]
+
+/** So many addresses, each with a seed of its own. */
+export async function strangers(world: World, count: number, name: string): Promise<Stranger[]> {
+  return Promise.all(
+    Array.from({ length: count }, async (_, number) => {
+      const seed = new Seed('stranger', name, number)
+      const address = `203.0.113.${number + 1}`
+      return new Stranger(number, seed, await world.device(address, seed, number % 2 === 0 ? 'last' : 'first'))
+    }),
+  )
+}

@@ -1,0 +1,68 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import * as sdk from '../../../src/client/index.ts'
+import { type Bundle, bundle, pathOf, SDK } from './bundle.ts'
+
+const MAX_BYTES = 62_000
+
+describe('the SDK bundled for browsers', () => {
+  let directory: string
+  let built: Bundle
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'pairlay-bundle-'))
+    built = await bundle(SDK, 'pairlay', directory)
+  })
+
+  afterAll(async () => {
+    await rm(directory, { recursive: true, force: true })
+  })
+
+  test('is under 62 kB with gzip, chunks that no browser loads included', () => {
+    const sizes = built.chunks.map(({ fileName, code }) => ({ fileName, bytes: gzipSync(code).length }))
+    const total = sizes.reduce((sum, { bytes }) => sum + bytes, 0)
+    const each = sizes.map(({ fileName, bytes }) => `${fileName} ${bytes}`).join(', ')
+    process.stdout.write(`\nThe SDK for browsers is ${total} bytes with gzip: ${each}\n`)
+    expect(total).toBeLessThan(MAX_BYTES)
+  })
+
+  test('imports nothing but its own chunks', () => {
+    const own = built.chunks.map(({ fileName }) => fileName)
+    for (const { imports, dynamicImports, code } of built.chunks) {
+      expect(own).toEqual(expect.arrayContaining([...imports, ...dynamicImports]))
+      expect(code).not.toMatch(/\b(?:from|import)\s*\(?\s*["'`](?!\.\/)/)
+    }
+  })
+
+  test('comes from sources that import no Node module; tweetnacl asks for one only where there is no Web Crypto', () => {
+    const others = built.nodeImports.filter((each) => each !== 'tweetnacl/nacl.js → crypto')
+    expect(others).toEqual([])
+  })
+
+  test('has nothing of ws but its stub for browsers, in a chunk that is not loaded', () => {
+    const withWs = built.chunks.filter(({ moduleIds }) => moduleIds.some((id) => id.includes('/node_modules/ws/')))
+    expect(withWs.flatMap(({ moduleIds }) => moduleIds.map(pathOf))).toEqual(['ws/browser.js'])
+    expect(built.loaded).toContain(built.main)
+    expect(built.loaded).not.toContain(withWs[0].fileName)
+  })
+
+  test('evaluates without touching a global that only Node has, and exports all of the SDK', async () => {
+    const script = `
+      const { stdout, argv } = process
+      globalThis.self = globalThis
+      for (const name of ['process', 'Buffer', 'global', 'setImmediate', 'clearImmediate']) {
+        Object.defineProperty(globalThis, name, { get() { throw new Error('it touches ' + name) } })
+      }
+      const bundle = await import(argv[1])
+      stdout.write(JSON.stringify(Object.keys(bundle)))`
+    const url = pathToFileURL(join(directory, built.main)).href
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script, url])
+    expect(JSON.parse(stdout).sort()).toEqual(Object.keys(sdk).sort())
+  })
+})

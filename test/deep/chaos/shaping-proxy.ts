@@ -1,0 +1,137 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Server, Socket } from 'node:net'
+import type { Random } from '../../support/random.ts'
+
+/** What a network does to what passes, in each direction. */
+export interface Shape {
+  readonly bitsPerSecond: number
+  readonly roundTripMs: number
+  /** The part of the segments that is lost and sent again, from 0 to 1. */
+  readonly loss: number
+  /** How long it takes until a lost segment is sent again. What is behind it waits, as in TCP. */
+  readonly retransmitMs: number
+}
+
+const SEGMENT_BYTES = 1_448
+/** What a direction of a connection holds before it reads no more: the queue of a small router. */
+const QUEUE_BYTES = 65_536
+
+/**
+ * A slow link between one device and the relay. All its connections share the rate; each keeps its order. It stands where
+ * `tc netem` would, which not every kernel has: what is lost here is not the packet but the time until its repetition came.
+ */
+export class ShapingProxy {
+  /** Segments that came late. */
+  lost = 0
+  /** Bytes that have passed, in both directions. */
+  passed = 0
+  readonly #shape: Shape
+  readonly #random: Random
+  readonly #server: Server
+  readonly #sockets = new Set<Socket>()
+
+  private constructor(targetPort: number, shape: Shape, random: Random) {
+    this.#shape = shape
+    this.#random = random
+    const [up, down] = [new Link(shape.bitsPerSecond), new Link(shape.bitsPerSecond)]
+    this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (client) => {
+      const relay = new Socket({ allowHalfOpen: true }).setNoDelay().connect(targetPort, '127.0.0.1')
+      this.#carry(client, relay, up)
+      this.#carry(relay, client, down)
+    })
+  }
+
+  static async start(targetPort: number, shape: Shape, random: Random): Promise<ShapingProxy> {
+    const proxy = new ShapingProxy(targetPort, shape, random)
+    proxy.#server.listen(0, '127.0.0.1')
+    await once(proxy.#server, 'listening')
+    return proxy
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+
+  #carry(from: Socket, to: Socket, link: Link): void {
+    const { roundTripMs, loss, retransmitMs } = this.#shape
+    this.#sockets.add(from)
+    let queued = 0
+    // A connection takes a round trip before anything can be said on it.
+    const queue = new InOrder(performance.now() + roundTripMs)
+    const deliverAt = (at: number, act: () => void) => queue.add(at, act)
+    from.on('data', (chunk: Buffer) => {
+      for (let offset = 0; offset < chunk.length; offset += SEGMENT_BYTES) {
+        const segment = chunk.subarray(offset, offset + SEGMENT_BYTES)
+        let late = 0
+        // A repetition can be lost as well.
+        while (this.#random.chance(loss)) late += retransmitMs
+        if (late > 0) this.lost++
+        queued += segment.length
+        deliverAt(link.pass(segment.length) + roundTripMs / 2 + late, () => {
+          queued -= segment.length
+          this.passed += segment.length
+          if (!to.destroyed) to.write(segment)
+          if (queued < QUEUE_BYTES) from.resume()
+        })
+      }
+      if (queued >= QUEUE_BYTES) from.pause()
+    })
+    from.on('end', () => deliverAt(performance.now() + roundTripMs / 2, () => to.end()))
+    from.on('error', () => to.destroy())
+    from.on('close', () => {
+      this.#sockets.delete(from)
+      // What is on its way arrives; a connection that broke on one side breaks on the other.
+      deliverAt(performance.now() + roundTripMs / 2, () => (from.errored ? to.destroy() : to.end()))
+    })
+  }
+}
+
+/** What happens at its time, but never before what was added earlier. Timers alone may fire a millisecond out of order. */
+class InOrder {
+  readonly #queue: { readonly at: number; readonly act: () => void }[] = []
+  #lastAt: number
+  #waiting = false
+
+  constructor(notBefore: number) {
+    this.#lastAt = notBefore
+  }
+
+  add(at: number, act: () => void): void {
+    this.#lastAt = Math.max(this.#lastAt, at)
+    this.#queue.push({ at: this.#lastAt, act })
+    this.#wait()
+  }
+
+  #wait(): void {
+    const [next] = this.#queue
+    if (!next || this.#waiting) return
+    this.#waiting = true
+    setTimeout(() => {
+      this.#waiting = false
+      const now = performance.now()
+      while (this.#queue[0] && this.#queue[0].at <= now) this.#queue.shift()?.act()
+      this.#wait()
+    }, next.at - performance.now())
+  }
+}
+
+/** One direction of the link, as a token bucket of one segment. */
+class Link {
+  readonly #bytesPerMs: number
+  #freeAt = 0
+
+  constructor(bitsPerSecond: number) {
+    this.#bytesPerMs = bitsPerSecond / 8 / 1000
+  }
+
+  /** When so many bytes have left, behind everything that was there before. */
+  pass(bytes: number): number {
+    this.#freeAt = Math.max(this.#freeAt, performance.now()) + bytes / this.#bytesPerMs
+    return this.#freeAt
+  }
+}

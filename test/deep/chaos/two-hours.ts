@@ -1,0 +1,106 @@
+import { FakeTime } from '../../client/fake-time.ts'
+import { type DeviceWorld, NOTHING_LEFT_HERE, until } from '../../e2e/world.ts'
+import { LIFE_MINUTES_MAX, LIVES } from './lives.ts'
+import { inMemory, inRedis, type Place } from './places.ts'
+import type { Plan } from './plan.ts'
+import { type Row, Tally } from './tally.ts'
+
+/** Two hours of a clock that the test moves: sessions begin, live in some way, and nothing of them stays. */
+
+const MINUTES = 120
+const MINUTE_MS = 60_000
+/** Of real time. */
+const STEP_LIMIT_MS = 15_000
+
+interface UnderWay {
+  readonly name: string
+  readonly life: AsyncGenerator<number, DeviceWorld[]>
+  /** The minute at which it goes on. */
+  next: number
+}
+
+export async function* twoHours(plan: Plan): AsyncGenerator<Row> {
+  yield await twoHoursAt('two hours of simulated clock', inMemory, plan)
+}
+
+/** The same with two nodes. */
+export async function* twoHoursInRedis(plan: Plan): AsyncGenerator<Row> {
+  yield await twoHoursAt('two hours of simulated clock, two nodes and Redis', inRedis, plan)
+}
+
+async function twoHoursAt(title: string, start: () => Promise<Place>, plan: Plan): Promise<Row> {
+  const { minutesBetweenLives } = plan
+  const tally = new Tally(title, { mustSurvive: true })
+  const warnings: Error[] = []
+  const onWarning = (warning: Error) => warnings.push(warning)
+  process.on('warning', onWarning)
+  const place = await start()
+  const time = new FakeTime()
+  const names = Object.keys(LIVES)
+  let [underWay, peak]: [UnderWay[], number] = [[], 0]
+  try {
+    for (let minute = 0; minute < MINUTES + LIFE_MINUTES_MAX; minute++) {
+      if (minute < MINUTES && minute % minutesBetweenLives === 0 && !tally.hopeless) {
+        const name = names[(minute / minutesBetweenLives) % names.length]
+        underWay.push({ name: `${name}/${minute}`, life: LIVES[name](place.relays, time), next: minute })
+      }
+      for (const each of underWay.filter(({ next }) => next === minute)) {
+        if (await goesOn(each, minute, tally)) continue
+        underWay = underWay.filter((other) => other !== each)
+      }
+      const { sessions, faults } = await place.look()
+      peak = Math.max(peak, sessions)
+      for (const fault of faults) if (!tally.hopeless) tally.fault(`minute ${minute}: ${fault}`)
+      for (let ms = 0; ms < MINUTE_MS; ms += place.tickMs) {
+        await place.tick()
+        await time.advance(place.tickMs)
+      }
+    }
+    for (const { name } of underWay) tally.fault(`${name} did not end`)
+    if (time.outstanding > 0) tally.fault(`${time.outstanding} timers are left in the devices`)
+    const left = await place.left().catch((error: unknown) => [String(error)])
+    for (const what of left) tally.fault(`left behind: ${what}`)
+    for (const warning of warnings) tally.fault(`a warning: ${warning.message}`)
+  } finally {
+    process.off('warning', onWarning)
+    await place.close()
+  }
+  const lives = `a session every ${minutesBetweenLives} min, in ${names.length} ways`
+  tally.note(`${lives}; ${peak} at most at the same time, epitaphs included`)
+  return tally.row
+}
+
+/** Lets a life go on until it waits again. False when it is over. */
+async function goesOn(each: UnderWay, minute: number, tally: Tally): Promise<boolean> {
+  try {
+    const { done, value } = await inTime(each.life.next())
+    if (!done) {
+      each.next = minute + value
+      return true
+    }
+    for (const world of value) {
+      await until('the sockets close', () => world.openSockets.size === 0)
+      const left = JSON.stringify(world.left)
+      if (left === JSON.stringify(NOTHING_LEFT_HERE)) continue
+      tally.add(each.name, { fate: 'lost', why: `left in a device: ${left}` })
+      return false
+    }
+    tally.add(each.name, { fate: 'survived', why: '' })
+  } catch (error) {
+    tally.add(each.name, { fate: 'lost', why: String(error) })
+  }
+  return false
+}
+
+/** What happens at all happens at once: the clock stands still meanwhile. */
+async function inTime<T>(step: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error('silence')), STEP_LIMIT_MS)
+  })
+  try {
+    return await Promise.race([step, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

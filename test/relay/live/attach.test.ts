@@ -1,0 +1,326 @@
+import { describe, expect, test } from 'vitest'
+import { ATTACH_MAX_BYTES, ATTACH_TIMEOUT_MS, JOINS_MAX, SEQ_MAX } from '../../../src/protocol/limits.ts'
+import { FakeSecrets } from '../../support/fake-secrets.ts'
+import { settled, TestRelay } from '../../support/relay.ts'
+
+/** Of the right form, and issued by no relay here. */
+const strangers = new FakeSecrets(1_000_000)
+
+const attachText = (token: string, rest: object = { channels: [] }) =>
+  JSON.stringify({ type: 'attach', token, ...rest })
+
+describe('the first frame', () => {
+  const refusals: [name: string, frame: (token: string) => string | Uint8Array, code: string][] = [
+    ['text longer than 4 KiB', (token) => attachText(token).padEnd(ATTACH_MAX_BYTES + 1), 'frame_too_large'],
+    [
+      'text longer than 4 KiB in UTF-8 alone',
+      (token) => attachText(token, { channels: [], x: 'é'.repeat(2_040) }),
+      'frame_too_large',
+    ],
+    ['a binary frame longer than 4 KiB', () => new Uint8Array(ATTACH_MAX_BYTES + 1), 'frame_too_large'],
+    ['a data frame', () => Uint8Array.of(1, 0, 0, 1, 0, 0, 0, 1, 42), 'invalid_frame'],
+    ['an ack frame', () => Uint8Array.of(2, 0, 0, 1, 0, 0, 0, 1), 'invalid_frame'],
+    ['the right text as a binary frame', (token) => Buffer.from(attachText(token)), 'invalid_frame'],
+    ['an empty text', () => '', 'invalid_frame'],
+    ['an empty binary frame', () => new Uint8Array(), 'invalid_frame'],
+    ['what is not JSON', (token) => attachText(token).slice(0, -1), 'invalid_frame'],
+    ['JSON that is no object', () => 'null', 'invalid_frame'],
+    ['a key __proto__', (token) => attachText(token).replace('{', '{"__proto__":{"x":1},'), 'invalid_frame'],
+    [
+      'a key __proto__ deep inside',
+      (token) => attachText(token).replace('[]', '[{"channel":1,"received":0,"acked":0,"__proto__":1}]'),
+      'invalid_frame',
+    ],
+    ['another type', (token) => JSON.stringify({ type: 'session', token, channels: [] }), 'invalid_frame'],
+    ['no type', (token) => JSON.stringify({ token, channels: [] }), 'invalid_frame'],
+    ['no token', () => JSON.stringify({ type: 'attach', channels: [] }), 'invalid_frame'],
+    ['a token that is a number', () => JSON.stringify({ type: 'attach', token: 1, channels: [] }), 'invalid_frame'],
+    ['a token of another length', (token) => attachText(token.slice(1)), 'invalid_frame'],
+    ['no channels', (token) => attachText(token, {}), 'invalid_frame'],
+    ['channel 0', (token) => attachText(token, { channels: [{ channel: 0, received: 0, acked: 0 }] }), 'invalid_frame'],
+    [
+      'channel 65,536',
+      (token) => attachText(token, { channels: [{ channel: 65_536, received: 0, acked: 0 }] }),
+      'invalid_frame',
+    ],
+    [
+      'a negative position',
+      (token) => attachText(token, { channels: [{ channel: 1, received: -1, acked: 0 }] }),
+      'invalid_frame',
+    ],
+    [
+      'a position beyond 32 bits',
+      (token) => attachText(token, { channels: [{ channel: 1, received: 0, acked: SEQ_MAX + 1 }] }),
+      'invalid_frame',
+    ],
+    [
+      'a position that is no whole number',
+      (token) => attachText(token, { channels: [{ channel: 1, received: 0.5, acked: 0 }] }),
+      'invalid_frame',
+    ],
+    [
+      'a position that is missing',
+      (token) => attachText(token, { channels: [{ channel: 1, acked: 0 }] }),
+      'invalid_frame',
+    ],
+  ]
+  for (const [name, frame, code] of refusals) {
+    test(`is refused with ${code} when it is ${name}, and the session stays as it is`, async () => {
+      const node = new TestRelay()
+      const sender = await node.open()
+      const before = await node.view(sender)
+      const attacker = node.connect(sender.sessionId)
+      attacker.say(frame(sender.token))
+      await settled()
+      expect(attacker.closedWith).toBe(code)
+      expect(attacker.sent).toEqual([])
+      expect(await node.view(sender)).toEqual(before)
+      expect(node.counters().sockets).toBe(0)
+      expect(node.failures).toEqual([])
+    })
+  }
+
+  test('may be 4 KiB exactly and have fields nobody knows', async () => {
+    const node = new TestRelay()
+    const sender = await node.open()
+    const socket = node.connect(sender.sessionId)
+    socket.say(attachText(sender.token, { channels: [], later: { version: 2 } }).padEnd(ATTACH_MAX_BYTES))
+    await settled()
+    expect(socket.closedWith).toBeUndefined()
+    expect(socket.views).toHaveLength(1)
+  })
+
+  test('fits into 4 KiB with the largest position on as many channels as can be live', () => {
+    const channels = Array.from({ length: 16 }, (_, i) => ({
+      channel: JOINS_MAX - i,
+      received: SEQ_MAX,
+      acked: SEQ_MAX,
+    }))
+    const token = strangers.token()
+    expect(Buffer.byteLength(attachText(token, { channels }))).toBeLessThanOrEqual(ATTACH_MAX_BYTES)
+  })
+
+  test('with a token nobody issued is refused with unauthorized', async () => {
+    const node = new TestRelay()
+    const sender = await node.open()
+    const attacker = await node.attach({ sessionId: sender.sessionId, token: strangers.token() })
+    expect(attacker.closedWith).toBe('unauthorized')
+    expect(attacker.sent).toEqual([])
+  })
+
+  test('with the token of another session is refused with unauthorized', async () => {
+    const node = new TestRelay()
+    const [sender, other] = [await node.open(), await node.open()]
+    const receiver = await node.join(other.senderCode)
+    for (const { token } of [other, receiver]) {
+      const attacker = await node.attach({ sessionId: sender.sessionId, token })
+      expect(attacker.closedWith).toBe('unauthorized')
+      expect(attacker.sent).toEqual([])
+    }
+    expect((await node.view(receiver)).senderPresent).toBe(false)
+  })
+
+  test('for a session that is not there is refused with session_not_found', async () => {
+    const node = new TestRelay()
+    const attacker = await node.attach({ sessionId: strangers.sessionId(), token: strangers.token() })
+    expect(attacker.closedWith).toBe('session_not_found')
+    expect(attacker.sent).toEqual([])
+  })
+
+  test(`that has not come after ${ATTACH_TIMEOUT_MS} ms ends the socket with attach_timeout, not earlier`, async () => {
+    const node = new TestRelay()
+    const sender = await node.open()
+    const attacker = node.connect(sender.sessionId)
+    const other = await node.attach(sender)
+    node.clock.advance(ATTACH_TIMEOUT_MS - 1)
+    await node.tick()
+    expect(attacker.closedWith).toBeUndefined()
+    node.clock.advance(1)
+    await node.tick()
+    expect(attacker.closedWith).toBe('attach_timeout')
+    expect(other.closedWith).toBeUndefined()
+    expect(node.counters().sockets).toBe(1)
+  })
+
+  test('that comes after the close changes nothing', async () => {
+    const node = new TestRelay()
+    const sender = await node.open()
+    const attacker = node.connect(sender.sessionId)
+    attacker.answersClose = false
+    attacker.say('nonsense')
+    await settled()
+    attacker.attach(sender.token)
+    await settled()
+    expect(attacker.sent).toEqual([])
+    expect((await node.view(sender)).version).toBe('1')
+    expect(attacker.violations).toBe(0)
+  })
+
+  test('of a socket that vanished before does nothing', async () => {
+    const node = new TestRelay()
+    const sender = await node.open()
+    const socket = node.connect(sender.sessionId)
+    socket.vanish()
+    socket.attach(sender.token)
+    await settled()
+    expect(socket.sent).toEqual([])
+    expect(node.counters().sockets).toBe(0)
+  })
+})
+
+describe('after the attach', () => {
+  test('the view comes first, however much is waiting', async () => {
+    const node = new TestRelay()
+    const { sender, receivers, senderSocket, receiverSockets } = await node.pair(2)
+    for (const socket of receiverSockets) socket.vanish()
+    for (const channel of [1, 2]) for (const seq of [1, 2, 3]) senderSocket.data(channel, seq)
+    await settled()
+    for (const receiver of receivers) {
+      const socket = await node.attach(receiver)
+      expect(socket.sent[0]?.kind).toBe('view')
+      expect(socket.seqs(receiver.channel)).toEqual([1, 2, 3])
+    }
+    senderSocket.vanish()
+    const again = await node.attach(sender)
+    expect(again.sent[0]?.kind).toBe('view')
+  })
+
+  test('the first view has the channels as the attach left them', async () => {
+    const node = new TestRelay()
+    const { sender, senderSocket } = await node.pair(2)
+    for (const channel of [1, 2]) for (const seq of [1, 2, 3]) senderSocket.data(channel, seq)
+    await settled()
+    const again = await node.attach(sender, [{ channel: 2, received: 0, acked: 0 }])
+    const [first] = again.sent
+    expect(first).toMatchObject({
+      kind: 'view',
+      view: {
+        channels: [
+          { channel: 1, received: 3, acked: 0 },
+          { channel: 2, received: 3, acked: 0 },
+        ],
+      },
+    })
+  })
+
+  test('everybody sees that the role is present, and that it is not after it has gone', async () => {
+    const node = new TestRelay()
+    const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
+    expect(senderSocket.view.receivers).toMatchObject([{ present: true }])
+    expect(receiverSockets[0]?.view.senderPresent).toBe(true)
+    senderSocket.vanish()
+    await settled()
+    expect(receiverSockets[0]?.view.senderPresent).toBe(false)
+    receiverSockets[0]?.vanish()
+    await settled()
+    expect((await node.view(sender)).receivers).toMatchObject([{ present: false }])
+    expect((await node.view(receivers[0] ?? sender)).senderPresent).toBe(false)
+  })
+
+  test('text is refused with invalid_frame', async () => {
+    const node = new TestRelay()
+    const { sender, senderSocket } = await node.pair()
+    senderSocket.attach(sender.token)
+    await settled()
+    expect(senderSocket.closedWith).toBe('invalid_frame')
+  })
+
+  const malformed: [name: string, bytes: number[]][] = [
+    ['nothing', []],
+    ['seven bytes', [1, 0, 0, 1, 0, 0, 0]],
+    ['type 0', [0, 0, 0, 1, 0, 0, 0, 1, 9]],
+    ['type 3', [3, 0, 0, 1, 0, 0, 0, 1, 9]],
+    ['a second byte that is not 0', [1, 1, 0, 1, 0, 0, 0, 1, 9]],
+    ['channel 0', [1, 0, 0, 0, 0, 0, 0, 1, 9]],
+    ['seq 0', [1, 0, 0, 1, 0, 0, 0, 0, 9]],
+    ['data without ciphertext', [1, 0, 0, 1, 0, 0, 0, 1]],
+    ['an ack with more than its header', [2, 0, 0, 1, 0, 0, 0, 1, 9]],
+  ]
+  for (const [name, bytes] of malformed) {
+    test(`a binary frame with ${name} is refused with invalid_frame, and nothing is kept`, async () => {
+      const node = new TestRelay()
+      const { senderSocket: attacker, receiverSockets } = await node.pair()
+      attacker.say(Uint8Array.from(bytes))
+      attacker.data(1, 1)
+      await settled()
+      expect(attacker.closedWith).toBe('invalid_frame')
+      expect(receiverSockets[0]?.frames).toEqual([])
+      expect(node.counters().unackedBytes).toBe(0)
+    })
+  }
+
+  test('a newer socket of the role supersedes the older one, which sees nothing more', async () => {
+    const node = new TestRelay()
+    const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
+    const [receiver, receiverSocket] = [receivers[0] ?? expect.unreachable(), receiverSockets[0]]
+    const newer = await node.attach(sender)
+    expect(senderSocket.closedWith).toBe('superseded')
+    expect(newer.closedWith).toBeUndefined()
+    const newerReceiver = await node.attach(receiver)
+    expect(receiverSocket?.closedWith).toBe('superseded')
+    const before = receiverSocket?.sent.length
+    newer.data(1, 1)
+    await settled()
+    expect(newerReceiver.seqs()).toEqual([1])
+    expect(receiverSocket?.sent).toHaveLength(before ?? 0)
+    expect(receiverSocket?.violations).toBe(0)
+    expect(node.counters().sockets).toBe(2)
+    expect((await node.view(sender)).receivers).toMatchObject([{ present: true }])
+    expect((await node.view(receiver)).senderPresent).toBe(true)
+  })
+
+  test('a superseded socket that goes late does not take the presence from its successor', async () => {
+    const node = new TestRelay()
+    const { sender, receivers, senderSocket } = await node.pair()
+    senderSocket.answersClose = false
+    const newer = await node.attach(sender)
+    senderSocket.vanish()
+    await settled()
+    expect(newer.closedWith).toBeUndefined()
+    expect((await node.view(receivers[0] ?? sender)).senderPresent).toBe(true)
+  })
+
+  test('what a superseded socket still sends is not taken', async () => {
+    const node = new TestRelay()
+    const { sender, senderSocket: attacker, receiverSockets } = await node.pair()
+    attacker.answersClose = false
+    await node.attach(sender)
+    attacker.data(1, 1, 'late')
+    await settled()
+    expect(receiverSockets[0]?.frames).toEqual([])
+  })
+
+  test('one receiver does not supersede another, nor the sender', async () => {
+    const node = new TestRelay()
+    const { senderSocket, receiverSockets } = await node.pair(3)
+    expect([senderSocket, ...receiverSockets].map((each) => each.closedWith)).toEqual(Array(4).fill(undefined))
+  })
+
+  test('a receiver that ended may attach and sees how, with no channel, and supersedes its older socket', async () => {
+    const node = new TestRelay()
+    const { sender, receivers, receiverSockets } = await node.pair()
+    const receiver = receivers[0] ?? expect.unreachable()
+    await node.end(sender, receiver)
+    await settled()
+    expect(receiverSockets[0]?.view).toMatchObject({ receivers: [{ state: 'revoked' }], channels: [] })
+    const again = await node.attach(receiver)
+    expect(again.view).toMatchObject({ receivers: [{ state: 'revoked' }], channels: [] })
+    expect(again.closedWith).toBeUndefined()
+    expect(receiverSockets[0]?.closedWith).toBe('superseded')
+    expect((await node.view(sender)).receivers[0]).not.toHaveProperty('present')
+  })
+
+  test('positions on channels that are not the caller’s are ignored', async () => {
+    const node = new TestRelay()
+    const { receivers, senderSocket } = await node.pair(2)
+    senderSocket.data(1, 1)
+    await settled()
+    const attacker = await node.attach(receivers[1] ?? expect.unreachable(), [
+      { channel: 1, received: 1, acked: 0 },
+      { channel: 9, received: 5, acked: 5 },
+    ])
+    expect(attacker.closedWith).toBeUndefined()
+    expect(senderSocket.acks.filter((each) => each.channel === 1)).toEqual([{ channel: 1, seq: 0 }])
+    expect(node.counters().unackedBytes).toBe(256)
+  })
+})

@@ -1,0 +1,364 @@
+import { describe, expect, test } from 'vitest'
+import {
+  HANDSHAKE_MAX_CIPHERTEXT_BYTES,
+  HANDSHAKE_MAX_SEQ,
+  HANDSHAKE_WINDOW_BYTES,
+} from '../../../src/protocol/limits.ts'
+import { settled, TestRelay } from '../../support/relay.ts'
+
+/** A session with one pending receiver, both attached. */
+async function pendingPair() {
+  const node = new TestRelay()
+  const sender = await node.open()
+  const receiver = await node.join(sender.senderCode)
+  const senderSocket = await node.attach(sender)
+  const receiverSocket = await node.attach(receiver)
+  return { node, sender, receiver, senderSocket, receiverSocket }
+}
+
+/** The same, approved. */
+async function approvedPair() {
+  const node = new TestRelay()
+  const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
+  const [receiver, receiverSocket] = [receivers[0], receiverSockets[0]]
+  if (!receiver || !receiverSocket) throw new Error('no receiver')
+  return { node, sender, receiver, senderSocket, receiverSocket }
+}
+
+describe('data', () => {
+  test('arrives as it was sent, in both directions', async () => {
+    const { senderSocket, receiverSocket } = await approvedPair()
+    senderSocket.data(1, 1, 'to the receiver')
+    receiverSocket.data(1, 1, 'to the sender')
+    await settled()
+    expect(receiverSocket.frames).toEqual([{ channel: 1, seq: 1, text: 'to the receiver' }])
+    expect(senderSocket.frames).toEqual([{ channel: 1, seq: 1, text: 'to the sender' }])
+  })
+
+  test('of the sender reaches the receiver of the channel and nobody else', async () => {
+    const node = new TestRelay()
+    const { senderSocket, receiverSockets } = await node.pair(3)
+    senderSocket.data(2, 1, 'for the second')
+    await settled()
+    expect(receiverSockets.map((each) => each.frames.length)).toEqual([0, 1, 0])
+  })
+
+  test('of a receiver reaches the sender under its channel', async () => {
+    const node = new TestRelay()
+    const { senderSocket, receiverSockets } = await node.pair(2)
+    receiverSockets.forEach((socket, index) => {
+      socket.data(index + 1, 1, `from ${index + 1}`)
+    })
+    await settled()
+    expect(senderSocket.frames.map(({ channel, text }) => [channel, text]).sort()).toEqual([
+      [1, 'from 1'],
+      [2, 'from 2'],
+    ])
+  })
+
+  test('waits for a peer that is not attached', async () => {
+    const node = new TestRelay()
+    const { receivers, senderSocket, receiverSockets } = await node.pair()
+    receiverSockets[0]?.vanish()
+    senderSocket.data(1, 1)
+    senderSocket.data(1, 2)
+    await settled()
+    const socket = await node.attach(receivers[0] ?? expect.unreachable())
+    expect(socket.seqs()).toEqual([1, 2])
+  })
+
+  test('that leaves a gap is refused with invalid_frame and not kept', async () => {
+    const { node, senderSocket: attacker, receiverSocket } = await approvedPair()
+    attacker.data(1, 1)
+    attacker.data(1, 3)
+    await settled()
+    expect(attacker.closedWith).toBe('invalid_frame')
+    expect(receiverSocket.seqs()).toEqual([1])
+    expect(node.counters().unackedBytes).toBe(256)
+  })
+
+  test('that came already is discarded, counted and answered with the cumulative ack', async () => {
+    const { node, senderSocket, receiverSocket } = await approvedPair()
+    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
+    await settled()
+    receiverSocket.ack(1, 2)
+    await settled()
+    const before = senderSocket.acks.length
+    senderSocket.data(1, 2, 'forged')
+    await settled()
+    expect(senderSocket.acks.slice(before)).toEqual([{ channel: 1, seq: 2 }])
+    expect(receiverSocket.frames.map((each) => each.text)).toEqual(['frame 1', 'frame 2', 'frame 3'])
+    expect(node.discards).toEqual(['duplicate'])
+    expect(senderSocket.closedWith).toBeUndefined()
+  })
+
+  test('beyond the window is refused with window_exceeded and not kept', async () => {
+    const { node, senderSocket: attacker } = await approvedPair()
+    for (let seq = 1; seq <= 8; seq++) attacker.data(1, seq, new Uint8Array(4088))
+    await settled()
+    expect(attacker.closedWith).toBeUndefined()
+    attacker.data(1, 9, new Uint8Array(1))
+    await settled()
+    expect(attacker.closedWith).toBe('window_exceeded')
+    expect(node.counters().unackedBytes).toBe(8 * 4096)
+  })
+
+  test('fits again after an ack, as much as was acked', async () => {
+    const { senderSocket, receiverSocket } = await approvedPair()
+    for (let seq = 1; seq <= 8; seq++) senderSocket.data(1, seq, new Uint8Array(4088))
+    receiverSocket.ack(1, 2)
+    for (let seq = 9; seq <= 10; seq++) senderSocket.data(1, seq, new Uint8Array(4088))
+    await settled()
+    expect(senderSocket.closedWith).toBeUndefined()
+    senderSocket.data(1, 11, new Uint8Array(1))
+    await settled()
+    expect(senderSocket.closedWith).toBe('window_exceeded')
+  })
+
+  test('on a channel that was never given out is refused with invalid_frame', async () => {
+    const { senderSocket: attacker } = await approvedPair()
+    attacker.data(2, 1)
+    await settled()
+    expect(attacker.closedWith).toBe('invalid_frame')
+  })
+
+  test('of a receiver on the channel of another is refused with invalid_frame, and so is an ack', async () => {
+    const node = new TestRelay()
+    const { senderSocket, receiverSockets } = await node.pair(3)
+    senderSocket.data(1, 1)
+    await settled()
+    const [victim, attacker, second] = receiverSockets
+    attacker?.data(1, 1, 'in another’s name')
+    second?.ack(1, 1)
+    await settled()
+    expect(attacker?.closedWith).toBe('invalid_frame')
+    expect(second?.closedWith).toBe('invalid_frame')
+    expect(senderSocket.frames).toEqual([])
+    expect(node.counters().unackedBytes).toBe(256)
+    expect(victim?.closedWith).toBeUndefined()
+  })
+})
+
+describe('before the approval', () => {
+  test(`frames up to seq ${HANDSHAKE_MAX_SEQ} and ${HANDSHAKE_MAX_CIPHERTEXT_BYTES} bytes pass in both directions`, async () => {
+    const { senderSocket, receiverSocket } = await pendingPair()
+    for (const [from, to] of [
+      [senderSocket, receiverSocket],
+      [receiverSocket, senderSocket],
+    ] as const) {
+      for (let seq = 1; seq <= HANDSHAKE_MAX_SEQ; seq++) {
+        from.data(1, seq, new Uint8Array(HANDSHAKE_MAX_CIPHERTEXT_BYTES))
+        await settled()
+        to.ack(1, seq)
+        await settled()
+      }
+      expect(from.closedWith).toBeUndefined()
+      expect(to.seqs()).toEqual([1, 2])
+    }
+  })
+
+  test(`seq ${HANDSHAKE_MAX_SEQ + 1} is refused with invalid_frame`, async () => {
+    const { senderSocket, receiverSocket: attacker } = await pendingPair()
+    for (let seq = 1; seq <= HANDSHAKE_MAX_SEQ; seq++) attacker.data(1, seq)
+    await settled()
+    attacker.data(1, HANDSHAKE_MAX_SEQ + 1)
+    await settled()
+    expect(attacker.closedWith).toBe('invalid_frame')
+    expect(senderSocket.seqs()).toEqual([1, 2])
+  })
+
+  test(`${HANDSHAKE_MAX_CIPHERTEXT_BYTES + 1} bytes are refused with invalid_frame`, async () => {
+    const { node, senderSocket, receiverSocket: attacker } = await pendingPair()
+    attacker.data(1, 1, new Uint8Array(HANDSHAKE_MAX_CIPHERTEXT_BYTES + 1))
+    await settled()
+    expect(attacker.closedWith).toBe('invalid_frame')
+    expect(senderSocket.frames).toEqual([])
+    expect(node.counters().unackedBytes).toBe(0)
+  })
+
+  test(`more than ${HANDSHAKE_WINDOW_BYTES} unacknowledged bytes are refused with window_exceeded`, async () => {
+    const { node, receiverSocket: attacker } = await pendingPair()
+    attacker.data(1, 1, new Uint8Array(HANDSHAKE_MAX_CIPHERTEXT_BYTES))
+    await settled()
+    expect(attacker.closedWith).toBeUndefined()
+    attacker.data(1, 2, new Uint8Array(HANDSHAKE_MAX_CIPHERTEXT_BYTES))
+    await settled()
+    expect(attacker.closedWith).toBe('window_exceeded')
+    expect(node.counters().unackedBytes).toBe(HANDSHAKE_MAX_CIPHERTEXT_BYTES + 8)
+  })
+
+  test('eight pending receivers hold 64 KiB at most, whatever everybody sends', async () => {
+    const node = new TestRelay()
+    const sender = await node.open()
+    const senderSocket = await node.attach(sender)
+    for (let channel = 1; channel <= 8; channel++) {
+      const attacker = await node.attach(await node.join(sender.senderCode))
+      for (let seq = 1; seq <= 2; seq++) attacker.data(channel, seq, new Uint8Array(2040))
+      for (let seq = 1; seq <= 2; seq++) senderSocket.data(channel, seq, new Uint8Array(2040))
+      await settled()
+      attacker.data(channel, 3, new Uint8Array(1))
+      await settled()
+      expect(attacker.closedWith).toBe('invalid_frame')
+    }
+    expect(senderSocket.closedWith).toBeUndefined()
+    expect(node.counters()).toMatchObject({ unackedBytes: 64 * 1024, grantedBytes: 64 * 1024 })
+  })
+
+  test('the approval lets seq 3 and large frames pass, going on where the handshake ended', async () => {
+    const { node, sender, receiver, senderSocket, receiverSocket } = await pendingPair()
+    for (let seq = 1; seq <= HANDSHAKE_MAX_SEQ; seq++) receiverSocket.data(1, seq)
+    await settled()
+    senderSocket.ack(1, HANDSHAKE_MAX_SEQ)
+    await node.approve(sender, receiver)
+    receiverSocket.data(1, 3, new Uint8Array(4088))
+    await settled()
+    expect(receiverSocket.closedWith).toBeUndefined()
+    expect(senderSocket.seqs()).toEqual([1, 2, 3])
+  })
+
+  test('the view that tells of the approval comes before the frames it allows', async () => {
+    const { node, sender, receiver, senderSocket, receiverSocket } = await pendingPair()
+    const before = receiverSocket.sent.length
+    await node.approve(sender, receiver)
+    senderSocket.data(1, 1, new Uint8Array(4088))
+    await settled()
+    expect(receiverSocket.sent.slice(before)).toMatchObject([
+      { kind: 'view', view: { receivers: [{ state: 'approved' }] } },
+      { kind: 'data', seq: 1 },
+    ])
+  })
+
+  test('acks of any seq pass', async () => {
+    const { senderSocket, receiverSocket } = await pendingPair()
+    senderSocket.data(1, 1)
+    await settled()
+    receiverSocket.ack(1, 1)
+    receiverSocket.ack(1, 7)
+    await settled()
+    expect(receiverSocket.closedWith).toBeUndefined()
+    expect(senderSocket.acks.at(-1)).toEqual({ channel: 1, seq: 7 })
+  })
+})
+
+describe('acks', () => {
+  test('free what they cover and are passed on', async () => {
+    const { node, senderSocket, receiverSocket } = await approvedPair()
+    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
+    await settled()
+    receiverSocket.ack(1, 2)
+    await settled()
+    expect(senderSocket.acks.at(-1)).toEqual({ channel: 1, seq: 2 })
+    expect(node.counters().unackedBytes).toBe(256)
+  })
+
+  test('that are not above the last are not passed on', async () => {
+    const { senderSocket, receiverSocket } = await approvedPair()
+    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
+    await settled()
+    receiverSocket.ack(1, 2)
+    await settled()
+    const before = senderSocket.sent.length
+    for (const seq of [2, 1, 0]) receiverSocket.ack(1, seq)
+    await settled()
+    expect(senderSocket.sent).toHaveLength(before)
+    expect(receiverSocket.closedWith).toBeUndefined()
+  })
+
+  test('above what the relay holds raise it and are passed on, and the frames they cover are duplicates', async () => {
+    const { node, sender, senderSocket, receiverSocket } = await approvedPair()
+    senderSocket.data(1, 1)
+    await settled()
+    receiverSocket.ack(1, 5)
+    await settled()
+    expect(senderSocket.acks.at(-1)).toEqual({ channel: 1, seq: 5 })
+    expect((await node.view(sender)).channels).toMatchObject([{ received: 5, acked: 5 }])
+    senderSocket.data(1, 5)
+    senderSocket.data(1, 6)
+    await settled()
+    expect(receiverSocket.seqs()).toEqual([1, 6])
+    expect(senderSocket.closedWith).toBeUndefined()
+  })
+
+  test('do not change the version of the view, nor do frames', async () => {
+    const { node, sender, senderSocket, receiverSocket } = await approvedPair()
+    const { version } = await node.view(sender)
+    senderSocket.data(1, 1)
+    await settled()
+    receiverSocket.ack(1, 1)
+    await settled()
+    expect((await node.view(sender)).version).toBe(version)
+  })
+
+  test('for a peer that is not attached are told by its next view', async () => {
+    const { node, sender, senderSocket, receiverSocket } = await approvedPair()
+    senderSocket.data(1, 1)
+    await settled()
+    senderSocket.vanish()
+    receiverSocket.ack(1, 1)
+    await settled()
+    const again = await node.attach(sender)
+    expect(again.view.channels).toMatchObject([{ received: 1, acked: 1 }])
+  })
+})
+
+describe('after the end of a channel', () => {
+  const endings = {
+    denied: ({ node, sender, receiver }) =>
+      node.relay.decide(sender.sessionId, sender.token, receiver.receiverCode, { decision: 'denied' }),
+    left: ({ node, receiver }) => node.end(receiver, receiver),
+    done: async ({ node, sender, receiver }) => {
+      await node.approve(sender, receiver)
+      await node.end(receiver, receiver)
+    },
+    revoked: async ({ node, sender, receiver }) => {
+      await node.approve(sender, receiver)
+      await node.end(sender, receiver)
+    },
+  } satisfies Record<string, (pair: Awaited<ReturnType<typeof pendingPair>>) => Promise<void>>
+
+  for (const [state, end] of Object.entries(endings)) {
+    test(`${state}: frames and acks are discarded and counted, nobody loses a socket, and nothing is held`, async () => {
+      const pair = await pendingPair()
+      const { node, senderSocket, receiverSocket } = pair
+      senderSocket.data(1, 1)
+      receiverSocket.data(1, 1)
+      await settled()
+      await end(pair)
+      await settled()
+      expect(node.counters()).toMatchObject({ mailboxes: 0, unackedBytes: 0, grants: 0, grantedBytes: 0 })
+      const seen = [senderSocket.sent.length, receiverSocket.sent.length]
+      senderSocket.data(1, 2)
+      senderSocket.ack(1, 1)
+      receiverSocket.data(1, 99, new Uint8Array(4000))
+      receiverSocket.ack(1, 1)
+      await settled()
+      expect(node.discards).toEqual(Array(4).fill('channel_ended'))
+      expect([senderSocket.closedWith, receiverSocket.closedWith]).toEqual([undefined, undefined])
+      expect([senderSocket.sent.length, receiverSocket.sent.length]).toEqual(seen)
+      expect(node.counters()).toMatchObject({ mailboxes: 0, unackedBytes: 0, grants: 0, grantedBytes: 0 })
+    })
+  }
+
+  test('the other channels of the sender go on', async () => {
+    const node = new TestRelay()
+    const { sender, receivers, senderSocket, receiverSockets } = await node.pair(2)
+    await node.end(sender, receivers[0] ?? expect.unreachable())
+    senderSocket.data(1, 1)
+    senderSocket.data(2, 1)
+    await settled()
+    expect(receiverSockets.map((each) => each.seqs(1).concat(each.seqs(2)))).toEqual([[], [1]])
+  })
+
+  test('what waited for a receiver that has ended is not sent to it', async () => {
+    const { node, sender, receiver, senderSocket, receiverSocket } = await approvedPair()
+    receiverSocket.room = 0
+    senderSocket.data(1, 1)
+    await settled()
+    await node.end(sender, receiver)
+    await settled()
+    receiverSocket.drain()
+    await settled()
+    expect(receiverSocket.seqs().length).toBeLessThanOrEqual(1)
+    expect(receiverSocket.view.receivers).toMatchObject([{ state: 'revoked' }])
+  })
+})

@@ -1,0 +1,164 @@
+import { describe, expect, test } from 'vitest'
+import { settled, TestRelay } from '../../support/relay.ts'
+
+async function pair() {
+  const node = new TestRelay()
+  const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
+  const [receiver, receiverSocket] = [receivers[0], receiverSockets[0]]
+  if (!receiver || !receiverSocket) throw new Error('no receiver')
+  const forget = (direction: 's2r' | 'r2s') => node.mailboxes.drop([`${sender.sessionId}/1/${direction}`])
+  return { node, sender, receiver, senderSocket, receiverSocket, forget }
+}
+
+describe('a re-attach', () => {
+  test('of the writer is told what the relay holds', async () => {
+    const { node, sender, senderSocket } = await pair()
+    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
+    await settled()
+    const again = await node.attach(sender, [{ channel: 1, received: 0, acked: 0 }])
+    expect(again.views[0]?.channels).toMatchObject([{ received: 3, acked: 0 }])
+    again.data(1, 4)
+    await settled()
+    expect(again.closedWith).toBeUndefined()
+  })
+
+  test('of the reader gets everything after what it has processed, and nothing before', async () => {
+    const { node, receiver, senderSocket } = await pair()
+    for (const seq of [1, 2, 3, 4]) senderSocket.data(1, seq)
+    await settled()
+    const again = await node.attach(receiver, [{ channel: 1, received: 2, acked: 0 }])
+    expect(again.seqs()).toEqual([3, 4])
+  })
+
+  test('of the reader counts as an ack, which the writer gets', async () => {
+    const { node, receiver, senderSocket } = await pair()
+    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
+    await settled()
+    await node.attach(receiver, [{ channel: 1, received: 2, acked: 0 }])
+    expect(senderSocket.acks.at(-1)).toEqual({ channel: 1, seq: 2 })
+    expect(node.counters().unackedBytes).toBe(256)
+  })
+
+  test('of the reader with less than it has acked goes on where its acks ended', async () => {
+    const { node, receiver, senderSocket, receiverSocket } = await pair()
+    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
+    await settled()
+    receiverSocket.ack(1, 2)
+    await settled()
+    const attacker = await node.attach(receiver, [{ channel: 1, received: 0, acked: 0 }])
+    expect(attacker.seqs()).toEqual([3])
+  })
+
+  test('without a word about the channel gets everything that is not acked', async () => {
+    const { node, receiver, senderSocket } = await pair()
+    for (const seq of [1, 2]) senderSocket.data(1, seq)
+    await settled()
+    expect((await node.attach(receiver)).seqs()).toEqual([1, 2])
+  })
+
+  test('of the writer acks none of its own frames, whatever it says of acks', async () => {
+    const { node, sender, senderSocket } = await pair()
+    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
+    await settled()
+    for (const acked of [2, 3, 500]) {
+      const attacker = await node.attach(sender, [{ channel: 1, received: 0, acked }])
+      expect(attacker.view.channels).toMatchObject([{ received: 3, acked: 0 }])
+    }
+    expect(node.counters().unackedBytes).toBe(3 * 256)
+  })
+
+  test('of a receiver for the first time has no frames that were acked, and leaves no gap to the sender', async () => {
+    const node = new TestRelay()
+    const sender = await node.open()
+    const senderSocket = await node.attach(sender)
+    const attacker = await node.attach(await node.join(sender.senderCode), [{ channel: 1, received: 0, acked: 1 }])
+    expect(attacker.view.channels).toMatchObject([{ received: 0, acked: 0 }])
+    attacker.data(1, 2)
+    await settled()
+    expect([attacker.closedWith, senderSocket.seqs()]).toEqual(['invalid_frame', []])
+  })
+})
+
+describe('a forgotten mailbox', () => {
+  test('closes a writer’s socket with resume_required at its next frame', async () => {
+    const { senderSocket, forget } = await pair()
+    await forget('s2r')
+    senderSocket.data(1, 1)
+    await settled()
+    expect(senderSocket.closedWith).toBe('resume_required')
+  })
+
+  test('closes a reader’s socket with resume_required at its next ack', async () => {
+    const { senderSocket, receiverSocket, forget } = await pair()
+    senderSocket.data(1, 1)
+    await settled()
+    await forget('s2r')
+    receiverSocket.ack(1, 1)
+    await settled()
+    expect(receiverSocket.closedWith).toBe('resume_required')
+  })
+
+  test('starts again at what the writer knows to be acked, and makes the reader resume', async () => {
+    const { node, sender, senderSocket, receiverSocket, forget } = await pair()
+    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
+    await settled()
+    receiverSocket.ack(1, 1)
+    await settled()
+    await forget('s2r')
+    const again = await node.attach(sender, [{ channel: 1, received: 0, acked: 1 }])
+    expect(again.view.channels).toMatchObject([{ received: 1, acked: 1 }])
+    expect(receiverSocket.closedWith).toBe('resume_required')
+  })
+
+  test('starts again at what the reader has processed, if that is more, and makes the writer resume', async () => {
+    const { node, sender, receiver, senderSocket, receiverSocket, forget } = await pair()
+    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
+    await settled()
+    await forget('s2r')
+    receiverSocket.vanish()
+    await node.attach(receiver, [{ channel: 1, received: 2, acked: 0 }])
+    expect(senderSocket.closedWith).toBe('resume_required')
+    const again = await node.attach(sender, [{ channel: 1, received: 0, acked: 0 }])
+    expect(again.view.channels).toMatchObject([{ received: 2, acked: 2 }])
+  })
+
+  test('loses nothing: after both have resumed the reader has every frame once, in order', async () => {
+    const { node, sender, receiver, senderSocket, receiverSocket, forget } = await pair()
+    for (const seq of [1, 2, 3, 4]) senderSocket.data(1, seq)
+    await settled()
+    receiverSocket.ack(1, 2)
+    await settled()
+    await forget('s2r')
+    await forget('r2s')
+    senderSocket.data(1, 5)
+    await settled()
+    expect(senderSocket.closedWith).toBe('resume_required')
+    // The sender knows of the ack of 2, the receiver has processed 3.
+    const writer = await node.attach(sender, [{ channel: 1, received: 0, acked: 2 }])
+    expect(receiverSocket.closedWith).toBe('resume_required')
+    for (let seq = (writer.view.channels[0]?.received ?? 0) + 1; seq <= 5; seq++) writer.data(1, seq)
+    const reader = await node.attach(receiver, [{ channel: 1, received: 3, acked: 0 }])
+    expect(reader.seqs()).toEqual([4, 5])
+    expect(writer.acks.at(-1)).toEqual({ channel: 1, seq: 3 })
+    expect(writer.closedWith).toBeUndefined()
+  })
+
+  test('of one channel leaves the sockets of the other receivers alone', async () => {
+    const node = new TestRelay()
+    const { sender, senderSocket, receiverSockets } = await node.pair(2)
+    await node.mailboxes.drop([`${sender.sessionId}/1/s2r`])
+    senderSocket.data(1, 1)
+    await settled()
+    await node.attach(sender)
+    expect(receiverSockets.map((each) => each.closedWith)).toEqual(['resume_required', undefined])
+  })
+
+  test('of a channel that has ended discards instead of closing', async () => {
+    const { node, sender, receiver, senderSocket } = await pair()
+    await node.end(sender, receiver)
+    senderSocket.data(1, 1)
+    await settled()
+    expect(senderSocket.closedWith).toBeUndefined()
+    expect(node.discards).toEqual(['channel_ended'])
+  })
+})
