@@ -44,7 +44,7 @@ import vm from 'node:vm'
 const dist = ${JSON.stringify(new URL('dist/', ROOT).href)}
 const { Relay } = await import(dist + 'relay/relay.js')
 const { MemorySessionStore, MemoryMailboxStore } = await import(dist + 'store/memory.js')
-const { systemClock } = await import(dist + 'server/runtime.js')
+const { systemClock } = await import(dist + 'server/system.js')
 v8.setFlagsFromString('--expose-gc')
 const gc = vm.runInNewContext('gc')
 const seen = {}

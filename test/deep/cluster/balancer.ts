@@ -81,7 +81,7 @@ export async function startBalancer(
 ): Promise<Balancer> {
   const folder = await mkdtemp(join(tmpdir(), `pairlay-${kind.name}-`))
   const own = await freePort()
-  const shipped = readFileSync(new URL(`../../deploy/${kind.file}`, import.meta.url), 'utf8')
+  const shipped = readFileSync(new URL(`../../../deploy/${kind.file}`, import.meta.url), 'utf8')
   const config = goingRound ? kind.goRound(shipped) : shipped
   const file = join(folder, kind.file)
   await writeFile(file, kind.place(config, { own, nodes: [nodes[0].port, nodes[1].port] }, folder))
