@@ -91,7 +91,10 @@ for (const section of SECTIONS) {
 
 const goals = judge(report.measurements)
 console.log(goalsTable(goals))
-const file = resolve(options.json ?? join(CACHE, `results-${startedAt.toISOString().replaceAll(/[:.]/g, '-')}.json`))
+const file = resolve(
+  process.env.INIT_CWD ?? '',
+  options.json ?? join(CACHE, `results-${startedAt.toISOString().replaceAll(/[:.]/g, '-')}.json`),
+)
 mkdirSync(dirname(file), { recursive: true })
 const results = { startedAt, quick: options.quick, machine, seconds, failures, tables: report.tables, goals }
 writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`)

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 /** The repository, the built project, and the benchmark's own programs as plain JavaScript. */
 export const ROOT = new URL('../../', import.meta.url)
 export const DIST = new URL('dist/', ROOT)
-export const COMPILED = new URL('dist/.bench/', ROOT)
+export const COMPILED = new URL('bench/dist/', ROOT)
 
 /** Builds what is measured, as `npm ci` did, and what measures: nothing here may run through a loader. */
 export function compile(): void {

@@ -19,8 +19,7 @@ export async function runSdkPairings(args: {
   count: number
   seconds: number
 }): Promise<SdkResult> {
-  // The benchmark lies in dist/.bench, beside the SDK it measures.
-  const sdk: typeof Sdk = await import(new URL('../../client/index.js', import.meta.url).href)
+  const sdk: typeof Sdk = await import(new URL('../../../dist/client/index.js', import.meta.url).href)
   const wholeMs: number[] = []
   const codeToDeliveryMs: number[] = []
   let [started, failed] = [0, 0]

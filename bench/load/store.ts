@@ -24,7 +24,7 @@ const FINDS = 100_000
 const ENOUGH = 1_000_000_000
 
 const [live = 0, operations = 0] = process.argv.slice(2).map(Number)
-const built = (path: string) => import(new URL(`../../${path}`, import.meta.url).href)
+const built = (path: string) => import(new URL(`../../../dist/${path}`, import.meta.url).href)
 const { MemoryBus, MemoryMailboxStore, MemorySessionStore }: typeof MemoryModule = await built('store/memory.js')
 const { Relay }: typeof RelayModule = await built('relay/relay.js')
 const { gc } = globalThis as { gc?: () => void }
