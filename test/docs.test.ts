@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { EVENTS, QUESTIONS } from '../src/cli/events.ts'
 import { EXIT } from '../src/cli/exit.ts'
@@ -18,8 +19,17 @@ import { ConfigError, readConfig, VARIABLES } from '../src/server/config.ts'
 /** What is written twice, once for people and once for machines, is held together here, in both directions. */
 
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
-const readme = read('README.md')
 const protocol = read('PROTOCOL.md')
+const operate = read('docs/operate.md')
+const cli = read('docs/cli.md')
+const sdk = read('docs/sdk.md')
+const contributing = read('CONTRIBUTING.md')
+
+/** Every document for people, by its path. */
+const DOCUMENTS = ['.', 'docs']
+  .flatMap((folder) => readdirSync(new URL(`../${folder}`, import.meta.url)).map((file) => join(folder, file)))
+  .filter((path) => path.endsWith('.md'))
+  .map((path) => ({ path, text: read(path) }))
 
 /** The part of a document below a heading or line, up to the next heading. */
 function section(document: string, start: string): string {
@@ -180,9 +190,9 @@ describe('PROTOCOL.md', () => {
   })
 })
 
-describe('README.md', () => {
+describe('docs/operate.md', () => {
   it('has every environment variable of the relay with its default and what is allowed, and no other', () => {
-    const written = body(section(readme, '## Running a relay')).map(([name, value, allowed]) => [name, value, allowed])
+    const written = body(section(operate, '## Settings')).map(([name, value, allowed]) => [name, value, allowed])
     const coded = Object.entries(VARIABLES).map(([name, variable]) => [
       name,
       variable.default || 'none',
@@ -192,9 +202,7 @@ describe('README.md', () => {
   })
 
   it('has every rule between two environment variables', () => {
-    const meanings = Object.fromEntries(
-      body(section(readme, '## Running a relay')).map(([name, , , text]) => [name, text]),
-    )
+    const meanings = Object.fromEntries(body(section(operate, '## Settings')).map(([name, , , text]) => [name, text]))
     expect(meanings.MAX_SESSION_TTL_SECONDS).toContain('not below SESSION_TTL_SECONDS')
     expect(meanings.WINDOW_BYTES).toContain('not below MAX_FRAME_BYTES')
     expect(meanings.MEMORY_BUDGET_BYTES).toContain('at least twice MAX_FRAME_BYTES')
@@ -207,33 +215,15 @@ describe('README.md', () => {
     expect(read('src/server/config.ts').match(/throw new ConfigError/g)).toHaveLength(8)
     expect(readConfig(Object.fromEntries(Object.keys(VARIABLES).map((name) => [name, ''])))).toEqual(readConfig({}))
   })
+})
 
+describe('docs/sdk.md', () => {
   it('has every error of the SDK with its message, and no other', () => {
-    expect(body(section(readme, '## The SDK'))).toEqual(Object.entries(PAIRING_ERRORS))
-  })
-
-  it('has every exit code of the CLI, as --help has', () => {
-    const written = body(section(readme, '## The CLI')).map(([code, name]) => [name, Number(code)])
-    expect(Object.fromEntries(written)).toEqual(EXIT)
-    const help = read('src/cli/main.ts')
-    for (const code of Object.values(EXIT)) expect(help).toMatch(new RegExp(`^  ${code} +\\w`, 'm'))
-  })
-
-  it('has every event of --json with its fields, and no other; each is one that the CLI prints', () => {
-    const events = section(readme, '### With `--json`')
-    const written = body(events).map(([event, fields]) => [event, fields === '' ? [] : fields.split(', ')])
-    expect(Object.fromEntries(written)).toEqual(EVENTS)
-    const sources = readdirSync(new URL('../src/cli/', import.meta.url)).map((file) => read(`src/cli/${file}`))
-    const printed = [...sources.join('').matchAll(/(?:\.event|writeEvent)\('(\w+)'/g)].map(([, event]) => event)
-    expect([...new Set(printed)].toSorted()).toEqual(Object.keys(EVENTS).toSorted())
-    const [, kinds] = events.split('The kinds of question are')
-    expect([...kinds.matchAll(/`(\w+)`\s\(/g)].map(([, kind]) => kind)).toEqual([...QUESTIONS])
-    const asked = [...sources.join('').matchAll(/(?:ask\(|kind: )'(\w+)'/g)].map(([, kind]) => kind)
-    expect([...new Set(asked)].toSorted()).toEqual([...QUESTIONS].toSorted())
+    expect(body(section(sdk, '## Errors'))).toEqual(Object.entries(PAIRING_ERRORS))
   })
 
   it('has every option of the SDK, and no other', () => {
-    const written = body(section(readme, '### Options')).map(([call, option]) => `${call} ${option}`)
+    const written = body(section(sdk, '## Options')).map(([call, option]) => `${call} ${option}`)
     const optionsOf = (path: string, start: string, end: string) => {
       const [, text] = read(`src/client/${path}`).split(start)
       return [...text.split(end)[0].matchAll(/(?:readonly |^ |; )(\w+)\??: /g)].map(([, option]) => option)
@@ -246,7 +236,31 @@ describe('README.md', () => {
     ]
     expect(written).toEqual(coded)
   })
+})
 
+describe('docs/cli.md', () => {
+  it('has every exit code of the CLI, as --help has', () => {
+    const written = body(section(cli, '## Exit codes')).map(([code, name]) => [name, Number(code)])
+    expect(Object.fromEntries(written)).toEqual(EXIT)
+    const help = read('src/cli/main.ts')
+    for (const code of Object.values(EXIT)) expect(help).toMatch(new RegExp(`^  ${code} +\\w`, 'm'))
+  })
+
+  it('has every event of --json with its fields, and no other; each is one that the CLI prints', () => {
+    const events = section(cli, '## With `--json`')
+    const written = body(events).map(([event, fields]) => [event, fields === '' ? [] : fields.split(', ')])
+    expect(Object.fromEntries(written)).toEqual(EVENTS)
+    const sources = readdirSync(new URL('../src/cli/', import.meta.url)).map((file) => read(`src/cli/${file}`))
+    const printed = [...sources.join('').matchAll(/(?:\.event|writeEvent)\('(\w+)'/g)].map(([, event]) => event)
+    expect([...new Set(printed)].toSorted()).toEqual(Object.keys(EVENTS).toSorted())
+    const [, kinds] = events.split('The kinds of question are')
+    expect([...kinds.matchAll(/`(\w+)`\s\(/g)].map(([, kind]) => kind)).toEqual([...QUESTIONS])
+    const asked = [...sources.join('').matchAll(/(?:ask\(|kind: )'(\w+)'/g)].map(([, kind]) => kind)
+    expect([...new Set(asked)].toSorted()).toEqual([...QUESTIONS].toSorted())
+  })
+})
+
+describe('docs/cluster.md', () => {
   it('has the figures of several nodes as the benchmark prints them', () => {
     const source = read('bench/sections/nodes.ts')
     const [, begin] = /const MARK = '([^']+)'/.exec(source) ?? []
@@ -257,28 +271,46 @@ describe('README.md', () => {
     )
     const places = [...source.matchAll(/{ name: '([^']+)', target/g)].map(([, name]) => name)
     expect(printed.length).toBeGreaterThan(5)
-    const [, block] = readme.split(`${begin}\n`)
+    const [, block] = read('docs/cluster.md').split(`${begin}\n`)
     const [head, ...figures] = rows(block.split(end)[0])
     expect(head).toEqual(['', ...places])
     expect(figures.map(([name]) => name)).toEqual(printed)
   })
+})
 
-  it('has links to files that are there', () => {
-    const linked = [...readme.matchAll(/\]\(([^)#:]+)\)/g)].map(([, path]) => path)
-    expect(linked.length).toBeGreaterThan(5)
-    for (const path of linked) expect(existsSync(new URL(`../${path}`, import.meta.url)), path).toBe(true)
+describe('the documents', () => {
+  it('link to files and headings that are there', () => {
+    const links = DOCUMENTS.flatMap(({ path, text }) =>
+      [...text.matchAll(/\]\((?!https?:)([^)#]*)#?([^)]*)\)/g)].map(([, target, anchor]) => ({ path, target, anchor })),
+    )
+    expect(links.length).toBeGreaterThan(20)
+    for (const { path, target, anchor } of links) {
+      const file = target === '' ? path : join(dirname(path), target)
+      expect(existsSync(new URL(`../${file}`, import.meta.url)), `${path}: ${target}`).toBe(true)
+      if (anchor === '') continue
+      const headings = [...read(file).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => anchorOf(heading))
+      expect(headings, `${path}: ${target}#${anchor}`).toContain(anchor)
+    }
   })
 
-  it('names only npm scripts that exist', () => {
+  it('name only npm scripts that exist', () => {
     const { scripts } = JSON.parse(read('package.json'))
-    const named = [...readme.matchAll(/npm (?:run )?(start|test|[a-z]+)(?= |\)|`|$)/gm)].map(([, script]) => script)
-    for (const script of named.filter((each) => !['ci', 'are', 'install', 'link', 'warns'].includes(each)))
-      expect(Object.keys(scripts)).toContain(script)
+    const named = DOCUMENTS.flatMap(({ text }) => [...text.matchAll(/npm (?:run ([a-z:]+)|(start|test))\b/g)])
+    expect(named.length).toBeGreaterThan(10)
+    for (const [, run, own] of named) expect(Object.keys(scripts)).toContain(run ?? own)
   })
 
-  it('has every folder of src in its map', () => {
-    const map = section(readme, '## A map of the code')
+  it('name every folder of src, in the map of CONTRIBUTING.md', () => {
+    const map = section(contributing, '## Where things are')
     const folders = readdirSync(new URL('../src/', import.meta.url))
     expect([...map.matchAll(/^src\/(\w+)/gm)].map(([, folder]) => folder).toSorted()).toEqual(folders.toSorted())
   })
 })
+
+/** The anchor that GitHub gives a heading. */
+function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+    .replaceAll(' ', '-')
+}
