@@ -1,3 +1,6 @@
+import { SESSION_ID_BYTES } from '../protocol/limits.ts'
+import { decodeBase64Url } from '../protocol/text.ts'
+
 /**
  * The shapes of what arrives from outside during a handshake. The four messages are raw bytes of exactly these lengths:
  *
@@ -23,17 +26,11 @@ export function split<const Lengths extends readonly number[]>(
   return fields as { [Index in keyof Lengths]: Uint8Array }
 }
 
-/**
- * The 16 bytes of a session id in canonical base64url (22 characters).
- * @throws RangeError for everything else: two spellings of one id would be two transcripts, or one where two were meant
- */
+/** The 16 bytes of a session id, 22 characters of base64url. @throws CodecError, RangeError for any other spelling */
 export function decodeSessionId(sessionId: string): Uint8Array {
-  if (!/^[A-Za-z0-9_-]{22}$/.test(sessionId)) throw new RangeError('not a session id')
-  const base64 = sessionId.replaceAll('-', '+').replaceAll('_', '/')
-  const decoded = atob(`${base64}==`)
-  // Decoders ignore the last four bits of the 22nd character; only encoding again shows whether they were zero.
-  if (btoa(decoded) !== `${base64}==`) throw new RangeError('not the canonical spelling of a session id')
-  return Uint8Array.from(decoded, (character) => character.charCodeAt(0))
+  const bytes = decodeBase64Url(sessionId)
+  if (bytes.length !== SESSION_ID_BYTES) throw new RangeError('not a session id')
+  return bytes
 }
 
 /** @throws RangeError unless given six canonical Crockford symbols */
