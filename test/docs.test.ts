@@ -278,6 +278,19 @@ describe('docs/cluster.md', () => {
   })
 })
 
+describe('DECISIONS.md', () => {
+  const decisions = read('DECISIONS.md')
+
+  it('has each decision once, in its index and with a date', () => {
+    const [, index, ...parts] = decisions.split(/^## /m)
+    const titles = parts.flatMap((part) => [...part.matchAll(/^### (.+)$/gm)].map(([, title]) => title))
+    expect(titles.length).toBeGreaterThan(50)
+    expect(new Set(titles).size).toBe(titles.length)
+    expect([...index.matchAll(/^- \[(.+)\]\(/gm)].map(([, title]) => title)).toEqual(titles)
+    expect(decisions.match(/^### .+\n\*\d{4}-\d\d-\d\d(, \d{4}-\d\d-\d\d)*\.\* /gm)).toHaveLength(titles.length)
+  })
+})
+
 describe('the documents', () => {
   it('link to files and headings that are there', () => {
     const links = DOCUMENTS.flatMap(({ path, text }) =>
