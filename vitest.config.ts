@@ -19,23 +19,24 @@ function groupBy<K, T>(items: Iterable<T>, keyOf: (item: T, index: number) => K)
 const hasRedis = spawnSync('redis-server', ['--version']).status === 0 || process.env.REQUIRE_ALL === '1'
 if (!hasRedis) process.stdout.write('There is no redis-server here: what needs one is skipped.\n')
 
-/** The suites that run in each setting of test/support/setting.ts; everything runs in the first. */
-const IN_EVERY_SETTING = ['test/conformance/*.test.ts', 'test/e2e/*.test.ts']
-/** How one gets to HTTP is tested where WebSockets pass. */
-const NOT_OVER_HTTP = ['test/e2e/fallback.test.ts']
-const settings = SETTINGS.filter((setting) => hasRedis || !['redis', 'nodes'].includes(setting))
+/**
+ * The projects. `memory` is what `npm test` runs: all but the deep suites, on a relay alone. `deep` takes minutes. The other
+ * settings of test/support/setting.ts run what depends on the setting.
+ */
+const projects = [
+  { name: 'memory', include: ['test/**/*.test.ts'], exclude: ['test/deep/**'] },
+  { name: 'deep', include: ['test/deep/**/*.test.ts'], exclude: [] },
+  ...SETTINGS.filter((setting) => setting === 'http' || (setting !== 'memory' && hasRedis)).map((name) => ({
+    name,
+    include: ['test/conformance/*.test.ts', 'test/e2e/*.test.ts'],
+    // How one gets to HTTP is tested where WebSockets pass.
+    exclude: name === 'http' ? ['test/e2e/fallback.test.ts'] : [],
+  })),
+]
 
 export default defineConfig({
   test: {
-    projects: settings.map((setting) => ({
-      extends: true,
-      test: {
-        name: setting,
-        include: setting === 'memory' ? ['test/**/*.test.ts'] : IN_EVERY_SETTING,
-        exclude: setting === 'http' ? NOT_OVER_HTTP : [],
-        env: { RELAY_SETTING: setting },
-      },
-    })),
+    projects: projects.map((test) => ({ extends: true, test: { ...test, env: { RELAY_SETTING: test.name } } })),
     globalSetup: ['test/support/build.ts'],
     // Generous: a machine that is busy with something else must not fail a test. What hangs still ends.
     testTimeout: 120_000,
