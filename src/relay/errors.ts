@@ -18,6 +18,13 @@ export class RelayError extends Error {
   }
 }
 
+/** Refuses a code to the client address that has joined with it as often as it may. To the client it is any unknown code. */
+export class CodeUsedUp extends RelayError {
+  constructor() {
+    super('session_not_found')
+  }
+}
+
 /** What closes a socket whose frame, or whose store, has failed with this. */
 export function closeCodeOf(error: unknown): CloseErrorCode {
   if (error instanceof CodecError) return 'invalid_frame'

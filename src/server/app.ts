@@ -114,7 +114,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   })
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   const addresses = new ClientAddresses(options.trustProxy, options.rateLimitExempt)
-  const refusals = new Refusals(logger, options.clock)
+  const refusals = new Refusals(logger, options.clock, addresses)
   const connections = new Connections(app.server, {
     max: options.maxConnections,
     maxPerAddress: limits.connections,
@@ -164,7 +164,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   })
   await describeRoutes(app, version)
   const rates = await buildRateLimits(app, limits, options.sharedCounters)
-  await app.register(websocket, { relay, maxFrameBytes, origins, refusals, sockets: new HeldLimit(limits.sockets) })
+  await app.register(websocket, {
+    relay,
+    maxFrameBytes,
+    origins,
+    refusals,
+    rates,
+    sockets: new HeldLimit(limits.sockets),
+  })
   await app.register(routes, { relay, rates, polls: new HeldLimit(limits.polls) })
   await app.register(frameRoutes, { relay, maxFrameBytes })
   await app.register(operations, { relay, version })

@@ -10,6 +10,7 @@ import {
   path,
   redisUrl,
   text,
+  tooWide,
   type Variable,
   wrongValue,
 } from './variables.ts'
@@ -45,6 +46,8 @@ export interface ClientLimits {
   readonly creates: number
   /** A minute. */
   readonly joins: number
+  /** Attaches a minute, by a socket or over HTTP. */
+  readonly attaches: number
   /** Joins with an unknown code a minute, after which every join waits. */
   readonly unknownCodes: number
   readonly connections: number
@@ -58,6 +61,7 @@ export interface ClientLimits {
 export const NO_CLIENT_LIMITS: ClientLimits = {
   creates: Infinity,
   joins: Infinity,
+  attaches: Infinity,
   unknownCodes: Infinity,
   connections: Infinity,
   sockets: Infinity,
@@ -87,11 +91,12 @@ export const VARIABLES = {
   ),
   CORS_ORIGINS: list('* or origins such as https://app.example', isOrigin),
   ALLOWED_HOSTS: list('* or names such as relay.example', isHostName),
-  TRUST_PROXY: list('addresses or networks of proxies such as 127.0.0.1 or 10.0.0.0/8', isNetwork),
+  TRUST_PROXY: list('addresses or networks of proxies such as 127.0.0.1 or 10.0.0.0/8', isNetwork, tooWide),
   RATE_LIMIT: onOff('on'),
   RATE_LIMIT_CREATES: integer(60, 1, MANY),
   RATE_LIMIT_JOINS: integer(30, 1, MANY),
-  RATE_LIMIT_EXEMPT: list('addresses or networks of clients such as 192.0.2.7 or 10.0.0.0/8', isNetwork),
+  RATE_LIMIT_ATTACHES: integer(240, 1, MANY),
+  RATE_LIMIT_EXEMPT: list('addresses or networks of clients such as 192.0.2.7 or 10.0.0.0/8', isNetwork, tooWide),
   MAX_CONNECTIONS: integer(20_000, 1, MANY),
   MAX_CONNECTIONS_PER_SOURCE: integer(256, 1, MANY),
   MAX_SOCKETS_PER_SOURCE: integer(64, 1, MANY),
@@ -130,7 +135,7 @@ export function readConfig(env: Environment, readFile: (path: string) => string 
   const check = <T>(name: string, variable: Variable<T>, value: string): T => {
     const result = variable.schema.safeParse(value)
     if (result.success) return result.data
-    throw new ConfigError(`${name} is not ${variable.form}${wrongValue(variable, value)}`)
+    throw new ConfigError(`${name} ${wrongValue(variable, value)}`)
   }
   const read = <T>(name: keyof typeof VARIABLES, variable: Variable<T>): T =>
     check(name, variable, env[name] || variable.default)
@@ -139,6 +144,7 @@ export function readConfig(env: Environment, readFile: (path: string) => string 
   const limits = {
     creates: read('RATE_LIMIT_CREATES', v.RATE_LIMIT_CREATES),
     joins: read('RATE_LIMIT_JOINS', v.RATE_LIMIT_JOINS),
+    attaches: read('RATE_LIMIT_ATTACHES', v.RATE_LIMIT_ATTACHES),
     unknownCodes: UNKNOWN_CODES_PER_MINUTE,
     requests: REQUESTS_PER_SECOND,
     refusals: REFUSALS_PER_SECOND,

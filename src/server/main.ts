@@ -118,7 +118,8 @@ function warnOfSettings(): void {
   for (const { name, similar } of lookalikesIn(process.env))
     logger.warn({ variable: name, similar }, 'an environment variable looks like a setting and is none')
   if (misfit) logger.warn(misfit)
-  if (maxConnections < config.maxConnections)
+  // The default is as many as there may be.
+  if (maxConnections < config.maxConnections && process.env.MAX_CONNECTIONS)
     logger.warn(
       { descriptors, connections: maxConnections, needed: config.maxConnections + OTHER_DESCRIPTORS },
       'the file descriptors allow fewer connections than MAX_CONNECTIONS: raise their limit (nofile), or set it lower',

@@ -12,6 +12,8 @@ export interface Variable<T> {
   readonly schema: z.ZodMiniType<T, string>
   /** Reports in what way a wrong value is wrong, where that is not plain from the form. Never repeats the value. */
   readonly hint?: (value: string) => string | undefined
+  /** Reports what is wrong with a value of the right form. */
+  readonly excess?: ((value: string) => string | undefined) | undefined
   /** Its value is never shown. */
   readonly secret?: true
 }
@@ -38,7 +40,11 @@ export function onOff(fallback: 'on' | 'off'): Variable<boolean> {
 }
 
 /** Values separated by commas, with spaces around them or without. */
-export function list(form: string, isItem: (item: string) => boolean): Variable<readonly string[]> {
+export function list(
+  form: string,
+  isItem: (item: string) => boolean,
+  excess?: Variable<unknown>['excess'],
+): Variable<readonly string[]> {
   const items = z.pipe(
     z.string(),
     z.transform((value) => (value === '' ? [] : value.split(',').map((item) => item.trim()))),
@@ -46,6 +52,7 @@ export function list(form: string, isItem: (item: string) => boolean): Variable<
   return {
     default: '',
     form: `${form}, separated by commas`,
+    excess,
     schema: z.pipe(
       items,
       z.array(z.string()).check(z.refine((all) => all.every(isItem) && (all.length === 1 || !all.includes('*')))),
@@ -68,19 +75,32 @@ export function isHostName(item: string): boolean {
   return item === '*' || /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(item) || isIP(item) !== 0
 }
 
-/**
- * An address, or a network in CIDR notation that somebody may have to themselves. In one of everybody, or of half of
- * them, any client could say where it comes from.
- */
+/** The shortest prefix of a network that somebody may have to themselves, for IPv4 and IPv6. */
+const WIDEST = { ipv4: 8, ipv6: 7 }
+
+/** An address, or a network in CIDR notation that is not too wide. */
 export function isNetwork(item: string): boolean {
+  const prefix = prefixOf(item)
+  return prefix !== undefined && prefix.bits >= WIDEST[prefix.kind]
+}
+
+export function tooWide(value: string): string | undefined {
+  const prefixes = value.split(',').map((item) => prefixOf(item.trim()))
+  if (!prefixes.some((each) => each && each.bits < WIDEST[each.kind])) return undefined
+  return `has a network that is too wide to be anybody's own: /${WIDEST.ipv4} is the widest, of IPv6 /${WIDEST.ipv6}`
+}
+
+/** The length of the prefix of an address (all of it) or network; undefined for what is neither. */
+function prefixOf(item: string): { readonly kind: 'ipv4' | 'ipv6'; readonly bits: number } | undefined {
   const [address = '', prefix, ...rest] = item.split('/')
   const parsed = parseIp(address)
-  if (!parsed || rest.length > 0) return false
-  // As IPv6, one of IPv4 has a prefix that says something else.
-  if (parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress()) return prefix === undefined
-  if (prefix === undefined) return true
-  const [widest, narrowest] = parsed instanceof ipaddr.IPv4 ? [8, 32] : [7, 128]
-  return /^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) >= widest && Number(prefix) <= narrowest
+  if (!parsed || rest.length > 0) return undefined
+  const kind = parsed.kind()
+  const most = kind === 'ipv4' ? 32 : 128
+  if (prefix === undefined) return { kind, bits: most }
+  // As IPv6, a network of IPv4 has a prefix that means another.
+  if (parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress()) return undefined
+  return /^(0|[1-9]\d{0,2})$/.test(prefix) && Number(prefix) <= most ? { kind, bits: Number(prefix) } : undefined
 }
 
 export const redisUrl: Variable<string> = {
@@ -110,15 +130,15 @@ function isDecodable({ username, password }: URL): boolean {
   }
 }
 
-/** The end of an error about a value: the value itself unless it is a secret, and what around it nobody can see. */
-export function wrongValue({ hint, secret }: Variable<unknown>, value: string): string {
+/** The predicate of an error about a value, with the value itself unless it is a secret, and what around it nobody can see. */
+export function wrongValue({ form, hint, excess, secret }: Variable<unknown>, value: string): string {
   const notes = [
     /^\s|\s$/.test(value) ? 'white space around it' : undefined,
     /^(['"]).*\1$/s.test(value.trim()) ? 'quotes around it' : undefined,
     hint?.(value),
   ].filter((note) => note !== undefined)
   const shown = secret ? [] : [escaped(value)]
-  return [...shown, ...notes].map((part) => `; ${part}`).join('')
+  return [excess?.(value) ?? `is not ${form}`, ...shown, ...notes].join('; ')
 }
 
 /** A value in quotes on one line, with what cannot be seen escaped, and no longer than a line. */

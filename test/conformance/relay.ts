@@ -71,6 +71,7 @@ async function startReadyNode(settings: Readonly<Record<string, string>>): Promi
 /** Every call but a join comes from one address here. */
 const LIMITS = {
   RATE_LIMIT_CREATES: '10000000',
+  RATE_LIMIT_ATTACHES: '10000000',
   MAX_SESSIONS_PER_SOURCE: '10000000',
   MAX_CONNECTIONS_PER_SOURCE: '10000000',
   MAX_SOCKETS_PER_SOURCE: '10000000',

@@ -30,6 +30,7 @@ const INTEGERS: [name: Name, fallback: number, min: number, max: number, field: 
 const CLIENT_LIMITS: typeof INTEGERS = [
   ['RATE_LIMIT_CREATES', 60, 1, 10_000_000, 'creates'],
   ['RATE_LIMIT_JOINS', 30, 1, 10_000_000, 'joins'],
+  ['RATE_LIMIT_ATTACHES', 240, 1, 10_000_000, 'attaches'],
   ['MAX_CONNECTIONS_PER_SOURCE', 256, 1, 10_000_000, 'connections'],
   ['MAX_SOCKETS_PER_SOURCE', 64, 1, 10_000_000, 'sockets'],
   ['MAX_POLLS_PER_SOURCE', 64, 1, 10_000_000, 'polls'],
@@ -47,6 +48,7 @@ describe('the configuration', () => {
       limits: {
         creates: 60,
         joins: 30,
+        attaches: 240,
         unknownCodes: 10,
         requests: 2_000,
         refusals: 20,
@@ -180,11 +182,6 @@ describe('the configuration', () => {
       '1',
       'loopback',
       'proxy.example',
-      '0.0.0.0/0',
-      '::/0',
-      '0.0.0.0/1',
-      '128.0.0.0/7',
-      '2000::/6',
       '::ffff:0.0.0.0/96',
       '::FFFF:0:0/97',
       '0:0:0:0:0:ffff:0:0/104',
@@ -201,6 +198,8 @@ describe('the configuration', () => {
     ]) {
       expect(() => trusted(value), value).toThrow(/^TRUST_PROXY is not addresses or networks of proxies such as/)
     }
+    for (const value of ['0.0.0.0/0', '10.0.0.1, ::/0', '0.0.0.0/1', '128.0.0.0/7', '2000::/6'])
+      expect(() => trusted(value), value).toThrow(/^TRUST_PROXY has a network that is too wide .*; it is "/)
   })
 
   test('REDIS_URL is a redis or rediss URL, with or without user, password and database', () => {
@@ -278,8 +277,11 @@ describe('the configuration', () => {
       '192.0.2.7',
       '10.0.0.0/8',
     ])
-    for (const value of ['0.0.0.0/0', 'office'])
-      expect(() => readConfig({ RATE_LIMIT_EXEMPT: value })).toThrow(/^RATE_LIMIT_EXEMPT is not addresses/)
+    for (const [value, wrong] of [
+      ['0.0.0.0/0', 'has a network that is too wide'],
+      ['office', 'is not addresses'],
+    ] as const)
+      expect(() => readConfig({ RATE_LIMIT_EXEMPT: value })).toThrow(`RATE_LIMIT_EXEMPT ${wrong}`)
   })
 
   test('REDIS_URL_FILE is a file that has REDIS_URL in it, which is never shown', () => {

@@ -6,7 +6,7 @@ import {
   SOURCE_JOINS_MAX,
   SOURCE_PENDING_MAX,
 } from '../../protocol/limits.ts'
-import { RelayError } from '../errors.ts'
+import { CodeUsedUp, RelayError } from '../errors.ts'
 import { changed, end } from './changes.ts'
 import {
   holdsPlace,
@@ -46,14 +46,10 @@ export function join(
   rules: JoinRules = { isAlive: () => true, limitSources: true },
 ): OpenSession {
   // Answer alike for every code that does not work: nobody learns which codes once did.
-  if (
-    session.state === 'closed' ||
-    now >= session.expiresAt ||
-    !isJoinable(session) ||
-    isBanned(session, input.source) ||
-    (rules.limitSources && hasHadEnough(session, input.source))
-  )
+  if (session.state === 'closed' || now >= session.expiresAt || !isJoinable(session))
     throw new RelayError('session_not_found')
+  if (isBanned(session, input.source) || (rules.limitSources && hasHadEnough(session, input.source)))
+    throw new CodeUsedUp()
   if (session.receivers.some((receiver) => receiver.receiverCode === input.receiverCode)) {
     throw new RelayError('receiver_code_in_use')
   }

@@ -14,16 +14,21 @@ const WARNINGS: ReadonlySet<string> = new Set([
   'unavailable',
   'internal',
 ])
+/** Refusals that come of limits for one client address. */
+const BY_ADDRESS: ReadonlySet<string> = new Set(['connections_of_one_address', 'rate_limited', 'too_many_sessions'])
+const HINT = 'all requests until now came from one address: if it is a proxy, TRUST_PROXY has to name it'
 
 /** Says in the log that something is refused: the first of each kind in a minute, with a count of those before. */
 export class Refusals {
   readonly #logger: FastifyBaseLogger
   readonly #clock: Clock
+  readonly #addresses: { readonly isOne: boolean }
   readonly #kinds = new Map<string, { saidAt: number; unsaid: number }>()
 
-  constructor(logger: FastifyBaseLogger, clock: Clock) {
+  constructor(logger: FastifyBaseLogger, clock: Clock, addresses: { readonly isOne: boolean }) {
     this.#logger = logger
     this.#clock = clock
+    this.#addresses = addresses
   }
 
   count(kind: ErrorCode | 'connections' | 'connections_of_one_address'): void {
@@ -35,6 +40,11 @@ export class Refusals {
     }
     this.#kinds.set(kind, { saidAt: now, unsaid: 0 })
     const level = WARNINGS.has(kind) ? 'warn' : 'info'
-    this.#logger[level]({ refused: kind, ...(before?.unsaid ? { before: before.unsaid } : {}) }, 'something is refused')
+    const line = {
+      refused: kind,
+      ...(before?.unsaid ? { before: before.unsaid } : {}),
+      ...(BY_ADDRESS.has(kind) && this.#addresses.isOne ? { hint: HINT } : {}),
+    }
+    this.#logger[level](line, 'something is refused')
   }
 }

@@ -10,7 +10,7 @@ import {
 } from '../../protocol/requests.ts'
 import { CreateSessionResponse, JoinResponse, Problem } from '../../protocol/responses.ts'
 import { AttachedView, View } from '../../protocol/view.ts'
-import { RelayError } from '../../relay/errors.ts'
+import { CodeUsedUp, RelayError } from '../../relay/errors.ts'
 import type { Relay } from '../../relay/relay.ts'
 import { sourceOf } from '../limits/client-address.ts'
 import type { HeldLimit } from '../limits/held-limits.ts'
@@ -53,7 +53,7 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
       try {
         return reply.code(201).send(await relay.join(bodyOf(request, JoinRequest), sourceOf(request.clientAddress)))
       } catch (error) {
-        if (error instanceof RelayError && error.code === 'session_not_found') await rates.unknownCode.count(request)
+        if (isGuess(error)) await rates.unknownCode.count(request)
         throw error
       }
     },
@@ -83,7 +83,7 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
   app.put(
     '/v1/sessions/:sessionId/attachment',
     {
-      onRequest: tokenBeforeBody(relay, SessionParams),
+      onRequest: [rates.attach, tokenBeforeBody(relay, SessionParams)],
       schema: {
         summary: 'Attach without a socket',
         ...withToken,
@@ -160,6 +160,11 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
       return reply.code(204).send()
     },
   )
+}
+
+/** Reports whether a join named a code that nobody has, and not one that its client address has used up. */
+function isGuess(error: unknown): boolean {
+  return error instanceof RelayError && error.code === 'session_not_found' && !(error instanceof CodeUsedUp)
 }
 
 export const withToken = { security: [{ token: [] }] }

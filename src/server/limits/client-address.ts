@@ -45,6 +45,8 @@ const NOBODY: ClientAddress = { counted: '', wider: undefined }
 export class ClientAddresses {
   readonly #trusted: readonly Network[]
   readonly #exempt: readonly Network[]
+  /** The address of all clients there were; undefined once there were two. Empty for none. */
+  #only: string | undefined = ''
 
   /** Addresses and CIDR networks: of proxies whose X-Forwarded-For counts, and of clients that nothing counts. */
   constructor(trusted: readonly string[], exempt: readonly string[] = []) {
@@ -68,7 +70,15 @@ export class ClientAddresses {
    * counts as the proxy that wrote it.
    */
   of(request: IncomingMessage): ClientAddress {
-    return this.#countedOf(this.#clientOf(request))
+    const address = this.#countedOf(this.#clientOf(request))
+    if (this.#only === '') this.#only = address.counted
+    else if (address.counted !== this.#only && address.counted !== '') this.#only = undefined
+    return address
+  }
+
+  /** Reports whether all requests came from one client address, as those of a proxy do that is not trusted. */
+  get isOne(): boolean {
+    return this.#only !== undefined
   }
 
   /** The warnings that this request gives reason for. */

@@ -28,6 +28,7 @@ export type RateLimit = (request: FastifyRequest) => Promise<void>
 export interface RateLimits {
   readonly create: RateLimit
   readonly join: RateLimit
+  readonly attach: RateLimit
   readonly unknownCode: {
     /** Asks without counting. */
     readonly check: RateLimit
@@ -39,7 +40,7 @@ export interface RateLimits {
 /** Limits on what a client address may ask for in a minute. `shared`: for a relay of several nodes. */
 export async function buildRateLimits(
   app: FastifyInstance,
-  { creates, joins, unknownCodes }: ClientLimits,
+  { creates, joins, attaches, unknownCodes }: ClientLimits,
   shared?: SharedCounters,
 ): Promise<RateLimits> {
   await app.register(rateLimit, {
@@ -51,6 +52,7 @@ export async function buildRateLimits(
   return {
     create: limiterOf(app, 'creates', creates).take,
     join: limiterOf(app, 'joins', joins).take,
+    attach: limiterOf(app, 'attaches', attaches).take,
     unknownCode: { check: unknown.check, count: unknown.count },
   }
 }

@@ -12,6 +12,7 @@ import type { Refusals } from '../http/refusals.ts'
 import { sessionIdOf } from '../http/sessions.ts'
 import type { HeldLimit } from '../limits/held-limits.ts'
 import type { Origins } from '../limits/origins.ts'
+import type { RateLimits } from '../limits/rate-limits.ts'
 import { carry } from './client-socket.ts'
 
 /** How long a peer may take to answer a close before its connection is cut, in ms. The types of ws do not know it yet. */
@@ -28,9 +29,16 @@ const NORMAL_CLOSES: ReadonlySet<CloseErrorCode> = new Set([
 /** The one WebSocket: `GET /v1/sessions/{sessionId}/socket`. */
 export async function websocket(
   app: FastifyInstance,
-  options: { relay: Relay; maxFrameBytes: number; origins: Origins; refusals: Refusals; sockets: HeldLimit },
+  options: {
+    relay: Relay
+    maxFrameBytes: number
+    origins: Origins
+    refusals: Refusals
+    rates: RateLimits
+    sockets: HeldLimit
+  },
 ): Promise<void> {
-  const { relay, maxFrameBytes, origins, refusals, sockets } = options
+  const { relay, maxFrameBytes, origins, refusals, rates, sockets } = options
   await app.register(websocketPlugin, {
     options: {
       maxPayload: maxFrameBytes,
@@ -62,6 +70,7 @@ export async function websocket(
       origins.checkOrigin(raw)
       sockets.takeOrRefuse(clientAddress)
       raw.socket.once('close', () => sockets.release(clientAddress))
+      await rates.attach(request)
       answers.set(request, reply.raw)
     },
     handler: async () => {

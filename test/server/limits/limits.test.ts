@@ -108,6 +108,33 @@ describe('joins in a minute', () => {
     vi.advanceTimersByTime(60_000)
     expect((await join(attacker, 'the-code')).status).not.toBe(429)
   })
+
+  test('with a code that the client address itself has used up are no unknown codes', async () => {
+    await start({ limits: { unknownCodes: 1 }, settings: { limitSources: true } })
+    await create('192.0.2.1', 'the-code')
+    expect(await statuses(6, () => join('192.0.2.7', 'the-code'))).toEqual([201, 201, 404, 404, 404, 404])
+    expect(await statuses(2, () => join('192.0.2.7', 'another-code'))).toEqual([404, 429])
+  })
+})
+
+describe('attaches in a minute', () => {
+  test('by sockets and over HTTP count together, and leave other client addresses alone', async () => {
+    await start({ limits: { attaches: 2 } })
+    const { sessionId, token } = (await create('192.0.2.1')).json<{ sessionId: string; token: string }>()
+    const attach = (address: string) =>
+      from(address, 'PUT', `/v1/sessions/${sessionId}/attachment`, { token, body: { channels: [] } })
+    // Its address is the proxy's own.
+    const socket = async () => {
+      const opened = new RawWebSocket(relay.port, sessionId)
+      await opened.until(() => opened.status !== undefined)
+      return opened.status
+    }
+    expect([await socket(), (await attach('127.0.0.1')).status]).toEqual([101, 200])
+    expect([await socket(), (await attach('127.0.0.1')).status]).toEqual([429, 429])
+    expect(await statuses(3, () => attach('192.0.2.7'))).toEqual([200, 200, 429])
+    vi.advanceTimersByTime(60_000)
+    expect(await socket()).toBe(101)
+  })
 })
 
 describe('what a client address holds at a time', () => {
@@ -227,6 +254,17 @@ describe('the log of refusals', () => {
     expect(relay.log.join('')).not.toMatch(/192\.0\.2|nobody/)
   })
 
+  test.each([
+    [['192.0.2.7'], true],
+    [['192.0.2.7', '192.0.2.8'], false],
+  ])('names TRUST_PROXY where all clients (%j) have one address: %s', async (addresses, isNamed) => {
+    await start({ limits: { creates: 1 } })
+    for (const address of [...addresses, ...addresses]) await create(address)
+    const lines = relay.log.filter((line) => line.includes('"refused":"rate_limited"'))
+    expect(lines).toHaveLength(1)
+    expect(lines[0]?.includes('TRUST_PROXY')).toBe(isNamed)
+  })
+
   test('has the closes of sockets that did something wrong, and not those that ended as they should', async () => {
     await start({})
     const { sessionId, token } = (await create('192.0.2.1')).json<{ sessionId: string; token: string }>()
@@ -245,7 +283,7 @@ describe('the log of refusals', () => {
     const clock = new FakeClock()
     const lines: object[] = []
     const write = (line: object) => lines.push(line)
-    const refusals = new Refusals({ info: write, warn: write } as never, clock)
+    const refusals = new Refusals({ info: write, warn: write } as never, clock, { isOne: false })
     for (let i = 0; i < 3; i++) refusals.count('at_capacity')
     clock.advance(59_999)
     refusals.count('at_capacity')
