@@ -329,6 +329,37 @@ describe('DECISIONS.md', () => {
   })
 })
 
+describe('CHANGELOG.md', () => {
+  it('is in the form of Keep a Changelog', () => {
+    const [versions, kinds] = [/^## (.+)$/gm, /^### (.+)$/gm].map((heading) =>
+      [...read('CHANGELOG.md').matchAll(heading)].map(([, text]) => text),
+    )
+    expect(versions[0]).toBe('[Unreleased]')
+    for (const version of versions.slice(1)) expect(version).toMatch(/^\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d$/)
+    const allowed = ['Added', 'Changed', 'Deprecated', 'Removed', 'Fixed', 'Security']
+    expect(kinds.filter((kind) => !allowed.includes(kind))).toEqual([])
+  })
+})
+
+describe('CONTRIBUTING.md', () => {
+  it('has places that are there, each with what it names', () => {
+    const named = [...contributing.matchAll(/`((?:src|test|bench|deploy|docs|scripts)\/[\w./-]*)`(?:: `([^`]+)`)?/g)]
+    expect(named.length).toBeGreaterThan(10)
+    for (const [, path, text] of named) {
+      expect(existsSync(new URL(`../${path}`, import.meta.url)), path).toBe(true)
+      if (text) expect(read(path), path).toContain(text)
+    }
+  })
+
+  it('has the version of Node that the package needs at least', () => {
+    const { engines } = JSON.parse(read('package.json'))
+    const [, oldest = ''] = />=(\d+\.\d+)/.exec(engines.node) ?? []
+    expect(contributing).toContain(`Node ${oldest} or later`)
+    expect(read('README.md')).toContain(`Node ${oldest} or later`)
+    expect(Number.parseFloat(read('.node-version'))).toBeGreaterThanOrEqual(Number(oldest))
+  })
+})
+
 describe('the documents', () => {
   it('link to files and headings that are there', () => {
     const links = DOCUMENTS.flatMap(({ path, text }) =>
