@@ -12,12 +12,14 @@ import { startReaper } from './harness/reaper.ts'
 import { Report, type Section } from './harness/report.ts'
 import { format } from './harness/table.ts'
 import { FULL, QUICK } from './plan.ts'
+import { against } from './sections/against.ts'
 import { endToEnd } from './sections/end-to-end.ts'
 import { flatness } from './sections/flatness.ts'
 import { flood } from './sections/flood.ts'
 import { holding } from './sections/holding.ts'
 import { misbehaving } from './sections/misbehaving.ts'
 import { nodes } from './sections/nodes.ts'
+import { optimisations } from './sections/optimisations.ts'
 import { pairing } from './sections/pairing.ts'
 import { profile } from './sections/profile.ts'
 import { relaying } from './sections/relaying.ts'
@@ -36,6 +38,8 @@ const SECTIONS: readonly Section[] = [
   nodes,
   endToEnd,
   profile,
+  optimisations,
+  against,
 ]
 /** Above this, somebody else is using the machine. */
 const QUIET_LOAD = 0.5
@@ -43,6 +47,7 @@ const QUIET_LOAD = 0.5
 const USAGE = `npm run bench -- [options]
   --quick           every table with small sizes, in under three minutes on two quiet cores
   --only <section>  this section alone; may be repeated: ${SECTIONS.map(({ name }) => name).join(', ')}
+  --against <commit>  beside the relay of that commit, alternating; no other section unless --only names it
   --json <file>     where the results go (default: a new file in ${CACHE})
   --no-install      skips yardsticks that would have to be installed into ${CACHE}
 `
@@ -75,13 +80,14 @@ if (machine.loadAverageBefore > QUIET_LOAD) {
 
 const report = new Report()
 const failures: string[] = []
+const only = sectionsOf(options)
 const seconds: Record<string, number> = {}
 for (const section of SECTIONS) {
-  if (options.only.length > 0 && !options.only.includes(section.name)) continue
+  if (!only.includes(section.name)) continue
   console.log(`\n━━ ${section.name}: ${section.about}`)
   const sectionStartedAt = performance.now()
   try {
-    await section.run({ plan: options.quick ? QUICK : FULL, quick: options.quick, report })
+    await section.run({ plan: options.quick ? QUICK : FULL, quick: options.quick, commit: options.against, report })
   } catch (error) {
     failures.push(section.name)
     console.log(`\n${section.name} FAILED: ${error instanceof Error ? error.stack : error}\n`)
@@ -109,6 +115,7 @@ function parsed() {
       options: {
         quick: { type: 'boolean', default: false },
         only: { type: 'string', multiple: true, default: [] },
+        against: { type: 'string' },
         json: { type: 'string' },
         'no-install': { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
@@ -125,6 +132,12 @@ function parsed() {
     console.error(`bench: ${error instanceof Error ? error.message : error}\n${USAGE}`)
     process.exit(2)
   }
+}
+
+function sectionsOf({ only, against: commit }: { only: readonly string[]; against?: string }): readonly string[] {
+  if (only.length > 0) return only
+  if (commit !== undefined) return [against.name]
+  return SECTIONS.filter((section) => section !== against).map(({ name }) => name)
 }
 
 function goalsTable(results: readonly GoalResult[]): string {

@@ -12,6 +12,8 @@ export interface RelayOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Preloads a probe that can collect garbage and tell the heap's size when asked. */
   readonly probe?: boolean
+  /** The build to run; without it the one of the repository. */
+  readonly dist?: URL
   readonly nodeArgs?: readonly string[]
   /** Gets every line the process writes. */
   readonly onLine?: (line: string) => void
@@ -28,9 +30,15 @@ export class RelayProcess {
     this.target = { kind: 'relay', host: '127.0.0.1', port }
   }
 
-  static async start({ env = {}, probe = false, nodeArgs = [], onLine }: RelayOptions = {}): Promise<RelayProcess> {
+  static async start({
+    env = {},
+    probe = false,
+    dist = DIST,
+    nodeArgs = [],
+    onLine,
+  }: RelayOptions = {}): Promise<RelayProcess> {
     const preload = probe ? ['--expose-gc', '--import', new URL('probe.js', COMPILED).href] : []
-    const program = fileURLToPath(new URL('server/main.js', DIST))
+    const program = fileURLToPath(new URL('server/main.js', dist))
     const child = start(process.execPath, [...preload, ...nodeArgs, program], {
       env: { HOST: '127.0.0.1', PORT: '0', RATE_LIMIT: 'off', ...env },
       stdio: probe ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],

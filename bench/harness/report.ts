@@ -21,6 +21,8 @@ export class Report {
 export interface SectionContext {
   readonly plan: Plan
   readonly quick: boolean
+  /** The commit to compare this build with. */
+  readonly commit: string | undefined
   readonly report: Report
 }
 

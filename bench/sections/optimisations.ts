@@ -1,0 +1,122 @@
+import { withAgents } from '../harness/agents.ts'
+import { type Build, type Change, changedBuild } from '../harness/builds.ts'
+import { DIST } from '../harness/compile.ts'
+import type { Section } from '../harness/report.ts'
+import { COSTS, type CostId, compare, ratioTable } from './costs.ts'
+
+interface Optimisation {
+  readonly without: string
+  readonly costs: readonly CostId[]
+  readonly changes: readonly Change[]
+}
+
+/** Code that is there for speed alone, and what stands in for it. A text that is not found fails the section. */
+const OPTIMISATIONS: readonly Optimisation[] = [
+  {
+    without: 'fast path: messages received through ws',
+    costs: ['bulk', 'chunks', 'small'],
+    changes: [
+      { file: 'server/websocket/client-socket.js', find: 'if (!listener)', replace: 'if (listener)' },
+      {
+        file: 'server/websocket/client-socket.js',
+        find: 'isBinary ? new Uint8Array(data)',
+        replace: 'isBinary ? (data.byteLength === data.buffer.byteLength ? data : new Uint8Array(data))',
+      },
+    ],
+  },
+  {
+    without: 'own writes: messages sent through ws',
+    costs: ['bulk', 'chunks', 'small'],
+    changes: [
+      {
+        file: 'server/websocket/client-socket.js',
+        find: 'if (!this.#gathering) {',
+        replace: `this.#webSocket.send(data)
+          this.#congested = this.#webSocket.bufferedAmount > CONGESTED_BYTES
+          if (CONGESTED_BYTES > 0) return this.#congested ? 'congested' : 'sent'
+          if (!this.#gathering) {`,
+      },
+    ],
+  },
+  {
+    without: 'one write for all messages of a turn',
+    costs: ['bulk', 'small', 'pairing'],
+    changes: [{ file: 'server/websocket/client-socket.js', find: 'this.#below.cork()', replace: '' }],
+  },
+  {
+    without: 'small messages in one piece with their header',
+    costs: ['small', 'pairing'],
+    changes: [{ file: 'server/websocket/client-socket.js', find: 'payload.length <= SMALL_BYTES', replace: 'false' }],
+  },
+  {
+    without: 'bufferutil: unmasked in JavaScript',
+    costs: ['bulk', 'small'],
+    changes: [
+      { file: 'server/websocket/fast-path.js', find: 'nativeMask() ?? maskInJavaScript', replace: 'maskInJavaScript' },
+    ],
+  },
+  {
+    without: 'random bytes by the pool',
+    costs: ['create', 'pairing'],
+    changes: [
+      { file: 'server/system.js', find: '{ hash, randomFillSync }', replace: '{ hash, randomBytes }' },
+      {
+        file: 'server/system.js',
+        find: 'new RandomTexts(randomFillSync)',
+        replace: `{ take: (bytes) => randomBytes(bytes).toString('base64url') }`,
+      },
+    ],
+  },
+  {
+    without: 'a mailbox store that answers at once: promises',
+    costs: ['bulk', 'small', 'pairing'],
+    changes: [
+      {
+        file: 'server/main.js',
+        find: 'mailboxes: new MemoryMailboxStore()',
+        replace: `mailboxes: new Proxy(new MemoryMailboxStore(), {
+          get: (store, name) => {
+            const value = Reflect.get(store, name, store)
+            return typeof value === 'function' ? async (...args) => value.apply(store, args) : value
+          },
+        })`,
+      },
+    ],
+  },
+  {
+    without: 'the growth that V8 is allowed before it collects',
+    costs: ['bulk'],
+    changes: [{ file: 'server/main.js', find: `setFlagsFromString('--heap-growing-percent=300')`, replace: '' }],
+  },
+  {
+    without: 'letting go of the upgrade’s request',
+    costs: ['socket'],
+    changes: [
+      { file: 'server/websocket/route.js', find: `socket.off('error', listener)`, replace: '' },
+      {
+        file: 'server/websocket/route.js',
+        find: 'answers.get(request)?.detachSocket(request.raw.socket)',
+        replace: '',
+      },
+    ],
+  },
+]
+
+export const optimisations: Section = {
+  name: 'optimisations',
+  about: 'what code that is there for speed alone is worth: this build, and copies of it that lack one of these',
+  run: async ({ plan, report }) => {
+    const builds = new Map<Build, readonly CostId[]>()
+    const all = new Set(OPTIMISATIONS.flatMap(({ costs }) => costs))
+    builds.set(
+      { name: 'this build', dist: DIST },
+      (Object.keys(COSTS) as CostId[]).filter((id) => all.has(id)),
+    )
+    for (const { without, costs, changes } of OPTIMISATIONS) builds.set(changedBuild(without, changes), costs)
+    await withAgents(1, async ([agent]) => {
+      if (!agent) return
+      const outcomes = await compare(agent, builds, plan.builds)
+      report.table(ratioTable('Optimisations: what the relay costs without each of them', outcomes))
+    })
+  },
+}
