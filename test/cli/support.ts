@@ -9,9 +9,9 @@ import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe } from 'vitest'
 import { bytesSource, PairingError, type Receipt, Receiver, Sender } from '../../src/client/index.ts'
 import { checkSymbol } from '../../src/crypto/pairing-code.ts'
+import { CLI } from '../support/build.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const CLI = join(ROOT, 'dist/cli/main.js')
 const RELAY = join(ROOT, 'dist/server/main.js')
 
 /** How long something may take that a test waits for: many times what it takes on a slow machine. */
