@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import type * as RelayModule from '../../src/relay/relay.ts'
-import type * as MemoryModule from '../../src/store/memory.ts'
+import type * as BusModule from '../../src/store/memory/bus.ts'
+import type * as MailboxesModule from '../../src/store/memory/mailboxes.ts'
+import type * as SessionsModule from '../../src/store/memory/sessions.ts'
 
 /**
  * The memory store under the domain's own calls, without a server, with so many live sessions: what it costs to add one
@@ -25,7 +27,9 @@ const ENOUGH = 1_000_000_000
 
 const [live = 0, operations = 0] = process.argv.slice(2).map(Number)
 const built = (path: string) => import(new URL(`../../../dist/${path}`, import.meta.url).href)
-const { MemoryBus, MemoryMailboxStore, MemorySessionStore }: typeof MemoryModule = await built('store/memory.js')
+const { MemoryBus }: typeof BusModule = await built('store/memory/bus.js')
+const { MemoryMailboxStore }: typeof MailboxesModule = await built('store/memory/mailboxes.js')
+const { MemorySessionStore }: typeof SessionsModule = await built('store/memory/sessions.js')
 const { Relay }: typeof RelayModule = await built('relay/relay.js')
 const { gc } = globalThis as { gc?: () => void }
 

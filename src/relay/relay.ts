@@ -1,26 +1,30 @@
 import { PROFILE_DEFAULT } from '../protocol/limits.ts'
-import type { CreateSessionRequest, DecisionRequest, JoinRequest } from '../protocol/requests.ts'
+import type { AttachedChannels, CreateSessionRequest, DecisionRequest, JoinRequest } from '../protocol/requests.ts'
 import type { CreateSessionResponse, JoinResponse, SessionLimits } from '../protocol/responses.ts'
+import type { AttachedView, View } from '../protocol/view.ts'
 import { Channels, keysOf } from './channel/channels.ts'
 import { Windows } from './channel/windows.ts'
 import { RelayError } from './errors.ts'
 import { Attachments } from './live/attachments.ts'
-import { HttpFrames } from './live/http-frames.ts'
-import { Polling } from './live/polling.ts'
+import type { Connection } from './live/connection.ts'
+import { type FrameCall, HttpFrames } from './live/http-frames.ts'
+import { type Poll, Polling } from './live/polling.ts'
+import { Sweep } from './live/sweep.ts'
 import {
   type Bus,
   type Clock,
   type Cluster,
   livingIn,
+  type MailboxPosition,
   type MailboxStore,
   type Metrics,
+  type PeerSocket,
   type Secrets,
   type SessionStore,
 } from './ports.ts'
-import { type Authorized, authorize } from './session/authorize.ts'
+import { authorize } from './session/authorize.ts'
 import { join } from './session/joining.ts'
-import { sweep } from './session/presence.ts'
-import { deadlineOf, type Holder, type OpenSession, payerOf, WITHIN } from './session/session.ts'
+import { type OpenSession, payerOf, WITHIN } from './session/session.ts'
 import * as transitions from './session/transitions.ts'
 import { openSession } from './session/transitions.ts'
 
@@ -52,6 +56,9 @@ export interface RelayPorts {
   readonly cluster?: Cluster
 }
 
+export type { FrameCall }
+export { WITHIN }
+
 const CHANGED = { about: 'session' } as const
 
 /**
@@ -59,32 +66,30 @@ const CHANGED = { about: 'session' } as const
  * as the client sent them and are compared by digest.
  */
 export class Relay {
-  readonly attachments: Attachments
-  readonly windows: Windows
-  /** Views over HTTP. */
-  readonly polling: Polling
-  /** Frames over HTTP. */
-  readonly frames: HttpFrames
+  readonly #attachments: Attachments
+  readonly #windows: Windows
+  readonly #polling: Polling
+  readonly #frames: HttpFrames
+  readonly #sweep: Sweep
   readonly #ports: RelayPorts
   readonly #settings: RelaySettings
   #draining = false
   #ticking = false
-  /** Sessions that the last sweep failed on. */
-  #unsweepable: ReadonlySet<string> = new Set()
 
   constructor(ports: RelayPorts, settings: RelaySettings) {
     const { cluster } = ports
     const { windowBytes, maxFrameBytes } = settings
     this.#ports = ports
     this.#settings = settings
-    this.windows = new Windows(settings, {
-      look: (sessionId) => this.attachments.showWindows(sessionId),
+    this.#windows = new Windows(settings, {
+      look: (sessionId) => this.#attachments.showWindows(sessionId),
       forget: (sessionId, channel) => void channels.forget(sessionId, channel).catch((error) => this.#failed(error)),
     })
-    const channels = new Channels({ ...ports, windows: this.windows, cluster, windowBytes, maxFrameBytes })
-    this.attachments = new Attachments({ ...ports, cluster, channels })
-    this.polling = new Polling({ ...ports, cluster, channels, attachments: this.attachments })
-    this.frames = new HttpFrames({ ...ports, channels, neighbours: this.attachments })
+    const channels = new Channels({ ...ports, windows: this.#windows, cluster, windowBytes, maxFrameBytes })
+    this.#attachments = new Attachments({ ...ports, cluster, channels })
+    this.#polling = new Polling({ ...ports, cluster, channels, attachments: this.#attachments })
+    this.#frames = new HttpFrames({ ...ports, channels, neighbours: this.#attachments })
+    this.#sweep = new Sweep(ports)
   }
 
   /** Why this node should get no new clients, if so. */
@@ -97,14 +102,7 @@ export class Relay {
   async createSession(request: CreateSessionRequest, source: string): Promise<CreateSessionResponse> {
     if (this.#draining) throw new RelayError('going_away')
     const { clock, secrets, sessions } = this.#ports
-    const {
-      sessionTtlSeconds,
-      maxSessionTtlSeconds,
-      maxReceivers,
-      maxSessions,
-      maxSessionsPerClient,
-      maxSessionsPerSource,
-    } = this.#settings
+    const settings = this.#settings
     const token = secrets.token()
     const now = clock.now()
     const session = openSession(
@@ -115,15 +113,15 @@ export class Relay {
         profile: request.profile ?? PROFILE_DEFAULT,
         senderCode: request.senderCode,
         tokenDigest: secrets.digest(token),
-        ttlSeconds: Math.min(request.ttlSeconds ?? sessionTtlSeconds, maxSessionTtlSeconds),
-        maxReceivers: Math.min(request.maxReceivers ?? 1, maxReceivers),
+        ttlSeconds: Math.min(request.ttlSeconds ?? settings.sessionTtlSeconds, settings.maxSessionTtlSeconds),
+        maxReceivers: Math.min(request.maxReceivers ?? 1, settings.maxReceivers),
       },
       now,
     )
     await sessions.create(session, {
-      sessions: maxSessions,
-      sessionsPerClient: maxSessionsPerClient,
-      sessionsPerSource: maxSessionsPerSource,
+      sessions: settings.maxSessions,
+      sessionsPerClient: settings.maxSessionsPerClient,
+      sessionsPerSource: settings.maxSessionsPerSource,
     })
     const expiresInMs = session.expiresAt - now
     return { sessionId: session.id, token, expiresInMs, limits: this.#limitsOf(session), features: [] }
@@ -153,30 +151,29 @@ export class Relay {
     const rules = { isAlive: livingIn(cluster), limitSources: this.#settings.limitSources }
     join(found, receiver, now, rules)
     // Both directions of the handshake are paid for before the receiver is in.
-    const windows = this.#grantsFor(found.id) ? this.windows.reserve(payerOf(receiver.source)) : 'elsewhere'
+    const windows = this.#grantsFor(found.id) ? this.#windows.reserve(payerOf(receiver.source)) : 'elsewhere'
     if (!windows) throw new RelayError('at_capacity')
     let session: OpenSession
     try {
       session = (await sessions.update(found.id, (current, now) => join(current, receiver, now, rules))) as OpenSession
     } catch (error) {
-      if (windows !== 'elsewhere') this.windows.cancel(windows)
+      if (windows !== 'elsewhere') this.#windows.cancel(windows)
       throw error
     }
     const channel = session.joins
     const expiresInMs = Math.max(0, Math.ceil(session.expiresAt - clock.now()))
-    if (windows !== 'elsewhere') this.windows.assign(windows, session.id, channel)
+    if (windows !== 'elsewhere') this.#windows.assign(windows, session.id, channel)
     // The last socket here may have gone while the store was asked.
-    if (!this.#grantsFor(session.id)) this.windows.release(session.id, channel)
+    if (!this.#grantsFor(session.id)) this.#windows.release(session.id, channel)
     if (!cluster) for (const key of keysOf(session.id, channel)) await mailboxes.open(key, 0, expiresInMs)
     bus.wake(session.id, CHANGED)
-    const { profile: senderProfile } = session
     const limits = this.#limitsOf(session)
-    return { sessionId: session.id, token, channel, expiresInMs, limits, features: [], profile: senderProfile }
+    return { sessionId: session.id, token, channel, expiresInMs, limits, features: [], profile: session.profile }
   }
 
   /** The sender decides about a receiver, once. RelayError as `decide`. */
   async decide(sessionId: string, token: string, receiverCode: string, request: DecisionRequest): Promise<void> {
-    await this.#authorize(sessionId, token, 'sender')
+    await authorize(this.#ports, sessionId, token, 'sender')
     const decision = request.decision === 'approved' ? request.decision : (request.reason ?? 'rejected')
     await this.#ports.sessions.update(sessionId, (current, now) =>
       transitions.decide(current, receiverCode, decision, now),
@@ -186,8 +183,8 @@ export class Relay {
 
   /** The receiver is done or leaves; the sender revokes. */
   async endReceiver(sessionId: string, token: string, receiverCode: string): Promise<void> {
-    const { session, holder } = await this.#authorize(sessionId, token)
-    const { sessions, bus } = this.#ports
+    const { session, holder } = await authorize(this.#ports, sessionId, token)
+    const { sessions } = this.#ports
     if (holder.role === 'sender') {
       await sessions.update(sessionId, (current, now) => transitions.revoke(current, receiverCode, now))
     } else {
@@ -195,74 +192,89 @@ export class Relay {
       if (own?.receiverCode !== receiverCode) throw new RelayError('forbidden')
       await sessions.update(sessionId, (current, now) => transitions.leave(current, holder.channel, now))
     }
-    bus.wake(sessionId, CHANGED)
+    this.#ports.bus.wake(sessionId, CHANGED)
   }
 
   async retireCode(sessionId: string, token: string): Promise<void> {
-    await this.#authorize(sessionId, token, 'sender')
+    await authorize(this.#ports, sessionId, token, 'sender')
     await this.#ports.sessions.update(sessionId, transitions.retireCode)
     this.#ports.bus.wake(sessionId, CHANGED)
   }
 
   async closeSession(sessionId: string, token: string): Promise<void> {
-    await this.#authorize(sessionId, token, 'sender')
+    await authorize(this.#ports, sessionId, token, 'sender')
     await this.#ports.sessions.update(sessionId, transitions.closeBySender)
     this.#ports.bus.wake(sessionId, CHANGED)
   }
 
   /** Looks at a token before more is read of a call. RelayError `session_not_found`, `unauthorized`. */
   async checkToken(sessionId: string, token: string): Promise<void> {
-    await this.#authorize(sessionId, token)
+    await authorize(this.#ports, sessionId, token)
+  }
+
+  /** Takes a socket that has opened for a session. Its first frame must attach it. */
+  connect(sessionId: string, socket: PeerSocket): Connection {
+    return this.#attachments.connect(sessionId, socket)
+  }
+
+  /** The caller's view, held as the poll says. */
+  view(sessionId: string, token: string, poll: Poll): Promise<View> {
+    return this.#polling.view(sessionId, token, poll)
+  }
+
+  /** Attaches a role that cannot hold a socket. */
+  attach(sessionId: string, token: string, claims: AttachedChannels): Promise<AttachedView> {
+    return this.#polling.attach(sessionId, token, claims)
+  }
+
+  putFrame(call: FrameCall, ciphertext: Uint8Array): Promise<MailboxPosition & { readonly window: number }> {
+    return this.#frames.put(call, ciphertext)
+  }
+
+  fetchFrame(call: FrameCall): Promise<Uint8Array | undefined> {
+    return this.#frames.get(call)
+  }
+
+  ackFrames(call: FrameCall): Promise<void> {
+    return this.#frames.ackThrough(call)
+  }
+
+  /** Reports whether a role that is attached over HTTP may come back to this node, which stops, for its last view. */
+  get awaitsPolls(): boolean {
+    return this.#polling.sessionIds.length > 0
+  }
+
+  /** Counts what this node holds beside sessions. All of it is 0 when nothing is left of any. */
+  get held() {
+    return {
+      grantedBytes: this.#windows.granted,
+      grants: 2 * this.#windows.size,
+      sockets: this.#attachments.sockets,
+      watchers: this.#attachments.watchers.size,
+    }
   }
 
   /** All that happens by time. To be called about once a second; no session, socket or poll has a timer of its own. */
   async tick(): Promise<void> {
-    this.attachments.tick()
-    this.polling.tick()
-    this.windows.tick(this.#ports.clock.now())
+    this.#attachments.tick()
+    this.#polling.tick()
+    this.#windows.tick(this.#ports.clock.now())
     // A store that is slow must not have more and more of this to do.
     if (this.#ticking) return
     this.#ticking = true
     try {
-      if (await this.#ports.cluster?.beat()) this.attachments.lookAtEverything()
-      await this.#sweep()
+      if (await this.#ports.cluster?.beat()) this.#attachments.lookAtEverything()
+      await this.#sweep.run()
     } finally {
       this.#ticking = false
     }
   }
 
-  async #sweep(): Promise<void> {
-    const { sessions, metrics } = this.#ports
-    const due = await sessions.due()
-    const failed = new Set<string>()
-    for (const id of due) {
-      try {
-        await this.#sweepOne(id)
-      } catch (error) {
-        if (error instanceof RelayError) throw error
-        // The sweep comes again each second, and this is said once.
-        if (!this.#unsweepable.has(id)) metrics.failed(error)
-        failed.add(id)
-      }
-    }
-    this.#unsweepable = failed
-  }
-
-  async #sweepOne(id: string): Promise<void> {
-    const { clock, sessions, bus, cluster } = this.#ports
-    const session = await sessions.get(id)
-    if (session && deadlineOf(session) > clock.now()) return
-    if (session?.state !== 'open') return sessions.delete(id)
-    const isAlive = livingIn(cluster)
-    const { version } = await sessions.update(id, (current, now) => sweep(current, now, isAlive))
-    if (version !== session.version) bus.wake(id, CHANGED)
-  }
-
   /** Takes nothing new, ends what dies with this node, releases every long poll. Resolves when the last views are out. */
   async drain(): Promise<void> {
     this.#draining = true
-    await this.attachments.drain(this.polling.sessionIds)
-    this.polling.drain()
+    await this.#attachments.drain(this.#polling.sessionIds)
+    this.#polling.drain()
     await this.#ports.cluster?.leave()
   }
 
@@ -273,11 +285,7 @@ export class Relay {
 
   /** Whether this node grants the windows of a session: alone it does, of several each does that has a socket of it. */
   #grantsFor(sessionId: string): boolean {
-    return this.#ports.cluster === undefined || this.attachments.hasSocket(sessionId)
-  }
-
-  #authorize(sessionId: string, token: string, role?: Holder['role']): Promise<Authorized> {
-    return authorize(this.#ports, sessionId, token, role)
+    return this.#ports.cluster === undefined || this.#attachments.hasSocket(sessionId)
   }
 
   #failed(error: unknown): void {

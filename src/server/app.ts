@@ -186,7 +186,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       setTimeout(late, CUT_AFTER_MS).unref()
     })
     // Who is between two polls comes back for the last view, and is refused no connection until then.
-    if (relay.polling.sessionIds.length > 0) await cut
+    if (relay.awaitsPolls) await cut
   })
   return app
 }

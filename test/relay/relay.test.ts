@@ -265,7 +265,7 @@ describe('a long poll', () => {
     const { version } = await node.view(sender)
     const answers: string[] = []
     const poll = (waitMs: number, asked: string | undefined = version) => {
-      const answer = node.relay.polling.view(sender.sessionId, sender.token, { version: asked, waitMs })
+      const answer = node.relay.view(sender.sessionId, sender.token, { version: asked, waitMs })
       answer.then((view) => answers.push(view.version)).catch(() => {})
       return answer
     }
@@ -340,7 +340,7 @@ describe('a long poll', () => {
     const expiring = await node.open({ ttlSeconds: 30 })
     await node.pass(29_000)
     const { version } = await node.view(expiring)
-    const last = node.relay.polling.view(expiring.sessionId, expiring.token, { version, waitMs: 25_000 })
+    const last = node.relay.view(expiring.sessionId, expiring.token, { version, waitMs: 25_000 })
     await node.pass(1_000)
     expect(await last).toMatchObject({ state: 'closed', reason: 'expired' })
     expect(node.counters().watchers).toBe(0)
@@ -352,7 +352,7 @@ describe('a long poll', () => {
     const failed = expectRefusal(() => held, 'session_not_found')
     await settled()
     await node.sessions.delete(sender.sessionId)
-    await node.relay.attachments.refresh(sender.sessionId)
+    node.look(sender.sessionId)
     await failed
     expect(node.counters().watchers).toBe(0)
   })

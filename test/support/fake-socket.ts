@@ -11,8 +11,8 @@ export type Sent =
   | { readonly kind: 'ack'; readonly channel: number; readonly seq: number }
   | { readonly kind: 'data'; readonly channel: number; readonly seq: number; readonly text: string }
 
-/** Where a socket is plugged in: `relay.attachments`. */
-interface Attachments {
+/** Where a socket is plugged in. */
+interface Relay {
   connect(sessionId: string, socket: PeerSocket): Connection
 }
 
@@ -38,8 +38,8 @@ export class FakeSocket implements PeerSocket {
   readonly #connection: Connection
   #gone = false
 
-  constructor(attachments: Attachments, sessionId: string) {
-    this.#connection = attachments.connect(sessionId, this)
+  constructor(relay: Relay, sessionId: string) {
+    this.#connection = relay.connect(sessionId, this)
   }
 
   // What the relay does.

@@ -43,7 +43,8 @@ import v8 from 'node:v8'
 import vm from 'node:vm'
 const dist = ${JSON.stringify(new URL('dist/', ROOT).href)}
 const { Relay } = await import(dist + 'relay/relay.js')
-const { MemorySessionStore, MemoryMailboxStore } = await import(dist + 'store/memory.js')
+const { MemorySessionStore } = await import(dist + 'store/memory/sessions.js')
+const { MemoryMailboxStore } = await import(dist + 'store/memory/mailboxes.js')
 const { systemClock } = await import(dist + 'server/system.js')
 v8.setFlagsFromString('--expose-gc')
 const gc = vm.runInNewContext('gc')
@@ -79,8 +80,7 @@ function report(id, collect) {
   process.send({ id, heapBytes: heapUsed, externalBytes: external, counters: {
     sessions: sessions?.size ?? 0, storeEntries: sessions?.entries ?? 0,
     mailboxes: mailboxes?.size ?? 0, unackedBytes: mailboxes?.unackedCost ?? 0,
-    grantedBytes: relay?.windows.granted ?? 0, grants: 2 * (relay?.windows.size ?? 0),
-    sockets: relay?.attachments.sockets ?? 0, watchers: relay?.attachments.watchers.size ?? 0,
+    ...(relay?.held ?? { grantedBytes: 0, grants: 0, sockets: 0, watchers: 0 }),
   } })
 }
 process.channel.unref()

@@ -1,9 +1,20 @@
 import type { CreateSessionRequest, JoinRequest } from '../../src/protocol/requests.ts'
 import type { View } from '../../src/protocol/view.ts'
-import type { Bus, Clock, Cluster, Discard, MailboxStore, Secrets, SessionStore } from '../../src/relay/ports.ts'
+import type {
+  Bus,
+  BusListener,
+  Clock,
+  Cluster,
+  Discard,
+  MailboxStore,
+  Secrets,
+  SessionStore,
+} from '../../src/relay/ports.ts'
 import { Relay, type RelaySettings } from '../../src/relay/relay.ts'
 import { readConfig } from '../../src/server/config.ts'
-import { MemoryBus, MemoryMailboxStore, MemorySessionStore } from '../../src/store/memory.ts'
+import { MemoryBus } from '../../src/store/memory/bus.ts'
+import { MemoryMailboxStore } from '../../src/store/memory/mailboxes.ts'
+import { MemorySessionStore } from '../../src/store/memory/sessions.ts'
 import { FakeClock } from './fake-clock.ts'
 import { FakeSecrets } from './fake-secrets.ts'
 import { FakeSocket } from './fake-socket.ts'
@@ -70,6 +81,8 @@ export interface BuiltRelay {
   readonly sessions: MemorySessionStore
   readonly mailboxes: MemoryMailboxStore
   readonly counters: () => Counters
+  /** What the relay hears of its bus. */
+  readonly ears: BusListener
 }
 
 /** What a node holds besides the sessions that it may share. */
@@ -78,10 +91,7 @@ export function nodeCounters(relay: Relay, mailboxes: MemoryMailboxStore): Count
     ...NOTHING_LEFT,
     mailboxes: mailboxes.size,
     unackedBytes: mailboxes.unackedCost,
-    grantedBytes: relay.windows.granted,
-    grants: 2 * relay.windows.size,
-    sockets: relay.attachments.sockets,
-    watchers: relay.attachments.watchers.size,
+    ...relay.held,
   }
 }
 
@@ -89,11 +99,19 @@ export function nodeCounters(relay: Relay, mailboxes: MemoryMailboxStore): Count
 export function buildRelay(clock: Clock, secrets: Secrets, options: RelayOptions = {}): BuiltRelay {
   const sessions = new MemorySessionStore(clock)
   const mailboxes = new MemoryMailboxStore()
+  const bus = options.bus ?? new MemoryBus()
+  const ears: BusListener[] = []
   const relay = new Relay(
     {
       sessions: options.wrapSessions?.(sessions) ?? sessions,
       mailboxes: options.wrapMailboxes?.(mailboxes) ?? mailboxes,
-      bus: options.bus ?? new MemoryBus(),
+      bus: {
+        wake: (sessionId, wake) => bus.wake(sessionId, wake),
+        subscribe: (listener) => {
+          ears.push(listener)
+          bus.subscribe(listener)
+        },
+      },
       ...(options.cluster ? { cluster: options.cluster } : {}),
       clock,
       secrets,
@@ -110,7 +128,7 @@ export function buildRelay(clock: Clock, secrets: Secrets, options: RelayOptions
     sessions: sessions.size,
     storeEntries: sessions.entries,
   })
-  return { relay, sessions, mailboxes, counters }
+  return { relay, sessions, mailboxes, counters, ears: ears[0] as BusListener }
 }
 
 /** A role of a session a test has made. */
@@ -131,6 +149,7 @@ export class TestRelay {
   readonly sessions: MemorySessionStore
   readonly mailboxes: MemoryMailboxStore
   readonly counters: () => Counters
+  readonly ears: BusListener
   /** What was discarded so far, in order. */
   readonly discards: Discard[] = []
   /** What failed that no client caused. */
@@ -152,6 +171,7 @@ export class TestRelay {
     this.sessions = built.sessions
     this.mailboxes = built.mailboxes
     this.counters = built.counters
+    this.ears = built.ears
   }
 
   /** Registers a sender code nobody has used. */
@@ -193,12 +213,17 @@ export class TestRelay {
   }
 
   view(member: Member): Promise<View> {
-    return this.relay.polling.view(member.sessionId, member.token, { version: undefined, waitMs: 0 })
+    return this.relay.view(member.sessionId, member.token, { version: undefined, waitMs: 0 })
+  }
+
+  /** Has this node look at a session, as news from another node do. */
+  look(sessionId: string): void {
+    this.ears.woken(sessionId, { about: 'session' }, false)
   }
 
   /** A socket that has said nothing yet. */
   connect(sessionId: string): FakeSocket {
-    return new FakeSocket(this.relay.attachments, sessionId)
+    return new FakeSocket(this.relay, sessionId)
   }
 
   /** A socket that has attached and seen its first view, unless it was refused. */

@@ -5,8 +5,7 @@ import { FRAME_HEADER_BYTES } from '../../protocol/limits.ts'
 import { ChannelInPath, FrameQuery, SeqInPath } from '../../protocol/requests.ts'
 import { FramePosition } from '../../protocol/responses.ts'
 import { RelayError } from '../../relay/errors.ts'
-import type { FrameCall } from '../../relay/live/http-frames.ts'
-import type { Relay } from '../../relay/relay.ts'
+import type { FrameCall, Relay } from '../../relay/relay.ts'
 import { answers, tokenBeforeBody, tokenOf, withToken } from './sessions.ts'
 
 const PATH = '/v1/sessions/:sessionId/channels/:channel/frames/:seq'
@@ -37,7 +36,7 @@ export async function frameRoutes(
     async (request) => {
       const body = request.body
       if (!(body instanceof Uint8Array) || body.length === 0) throw new RelayError('invalid_request', 'no ciphertext')
-      return relay.frames.put(callOf(request), body)
+      return relay.putFrame(callOf(request), body)
     },
   )
   app.get(
@@ -53,7 +52,7 @@ export async function frameRoutes(
       },
     },
     async (request, reply) => {
-      const ciphertext = await relay.frames.get(callOf(request))
+      const ciphertext = await relay.fetchFrame(callOf(request))
       if (!ciphertext) return reply.code(204).send()
       return reply.type(CIPHERTEXT_TYPE).send(ciphertext)
     },
@@ -70,7 +69,7 @@ export async function frameRoutes(
       },
     },
     async (request, reply) => {
-      await relay.frames.ackThrough(callOf(request))
+      await relay.ackFrames(callOf(request))
       return reply.code(204).send()
     },
   )

@@ -74,7 +74,7 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
       const poll = { version: undefined, waitMs, ...query }
       polls.takeOrRefuse(request.clientAddress)
       try {
-        return await relay.polling.view(sessionIdOf(request), tokenOf(request), poll)
+        return await relay.view(sessionIdOf(request), tokenOf(request), poll)
       } finally {
         polls.release(request.clientAddress)
       }
@@ -94,7 +94,7 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
     },
     async (request) => {
       const { channels } = bodyOf(request, AttachRequest)
-      return relay.polling.attach(sessionIdOf(request), tokenOf(request), channels)
+      return relay.attach(sessionIdOf(request), tokenOf(request), channels)
     },
   )
   app.delete(

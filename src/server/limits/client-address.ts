@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import ipaddr from 'ipaddr.js'
-import { WITHIN } from '../../relay/session/session.ts'
+import { WITHIN } from '../../relay/relay.ts'
 import { type IpAddress, parseIp } from './ip.ts'
 
 /** The address that limits count, in the form in which they count it. */

@@ -2,8 +2,8 @@ import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { type CloseErrorCode, ERRORS } from '../../protocol/errors.ts'
 import { ATTACH_MAX_BYTES } from '../../protocol/limits.ts'
-import type { Attachments } from '../../relay/live/attachments.ts'
 import type { PeerSocket } from '../../relay/ports.ts'
+import type { Relay } from '../../relay/relay.ts'
 import { WholeMessages } from './fast-path.ts'
 
 /** Bytes a socket may have taken and not yet passed to the kernel before it counts as congested. */
@@ -19,7 +19,7 @@ const OPCODE_BINARY = 0x2
  * past it in both directions, on the socket below. To be called in the turn of the upgrade, or early frames are lost.
  */
 export function carry(
-  attachments: Attachments,
+  relay: Relay,
   sessionId: string,
   webSocket: WebSocket,
   below: Duplex,
@@ -30,7 +30,7 @@ export function carry(
   webSocket.on('error', () => {})
   // The relay says nothing before a socket has attached, but how it is closed. Until then it takes the attach and no more.
   const peer = new Peer(webSocket, below, { attached: () => setMaximum(maxFrameBytes), closing: onClose })
-  const connection = attachments.connect(sessionId, peer)
+  const connection = relay.connect(sessionId, peer)
   const firstMaximum = Math.min(ATTACH_MAX_BYTES, maxFrameBytes)
   const messages = takeWholeMessages(below, firstMaximum, (message) => connection.receive(message))
   const setMaximum = (bytes: number) => {

@@ -80,7 +80,7 @@ export async function websocket(
       // The plugin would keep the request and its answer for as long as the socket lives: half of what one costs.
       for (const listener of socket.listeners('error')) socket.off('error', listener as () => void)
       answers.get(request)?.detachSocket(request.raw.socket)
-      carry(relay.attachments, sessionIdOf(request), socket, request.raw.socket, maxFrameBytes, (code) => {
+      carry(relay, sessionIdOf(request), socket, request.raw.socket, maxFrameBytes, (code) => {
         if (!NORMAL_CLOSES.has(code)) refusals.count(code)
       })
     },

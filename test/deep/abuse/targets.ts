@@ -59,14 +59,13 @@ export function memoryTarget(
   return {
     create: (request) => outcome(() => relay.createSession(request, '')),
     join: (request, source) => outcome(() => relay.join(request, source)),
-    view: ({ sessionId, token }) =>
-      outcome(() => relay.polling.view(sessionId, token, { version: undefined, waitMs: 0 })),
+    view: ({ sessionId, token }) => outcome(() => relay.view(sessionId, token, { version: undefined, waitMs: 0 })),
     decide: ({ sessionId, token }, code, request) => outcome(() => relay.decide(sessionId, token, code, request)),
     end: ({ sessionId, token }, code) => outcome(() => relay.endReceiver(sessionId, token, code)),
     retire: ({ sessionId, token }) => outcome(() => relay.retireCode(sessionId, token)),
     close: ({ sessionId, token }) => outcome(() => relay.closeSession(sessionId, token)),
     attach: async ({ sessionId, token }, channels) => {
-      const socket = new FakeSocket(relay.attachments, sessionId)
+      const socket = new FakeSocket(relay, sessionId)
       socket.attach(token, channels)
       return {
         say: (data) => socket.say(data),

@@ -164,7 +164,7 @@ class Line implements WebSocketLike {
   #over = false
 
   constructor({ relay }: RunningRelay, sessionId: string) {
-    this.#connection = relay.attachments.connect(sessionId, {
+    this.#connection = relay.connect(sessionId, {
       send: (data) => {
         const copy = typeof data === 'string' ? data : new Uint8Array(data).buffer
         queueMicrotask(() => this.#over || this.onmessage?.({ data: copy }))

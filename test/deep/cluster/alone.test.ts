@@ -23,7 +23,7 @@ const ofRedis = (url: string) => url.includes('/node_modules/@redis/') || url.in
 describe('a relay without REDIS_URL', () => {
   test('keeps everything in its memory: no code for Redis is loaded, neither its own nor the client', async () => {
     const files = await filesLoaded()
-    expect(files.some((url) => url.endsWith('/dist/store/memory.js'))).toBe(true)
+    expect(files.some((url) => url.endsWith('/dist/store/memory/sessions.js'))).toBe(true)
     expect(files.filter(ofRedis)).toEqual([])
   })
 })

@@ -26,7 +26,7 @@ describe('the relay in memory', () => {
       const node = new TestRelay({ settings: DEFAULT_SETTINGS })
       const scene = await inMemory(node)
       for (let done = 0; done < MEMORY.first; done++) {
-        const attacker = new FakeSocket(node.relay.attachments, scene.sessionId)
+        const attacker = new FakeSocket(node.relay, scene.sessionId)
         const message = firstMessage(random, scene.tokens.sender)
         attacker.say(message)
         await settled()
@@ -51,7 +51,7 @@ describe('the relay in memory', () => {
           scene = await inMemory(node)
         }
         const role = random.pick(ROLES)
-        const attacker = new FakeSocket(node.relay.attachments, scene.sessionId)
+        const attacker = new FakeSocket(node.relay, scene.sessionId)
         attacker.attach(scene.tokens[role], scene.resume(role))
         await settled()
         const { messages, code } = burst(random, scene, role)

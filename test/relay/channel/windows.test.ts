@@ -152,11 +152,11 @@ describe('a channel', () => {
     const node = new TestRelay({ settings: settings(100_000_000) })
     const { receivers, receiverSockets, senderSocket } = await node.pair()
     const { sessionId, token } = receivers[0] as JoinedReceiver
-    await node.relay.polling.attach(sessionId, token, [])
+    await node.relay.attach(sessionId, token, [])
     receiverSockets[0]?.vanish()
     for (let i = 0; i < 5; i++) {
       await node.pass(POLL_LEASE_MS - 1_000)
-      await node.relay.polling.view(sessionId, token, { version: undefined, waitMs: 0, channels: [] })
+      await node.relay.view(sessionId, token, { version: undefined, waitMs: 0, channels: [] })
     }
     expect(windowOf(senderSocket)).toBe(FRAME)
     await node.pass(POLL_LEASE_MS + ABSENT_GIVES_BACK_MS)
@@ -183,7 +183,7 @@ describe('where handshakes have no room', () => {
     const sender = await node.open()
     const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => node.join(sender.senderCode)))
     expect(outcomes.filter((each) => each.status === 'fulfilled')).toHaveLength(3)
-    expect(node.relay.windows.granted).toBe(3 * BOTH)
+    expect(node.relay.held.grantedBytes).toBe(3 * BOTH)
   })
 
   test('a join that fails gives back what was set aside for it', async () => {
@@ -193,7 +193,7 @@ describe('where handshakes have no room', () => {
     const twice = () => node.join(sender.senderCode, { receiverCode: 'same' }, 'another source')
     for (let i = 0; i < 20; i++) await expectRefusal(twice, 'receiver_code_in_use')
     await node.join(sender.senderCode, {}, 'another source')
-    expect(node.relay.windows.granted).toBe(2 * BOTH)
+    expect(node.relay.held.grantedBytes).toBe(2 * BOTH)
   })
 
   test('one source has an eighth of them at most, over all sessions', async () => {
@@ -237,7 +237,7 @@ describe('where handshakes have no room', () => {
     expect(windowOf(socket)).toBe(HANDSHAKE_WINDOW_BYTES)
     await settled()
     expect(attackers.filter(({ socket }) => socket.closedWith === 'resume_required')).toHaveLength(1)
-    expect(node.relay.windows.granted).toBe(16 * BOTH)
+    expect(node.relay.held.grantedBytes).toBe(16 * BOTH)
     const waiting = attackers.find(({ socket }) => socket.closedWith !== undefined)
     const again = await node.attach(waiting?.member as Member)
     expect(windowOf(again)).toBe(0)
@@ -260,9 +260,9 @@ describe('where handshakes have no room', () => {
       for (let j = 0; j < 8; j++)
         await node.approve(attacker, await node.join(attacker.senderCode, {}, `attacker ${i}`))
     }
-    expect(node.relay.windows.granted).toBe(64 * BOTH)
+    expect(node.relay.held.grantedBytes).toBe(64 * BOTH)
     await node.pass(ABSENT_GIVES_BACK_MS)
-    expect(node.relay.windows.granted).toBe(0)
+    expect(node.relay.held.grantedBytes).toBe(0)
   })
 })
 
@@ -364,12 +364,12 @@ describe('where transfers have no room', () => {
     await attachBoth(node, first as never)
     const { sender, receiver } = second as { sender: Member; receiver: JoinedReceiver }
     await node.attach(receiver)
-    const { polling } = node.relay
-    const { version } = await polling.attach(sender.sessionId, sender.token, [])
+    const { relay } = node
+    const { version } = await relay.attach(sender.sessionId, sender.token, [])
     await settled()
     const poll = { version, waitMs: LONG_POLL_MAX_MS, channels: [{ channel: 1, fetched: 0, acked: 0 }] }
-    const known = await polling.view(sender.sessionId, sender.token, { ...poll, waitMs: 0 })
-    const held = polling.view(sender.sessionId, sender.token, { ...poll, version: known.version })
+    const known = await relay.view(sender.sessionId, sender.token, { ...poll, waitMs: 0 })
+    const held = relay.view(sender.sessionId, sender.token, { ...poll, version: known.version })
     await settled()
     await node.end(first?.receiver as JoinedReceiver, first?.receiver as JoinedReceiver)
     expect((await held).channels).toMatchObject([{ window: FRAME }])
@@ -464,7 +464,7 @@ describe('a window in use', () => {
     senderSocket.data(1, 2, new Uint8Array(FRAME - 8))
     await settled()
     expect(senderSocket.closedWith).toBeUndefined()
-    expect(node.relay.windows.granted).toBe(2 * FRAME)
+    expect(node.relay.held.grantedBytes).toBe(2 * FRAME)
   })
 
   test('is not lowered by acks, a short absence or a repeated approval', async () => {

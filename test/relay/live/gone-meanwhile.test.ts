@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { Cluster } from '../../../src/relay/ports.ts'
-import { MemoryMailboxStore } from '../../../src/store/memory.ts'
+import { MemoryMailboxStore } from '../../../src/store/memory/mailboxes.ts'
 import { Gate } from '../../support/gate.ts'
 import { settled, TestRelay } from '../../support/relay.ts'
 
@@ -41,12 +41,11 @@ describe('a node keeps nothing for a socket that went', () => {
   test('while the session was read again', async () => {
     const { sender, senderSocket, receiverSockets } = await node.pair()
     sessions.hold('get')
-    const refreshed = node.relay.attachments.refresh(sender.sessionId)
+    node.look(sender.sessionId)
     await settled()
     for (const socket of [senderSocket, ...receiverSockets]) socket.vanish()
     await settled()
     sessions.open()
-    await refreshed
     await settled()
     expect(node.counters()).toMatchObject(nothing)
   })

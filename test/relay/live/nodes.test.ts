@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { HANDSHAKE_WINDOW_BYTES, SILENCE_MS } from '../../../src/protocol/limits.ts'
 import { RelayError } from '../../../src/relay/errors.ts'
 import type { MailboxStore } from '../../../src/relay/ports.ts'
-import type { MemoryMailboxStore, MemorySessionStore } from '../../../src/store/memory.ts'
+import type { MemoryMailboxStore } from '../../../src/store/memory/mailboxes.ts'
+import type { MemorySessionStore } from '../../../src/store/memory/sessions.ts'
 import type { FakeSocket } from '../../support/fake-socket.ts'
 import { expectRefusal } from '../../support/refusal.ts'
 import { settled } from '../../support/relay.ts'
@@ -99,8 +100,7 @@ describe('when one node does not hear what the other says', () => {
     nodes.deaf = true
     await nodes.B.end(receiver, receiver)
     await settled()
-    const leg = nodes.A.relay.attachments
-    leg.lookAtEverything()
+    nodes.A.ears.missed()
     S.data(1, 2, 'y')
     await settled()
     expect(S.closedWith).toBeUndefined()
@@ -217,7 +217,7 @@ describe('a join that the store answers late', () => {
     const answer = answerLate(nodes.sessions)
     const joining = nodes.A.join(sender.senderCode)
     await settled()
-    await nodes.A.relay.attachments.refresh(sender.sessionId)
+    nodes.A.look(sender.sessionId)
     answer()
     await joining
     await settled()
@@ -250,8 +250,7 @@ describe('a store that was away when a socket went', () => {
     Object.assign(nodes.sessions, { update: () => Promise.reject(new RelayError('unavailable')) })
     R.vanish()
     await settled()
-    nodes.B.relay.attachments.tick()
-    await settled()
+    await nodes.B.tick()
     expect(await isPresent()).toEqual([true])
     Object.assign(nodes.sessions, { update })
     await nodes.pass(1_000)
@@ -270,7 +269,7 @@ describe('a role that attaches over HTTP', () => {
     const dropped: unknown[] = []
     const sender = await nodes.A.open()
     const receiver = await nodes.A.join(sender.senderCode)
-    await nodes.A.relay.polling.attach(receiver.sessionId, receiver.token, [])
+    await nodes.A.relay.attach(receiver.sessionId, receiver.token, [])
     const drop = nodes.A.mailboxes.drop.bind(nodes.A.mailboxes)
     Object.assign(nodes.A.mailboxes, {
       drop: (keys: Parameters<typeof drop>[0]) => {
@@ -279,7 +278,7 @@ describe('a role that attaches over HTTP', () => {
       },
     })
     await nodes.sessions.delete(sender.sessionId)
-    await nodes.A.relay.attachments.refresh(sender.sessionId)
+    nodes.A.look(sender.sessionId)
     expect(dropped).toEqual([])
   })
 })
@@ -292,7 +291,7 @@ describe('a channel that moves', () => {
     nodes.own.hold('position')
     const R = await nodes.B.attach(receiver)
     R.data(1, 1, 'm1')
-    void nodes.A.relay.attachments.refresh(sender.sessionId)
+    nodes.A.look(sender.sessionId)
     await settled()
     expect(nodes.own.waiting).toBeGreaterThan(1)
     // The looks end one after the other.
@@ -311,7 +310,7 @@ describe('a channel that moves', () => {
     const R = nodes.B.connect(receiver.sessionId)
     R.attach(receiver.token)
     await settled()
-    void nodes.A.relay.attachments.refresh(sender.sessionId)
+    nodes.A.look(sender.sessionId)
     await settled()
     S.data(1, 1, 'before it is open')
     await settled()
@@ -326,12 +325,12 @@ describe('a channel that moves', () => {
     const receiver = await nodes.A.join(sender.senderCode)
     const S = await nodes.A.attach(sender)
     const { sessionId, token } = receiver
-    await nodes.A.relay.polling.attach(sessionId, token, [])
+    await nodes.A.relay.attach(sessionId, token, [])
     await settled()
     S.data(1, 1, 'm2')
     await settled()
     expect(S.closedWith).toBeUndefined()
-    const view = await nodes.A.relay.polling.view(sessionId, token, { version: undefined, waitMs: 0, channels: [] })
+    const view = await nodes.A.relay.view(sessionId, token, { version: undefined, waitMs: 0, channels: [] })
     expect(view.channels).toMatchObject([{ available: 1 }])
   })
 
@@ -351,22 +350,22 @@ describe('a channel that moves', () => {
 describe('a poll over HTTP', () => {
   test('is waited for by no node that stops: another one goes on', async () => {
     const { sender } = await nodes.pair()
-    await nodes.A.relay.polling.attach(sender.sessionId, sender.token, [])
-    expect(nodes.A.relay.polling.sessionIds).toHaveLength(1)
+    await nodes.A.relay.attach(sender.sessionId, sender.token, [])
+    expect(nodes.A.relay.awaitsPolls).toBe(true)
     await nodes.A.relay.drain()
-    expect(nodes.A.relay.polling.sessionIds).toEqual([])
+    expect(nodes.A.relay.awaitsPolls).toBe(false)
   })
 
   test('that meets the end of a channel shows the end, and never a channel that has lost its frames', async () => {
     const { sender, receiver, R } = await nodes.pair()
-    const { polling, frames } = nodes.A.relay
-    await polling.attach(sender.sessionId, sender.token, [])
+    const { relay } = nodes.A
+    await relay.attach(sender.sessionId, sender.token, [])
     await settled()
     R.data(1, 1, 'a frame')
-    await frames.put({ sessionId: sender.sessionId, token: sender.token, channel: 1, seq: 1 }, new Uint8Array(8))
+    await relay.putFrame({ sessionId: sender.sessionId, token: sender.token, channel: 1, seq: 1 }, new Uint8Array(8))
     nodes.gate.hold('position')
     const channels = [{ channel: 1, fetched: 0, acked: 0 }]
-    const polled = polling.view(sender.sessionId, sender.token, { version: undefined, waitMs: 0, channels })
+    const polled = relay.view(sender.sessionId, sender.token, { version: undefined, waitMs: 0, channels })
     await settled()
     expect(nodes.gate.waiting).toBe(1)
     await nodes.B.end(receiver, receiver)
@@ -377,14 +376,14 @@ describe('a poll over HTTP', () => {
 
   test('and frames over HTTP may go to any node, the one with the other end’s socket as well: the window is the same', async () => {
     const { sender, S } = await nodes.pair()
-    await nodes.A.relay.polling.attach(sender.sessionId, sender.token, [])
+    await nodes.A.relay.attach(sender.sessionId, sender.token, [])
     await settled()
     expect(S.closedWith).toBe('superseded')
     const windows = []
     for (let seq = 1; seq <= 4; seq++) {
       const node = seq % 2 === 0 ? nodes.A : nodes.B
       const call = { sessionId: sender.sessionId, token: sender.token, channel: 1, seq }
-      windows.push((await node.relay.frames.put(call, new Uint8Array(4_088))).window)
+      windows.push((await node.relay.putFrame(call, new Uint8Array(4_088))).window)
       windows.push((await node.view(sender)).channels[0]?.window)
     }
     expect(new Set(windows)).toEqual(new Set([4 * 4_096]))
@@ -394,28 +393,28 @@ describe('a poll over HTTP', () => {
 
   test('shows a window of four full frames, as no node has a grant for who writes without a socket', async () => {
     const { sender, receiver } = await nodes.pair()
-    const { polling, frames } = nodes.B.relay
-    await polling.attach(sender.sessionId, receiver.token, [])
+    const { relay } = nodes.B
+    await relay.attach(sender.sessionId, receiver.token, [])
     await settled()
     const poll = { version: undefined, waitMs: 0, channels: [] }
-    const { channels } = await polling.view(sender.sessionId, receiver.token, poll)
+    const { channels } = await relay.view(sender.sessionId, receiver.token, poll)
     expect(channels).toMatchObject([{ window: 4 * 4_096 }])
     const attacker = (seq: number) =>
-      frames.put({ sessionId: sender.sessionId, token: receiver.token, channel: 1, seq }, new Uint8Array(4_088))
+      relay.putFrame({ sessionId: sender.sessionId, token: receiver.token, channel: 1, seq }, new Uint8Array(4_088))
     for (let seq = 1; seq <= 4; seq++) await attacker(seq)
     await expectRefusal(() => attacker(5), 'frame_refused')
   })
 
   test('is held while nothing has come that its caller does not know, and ends with a frame or an ack', async () => {
     const { sender, receiver, S } = await nodes.pair()
-    const { polling, frames } = nodes.B.relay
-    await polling.attach(sender.sessionId, receiver.token, [])
+    const { relay } = nodes.B
+    await relay.attach(sender.sessionId, receiver.token, [])
     await settled()
     const { version } = await nodes.B.view(receiver)
     const poll = (fetched: number, acked: number) => {
       const seen = { version, waitMs: 25_000, channels: [{ channel: 1, fetched, acked }] }
       let ended = false
-      const view = polling.view(sender.sessionId, receiver.token, seen).finally(() => {
+      const view = relay.view(sender.sessionId, receiver.token, seen).finally(() => {
         ended = true
       })
       return { view, ended: () => ended }
@@ -427,7 +426,7 @@ describe('a poll over HTTP', () => {
     await settled()
     expect((await first.view).channels).toMatchObject([{ available: 1, acked: 0 }])
     const call = { sessionId: sender.sessionId, token: receiver.token, channel: 1, seq: 1 }
-    await frames.put(call, new Uint8Array(8))
+    await relay.putFrame(call, new Uint8Array(8))
     const second = poll(1, 0)
     await settled()
     expect(second.ended()).toBe(false)

@@ -119,18 +119,16 @@ describe('while the store has not answered yet', () => {
     const { node, sessions } = slowNode()
     const sender = await node.open()
     const socket = await node.attach(sender)
-    const refreshed = () => node.relay.attachments.refresh(sender.sessionId)
     sessions.hold('get')
-    const older = refreshed()
+    node.look(sender.sessionId)
     await node.sessions.update(sender.sessionId, retireCode)
-    const newer = refreshed()
+    node.look(sender.sessionId)
     await settled()
     sessions.releaseNewest()
-    await newer
+    await settled()
     const { length } = socket.views
     expect(socket.view.joinable).toBe(false)
     sessions.open()
-    await older
     await settled()
     expect(socket.views).toHaveLength(length)
   })

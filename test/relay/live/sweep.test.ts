@@ -53,7 +53,7 @@ describe('the sweep', () => {
     await settled()
     const { sessionId, token } = sender
     for (const seq of [1, 2]) {
-      await node.relay.frames.put({ sessionId, token, channel: other.channel, seq }, new Uint8Array(1))
+      await node.relay.putFrame({ sessionId, token, channel: other.channel, seq }, new Uint8Array(1))
     }
     const unanswered = await node.join(sender.senderCode)
     senderSocket.data(unanswered.channel, 1)

@@ -1,5 +1,6 @@
 import type { Bus, BusListener, Cluster, MailboxStore, Wake } from '../../../src/relay/ports.ts'
-import { MemoryMailboxStore, MemorySessionStore } from '../../../src/store/memory.ts'
+import { MemoryMailboxStore } from '../../../src/store/memory/mailboxes.ts'
+import { MemorySessionStore } from '../../../src/store/memory/sessions.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { FakeSecrets } from '../../support/fake-secrets.ts'
 import { Gate } from '../../support/gate.ts'

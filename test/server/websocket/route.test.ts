@@ -371,9 +371,9 @@ describe('a receiver that does not read', () => {
     await restart({ settings: { maxFrameBytes: MIB, windowBytes: 64 * MIB, memoryBudgetBytes: 256 * MIB } })
     const { sender, receivers } = await pair()
     const events: string[] = []
-    const { attachments } = relay.relay
-    const connectReal = attachments.connect.bind(attachments)
-    attachments.connect = (sessionId: string, socket: PeerSocket) => {
+    const domain = relay.relay
+    const connectReal = domain.connect.bind(domain)
+    domain.connect = (sessionId: string, socket: PeerSocket) => {
       const connection = connectReal(sessionId, {
         send: (data) => {
           const outcome = socket.send(data)

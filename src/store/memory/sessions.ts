@@ -1,20 +1,6 @@
-import { Mailbox } from '../relay/channel/mailbox.ts'
-import { RelayError } from '../relay/errors.ts'
-import type {
-  AckOutcome,
-  AppendOutcome,
-  Bus,
-  BusListener,
-  Clock,
-  MailboxKey,
-  MailboxPosition,
-  MailboxStore,
-  SessionCaps,
-  SessionStore,
-  StoredFrame,
-  Wake,
-} from '../relay/ports.ts'
-import { deadlineOf, type OpenSession, type Session } from '../relay/session/session.ts'
+import { RelayError } from '../../relay/errors.ts'
+import type { Clock, SessionCaps, SessionStore } from '../../relay/ports.ts'
+import { deadlineOf, type OpenSession, type Session } from '../../relay/session/session.ts'
 
 /**
  * Sessions in one process's memory, with a time-out. Deadlines lie in buckets of one second, so that a sweep looks only
@@ -137,66 +123,4 @@ function countDown(counts: Map<string, number>, key: string): void {
 
 function bucketOf(milliseconds: number): number {
   return Math.floor(milliseconds / 1000)
-}
-
-/** Mailboxes in one process's memory. */
-export class MemoryMailboxStore implements MailboxStore {
-  readonly #mailboxes = new Map<MailboxKey, Mailbox>()
-
-  get size(): number {
-    return this.#mailboxes.size
-  }
-
-  /** What all frames held cost, in bytes. */
-  get unackedCost(): number {
-    let sum = 0
-    for (const mailbox of this.#mailboxes.values()) sum += mailbox.unackedCost
-    return sum
-  }
-
-  open(key: MailboxKey, floor: number): { created: boolean; position: MailboxPosition } {
-    const existing = this.#mailboxes.get(key)
-    if (existing) return { created: false, position: existing.position }
-    const mailbox = new Mailbox(floor)
-    this.#mailboxes.set(key, mailbox)
-    return { created: true, position: mailbox.position }
-  }
-
-  append(key: MailboxKey, frame: StoredFrame, window: number): AppendOutcome {
-    const mailbox = this.#mailboxes.get(key)
-    if (!mailbox) return { kind: 'unknown' }
-    const kind = mailbox.append(frame, window)
-    return { kind, position: mailbox.position, unackedCost: mailbox.unackedCost }
-  }
-
-  ackThrough(key: MailboxKey, seq: number): AckOutcome {
-    const mailbox = this.#mailboxes.get(key)
-    if (!mailbox) return { kind: 'unknown' }
-    return { kind: mailbox.ackThrough(seq), position: mailbox.position }
-  }
-
-  read(key: MailboxKey, after: number): StoredFrame | undefined {
-    return this.#mailboxes.get(key)?.read(after)
-  }
-
-  position(key: MailboxKey): MailboxPosition | undefined {
-    return this.#mailboxes.get(key)?.position
-  }
-
-  drop(keys: readonly MailboxKey[]): void {
-    for (const key of keys) this.#mailboxes.delete(key)
-  }
-}
-
-/** One node: waking reaches the subscribers in this process. */
-export class MemoryBus implements Bus {
-  readonly #listeners: BusListener[] = []
-
-  wake(sessionId: string, wake: Wake): void {
-    for (const listener of this.#listeners) listener.woken(sessionId, wake, true)
-  }
-
-  subscribe(listener: BusListener): void {
-    this.#listeners.push(listener)
-  }
 }

@@ -1,0 +1,49 @@
+import { RelayError } from '../errors.ts'
+import { type Bus, type Clock, type Cluster, livingIn, type Metrics, type SessionStore } from '../ports.ts'
+import { sweep } from '../session/presence.ts'
+import { deadlineOf } from '../session/session.ts'
+
+export interface SweepPorts {
+  readonly sessions: SessionStore
+  readonly clock: Clock
+  readonly bus: Bus
+  readonly metrics: Metrics
+  readonly cluster?: Cluster
+}
+
+/** Does to sessions what time alone does. */
+export class Sweep {
+  readonly #ports: SweepPorts
+  /** Sessions that the last sweep failed on. */
+  #failed: ReadonlySet<string> = new Set()
+
+  constructor(ports: SweepPorts) {
+    this.#ports = ports
+  }
+
+  /** Ends or forgets the sessions that are due. Throws the refusal of a store that does not answer. */
+  async run(): Promise<void> {
+    const failed = new Set<string>()
+    for (const id of await this.#ports.sessions.due()) {
+      try {
+        await this.#sweepOne(id)
+      } catch (error) {
+        if (error instanceof RelayError) throw error
+        // The sweep comes again each second: report a failure once.
+        if (!this.#failed.has(id)) this.#ports.metrics.failed(error)
+        failed.add(id)
+      }
+    }
+    this.#failed = failed
+  }
+
+  async #sweepOne(id: string): Promise<void> {
+    const { clock, sessions, bus, cluster } = this.#ports
+    const session = await sessions.get(id)
+    if (session && deadlineOf(session) > clock.now()) return
+    if (session?.state !== 'open') return sessions.delete(id)
+    const isAlive = livingIn(cluster)
+    const { version } = await sessions.update(id, (current, now) => sweep(current, now, isAlive))
+    if (version !== session.version) bus.wake(id, { about: 'session' })
+  }
+}
