@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
-import { SETTINGS } from './test/support/setting.ts'
 
 // The reporter of vitest 5 uses Map.groupBy, which Node has from version 21 on; without it a failing test on Node 20 is a
 // crash of the reporter instead of a report.
@@ -20,23 +20,32 @@ const hasRedis = spawnSync('redis-server', ['--version']).status === 0 || proces
 if (!hasRedis) process.stdout.write('There is no redis-server here: what needs one is skipped.\n')
 
 /**
- * The projects. `memory` is what `npm test` runs: all but the deep suites, on a relay alone. `deep` takes minutes. The other
- * settings of test/support/setting.ts run what depends on the setting.
+ * The end-to-end suites that each setting runs beside conformance: those whose outcome depends on where the relay keeps what it
+ * has, or on the transport. The rest is about the devices alone, which see the same wire in each setting; conformance proves that.
  */
+const IN_SETTING = {
+  redis: ['counters', 'logs', 'resume', 'ten-steps'],
+  nodes: ['counters', 'fallback', 'logs', 'receivers', 'resume', 'ten-steps', 'transfer'],
+  http: ['company', 'counters', 'endings', 'logs', 'receivers', 'resume', 'ten-steps', 'transfer', 'wrong-code'],
+}
+
+/** `memory` is what `npm test` runs: all but the deep suites, on a relay alone. */
 const projects = [
   { name: 'memory', include: ['test/**/*.test.ts'], exclude: ['test/deep/**'] },
   { name: 'deep', include: ['test/deep/**/*.test.ts'], exclude: [] },
-  ...SETTINGS.filter((setting) => setting === 'http' || (setting !== 'memory' && hasRedis)).map((name) => ({
-    name,
-    include: ['test/conformance/*.test.ts', 'test/e2e/*.test.ts'],
-    // How one gets to HTTP is tested where WebSockets pass.
-    exclude: name === 'http' ? ['test/e2e/fallback.test.ts'] : [],
-  })),
+  ...Object.entries(IN_SETTING)
+    .filter(([setting]) => hasRedis || setting === 'http')
+    .map(([name, suites]) => ({
+      name,
+      include: ['test/conformance/*.test.ts', ...suites.map((suite) => `test/e2e/${suite}.test.ts`)],
+    })),
 ]
 
 export default defineConfig({
   test: {
     projects: projects.map((test) => ({ extends: true, test: { ...test, env: { RELAY_SETTING: test.name } } })),
+    // One more than there are processors: many tests wait.
+    maxWorkers: availableParallelism() + 1,
     globalSetup: ['test/support/build.ts'],
     // Generous: a machine that is busy with something else must not fail a test. What hangs still ends.
     testTimeout: 120_000,

@@ -6,7 +6,7 @@ import { isOverHttp, type Relay } from './relay.ts'
 /** A client made of PROTOCOL.md alone: here its WebSocket, and frames as bytes. */
 
 /** How long anything that must come may take, in milliseconds. */
-export const DEADLINE_MS = 5_000
+export const DEADLINE_MS = 30_000
 
 export type Message =
   | { readonly kind: 'view'; readonly view: View }

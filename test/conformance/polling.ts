@@ -201,7 +201,8 @@ export function polling(relay: Relay): void {
         const { version } = await party.view()
         await party.view(`?version=${version}&waitMs=20000&channels=${channels}`)
       }
-      expect(performance.now() - start).toBeLessThan(2_000)
+      // One that is held is answered when its time is over.
+      expect(performance.now() - start).toBeLessThan(20_000)
     })
 
     test('may name no channel; a channel it does not name wakes it by the version alone', async () => {

@@ -75,7 +75,8 @@ export function views(relay: Relay): void {
       for (const query of [`?version=${version}0&waitMs=20000`, '?waitMs=20000', `?version=${version}`, '?version=']) {
         expect((await sender.view(query)).version).toBe(version)
       }
-      expect(performance.now() - start).toBeLessThan(2_000)
+      // One that is held is answered when its time is over.
+      expect(performance.now() - start).toBeLessThan(20_000)
     })
 
     test('a long poll whose time is up answers the same view again', async () => {

@@ -7,7 +7,7 @@ import { DEFAULT_SETTINGS } from '../support/relay.ts'
 import type { RunningRelay } from '../support/server.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair } from './people.ts'
 import { RawReceiver, RawSender, transferOf } from './raw-peers.ts'
-import { setting, startRelay } from './setting.ts'
+import { startRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
 /** A relay or a peer that lies: whatever it says, nothing is delivered that was not, and nobody else suffers for it. */
@@ -132,8 +132,7 @@ describe('a receiver that acks what was never sent', () => {
     await attacker.socket.until((view) => view?.senderPresent === true)
     device.world.unplugged = true
     device.world.socket.cut()
-    // Over HTTP the relay would notice a minute later.
-    if (setting.webSocketsPass) await attacker.socket.until((view) => view?.senderPresent === false)
+    await attacker.socket.until((view) => view?.senderPresent === false)
     attacker.socket.ack(attacker.channel, 1_000_000)
     device.world.unplugged = false
     await attacker.socket.until((view) => view?.receivers[0]?.state === 'denied')

@@ -245,7 +245,7 @@ function isFake(timer: unknown): timer is { fake: unknown } {
 
 /** Waits for something that is bound to happen, and says what it was when it does not. */
 export async function until(what: string, condition: () => boolean): Promise<void> {
-  for (const deadline = performance.now() + 10_000; !condition(); ) {
+  for (const deadline = performance.now() + 60_000; !condition(); ) {
     if (performance.now() > deadline) throw new Error(`it did not happen: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 1))
   }

@@ -4,7 +4,6 @@ import { generatePairingCode, type PairingCode, parsePairingCode } from '../../s
 import { decodeFrame, FRAME_DATA } from '../../src/protocol/frame.ts'
 import { FakeTime } from '../client/fake-time.ts'
 import type { RunningRelay } from '../support/server.ts'
-import { hasFrames } from '../support/setting.ts'
 import { bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair } from './people.ts'
 import { RawReceiver, RawSender, random } from './raw-peers.ts'
 import { setting, startRelay } from './setting.ts'
@@ -103,7 +102,7 @@ describe('the sender’s budget', () => {
     expect(await denialOf(attacker)).toBe('rejected')
     attacker.send(attacker.m1())
     // A node that has not heard of the denial yet keeps it for nobody.
-    if (hasFrames) await until('the relay discards its m1', () => relay.discards.includes('channel_ended'))
+    await until('the relay discards its m1', () => relay.discards.includes('channel_ended'))
     expect(answered).not.toContain(attacker.channel)
     expect(await errorOf(join(relay.url, sender.code))).toBe('code_not_found')
     await sender.cancel()
