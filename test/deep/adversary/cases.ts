@@ -1,4 +1,5 @@
 import type { Role } from '../../../src/protocol/view.ts'
+import type { Operator, Relay } from './relay.ts'
 import { type Outcome, type Plan, play, TRANSFERS } from './scenario.ts'
 import { leaks } from './search.ts'
 import { Seed } from './seed.ts'
@@ -15,6 +16,47 @@ export interface Case {
   /** What the receiver names, the numbers it shows, the tags it has emitted. */
   readonly receiver: readonly [names: Outcome['receiver']['names'], numbers: number, tags: number]
 }
+
+export type Ends = Pick<Case, 'sender' | 'receiver'>
+export const ends = (sender: Case['sender'], receiver: Case['receiver']): Ends => ({ sender, receiver })
+
+/** It did no harm: everything came, and both know it. */
+export const GOOD = ends(['delivered', 1, 0], ['complete', 1, 1])
+/** Both wait, before the code is proven and after the approval. */
+export const UNMET = ends(['waits', 0, 0], ['waits', 0, 0])
+export const STUCK = ends(['waits', 1, 0], ['waits', 1, 1])
+/** The handshake fails: refused before any tag, behind the receiver's, as a guess, at m2, and at m4. */
+export const REFUSED = ends(['peer_misbehaved', 0, 0], ['wrong_code', 0, 0])
+export const BROKEN = ends(['peer_misbehaved', 0, 0], ['wrong_code', 0, 1])
+export const GUESSED = ends(['wrong_code', 0, 1], ['wrong_code', 0, 1])
+export const UNANSWERED = ends(['waits', 0, 0], ['wrong_code', 0, 0])
+export const UNPROVEN = ends(['waits', 1, 0], ['wrong_code', 0, 1])
+/** What was sealed is not what was sent, as the receiver finds out, and as the sender does. */
+export const CORRUPT_THERE = ends(['not_delivered', 1, 0], ['corrupt', 1, 1])
+export const CORRUPT_HERE = ends(['corrupt', 1, 0], ['revoked', 1, 1])
+/** The sender takes the relay for a liar, once a device is approved. */
+export const CAUGHT = ends(['relay_misbehaved', 1, 0], ['closed_by_sender', 1, 1])
+
+/** What an attack can look into: `code` once the sender shows it. */
+interface Scene {
+  readonly seed: Seed
+  readonly relay: Relay
+  readonly code: () => string
+}
+
+/** A case that is its operators, and what else is not as usual. */
+export const attack = (
+  operator: string,
+  against: Role,
+  ends: Ends,
+  attackers: (scene: Scene) => readonly Operator[],
+  more: Omit<Plan, 'seed' | 'operators'> = {},
+): Case => ({
+  operator,
+  against,
+  plan: (seed) => ({ ...more, operators: (relay, code) => attackers({ seed, relay, code }) }),
+  ...ends,
+})
 
 export interface Verdict {
   /** The operator, its role and what came of it, under `COLUMNS`. */

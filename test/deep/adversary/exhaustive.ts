@@ -17,8 +17,8 @@ function expected(name: string, chunks: number): { readonly names: string; reado
   return { names: 'corrupt', complete: verb === 'repeat' && index === chunks - 1 ? 1 : 0 }
 }
 
-async function rearrange(chunks: number, pipes: boolean, { name, attack }: Rearrangement): Promise<Rearranged> {
-  const plan = ofChunks(chunks, () => [rearranged(chunks, attack)], pipes)
+async function rearrange(chunks: number, pipes: boolean, [name, change]: Rearrangement): Promise<Rearranged> {
+  const plan = ofChunks(chunks, () => [rearranged(chunks, change)], pipes)
   const outcome = await play({ ...plan, seed: new Seed('rearranged', chunks, name, `${pipes}`) })
   const { receiver, sender } = outcome
   const { names, complete } = expected(name, chunks)

@@ -1,8 +1,8 @@
 import type { ReceiverRow, Role } from '../../../src/protocol/view.ts'
-import type { Case } from './cases.ts'
+import { attack, type Case, CORRUPT_HERE, ends, STUCK, UNMET } from './cases.ts'
 import { hasRow, isPayload, lieAboutRow, nothing, onFrame, pinned, saying } from './operators.ts'
-import { type Operator, other, type Relay } from './relay.ts'
-import { recordedFrame, recording } from './replays.ts'
+import type { Operator, Relay } from './relay.ts'
+import { recordedFrame, replaying } from './replays.ts'
 
 /** What only the other device or its person can say, said by the relay: approvals, denials, acks, receipts. */
 
@@ -24,29 +24,20 @@ const SAID_TO_SENDER: readonly (readonly [Partial<ReceiverRow>, Case['sender'][0
   [{ state: 'done' }, 'not_delivered'],
 ]
 
-const rowForgeries: Case[] = [
-  ...SAID_TO_RECEIVER.map(
-    ([row, names]): Case => ({
-      operator: `forge ${row.state}${row.reason ? `, ${row.reason}` : ''}`,
-      against: 'receiver',
-      plan: () => ({
-        operators: () => [lieAboutRow('receiver', row, pinned()), onFrame('payload', isPayload('sender'), nothing)],
-      }),
-      sender: ['waits', 1, 0],
-      receiver: [names, 1, 1],
-    }),
+const rowForgeries = [
+  ...SAID_TO_RECEIVER.map(([row, names]) =>
+    attack(
+      `forge ${row.state}${row.reason ? `, ${row.reason}` : ''}`,
+      'receiver',
+      ends(['waits', 1, 0], [names, 1, 1]),
+      () => [lieAboutRow('receiver', row, pinned()), onFrame('payload', isPayload('sender'), nothing)],
+    ),
   ),
-  ...SAID_TO_SENDER.map(
-    ([row, names]): Case => ({
-      operator: `forge ${row.state}`,
-      against: 'sender',
-      // When the sender has approved: before that it would not look.
-      plan: () => ({
-        operators: () => [lieAboutRow('sender', row, ({ receivers }) => receivers[0]?.state === 'approved')],
-      }),
-      sender: [names, 1, 0],
-      receiver: ['revoked', 1, 1],
-    }),
+  ...SAID_TO_SENDER.map(([row, names]) =>
+    // When the sender has approved: before that it would not look.
+    attack(`forge ${row.state}`, 'sender', ends([names, 1, 0], ['revoked', 1, 1]), () => [
+      lieAboutRow('sender', row, ({ receivers }) => receivers[0]?.state === 'approved'),
+    ]),
   ),
 ]
 
@@ -69,48 +60,34 @@ const REFUSALS: readonly (readonly [number, string, Case['sender'][0]])[] = [
   [400, '<script>', 'relay_refused'],
 ]
 
-const approvals: Case[] = [
-  ...(['receiver', 'sender'] as const).map(
-    (against): Case => ({
-      operator: 'forge approval',
+const approvals = [
+  ...(['receiver', 'sender'] as const).map((against) =>
+    attack(
+      'forge approval',
       against,
-      plan: () => ({ approves: false, operators: () => [lieAboutRow(against, { state: 'approved' }, pinned())] }),
       // The sender's app tries to send: to nobody, because its own person has approved nobody.
-      sender: ['nobody_approved', 1, 0],
-      receiver: ['waits', 1, 1],
-    }),
+      ends(['nobody_approved', 1, 0], ['waits', 1, 1]),
+      () => [lieAboutRow(against, { state: 'approved' }, pinned())],
+      { approves: false },
+    ),
   ),
-  {
-    operator: 'forge approval from the first view on',
-    against: 'sender',
-    plan: () => ({ operators: () => [lieAboutRow('sender', { state: 'approved' }, hasRow)] }),
-    sender: ['waits', 0, 0],
-    receiver: ['waits', 0, 0],
-  },
-  {
-    operator: 'swallow the approval',
-    against: 'sender',
-    // It gets no further: the window stays that of a handshake.
-    plan: () => ({ operators: () => [decision(204)] }),
-    sender: ['waits', 1, 0],
-    receiver: ['waits', 1, 1],
-  },
-  ...REFUSALS.map(
-    ([status, code, names]): Case => ({
-      operator: `refuse the approval, ${code}`,
-      against: 'sender',
-      plan: () => ({ operators: () => [decision(status, code)] }),
-      sender: [names, 1, 0],
-      receiver: ['waits', 1, 1],
-    }),
+  attack('forge approval from the first view on', 'sender', UNMET, () => [
+    lieAboutRow('sender', { state: 'approved' }, hasRow),
+  ]),
+  // It gets no further: the window stays that of a handshake.
+  attack('swallow the approval', 'sender', STUCK, () => [decision(204)]),
+  ...REFUSALS.map(([status, code, names]) =>
+    attack(`refuse the approval, ${code}`, 'sender', ends([names, 1, 0], ['waits', 1, 1]), () => [
+      decision(status, code),
+    ]),
   ),
 ]
 
-/** Acks everything as soon as it comes. */
-const ackAll = (from: Role): Operator =>
+/** Acks everything as soon as it comes, and drops it. */
+const ackAndDrop = (from: Role): Operator =>
   onFrame('ack', isPayload(from), (frame, relay) => {
     relay.acknowledge(frame.guest, from, frame.seq)
-    return [frame]
+    return []
   })
 
 /** More acked than was sent. */
@@ -119,90 +96,43 @@ const ackTooMuch = (to: Role): Operator => ({
   ack: (seq, reader, { lines }) => (reader === to && lines[to].received >= 2 ? lines[to].received + 1 : seq),
 })
 
-const acks: Case[] = [
-  {
-    operator: 'forge acks and drop the payload',
-    against: 'sender',
-    plan: () => ({ operators: () => [ackAll('sender'), onFrame('drop', isPayload('sender'), nothing)] }),
-    sender: ['waits', 1, 0],
-    receiver: ['waits', 1, 1],
-  },
-  {
-    operator: 'forge acks and drop the receipt',
-    against: 'receiver',
-    plan: () => ({ operators: () => [ackAll('receiver'), onFrame('drop', isPayload('receiver'), nothing)] }),
-    sender: ['waits', 1, 0],
-    receiver: ['waits', 1, 1],
-  },
-  {
-    operator: 'ack more than was sent',
-    against: 'sender',
-    plan: () => ({ operators: () => [ackTooMuch('sender')] }),
-    sender: ['peer_misbehaved', 1, 0],
-    receiver: ['revoked', 1, 1],
-  },
-  {
-    operator: 'ack more than was sent',
-    against: 'receiver',
-    plan: () => ({ operators: () => [ackTooMuch('receiver')] }),
-    // It comes with the ack of the receipt.
-    sender: ['delivered', 1, 0],
-    receiver: ['peer_misbehaved', 1, 1],
-  },
+const acks = [
+  attack('forge acks and drop the payload', 'sender', STUCK, () => [ackAndDrop('sender')]),
+  attack('forge acks and drop the receipt', 'receiver', STUCK, () => [ackAndDrop('receiver')]),
+  attack('ack more than was sent', 'sender', ends(['peer_misbehaved', 1, 0], ['revoked', 1, 1]), () => [
+    ackTooMuch('sender'),
+  ]),
+  // It comes with the ack of the receipt.
+  attack('ack more than was sent', 'receiver', ends(['delivered', 1, 0], ['peer_misbehaved', 1, 1]), () => [
+    ackTooMuch('receiver'),
+  ]),
 ]
 
-const replacing = (from: Role, bytes: (relay: Relay) => Uint8Array): Operator =>
-  onFrame('replace', isPayload(from), (frame, relay) => saying(bytes(relay))(frame))
+/** Other bytes in the place of each receipt. */
+const receipt = (bytes: (relay: Relay) => Uint8Array | undefined, seq?: number): Operator =>
+  onFrame(
+    'replace',
+    (frame) => isPayload('receiver')(frame) && (seq === undefined || frame.seq === seq),
+    (frame, relay) => saying(bytes(relay) ?? frame.ciphertext)(frame),
+  )
 
-/** [what is said, by whom it was said] in the place of receipts, and in the place of everything the sender says. */
-const SPLICES: readonly (readonly [string, (from: Role) => (relay: Relay) => Uint8Array])[] = [
-  ['noise', () => () => Uint8Array.from([1, ...new Array(60).fill(9)])],
-  [
-    'the other direction',
-    (from) => (relay) =>
-      relay.frames.findLast((each) => each.from === other(from) && each.seq > 2)?.ciphertext ?? new Uint8Array(17),
-  ],
-]
-
-const receipts: Case[] = [
-  ...SPLICES.map(
-    ([name, attacker]): Case => ({
-      operator: `forge a receipt of ${name}`,
-      against: 'sender',
-      plan: () => ({ operators: () => [replacing('receiver', attacker('receiver'))] }),
-      sender: ['corrupt', 1, 0],
-      receiver: ['revoked', 1, 1],
-    }),
+const receipts = [
+  attack('forge a receipt of noise', 'sender', CORRUPT_HERE, () => [
+    receipt(() => Uint8Array.of(1, ...new Array(60).fill(9))),
+  ]),
+  attack('forge a receipt of the other direction', 'sender', CORRUPT_HERE, () => [
+    receipt(({ frames }) => frames.findLast(isPayload('sender'))?.ciphertext),
+  ]),
+  replaying('forge a receipt of another session', 'sender', CORRUPT_HERE, (old) => [
+    receipt(() => recordedFrame(old, 'receiver', 3)),
+  ]),
+  attack(
+    'forge the second receipt with the first',
+    'sender',
+    CORRUPT_HERE,
+    () => [receipt(({ frames }) => frames.find(isPayload('receiver'))?.ciphertext, 4)],
+    { transfers: [[new Uint8Array(10).fill(1)], [new Uint8Array(10).fill(1)]] },
   ),
-  {
-    operator: 'forge a receipt of another session',
-    against: 'sender',
-    plan: async () => {
-      const attacker = recordedFrame(await recording(), 'receiver', 3)
-      return { operators: () => [replacing('receiver', () => attacker)] }
-    },
-    sender: ['corrupt', 1, 0],
-    receiver: ['revoked', 1, 1],
-  },
-  {
-    operator: 'forge the second receipt with the first',
-    against: 'sender',
-    plan: () => ({
-      transfers: [[new Uint8Array(10).fill(1)], [new Uint8Array(10).fill(1)]],
-      operators: ({ frames }) => [
-        onFrame(
-          'replace',
-          ({ from, seq }) => from === 'receiver' && seq === 4,
-          (frame) =>
-            saying(frames.find(({ from, seq }) => from === 'receiver' && seq === 3)?.ciphertext ?? frame.ciphertext)(
-              frame,
-            ),
-        ),
-      ],
-    }),
-    sender: ['corrupt', 1, 0],
-    receiver: ['revoked', 1, 1],
-  },
 ]
 
 export const forgeryCases: Case[] = [...rowForgeries, ...approvals, ...acks, ...receipts]

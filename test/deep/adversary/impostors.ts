@@ -1,7 +1,7 @@
 import { ristretto255 } from '@noble/curves/ed25519.js'
 import nacl from 'tweetnacl'
 import { cpaceVectors, fromHex } from '../../crypto/support.ts'
-import type { Case } from './cases.ts'
+import { attack, BROKEN, type Case, type Ends, ends, GOOD, REFUSED, UNANSWERED, UNPROVEN } from './cases.ts'
 import {
   type HandmadeAnswer,
   HandmadeReceiver,
@@ -11,7 +11,7 @@ import {
   pointOf,
   type Twist,
 } from './handmade.ts'
-import { GOOD, onMessage, swapField } from './operators.ts'
+import { type Message, onMessage, saying, swapField } from './operators.ts'
 import type { Flying, Operator } from './relay.ts'
 import type { Seed } from './seed.ts'
 
@@ -95,120 +95,79 @@ const LOW: readonly (readonly [name: string, twist: Twist])[] = lowOrder.map(([n
   { publicKey, dh: identity },
 ])
 
+const knowing = (code: () => string) => () => secretOf(code())
+
 /** Refused before any guess or tag: the sender wipes the run and denies, the receiver leaves. */
 const points: Case[] = [
   ...POINTS.map((each) => [...each, WRONG] as const),
   ...LOW.map((each) => [...each, undefined] as const),
-].flatMap(([name, twist, secret]): Case[] => [
-  {
-    operator: name,
-    against: 'sender',
-    plan: (seed) => ({
-      operators: (_, code) => [impostorReceiver(seed, secret ?? (() => secretOf(code())), twist)],
-    }),
-    sender: ['peer_misbehaved', 0, 0],
-    receiver: ['wrong_code', 0, 0],
-  },
-  {
-    operator: name,
-    against: 'receiver',
-    plan: (seed) => ({ operators: (_, code) => [impostorSender(seed, secret ?? (() => secretOf(code())), twist)] }),
-    sender: ['waits', 0, 0],
-    receiver: ['wrong_code', 0, 0],
-  },
+].flatMap(([name, twist, secret]) => [
+  attack(name, 'sender', REFUSED, ({ seed, code }) => [impostorReceiver(seed, secret ?? knowing(code), twist)]),
+  attack(name, 'receiver', UNANSWERED, ({ seed, code }) => [impostorSender(seed, secret ?? knowing(code), twist)]),
 ])
 
 /** [what differs, guesses at the sender]: ADb is behind the commitment, ADa only behind the tag. */
-const SUITES: readonly (readonly [name: string, twist: Twist, guesses: number])[] = [
-  ['another suite byte in ADa', { suiteOfSender: 2 }, 1],
-  ['another suite byte in ADb', { suiteOfReceiver: 2 }, 0],
-  ['another suite byte in both', { suiteOfSender: 2, suiteOfReceiver: 2 }, 0],
+const SUITES: readonly (readonly [name: string, twist: Twist, Ends])[] = [
+  ['another suite byte in ADa', { suiteOfSender: 2 }, ends(['wrong_code', 0, 1], ['wrong_code', 0, 0])],
+  ['another suite byte in ADb', { suiteOfReceiver: 2 }, REFUSED],
+  ['another suite byte in both', { suiteOfSender: 2, suiteOfReceiver: 2 }, REFUSED],
 ]
+const TAG_SPENT = ends(['waits', 0, 0], ['wrong_code', 0, 1])
 
-const suites = SUITES.flatMap(([operator, twist, guesses]): Case[] => [
-  {
-    operator,
-    against: 'sender',
-    plan: (seed) => ({ operators: (_, code) => [impostorReceiver(seed, () => secretOf(code()), twist)] }),
-    sender: [guesses > 0 ? 'wrong_code' : 'peer_misbehaved', 0, guesses],
-    receiver: ['wrong_code', 0, 0],
-  },
-  {
-    operator,
-    against: 'receiver',
-    plan: (seed) => ({ operators: (_, code) => [impostorSender(seed, () => secretOf(code()), twist)] }),
-    sender: ['waits', 0, 0],
-    receiver: ['wrong_code', 0, 1],
-  },
+const suites = SUITES.flatMap(([name, twist, ended]) => [
+  attack(name, 'sender', ended, ({ seed, code }) => [impostorReceiver(seed, knowing(code), twist)]),
+  attack(name, 'receiver', TAG_SPENT, ({ seed, code }) => [impostorSender(seed, knowing(code), twist)]),
 ])
+
+/** How a message is taken that has a byte less, or one more. */
+const LENGTHS = {
+  m1: ['sender', REFUSED],
+  m2: ['receiver', UNANSWERED],
+  m3: ['sender', BROKEN],
+  m4: ['receiver', UNPROVEN],
+} as const
+
+const lengths = (Object.keys(LENGTHS) as Message[]).flatMap((message) => {
+  const [against, ended] = LENGTHS[message]
+  const becomes = (change: (bytes: Uint8Array) => Uint8Array) => () => [
+    onMessage(message, (frame) => saying(change(frame.ciphertext))(frame)),
+  ]
+  return [
+    attack(
+      `${message}, a byte less`,
+      against,
+      ended,
+      becomes((bytes) => bytes.subarray(1)),
+    ),
+    attack(
+      `${message}, a byte more`,
+      against,
+      ended,
+      becomes((bytes) => Buffer.concat([bytes, Buffer.of(0)])),
+    ),
+  ]
+})
 
 export const impostorCases: Case[] = [
   ...points,
   ...suites,
-  {
-    operator: 'a relay that guesses',
-    against: 'sender',
-    plan: (seed) => ({ operators: () => [impostorReceiver(seed, WRONG, {})] }),
-    sender: ['wrong_code', 0, 1],
-    receiver: ['wrong_code', 0, 0],
-  },
-  {
-    operator: 'a relay that guesses',
-    against: 'receiver',
-    plan: (seed) => ({ operators: () => [impostorSender(seed, WRONG, {})] }),
-    sender: ['waits', 0, 0],
-    receiver: ['wrong_code', 0, 1],
-  },
-  {
-    operator: 'a relay that guesses right',
-    against: 'sender',
-    plan: (seed) => ({ operators: (_, code) => [impostorReceiver(seed, () => secretOf(code()), {})] }),
-    sender: ['waits', 1, 0],
-    receiver: ['waits', 0, 0],
-  },
-  {
-    operator: 'a relay that guesses right',
-    against: 'receiver',
-    plan: (seed) => ({ operators: (_, code) => [impostorSender(seed, () => secretOf(code()), {})] }),
-    sender: ['handshake_timeout', 0, 0],
-    receiver: ['handshake_timeout', 1, 1],
-  },
-  {
-    // It stays a row: the number has to be typed then.
-    operator: 'bring somebody with the code who leaves',
-    against: 'sender',
-    plan: () => ({ rehearsed: true }),
-    ...GOOD,
-  },
-  {
-    operator: 'ML-KEM key outside the modulus',
-    against: 'sender',
-    plan: () => ({
-      operators: () => [swapField('m1', 2, (ek) => Uint8Array.from([0xff, 0xff, ...ek.subarray(2)]))],
-    }),
-    sender: ['peer_misbehaved', 0, 0],
-    receiver: ['wrong_code', 0, 0],
-  },
-  ...(['m1', 'm2', 'm3', 'm4'] as const).flatMap((message) => lengths(message)),
+  attack('a relay that guesses', 'sender', ends(['wrong_code', 0, 1], ['wrong_code', 0, 0]), ({ seed }) => [
+    impostorReceiver(seed, WRONG, {}),
+  ]),
+  attack('a relay that guesses', 'receiver', TAG_SPENT, ({ seed }) => [impostorSender(seed, WRONG, {})]),
+  attack('a relay that guesses right', 'sender', ends(['waits', 1, 0], ['waits', 0, 0]), ({ seed, code }) => [
+    impostorReceiver(seed, knowing(code), {}),
+  ]),
+  attack(
+    'a relay that guesses right',
+    'receiver',
+    ends(['handshake_timeout', 0, 0], ['handshake_timeout', 1, 1]),
+    ({ seed, code }) => [impostorSender(seed, knowing(code), {})],
+  ),
+  // It stays a row: the number has to be typed then.
+  attack('bring somebody with the code who leaves', 'sender', GOOD, () => [], { rehearsed: true }),
+  attack('ML-KEM key outside the modulus', 'sender', REFUSED, () => [
+    swapField('m1', 2, (ek) => Uint8Array.from([0xff, 0xff, ...ek.subarray(2)])),
+  ]),
+  ...lengths,
 ]
-
-/** One byte less, one more. */
-function lengths(message: 'm1' | 'm2' | 'm3' | 'm4'): Case[] {
-  const attackers: readonly [string, (bytes: Uint8Array) => Uint8Array][] = [
-    ['a byte less', (bytes) => bytes.subarray(1)],
-    ['a byte more', (bytes) => Buffer.concat([bytes, Buffer.of(0)])],
-  ]
-  const after = {
-    m1: { against: 'sender', sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 0] },
-    m2: { against: 'receiver', sender: ['waits', 0, 0], receiver: ['wrong_code', 0, 0] },
-    m3: { against: 'sender', sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 1] },
-    m4: { against: 'receiver', sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] },
-  } as const
-  return attackers.map(([name, change]) => ({
-    operator: `${message}, ${name}`,
-    plan: () => ({
-      operators: () => [onMessage(message, (frame) => [{ ...frame, ciphertext: change(frame.ciphertext) }])],
-    }),
-    ...after[message],
-  }))
-}

@@ -1,12 +1,8 @@
 import { M1, M2, M3, M4, split } from '../../../src/crypto/handshake-messages.ts'
 import type { ReceiverRow, Role, View } from '../../../src/protocol/view.ts'
-import type { Case } from './cases.ts'
 import type { Flying, Operator } from './relay.ts'
 
 /** The moves that everything else is composed of. */
-
-/** It did no harm: everything came, and both know it. */
-export const GOOD: Pick<Case, 'sender' | 'receiver'> = { sender: ['delivered', 1, 0], receiver: ['complete', 1, 1] }
 
 /** Where each message of the handshake travels. */
 export const MESSAGES = {

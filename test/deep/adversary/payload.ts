@@ -1,6 +1,6 @@
-import type { Case } from './cases.ts'
-import { GOOD, isPayload, onFrame, saying } from './operators.ts'
-import type { Flying, Operator } from './relay.ts'
+import { attack, type Case, CORRUPT_HERE, CORRUPT_THERE, type Ends, ends, GOOD, STUCK } from './cases.ts'
+import { isPayload, onFrame, saying } from './operators.ts'
+import type { Flying, Operator, Relay } from './relay.ts'
 import type { Plan } from './scenario.ts'
 
 /** What a relay can do to sealed frames that it cannot read: drop, repeat, reorder, cut, lengthen, take others. */
@@ -15,32 +15,30 @@ const FIRST = 4
  * A transfer of so many chunks, the last one short, and frames of one chunk each. As a pipe it has no announced size: then
  * nothing but the last chunk tells where it ends.
  */
-export function ofChunks(chunks: number, attack: Plan['operators'], pipes = true): Omit<Plan, 'seed'> {
+export function ofChunks(chunks: number, attackers: Plan['operators'], pipes = true): Omit<Plan, 'seed'> {
   const small: Operator = {
     name: 'small frames',
     created: (answer) => ({ ...answer, limits: { ...answer.limits, maxFrameBytes: FRAME_OF_ONE_CHUNK } }),
   }
   const bytes = Uint8Array.from({ length: (chunks - 1) * CHUNK + 100 }, (_, i) => i * 7 + (i >> 16))
-  return { pipes, transfers: [[bytes]], operators: (relay, code) => [small, ...(attack?.(relay, code) ?? [])] }
+  return { pipes, transfers: [[bytes]], operators: (relay, code) => [small, ...(attackers?.(relay, code) ?? [])] }
 }
 
 /** Holds the frames of the first transfer until all are there, and delivers what becomes of them. */
-export function rearranged(chunks: number, attack: (frames: readonly Flying[]) => readonly Flying[]): Operator {
+export function rearranged(chunks: number, change: Change): Operator {
   const held: Flying[] = []
   return onFrame(
     'rearrange',
     ({ from, seq }) => from === 'sender' && seq >= FIRST && seq < FIRST + chunks,
     (frame) => {
       held.push(frame)
-      return held.length === chunks ? attack(held) : []
+      return held.length === chunks ? change(held) : []
     },
   )
 }
 
-export interface Rearrangement {
-  readonly name: string
-  readonly attack: (frames: readonly Flying[]) => readonly Flying[]
-}
+type Change = (frames: readonly Flying[]) => readonly Flying[]
+export type Rearrangement = readonly [name: string, change: Change]
 
 const withFlag = (frame: Flying, flag: number): Flying => {
   const ciphertext = frame.ciphertext.slice()
@@ -51,67 +49,49 @@ const withFlag = (frame: Flying, flag: number): Flying => {
 /** Every drop, repetition, cut, claim of an end and transposition of so many frames. */
 export function rearrangements(chunks: number): Rearrangement[] {
   const each = Array.from({ length: chunks }, (_, i) => i)
+  const of = (which: readonly number[], name: string, change: (i: number) => Change) =>
+    which.map((i): Rearrangement => [`${name} ${i}`, change(i)])
   return [
-    ...each.map((i) => ({ name: `drop ${i}`, attack: (frames: readonly Flying[]) => frames.toSpliced(i, 1) })),
-    ...each.map((i) => ({
-      name: `repeat ${i}`,
-      attack: (frames: readonly Flying[]) => frames.toSpliced(i, 0, frames[i]),
-    })),
-    ...each.map((i) => ({ name: `cut after ${i}`, attack: (frames: readonly Flying[]) => frames.slice(0, i) })),
-    ...each.slice(0, -1).map((i) => ({
-      name: `claim the end at ${i}`,
-      attack: (frames: readonly Flying[]) => [...frames.slice(0, i), withFlag(frames[i], 1)],
-    })),
+    ...of(each, 'drop', (i) => (frames) => frames.toSpliced(i, 1)),
+    ...of(each, 'repeat', (i) => (frames) => frames.toSpliced(i, 0, frames[i])),
+    ...of(each, 'cut after', (i) => (frames) => frames.slice(0, i)),
+    ...of(each.slice(0, -1), 'claim the end at', (i) => (frames) => [...frames.slice(0, i), withFlag(frames[i], 1)]),
     ...each.flatMap((i) =>
-      each.slice(i + 1).map((j) => ({
-        name: `swap ${i} and ${j}`,
-        attack: (frames: readonly Flying[]) => frames.with(i, frames[j]).with(j, frames[i]),
-      })),
+      of(each.slice(i + 1), `swap ${i} and`, (j) => (frames) => frames.with(i, frames[j]).with(j, frames[i])),
     ),
   ]
 }
 
+/** A transfer of so many chunks, rearranged on its way to the receiver. */
+const chunked = (
+  operator: string,
+  ends: Ends,
+  chunks: number,
+  change: (frames: readonly Flying[], relay: Relay) => readonly Flying[],
+): Case => ({
+  operator,
+  against: 'receiver',
+  plan: () => ofChunks(chunks, (relay) => [rearranged(chunks, (frames) => change(frames, relay))]),
+  ...ends,
+})
+
 /** A transfer of three chunks, ended too early in some way. */
 const CHUNKS = 3
-const truncations = Array.from({ length: CHUNKS }, (_, kept) => kept).flatMap((kept): Case[] => [
-  {
-    operator: `truncate after ${kept} of ${CHUNKS} chunks, close`,
-    against: 'receiver',
-    plan: () =>
-      ofChunks(CHUNKS, (relay) => [
-        rearranged(CHUNKS, (frames) => {
-          relay.time.setTimeout(() => relay.close(relay.meeting, 'completed'), 1_000)
-          return frames.slice(0, kept)
-        }),
-      ]),
-    sender: ['closed_by_sender', 1, undefined],
-    receiver: ['closed_by_sender', 1, 1],
-  },
-  {
-    operator: `truncate after ${kept} of ${CHUNKS} chunks, be silent`,
-    against: 'receiver',
-    plan: () => ofChunks(CHUNKS, () => [rearranged(CHUNKS, (frames) => frames.slice(0, kept))]),
-    sender: ['waits', 1, 0],
-    receiver: ['waits', 1, 1],
-  },
-  {
-    operator: `truncate to ${kept + 1} of ${CHUNKS} chunks, claim the last`,
-    against: 'receiver',
-    plan: () =>
-      ofChunks(CHUNKS, () => [
-        rearranged(CHUNKS, (frames) =>
-          frames
-            .slice(0, kept + 1)
-            .map((frame, i) => (i === kept ? withFlag(frame, kept === CHUNKS - 1 ? 0 : 1) : frame)),
-        ),
-      ]),
-    sender: ['not_delivered', 1, 0],
-    receiver: ['corrupt', 1, 1],
-  },
+const truncations = Array.from({ length: CHUNKS }, (_, kept) => kept).flatMap((kept) => [
+  chunked(
+    `truncate after ${kept} of ${CHUNKS} chunks, close`,
+    ends(['closed_by_sender', 1, undefined], ['closed_by_sender', 1, 1]),
+    CHUNKS,
+    (frames, relay) => {
+      relay.time.setTimeout(() => relay.close(relay.meeting, 'completed'), 1_000)
+      return frames.slice(0, kept)
+    },
+  ),
+  chunked(`truncate after ${kept} of ${CHUNKS} chunks, be silent`, STUCK, CHUNKS, (frames) => frames.slice(0, kept)),
+  chunked(`truncate to ${kept + 1} of ${CHUNKS} chunks, claim the last`, CORRUPT_THERE, CHUNKS, (frames) =>
+    frames.slice(0, kept + 1).map((frame, i) => (i === kept ? withFlag(frame, kept === CHUNKS - 1 ? 0 : 1) : frame)),
+  ),
 ])
-
-const AT_RECEIVER: Pick<Case, 'sender' | 'receiver'> = { sender: ['not_delivered', 1, 0], receiver: ['corrupt', 1, 1] }
-const AT_SENDER: Pick<Case, 'sender' | 'receiver'> = { sender: ['corrupt', 1, 0], receiver: ['revoked', 1, 1] }
 
 /** [name, what a frame becomes that is the last of its message] */
 const CUTS: readonly (readonly [string, (bytes: Uint8Array) => Uint8Array])[] = [
@@ -123,50 +103,24 @@ const CUTS: readonly (readonly [string, (bytes: Uint8Array) => Uint8Array])[] = 
   ['put another flag before', (bytes) => Uint8Array.of(3, ...bytes.subarray(1))],
 ]
 
-const cuts = CUTS.flatMap(([name, change]): Case[] => [
-  {
-    operator: `${name} the last chunk`,
-    against: 'receiver',
-    plan: () =>
-      ofChunks(2, () => [rearranged(2, ([first, last]) => [first, { ...last, ciphertext: change(last.ciphertext) }])]),
-    ...AT_RECEIVER,
-  },
-  {
-    operator: `${name} the receipt`,
-    against: 'sender',
-    plan: () => ({
-      operators: () => [onFrame('cut', isPayload('receiver'), (frame) => saying(change(frame.ciphertext))(frame))],
-    }),
-    ...AT_SENDER,
-  },
+const cuts = CUTS.flatMap(([name, change]) => [
+  chunked(`${name} the last chunk`, CORRUPT_THERE, 2, ([first, last]) => [
+    first,
+    ...saying(change(last.ciphertext))(last),
+  ]),
+  attack(`${name} the receipt`, 'sender', CORRUPT_HERE, () => [
+    onFrame('cut', isPayload('receiver'), (frame) => saying(change(frame.ciphertext))(frame)),
+  ]),
 ])
 
+const joined = (one: Flying, two: Flying) => saying(Buffer.concat([one.ciphertext, two.ciphertext.subarray(1)]))(one)
 /** Where frames begin and end is the relay's business: the chunks in them and their order are not. */
-const regrouped: Case[] = [
-  {
-    operator: 'put two chunks into one frame',
-    against: 'receiver',
-    plan: () =>
-      ofChunks(3, () => [
-        rearranged(3, ([one, two, last]) => [
-          { ...one, ciphertext: Buffer.concat([one.ciphertext, two.ciphertext.subarray(1)]) },
-          last,
-        ]),
-      ]),
-    ...GOOD,
-  },
-  {
-    operator: 'put two chunks into one frame, swapped',
-    against: 'receiver',
-    plan: () =>
-      ofChunks(3, () => [
-        rearranged(3, ([one, two, last]) => [
-          { ...one, ciphertext: Buffer.concat([two.ciphertext, one.ciphertext.subarray(1)]) },
-          last,
-        ]),
-      ]),
-    ...AT_RECEIVER,
-  },
+const regrouped = [
+  chunked('put two chunks into one frame', GOOD, 3, ([one, two, last]) => [...joined(one, two), last]),
+  chunked('put two chunks into one frame, swapped', CORRUPT_THERE, 3, ([one, two, last]) => [
+    ...joined(two, one),
+    last,
+  ]),
 ]
 
 /** What comes after the last chunk of a transfer is the next message, and is not one. */
@@ -177,16 +131,12 @@ const EXTENSIONS: readonly (readonly [string, (frames: readonly Flying[]) => Uin
   ['noise', () => Uint8Array.of(1, ...new Array(99).fill(5))],
 ]
 
-const extensions = EXTENSIONS.map(
-  ([name, attacker]): Case => ({
-    operator: `extend by ${name}`,
-    against: 'receiver',
-    plan: () =>
-      ofChunks(2, () => [rearranged(2, (frames) => [...frames, { ...frames[0], ciphertext: attacker(frames) }])]),
-    // The transfer itself is whole, and both know it; the surplus ends what comes after.
-    sender: ['delivered', 1, 0],
-    receiver: ['corrupt', 1, 1],
-  }),
+const extensions = EXTENSIONS.map(([name, attacker]) =>
+  // The transfer itself is whole, and both know it; the surplus ends what comes after.
+  chunked(`extend by ${name}`, ends(['delivered', 1, 0], ['corrupt', 1, 1]), 2, (frames) => [
+    ...frames,
+    ...saying(attacker(frames))(frames[0]),
+  ]),
 )
 
 export const payloadCases: Case[] = [...truncations, ...cuts, ...extensions, ...regrouped]

@@ -1,7 +1,8 @@
 import type { Role } from '../../../src/protocol/view.ts'
-import type { Case } from './cases.ts'
+import { attack, BROKEN, type Case, type Ends, ends, GUESSED, REFUSED, UNANSWERED, UNPROVEN } from './cases.ts'
+import type { Guest } from './meeting.ts'
 import { MESSAGES, type Message, messages, nothing, onMessage, saying, swapField } from './operators.ts'
-import { type Flying, type Operator, other, type Relay } from './relay.ts'
+import { type Operator, other, type Relay } from './relay.ts'
 import { play } from './scenario.ts'
 import { Seed } from './seed.ts'
 
@@ -26,38 +27,51 @@ const recordedMessage = (relay: Relay, message: Message) =>
 
 const replay = (message: Message, attacker: Uint8Array): Operator => onMessage(message, saying(attacker))
 
+/** An attack with what was said in another session. */
+export const replaying = (
+  operator: string,
+  against: Role,
+  ends: Ends,
+  attackers: (old: Relay) => readonly Operator[],
+): Case => ({
+  operator,
+  against,
+  plan: async () => {
+    const made = attackers(await recording())
+    return { operators: () => made }
+  },
+  ...ends,
+})
+
 /** An old m1 breaks the commitment in m3, an old nonce is known; an old m2 or tag costs a guess; an old m4 fails at the receiver. */
-const AFTER: Record<Message, Pick<Case, 'against' | 'sender' | 'receiver'>> = {
-  m1: { against: 'sender', sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 1] },
-  m2: { against: 'receiver', sender: ['wrong_code', 0, 1], receiver: ['wrong_code', 0, 1] },
-  m3: { against: 'sender', sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 1] },
-  m4: { against: 'receiver', sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] },
+const AFTER: Record<Message, readonly [Role, Ends]> = {
+  m1: ['sender', BROKEN],
+  m2: ['receiver', GUESSED],
+  m3: ['sender', BROKEN],
+  m4: ['receiver', UNPROVEN],
 }
 
-/** The nonce of an old m1 of this session is known: it is not even answered, and the receiver has nothing to answer. */
-const UNANSWERED = { ...AFTER.m1, receiver: ['wrong_code', 0, 0] } as const
-
-const replays: Case[] = messages.flatMap((message) => [
-  {
-    operator: `replay ${message} of another run`,
-    plan: () => ({ rehearsed: true, operators: (relay) => [replay(message, recordedMessage(relay, message))] }),
-    ...(message === 'm1' ? UNANSWERED : AFTER[message]),
-  },
-  {
-    operator: `replay ${message} of another session`,
-    plan: async () => {
-      const attacker = recordedMessage(await recording(), message)
-      return { operators: () => [replay(message, attacker)] }
-    },
-    ...AFTER[message],
-  },
-])
+const replays = messages.flatMap((message) => {
+  const [against, ended] = AFTER[message]
+  return [
+    attack(
+      `replay ${message} of another run`,
+      against,
+      // The nonce of an old m1 of this session is known: it is not even answered.
+      message === 'm1' ? REFUSED : ended,
+      ({ relay }) => [replay(message, recordedMessage(relay, message))],
+      { rehearsed: true },
+    ),
+    replaying(`replay ${message} of another session`, against, ended, (old) => [
+      replay(message, recordedMessage(old, message)),
+    ]),
+  ]
+})
 
 /** Says to a device what it has just said, instead of carrying it on. */
 const reflect = (message: Message, length: number): Operator =>
-  onMessage(message, (frame: Flying, relay) => {
-    const attacker = { ...frame, from: other(frame.from), ciphertext: frame.ciphertext.subarray(0, length) }
-    relay.deliver(attacker)
+  onMessage(message, (frame, relay) => {
+    relay.deliver({ ...frame, from: other(frame.from), ciphertext: frame.ciphertext.subarray(0, length) })
     return []
   })
 
@@ -71,112 +85,57 @@ const FIELDS: readonly (readonly [string, string, Message, number, (relay: Relay
 ]
 
 /** A value of one side, said to it as the other's. */
-const reflectedFields = FIELDS.map(
-  ([name, as, message, field, attacker]): Case => ({
-    operator: `reflect ${name} as ${as}`,
-    plan: () => ({ operators: (relay) => [swapField(message, field, () => attacker(relay))] }),
-    ...AFTER[message],
-  }),
+const reflectedFields = FIELDS.map(([name, as, message, field, attacker]) =>
+  attack(`reflect ${name} as ${as}`, ...AFTER[message], ({ relay }) => [
+    swapField(message, field, () => attacker(relay)),
+  ]),
 )
 
-/** All that a receiver of another session said, under the name it had there. */
-async function impersonateReceiver(): Promise<Operator[]> {
-  const old = await recording()
-  const { publicKey, receiverCode } = old.meeting.guests[0]
-  const attacker: Operator = { name: 'join', join: (request) => ({ ...request, publicKey, receiverCode }) }
-  return [attacker, replay('m1', recordedMessage(old, 'm1')), replay('m3', recordedMessage(old, 'm3'))]
+const joiningAs = (row: Partial<Pick<Guest, 'publicKey' | 'receiverCode'>>): Operator => ({
+  name: 'join',
+  join: (request) => ({ ...request, ...row }),
+})
+const identityIn = ({ meeting }: Relay) => {
+  const { publicKey, receiverCode } = meeting.guests[0]
+  return joiningAs({ publicKey, receiverCode })
 }
-
-/** All that a sender of another session said. */
-async function impersonateSender(): Promise<Operator[]> {
-  const old = await recording()
-  const answer = onMessage('m3', (frame, relay) => {
-    relay.deliver({ ...frame, from: 'sender', ciphertext: recordedMessage(old, 'm4') })
-    return [frame]
-  })
-  return [replay('m2', recordedMessage(old, 'm2')), answer, onMessage('m4', nothing)]
-}
+const replayed = (old: Relay, ...which: Message[]) => which.map((each) => replay(each, recordedMessage(old, each)))
 
 export const replayCases: Case[] = [
   ...replays,
   ...reflectedFields,
-  {
-    operator: 'replay X_R of another run',
-    against: 'sender',
-    plan: () => ({
-      rehearsed: true,
-      operators: ({ meeting }) => {
-        const { publicKey } = meeting.guests[0]
-        const attacker: Operator = { name: 'join', join: (request) => ({ ...request, publicKey }) }
-        return [attacker]
-      },
-    }),
-    sender: ['peer_misbehaved', 0, 0],
-    receiver: ['wrong_code', 0, 1],
-  },
-  {
-    operator: 'replay everything of another session',
-    against: 'sender',
-    plan: async () => {
-      const attackers = await impersonateReceiver()
-      return { operators: () => attackers }
-    },
-    sender: ['wrong_code', 0, 1],
-    receiver: ['wrong_code', 0, 1],
-  },
-  {
-    operator: 'replay everything of another session',
-    against: 'receiver',
-    plan: async () => {
-      const attackers = await impersonateSender()
-      return { operators: () => attackers }
-    },
-    sender: ['wrong_code', 0, 1],
-    receiver: ['wrong_code', 0, 1],
-  },
-  {
-    operator: 'replay a whole run to the same sender',
-    against: 'sender',
-    plan: () => ({
-      rehearsed: true,
-      operators: (relay) => {
-        const { publicKey, receiverCode } = relay.meeting.guests[0]
-        const attacker: Operator = { name: 'join', join: (request) => ({ ...request, publicKey, receiverCode }) }
-        return [attacker, ...(['m1', 'm3'] as const).map((message) => replay(message, recordedMessage(relay, message)))]
-      },
-    }),
-    // Two rows of one receiver code are none of an honest relay.
-    sender: ['relay_misbehaved', 0, undefined],
-    receiver: ['closed_by_sender', 0, 0],
-  },
-  {
-    operator: 'reflect m1 as m2',
-    against: 'receiver',
-    plan: () => ({ operators: () => [reflect('m1', 1184)] }),
-    sender: ['waits', 0, 0],
-    receiver: ['wrong_code', 0, 0],
-  },
-  {
-    operator: 'reflect m3 as m4',
-    against: 'receiver',
-    plan: () => ({ operators: () => [reflect('m3', 64)] }),
-    sender: ['waits', 0, 0],
-    receiver: ['wrong_code', 0, 1],
-  },
-  ...[1184, 64].map(
-    (length): Case => ({
-      operator: `reflect ${length} bytes of m2 as m3`,
-      against: 'sender',
-      plan: () => ({ operators: () => [reflect('m2', length)] }),
-      sender: ['peer_misbehaved', 0, 0],
-      receiver: ['wrong_code', 0, 0],
-    }),
+  attack(
+    'replay X_R of another run',
+    'sender',
+    BROKEN,
+    ({ relay }) => [joiningAs({ publicKey: relay.meeting.guests[0].publicKey })],
+    { rehearsed: true },
   ),
-  {
-    operator: 'reflect m4 as payload',
-    against: 'sender',
-    plan: () => ({ operators: () => [reflect('m4', 64)] }),
-    sender: ['waits', 1, 0],
-    receiver: ['wrong_code', 0, 1],
-  },
+  // All that a receiver of another session said, under the name it had there; and all that a sender said.
+  replaying('replay everything of another session', 'sender', GUESSED, (old) => [
+    identityIn(old),
+    ...replayed(old, 'm1', 'm3'),
+  ]),
+  replaying('replay everything of another session', 'receiver', GUESSED, (old) => [
+    ...replayed(old, 'm2'),
+    onMessage('m3', (frame, relay) => {
+      relay.deliver({ ...frame, from: 'sender', ciphertext: recordedMessage(old, 'm4') })
+      return [frame]
+    }),
+    onMessage('m4', nothing),
+  ]),
+  attack(
+    'replay a whole run to the same sender',
+    'sender',
+    // Two rows of one receiver code are none of an honest relay.
+    ends(['relay_misbehaved', 0, undefined], ['closed_by_sender', 0, 0]),
+    ({ relay }) => [identityIn(relay), ...replayed(relay, 'm1', 'm3')],
+    { rehearsed: true },
+  ),
+  attack('reflect m1 as m2', 'receiver', UNANSWERED, () => [reflect('m1', 1184)]),
+  attack('reflect m3 as m4', 'receiver', ends(['waits', 0, 0], ['wrong_code', 0, 1]), () => [reflect('m3', 64)]),
+  ...[1184, 64].map((length) =>
+    attack(`reflect ${length} bytes of m2 as m3`, 'sender', REFUSED, () => [reflect('m2', length)]),
+  ),
+  attack('reflect m4 as payload', 'sender', UNPROVEN, () => [reflect('m4', 64)]),
 ]

@@ -1,10 +1,9 @@
+import type { CreateSessionResponse } from '../../../src/protocol/responses.ts'
 import type { Role } from '../../../src/protocol/view.ts'
-import type { Case } from './cases.ts'
+import { attack, type Case, ends, UNMET } from './cases.ts'
 import type { Operator } from './relay.ts'
 
 /** Lies about what a relay holds and what it grants. */
-
-type Ends = Pick<Case, 'sender' | 'receiver'>
 
 /**
  * What the relay says it holds of what a device has sent up to `seq`, at the next attach, and whose lie that is. A peer can
@@ -41,63 +40,45 @@ function resuming(against: Role, seq: number, row: object): Operator {
 }
 
 /** The last frame before the cut: the transfer, or the receipt. */
-const resumes = RESUMES.flatMap(([name, row, liar]): Case[] => [
-  {
-    operator: `resume with ${name}`,
-    against: 'sender',
-    plan: () => ({ operators: () => [resuming('sender', 4, row(4))] }),
-    sender: [liar, 1, 0],
-    receiver: [liar === 'peer_misbehaved' ? 'revoked' : 'closed_by_sender', 1, 1],
-  },
-  {
-    operator: `resume with ${name}`,
-    against: 'receiver',
-    plan: () => ({ operators: () => [resuming('receiver', 3, row(3))] }),
-    sender: ['delivered', 1, 0],
-    receiver: [liar, 1, 1],
-  },
+const resumes = RESUMES.flatMap(([name, row, liar]) => [
+  attack(
+    `resume with ${name}`,
+    'sender',
+    ends([liar, 1, 0], [liar === 'peer_misbehaved' ? 'revoked' : 'closed_by_sender', 1, 1]),
+    () => [resuming('sender', 4, row(4))],
+  ),
+  attack(`resume with ${name}`, 'receiver', ends(['delivered', 1, 0], [liar, 1, 1]), () => [
+    resuming('receiver', 3, row(3)),
+  ]),
 ])
 
-const granting = (against: Role, change: object): Operator =>
-  against === 'sender'
-    ? { name: 'limits', created: (answer) => ({ ...answer, limits: { ...answer.limits, ...change } }) }
-    : { name: 'limits', joined: (answer) => ({ ...answer, limits: { ...answer.limits, ...change } }) }
-
-/** Limits a relay has no reason to set. */
-const LIMITS: readonly (readonly [string, Role, object, Ends])[] = [
-  [
-    'frames too small for a chunk',
-    'sender',
-    { maxFrameBytes: 1 },
-    { sender: ['relay_misbehaved', 1, 0], receiver: ['waits', 1, 1] },
-  ],
-  [
-    'frames too small for a chunk',
-    'receiver',
-    { maxFrameBytes: 1 },
-    { sender: ['not_delivered', 1, 0], receiver: ['relay_misbehaved', 1, 1] },
-  ],
-  [
-    'a window too small for a frame',
-    'sender',
-    { windowBytes: 1 },
-    { sender: ['waits', 0, 0], receiver: ['waits', 0, 0] },
-  ],
-  [
-    'a window too small for a frame',
-    'receiver',
-    { windowBytes: 1 },
-    { sender: ['handshake_timeout', 0, 0], receiver: ['handshake_timeout', 0, 0] },
-  ],
-]
-
-const limits = LIMITS.map(
-  ([name, against, change, ends]): Case => ({
-    operator: `grant ${name}`,
-    against,
-    plan: () => ({ operators: () => [granting(against, change)] }),
-    ...ends,
+/** Limits that a relay has no reason to set. */
+const granting = (against: Role, limits: object): Operator => ({
+  name: 'limits',
+  [against === 'sender' ? 'created' : 'joined']: (answer: CreateSessionResponse) => ({
+    ...answer,
+    limits: { ...answer.limits, ...limits },
   }),
-)
+})
+const SMALL_FRAMES = { maxFrameBytes: 1 }
+const SMALL_WINDOW = { windowBytes: 1 }
 
-export const resumeCases: Case[] = [...resumes, ...limits]
+export const resumeCases: Case[] = [
+  ...resumes,
+  attack('grant frames too small for a chunk', 'sender', ends(['relay_misbehaved', 1, 0], ['waits', 1, 1]), () => [
+    granting('sender', SMALL_FRAMES),
+  ]),
+  attack(
+    'grant frames too small for a chunk',
+    'receiver',
+    ends(['not_delivered', 1, 0], ['relay_misbehaved', 1, 1]),
+    () => [granting('receiver', SMALL_FRAMES)],
+  ),
+  attack('grant a window too small for a frame', 'sender', UNMET, () => [granting('sender', SMALL_WINDOW)]),
+  attack(
+    'grant a window too small for a frame',
+    'receiver',
+    ends(['handshake_timeout', 0, 0], ['handshake_timeout', 0, 0]),
+    () => [granting('receiver', SMALL_WINDOW)],
+  ),
+]

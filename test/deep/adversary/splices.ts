@@ -1,25 +1,10 @@
 import type { Role } from '../../../src/protocol/view.ts'
-import type { Case } from './cases.ts'
+import { attack, type Case, CORRUPT_HERE, CORRUPT_THERE, ends, STUCK } from './cases.ts'
 import { isPayload, nothing, onFrame, saying } from './operators.ts'
 import { type Operator, other, type Relay } from './relay.ts'
-import { recordedFrame, recording } from './replays.ts'
+import { recordedFrame, replaying } from './replays.ts'
 
 /** Sealed frames in the place of others: of another message, direction or session. */
-
-const AT_RECEIVER: Pick<Case, 'sender' | 'receiver'> = { sender: ['not_delivered', 1, 0], receiver: ['corrupt', 1, 1] }
-
-/** Another frame in the place of every payload frame of one side. */
-const splice = (
-  operator: string,
-  against: Role,
-  plan: Case['plan'],
-  received: Pick<Case, 'sender' | 'receiver'>,
-): Case => ({
-  operator,
-  against,
-  plan,
-  ...received,
-})
 
 /** The frame at `seq` becomes an earlier one. */
 const instead = (from: Role, seq: number, attacker: (relay: Relay) => Uint8Array | undefined): Operator =>
@@ -42,103 +27,60 @@ const reflected = (from: Role): Operator =>
     return []
   })
 
-const two = [[new Uint8Array(10).fill(1)], [new Uint8Array(10).fill(1)]]
+const two = { transfers: [[new Uint8Array(10).fill(1)], [new Uint8Array(10).fill(1)]] }
+
+/** The frame at `seq` is not passed on. */
+const skipped = (from: Role, seq: number, becomes: Exclude<Operator['data'], undefined> = nothing): Operator =>
+  onFrame('skip', (frame) => frame.from === from && frame.seq === seq, becomes)
 
 export const spliceCases: Case[] = [
-  splice(
-    'splice the approval of another session',
-    'receiver',
-    async () => {
-      const attacker = recordedFrame(await recording(), 'sender', 3)
-      return { operators: () => [instead('sender', 3, () => attacker)] }
-    },
-    AT_RECEIVER,
-  ),
-  splice(
-    'splice a transfer of another session',
-    'receiver',
-    async () => {
-      const attacker = recordedFrame(await recording(), 'sender', 4)
-      return { operators: () => [instead('sender', 4, () => attacker)] }
-    },
-    AT_RECEIVER,
-  ),
-  splice(
+  replaying('splice the approval of another session', 'receiver', CORRUPT_THERE, (old) => [
+    instead('sender', 3, () => recordedFrame(old, 'sender', 3)),
+  ]),
+  replaying('splice a transfer of another session', 'receiver', CORRUPT_THERE, (old) => [
+    instead('sender', 4, () => recordedFrame(old, 'sender', 4)),
+  ]),
+  attack(
     'splice the first transfer for the second',
     'receiver',
-    () => ({ transfers: two, operators: () => [instead('sender', 5, (relay) => said(relay, 'sender', 4))] }),
-    AT_RECEIVER,
+    CORRUPT_THERE,
+    () => [instead('sender', 5, (relay) => said(relay, 'sender', 4))],
+    two,
   ),
-  splice(
-    'splice the approval for the transfer',
-    'receiver',
-    () => ({ operators: () => [instead('sender', 4, (relay) => said(relay, 'sender', 3))] }),
-    AT_RECEIVER,
-  ),
-  splice(
-    'skip the approval',
-    'receiver',
-    () => ({ operators: () => [onFrame('skip', ({ from, seq }) => from === 'sender' && seq === 3, nothing)] }),
-    AT_RECEIVER,
-  ),
-  splice(
+  attack('splice the approval for the transfer', 'receiver', CORRUPT_THERE, () => [
+    instead('sender', 4, (relay) => said(relay, 'sender', 3)),
+  ]),
+  attack('skip the approval', 'receiver', CORRUPT_THERE, () => [skipped('sender', 3)]),
+  attack(
     'skip the first of two transfers',
     'receiver',
-    () => ({
-      transfers: two,
-      operators: (relay) => [
-        onFrame(
-          'skip',
-          ({ from, seq }) => from === 'sender' && seq === 4,
-          (frame) => {
-            // The sender goes on only after a receipt, which no relay can make.
-            relay.acknowledge(frame.guest, 'sender', 4)
-            return []
-          },
-        ),
-      ],
-    }),
-    { sender: ['waits', 1, 0], receiver: ['waits', 1, 1] },
+    STUCK,
+    // The sender goes on only after a receipt, which no relay can make.
+    ({ relay }) => [
+      skipped('sender', 4, ({ guest }) => {
+        relay.acknowledge(guest, 'sender', 4)
+        return []
+      }),
+    ],
+    two,
   ),
-  splice(
-    'skip the end',
-    'receiver',
-    () => ({ operators: () => [onFrame('skip', ({ from, seq }) => from === 'sender' && seq === 5, nothing)] }),
-    { sender: ['delivered', 1, 0], receiver: ['closed_by_sender', 1, 1] },
-  ),
-  splice('reflect the payload', 'sender', () => ({ operators: () => [reflected('sender')] }), {
-    sender: ['corrupt', 1, 0],
-    receiver: ['revoked', 1, 1],
-  }),
-  splice('reflect the receipt', 'receiver', () => ({ operators: () => [reflected('receiver')] }), AT_RECEIVER),
-  splice(
+  attack('skip the end', 'receiver', ends(['delivered', 1, 0], ['closed_by_sender', 1, 1]), () => [
+    skipped('sender', 5),
+  ]),
+  attack('reflect the payload', 'sender', CORRUPT_HERE, () => [reflected('sender')]),
+  attack('reflect the receipt', 'receiver', CORRUPT_THERE, () => [reflected('receiver')]),
+  attack(
     'extend by the first receipt again',
     'sender',
-    () => ({
-      transfers: two,
-      operators: () => [
-        onFrame(
-          'again',
-          ({ from, seq }) => from === 'receiver' && seq === 3,
-          (frame) => [frame, frame],
-        ),
-      ],
-    }),
-    { sender: ['corrupt', 1, 0], receiver: ['revoked', 1, 1] },
+    CORRUPT_HERE,
+    () => [skipped('receiver', 3, (frame) => [frame, frame])],
+    two,
   ),
-  splice(
+  attack(
     'extend by noise after the receipt',
     'sender',
-    () => ({
-      transfers: two,
-      operators: () => [
-        onFrame(
-          'noise',
-          ({ from, seq }) => from === 'receiver' && seq === 3,
-          (frame) => [frame, { ...frame, ciphertext: Uint8Array.of(1, ...new Array(60).fill(9)) }],
-        ),
-      ],
-    }),
-    { sender: ['corrupt', 1, 0], receiver: ['revoked', 1, 1] },
+    CORRUPT_HERE,
+    () => [skipped('receiver', 3, (frame) => [frame, ...saying(Uint8Array.of(1, ...new Array(60).fill(9)))(frame)])],
+    two,
   ),
 ]

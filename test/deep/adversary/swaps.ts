@@ -4,7 +4,7 @@ import nacl from 'tweetnacl'
 import { checkSymbol } from '../../../src/crypto/pairing-code.ts'
 import type { JoinRequest } from '../../../src/protocol/requests.ts'
 import { SYMBOLS } from './budgets.ts'
-import type { Case } from './cases.ts'
+import { attack, BROKEN, type Case, ends, GUESSED, UNANSWERED, UNPROVEN } from './cases.ts'
 import { negative } from './impostors.ts'
 import { lieAboutRow, type Message, pinned, swapField } from './operators.ts'
 import type { Operator } from './relay.ts'
@@ -35,145 +35,75 @@ const FIELDS: readonly [string, Message, number, (seed: Seed) => Uint8Array][] =
   ['T_S', 'm4', 1, any32],
 ]
 
-/** What each message's change leads to: m1 breaks the commitment, m2 and T_R cost a guess, m4 fails at the receiver. */
-function expected(name: string, message: Message): Pick<Case, 'sender' | 'receiver'> {
-  if (message === 'm4') return { sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] }
-  const guesses = message === 'm2' || name === 'T_R' ? 1 : 0
-  return { sender: [guesses > 0 ? 'wrong_code' : 'peer_misbehaved', 0, guesses], receiver: ['wrong_code', 0, 1] }
-}
-
-const swaps: Case[] = FIELDS.map(([name, message, field, attacker]) => ({
-  operator: `swap ${name}`,
-  against: message === 'm1' || message === 'm3' ? 'sender' : 'receiver',
-  plan: (seed) => ({ operators: () => [swapField(message, field, () => attacker(seed))] }),
-  ...expected(name, message),
-}))
+/** Where each message's change shows: m1 breaks the commitment, m2 and T_R cost a guess, m4 fails at the receiver. */
+const swaps = FIELDS.map(([name, message, field, attacker]) =>
+  attack(
+    `swap ${name}`,
+    message === 'm1' || message === 'm3' ? 'sender' : 'receiver',
+    message === 'm4' ? UNPROVEN : message === 'm2' || name === 'T_R' ? GUESSED : BROKEN,
+    ({ seed }) => [swapField(message, field, () => attacker(seed))],
+  ),
+)
 
 /** Another spelling of the same key: X25519 ignores the last bit, and dh stays what it was. */
 const ignoredBit = (key: Uint8Array) => Uint8Array.from(key, (byte, i) => (i === 31 ? byte ^ 0x80 : byte))
 
-const join = (change: (seed: Seed, request: JoinRequest) => object) => (seed: Seed) => {
-  const attacker: Operator = { name: 'join', join: (request) => ({ ...request, ...change(seed, request) }) }
-  return { operators: () => [attacker] }
+const join = (change: (request: JoinRequest) => object): Operator => ({
+  name: 'join',
+  join: (request) => ({ ...request, ...change(request) }),
+})
+const id = (hook: 'created' | 'joined', change: (id: string) => string): Operator => ({
+  name: 'id',
+  [hook]: <T extends { readonly sessionId: string }>(answer: T): T => ({
+    ...answer,
+    sessionId: change(answer.sessionId),
+  }),
+})
+/** The same 16 bytes in base64url whose last character has a bit too many. */
+const respelt = (id: string) => id.slice(0, -1) + String.fromCharCode(id.charCodeAt(id.length - 1) + 1)
+/** The same secret half under another locator: only CI tells the two codes apart. */
+const relocated = (code: string) => {
+  const ten = SYMBOLS[(SYMBOLS.indexOf(code[0]) + 1) % 32] + code.slice(1, 5) + code.slice(6, 11)
+  return `${ten}${checkSymbol(ten)}`
 }
 
 export const swapCases: Case[] = [
   ...swaps,
-  {
-    operator: 'swap X_R',
-    against: 'sender',
-    plan: join((seed) => ({ publicKey: base64url(anyKey(seed)) })),
-    sender: ['peer_misbehaved', 0, 0],
-    receiver: ['wrong_code', 0, 1],
-  },
-  {
-    operator: 'spell X_R in another way',
-    against: 'sender',
-    plan: join((_, { publicKey }) => ({ publicKey: base64url(ignoredBit(Buffer.from(publicKey, 'base64url'))) })),
-    sender: ['peer_misbehaved', 0, 0],
-    receiver: ['wrong_code', 0, 1],
-  },
-  {
-    operator: 'spell X_S in another way',
-    against: 'receiver',
-    plan: () => ({ operators: () => [swapField('m2', 0, ignoredBit)] }),
-    sender: ['wrong_code', 0, 1],
-    receiver: ['wrong_code', 0, 1],
-  },
-  {
-    operator: 'spell Ya in another way',
-    against: 'receiver',
-    plan: () => ({ operators: () => [swapField('m2', 2, negative)] }),
-    sender: ['waits', 0, 0],
-    receiver: ['wrong_code', 0, 0],
-  },
-  {
-    operator: 'swap X_R in its own view',
-    against: 'receiver',
-    plan: (seed) => ({ operators: () => [lieAboutRow('receiver', { publicKey: base64url(anyKey(seed)) })] }),
-    sender: ['waits', 0, 0],
-    receiver: ['relay_misbehaved', 0, 0],
-  },
-  {
-    operator: 'swap receiver code',
-    against: 'sender',
-    plan: join((seed) => ({ receiverCode: anyCode(seed) })),
-    sender: ['peer_misbehaved', 0, 0],
-    receiver: ['wrong_code', 0, 1],
-  },
-  {
-    operator: 'swap receiver code in its own view',
-    against: 'receiver',
-    plan: (seed) => ({ operators: () => [lieAboutRow('receiver', { receiverCode: anyCode(seed) }, pinned())] }),
-    sender: ['not_delivered', 1, 0],
-    receiver: ['relay_misbehaved', 1, 1],
-  },
-  {
-    operator: 'swap session id',
-    against: 'receiver',
-    plan: (seed) => {
-      const attacker = base64url(seed.bytes(16))
-      return { operators: () => [{ name: 'id', joined: (answer) => ({ ...answer, sessionId: attacker }) }] }
-    },
-    sender: ['wrong_code', 0, 1],
-    receiver: ['wrong_code', 0, 1],
-  },
-  {
-    operator: 'swap session id',
-    against: 'sender',
-    plan: (seed) => {
-      const attacker = base64url(seed.bytes(16))
-      return { operators: () => [{ name: 'id', created: (answer) => ({ ...answer, sessionId: attacker }) }] }
-    },
-    sender: ['wrong_code', 0, 1],
-    receiver: ['wrong_code', 0, 1],
-  },
-  {
-    operator: 'serve each side a session id of its own',
-    against: 'receiver',
-    plan: (seed) => {
-      const [one, two] = [base64url(seed.bytes(16)), base64url(seed.bytes(16))]
-      const attacker: Operator = {
-        name: 'ids',
-        created: (answer) => ({ ...answer, sessionId: one }),
-        joined: (answer) => ({ ...answer, sessionId: two }),
-      }
-      return { operators: () => [attacker] }
-    },
-    sender: ['wrong_code', 0, 1],
-    receiver: ['wrong_code', 0, 1],
-  },
-  {
-    // The same 16 bytes in base64url whose last character has a bit too many.
-    operator: 'spell the session id in another way',
-    against: 'receiver',
-    plan: () => {
-      const attacker = (id: string) => id.slice(0, -1) + String.fromCharCode(id.charCodeAt(id.length - 1) + 1)
-      return {
-        operators: () => [{ name: 'id', joined: (answer) => ({ ...answer, sessionId: attacker(answer.sessionId) }) }],
-      }
-    },
-    sender: ['handshake_timeout', 0, 0],
-    receiver: ['relay_unreachable', 0, 0],
-  },
-  {
-    // The same secret half under another locator: only CI tells the two codes apart.
-    operator: 'swap locator',
-    against: 'sender',
-    plan: () => ({
-      typed: (code) => {
-        const ten = SYMBOLS[(SYMBOLS.indexOf(code[0]) + 1) % 32] + code.slice(1, 5) + code.slice(6, 11)
-        return `${ten}${checkSymbol(ten)}`
-      },
-      operators: () => {
-        const attacker: Operator = {
-          name: 'locator',
-          join: (request, relay) => ({ ...request, senderCode: relay.meeting.locator }),
-        }
-        return [attacker]
-      },
-    }),
-    sender: ['wrong_code', 0, 1],
-    receiver: ['wrong_code', 0, 1],
-  },
+  attack('swap X_R', 'sender', BROKEN, ({ seed }) => [join(() => ({ publicKey: base64url(anyKey(seed)) }))]),
+  attack('spell X_R in another way', 'sender', BROKEN, () => [
+    join(({ publicKey }) => ({ publicKey: base64url(ignoredBit(Buffer.from(publicKey, 'base64url'))) })),
+  ]),
+  attack('spell X_S in another way', 'receiver', GUESSED, () => [swapField('m2', 0, ignoredBit)]),
+  attack('spell Ya in another way', 'receiver', UNANSWERED, () => [swapField('m2', 2, negative)]),
+  attack('swap X_R in its own view', 'receiver', ends(['waits', 0, 0], ['relay_misbehaved', 0, 0]), ({ seed }) => [
+    lieAboutRow('receiver', { publicKey: base64url(anyKey(seed)) }),
+  ]),
+  attack('swap receiver code', 'sender', BROKEN, ({ seed }) => [join(() => ({ receiverCode: anyCode(seed) }))]),
+  attack(
+    'swap receiver code in its own view',
+    'receiver',
+    ends(['not_delivered', 1, 0], ['relay_misbehaved', 1, 1]),
+    ({ seed }) => [lieAboutRow('receiver', { receiverCode: anyCode(seed) }, pinned())],
+  ),
+  attack('swap session id', 'receiver', GUESSED, ({ seed }) => {
+    const attacker = base64url(seed.bytes(16))
+    return [id('joined', () => attacker)]
+  }),
+  attack('swap session id', 'sender', GUESSED, ({ seed }) => {
+    const attacker = base64url(seed.bytes(16))
+    return [id('created', () => attacker)]
+  }),
+  attack('serve each side a session id of its own', 'receiver', GUESSED, ({ seed }) => {
+    const [one, two] = [base64url(seed.bytes(16)), base64url(seed.bytes(16))]
+    return [id('created', () => one), id('joined', () => two)]
+  }),
+  attack(
+    'spell the session id in another way',
+    'receiver',
+    ends(['handshake_timeout', 0, 0], ['relay_unreachable', 0, 0]),
+    () => [id('joined', respelt)],
+  ),
+  attack('swap locator', 'sender', GUESSED, ({ relay }) => [join(() => ({ senderCode: relay.meeting.locator }))], {
+    typed: relocated,
+  }),
 ]

@@ -1,8 +1,19 @@
 import type { Role } from '../../../src/protocol/view.ts'
-import type { Case } from './cases.ts'
+import {
+  attack,
+  BROKEN,
+  type Case,
+  CORRUPT_THERE,
+  type Ends,
+  ends,
+  GOOD,
+  REFUSED,
+  STUCK,
+  UNANSWERED,
+  UNPROVEN,
+} from './cases.ts'
 import {
   delay,
-  GOOD,
   isMessage,
   lie,
   lieAboutRow,
@@ -12,38 +23,31 @@ import {
   nothing,
   onFrame,
   onMessage,
+  saying,
 } from './operators.ts'
 import { type Flying, type Operator, other } from './relay.ts'
 
 /** Right bytes at the wrong time: never, late, twice. */
 
-type Ends = Pick<Case, 'sender' | 'receiver'>
-
-const reader = (message: Message) => other(MESSAGES[message].from)
-
 /** Who waits for what does not come says so after 20 s. The sender tells the relay, which may tell the receiver. */
+const LATE = ends(['handshake_timeout', 0, 0], ['handshake_timeout', 0, 0])
 const NEVER: Record<Message, Ends> = {
-  m1: { sender: ['handshake_timeout', 0, 0], receiver: ['handshake_timeout', 0, 0] },
-  m2: { sender: ['handshake_timeout', 0, 0], receiver: ['handshake_timeout', 0, 0] },
-  m3: { sender: ['handshake_timeout', 0, 0], receiver: ['handshake_timeout', 0, 1] },
-  m4: { sender: ['waits', 1, 0], receiver: ['handshake_timeout', 0, 1] },
+  m1: LATE,
+  m2: LATE,
+  m3: ends(['handshake_timeout', 0, 0], ['handshake_timeout', 0, 1]),
+  m4: ends(['waits', 1, 0], ['handshake_timeout', 0, 1]),
 }
 
 /** A second copy under the next number is taken for the next message, which it is not. */
 const TWICE: Record<Message, Ends> = {
-  m1: { sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 1] },
-  m2: { sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] },
-  m3: { sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] },
-  m4: { sender: ['receiver_left', 1, 0], receiver: ['peer_misbehaved', 1, 1] },
+  m1: BROKEN,
+  m2: UNPROVEN,
+  m3: UNPROVEN,
+  m4: ends(['receiver_left', 1, 0], ['peer_misbehaved', 1, 1]),
 }
 
 /** Noise in front of a message is taken for it. */
-const NOISE: Record<Message, Ends> = {
-  m1: { sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 0] },
-  m2: { sender: ['waits', 0, 0], receiver: ['wrong_code', 0, 0] },
-  m3: { sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 1] },
-  m4: { sender: ['waits', 1, 0], receiver: ['wrong_code', 0, 1] },
-}
+const NOISE: Record<Message, Ends> = { m1: REFUSED, m2: UNANSWERED, m3: BROKEN, m4: UNPROVEN }
 
 /** Keeps everything from one frame on for so long, in its order. Without a time: for ever. */
 function holding(from: Role, since: number, ms?: number): Operator {
@@ -60,47 +64,24 @@ function holding(from: Role, since: number, ms?: number): Operator {
 const payload: Case[] = [
   ...(
     [
-      ['approval', 'sender', 3, { sender: ['waits', 1, 0], receiver: ['waits', 1, 1] }],
-      ['transfer', 'sender', 4, { sender: ['waits', 1, 0], receiver: ['waits', 1, 1] }],
-      ['end', 'sender', 5, { sender: ['delivered', 1, 0], receiver: ['closed_by_sender', 1, 1] }],
-      ['receipt', 'receiver', 3, { sender: ['waits', 1, 0], receiver: ['waits', 1, 1] }],
+      ['approval', 'sender', 3, STUCK],
+      ['transfer', 'sender', 4, STUCK],
+      ['end', 'sender', 5, ends(['delivered', 1, 0], ['closed_by_sender', 1, 1])],
+      ['receipt', 'receiver', 3, STUCK],
     ] as const
-  ).flatMap(([name, from, seq, ends]): Case[] => [
-    {
-      operator: `drop the ${name} and what follows`,
-      against: other(from),
-      plan: () => ({ operators: () => [holding(from, seq)] }),
-      ...ends,
-    },
-    {
-      operator: `delay the ${name} for 8 s`,
-      against: other(from),
-      plan: () => ({ operators: () => [holding(from, seq, 8_000)] }),
-      ...GOOD,
-    },
+  ).flatMap(([name, from, seq, dropped]) => [
+    attack(`drop the ${name} and what follows`, other(from), dropped, () => [holding(from, seq)]),
+    attack(`delay the ${name} for 8 s`, other(from), GOOD, () => [holding(from, seq, 8_000)]),
   ]),
-  {
-    operator: 'swap the order of approval and transfer',
-    against: 'receiver',
-    plan: () => {
-      let approval: Flying
-      return {
-        operators: () => [
-          onFrame(
-            'swap',
-            ({ from, seq }) => from === 'sender' && (seq === 3 || seq === 4),
-            (frame) => {
-              if (frame.seq === 4) return [frame, approval]
-              approval = frame
-              return []
-            },
-          ),
-        ],
-      }
-    },
-    sender: ['not_delivered', 1, 0],
-    receiver: ['corrupt', 1, 1],
-  },
+  attack('swap the order of approval and transfer', 'receiver', CORRUPT_THERE, () => {
+    let approval: Flying
+    const swap = (frame: Flying) => {
+      if (frame.seq === 4) return [frame, approval]
+      approval = frame
+      return []
+    }
+    return [onFrame('swap', ({ from, seq }) => from === 'sender' && (seq === 3 || seq === 4), swap)]
+  }),
 ]
 
 /** While a device waits for an answer, the other one is said to have gone. */
@@ -124,116 +105,55 @@ function absentFromNow(to: Role): Operator {
   }
 }
 
+const alone = lie('receiver', (view) => ({ ...view, senderPresent: false }))
+
 export const timingCases: Case[] = [
   ...payload,
-  ...messages.flatMap((message): Case[] => [
-    {
-      operator: `drop ${message}`,
-      against: reader(message),
-      plan: () => ({ operators: () => [onMessage(message, nothing)] }),
-      ...NEVER[message],
-    },
-    {
-      operator: `delay ${message} past the deadline`,
-      against: reader(message),
-      plan: () => ({ operators: () => [delay(message, 25_000)] }),
-      ...NEVER[message],
-    },
-    {
-      operator: `delay ${message} within the deadline`,
-      against: reader(message),
-      plan: () => ({ operators: () => [delay(message, 15_000)] }),
-      ...GOOD,
-    },
-    {
-      operator: `duplicate ${message} as the next message`,
-      against: reader(message),
-      plan: () => ({ operators: () => [onMessage(message, (frame) => [frame, frame])] }),
-      ...TWICE[message],
-    },
-    {
-      operator: `say noise before ${message}`,
-      against: reader(message),
-      plan: (seed) => ({
-        operators: () => [
-          onMessage(message, (frame) => [{ ...frame, ciphertext: seed.bytes(frame.ciphertext.length) }, frame]),
-        ],
-      }),
-      ...NOISE[message],
-    },
-  ]),
-  ...(['sender', 'receiver'] as const).flatMap((against): Case[] => [
-    {
-      operator: 'duplicate every frame under its number',
+  ...messages.flatMap((message) => {
+    const by = (name: string, ends: Ends, attackers: Parameters<typeof attack>[3]) =>
+      attack(name, other(MESSAGES[message].from), ends, attackers)
+    return [
+      by(`drop ${message}`, NEVER[message], () => [onMessage(message, nothing)]),
+      by(`delay ${message} past the deadline`, NEVER[message], () => [delay(message, 25_000)]),
+      by(`delay ${message} within the deadline`, GOOD, () => [delay(message, 15_000)]),
+      by(`duplicate ${message} as the next message`, TWICE[message], () => [
+        onMessage(message, (frame) => [frame, frame]),
+      ]),
+      by(`say noise before ${message}`, NOISE[message], ({ seed }) => [
+        onMessage(message, (frame) => [...saying(seed.bytes(frame.ciphertext.length))(frame), frame]),
+      ]),
+    ]
+  }),
+  ...(['sender', 'receiver'] as const).flatMap((against) => [
+    attack('duplicate every frame under its number', against, GOOD, () => [
+      onFrame(
+        'duplicate',
+        ({ from }) => from !== against,
+        (frame) => [frame, { ...frame, as: frame.seq }, { ...frame, as: 1, ciphertext: new Uint8Array(64) }],
+      ),
+    ]),
+    attack(
+      'leave a gap in the numbers',
       against,
-      plan: () => ({
-        operators: () => [
-          onFrame(
-            'duplicate',
-            ({ from }) => from !== against,
-            (frame) => [frame, { ...frame, as: frame.seq }, { ...frame, as: 1, ciphertext: new Uint8Array(64) }],
-          ),
-        ],
-      }),
-      ...GOOD,
-    },
-    {
-      operator: 'leave a gap in the numbers',
-      against,
-      plan: () => ({
-        operators: () => [
-          onFrame(
-            'gap',
-            ({ from, seq }) => from !== against && seq === 2,
-            (frame) => [{ ...frame, as: 3 }],
-          ),
-        ],
-      }),
-      ...(against === 'sender'
-        ? ({ sender: ['peer_misbehaved', 0, 0], receiver: ['wrong_code', 0, 1] } as const)
-        : ({ sender: ['waits', 1, 0], receiver: ['peer_misbehaved', 0, 1] } as const)),
-    },
+      against === 'sender' ? BROKEN : ends(['waits', 1, 0], ['peer_misbehaved', 0, 1]),
+      () => [onMessage(against === 'sender' ? 'm3' : 'm4', (frame) => [{ ...frame, as: 3 }])],
+    ),
   ]),
-  {
-    operator: 'swap the order of m4 and the payload',
-    against: 'receiver',
-    plan: () => ({
-      operators: () => [onMessage('m4', (frame) => [{ ...frame, ciphertext: new Uint8Array(17) }, frame])],
-    }),
-    sender: ['waits', 1, 0],
-    receiver: ['wrong_code', 0, 1],
-  },
-  {
-    operator: 'say that nobody is present',
-    against: 'sender',
-    plan: () => ({ operators: () => [lieAboutRow('sender', { present: false }), delay('m1', 50_000)] }),
-    sender: ['delivered', 1, 0],
-    receiver: ['complete', 1, 1],
-  },
-  {
-    operator: 'say that nobody is present',
-    against: 'receiver',
-    plan: () => ({
-      operators: () => [lie('receiver', (view) => ({ ...view, senderPresent: false })), delay('m4', 50_000)],
-    }),
-    ...GOOD,
-  },
-  {
-    operator: 'say that nobody is present any more',
-    against: 'sender',
-    plan: () => ({
-      operators: () => [
-        absentFromNow('sender'),
-        lie('receiver', (view) => ({ ...view, senderPresent: false })),
-        delay('m3', 50_000),
-      ],
-    }),
-    ...GOOD,
-  },
-  {
-    operator: 'say that nobody is present any more',
-    against: 'receiver',
-    plan: () => ({ operators: () => [absentFromNow('receiver'), delay('m4', 50_000)] }),
-    ...GOOD,
-  },
+  attack('swap the order of m4 and the payload', 'receiver', UNPROVEN, () => [
+    onMessage('m4', (frame) => [...saying(new Uint8Array(17))(frame), frame]),
+  ]),
+  attack('say that nobody is present', 'sender', GOOD, () => [
+    lieAboutRow('sender', { present: false }),
+    delay('m1', 50_000),
+  ]),
+  attack('say that nobody is present', 'receiver', GOOD, () => [alone, delay('m4', 50_000)]),
+  attack('say that nobody is present any more', 'sender', GOOD, () => [
+    absentFromNow('sender'),
+    alone,
+    delay('m3', 50_000),
+  ]),
+  attack('say that nobody is present any more', 'receiver', GOOD, () => [
+    absentFromNow('receiver'),
+    delay('m4', 50_000),
+  ]),
 ]

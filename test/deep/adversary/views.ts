@@ -1,130 +1,91 @@
-import type { CloseReason, Role, View } from '../../../src/protocol/view.ts'
-import type { Case } from './cases.ts'
+import type { CloseReason, ReceiverRow, Role, View } from '../../../src/protocol/view.ts'
+import { attack, CAUGHT, type Case, ends } from './cases.ts'
 import { hasRow, lie, lieAboutRow, pinned } from './operators.ts'
 import type { Operator } from './relay.ts'
 
 /** Views that lie, and other things that a relay says to one device alone. */
 
 const otherKey = Buffer.alloc(32, 7).toString('base64url')
-type Ends = Pick<Case, 'sender' | 'receiver'>
-
+/** The sender ends before anybody is verified. */
+const UNSEEN = ends(['relay_misbehaved', 0, undefined], ['closed_by_sender', 0, 0])
 /** A lie told to the sender's app once its person has approved, and while the transfer is still to come. */
 const approved = ({ receivers }: View) => receivers[0]?.state === 'approved'
 
-const rowsToSender: readonly (readonly [string, (view: View) => View, Ends])[] = [
-  [
-    'another key',
-    (view) => withRow(view, { publicKey: otherKey }),
-    { sender: ['relay_misbehaved', 1, 0], receiver: ['closed_by_sender', 1, 1] },
-  ],
-  [
-    'another receiver code',
-    (view) => withRow(view, { receiverCode: 'ABCDEF' }),
-    { sender: ['relay_misbehaved', 1, 0], receiver: ['closed_by_sender', 1, 1] },
-  ],
-  [
-    'another channel',
-    (view) => withRow(view, { channel: 9 }),
-    { sender: ['relay_misbehaved', 1, 0], receiver: ['closed_by_sender', 1, 1] },
-  ],
-  [
-    'no receiver',
-    (view) => ({ ...view, receivers: [] }),
-    { sender: ['receiver_left', 1, 0], receiver: ['revoked', 1, 1] },
-  ],
-  [
-    'a second row of the same channel',
-    (view) => ({ ...view, receivers: [...view.receivers, { ...view.receivers[0], publicKey: otherKey }] }),
-    { sender: ['relay_misbehaved', 1, 0], receiver: ['closed_by_sender', 1, 1] },
-  ],
+const withRow =
+  (change: object) =>
+  (view: View): View => ({
+    ...view,
+    receivers: view.receivers.map((row, i) => (i === 0 ? { ...row, ...change } : row)),
+  })
+const withMore =
+  (more: (row: ReceiverRow) => readonly ReceiverRow[]) =>
+  (view: View): View => ({ ...view, receivers: [...view.receivers, ...more(view.receivers[0])] })
+const empty = (view: View): View => ({ ...view, receivers: [] })
+const ofRole = (role: Role) => (view: View) => ({ ...view, role })
+
+/** Everything that the row of an approved receiver could be instead. */
+const ROWS: readonly (readonly [string, (view: View) => View])[] = [
+  ['another key', withRow({ publicKey: otherKey })],
+  ['another receiver code', withRow({ receiverCode: 'ABCDEF' })],
+  ['another channel', withRow({ channel: 9 })],
 ]
+const invented = (row: ReceiverRow) =>
+  Array.from({ length: 20 }, (_, i) => ({
+    ...row,
+    channel: 10 + i,
+    receiverCode: `ABCD${10 + i}`,
+    state: 'pending' as const,
+    publicKey: otherKey,
+  }))
 
-const withRow = (view: View, change: object): View => ({
-  ...view,
-  receivers: view.receivers.map((row, i) => (i === 0 ? { ...row, ...change } : row)),
-})
-
-/** [to whom, what comes of no view at all, what comes of an old one] */
-const SILENT: readonly (readonly [Role, nothing: Ends, old: Ends])[] = [
-  [
+const toSender = [
+  ...ROWS.map(([name, change]) => attack(`show ${name}`, 'sender', CAUGHT, () => [lie('sender', change, approved)])),
+  attack('show no receiver', 'sender', ends(['receiver_left', 1, 0], ['revoked', 1, 1]), () => [
+    lie('sender', empty, approved),
+  ]),
+  attack('show a second row of the same channel', 'sender', CAUGHT, () => [
+    lie(
+      'sender',
+      withMore((row) => [{ ...row, publicKey: otherKey }]),
+      approved,
+    ),
+  ]),
+  attack('show another key before m1', 'sender', ends(['relay_misbehaved', 0, 0], ['closed_by_sender', 0, 0]), () => [
+    lieAboutRow('sender', { publicKey: otherKey }, pinned()),
+  ]),
+  attack(
+    'show receivers that do not exist',
     'sender',
-    // The first frame comes before any view.
-    { sender: ['relay_misbehaved', 0, undefined], receiver: ['closed_by_sender', 0, 0] },
-    // Its window stays that of a handshake, and it sees nobody new.
-    { sender: ['waits', 1, undefined], receiver: ['waits', 1, 1] },
-  ],
-  [
-    'receiver',
-    { sender: ['handshake_timeout', 0, 0], receiver: ['waits', 0, 0] },
-    // It never hears of the approval, so that the payload is none.
-    { sender: ['not_delivered', 1, 0], receiver: ['peer_misbehaved', 1, 1] },
-  ],
+    ends(['relay_misbehaved', 0, 0], ['closed_by_sender', 0, 0]),
+    () => [lie('sender', withMore(invented), hasRow)],
+  ),
+  attack('show the view of the other role', 'sender', UNSEEN, () => [lie('sender', ofRole('receiver'), hasRow)]),
+  // The first frame comes before any view.
+  attack('show no view at all', 'sender', UNSEEN, () => [lie('sender', () => undefined)]),
+  // Its window stays that of a handshake, and it sees nobody new.
+  attack('show an old view again', 'sender', ends(['waits', 1, undefined], ['waits', 1, 1]), () => [stale('sender')]),
 ]
 
-const lies: Case[] = [
-  ...rowsToSender.map(
-    ([name, change, ends]): Case => ({
-      operator: `show ${name}`,
-      against: 'sender',
-      plan: () => ({ operators: () => [lie('sender', change, approved)] }),
-      ...ends,
-    }),
-  ),
-  {
-    operator: 'show another key before m1',
-    against: 'sender',
-    plan: () => ({ operators: () => [lieAboutRow('sender', { publicKey: otherKey }, pinned())] }),
-    sender: ['relay_misbehaved', 0, 0],
-    receiver: ['closed_by_sender', 0, 0],
-  },
-  {
-    operator: 'show receivers that do not exist',
-    against: 'sender',
-    plan: () => ({
-      operators: () => [
-        lie(
-          'sender',
-          (view) => ({
-            ...view,
-            receivers: [
-              ...view.receivers,
-              ...Array.from({ length: 20 }, (_, i) => ({
-                ...view.receivers[0],
-                channel: 10 + i,
-                receiverCode: `ABCD${10 + i}`,
-                state: 'pending' as const,
-                publicKey: otherKey,
-              })),
-            ],
-          }),
-          hasRow,
-        ),
-      ],
-    }),
-    sender: ['relay_misbehaved', 0, 0],
-    receiver: ['closed_by_sender', 0, 0],
-  },
-  {
-    operator: 'show the view of the other role',
-    against: 'sender',
-    plan: () => ({ operators: () => [lie('sender', (view) => ({ ...view, role: 'receiver' }), hasRow)] }),
-    sender: ['relay_misbehaved', 0, undefined],
-    receiver: ['closed_by_sender', 0, 0],
-  },
-  ...receiverLies(),
-  ...SILENT.flatMap(([against, nothing, old]): Case[] => [
-    {
-      operator: 'show no view at all',
-      against,
-      plan: () => ({ operators: () => [lie(against, () => undefined)] }),
-      ...nothing,
-    },
-    {
-      operator: 'show an old view again',
-      against,
-      plan: () => ({ operators: () => [stale(against)] }),
-      ...old,
-    },
+const toReceiver = [
+  ...[
+    ...ROWS,
+    ['no receiver', empty] as const,
+    ['a second receiver', withMore((row) => [{ ...row, channel: 9 }])] as const,
+    ['the view of the other role', ofRole('sender')] as const,
+  ].flatMap(([name, change]) => [
+    attack(`show ${name}`, 'receiver', ends(['waits', 0, 0], ['relay_misbehaved', 0, 0]), () => [
+      lie('receiver', change),
+    ]),
+    attack(`show ${name}, later`, 'receiver', ends(['not_delivered', 1, 0], ['relay_misbehaved', 1, 1]), () => [
+      lie('receiver', change, approved),
+    ]),
+  ]),
+  attack('show no view at all', 'receiver', ends(['handshake_timeout', 0, 0], ['waits', 0, 0]), () => [
+    lie('receiver', () => undefined),
+  ]),
+  // It never hears of the approval, so that the payload is none.
+  attack('show an old view again', 'receiver', ends(['not_delivered', 1, 0], ['peer_misbehaved', 1, 1]), () => [
+    stale('receiver'),
   ]),
 ]
 
@@ -141,66 +102,27 @@ function stale(to: Role): Operator {
   }
 }
 
-/** Everything the receiver's own row could be instead of what it joined with. */
-function receiverLies(): Case[] {
-  const attackers: readonly (readonly [string, (view: View) => View])[] = [
-    ['another key', (view) => withRow(view, { publicKey: otherKey })],
-    ['another receiver code', (view) => withRow(view, { receiverCode: 'ABCDEF' })],
-    ['another channel', (view) => withRow(view, { channel: 9 })],
-    ['no receiver', (view) => ({ ...view, receivers: [] })],
-    [
-      'a second receiver',
-      (view) => ({ ...view, receivers: [...view.receivers, { ...view.receivers[0], channel: 9 }] }),
-    ],
-    ['the view of the other role', (view) => ({ ...view, role: 'sender' })],
-  ]
-  return attackers.flatMap(([name, change]): Case[] => [
-    {
-      operator: `show ${name}`,
-      against: 'receiver',
-      plan: () => ({ operators: () => [lie('receiver', change)] }),
-      sender: ['waits', 0, 0],
-      receiver: ['relay_misbehaved', 0, 0],
-    },
-    {
-      operator: `show ${name}, later`,
-      against: 'receiver',
-      plan: () => ({ operators: () => [lie('receiver', change, approved)] }),
-      sender: ['not_delivered', 1, 0],
-      receiver: ['relay_misbehaved', 1, 1],
-    },
-  ])
-}
-
-const CLOSES: readonly (readonly [CloseReason | undefined, Ends['sender'][0]])[] = [
+const CLOSES = [
   ['completed', 'closed_by_sender'],
   ['closed_by_sender', 'closed_by_sender'],
   ['expired', 'expired'],
   ['shutting_down', 'shutting_down'],
   [undefined, 'session_lost'],
-]
+] as const
 
-const closes = CLOSES.flatMap(([reason, names]): Case[] =>
-  (['sender', 'receiver'] as const).map((against) => ({
-    operator: `close, ${reason ?? 'without a reason'}`,
-    against,
-    plan: () => ({
-      operators: () => [
-        lie(
-          against,
-          (view) => {
-            const { reason: _, ...rest } = view
-            return { ...rest, state: 'closed', ...(reason ? { reason } : {}) }
-          },
-          approved,
-        ),
-      ],
-    }),
-    ...(against === 'sender'
-      ? ({ sender: [names, 1, undefined], receiver: ['revoked', 1, 1] } as const)
-      : ({ sender: ['waits', 1, 0], receiver: [names as 'expired', 1, 1] } as const)),
-  })),
-)
+const closing = (reason: CloseReason | undefined) => (view: View) => {
+  const { reason: _, ...rest } = view
+  return { ...rest, state: 'closed' as const, ...(reason ? { reason } : {}) }
+}
+
+const closes = CLOSES.flatMap(([reason, names]) => [
+  attack(`close, ${reason ?? 'without a reason'}`, 'sender', ends([names, 1, undefined], ['revoked', 1, 1]), () => [
+    lie('sender', closing(reason), approved),
+  ]),
+  attack(`close, ${reason ?? 'without a reason'}`, 'receiver', ends(['waits', 1, 0], [names, 1, 1]), () => [
+    lie('receiver', closing(reason), approved),
+  ]),
+])
 
 /** [what is said once everybody is approved]; none of it is in the protocol. */
 const NONSENSE: readonly (readonly [string, string | Uint8Array])[] = [
@@ -213,26 +135,20 @@ const NONSENSE: readonly (readonly [string, string | Uint8Array])[] = [
   ['a frame of channel 0', Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 1, 9)],
 ]
 
-const nonsense = NONSENSE.flatMap(([name, bytes]): Case[] =>
-  (['sender', 'receiver'] as const).map((against) => ({
-    operator: `say ${name}`,
-    against,
-    plan: () => ({
-      operators: () => [
-        {
-          name: 'nonsense',
-          data(frame, relay) {
-            const to = against === 'sender' ? relay.meeting.plug : frame.guest.plug
-            if (frame.from !== against && frame.seq === 1) to?.say(bytes)
-            return [frame]
-          },
-        },
-      ],
-    }),
-    ...(against === 'sender'
-      ? ({ sender: ['relay_misbehaved', 0, undefined], receiver: ['closed_by_sender', 0, 0] } as const)
-      : ({ sender: ['waits', 0, 0], receiver: ['relay_misbehaved', 0, 0] } as const)),
-  })),
-)
+const saying = (against: Role, bytes: string | Uint8Array): Operator => ({
+  name: 'nonsense',
+  data(frame, relay) {
+    const to = against === 'sender' ? relay.meeting.plug : frame.guest.plug
+    if (frame.from !== against && frame.seq === 1) to?.say(bytes)
+    return [frame]
+  },
+})
 
-export const viewCases: Case[] = [...lies, ...closes, ...nonsense]
+const nonsense = NONSENSE.flatMap(([name, bytes]) => [
+  attack(`say ${name}`, 'sender', UNSEEN, () => [saying('sender', bytes)]),
+  attack(`say ${name}`, 'receiver', ends(['waits', 0, 0], ['relay_misbehaved', 0, 0]), () => [
+    saying('receiver', bytes),
+  ]),
+])
+
+export const viewCases: Case[] = [...toSender, ...toReceiver, ...closes, ...nonsense]
