@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { PairingError } from '../../../src/client/errors.ts'
+import { PairingError, type PairingErrorCode } from '../../../src/client/errors.ts'
 import { MessageReader, MessageWriter } from '../../../src/client/transfer/messages.ts'
 import {
   encodeHeader,
@@ -16,10 +16,14 @@ const ONE_CHUNK_FRAMES = 65_568
 const secret = () => new Uint8Array(64).fill(3)
 
 /** Opens a transfer from plaintext that anybody may have written. */
-async function opened(plaintext: Uint8Array, maxFrameBytes = 262_272): Promise<TransferReader> {
+async function opened(
+  plaintext: Uint8Array,
+  maxFrameBytes = 262_272,
+  reason: PairingErrorCode = 'corrupt',
+): Promise<TransferReader> {
   const { near, far } = linkedChannels(new FakeWorld().environment)
   await new MessageWriter(near, secret(), maxFrameBytes).write([plaintext])
-  return TransferReader.open(await new MessageReader(far, secret()).next(), async () => new PairingError('corrupt'))
+  return TransferReader.open(await new MessageReader(far, secret()).next(), async () => new PairingError(reason))
 }
 
 /** A header of any JSON, with a length of its own if it should lie. */
@@ -136,9 +140,9 @@ describe('reading a header', () => {
   test('a length above 64 KiB is refused before anything is read or kept for it', async () => {
     const attacker = Buffer.alloc(4)
     attacker.writeUInt32BE(65_537)
-    expect(await pairingErrorOf(opened(attacker))).toBe('corrupt')
+    expect(await pairingErrorOf(opened(attacker, undefined, 'incomplete'))).toBe('corrupt')
     attacker.writeUInt32BE(0xffff_ffff)
-    expect(await pairingErrorOf(opened(attacker))).toBe('corrupt')
+    expect(await pairingErrorOf(opened(attacker, undefined, 'incomplete'))).toBe('corrupt')
   })
 
   test('a header of exactly 64 KiB may span frames, and the items start in the middle of one', async () => {

@@ -1,0 +1,153 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { PROTECTIONS } from './list.ts'
+import { applied, type Mutation, nameOf } from './mutation.ts'
+
+/**
+ * `npm run mutate`: takes each protection of the list out of a copy of the repository and runs the test that has to fail then.
+ * The exit code is 0 when each did. `--only WORDS` runs the entries that have all these words in their section, name, or test.
+ */
+
+const ROOT = new URL('../../', import.meta.url).pathname
+/** A test that hangs without its protection has failed. */
+const HANGS_MS = 300_000
+const CONFIG = 'mutate.config.mts'
+const VITEST = {
+  include: ['test/**/*.test.ts'],
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  experimental: { fsModuleCache: true },
+}
+/** Tests that start the relay or the CLI as it was built. */
+const AS_PROCESSES = /^test\/(cli|server\/process|deep\/(abuse|chaos|cluster))/
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', default: '' },
+    jobs: { type: 'string', default: String(Math.max(1, Math.floor(availableParallelism() / 2))) },
+    check: { type: 'boolean', default: false },
+  },
+})
+const words = values.only.split(/\s+/).filter(Boolean)
+const wanted = Object.entries(PROTECTIONS).flatMap(([section, mutations]) =>
+  mutations.filter((each) => words.every((word) => textOf(section, each).includes(word))),
+)
+const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: ROOT })
+  .toString()
+  .split('\0')
+  .filter(Boolean)
+const sources = new Map(
+  files
+    .filter((file) => /^src\/.*\.ts$/.test(file))
+    .map((file) => [file, readFileSync(join(ROOT, file), 'utf8')] as const),
+)
+
+let failed = 0
+const begun = performance.now()
+const queue = wanted.map((mutation) => [mutation, applied(mutation, sources)] as const)
+const stale = queue.filter(([, change]) => typeof change === 'string')
+for (const [mutation, change] of stale) report('STALE', mutation, String(change))
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const { pid } of running) if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+})
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
+if (!values.check) {
+  const copies = await Promise.all(Array.from({ length: Number(values.jobs) }, work))
+  for (const copy of copies) rmSync(copy, { recursive: true, force: true })
+}
+const minutes = ((performance.now() - begun) / 60_000).toFixed(1)
+say(
+  `${wanted.length - failed} of ${wanted.length} protections ${values.check ? 'found' : 'are tested'}, ${minutes} min`,
+)
+process.exitCode = failed === 0 ? 0 : 1
+
+/** Works on the queue in a copy of its own, and resolves with where that is. */
+async function work(): Promise<string> {
+  const copy = mkdtempSync(join(tmpdir(), 'pairlay-mutate-'))
+  for (const file of files) {
+    mkdirSync(dirname(join(copy, file)), { recursive: true })
+    cpSync(join(ROOT, file), join(copy, file))
+  }
+  symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
+  // Types are not looked at: without a protection something is unused.
+  const manifest = readFileSync(join(copy, 'package.json'), 'utf8')
+  writeFileSync(join(copy, 'package.json'), manifest.replace('"tsc -b src/cli src/server', '$& --noCheck'))
+  for (let next = queue.shift(); next; next = queue.shift()) {
+    const [mutation, change] = next
+    if (typeof change === 'string') continue
+    for (const [file, text] of change) writeFileSync(join(copy, file), text)
+    const [verdict, detail] = await verdictOf(mutation, copy)
+    report(verdict, mutation, detail)
+    for (const [file] of change) writeFileSync(join(copy, file), sources.get(file) ?? '')
+  }
+  return copy
+}
+
+type Verdict = 'ok' | 'STALE' | 'NOT CAUGHT'
+
+/** Runs the test of a mutation in a copy that has it. */
+async function verdictOf({ test }: Mutation, copy: string): Promise<[verdict: Verdict, detail: string]> {
+  const [file, name] = test
+  const report = join(copy, 'report.json')
+  rmSync(report, { force: true })
+  const globalSetup = AS_PROCESSES.test(file) ? ['test/support/build.ts'] : []
+  writeFileSync(join(copy, CONFIG), `export default ${JSON.stringify({ test: { ...VITEST, globalSetup } })}\n`)
+  const pattern = name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
+  const ended = await run(
+    'vitest',
+    ['run', '--config', CONFIG, file, '-t', pattern, '--reporter=json', '--outputFile', report],
+    copy,
+  )
+  if (ended === 'hangs') return ['ok', 'hangs']
+  const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as {
+    testResults: { message: string; assertionResults: { status: string; fullName: string }[] }[]
+  }
+  const results = testResults.flatMap(({ assertionResults }) => assertionResults)
+  const failed = results.filter(({ status }) => status === 'failed')
+  if (failed.length > 0)
+    return [
+      'ok',
+      `${failed.length} of ${results.filter(({ status }) => status !== 'skipped').length}: ${failed[0]?.fullName}`,
+    ]
+  if (results.some(({ status }) => status === 'passed')) return ['NOT CAUGHT', 'the test passes without it']
+  return ['STALE', testResults.map(({ message }) => message).join('') || 'there is no such test']
+}
+
+function run(command: string, args: readonly string[], cwd: string): Promise<number | 'hangs'> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(join(ROOT, 'node_modules/.bin', command), args, {
+      cwd,
+      stdio: 'ignore',
+      detached: true,
+      env: { ...process.env, CI: '1' },
+    })
+    running.add(child)
+    const timer = setTimeout(() => {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+      resolve('hangs')
+    }, HANGS_MS)
+    child.on('error', reject)
+    child.on('exit', (code) => {
+      running.delete(child)
+      clearTimeout(timer)
+      resolve(code ?? 1)
+    })
+  })
+}
+
+function report(verdict: Verdict, mutation: Mutation, detail: string): void {
+  if (verdict !== 'ok') failed++
+  say(`${verdict.padEnd(10)} ${mutation.removed}  (${nameOf(mutation)})${detail === '' ? '' : `: ${detail}`}`)
+}
+
+function textOf(section: string, { removed, test }: Mutation): string {
+  return `${section} ${removed} ${test.join(' ')}`
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
