@@ -16,6 +16,7 @@ import { HANDSHAKES_MAX, RUNS_MAX, WRONG_GUESSES_MAX } from '../src/client/pairi
 import { ERROR_TITLES } from '../src/protocol/error-titles.ts'
 import { ERRORS, FINAL_CLOSURES } from '../src/protocol/errors.ts'
 import { DENIAL_REASONS } from '../src/protocol/fields.ts'
+import { decodeFrame, FRAME_DATA } from '../src/protocol/frame.ts'
 import * as limits from '../src/protocol/limits.ts'
 import { AttachRequest, CreateSessionRequest, JoinRequest } from '../src/protocol/requests.ts'
 import { CreateSessionResponse, FramePosition, Problem } from '../src/protocol/responses.ts'
@@ -143,6 +144,19 @@ describe('PROTOCOL.md', () => {
     const calls = [...headed, ...overHttp, ...socket].map(([, method, path]) => `${method} ${path}`)
     // The view is in section 3 already, and polled in 5.9.
     expect([...new Set(calls)].toSorted()).toEqual(answered.toSorted())
+  })
+
+  it('has frames that a relay and a client can read', () => {
+    const examples = [section(protocol, '### 5.3'), section(protocol, '### 5.4'), section(protocol, '### 12.3')].join(
+      '',
+    )
+    const headers = [...examples.matchAll(/`(0[12]00[0-9a-f]{12})`/g)].map(([, hex]) => hex)
+    expect(headers.length).toBeGreaterThan(10)
+    for (const hex of headers) {
+      const type = Number(hex.slice(0, 2))
+      const ciphertext = type === FRAME_DATA ? 'ff' : ''
+      expect(decodeFrame(Buffer.from(hex + ciphertext, 'hex')), hex).toMatchObject({ type, channel: 1 })
+    }
   })
 
   it('has examples of calls without a WebSocket that have the documented form', () => {
