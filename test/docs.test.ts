@@ -330,6 +330,16 @@ describe('docs/cluster.md', () => {
   })
 })
 
+describe('docs/field.md', () => {
+  it('names what the program prints', () => {
+    const printed = [PAIRING_ERRORS, ERRORS, EVENTS, VARIABLES].flatMap((table) => Object.keys(table))
+    const table = section(read('docs/field.md'), '## When something goes wrong').split('\n')
+    const named = table.flatMap((line) => [...(/^\| [^|]*/.exec(line)?.[0] ?? '').matchAll(/`([^`]+)`/g)])
+    expect(named.length).toBeGreaterThan(15)
+    for (const [, name] of named) expect(printed).toContain(name)
+  })
+})
+
 describe('DECISIONS.md', () => {
   const decisions = read('DECISIONS.md')
 
@@ -391,6 +401,8 @@ describe('the documents', () => {
 
   it('name only npm scripts that exist', () => {
     const { scripts } = JSON.parse(read('package.json'))
+    expect(read('.ci/run')).toMatch(/^npm ci && npm test$/m)
+    expect(read('README.md')).toMatch(/^npm ci && npm test /m)
     const named = DOCUMENTS.flatMap(({ text }) => [...text.matchAll(/npm (?:run ([a-z:]+)|(start|test))\b/g)])
     expect(named.length).toBeGreaterThan(10)
     for (const [, run, own] of named) expect(Object.keys(scripts)).toContain(run ?? own)
