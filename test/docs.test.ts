@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { PUBLISHED } from '../bench/sections/nodes.ts'
 import { EVENTS, QUESTIONS } from '../src/cli/events.ts'
 import { EXIT } from '../src/cli/exit.ts'
 import {
@@ -314,19 +315,11 @@ describe('docs/cli.md', () => {
 
 describe('docs/cluster.md', () => {
   it('has the figures of several nodes as the benchmark prints them', () => {
-    const source = read('bench/sections/nodes.ts')
-    const [, begin] = /const MARK = '([^']+)'/.exec(source) ?? []
-    const [, end] = /const MARK_END = '([^']+)'/.exec(source) ?? []
-    const [, atOnce] = /const AT_ONCE = (\d+)/.exec(source) ?? []
-    const printed = [...source.matchAll(/readme: ['`](.+?)['`] }/g)].map(([, row]) =>
-      row.replace(`\${AT_ONCE}`, atOnce),
-    )
-    const places = [...source.matchAll(/{ name: '([^']+)', target/g)].map(([, name]) => name)
-    expect(printed.length).toBeGreaterThan(5)
-    const [, block] = read('docs/cluster.md').split(`${begin}\n`)
-    const [head, ...figures] = rows(block.split(end)[0])
-    expect(head).toEqual(['', ...places])
-    expect(figures.map(([name]) => name)).toEqual(printed)
+    const [, block = ''] = read('docs/cluster.md').split(`${PUBLISHED.begin}\n`)
+    const [head, ...figures] = rows(block.split(PUBLISHED.end)[0])
+    expect(head).toEqual(['', ...PUBLISHED.places])
+    expect(figures.map(([name]) => name)).toEqual(PUBLISHED.rows)
+    expect(figures.length).toBeGreaterThan(5)
   })
 })
 

@@ -16,6 +16,7 @@ const MB = 1e6
 const MIB = 1024 * 1024
 const TIMEOUT_MS = 120_000
 const AT_ONCE = 32
+const PLACES = ['memory', 'Redis, both ends on one node', 'Redis, ends on two nodes'] as const
 const SECONDS_MAX = 60
 /** Until each node knows that the other lives. */
 const ACQUAINTANCE_MS = 2_500
@@ -54,9 +55,9 @@ export const nodes: Section = {
       await withAgents(1, async ([agent]) => {
         if (!agent) return
         await measureAll(context, agent, [
-          { name: 'memory', target: alone.target, relays: [alone.pid], redis: undefined },
-          { name: 'Redis, both ends on one node', target: first.target, ...several },
-          { name: 'Redis, ends on two nodes', target: { ...first.target, far: second.address }, ...several },
+          { name: PLACES[0], target: alone.target, relays: [alone.pid], redis: undefined },
+          { name: PLACES[1], target: first.target, ...several },
+          { name: PLACES[2], target: { ...first.target, far: second.address }, ...several },
         ])
       })
     } finally {
@@ -75,33 +76,41 @@ interface Column {
   readonly key: string
   readonly head: string
   readonly digits: number
-  /** As the README has it; what it leaves out has none. */
-  readonly readme?: string
+  /** Its name in docs/cluster.md, where it is published. */
+  readonly published?: string
 }
 
 const BULK: readonly Column[] = [
-  { key: 'rate', head: 'MB/s', digits: 0, readme: 'rate of one pair, MB/s' },
-  { key: 'relayCpu', head: 'relay CPU s/GB', digits: 2, readme: 'CPU in the relays for a gigabyte, s' },
-  { key: 'redisCpu', head: 'Redis CPU s/GB', digits: 2, readme: 'CPU in Redis for a gigabyte, s' },
-  { key: 'redisIn', head: 'MB into Redis per MB', digits: 3, readme: 'into Redis for a relayed MB, MB' },
-  { key: 'redisOut', head: 'out of it', digits: 3, readme: 'out of Redis for a relayed MB, MB' },
+  { key: 'rate', head: 'MB/s', digits: 0, published: 'rate of one pair, MB/s' },
+  { key: 'relayCpu', head: 'relay CPU s/GB', digits: 2, published: 'CPU in the relays for a gigabyte, s' },
+  { key: 'redisCpu', head: 'Redis CPU s/GB', digits: 2, published: 'CPU in Redis for a gigabyte, s' },
+  { key: 'redisIn', head: 'MB into Redis per MB', digits: 3, published: 'into Redis for a relayed MB, MB' },
+  { key: 'redisOut', head: 'out of it', digits: 3, published: 'out of Redis for a relayed MB, MB' },
   { key: 'clientShare', head: 'client CPU %', digits: 0 },
 ]
 
 const PING: readonly Column[] = [
-  { key: 'p50', head: 'round trip p50', digits: 2, readme: 'round trip of 64 bytes, median, ms' },
-  { key: 'p99', head: 'p99', digits: 2, readme: 'round trip of 64 bytes, slowest of 100, ms' },
+  { key: 'p50', head: 'round trip p50', digits: 2, published: 'round trip of 64 bytes, median, ms' },
+  { key: 'p99', head: 'p99', digits: 2, published: 'round trip of 64 bytes, slowest of 100, ms' },
 ]
 
 const PAIRINGS: readonly Column[] = [
-  { key: 'perSecond', head: 'pairings/s', digits: 0, readme: `pairings a second, ${AT_ONCE} at once` },
+  { key: 'perSecond', head: 'pairings/s', digits: 0, published: `pairings a second, ${AT_ONCE} at once` },
   { key: 'p50', head: 'whole p50 ms', digits: 1 },
   { key: 'p99', head: 'p99', digits: 1 },
-  { key: 'relayCpu', head: 'relay CPU µs each', digits: 0, readme: 'CPU in the relays for a pairing, µs' },
-  { key: 'redisCpu', head: 'Redis CPU µs each', digits: 0, readme: 'CPU in Redis for a pairing, µs' },
-  { key: 'redisIn', head: 'kB into Redis each', digits: 1, readme: 'into Redis for a pairing, kB' },
+  { key: 'relayCpu', head: 'relay CPU µs each', digits: 0, published: 'CPU in the relays for a pairing, µs' },
+  { key: 'redisCpu', head: 'Redis CPU µs each', digits: 0, published: 'CPU in Redis for a pairing, µs' },
+  { key: 'redisIn', head: 'kB into Redis each', digits: 1, published: 'into Redis for a pairing, kB' },
   { key: 'redisOut', head: 'out of it', digits: 1 },
 ]
+
+/** The table of docs/cluster.md: the lines around it, its columns, and the names of its rows. */
+export const PUBLISHED = {
+  begin: '<!-- begin: npm run bench -- --only nodes -->',
+  end: '<!-- end -->',
+  places: PLACES,
+  rows: [BULK, PING, PAIRINGS].flatMap((columns) => columns.flatMap(({ published }) => published ?? [])),
+}
 
 async function measureAll(context: SectionContext, agent: Agent, places: readonly Place[]): Promise<void> {
   const { bytes, pings, pingGapMs, pairings, warmUp } = context.plan.nodes
@@ -128,7 +137,7 @@ async function measureAll(context: SectionContext, agent: Agent, places: readonl
       cells: Object.fromEntries(columns.map(({ key }) => [key, figure(outcome, key)])),
     }))
     context.report.table({ title, columns, rows, notes })
-    lines.push(...columns.flatMap((column) => readmeLine(column, outcomes)))
+    lines.push(...columns.flatMap((column) => publishedLine(column, outcomes)))
   }
   await measure(`Nodes: one pair, frames of the SDK, ${Math.round(bytes / MIB)} MiB a round`, BULK, (place) =>
     bulkRound(agent, place, bytes),
@@ -142,23 +151,16 @@ async function measureAll(context: SectionContext, agent: Agent, places: readonl
     (place) => pairingRound(agent, place, pairings),
     (place) => pairingRound(agent, place, warmUp),
   )
-  console.log(
-    [MARK, `| | ${places.map(({ name }) => name).join(' | ')} |`, '|---|---|---|---|', ...lines, MARK_END, ''].join(
-      '\n',
-    ),
-  )
+  const { begin, end } = PUBLISHED
+  console.log([begin, `| | ${PLACES.join(' | ')} |`, '|---|---|---|---|', ...lines, end, ''].join('\n'))
 }
 
 const CPU_NOTE = 'CPU is that of all nodes of the row, with what they tell each other once a second'
 
-/** What the README has between these lines is pasted from here. */
-const MARK = '<!-- begin: npm run bench -- --only nodes -->'
-const MARK_END = '<!-- end -->'
-
-function readmeLine({ key, digits, readme }: Column, outcomes: readonly Outcome<Round>[]): string[] {
-  if (readme === undefined) return []
+function publishedLine({ key, digits, published }: Column, outcomes: readonly Outcome<Round>[]): string[] {
+  if (published === undefined) return []
   const cells = outcomes.map((outcome) => figure(outcome, key)?.median.toFixed(digits) ?? '–')
-  return [`| ${readme} | ${cells.join(' | ')} |`]
+  return [`| ${published} | ${cells.join(' | ')} |`]
 }
 
 function figure({ rounds }: Outcome<Round>, key: string) {
