@@ -45,6 +45,9 @@ function noCode(): CliError {
 function parseEntry(entered: string, { relay }: EntryOptions): Entry {
   if (entered.trim() === '') throw noCode()
   const hash = entered.indexOf('#')
+  if (/^\s*https?:\/\/[^#]*#?\s*$/i.test(entered)) {
+    throw new MistypedError('This link has no code behind a #. Copy the whole link, or enter the code.', 'usage')
+  }
   const code = hash === -1 ? entered : decoded(entered.slice(hash + 1))
   const entry = { relay: hash === -1 ? relayFrom(relay) : linkedRelay(entered.slice(0, hash)), code }
   try {
@@ -67,7 +70,7 @@ function decoded(fragment: string): string {
 
 function linkedRelay(address: string): string {
   try {
-    return relayAddress(address, 'What the link begins with')
+    return relayAddress(address, 'The address in this link')
   } catch (error) {
     if (!(error instanceof CliError)) throw error
     throw new MistypedError(error.message, error.exit)

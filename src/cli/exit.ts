@@ -1,6 +1,6 @@
-import type { PairingErrorCode } from '../client/errors.ts'
+import type { PairingErrorCode } from '../client/index.ts'
 
-/** The exit codes of the CLI. The README prints this table; a test holds the two together. */
+/** The exit codes of the CLI. docs/cli.md prints this table; a test holds the two together. */
 export const EXIT = {
   delivered: 0,
   failed: 1,
@@ -12,6 +12,17 @@ export const EXIT = {
 } as const
 
 export type ExitName = keyof typeof EXIT
+
+/** The exit codes in words. */
+export const EXIT_MEANINGS: Readonly<Record<ExitName, string>> = {
+  delivered: 'done: delivered, or received and saved',
+  failed: 'failed here (a file, the disk, a pipe)',
+  usage: 'wrong usage',
+  not_paired: 'not paired: wrong, unknown or used code, denied, no answer, or the time was over',
+  relay: 'not paired: the relay refused or cannot be reached',
+  not_delivered: 'paired, and not delivered, or not everything received',
+  interrupted: 'stopped by Ctrl-C',
+}
 
 /** Something the person at the terminal can put right. Its message is a whole sentence. */
 export class CliError extends Error {

@@ -23,10 +23,28 @@ export function formatClock(time: Date): string {
   return [time.getHours(), time.getMinutes()].map((value) => String(value).padStart(2, '0')).join(':')
 }
 
+/** A space between words, but not the one in a match number. */
+const GAP = /(?<!\d{3}(?= \d{3}\b)) (?=\S)/
+
+/** Breaks lines between words to fit `width` characters. Indented lines, such as a command to copy, stay whole. */
+export function wrapped(text: string, width: number): string {
+  return text.replaceAll(/^(?! {4}).+$/gm, (line) => {
+    const [first = '', ...words] = line.split(GAP)
+    let column = first.length
+    return words.reduce((all, word) => {
+      const fits = column + 1 + word.trimEnd().length <= width
+      column = (fits ? column + 1 : 0) + word.length
+      return all + (fits ? ' ' : '\n') + word
+    }, first)
+  })
+}
+
 /** The rate is taken over this long, and no time is foretold before this much of it has passed. */
 const RATE_OVER_MS = 5_000
 const FORETELL_AFTER_MS = 2_000
 const SAMPLE_MS = 200
+/** A transfer in which nothing moved for this long has no rate and no time left. */
+const STILL_MS = 10_000
 
 /**
  * How far a transfer is, how fast, and how long it will take. It starts with the first bytes that move, so that the time
@@ -36,6 +54,7 @@ export class Meter {
   readonly #startedAt: number
   readonly #totalBytes: number | undefined
   #bytes: number
+  #movedAt: number
   /** Samples of the last seconds: the rate is what is going on now, not the average since the start. */
   #samples: { at: number; bytes: number }[]
 
@@ -43,6 +62,7 @@ export class Meter {
     this.#startedAt = now
     this.#totalBytes = totalBytes
     this.#bytes = bytes
+    this.#movedAt = now
     this.#samples = [{ at: now, bytes }]
   }
 
@@ -55,6 +75,7 @@ export class Meter {
   }
 
   update(bytes: number, now: number): void {
+    if (bytes !== this.#bytes) this.#movedAt = now
     this.#bytes = bytes
     const last = this.#samples.at(-1)
     if (last && now - last.at < SAMPLE_MS) return
@@ -83,6 +104,7 @@ export class Meter {
     const percent =
       total === undefined ? '' : `${String(total === 0 ? 100 : Math.floor((this.#bytes / total) * 100)).padStart(3)}%  `
     const of = total === undefined ? '' : ` of ${formatBytes(total)}`
+    if (now - this.#movedAt >= STILL_MS) return `${percent}${formatBytes(this.#bytes)}${of}  stalled`
     const left = this.leftMs(now)
     const rest = left === undefined ? '' : `  ${formatDuration(left)} left`
     return `${percent}${formatBytes(this.#bytes)}${of}  ${formatBytes(Math.round(this.rate(now)))}/s${rest}`

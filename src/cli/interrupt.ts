@@ -1,4 +1,4 @@
-import { closeSync, openSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { EXIT } from './exit.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -51,29 +51,30 @@ export async function untilInterrupted(
 }
 
 /**
- * The signals that end a command: not a hang-up when it was started to outlive its terminal, as with nohup. Node forgets
- * that a signal was ignored when it starts. So the streams tell: a command that could be at a terminal, and of which
- * nothing is, was taken away from it.
+ * Returns the signals that end a command. A hang-up is one only for a command with a stream at a terminal that was not
+ * started to outlive it. Node sets ignored signals back before any code runs: its streams, the shell's `_` and the parent
+ * tell what `nohup` or `trap '' HUP` did.
  */
 export function endingSignals(): readonly NodeJS.Signals[] {
-  taken ??= /(^|\/)nohup$/.test(process.env._ ?? '') || (!hasTerminal() && couldHaveTerminal())
-  if (!taken) return SIGNALS
+  outlives ??= !hasTerminal() || /(^|\/)nohup$/.test(process.env._ ?? '') || parentIgnoresHangUp()
+  if (!outlives) return SIGNALS
   if (!process.listeners('SIGHUP').includes(nothing)) process.on('SIGHUP', nothing)
   return SIGNALS.filter((signal) => signal !== 'SIGHUP')
 }
 
-let taken: boolean | undefined
+let outlives: boolean | undefined
 
-function couldHaveTerminal(): boolean {
+/** Reports whether the parent ignores SIGHUP, as a shell does after `trap '' HUP`. Only Linux tells. */
+function parentIgnoresHangUp(): boolean {
   try {
-    closeSync(openSync('/dev/tty', 'r'))
-    return true
+    const status = readFileSync(`/proc/${process.ppid}/status`, 'utf8')
+    return /^SigIgn:.*[13579bdf]$/m.test(status)
   } catch {
     return false
   }
 }
 
-/** Whether there was one when the process began, gone or not. */
+/** Reports whether a stream was at a terminal when the process began, gone or not. */
 export function hasTerminal(): boolean {
   return [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY)
 }

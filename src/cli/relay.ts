@@ -1,5 +1,5 @@
-import { RelayRefusal } from '../client/calls/http-call.ts'
-import { PairingError } from '../client/index.ts'
+import { RelayRefusal, RelayUnreachable } from '../client/calls/http-call.ts'
+import { PairingError, type PairingErrorCode } from '../client/index.ts'
 import { CliError, exitOf } from './exit.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -15,63 +15,107 @@ export function relayFrom(option: string | undefined): string {
 /** No address is as long. */
 const ADDRESS_MAX = 2_048
 
-/** A relay's address, without anything behind it. What was given is not repeated: it may hold a password. */
+/**
+ * Returns a relay's address without a query, a fragment or a slash behind it. Throws CliError with what is wrong. Its text
+ * is not repeated: it may hold a password.
+ */
 export function relayAddress(text: string, source: string): string {
   const url = text.length <= ADDRESS_MAX && URL.canParse(text) ? new URL(text) : undefined
-  if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password) {
-    throw new CliError(`${source} is not a relay address; one looks like https://relay.example.`, 'usage')
-  }
+  const wrong = faultOf(text, url)
+  if (!url || wrong)
+    throw new CliError(`${source} ${wrong}. A relay address looks like https://relay.example.`, 'usage')
   let path = url.pathname
   while (path.endsWith('/')) path = path.slice(0, -1)
   return url.origin + path
 }
 
+/** Returns what is wrong with an address, or undefined for one that a relay can have. */
+function faultOf(text: string, url: URL | undefined): string | undefined {
+  const [, scheme] = /^\s*([a-z][a-z0-9+.-]{0,20}):\/\//i.exec(text) ?? []
+  if (text.trim() === '') return 'is empty'
+  if (text.length > ADDRESS_MAX) return 'is too long'
+  if (scheme === undefined) return 'has no http:// or https:// in front'
+  if (!/^https?$/i.test(scheme)) return `begins with ${scheme.toLowerCase()}:// instead of http:// or https://`
+  if (!url) return 'has a host or a port that cannot be'
+  return url.username || url.password ? 'has a user name or a password, which no relay takes' : undefined
+}
+
 /** Says it when the way to a relay on another machine is open to whoever is on it. */
 export function warnOfPlainHttp(relay: string, terminal: Pick<Terminal, 'event' | 'say'>): void {
   const { protocol, hostname, host } = new URL(relay)
-  if (protocol === 'https:' || isLoopback(hostname) || /^(0\.0\.0\.0|\[::\])$/.test(hostname)) return
+  if (protocol === 'https:' || isLoopback(relay) || /^(0\.0\.0\.0|\[::\])$/.test(hostname)) return
   terminal.event('plain_http', { relay })
   terminal.say(
     `http:// to ${host} has no TLS: others on the way can disturb this pairing, though not read what is sent.`,
   )
 }
 
-function isLoopback(hostname: string): boolean {
-  return /^(localhost|127\.[\d.]+|\[::1\])$/.test(hostname)
+/** Reports whether an address is one that no other machine reaches. */
+export function isLoopback(address: string): boolean {
+  return /^(localhost|127\.[\d.]+|\[::1\])$/.test(new URL(address).hostname)
 }
 
 /**
- * What ended a command, in words that name the relay where they have to. `approved` is whether a device was: from then on
- * there is nothing left but delivered or not.
+ * Returns what ended a command, in words that name the relay where they have to. `approved` is whether a device was: from
+ * then on there is nothing left but delivered or not.
  */
 export function failureOf(error: unknown, relay: string, approved: boolean): unknown {
   if (!(error instanceof PairingError)) return error
-  const { origin, pathname, hostname } = new URL(relay)
-  if (pathname !== '/' && error.cause instanceof RelayRefusal && error.cause.code === 'not_found') {
-    const message = `There is no relay under this path of ${origin}. Mostly a relay has none: try --relay ${origin}.`
-    return new CliError(message, 'usage', error.code)
+  const { code, message } = error
+  const { origin, pathname } = new URL(relay)
+  if (pathname !== '/' && refusedAs(error, 'not_found')) {
+    const advice = `There is no relay under this path of ${origin}. Most relays have none: try --relay ${origin}.`
+    return new CliError(advice, 'usage', code)
   }
-  if (error.cause instanceof RelayRefusal && error.cause.code === 'forbidden' && !approved) {
-    const message = `The relay at ${origin} does not answer to this name. Its operator lets it with ALLOWED_HOSTS or TRUST_PROXY.`
-    return new CliError(message, exitOf(error.code, approved), error.code)
-  }
-  const advised = adviceFor(error, origin)
-  if (advised) return new CliError(advised, exitOf(error.code, approved), error.code)
-  if (error.code !== 'relay_unreachable') return new CliError(error.message, exitOf(error.code, approved), error.code)
-  const advice = isLoopback(hostname)
-    ? 'Start one with `pairlay serve`, or name one with --relay.'
-    : 'Check the address and the network.'
-  return new CliError(
-    `No relay answers at ${origin}. ${error.detail ?? advice}`,
-    exitOf(error.code, approved),
-    error.code,
-  )
+  const advised = refusedAs(error, 'forbidden') && !approved ? NOT_THIS_NAME : ADVICE[code]
+  return new CliError(advised?.(error, new URL(relay)) ?? message, exitOf(code, approved), code)
 }
 
-/** What to do about a relay that was found and cannot be used. */
-function adviceFor({ code, message, detail = '' }: PairingError, origin: string): string | undefined {
-  if (code === 'relay_redirects') return `${message} Name that one with --relay, instead of ${origin}.`
-  if (code !== 'relay_untrusted') return undefined
-  const own = /self-signed|authority/.test(detail) ? ' One of your own is trusted with NODE_EXTRA_CA_CERTS=ca.pem.' : ''
-  return `The certificate of ${origin} cannot be trusted. ${detail}${own}`
+function refusedAs({ cause }: PairingError, code: string): boolean {
+  return cause instanceof RelayRefusal && cause.code === code
+}
+
+type Advice = (error: PairingError, relay: URL) => string
+
+const NOT_THIS_NAME: Advice = (_, { origin }) =>
+  `The relay at ${origin} does not answer to this name. Its operator lets it with ALLOWED_HOSTS or TRUST_PROXY.`
+
+/** What to do about a relay that cannot be used. */
+const ADVICE: Partial<Record<PairingErrorCode, Advice>> = {
+  relay_redirects: ({ message }, { origin }) => `${message} Name that one with --relay, instead of ${origin}.`,
+  relay_untrusted: ({ detail = '' }, { origin }) => {
+    const own = /self-signed|authority/.test(detail) ? ' Trust one of your own with NODE_EXTRA_CA_CERTS=ca.pem.' : ''
+    return `The certificate of ${origin} cannot be trusted. ${detail}${own}`
+  },
+  relay_unreachable: (error, relay) => `No relay answers at ${relay.origin}. ${reasonFor(error, relay)}`,
+}
+
+/** Returns why nothing answers, as far as that is known, and what to try. */
+function reasonFor({ detail, cause }: PairingError, { protocol, origin }: URL): string {
+  const status = cause instanceof RelayUnreachable ? cause.status : undefined
+  if (status !== undefined && [502, 503, 504].includes(status)) {
+    return `A proxy answers there, and it reaches no relay behind it (HTTP ${status}).`
+  }
+  const plain = protocol === 'http:'
+  // Servers with TLS answer plain HTTP with 400, or hang up.
+  if (plain && (status === 400 || hangsUp(cause))) {
+    return 'If this port has TLS, the address begins with https://.'
+  }
+  if (detail !== undefined) return detail
+  if (isLoopback(origin)) return 'Start one with `pairlay serve`, or name one with --relay.'
+  return `Check the address and the network.${unusedProxy(plain ? 'HTTP_PROXY' : 'HTTPS_PROXY')}`
+}
+
+function hangsUp(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return ('code' in error && /^(UND_ERR_SOCKET|ECONNRESET)$/.test(String(error.code))) || hangsUp(error.cause)
+}
+
+/** Returns a sentence about a proxy that the environment names and Node leaves alone. */
+function unusedProxy(variable: string): string {
+  const { env, allowedNodeEnvironmentFlags } = process
+  const name = [variable, variable.toLowerCase(), 'ALL_PROXY', 'all_proxy'].find((each) => env[each])
+  const isUsed = env.NODE_USE_ENV_PROXY === '1' && allowedNodeEnvironmentFlags.has('--use-env-proxy')
+  if (name === undefined || isUsed) return ''
+  return ` ${name} is set and is not used: Node 24 uses HTTP_PROXY and HTTPS_PROXY with NODE_USE_ENV_PROXY=1.`
 }

@@ -8,7 +8,7 @@ import { untilInterrupted } from './interrupt.ts'
 import { watchPresence } from './presence.ts'
 import { neededRate, Progress } from './progress.ts'
 import { qrCode } from './qr.ts'
-import { failureOf, relayFrom, warnOfPlainHttp } from './relay.ts'
+import { failureOf, isLoopback, relayFrom, warnOfPlainHttp } from './relay.ts'
 import { shown } from './shown.ts'
 import { sourcesOf } from './sources.ts'
 import { Strangers } from './strangers.ts'
@@ -103,17 +103,19 @@ async function pairAndSend(sender: Sender, sources: readonly Source[], run: Run)
 
 function showCode(sender: Sender, sources: readonly Source[], { terminal, relay, options }: Run): void {
   terminal.event('code', { code: sender.code, link: sender.link, expiresInMs: Math.round(sender.expiresInMs) })
-  if (options.qr && terminal.interactive) terminal.say(`\n${qrCode(sender.link)}`)
+  if (options.qr && terminal.interactive && !isLoopback(relay)) terminal.say(`\n${qrCode(sender.link)}`)
   const total = sources.reduce<number | undefined>(
     (sum, { size }) => (size === undefined || sum === undefined ? undefined : sum + size),
     0,
   )
   const what = sources.length === 1 ? shown(sources[0]?.name ?? '') : `${sources.length} files`
-  terminal.say(`Sending ${what}${total === undefined ? '' : ` (${formatBytes(total)})`}. On the other device:`)
+  const [where, awaited] =
+    options.receivers === 1 ? ['the other device', 'the other device'] : ['each device', `${options.receivers} devices`]
+  terminal.say(`Sending ${what}${total === undefined ? '' : ` (${formatBytes(total)})`}. On ${where}:`)
   terminal.say(`\n    pairlay receive --relay ${relay}\n    Code: ${sender.code}\n`)
   const needed = neededRate(total, sender.expiresInMs)
   if (needed) terminal.say(`${needed} A longer --ttl gives it more time.`)
-  terminal.say(`The code is good for ${formatDuration(sender.expiresInMs)}. Waiting for the other device …`)
+  terminal.say(`The code is good for ${formatDuration(sender.expiresInMs)}. Waiting for ${awaited} …`)
 }
 
 /** Sends to all who are approved. Each is told of, and let go, as soon as it has everything. */
@@ -145,7 +147,8 @@ async function sendAll(sender: Sender, sources: readonly Source[], run: Run): Pr
     progress.end(receipt.matchNumber)
     report(receipt, terminal)
   }
-  terminal.say('Approved. The transfer starts when the other side accepts it.')
+  const who = approved.length === 1 ? 'when the other side accepts it' : 'for each device when it accepts'
+  terminal.say(`Approved. The transfer starts ${who}.`)
   try {
     return await sender.send(sources, { onProgress: (at) => progress.update(at), onReceipt, last: true })
   } finally {

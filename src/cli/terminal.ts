@@ -2,6 +2,7 @@ import { closeSync, fstatSync, openSync } from 'node:fs'
 import { createInterface, type Interface } from 'node:readline'
 import { ReadStream } from 'node:tty'
 import { type EventFields, type EventName, type QuestionKind, writeEvent } from './events.ts'
+import { wrapped } from './format.ts'
 
 /**
  * The person at the terminal: lines to stderr, answers from stdin, or from /dev/tty when stdin carries data. With `json`
@@ -30,9 +31,9 @@ export class Terminal {
     return this.#json
   }
 
-  /** Whether a person sees stderr, so that lines may be rewritten. */
+  /** Reports whether a person sees stderr at a terminal that rewrites lines. */
   get interactive(): boolean {
-    return process.stderr.isTTY === true && !this.#json
+    return process.stderr.isTTY === true && process.env.TERM !== 'dumb' && !this.#json
   }
 
   /** Whether questions go to a person, who can be asked again. */
@@ -64,7 +65,7 @@ export class Terminal {
   say(line: string): void {
     if (this.#json) return
     this.#clearProgress()
-    process.stderr.write(this.#question === undefined ? `${line}\n` : `\n${line}\n${this.#question}`)
+    writeForPeople(this.#question === undefined ? `${line}\n` : `\n${line}\n${this.#question}`)
   }
 
   /** An event for programs. */
@@ -75,8 +76,7 @@ export class Terminal {
   /** Lines that the next call overwrites. Only to be used when `interactive`. */
   progress(lines: readonly string[]): void {
     this.#clearProgress()
-    const width = Math.max(20, (process.stderr.columns || 80) - 1)
-    for (const line of lines) process.stderr.write(`${line.slice(0, width)}\n`)
+    for (const line of lines) process.stderr.write(`${line.slice(0, columns() - 1)}\n`)
     this.#progressLines = lines.length
   }
 
@@ -91,7 +91,7 @@ export class Terminal {
     if (this.#json) this.event('question', { kind, text: question.trim() })
     else {
       this.#clearProgress()
-      process.stderr.write(question)
+      writeForPeople(question)
     }
     return new Promise((resolve) => {
       const settle = (answer: string | undefined, endsLine: boolean) => {
@@ -160,6 +160,15 @@ export class Terminal {
     if (this.#progressLines > 0) process.stderr.write(`\r\u001b[${this.#progressLines}A\u001b[J`)
     this.#progressLines = 0
   }
+}
+
+/** Writes lines to stderr, broken between words where that is a terminal. */
+export function writeForPeople(text: string): void {
+  process.stderr.write(process.stderr.isTTY ? wrapped(text, columns()) : text)
+}
+
+function columns(): number {
+  return Math.max(20, process.stderr.columns || 80)
 }
 
 function endsForCertain(): boolean {

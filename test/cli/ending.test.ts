@@ -305,16 +305,30 @@ describeConcurrent('a relay that', () => {
     expect(await readdir(directory.path)).toEqual([])
   })
 
-  test.each(['SIGINT', 'SIGHUP'] as const)('does not answer keeps nobody who wants to leave, by %s', async (signal) => {
-    const directory = await temporaryDirectory()
-    const { own, sender, receiver } = await startTransfer(directory)
-    process.kill(own.pid, 'SIGSTOP')
-    sender.signal(signal)
-    receiver.signal(signal)
-    const outcomes = await Promise.all([sender.ended(), receiver.ended()])
-    process.kill(own.pid, 'SIGCONT')
-    expect(await readdir(directory.path)).toEqual([])
-    for (const outcome of outcomes) expect([outcome.exitCode, lastLine(outcome)]).toEqual([130, 'Stopped.'])
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    'does not answer keeps nobody who wants to leave, by %s',
+    async (signal) => {
+      const directory = await temporaryDirectory()
+      const { own, sender, receiver } = await startTransfer(directory)
+      process.kill(own.pid, 'SIGSTOP')
+      sender.signal(signal)
+      receiver.signal(signal)
+      const outcomes = await Promise.all([sender.ended(), receiver.ended()])
+      process.kill(own.pid, 'SIGCONT')
+      expect(await readdir(directory.path)).toEqual([])
+      for (const outcome of outcomes) expect([outcome.exitCode, lastLine(outcome)]).toEqual([130, 'Stopped.'])
+    },
+  )
+})
+
+describeConcurrent('a hang-up', () => {
+  test('ends nothing that has no terminal', async () => {
+    const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
+    const receiver = pairlay(['receive', code, '--yes', '-o', '-'], { env })
+    await receiver.says('Approved')
+    for (const program of [sender, receiver]) program.signal('SIGHUP')
+    sender.endStdin()
+    expect([(await receiver.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([0, 0])
   })
 })
 

@@ -15,3 +15,13 @@ test('a link whose fragment was written with percent signs leads to the same cod
 test('a link with percent signs that stand for nothing has no code', async () => {
   await expect(entryOf(`${RELAY}/#K7QM3%ZZXPDT28`)).rejects.toMatchObject({ code: 'code_invalid' })
 })
+
+test.each([`${RELAY}/`, `${RELAY}/#`, ` ${RELAY}/path `])(
+  'a link without a code, %j, is told from a mistyped code',
+  async (link) => {
+    await expect(entryOf(link)).rejects.toMatchObject({
+      code: 'usage',
+      message: 'This link has no code behind a #. Copy the whole link, or enter the code.',
+    })
+  },
+)

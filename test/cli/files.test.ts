@@ -9,6 +9,7 @@ import { Terminal } from '../../src/cli/terminal.ts'
 import { PAIRING_ERRORS, type Source } from '../../src/client/index.ts'
 import {
   describeConcurrent,
+  describeTerminal,
   eventually,
   MIB,
   offer,
@@ -18,6 +19,7 @@ import {
   pairlayAfter,
   relayOfFile,
   run,
+  Screen,
   take,
   temporaryDirectory,
 } from './support.ts'
@@ -361,17 +363,16 @@ describeConcurrent('a receiver that cannot save', () => {
   })
 })
 
-describeConcurrent('a partial file', () => {
+describeTerminal('a partial file', () => {
   test('is gone when the terminal of its receiver is closed', async () => {
     const { at, path } = await temporaryDirectory()
     const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
     void sender.write(Buffer.alloc(MIB))
-    const receiver = pairlay(['receive', code, '--yes', '-o', at('file')], { env })
+    const receiver = new Screen(['receive', code, '--yes', '-o', at('file')], { env })
     await eventually('a partial file', async () => (await readdir(path)).find((name) => name === 'file.part'))
-    receiver.signal('SIGHUP')
-    expect((await receiver.ended()).exitCode).toBe(130)
+    receiver.close()
     expect((await sender.ended()).exitCode).toBe(5)
-    expect(await readdir(path)).toEqual([])
+    await eventually('no file', async () => (await readdir(path)).length === 0 || undefined)
   })
 })
 

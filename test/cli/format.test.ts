@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { formatBytes, formatDuration, formatResult, Meter } from '../../src/cli/format.ts'
+import { formatBytes, formatDuration, formatResult, Meter, wrapped } from '../../src/cli/format.ts'
 
 const MIB = 1024 * 1024
 
@@ -31,6 +31,18 @@ test('a result is told with its rate, even one that took no time', () => {
   expect(formatResult(0, 0)).toBe('0 bytes in 0.0 s (0 bytes/s)')
 })
 
+test('lines break between words, but not inside a match number, an indented line, or a word that is too long', () => {
+  const breaks: [text: string, width: number, broken: string][] = [
+    ['Does it show 123 456? [y/N] ', 27, 'Does it show 123 456? [y/N] '],
+    ['Does it show 123 456? [y/N] ', 26, 'Does it show 123 456?\n[y/N] '],
+    ['Does it show 123 456? [y/N] ', 18, 'Does it show\n123 456? [y/N] '],
+    ['a longest_of_words b\n\nc d e', 3, 'a\nlongest_of_words\nb\n\nc d\ne'],
+    ['    pairlay receive --relay x\n', 20, '    pairlay receive --relay x\n'],
+    ['runs  of   spaces stay', 20, 'runs  of   spaces\nstay'],
+  ]
+  for (const [text, width, broken] of breaks) expect(wrapped(text, width)).toBe(broken)
+})
+
 describe('a meter', () => {
   test('tells the share, the rate of the last five seconds, and the time that is left', () => {
     const meter = new Meter(100 * MIB, 1_000)
@@ -55,6 +67,15 @@ describe('a meter', () => {
     for (let seconds = 8; seconds <= 80; seconds += 8) meter.update(MIB * (seconds / 8), seconds * 1_000)
     expect(meter.rate(80_000)).toBe(MIB / 8)
     expect(meter.leftMs(80_000)).toBe(720_000)
+  })
+
+  test('tells neither a rate nor a time once nothing has moved for ten seconds', () => {
+    const meter = new Meter(100 * MIB, 0)
+    for (let second = 1; second <= 10; second++) meter.update(MIB * second, second * 1_000)
+    expect(meter.line(19_999)).toContain('left')
+    expect(meter.line(20_000)).toBe(' 10%  10 MiB of 100 MiB  stalled')
+    meter.update(20 * MIB, 21_000)
+    expect(meter.line(21_000)).toContain('left')
   })
 
   test('foretells nothing while nothing moves', () => {

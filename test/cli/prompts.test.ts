@@ -59,10 +59,24 @@ async function ended(pidFile: string): Promise<void> {
 }
 
 describeTerminal('the sender at a terminal', () => {
-  test('sees a QR code, is asked to compare the number, and sends after a yes', async () => {
-    const { screen, code } = await openScreen()
+  test('sees a QR code of a relay that a phone could reach, and none in a plain terminal', async () => {
+    const open = await RelayProgram.start({ HOST: '0.0.0.0' })
+    const args = ['send', '--relay', open.url.replace('127.0.0.1', '0.0.0.0'), '-']
+    const screen = new Screen(args)
+    await screen.says('Code: ')
     expect(screen.raw).toContain(`${ESCAPE}[30;107m`)
     expect(screen.text).toMatch(/█▀▀▀▀▀█/)
+    for (const [more, TERM] of [[['--no-qr'], 'xterm'] as const, [[], 'dumb'] as const]) {
+      const plain = new Screen([...args, ...more], { env: { TERM } })
+      await plain.says('Code: ')
+      expect(plain.raw).not.toContain(ESCAPE)
+      expect(plain.raw).not.toContain('█')
+    }
+  })
+
+  test('is asked to compare the number, and sends after a yes', async () => {
+    const { screen, code } = await openScreen()
+    expect(screen.raw).not.toContain(ESCAPE)
     const receiver = await take(relay, code)
     const [, number = ''] = await screen.says(YES_NO)
     expect(formatMatchNumber(await receiver.number)).toBe(number)
@@ -79,14 +93,23 @@ describeTerminal('the sender at a terminal', () => {
     expect(foreignControls(screen.raw)).toEqual([])
   })
 
-  test('sees no QR code with --no-qr, and nothing but text', async () => {
-    const { screen } = await openScreen(['--no-qr'])
-    expect(screen.raw).not.toContain(ESCAPE)
-    expect(screen.raw).not.toContain('█')
+  test('of 40 columns reads lines and questions that break between words', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), 'content')
+    const screen = new Screen(['send', at('file'), '--receivers', '2'], { env, columns: 40 })
+    const [, code = ''] = await screen.says(/Code: (\S+)/)
+    const receiver = await take(relay, code)
+    const number = formatMatchNumber(await receiver.number)
+    await screen.says(`A device has proved that it knows the\ncode. Its number: ${number}\n`)
+    await screen.says(`Does the other device show ${number}?\n[y/N] `)
+    await screen.enter('y')
+    await screen.says('Waiting for more devices. Press Enter to\nsend to those approved now. ')
+    await screen.enter('')
+    expect((await screen.ended()).exitCode).toBe(0)
   })
 
   test.each(['n', 'yess'])('denies with %j, nothing is sent, and the code is of no use any more', async (answer) => {
-    const { screen, code } = await openScreen(['--no-qr'])
+    const { screen, code } = await openScreen()
     const receiver = await take(relay, code)
     await screen.says(YES_NO)
     await screen.enter(answer)
@@ -99,7 +122,7 @@ describeTerminal('the sender at a terminal', () => {
   test.each(['one line', 'five lines'])(
     'has approved nobody with %s of y, typed before a device came',
     async (typed) => {
-      const { screen, code } = await openScreen(['--no-qr'])
+      const { screen, code } = await openScreen()
       const lines = typed === 'one line' ? 1 : 5
       for (let line = 0; line < lines; line++) await screen.enter('y')
       await screen.says(/\ny(?=\n)/, lines)
@@ -112,7 +135,7 @@ describeTerminal('the sender at a terminal', () => {
   )
 
   test('has approved nobody with a y that was typed while another question was shown', async () => {
-    const { screen, code } = await openScreen(['--no-qr', '--receivers', '2'])
+    const { screen, code } = await openScreen(['--receivers', '2'])
     const receiver = await take(relay, code)
     await screen.says(YES_NO)
     const second = await take(relay, code)
@@ -126,7 +149,7 @@ describeTerminal('the sender at a terminal', () => {
   })
 
   test('that presses Ctrl-D approves nobody', async () => {
-    const { screen, code } = await openScreen(['--no-qr'])
+    const { screen, code } = await openScreen()
     const receiver = await take(relay, code)
     await screen.says(YES_NO)
     await screen.type('\u0004')
@@ -139,7 +162,7 @@ describeTerminal('the sender at a terminal', () => {
   })
 
   test('with an attacker who knows the code too has to type the number, and a yes approves nobody', async () => {
-    const { screen, code } = await openScreen(['--no-qr'])
+    const { screen, code } = await openScreen()
     const receiver = await take(relay, code)
     await screen.says(YES_NO)
     const attacker = await take(relay, code, 'the attacker')
@@ -156,7 +179,7 @@ describeTerminal('the sender at a terminal', () => {
   })
 
   test('has to type the number once an attacker has tried a wrong code', async () => {
-    const { screen, code } = await openScreen(['--no-qr'])
+    const { screen, code } = await openScreen()
     const receiver = await take(relay, code)
     await screen.says(YES_NO)
     const attacker = await take(relay, withOtherSecret(code))
@@ -172,7 +195,7 @@ describeTerminal('the sender at a terminal', () => {
     const own = await RelayProgram.start()
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), 'content')
-    const screen = new Screen(['send', '--no-qr', '--relay', own.url, at('file')])
+    const screen = new Screen(['send', '--relay', own.url, at('file')])
     const [, code = ''] = await screen.says(/Code: (\S+)/)
     await take(own, code)
     const [question = ''] = await screen.says(YES_NO)
@@ -183,7 +206,7 @@ describeTerminal('the sender at a terminal', () => {
   })
 
   test('may take the devices that came so far instead of waiting for all', async () => {
-    const { screen, code } = await openScreen(['--no-qr', '--receivers', '3'])
+    const { screen, code } = await openScreen(['--receivers', '3'])
     const receiver = await take(relay, code)
     await screen.says(YES_NO)
     await screen.enter('yes')
@@ -195,7 +218,7 @@ describeTerminal('the sender at a terminal', () => {
   })
 
   test('is told of each approval before it is asked again', async () => {
-    const { screen, code } = await openScreen(['--no-qr', '--receivers', '2'])
+    const { screen, code } = await openScreen(['--receivers', '2'])
     const receivers = [await take(relay, code), await take(relay, code)]
     const numbers = await Promise.all(receivers.map(({ number }) => number))
     await screen.says(TYPE_IT)
@@ -207,7 +230,7 @@ describeTerminal('the sender at a terminal', () => {
   })
 
   test('is asked no longer about a device that has left, and then about the next', async () => {
-    const { screen, code } = await openScreen(['--no-qr'])
+    const { screen, code } = await openScreen()
     const gone = await take(relay, code)
     const [, number] = await screen.says(YES_NO)
     await gone.leave()
@@ -230,7 +253,7 @@ describeTerminal('the sender at a terminal', () => {
   })
 
   test('is asked for a text', async () => {
-    const screen = new Screen(['send', '--text', '--no-qr'], { env })
+    const screen = new Screen(['send', '--text'], { env })
     await screen.says('Text to send: ')
     await screen.enter('grüße')
     const [, code = ''] = await screen.says(/Code: (\S+)/)
@@ -244,7 +267,7 @@ describeTerminal('the sender at a terminal', () => {
   test('is asked there, when stdin is a pipe that is sent', async () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), 'from a pipe')
-    const screen = new Screen(['send', '--no-qr', '-'], { env, after: `< ${at('file')}` })
+    const screen = new Screen(['send', '-'], { env, after: `< ${at('file')}` })
     const [, code = ''] = await screen.says(/Code: (\S+)/)
     const receiver = await take(relay, code)
     await screen.says(YES_NO)
@@ -289,7 +312,7 @@ describeTerminal('the sender at a terminal', () => {
   test('ends with its terminal, and the session too', async () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), 'content')
-    const screen = new Screen(['send', '--no-qr', at('file')], { env, before: `echo $$ > ${at('pid')}` })
+    const screen = new Screen(['send', at('file')], { env, before: `echo $$ > ${at('pid')}` })
     const [, code = ''] = await screen.says(/Code: (\S+)/)
     const receiver = await take(relay, code)
     await screen.says(YES_NO)
@@ -336,7 +359,7 @@ describeTerminal('the receiver at a terminal', () => {
     await screen.enter('')
     await screen.says('There is no code. Enter the one that the sender shows.\nCode: ')
     await screen.enter('relay.example/#')
-    await screen.says('What the link begins with is not a relay address')
+    await screen.says('The address in this link has no http:// or https:// in front')
     await screen.says('Code: ', 4)
     await screen.enter(code)
     expect([(await screen.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([0, 0])
@@ -496,7 +519,7 @@ describeTerminal('a text at a terminal', () => {
   })
 
   test('is sent as it was typed, with the spaces around it', async () => {
-    const screen = new Screen(['send', '--text', '--no-qr'], { env })
+    const screen = new Screen(['send', '--text'], { env })
     await screen.says('Text to send: ')
     await screen.enter('  two  spaces ')
     const [, code = ''] = await screen.says(/Code: (\S+)/)
@@ -518,7 +541,7 @@ describeTerminal('progress at a terminal', () => {
   ])('%s is one line at each side, rewritten again and again, and gone in the end', async (_, columns) => {
     const { at } = await temporaryDirectory()
     execFileSync('mkfifo', [at('pipe')])
-    const sender = new Screen(['send', '--yes', '--no-qr', '-'], { env, columns, after: `< ${at('pipe')}` })
+    const sender = new Screen(['send', '--yes', '-'], { env, columns, after: `< ${at('pipe')}` })
     const pipe = await open(at('pipe'), 'w')
     const [, code = ''] = await sender.says(/Code: (\S+)/)
     const receiver = new Screen(['receive', code, '--yes', '-o', at('file')], { env, columns })
@@ -547,7 +570,7 @@ describeTerminal('Ctrl-C during the progress', () => {
   test.each(['sender', 'receiver'])('leaves nothing of it behind at the %s', async (side) => {
     const { at } = await temporaryDirectory()
     execFileSync('mkfifo', [at('pipe')])
-    const sender = new Screen(['send', '--yes', '--no-qr', '-'], { env, after: `< ${at('pipe')}` })
+    const sender = new Screen(['send', '--yes', '-'], { env, after: `< ${at('pipe')}` })
     const pipe = await open(at('pipe'), 'w')
     const [, code = ''] = await sender.says(/Code: (\S+)/)
     const receiver = new Screen(['receive', code, '--yes', '-o', at('file')], { env })
@@ -578,7 +601,7 @@ describeTerminal('progress at a narrow terminal', () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), '')
     await truncate(at('file'), 96 * MIB)
-    const screen = new Screen(['send', '--yes', '--no-qr', at('file')], { env, columns: 40 })
+    const screen = new Screen(['send', '--yes', at('file')], { env, columns: 40 })
     const [, code = ''] = await screen.says(/Code: (\S+)/)
     const receiver = pairlay(['receive', code, '--yes', '-o', at('received')], { env })
     expect([(await screen.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual([0, 0])
@@ -634,6 +657,18 @@ describeTerminal('a command under nohup', () => {
     await sender.event('connection')
     process.kill(await pid(), 'SIGTERM')
     await ended(pidFile)
+  })
+})
+
+describeTerminal('a command whose shell ignores hang-ups', () => {
+  test('goes on when its terminal is closed', async () => {
+    const { at } = await temporaryDirectory()
+    await writeFile(at('file'), 'content')
+    const under = `sh -c 'trap "" HUP; "$@"; exit' sh`
+    const screen = new Screen(['send', '--yes', at('file')], { env, under })
+    const [, code = ''] = await screen.says(/Code: (\S+)/)
+    screen.close()
+    expect(await (await take(relay, code)).taken).toEqual({ items: ['content'] })
   })
 })
 

@@ -378,7 +378,7 @@ export class Screen {
     args: readonly string[],
     options: StartOptions & { columns?: number; before?: string; under?: string; after?: string } = {},
   ) {
-    const { columns = 80, before = ':', under = '', after = '', ...rest } = options
+    const { columns = 160, before = ':', under = '', after = '', ...rest } = options
     if (!hasScript) throw new Error('REQUIRE_ALL is set, but there is no script(1) of util-linux here')
     const command = [process.execPath, CLI, ...args].map(quoted).join(' ')
     const size = columns === 0 ? '' : `stty cols ${columns} rows 24; `

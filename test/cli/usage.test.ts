@@ -32,7 +32,6 @@ import {
 const relay = relayOfFile()
 const { env } = relay
 
-const NOT_AN_ADDRESS = 'is not a relay address; one looks like https://relay.example.'
 const noRelayAt = (url: string) => `No relay answers at ${url}.`
 const NO_SENDER = PAIRING_ERRORS.code_not_found
 
@@ -457,35 +456,32 @@ describeConcurrent('a relay', () => {
   test('with an impossible address is exit 2, and the address is not repeated', async () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), '')
-    const addresses = [
-      'ftp://relay.example',
-      'relay.example',
-      '127.0.0.1:8080',
-      'http://user:secret@relay.example',
-      'javascript:alert(1)',
-    ]
+    const noScheme = 'has no http:// or https:// in front'
+    const faults: Readonly<Record<string, string>> = {
+      '': 'is empty',
+      ' ': 'is empty',
+      'relay.example': noScheme,
+      'localhost:8080': noScheme,
+      'javascript:alert(1)': noScheme,
+      'ftp://relay.example': 'begins with ftp:// instead of http:// or https://',
+      'WSS://secret@relay.example': 'begins with wss:// instead of http:// or https://',
+      'https://': 'has a host or a port that cannot be',
+      'http://relay.example:65536': 'has a host or a port that cannot be',
+      'http://user:secret@relay.example': 'has a user name or a password, which no relay takes',
+      [`http://relay.example${'/'.repeat(100_000)}x`]: 'is too long',
+    }
+    const says = (source: string, fault: string) =>
+      `${source} ${fault}. A relay address looks like https://relay.example.`
+    const mistake = (args: readonly string[], source: string, fault: string, PAIRLAY_RELAY = ''): Mistake => {
+      return { args, says: says(source, fault), exit: 'usage', options: { env: { PAIRLAY_RELAY } } }
+    }
     await expectMistakes([
-      ...['', ...addresses].map((address): Mistake => {
-        return {
-          args: ['send', at('file'), '--relay', address],
-          says: `The value of --relay ${NOT_AN_ADDRESS}`,
-          exit: 'usage',
-        }
-      }),
-      ...addresses.map((PAIRLAY_RELAY): Mistake => {
-        const options = { env: { PAIRLAY_RELAY } }
-        return { args: ['send', at('file')], says: `PAIRLAY_RELAY ${NOT_AN_ADDRESS}`, exit: 'usage', options }
-      }),
-      {
-        args: ['receive', '--relay', 'relay.example'],
-        says: `The value of --relay ${NOT_AN_ADDRESS}`,
-        exit: 'usage',
-      },
-      {
-        args: ['receive', `javascript:alert(1)#${strangeCode()}`],
-        says: `What the link begins with ${NOT_AN_ADDRESS}`,
-        exit: 'usage',
-      },
+      ...Object.entries(faults).map(([address, fault]) =>
+        mistake(['send', at('file'), '--relay', address], 'The value of --relay', fault),
+      ),
+      mistake(['send', at('file')], 'PAIRLAY_RELAY', noScheme, 'relay.example'),
+      mistake(['receive', '--relay', 'relay.example'], 'The value of --relay', noScheme),
+      mistake(['receive', `relay.example/#${strangeCode()}`], 'The address in this link', noScheme),
     ])
   })
 
@@ -505,20 +501,10 @@ describeConcurrent('a relay', () => {
     expect(secure.stderr).not.toContain('no TLS')
   })
 
-  test('whose address is absurdly long, or has many slashes, costs no time', async () => {
-    await expectMistakes([
-      {
-        args: ['send', '--yes', '-', '--relay', `http://relay.example${'/'.repeat(100_000)}x`],
-        says: `The value of --relay ${NOT_AN_ADDRESS}`,
-        exit: 'usage',
-      },
-    ])
-  })
-
   test('under a path that it does not have is exit 2, and the path is not repeated', async () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file'), '')
-    const says = `There is no relay under this path of ${relay.url}. Mostly a relay has none: try --relay ${relay.url}.`
+    const says = `There is no relay under this path of ${relay.url}. Most relays have none: try --relay ${relay.url}.`
     await expectMistakes([
       { args: ['send', at('file'), '--relay', `${relay.url}/secret`], says, exit: 'usage' },
       { args: ['receive', strangeCode(), '--yes', '--relay', `${relay.url}/secret/`], says, exit: 'usage' },
@@ -550,26 +536,47 @@ describeConcurrent('a relay', () => {
   })
 
   const PAGE = '<!doctype html><title>\u001b[31mhello</title>'
+  const other = (detail: string) =>
+    `There is something else at this address: the answer is not one of a Pairlay relay${detail}.`
+  const TLS = 'If this port has TLS, the address begins with https://.'
+  const badGateway = 'A proxy answers there, and it reaches no relay behind it (HTTP 502).'
   test.each<[string, string, RequestListener]>([
-    ['knows no such page', ' (HTTP 404)', (_, response) => response.writeHead(404).end(PAGE)],
-    ['says yes to everything', '', (_, response) => response.writeHead(200).end(PAGE)],
+    ['knows no such page', other(' (HTTP 404)'), (_, response) => response.writeHead(404).end(PAGE)],
+    ['says yes to everything', other(''), (_, response) => response.writeHead(200).end(PAGE)],
     [
       'answers with other JSON',
-      '',
+      other(''),
       (_, response) => response.writeHead(201).end('{"code":"\\u001b[31m","sessionId":1}'),
     ],
-    ['forbids everything', ' (HTTP 403)', (_, response) => response.writeHead(403).end('{"code":"no"}')],
-    ['hangs up', 'no answer', (request) => request.socket.destroy()],
+    ['forbids everything', other(' (HTTP 403)'), (_, response) => response.writeHead(403).end('{"code":"no"}')],
+    ['is a proxy whose relay is down', badGateway, (_, response) => response.writeHead(502).end(PAGE)],
+    ['wants TLS, and says that', TLS, (_, response) => response.writeHead(400).end(PAGE)],
+    ['hangs up, as for want of TLS', TLS, (request) => request.socket.destroy()],
   ])('that is none, and %s, is exit 4', async (_, detail, listener) => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), '')
     const url = await serveHttp(listener)
+    const args = detail === other('') ? ['send', '--yes', '-'] : ['receive', strangeCode(), '--yes']
     const options = { env: { PAIRLAY_RELAY: url } }
-    const what = `There is something else at this address: the answer is not one of a Pairlay relay${detail}.`
-    const start = 'Start one with `pairlay serve`, or name one with --relay.'
-    const says = `${noRelayAt(url)} ${detail === 'no answer' ? start : what}`
+    await expectMistakes([{ args, says: `${noRelayAt(url)} ${detail}`, exit: 'relay', options }])
+  })
+
+  test('that is reached through a proxy alone is exit 4, and it is said that the proxy is not used', async () => {
+    const unused = (name: string) =>
+      `Check the address and the network. ${name} is set and is not used: ` +
+      'Node 24 uses HTTP_PROXY and HTTPS_PROXY with NODE_USE_ENV_PROXY=1.'
+    const proxied = (protocol: string, name: string): Mistake => {
+      const url = `${protocol}://0.0.0.0:1`
+      const args = ['receive', strangeCode(), '--yes', '--relay', url]
+      return {
+        args,
+        says: `${noRelayAt(url)} ${unused(name)}`,
+        exit: 'relay',
+        options: { env: { [name]: 'http://p' } },
+      }
+    }
     await expectMistakes([
-      { args: detail ? ['send', at('file')] : ['receive', strangeCode(), '--yes'], says, exit: 'relay', options },
+      proxied('http', 'HTTP_PROXY'),
+      proxied('https', 'https_proxy'),
+      proxied('https', 'ALL_PROXY'),
     ])
   })
 
@@ -605,7 +612,7 @@ describeConcurrent('a relay', () => {
   test('whose certificate is not trusted is named, and so is the way to trust an authority of one’s own', () => {
     const said = (detail: string) =>
       (failureOf(new PairingError('relay_untrusted', { detail }), 'https://r.example/', false) as CliError).message
-    const own = ' One of your own is trusted with NODE_EXTRA_CA_CERTS=ca.pem.'
+    const own = ' Trust one of your own with NODE_EXTRA_CA_CERTS=ca.pem.'
     const start = 'The certificate of https://r.example cannot be trusted.'
     expect(said('It is self-signed.')).toBe(`${start} It is self-signed.${own}`)
     expect(said('It is of an authority that is not known here.')).toContain(own)

@@ -1,0 +1,96 @@
+import { InvalidArgumentError, Option } from 'commander'
+import { TTL_MAX_SECONDS, TTL_MIN_SECONDS } from '../protocol/limits.ts'
+
+/** What `--help` says of a command, and its work. */
+export interface CommandSpec {
+  readonly name: string
+  readonly does: string
+  readonly argument?: readonly [name: string, is: string]
+  readonly options: readonly Option[]
+  /** Command lines, each with what it does. */
+  readonly examples: Readonly<Record<string, string>>
+  /** Loads the command, which resolves with its exit code: `--help` does without. */
+  readonly load: () => Promise<(...given: never[]) => Promise<number>>
+}
+
+const relay = new Option('--relay <url>', 'the relay to use (default: $PAIRLAY_RELAY, or a relay on this machine)')
+const json = new Option('--json', 'print one event a line, as JSON, on stdout')
+
+export const COMMANDS: readonly CommandSpec[] = [
+  {
+    name: 'send',
+    does: 'show a code, pair with the device that enters it, and send',
+    argument: ['[file...]', 'files to send, or - for stdin'],
+    options: [
+      relay,
+      option('--receivers <n>', 'how many devices may be approved; a pipe has one', wholeNumber(1, 8)).default(1),
+      option(
+        '--ttl <seconds>',
+        `how long the session may take, ${TTL_MIN_SECONDS} to ${TTL_MAX_SECONDS}; a relay may grant less`,
+        wholeNumber(TTL_MIN_SECONDS, TTL_MAX_SECONDS),
+      ),
+      option('--text', 'send a text instead: asked for, or read from stdin'),
+      option('--yes', 'approve without asking: trusts every device that enters the code, up to --receivers'),
+      json,
+      option('--no-qr', 'print no QR code'),
+    ],
+    examples: {
+      'pairlay send photo.jpg notes.pdf': 'two files, to the device that enters the code',
+      'tar c folder | pairlay send -': 'a folder, as an archive',
+      'pairlay send --text': 'a text that is asked for',
+    },
+    load: async () => (await import('./send.ts')).send,
+  },
+  {
+    name: 'receive',
+    does: 'enter a code, and receive what its sender sends',
+    argument: ['[code]', 'asked for when missing, which is safer: other users of this machine can see a command line'],
+    options: [
+      relay,
+      option('-o, --output <path>', 'save as this file or into this directory; - writes to stdout'),
+      option('--mode <octal>', 'the mode of what is saved, such as 644 (default: 600, for nobody else)', fileMode),
+      option('--name <name>', "what the sender sees beside the number (default: the host name; '' for none)"),
+      option('--yes', 'accept without asking: trusts whoever made the code to send what it likes'),
+      json,
+    ],
+    examples: {
+      'pairlay receive': 'asks for the code, and saves here',
+      'pairlay receive -o ~/Downloads': 'saves there',
+      'pairlay receive -o - | tar x': 'unpacks an archive',
+    },
+    load: async () => (await import('./receive.ts')).receive,
+  },
+  {
+    name: 'serve',
+    does: 'run a relay; docs/operate.md lists the environment variables it reads',
+    options: [
+      option('--host <address>', 'the address to listen on', address),
+      option('--port <number>', 'the port to listen on', wholeNumber(0, 65_535)),
+    ],
+    examples: { 'pairlay serve --host 0.0.0.0': 'a relay that other machines reach too' },
+    load: async () => (await import('./serve.ts')).serve,
+  },
+]
+
+function option(flags: string, does: string, parse?: (text: string) => unknown): Option {
+  const made = new Option(flags, does)
+  return parse ? made.argParser(parse) : made
+}
+
+function address(text: string): string {
+  if (/^[A-Za-z0-9.:_-]+$/.test(text)) return text
+  throw new InvalidArgumentError('It is an address such as 0.0.0.0 or ::.')
+}
+
+function fileMode(text: string): number {
+  if (/^0?[0-7]{3}$/.test(text)) return Number.parseInt(text, 8)
+  throw new InvalidArgumentError('It is three octal digits such as 644: no file gets the rights of another user.')
+}
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value
+    throw new InvalidArgumentError(`It is a whole number from ${min} to ${max}.`)
+  }
+}
