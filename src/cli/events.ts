@@ -1,4 +1,4 @@
-/** What `--json` prints, one object a line, and the fields of each. The README prints this table; a test holds the two together. */
+/** What `--json` prints, one object a line, and the fields of each. docs/cli.md prints this table; a test holds the two together. */
 export const EVENTS = {
   code: ['code', 'link', 'expiresInMs'],
   connection: ['status'],

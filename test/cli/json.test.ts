@@ -103,7 +103,8 @@ describeConcurrent('with --json', () => {
       return [exitCode, stderr, ...events.map((line) => JSON.parse(line))]
     }
     const noCode = 'There is no code. Enter the one that the sender shows.'
-    const noRelay = 'The value of --relay has no http:// or https:// in front. A relay address looks like https://relay.example.'
+    const noRelay =
+      'The value of --relay has no http:// or https:// in front. A relay address looks like https://relay.example.'
     expect(linesOf(empty)).toEqual([
       2,
       `pairlay: ${noCode}\n`,

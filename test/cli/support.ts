@@ -6,7 +6,8 @@ import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
-import { afterAll, beforeAll, describe } from 'vitest'
+import { afterAll, beforeAll, describe, vi } from 'vitest'
+import { execute } from '../../src/cli/program.ts'
 import { bytesSource, PairingError, type Receipt, Receiver, Sender } from '../../src/client/index.ts'
 import { checkSymbol } from '../../src/crypto/pairing-code.ts'
 import { CLI } from '../support/build.ts'
@@ -225,6 +226,33 @@ export function pairlay(args: readonly string[], options: StartOptions = {}): Pr
 /** Runs `pairlay` to its end. */
 export function run(args: readonly string[], options: StartOptions = {}): Promise<Outcome> {
   return pairlay(args, options).ended()
+}
+
+let turn: Promise<unknown> = Promise.resolve()
+
+/** Carries out a command line that asks nothing, in this process and when the one before has ended. */
+export function runHere(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+  const work = async (): Promise<Outcome> => {
+    const written = { stdout: '', stderr: '' }
+    const spies = (['stdout', 'stderr'] as const).map((name) =>
+      vi.spyOn(process[name], 'write').mockImplementation((text) => {
+        written[name] += text
+        return true
+      }),
+    )
+    for (const [name, value] of Object.entries({ PAIRLAY_RELAY: '', XDG_STATE_HOME: state, ...env }))
+      vi.stubEnv(name, value)
+    try {
+      const exitCode = await execute(args, '')
+      return { exitCode, stdout: Buffer.from(written.stdout), stderr: written.stderr }
+    } finally {
+      vi.unstubAllEnvs()
+      for (const spy of spies) spy.mockRestore()
+    }
+  }
+  const outcome = turn.then(work)
+  turn = outcome.catch(() => {})
+  return outcome
 }
 
 /** Starts `pairlay` in a shell that has first run `preparation`. */

@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { afterAll, describe, expect, test } from 'vitest'
+import { COMMANDS } from '../../src/cli/commands.ts'
 import { type CliError, EXIT, type ExitName, exitOf } from '../../src/cli/exit.ts'
 import { failureOf } from '../../src/cli/relay.ts'
 import { shownDevice } from '../../src/cli/shown.ts'
@@ -23,6 +24,7 @@ import {
   RelayProgram,
   relayOfFile,
   run,
+  runHere,
   type StartOptions,
   take,
   temporaryDirectory,
@@ -53,20 +55,14 @@ interface Mistake {
   readonly options?: StartOptions
 }
 
-/** Makes the mistakes, two at a time. Each costs one line on stderr, its exit code, and nothing on stdout. */
+/** Makes the mistakes. Each costs one line on stderr, its exit code, and nothing on stdout. */
 async function expectMistakes(mistakes: readonly Mistake[]): Promise<void> {
-  const outcomes: unknown[] = []
-  for (let n = 0; n < mistakes.length; n += 2) {
-    const two = mistakes.slice(n, n + 2).map(async ({ args, options }) => {
-      const { exitCode, stdout, stderr } = await run(args, { env, ...options })
-      return { args, exitCode, stdout: stdout.toString(), stderr }
-    })
-    outcomes.push(...(await Promise.all(two)))
+  for (const { args, says, exit, options } of mistakes) {
+    const outcome = options?.stdin === undefined ? runHere(args, options?.env ?? env) : run(args, { env, ...options })
+    const { exitCode, stdout, stderr } = await outcome
+    const expected = { args, exitCode: EXIT[exit], stdout: '', stderr: `pairlay: ${says}\n` }
+    expect({ args, exitCode, stdout: stdout.toString(), stderr }).toEqual(expected)
   }
-  const expected = mistakes.map(({ args, says, exit }) => {
-    return { args, exitCode: EXIT[exit], stdout: '', stderr: `pairlay: ${says}\n` }
-  })
-  expect(outcomes).toEqual(expected)
 }
 
 const servers = new Set<Server>()
@@ -177,12 +173,12 @@ describeConcurrent('wrong usage', () => {
         says: 'The name is too long: it may take 64 bytes.',
         exit: 'usage',
       },
-      { args: ['receive', ''], says: 'There is no code. Enter the one that the sender shows.', exit: 'usage' },
+      { args: ['receive', '--yes', ''], says: 'There is no code. Enter the one that the sender shows.', exit: 'usage' },
     ])
   })
 
   test('without a command is exit 2 and the help, on stderr', async () => {
-    const { exitCode, stdout, stderr } = await run([])
+    const { exitCode, stdout, stderr } = await runHere([])
     expect({ exitCode, stdout: stdout.length }).toEqual({ exitCode: 2, stdout: 0 })
     expect(stderr).toMatch(/^Usage: pairlay /)
   })
@@ -199,7 +195,7 @@ describeConcurrent('help', () => {
 
   test('names every option of every command with what it does, on stdout, and is exit 0', async () => {
     for (const [command, names] of Object.entries(HELP)) {
-      const { exitCode, stdout, stderr } = await run([...(command ? [command] : []), '--help'])
+      const { exitCode, stdout, stderr } = await runHere([...(command ? [command] : []), '--help'])
       expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
       const entries = stdout.toString().match(/^ {2}(?:-|\w+ \[)[^\n]*?(?= {2}|\n)/gm) ?? []
       expect(entries.map((entry) => entry.trim()).sort()).toEqual([...names, ...EVERYWHERE].sort())
@@ -212,24 +208,47 @@ describeConcurrent('help', () => {
 
   test('says of send and receive that answers read from a pipe count in advance', async () => {
     for (const command of ['send', 'receive']) {
-      const { stdout } = await run([command, '--help'])
+      const { stdout } = await runHere([command, '--help'])
       expect(stdout.toString()).toContain('Answers read from a pipe count in advance: `echo y |` trusts as --yes does.')
     }
   })
 
+  test('has examples of every command, which its options allow', async () => {
+    for (const { name, options, examples } of COMMANDS) {
+      const { stdout } = await runHere([name, '--help'])
+      const flags = options.flatMap(({ short, long }) => [short, long])
+      for (const [line, meaning] of Object.entries(examples)) {
+        expect(stdout.toString()).toMatch(`  ${line}`)
+        expect(stdout.toString()).toMatch(`  ${meaning}\n`)
+        for (const [, flag] of line.matchAll(/pairlay.*? (--?[a-z]+)/g)) expect(flags).toContain(flag)
+      }
+    }
+  })
+
   test('lists every exit code, and no other', async () => {
-    const { stdout } = await run(['--help'])
+    const { stdout } = await runHere(['--help'])
     const [, table = ''] = stdout.toString().split('Exit codes:\n')
     const listed = [...table.matchAll(/^ {2}(\d+) {2}/gm)].map(([, code]) => Number(code))
     expect(listed.sort()).toEqual(Object.values(EXIT).sort())
   })
 
   test('is given by the help command, and the version by --version', async () => {
-    const [help, long, version] = await Promise.all([run(['help', 'send']), run(['send', '-h']), run(['--version'])])
+    const [help, long, version] = await Promise.all([
+      runHere(['help', 'send']),
+      runHere(['send', '-h']),
+      run(['--version']),
+    ])
     expect(help.stdout.toString()).toBe(long.stdout.toString())
     const { version: expected } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'))
     expect([help.exitCode, version.exitCode, version.stdout.toString()]).toEqual([0, 0, `${expected}\n`])
   })
+})
+
+test('a Node that is too old is named, with the one that is needed, instead of a stack', async () => {
+  const { at } = await temporaryDirectory()
+  await writeFile(at('old.cjs'), "Object.defineProperty(process.versions, 'node', { value: '20.9.0' })")
+  const { exitCode, stderr } = await run(['send', 'file'], { env: { NODE_OPTIONS: `--require ${at('old.cjs')}` } })
+  expect([exitCode, stderr]).toEqual([1, 'pairlay: This is Node 20.9.0. Pairlay needs Node 20.19 or later.\n'])
 })
 
 describe('an error of the SDK', () => {
@@ -313,7 +332,7 @@ describeConcurrent('a code', () => {
     }
     await expectMistakes(
       Object.entries(wrong).map(([code, says]) => {
-        return { args: ['receive', '--relay', url, code], says, exit: 'not_paired' }
+        return { args: ['receive', '--yes', '--relay', url, code], says, exit: 'not_paired' }
       }),
     )
     expect(requests).toBe(0)
@@ -481,7 +500,7 @@ describeConcurrent('a relay', () => {
       ),
       mistake(['send', at('file')], 'PAIRLAY_RELAY', noScheme, 'relay.example'),
       mistake(['receive', '--relay', 'relay.example'], 'The value of --relay', noScheme),
-      mistake(['receive', `relay.example/#${strangeCode()}`], 'The address in this link', noScheme),
+      mistake(['receive', '--yes', `relay.example/#${strangeCode()}`], 'The address in this link', noScheme),
     ])
   })
 
@@ -839,7 +858,12 @@ describeConcurrent('serve', () => {
         says: "option '--host <address>' argument 'http://[::]' is invalid. It is an address such as 0.0.0.0 or ::.",
         exit: 'usage',
       },
-      { args: ['serve', '--port', port], says: `cannot listen on 127.0.0.1 port ${port}: EADDRINUSE`, exit: 'failed' },
+      {
+        args: ['serve', '--port', port],
+        says: `cannot listen on 127.0.0.1 port ${port}: EADDRINUSE`,
+        exit: 'failed',
+        options: { stdin: '' },
+      },
     ])
   })
 })
