@@ -9,7 +9,7 @@ const PICTURE = new URL('../../docs/pairing.svg', import.meta.url)
 const drawn = process.env.DRAW === '1'
 const { env } = relayOfFile()
 
-const COLUMNS = 62
+const COLUMNS = 64
 const COLUMN_PX = 7.8
 const LINE_PX = 19
 const PAD_PX = 14
@@ -38,7 +38,7 @@ async function pairing(bytes: number): Promise<string[][]> {
   await writeFile(at('holiday.zip'), '')
   await truncate(at('holiday.zip'), bytes)
   await mkdir(at('other'))
-  const sender = new Screen(['send', 'holiday.zip', '--no-qr'], { env, cwd: path, columns: COLUMNS })
+  const sender = new Screen(['send', 'holiday.zip'], { env, cwd: path, columns: COLUMNS })
   const [code] = await sender.says(CODE)
   const receiver = new Screen(['receive'], { env, cwd: at('other'), columns: COLUMNS })
   await receiver.says('Code: ')
@@ -48,7 +48,7 @@ async function pairing(bytes: number): Promise<string[][]> {
     await screen.enter('y')
   }
   await Promise.all([sender.ended(), receiver.ended()])
-  const commands = ['$ pairlay send holiday.zip --no-qr', '$ pairlay receive']
+  const commands = ['$ pairlay send holiday.zip', '$ pairlay receive']
   return [sender, receiver].map(({ shown }, nth) => {
     const here = shown.map((line) => line.replace(hostname(), 'laptop').trimEnd())
     return [commands[nth] ?? '', ...here].filter((line) => line !== '')
