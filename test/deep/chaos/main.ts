@@ -19,7 +19,7 @@ const USAGE = `npm run chaos -- [options]
 
 const options = parsed()
 const begun = performance.now()
-build()
+await build()
 const sum = { runs: 0, survived: 0, cleanErrors: 0, lost: 0, duplicated: 0, faults: 0 }
 let running = ''
 // What nobody awaited is a fault like any other, but nothing can follow it.
