@@ -1,4 +1,4 @@
-/** ABUSE_SEED looks at other runs, ABUSE_RUNS at so many times more of them; tests print the seed they used. */
+/** ABUSE_SEED looks at other runs, ABUSE_RUNS=10 at ten times as many. Tests print the seed they used. */
 export const SEED = process.env.ABUSE_SEED ?? 'pairlay'
 export const FACTOR = Number(process.env.ABUSE_RUNS ?? 1)
 

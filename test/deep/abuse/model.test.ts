@@ -10,8 +10,8 @@ const TARGETS: readonly {
   readonly runs: number
   readonly start: () => Target | Promise<Target>
 }[] = [
-  { name: 'in memory', runs: 250, start: () => memoryTarget(SETTINGS) },
-  { name: 'behind HTTP and WebSockets', runs: 20, start: () => wireTarget(SETTINGS) },
+  { name: 'in memory', runs: 100, start: () => memoryTarget(SETTINGS) },
+  { name: 'behind HTTP and WebSockets', runs: 8, start: () => wireTarget(SETTINGS) },
 ]
 
 describe.each(TARGETS)('a relay $name', ({ runs, start }) => {

@@ -7,8 +7,8 @@ import { choosers, permutations, Turns } from './schedules.ts'
 import { memoryTarget, type Target, wireTarget } from './targets.ts'
 
 /** Schedules of each race, depth first, and then as many random ones where that was not all. */
-const SCHEDULES = 400 * FACTOR
-const ON_SOCKETS = 10 * FACTOR
+const SCHEDULES = 150 * FACTOR
+const ON_SOCKETS = 4 * FACTOR
 
 /** What can come of a race when one operation follows the other. Nothing else may, whatever the schedule. */
 async function serialOutcomes(race: Race): Promise<unknown[]> {

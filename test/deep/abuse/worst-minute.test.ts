@@ -14,8 +14,8 @@ const MIB = 1024 * 1024
 const BUDGET_BYTES = DEFAULT_SETTINGS.memoryBudgetBytes
 /** What a relay may use beside its budget. */
 const PROCESS_BYTES = 96 * MIB
-/** One for each second of the relay's time. */
-const PAIRINGS = 60
+/** One for each two seconds of the relay's time: a second is waited for, and another is advanced. */
+const PAIRINGS = 30
 
 const relay = await startRelayProcess({ TRUST_PROXY: '127.0.0.1', RATE_LIMIT: 'on' })
 afterAll(() => relay.stop())

@@ -17,7 +17,7 @@ import {
   worsen,
 } from './requests.ts'
 
-const REQUESTS = 20_000 * FACTOR
+const REQUESTS = 6_000 * FACTOR
 const BATCH = 1_000
 const CONNECTIONS = 8
 
@@ -74,17 +74,17 @@ test(
     for (const connection of connections) connection.close()
     // The requests were bad in many ways and not in one, and some were good: none of these numbers is small by accident.
     for (const kind of ['200', '201', '204', 'invalid_request', 'unauthorized', 'not_found', 'session_not_found']) {
-      expect(seen.get(kind), `${kind} in ${[...seen]}`).toBeGreaterThan(50)
+      expect(seen.get(kind), `${kind} in ${[...seen]}`).toBeGreaterThan(15)
     }
     for (const kind of ['body_too_large', 'unsupported_media_type', 'forbidden', 'headers_too_large']) {
-      expect(seen.get(kind), `${kind} in ${[...seen]}`).toBeGreaterThan(10)
+      expect(seen.get(kind), `${kind} in ${[...seen]}`).toBeGreaterThan(3)
     }
     for (const kind of ['frame_refused', 'invalid_frame', 'receiver_not_found']) {
       expect(seen.get(kind), `${kind} in ${[...seen]}`).toBeGreaterThan(0)
     }
     await expectIdle(relay, idle)
   },
-  120_000 * FACTOR,
+  16_000 * FACTOR,
 )
 
 const UPGRADE = `Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: pairlay.v1\r\n`

@@ -11,9 +11,9 @@ import { judgeFirst, judgeNext } from './judge.ts'
 import { firstMessage, nextMessage } from './messages.ts'
 import { inMemory, overHttp, type Scene } from './scene.ts'
 
-/** 200,000 in all: a third of them over sockets of the built relay, the others where sockets cost nothing. */
-const WIRE = { first: 10_000 * FACTOR, next: 60_000 * FACTOR }
-const MEMORY = { first: 60_000 * FACTOR, next: 70_000 * FACTOR }
+/** 50,000 in all: a third of them over sockets of the built relay, the others where sockets cost nothing. */
+const WIRE = { first: 2_500 * FACTOR, next: 15_000 * FACTOR }
+const MEMORY = { first: 15_000 * FACTOR, next: 17_500 * FACTOR }
 const BURST = 24
 const CONNECTIONS = 8
 const ROLES = ['sender', 1, 2, 3] as const
