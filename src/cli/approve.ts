@@ -13,6 +13,89 @@ import type { Terminal } from './terminal.ts'
 
 export const NOBODY_ANSWERS = 'There is nobody to answer. Use --yes to approve without asking.'
 
+/** A sender's approvals: those made, and what a person still has to decide. */
+export interface Approvals {
+  /** How many devices may be approved. */
+  readonly receivers: number
+  readonly yes: boolean
+  /** Somebody answers. */
+  readonly attended: boolean
+  /** More devices can come. */
+  readonly open: boolean
+  /** The number has to be typed. Stays set: a device that made it necessary may leave on purpose. */
+  readonly typing: boolean
+  readonly waiting: readonly PairingRequest[]
+  readonly approved: readonly PairingRequest[]
+  /** The person has ended it. */
+  readonly done: boolean
+}
+
+export type Happening =
+  | { readonly is: 'came' | 'approved'; readonly request: PairingRequest }
+  | { readonly is: 'left'; readonly request: PairingRequest; readonly error: PairingError }
+  | { readonly is: 'refused'; readonly number: string }
+  | { readonly is: 'answered'; readonly answer: string | undefined }
+  | { readonly is: 'closed' | 'changed' }
+
+/** A call to make: an approval by number, or by a yes to `tap`, or a denial. */
+export interface Decision {
+  readonly approve?: string
+  readonly tap?: PairingRequest
+  readonly deny?: PairingRequest
+}
+
+/** Returns the state after something has happened, and the decision it means. Throws what ends the command. */
+export function next(state: Approvals, happened: Happening): [after: Approvals, decision?: Decision | undefined] {
+  const { waiting, approved, typing } = state
+  const without = (number: string) => waiting.filter(({ matchNumber }) => matchNumber !== number.replaceAll(/\D/g, ''))
+  switch (happened.is) {
+    case 'came': {
+      const { request } = happened
+      return [{ ...state, waiting: [...waiting, request] }, state.yes ? { approve: request.matchNumber } : undefined]
+    }
+    case 'left': {
+      const left = waiting.filter((request) => request !== happened.request)
+      // While more can come, the end of the session is told there.
+      const isEnd = !state.open && left.length === 0 && approved.length === 0
+      if (isEnd && happened.error.code !== 'receiver_left') throw happened.error
+      return [{ ...state, waiting: left }]
+    }
+    case 'approved': {
+      const { request } = happened
+      return [{ ...state, waiting: without(request.matchNumber), approved: [...approved, request] }]
+    }
+    case 'refused':
+      return [{ ...state, waiting: without(happened.number) }]
+    case 'closed':
+      return [{ ...state, open: false }]
+    case 'changed':
+      return [state]
+    case 'answered': {
+      const { answer } = happened
+      const [first] = waiting
+      if (answer === undefined && first) throw new CliError(NOBODY_ANSWERS, 'usage')
+      if (answer === undefined) return [{ ...state, attended: false }]
+      if (!first || (typing && answer === '')) return [{ ...state, done: true }]
+      if (typing) return [state, { approve: answer }]
+      return /^y(es)?$/i.test(answer) ? [state, { tap: first }] : [{ ...state, done: true }, { deny: first }]
+    }
+  }
+}
+
+/** Returns what to ask in this state, when so many devices have proved that they know the code. */
+export function questionOf(
+  { waiting, approved, attended, typing }: Approvals,
+  verified: number,
+): { kind: QuestionKind; text: string } | undefined {
+  const [first] = waiting
+  if (!attended || (!first && approved.length === 0)) return undefined
+  if (!first) return { kind: 'more', text: 'Waiting for more devices. Press Enter to send to those approved now. ' }
+  if (!typing)
+    return { kind: 'approve', text: `Does the other device show ${formatMatchNumber(first.matchNumber)}? [y/N] ` }
+  const why = verified > 1 ? `${verified} devices know the code.` : 'Others have tried this code.'
+  return { kind: 'number', text: `${why} Type the number that the right one shows (Enter: none): ` }
+}
+
 interface ApproveOptions {
   readonly receivers: number
   readonly yes?: boolean | undefined
@@ -21,180 +104,135 @@ interface ApproveOptions {
   readonly leaving: AbortSignal
 }
 
-interface Question {
-  readonly kind: QuestionKind
-  readonly text: string
-}
-
-type Happening =
-  | { readonly next: IteratorResult<PairingRequest, void> }
-  | { readonly changed: true }
-  | { readonly ended: PairingRequest; readonly error: PairingError }
-  | { readonly answer: string | undefined }
-
 /** Lets the person decide about each verified receiver. Resolves with those approved. */
 export async function approveReceivers(
   sender: Sender,
   terminal: Terminal,
-  options: ApproveOptions,
+  { receivers, yes = false, strangers, leaving }: ApproveOptions,
 ): Promise<readonly PairingRequest[]> {
-  const { strangers } = options
   const requests = sender.requests()
-  const approved: PairingRequest[] = []
-  let waiting: readonly PairingRequest[] = []
-  /** Undefined when nobody can come any more. */
-  let next: Promise<IteratorResult<PairingRequest, void>> | undefined = requests.next()
-  let attended = !options.yes || process.stdin.isTTY === true
-  // Once it was necessary it stays so: who made it necessary may have left on purpose.
-  let typing = false
-  const approve = async (how: () => Promise<PairingRequest>, shown: string, asked = true) => {
-    const outcome = await decide(terminal, asked, how)
-    if (outcome === 'try again') return
-    waiting = waiting.filter(({ matchNumber }) => matchNumber !== shown.replaceAll(/\D/g, ''))
-    if (outcome === 'over') return
-    approved.push(outcome)
-    const more = options.receivers - approved.length
+  let coming = requests.next()
+  const attended = !yes || process.stdin.isTTY === true
+  let state: Approvals = { receivers, yes, attended, open: true, typing: false, waiting: [], approved: [], done: false }
+  while (!isOver(state)) {
+    if (state.waiting.length > 0 && sender.typingRequired) state = { ...state, typing: true }
+    const happened = await firstOf(sender, terminal, state, strangers, coming)
+    if (happened.is === 'came') coming = requests.next()
+    if (happened.is === 'closed' && !leaving.aborted) {
+      const none = state.approved.length === 0
+      strangers.usedUp(none ? 'The code was tried too often and is used up.' : 'No more devices can be approved.')
+    }
+    tell(happened, sender.verifiedCount, terminal)
+    const [after, decision] = next(state, happened)
+    state = after
+    if (!decision) continue
+    const outcome = await carryOut(decision, sender, terminal, happened.is === 'answered')
+    ;[state] = next(state, outcome)
+    const more = receivers - state.approved.length
+    if (outcome.is !== 'approved' || more === 0) continue
     const rest = more === 1 ? 'One' : String(more)
-    if (more > 0) terminal.say(`Approved ${formatMatchNumber(outcome.matchNumber)}. ${rest} more may be approved.`)
-  }
-  while (approved.length < options.receivers && (next || waiting.length > 0)) {
-    const required = () => typing || (waiting.length > 0 && sender.typingRequired)
-    typing = required()
-    const question = attended ? questionFor(sender, waiting, approved.length, typing) : undefined
-    if (!next && !question) break
-    const withdraw = new AbortController()
-    const happening: Promise<Happening>[] = waiting.map(async (ended) => ({ ended, error: await ended.ended }))
-    if (next)
-      happening.push(
-        next.then(
-          (result) => ({ next: result }),
-          (error) => lastOf(error, waiting),
-        ),
-      )
-    if (question) {
-      const asking = terminal.ask(question.kind, question.text, withdraw.signal)
-      happening.push(asking.then((answer) => ({ answer })))
-    }
-    let happened: Happening
-    do {
-      const changed = strangers.change().then(() => ({ changed: true }) as const)
-      happened = await Promise.race([...happening, changed])
-      // A question is asked anew only when it is another one.
-    } while ('changed' in happened && typing === required())
-    withdraw.abort()
-    if ('changed' in happened) continue
-    if ('ended' in happened) {
-      const { ended, error } = happened
-      waiting = waiting.filter((request) => request !== ended)
-      reportEnd(ended, error, terminal)
-      // While more can come, the end of the session is told there.
-      if (!next && waiting.length === 0 && approved.length === 0 && error.code !== 'receiver_left') throw error
-    } else if ('next' in happened) {
-      if (happened.next.done) {
-        next = undefined
-        const why =
-          approved.length === 0 ? 'The code was tried too often and is used up.' : 'No more devices can be approved.'
-        if (!options.leaving.aborted) strangers.usedUp(why)
-        continue
-      }
-      const request = happened.next.value
-      next = requests.next()
-      waiting = [...waiting, request]
-      announce(request, sender.verifiedCount, terminal)
-      if (options.yes) await approve(() => sender.approveNumber(request.matchNumber), request.matchNumber, false)
-    } else {
-      const { answer } = happened
-      if (answer === undefined) {
-        attended = false
-        if (question === MORE_DEVICES) continue
-        throw new CliError(NOBODY_ANSWERS, 'usage')
-      }
-      if (question === MORE_DEVICES) break
-      const [first] = waiting
-      if (typing) {
-        if (answer === '') break
-        await approve(() => sender.approveNumber(answer), answer)
-      } else if (first && /^y(es)?$/i.test(answer)) {
-        // One tap, which the SDK refuses as soon as a second device knows the code.
-        await approve(() => first.approve().then(() => first), first.matchNumber)
-      } else {
-        await first?.deny()
-        terminal.event('denied', {})
-        break
-      }
-    }
+    terminal.say(`Approved ${formatMatchNumber(outcome.request.matchNumber)}. ${rest} more may be approved.`)
   }
   // What still comes is of no interest, but its errors must not go unheard.
-  next?.catch(() => {})
-  return approved
+  coming.catch(() => {})
+  return state.approved
 }
 
-const MORE_DEVICES: Question = {
-  kind: 'more',
-  text: 'Waiting for more devices. Press Enter to send to those approved now. ',
+function isOver({ receivers, attended, open, waiting, approved, done }: Approvals): boolean {
+  return done || approved.length >= receivers || (!open && (waiting.length === 0 || !attended))
 }
 
-function questionFor(
+/** Asks, and resolves with what happens first. The question is withdrawn then. */
+async function firstOf(
   sender: Sender,
-  waiting: readonly PairingRequest[],
-  approved: number,
-  typing: boolean,
-): Question | undefined {
-  const [first] = waiting
-  if (!first) return approved > 0 ? MORE_DEVICES : undefined
-  if (typing) {
-    const count = sender.verifiedCount
-    const why = count > 1 ? `${count} devices know the code.` : 'Others have tried this code.'
-    return { kind: 'number', text: `${why} Type the number that the right one shows (Enter: none): ` }
+  terminal: Terminal,
+  state: Approvals,
+  strangers: Strangers,
+  coming: Promise<IteratorResult<PairingRequest, void>>,
+): Promise<Happening> {
+  const { waiting, open, typing } = state
+  const left = async (request: PairingRequest): Promise<Happening> => {
+    return { is: 'left', request, error: await request.ended }
   }
-  return { kind: 'approve', text: `Does the other device show ${formatMatchNumber(first.matchNumber)}? [y/N] ` }
+  const happenings = waiting.map(left)
+  if (open) {
+    const came = ({ value }: IteratorResult<PairingRequest, void>): Happening =>
+      value ? { is: 'came', request: value } : { is: 'closed' }
+    happenings.push(coming.then(came, (error) => lastOf(error, waiting)))
+  }
+  const question = questionOf(state, sender.verifiedCount)
+  const withdraw = new AbortController()
+  if (question) {
+    const asking = terminal.ask(question.kind, question.text, withdraw.signal)
+    happenings.push(asking.then((answer) => ({ is: 'answered', answer })))
+  }
+  const typingRequired = async (): Promise<Happening> => {
+    while (!sender.typingRequired) await strangers.change()
+    return { is: 'changed' }
+  }
+  if (waiting.length > 0 && !typing) happenings.push(typingRequired())
+  try {
+    return await Promise.race(happenings)
+  } finally {
+    withdraw.abort()
+  }
 }
 
 /** The end of the requests, when there are devices to decide about that came before others used the code up. */
 function lastOf(error: unknown, waiting: readonly PairingRequest[]): Happening {
   if (!(error instanceof PairingError) || error.code !== 'used_up' || waiting.length === 0) throw error
-  return { next: { done: true, value: undefined } }
+  return { is: 'closed' }
 }
 
-function announce(request: PairingRequest, count: number, terminal: Terminal): void {
-  const { matchNumber, receiverCode, name, fingerprint } = request
-  terminal.event('request', { matchNumber, receiverCode, name, fingerprint, verified: count })
-  terminal.say(`A device has proved that it knows the code. Its number: ${formatMatchNumber(matchNumber)}`)
-  // On a line of its own, which no name can leave: the relay may have written it.
-  const called = shownDevice(name ?? '')
-  if (called !== '') terminal.say(`    It calls itself ${called}`)
+/** Tells what a device did. */
+function tell(happened: Happening, verified: number, terminal: Terminal): void {
+  if (happened.is === 'came') {
+    const { matchNumber, receiverCode, name, fingerprint } = happened.request
+    terminal.event('request', { matchNumber, receiverCode, name, fingerprint, verified })
+    terminal.say(`A device has proved that it knows the code. Its number: ${formatMatchNumber(matchNumber)}`)
+    // On a line of its own, which no name can leave: the relay may have written it.
+    const called = shownDevice(name ?? '')
+    if (called !== '') terminal.say(`    It calls itself ${called}`)
+  }
+  if (happened.is === 'left' && happened.error.code === 'receiver_left') {
+    const { matchNumber } = happened.request
+    terminal.event('left', { matchNumber })
+    terminal.say(`The device with ${formatMatchNumber(matchNumber)} has left.`)
+  }
 }
 
-function reportEnd({ matchNumber }: PairingRequest, { code }: PairingError, terminal: Terminal): void {
-  if (code !== 'receiver_left') return
-  terminal.event('left', { matchNumber })
-  terminal.say(`The device with ${formatMatchNumber(matchNumber)} has left.`)
-}
-
-/** What may work a moment later: a person is asked again. */
+/** Errors that may be gone a moment later: a person is asked again. */
 const PASSING: readonly PairingErrorCode[] = ['relay_unavailable', 'relay_unreachable', 'at_capacity', 'rate_limited']
-/** What another answer can put right. */
+/** Errors that another answer can put right. */
 const MISTAKES: readonly PairingErrorCode[] = ['no_such_number', 'number_not_unique', 'typing_required']
 
 /**
- * Tries an approval; tells the person why it did not work, and whether it can still work. Where nobody was asked, nobody
- * would try again: a relay that cannot carry it out now ends the session with that error.
+ * Carries a decision out, and tells the person why that did not work. Where nobody was asked, nobody would try again: a
+ * relay that cannot carry it out now ends the session with that error.
  */
-async function decide(
+async function carryOut(
+  { approve, tap, deny }: Decision,
+  sender: Sender,
   terminal: Terminal,
   asked: boolean,
-  approve: () => Promise<PairingRequest>,
-): Promise<PairingRequest | 'try again' | 'over'> {
+): Promise<Happening> {
   try {
-    const request = await approve()
+    if (deny) {
+      await deny.deny()
+      terminal.event('denied', {})
+      return { is: 'refused', number: deny.matchNumber }
+    }
+    // One tap, which the SDK refuses as soon as a second device knows the code.
+    const request = tap ? await tap.approve().then(() => tap) : await sender.approveNumber(approve ?? '')
     terminal.event('approved', { matchNumber: request.matchNumber })
-    return request
+    return { is: 'approved', request }
   } catch (error) {
-    if (!(error instanceof PairingError)) throw error
+    if (deny || !(error instanceof PairingError)) throw error
     terminal.event('not_approved', { code: error.code })
     const isPassing = PASSING.includes(error.code)
     if (isPassing && !asked) throw error
     terminal.say(error.message)
-    return isPassing || MISTAKES.includes(error.code) ? 'try again' : 'over'
+    if (isPassing || MISTAKES.includes(error.code)) return { is: 'changed' }
+    return { is: 'refused', number: tap?.matchNumber ?? approve ?? '' }
   }
 }

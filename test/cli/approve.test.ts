@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { approveReceivers } from '../../src/cli/approve.ts'
+import { type Approvals, approveReceivers, NOBODY_ANSWERS, next, questionOf } from '../../src/cli/approve.ts'
 import type { Strangers } from '../../src/cli/strangers.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import { PairingError, type PairingErrorCode, type PairingRequest, type Sender } from '../../src/client/index.ts'
@@ -97,5 +97,77 @@ describe('a code that takes no more devices', () => {
   test('is said to let no more be approved when somebody was', async () => {
     const { outcome, said } = await approvingOf({ yes: false, outcomes: [], comes: true, ends: true })
     expect([outcome, said.at(-1)]).toEqual([1, 'No more devices can be approved.'])
+  })
+})
+
+/** A device, by its number. */
+function device(matchNumber: string): PairingRequest {
+  const nothing = async () => {}
+  const names = { receiverCode: '', name: undefined, fingerprint: '' }
+  return { ...names, matchNumber, present: true, ended: never(), approve: nothing, deny: nothing }
+}
+
+describe('what a person answers', () => {
+  const [one, two] = [device('111111'), device('222222')]
+  const none: Approvals = {
+    receivers: 2,
+    yes: false,
+    attended: true,
+    open: true,
+    typing: false,
+    waiting: [],
+    approved: [],
+    done: false,
+  }
+  const asked: Approvals = { ...none, waiting: [one] }
+  const typed: Approvals = { ...none, waiting: [one, two], typing: true }
+  const answered = (state: Approvals, answer?: string) => next(state, { is: 'answered', answer })
+
+  test.each(['y', 'Yes', 'YES'])('to compare a number with %s approves that device', (answer) => {
+    expect(answered(asked, answer)).toEqual([asked, { tap: one }])
+  })
+
+  test.each(['n', 'yess', '', '111111'])('to compare a number with %j denies it, and ends the questions', (answer) => {
+    expect(answered(asked, answer)).toEqual([{ ...asked, done: true }, { deny: one }])
+  })
+
+  test.each(['222222', '222 222', 'y'])('to type a number with %j approves by what was typed', (answer) => {
+    expect(answered(typed, answer)).toEqual([typed, { approve: answer }])
+  })
+
+  test('with Enter approves nobody more', () => {
+    const waits = { ...none, approved: [one] }
+    for (const state of [typed, waits]) expect(answered(state, '')).toEqual([{ ...state, done: true }])
+  })
+
+  test('is an error when nobody is there, but where others were approved already it is none', () => {
+    expect(() => answered(asked)).toThrow(NOBODY_ANSWERS)
+    expect(answered({ ...none, approved: [one] })).toEqual([{ ...none, approved: [one], attended: false }])
+  })
+
+  test('is asked for by the state alone', () => {
+    const kinds = [none, asked, typed, { ...none, approved: [one] }, { ...asked, attended: false }]
+    expect(kinds.map((state) => questionOf(state, 1)?.kind)).toEqual([undefined, 'approve', 'number', 'more', undefined])
+    expect(questionOf(typed, 1)?.text).toMatch(/^Others have tried this code\. Type /)
+    expect(questionOf(typed, 2)?.text).toMatch(/^2 devices know the code\. Type /)
+  })
+
+  test('is not needed with --yes, and what comes is approved by its number', () => {
+    expect(next({ ...none, yes: true }, { is: 'came', request: one })[1]).toEqual({ approve: '111111' })
+    expect(next(none, { is: 'came', request: one })).toEqual([asked, undefined])
+  })
+
+  test('no longer concerns a device that was approved, refused or has left', () => {
+    const left = new PairingError('receiver_left')
+    for (const happened of [
+      { is: 'approved', request: one },
+      { is: 'refused', number: '111 111' },
+      { is: 'left', request: one, error: left },
+    ] as const) {
+      expect(next(typed, happened)[0].waiting).toEqual([two])
+    }
+    const error = new PairingError('session_lost')
+    expect(() => next({ ...asked, open: false }, { is: 'left', request: one, error })).toThrow(error)
+    expect(next({ ...asked, open: false }, { is: 'left', request: one, error: left })[0].waiting).toEqual([])
   })
 })
