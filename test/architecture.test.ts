@@ -65,6 +65,8 @@ const ONLY: Readonly<Record<string, readonly string[]>> = {
     ...['close-with-grace', 'ipaddr.js', 'node:buffer', 'node:crypto', 'node:fs', 'node:http', 'node:module'],
     ...['node:net', 'node:os', 'node:perf_hooks', 'node:stream', 'node:timers/promises', 'node:v8'],
   ],
+  // Of the client what an app has of it, and nothing behind that.
+  'cli/': ['protocol/', 'client/index.ts', 'commander', 'qr', 'node:'],
 }
 
 /** All that the relay half takes from node:crypto: digests, random bytes, and the reader of certificates. */

@@ -14,6 +14,8 @@ export interface CommandSpec {
 }
 
 const relay = new Option('--relay <url>', 'the relay to use (default: $PAIRLAY_RELAY, or a relay on this machine)')
+const TTL = `${TTL_MIN_SECONDS} to ${TTL_MAX_SECONDS}`
+const receivers = new Option('--receivers <n>', 'how many devices may be approved; a pipe has one')
 const json = new Option('--json', 'print one event a line, as JSON, on stdout')
 
 export const COMMANDS: readonly CommandSpec[] = [
@@ -23,16 +25,14 @@ export const COMMANDS: readonly CommandSpec[] = [
     argument: ['[file...]', 'files to send, or - for stdin'],
     options: [
       relay,
-      option('--receivers <n>', 'how many devices may be approved; a pipe has one', wholeNumber(1, 8)).default(1),
-      option(
-        '--ttl <seconds>',
-        `how long the session may take, ${TTL_MIN_SECONDS} to ${TTL_MAX_SECONDS}; a relay may grant less`,
+      receivers.argParser(wholeNumber(1, 8)).default(1),
+      new Option('--ttl <seconds>', `how long the session may take, ${TTL}; a relay may grant less`).argParser(
         wholeNumber(TTL_MIN_SECONDS, TTL_MAX_SECONDS),
       ),
-      option('--text', 'send a text instead: asked for, or read from stdin'),
-      option('--yes', 'approve without asking: trusts every device that enters the code, up to --receivers'),
+      new Option('--text', 'send a text instead: asked for, or read from stdin'),
+      new Option('--yes', 'approve without asking: trusts every device that enters the code, up to --receivers'),
       json,
-      option('--no-qr', 'print no QR code'),
+      new Option('--no-qr', 'print no QR code'),
     ],
     examples: {
       'pairlay send photo.jpg notes.pdf': 'two files, to the device that enters the code',
@@ -47,10 +47,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     argument: ['[code]', 'asked for when missing, which is safer: other users of this machine can see a command line'],
     options: [
       relay,
-      option('-o, --output <path>', 'save as this file or into this directory; - writes to stdout'),
-      option('--mode <octal>', 'the mode of what is saved, such as 644 (default: 600, for nobody else)', fileMode),
-      option('--name <name>', "what the sender sees beside the number (default: the host name; '' for none)"),
-      option('--yes', 'accept without asking: trusts whoever made the code to send what it likes'),
+      new Option('-o, --output <path>', 'save as this file or into this directory; - writes to stdout'),
+      new Option('--mode <octal>', 'the mode of what is saved, such as 644 (default: 600, for nobody else)').argParser(
+        fileMode,
+      ),
+      new Option('--name <name>', "what the sender sees beside the number (default: the host name; '' for none)"),
+      new Option('--yes', 'accept without asking: trusts whoever made the code to send what it likes'),
       json,
     ],
     examples: {
@@ -64,18 +66,13 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'serve',
     does: 'run a relay; docs/operate.md lists the environment variables it reads',
     options: [
-      option('--host <address>', 'the address to listen on', address),
-      option('--port <number>', 'the port to listen on', wholeNumber(0, 65_535)),
+      new Option('--host <address>', 'the address to listen on').argParser(address),
+      new Option('--port <number>', 'the port to listen on').argParser(wholeNumber(0, 65_535)),
     ],
     examples: { 'pairlay serve --host 0.0.0.0': 'a relay that other machines reach too' },
     load: async () => (await import('./serve.ts')).serve,
   },
 ]
-
-function option(flags: string, does: string, parse?: (text: string) => unknown): Option {
-  const made = new Option(flags, does)
-  return parse ? made.argParser(parse) : made
-}
 
 function address(text: string): string {
   if (/^[A-Za-z0-9.:_-]+$/.test(text)) return text

@@ -1,4 +1,4 @@
-import { PairingCodeError, parsePairingCode } from '../crypto/pairing-code.ts'
+import { PairingError, parseEntry } from '../client/index.ts'
 import { CliError } from './exit.ts'
 import { relayAddress, relayFrom } from './relay.ts'
 import type { Terminal } from './terminal.ts'
@@ -24,7 +24,7 @@ export async function readEntry(given: string | undefined, terminal: Terminal, o
     const entered = given ?? (await terminal.ask('code', `${reason}Code: `))
     if (entered === undefined) throw noCode()
     try {
-      const entry = parseEntry(entered, options)
+      const entry = entryOf(entered, options)
       await confirmRelay(entry, terminal, options)
       return entry
     } catch (error) {
@@ -42,29 +42,18 @@ function noCode(): CliError {
 }
 
 /** A code, or a link that names its relay too. */
-function parseEntry(entered: string, { relay }: EntryOptions): Entry {
+function entryOf(entered: string, { relay }: EntryOptions): Entry {
   if (entered.trim() === '') throw noCode()
   const hash = entered.indexOf('#')
   if (/^\s*https?:\/\/[^#]*#?\s*$/i.test(entered)) {
     throw new MistypedError('This link has no code behind a #. Copy the whole link, or enter the code.', 'usage')
   }
-  const code = hash === -1 ? entered : decoded(entered.slice(hash + 1))
-  const entry = { relay: hash === -1 ? relayFrom(relay) : linkedRelay(entered.slice(0, hash)), code }
+  const address = hash === -1 ? relayFrom(relay) : linkedRelay(entered.slice(0, hash))
   try {
-    parsePairingCode(code)
-    return entry
+    return { relay: address, code: parseEntry({ code: entered.slice(hash + 1), relay: address }).code.text }
   } catch (error) {
-    if (!(error instanceof PairingCodeError)) throw error
-    throw new MistypedError(error.message, 'not_paired', 'code_invalid')
-  }
-}
-
-/** A link's fragment without percent signs, or as it is where they stand for nothing. */
-function decoded(fragment: string): string {
-  try {
-    return decodeURIComponent(fragment)
-  } catch {
-    return fragment
+    if (!(error instanceof PairingError)) throw error
+    throw new MistypedError(error.detail ?? error.message, 'not_paired', error.code)
   }
 }
 

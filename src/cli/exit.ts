@@ -38,7 +38,13 @@ export class CliError extends Error {
   }
 }
 
+/** The codes of errors that have another exit than `not_delivered`. */
 const EXIT_OF: Partial<Record<PairingErrorCode, ExitName>> = {
+  aborted: 'failed',
+  already_sent: 'failed',
+  internal: 'failed',
+  superseded: 'failed',
+  typing_required: 'failed',
   attempts_used_up: 'not_paired',
   code_invalid: 'not_paired',
   code_not_found: 'not_paired',
@@ -53,35 +59,16 @@ const EXIT_OF: Partial<Record<PairingErrorCode, ExitName>> = {
   wrong_code: 'not_paired',
   at_capacity: 'relay',
   rate_limited: 'relay',
-  relay_misbehaved: 'relay',
-  relay_redirects: 'relay',
-  relay_refused: 'relay',
-  relay_unavailable: 'relay',
-  relay_unreachable: 'relay',
-  relay_untrusted: 'relay',
   session_lost: 'relay',
   shutting_down: 'relay',
-  cancelled: 'not_delivered',
-  closed_by_sender: 'not_delivered',
-  corrupt: 'not_delivered',
-  declined: 'not_delivered',
-  expired: 'not_delivered',
-  incomplete: 'not_delivered',
-  no_space: 'not_delivered',
-  not_delivered: 'not_delivered',
-  peer_misbehaved: 'not_delivered',
-  receiver_left: 'not_delivered',
-  revoked: 'not_delivered',
-  source_changed: 'not_delivered',
-  source_failed: 'not_delivered',
 }
 
 /**
- * The exit of an SDK error. Before a device is approved nobody is paired, and nothing can be missing; once one is, it is
- * the same on both sides whatever the reason: not everything has arrived.
+ * Returns the exit of an SDK error. Before a device is approved nobody is paired, and nothing can be missing. From then on
+ * every reason is the same on both sides: not everything has arrived.
  */
 export function exitOf(code: PairingErrorCode, approved: boolean): ExitName {
-  const exit = EXIT_OF[code] ?? 'failed'
+  const exit = code.startsWith('relay_') ? 'relay' : (EXIT_OF[code] ?? 'not_delivered')
   if (approved) return exit === 'relay' ? 'not_delivered' : exit
   return exit === 'not_delivered' ? 'not_paired' : exit
 }

@@ -1,8 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { lstat, open, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { PairingError, type Source } from '../client/index.ts'
-import { encodeHeader, ITEMS_MAX, TRANSFER_HEADER_MAX_BYTES } from '../client/transfer/transfer.ts'
+import { encodeHeader, ITEMS_MAX, PairingError, type Source, TRANSFER_HEADER_MAX_BYTES } from '../client/index.ts'
 import { CliError } from './exit.ts'
 import { shown } from './shown.ts'
 

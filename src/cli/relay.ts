@@ -1,5 +1,4 @@
-import { RelayRefusal, RelayUnreachable } from '../client/calls/http-call.ts'
-import { PairingError, type PairingErrorCode } from '../client/index.ts'
+import { PairingError, type PairingErrorCode, RelayRefusal, RelayUnreachable } from '../client/index.ts'
 import { CliError, exitOf } from './exit.ts'
 import type { Terminal } from './terminal.ts'
 

@@ -1,4 +1,4 @@
-import { formatMatchNumber, type PairingRequest, type Receipt, Sender, type Source } from '../client/index.ts'
+import { formatMatchNumber, type PairingRequest, type Receipt, Sender, type Source, totalOf } from '../client/index.ts'
 import { TTL_MAX_SECONDS } from '../protocol/limits.ts'
 import { approveReceivers, NOBODY_ANSWERS } from './approve.ts'
 import { connectionReport } from './connection.ts'
@@ -104,10 +104,7 @@ async function pairAndSend(sender: Sender, sources: readonly Source[], run: Run)
 function showCode(sender: Sender, sources: readonly Source[], { terminal, relay, options }: Run): void {
   terminal.event('code', { code: sender.code, link: sender.link, expiresInMs: Math.round(sender.expiresInMs) })
   if (options.qr && terminal.interactive && !isLoopback(relay)) terminal.say(`\n${qrCode(sender.link)}`)
-  const total = sources.reduce<number | undefined>(
-    (sum, { size }) => (size === undefined || sum === undefined ? undefined : sum + size),
-    0,
-  )
+  const total = totalOf(sources)
   const what = sources.length === 1 ? shown(sources[0]?.name ?? '') : `${sources.length} files`
   const [where, awaited] =
     options.receivers === 1 ? ['the other device', 'the other device'] : ['each device', `${options.receivers} devices`]

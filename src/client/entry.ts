@@ -9,12 +9,22 @@ export function parseEntry({ code, relay }: { readonly code: string; readonly re
 } {
   const [address = '', fragment] = code.trim().split('#', 2)
   // Without a relay, the relay's own check says what is missing.
-  if (fragment === undefined || address === '') return { code: parseCode(fragment ?? code), relay: relay as string }
+  if (fragment === undefined || address === '')
+    return { code: parseCode(unescaped(fragment ?? code)), relay: relay as string }
   const linked = relayUrl(address)
   if (relay !== undefined && relayUrl(relay) !== linked) {
     throw new PairingError('code_invalid', { detail: 'This link is of another relay.' })
   }
-  return { code: parseCode(fragment), relay: linked }
+  return { code: parseCode(unescaped(fragment)), relay: linked }
+}
+
+/** A link's fragment without percent signs, or as it is where they stand for nothing. */
+function unescaped(fragment: string): string {
+  try {
+    return decodeURIComponent(fragment)
+  } catch {
+    return fragment
+  }
 }
 
 function parseCode(text: string): PairingCode {

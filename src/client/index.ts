@@ -1,7 +1,9 @@
 /** The Pairlay SDK: what an app needs to hand data over, or to take it. */
 
 export { formatMatchNumber } from '../crypto/handshake.ts'
+export { RelayRefusal, RelayUnreachable } from './calls/http-call.ts'
 export { cleanText, withoutInvisible } from './clean.ts'
+export { parseEntry } from './entry.ts'
 export type { Environment, WebSocketLike } from './environment.ts'
 export { PAIRING_ERRORS, PairingError, type PairingErrorCode } from './errors.ts'
 export type { ConnectionStatus } from './link/connection.ts'
@@ -14,4 +16,4 @@ export { Sender, type SenderOptions } from './sender.ts'
 export { blobSource, bytesSource, type Source, streamSource } from './source.ts'
 export type { Receipt, SendProgress } from './transfer/delivery.ts'
 export type { SendOptions } from './transfer/sending.ts'
-export type { ItemInfo } from './transfer/transfer.ts'
+export { encodeHeader, ITEMS_MAX, type ItemInfo, TRANSFER_HEADER_MAX_BYTES, totalOf } from './transfer/transfer.ts'

@@ -147,7 +147,13 @@ describe('what a person answers', () => {
 
   test('is asked for by the state alone', () => {
     const kinds = [none, asked, typed, { ...none, approved: [one] }, { ...asked, attended: false }]
-    expect(kinds.map((state) => questionOf(state, 1)?.kind)).toEqual([undefined, 'approve', 'number', 'more', undefined])
+    expect(kinds.map((state) => questionOf(state, 1)?.kind)).toEqual([
+      undefined,
+      'approve',
+      'number',
+      'more',
+      undefined,
+    ])
     expect(questionOf(typed, 1)?.text).toMatch(/^Others have tried this code\. Type /)
     expect(questionOf(typed, 2)?.text).toMatch(/^2 devices know the code\. Type /)
   })
