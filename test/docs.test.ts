@@ -5,16 +5,11 @@ import { PUBLISHED } from '../bench/sections/nodes.ts'
 import { COMMANDS } from '../src/cli/commands.ts'
 import { EVENTS, QUESTIONS } from '../src/cli/events.ts'
 import { EXIT } from '../src/cli/exit.ts'
-import {
-  type AcceptOptions,
-  PAIRING_ERRORS,
-  type ReceiverOptions,
-  type SenderOptions,
-  type SendOptions,
-} from '../src/client/index.ts'
+import * as sdk from '../src/client/index.ts'
 import { EMITTED_TAGS_MAX } from '../src/client/pairing/receiver-run.ts'
 import { HANDSHAKE_STEP_IN_ALL_MS, HANDSHAKE_STEP_MS } from '../src/client/pairing/sender-run.ts'
 import { HANDSHAKES_MAX, RUNS_MAX, WRONG_GUESSES_MAX } from '../src/client/pairing/waiting-room.ts'
+import { GOODBYE_MS } from '../src/client/transfer/sending.ts'
 import { ERROR_TITLES } from '../src/protocol/error-titles.ts'
 import { ERRORS, FINAL_CLOSURES } from '../src/protocol/errors.ts'
 import { DENIAL_REASONS } from '../src/protocol/fields.ts'
@@ -23,7 +18,9 @@ import * as limits from '../src/protocol/limits.ts'
 import { AttachRequest, CreateSessionRequest, JoinRequest } from '../src/protocol/requests.ts'
 import { CreateSessionResponse, FramePosition, Problem } from '../src/protocol/responses.ts'
 import { AttachedView, ChannelRow, CLOSE_REASONS, RECEIVER_STATES, SUBPROTOCOL, View } from '../src/protocol/view.ts'
+import { HEADERS_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from '../src/server/app.ts'
 import { ConfigError, readConfig, VARIABLES } from '../src/server/config.ts'
+import { PROCESS_BYTES } from '../src/server/resources.ts'
 import { startRelay } from './support/server.ts'
 
 /** Holds what is written twice, once for people and once for machines, together in both directions. */
@@ -32,7 +29,7 @@ const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.ur
 const protocol = read('PROTOCOL.md')
 const operate = read('docs/operate.md')
 const cli = read('docs/cli.md')
-const sdk = read('docs/sdk.md')
+const docsSdk = read('docs/sdk.md')
 const contributing = read('CONTRIBUTING.md')
 
 /** Every document for people, by its path. */
@@ -61,6 +58,7 @@ function rows(text: string): string[][] {
     )
 }
 
+const { limits: perMinute } = readConfig({})
 const body = (text: string) => rows(text).slice(1)
 
 describe('PROTOCOL.md', () => {
@@ -242,25 +240,36 @@ const optionsOf = <T>(names: Record<keyof T, true>) => Object.keys(names)
 
 // biome-ignore format: one paragraph for each call
 const OPTIONS = {
-  'Sender.open': optionsOf<SenderOptions>({
+  'Sender.open': optionsOf<sdk.SenderOptions>({
     relay: true, receivers: true, ttlSeconds: true, patienceMs: true, signal: true, onFailedAttempt: true, onWaiting: true,
     onUsedUp: true, onBusy: true, onStatus: true, onFallback: true, onSmallFrames: true, environment: true,
   }),
-  'Receiver.join': optionsOf<ReceiverOptions>({
+  'Receiver.join': optionsOf<sdk.ReceiverOptions>({
     relay: true, code: true, name: true, patienceMs: true, attempts: true, signal: true, onApproved: true, onRejoin: true,
     onBusy: true, onStatus: true, onFallback: true, onSmallFrames: true, environment: true,
   }),
-  send: optionsOf<SendOptions>({ onProgress: true, onReceipt: true, last: true, signal: true }),
-  accept: optionsOf<AcceptOptions>({ onProgress: true, beforeReceipt: true }),
+  send: optionsOf<sdk.SendOptions>({ onProgress: true, onReceipt: true, last: true, signal: true }),
+  accept: optionsOf<sdk.AcceptOptions>({ onProgress: true, beforeReceipt: true }),
 }
 
 describe('docs/sdk.md', () => {
   it('has every error of the SDK with its message, and no other', () => {
-    expect(body(section(sdk, '## Errors'))).toEqual(Object.entries(PAIRING_ERRORS))
+    expect(body(section(docsSdk, '## Errors'))).toEqual(Object.entries(sdk.PAIRING_ERRORS))
+  })
+
+  it('has an example that imports, and calls, what there is', () => {
+    const [, imported = '', code = ''] = /^import \{(.+)\} from 'pairlay'\n([\s\S]*?)^```/m.exec(docsSdk) ?? []
+    for (const name of imported.split(',')) expect(Object.keys(sdk)).toContain(name.trim())
+    const called = [...code.matchAll(/\b(Sender|Receiver|sender|receiver)\.(\w+)\(/g)]
+    expect(called.length).toBeGreaterThan(5)
+    for (const [, on, method] of called) {
+      const side = /sender/i.test(on) ? sdk.Sender : sdk.Receiver
+      expect(/^[A-Z]/.test(on) ? side : side.prototype, `${on}.${method}`).toHaveProperty(method)
+    }
   })
 
   it('has every option of the SDK, and no other', () => {
-    const written = body(section(sdk, '## Options')).map(([call, option]) => `${call} ${option}`)
+    const written = body(section(docsSdk, '## Options')).map(([call, option]) => `${call} ${option}`)
     expect(written).toEqual(
       Object.entries(OPTIONS).flatMap(([call, options]) => options.map((option) => `${call} ${option}`)),
     )
@@ -303,7 +312,7 @@ describe('docs/cluster.md', () => {
 
 describe('docs/field.md', () => {
   it('names what the program prints', () => {
-    const printed = [PAIRING_ERRORS, ERRORS, EVENTS, VARIABLES].flatMap((table) => Object.keys(table))
+    const printed = [sdk.PAIRING_ERRORS, ERRORS, EVENTS, VARIABLES].flatMap((table) => Object.keys(table))
     const table = section(read('docs/field.md'), '## When something goes wrong').split('\n')
     const named = table.flatMap((line) => [...(/^\| [^|]*/.exec(line)?.[0] ?? '').matchAll(/`([^`]+)`/g)])
     expect(named.length).toBeGreaterThan(15)
@@ -368,6 +377,29 @@ describe('the documents', () => {
       const headings = [...read(file).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => anchorOf(heading))
       expect(headings, `${path}: ${target}#${anchor}`).toContain(anchor)
     }
+  })
+
+  it.each([
+    ['README.md', `and ${limits.EPITAPH_MS / 60_000} minutes later that too`],
+    [
+      'docs/operate.md',
+      `Headers have ${HEADERS_TIMEOUT_MS / 1000} seconds to come, and a whole request ${REQUEST_TIMEOUT_MS / 1000}`,
+    ],
+    ['docs/operate.md', `connection is closed after ${KEEP_ALIVE_TIMEOUT_MS / 1000} seconds`],
+    ['docs/operate.md', `unknown codes: more than ${perMinute.unknownCodes} in a minute`],
+    ['docs/operate.md', `requests: more than ${perMinute.requests.toLocaleString('en')} in a second`],
+    ['docs/operate.md', `refusals: more than ${perMinute.refusals} in a second`],
+    ['docs/operate.md', `failed handshakes: ${limits.SOURCE_FAILURES_MAX} in one session`],
+    ['docs/operate.md', `${PROCESS_BYTES / 1024 ** 2} MiB for the process`],
+    ['docs/sdk.md', `until the receivers are done, ${GOODBYE_MS / 1000} s at most`],
+    ['SECURITY.md', `absent for ${limits.PENDING_ABSENT_MS / 1000} seconds loses its place`],
+    ['SECURITY.md', `at most ${WRONG_GUESSES_MAX + EMITTED_TAGS_MAX} in 2^25`],
+    [
+      'SECURITY.md',
+      `${limits.JOINS_EVER_MAX.toLocaleString('en')} joins in all end a code: that takes ${limits.JOINS_EVER_MAX / limits.SOURCE_JOINS_MAX} addresses`,
+    ],
+  ])('have the numbers of the program: %s, %s', (path, sentence) => {
+    expect(read(path).replaceAll(/\s+/g, ' ')).toContain(sentence)
   })
 
   it('name only npm scripts that exist', () => {
