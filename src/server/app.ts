@@ -7,7 +7,6 @@ import fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify'
-import type * as z from 'zod/mini'
 import type { HttpErrorCode } from '../protocol/errors.ts'
 import { BODY_MAX_BYTES, HEADERS_MAX_BYTES } from '../protocol/limits.ts'
 import type { Clock } from '../relay/ports.ts'
@@ -17,7 +16,8 @@ import { frameRoutes } from './http/frames.ts'
 import { describeRoutes, operations } from './http/operations.ts'
 import { answerError, answerExpectation, answerParserError, answerProblem } from './http/problems.ts'
 import { Refusals } from './http/refusals.ts'
-import { detailOf, routes } from './http/sessions.ts'
+import { validateByZod } from './http/request.ts'
+import { routes } from './http/sessions.ts'
 import { ADDRESS_WARNINGS, type AddressWarning, type ClientAddress, ClientAddresses } from './limits/client-address.ts'
 import { Connections } from './limits/connections.ts'
 import { HeldLimit } from './limits/held-limits.ts'
@@ -106,13 +106,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     if (refusal) refusals.count(refusal)
     if (upgrades.has(raw)) raw.socket.destroy()
   }
-  // Fastify would take text/plain as well, which a page may send across origins without asking.
-  app.removeContentTypeParser('text/plain')
-  app.setValidatorCompiler(({ schema }) => (data: unknown) => {
-    const result = (schema as z.ZodMiniType).safeParse(data)
-    return result.success ? { value: result.data } : { error: new Error(detailOf(result.error)) }
-  })
-  app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  validateByZod(app)
   const addresses = new ClientAddresses(options.trustProxy, options.rateLimitExempt)
   const refusals = new Refusals(logger, options.clock, addresses)
   const connections = new Connections(app.server, {

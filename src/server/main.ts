@@ -15,7 +15,14 @@ import { buildApp } from './app.ts'
 import { type Config, ConfigError, readConfig, settingsInForce } from './config.ts'
 import { lookalikesIn } from './lookalikes.ts'
 import { RedisLog } from './redis-log.ts'
-import { connectionsWithin, containerBytes, descriptorLimit, misfitOf, OTHER_DESCRIPTORS } from './resources.ts'
+import {
+  connectionsWithin,
+  containerBytes,
+  descriptorLimit,
+  heapFlags,
+  misfitOf,
+  OTHER_DESCRIPTORS,
+} from './resources.ts'
 import { systemClock, systemSecrets } from './system.ts'
 
 /** How often the relay looks at its deadlines, in milliseconds. */
@@ -23,15 +30,12 @@ const TICK_MS = 1_000
 /** How often a relay that starts looks whether it reaches Redis, in milliseconds. */
 const LOOK_MS = 50
 
-// Frames and reads live outside of V8's heap, but count as its growth: with a small heap (or right after a full collection of
-// a large one) V8 would answer a transfer with a full collection every few megabytes. Four times what is alive is the most
-// that it takes by itself as well; `npm run bench -- --only flatness` shows the difference.
-setFlagsFromString('--heap-growing-percent=300')
-
 const config = configOrExit()
 const isBudgetDefault = !process.env.MEMORY_BUDGET_BYTES
-const misfit = misfitOf(config.memoryBudgetBytes, containerBytes())
+const container = containerBytes()
+const misfit = misfitOf(config.memoryBudgetBytes, container)
 if (misfit && isBudgetDefault) exitWith(misfit)
+for (const flag of heapFlags(config.memoryBudgetBytes, container)) setFlagsFromString(flag)
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
 // A log that nobody takes any more (a closed terminal, a full disk) must not keep the relay from working, or from ending:
 // pino's own destination tries for ever to write the last line before an exit.

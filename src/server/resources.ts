@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os'
 
 const MIB = 1024 * 1024
-/** Memory that the process takes beside the frames that it holds. */
+/** Memory that the process takes beside the frames that it holds, where it is short. */
 export const PROCESS_BYTES = 96 * MIB
 /** File descriptors for everything that is no connection. */
 export const OTHER_DESCRIPTORS = 256
@@ -27,6 +27,19 @@ export function misfitOf(budgetBytes: number, container: number | undefined): st
   const fits = container - PROCESS_BYTES
   const advice = fits > 0 ? `set it to ${fits} or less` : `give the container more than ${PROCESS_BYTES}`
   return `MEMORY_BUDGET_BYTES is ${budgetBytes}, and beside ${PROCESS_BYTES} for the process the container's ${container} bytes have no room for it: ${advice}`
+}
+
+/** A budget from which memory is not short. */
+const LARGE_BUDGET_BYTES = 256 * MIB
+
+/**
+ * Flags for V8. Frames and reads live outside of its heap, but count as its growth: by itself it would answer a transfer with
+ * a full collection every few megabytes. Where memory is not short, the heap may grow to four times what is alive, as
+ * `npm run bench -- --only flatness` shows. Elsewhere garbage is collected sooner, and the young generation stays small.
+ */
+export function heapFlags(budgetBytes: number, container = Infinity): readonly string[] {
+  const isShort = budgetBytes < LARGE_BUDGET_BYTES || container < budgetBytes + 2 * PROCESS_BYTES
+  return isShort ? ['--heap-growing-percent=100', '--semi-space-growth-factor=1'] : ['--heap-growing-percent=300']
 }
 
 /** As many connections as the file descriptors allow, and `wanted` at most. */

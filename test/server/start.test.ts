@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { settingsInForce, VARIABLES } from '../../src/server/config.ts'
 import { lookalikesIn } from '../../src/server/lookalikes.ts'
 import { RedisLog } from '../../src/server/redis-log.ts'
-import { connectionsWithin, misfitOf } from '../../src/server/resources.ts'
+import { connectionsWithin, heapFlags, misfitOf } from '../../src/server/resources.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 const MIB = 1024 * 1024
@@ -53,6 +53,14 @@ describe('what a relay may use', () => {
     expect(misfitOf(256 * MIB, 352 * MIB - 1)).toContain(`set it to ${256 * MIB - 1} or less`)
     expect(misfitOf(256 * MIB, 192 * MIB)).toContain(`set it to ${96 * MIB} or less`)
     expect(misfitOf(MIB, 64 * MIB)).toContain('give the container more than')
+  })
+
+  test('is little beside a small budget, or in a container that is hardly large enough', () => {
+    const small = heapFlags(255 * MIB)
+    expect(small).toContain('--semi-space-growth-factor=1')
+    expect(heapFlags(256 * MIB, 448 * MIB - 1)).toEqual(small)
+    expect(heapFlags(256 * MIB, 448 * MIB)).not.toEqual(small)
+    expect(heapFlags(256 * MIB)).toEqual(heapFlags(MIB * MIB))
   })
 
   test('is of connections what file descriptors allow, with 256 to spare', () => {

@@ -6,7 +6,7 @@ import { ChannelInPath, FrameQuery, SeqInPath } from '../../protocol/requests.ts
 import { FramePosition } from '../../protocol/responses.ts'
 import { RelayError } from '../../relay/errors.ts'
 import type { FrameCall, Relay } from '../../relay/relay.ts'
-import { answers, tokenBeforeBody, tokenOf, withToken } from './sessions.ts'
+import { type ByZod, tokenBeforeBody, tokenOf, withToken } from './request.ts'
 
 const PATH = '/v1/sessions/:sessionId/channels/:channel/frames/:seq'
 const FrameParams = z.object({ sessionId: SessionId, channel: ChannelInPath, seq: SeqInPath })
@@ -14,9 +14,10 @@ const Bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array)
 
 /** Frames for clients that cannot hold a socket. Bodies are ciphertext, without a frame's header. */
 export async function frameRoutes(
-  app: FastifyInstance,
+  instance: FastifyInstance,
   { relay, maxFrameBytes }: { relay: Relay; maxFrameBytes: number },
 ): Promise<void> {
+  const app = instance.withTypeProvider<ByZod>()
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(CIPHERTEXT_TYPE, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   app.put(
@@ -25,31 +26,33 @@ export async function frameRoutes(
       bodyLimit: maxFrameBytes - FRAME_HEADER_BYTES,
       onRequest: tokenBeforeBody(relay, FrameParams, FrameQuery),
       schema: {
-        summary: 'Put the next frame of an own direction, its ciphertext as the body',
+        ...withToken(
+          'Put the next frame of an own direction, its ciphertext as the body',
+          FrameParams,
+          200,
+          FramePosition,
+        ),
         consumes: [CIPHERTEXT_TYPE],
-        ...withToken,
-        params: FrameParams,
         querystring: FrameQuery,
-        response: answers(200, FramePosition),
       },
     },
     async (request) => {
-      const body = request.body
+      const { body } = request
       if (!(body instanceof Uint8Array) || body.length === 0) throw new RelayError('invalid_request', 'no ciphertext')
       return relay.putFrame(callOf(request), body)
     },
+  )
+  const { response, ...fetching } = withToken(
+    'Fetch a frame that came for the caller; 204 while it is not there',
+    FrameParams,
+    200,
+    Bytes,
   )
   app.get(
     PATH,
     {
       exposeHeadRoute: false,
-      schema: {
-        summary: 'Fetch a frame that came for the caller; 204 while it is not there',
-        ...withToken,
-        params: FrameParams,
-        querystring: FrameQuery,
-        response: { ...answers(200, Bytes), 204: z.void() },
-      },
+      schema: { ...fetching, querystring: FrameQuery, response: { ...response, 204: z.void() } },
     },
     async (request, reply) => {
       const ciphertext = await relay.fetchFrame(callOf(request))
@@ -61,11 +64,8 @@ export async function frameRoutes(
     PATH,
     {
       schema: {
-        summary: 'Ack every frame that came for the caller, up to this one',
-        ...withToken,
-        params: FrameParams,
+        ...withToken('Ack every frame that came for the caller, up to this one', FrameParams),
         querystring: FrameQuery,
-        response: answers(204, z.void()),
       },
     },
     async (request, reply) => {
@@ -75,7 +75,11 @@ export async function frameRoutes(
   )
 }
 
-function callOf(request: FastifyRequest): FrameCall {
-  const { attachment } = request.query as z.infer<typeof FrameQuery>
-  return { ...(request.params as z.infer<typeof FrameParams>), token: tokenOf(request), attachment }
+function callOf(request: {
+  readonly params: z.infer<typeof FrameParams>
+  readonly query: z.infer<typeof FrameQuery>
+  readonly headers: FastifyRequest['headers']
+}): FrameCall {
+  const { params, query } = request
+  return { ...params, token: tokenOf(request), attachment: query.attachment }
 }

@@ -1,6 +1,6 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import * as z from 'zod/mini'
-import { Code, SessionId, Token } from '../../protocol/fields.ts'
+import { Code, SessionId } from '../../protocol/fields.ts'
 import {
   AttachRequest,
   CreateSessionRequest,
@@ -8,17 +8,16 @@ import {
   JoinRequest,
   ViewQuery,
 } from '../../protocol/requests.ts'
-import { CreateSessionResponse, JoinResponse, Problem } from '../../protocol/responses.ts'
+import { CreateSessionResponse, JoinResponse } from '../../protocol/responses.ts'
 import { AttachedView, View } from '../../protocol/view.ts'
 import { CodeUsedUp, RelayError } from '../../relay/errors.ts'
 import type { Relay } from '../../relay/relay.ts'
 import { sourceOf } from '../limits/client-address.ts'
 import type { HeldLimit } from '../limits/held-limits.ts'
 import type { RateLimits } from '../limits/rate-limits.ts'
+import { answers, type ByZod, SessionParams, tokenBeforeBody, tokenOf, withToken } from './request.ts'
 
-export const SessionParams = z.object({ sessionId: SessionId })
 const ReceiverParams = z.object({ sessionId: SessionId, receiverCode: Code })
-const Nothing = z.void()
 
 export interface RouteOptions {
   readonly relay: Relay
@@ -27,7 +26,8 @@ export interface RouteOptions {
 }
 
 /** The HTTP commands of protocol v1. Each is its schema, one call of the relay, and its status. */
-export async function routes(app: FastifyInstance, { relay, rates, polls }: RouteOptions): Promise<void> {
+export async function routes(instance: FastifyInstance, { relay, rates, polls }: RouteOptions): Promise<void> {
+  const app = instance.withTypeProvider<ByZod>()
   app.post(
     '/v1/sessions',
     {
@@ -38,10 +38,8 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
         response: answers(201, CreateSessionResponse),
       },
     },
-    async (request, reply) =>
-      reply
-        .code(201)
-        .send(await relay.createSession(bodyOf(request, CreateSessionRequest), sourceOf(request.clientAddress))),
+    async ({ body, clientAddress }, reply) =>
+      reply.code(201).send(await relay.createSession(body, sourceOf(clientAddress))),
   )
   app.post(
     '/v1/receivers',
@@ -51,7 +49,7 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
     },
     async (request, reply) => {
       try {
-        return reply.code(201).send(await relay.join(bodyOf(request, JoinRequest), sourceOf(request.clientAddress)))
+        return reply.code(201).send(await relay.join(request.body, sourceOf(request.clientAddress)))
       } catch (error) {
         if (isGuess(error)) await rates.unknownCode.count(request)
         throw error
@@ -62,21 +60,22 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
     '/v1/sessions/:sessionId',
     {
       schema: {
-        summary: 'The view of the caller, held while `version` is current, at most `waitMs`',
-        ...withToken,
-        params: SessionParams,
+        ...withToken(
+          'The view of the caller, held while `version` is current, at most `waitMs`',
+          SessionParams,
+          200,
+          View,
+        ),
         querystring: ViewQuery,
-        response: answers(200, View),
       },
     },
     async (request) => {
-      const { waitMs = 0, ...query } = request.query as z.infer<typeof ViewQuery>
-      const poll = { version: undefined, waitMs, ...query }
-      polls.takeOrRefuse(request.clientAddress)
+      const { clientAddress, params, query } = request
+      polls.takeOrRefuse(clientAddress)
       try {
-        return await relay.view(sessionIdOf(request), tokenOf(request), poll)
+        return await relay.view(params.sessionId, tokenOf(request), { version: undefined, ...query, waitMs: query.waitMs ?? 0 })
       } finally {
-        polls.release(request.clientAddress)
+        polls.release(clientAddress)
       }
     },
   )
@@ -84,46 +83,23 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
     '/v1/sessions/:sessionId/attachment',
     {
       onRequest: [rates.attach, tokenBeforeBody(relay, SessionParams)],
-      schema: {
-        summary: 'Attach without a socket',
-        ...withToken,
-        params: SessionParams,
-        body: AttachRequest,
-        response: answers(200, AttachedView),
-      },
+      schema: { ...withToken('Attach without a socket', SessionParams, 200, AttachedView), body: AttachRequest },
     },
-    async (request) => {
-      const { channels } = bodyOf(request, AttachRequest)
-      return relay.attach(sessionIdOf(request), tokenOf(request), channels)
-    },
+    (request) => relay.attach(request.params.sessionId, tokenOf(request), request.body.channels),
   )
   app.delete(
     '/v1/sessions/:sessionId',
-    {
-      schema: {
-        summary: 'Sender: end the session',
-        ...withToken,
-        params: SessionParams,
-        response: answers(204, Nothing),
-      },
-    },
+    { schema: withToken('Sender: end the session', SessionParams) },
     async (request, reply) => {
-      await relay.closeSession(sessionIdOf(request), tokenOf(request))
+      await relay.closeSession(request.params.sessionId, tokenOf(request))
       return reply.code(204).send()
     },
   )
   app.delete(
     '/v1/sessions/:sessionId/code',
-    {
-      schema: {
-        summary: 'Sender: take no more joins',
-        ...withToken,
-        params: SessionParams,
-        response: answers(204, Nothing),
-      },
-    },
+    { schema: withToken('Sender: take no more joins', SessionParams) },
     async (request, reply) => {
-      await relay.retireCode(sessionIdOf(request), tokenOf(request))
+      await relay.retireCode(request.params.sessionId, tokenOf(request))
       return reply.code(204).send()
     },
   )
@@ -131,32 +107,20 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
     '/v1/sessions/:sessionId/receivers/:receiverCode/decision',
     {
       onRequest: tokenBeforeBody(relay, ReceiverParams),
-      schema: {
-        summary: 'Sender: approve or deny a receiver, once',
-        ...withToken,
-        params: ReceiverParams,
-        body: DecisionRequest,
-        response: answers(204, Nothing),
-      },
+      schema: { ...withToken('Sender: approve or deny a receiver, once', ReceiverParams), body: DecisionRequest },
     },
     async (request, reply) => {
-      const decision = bodyOf(request, DecisionRequest)
-      await relay.decide(sessionIdOf(request), tokenOf(request), receiverCodeOf(request), decision)
+      const { sessionId, receiverCode } = request.params
+      await relay.decide(sessionId, tokenOf(request), receiverCode, request.body)
       return reply.code(204).send()
     },
   )
   app.delete(
     '/v1/sessions/:sessionId/receivers/:receiverCode',
-    {
-      schema: {
-        summary: 'Receiver: done, or leave. Sender: revoke',
-        ...withToken,
-        params: ReceiverParams,
-        response: answers(204, Nothing),
-      },
-    },
+    { schema: withToken('Receiver: done, or leave. Sender: revoke', ReceiverParams) },
     async (request, reply) => {
-      await relay.endReceiver(sessionIdOf(request), tokenOf(request), receiverCodeOf(request))
+      const { sessionId, receiverCode } = request.params
+      await relay.endReceiver(sessionId, tokenOf(request), receiverCode)
       return reply.code(204).send()
     },
   )
@@ -165,49 +129,4 @@ export async function routes(app: FastifyInstance, { relay, rates, polls }: Rout
 /** Reports whether a join named a code that nobody has, and not one that its client address has used up. */
 function isGuess(error: unknown): boolean {
   return error instanceof RelayError && error.code === 'session_not_found' && !(error instanceof CodeUsedUp)
-}
-
-export const withToken = { security: [{ token: [] }] }
-
-export function answers(status: number, schema: z.ZodMiniType) {
-  return { [status]: schema, '4xx': Problem, '5xx': Problem }
-}
-
-/** Checks the form of path and query, and then the token, of a call whose body is not to be read for anybody else. */
-export function tokenBeforeBody(relay: Relay, params: z.ZodMiniType, query: z.ZodMiniType = z.unknown()) {
-  return async (request: FastifyRequest) => {
-    for (const [schema, value] of [
-      [params, request.params],
-      [query, request.query],
-    ] as const) {
-      const { error } = schema.safeParse(value)
-      if (error) throw new RelayError('invalid_request', detailOf(error))
-    }
-    await relay.checkToken(sessionIdOf(request), tokenOf(request))
-  }
-}
-
-/** The first thing that is wrong with a request, without what is in it. */
-export function detailOf({ issues: [issue] }: z.core.$ZodError): string {
-  return `${issue?.path.join('.') || 'it'}: ${issue?.message ?? 'not of the documented form'}`
-}
-
-/** The bearer token of a request. Throws `unauthorized` when there is none of the right form. */
-export function tokenOf(request: FastifyRequest): string {
-  const token = /^Bearer ([A-Za-z0-9_-]+)$/.exec(request.headers.authorization ?? '')?.[1]
-  if (token === undefined || !Token.safeParse(token).success) throw new RelayError('unauthorized')
-  return token
-}
-
-export function sessionIdOf(request: FastifyRequest): string {
-  return (request.params as z.infer<typeof SessionParams>).sessionId
-}
-
-function receiverCodeOf(request: FastifyRequest): string {
-  return (request.params as z.infer<typeof ReceiverParams>).receiverCode
-}
-
-/** The body, which the validator of the route has already checked against this very schema. */
-function bodyOf<T>(request: FastifyRequest, _schema: z.ZodMiniType<T>): T {
-  return request.body as T
 }

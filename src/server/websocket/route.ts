@@ -1,15 +1,13 @@
 import type { ServerResponse } from 'node:http'
 import websocketPlugin from '@fastify/websocket'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import * as z from 'zod/mini'
 import type { CloseErrorCode } from '../../protocol/errors.ts'
-import { SessionId } from '../../protocol/fields.ts'
 import { SUBPROTOCOL } from '../../protocol/view.ts'
 import { RelayError } from '../../relay/errors.ts'
 import type { Relay } from '../../relay/relay.ts'
 import { answerUpgradeError } from '../http/problems.ts'
 import type { Refusals } from '../http/refusals.ts'
-import { sessionIdOf } from '../http/sessions.ts'
+import { type ByZod, SessionParams } from '../http/request.ts'
 import type { HeldLimit } from '../limits/held-limits.ts'
 import type { Origins } from '../limits/origins.ts'
 import type { RateLimits } from '../limits/rate-limits.ts'
@@ -54,10 +52,10 @@ export async function websocket(
   // What else is wrong with an upgrade, ws would refuse in words of its own.
   app.websocketServer.on('wsClientError', answerUpgradeError)
   const answers = new WeakMap<FastifyRequest, ServerResponse>()
-  app.route({
+  app.withTypeProvider<ByZod>().route({
     method: 'GET',
     url: '/v1/sessions/:sessionId/socket',
-    schema: { params: z.object({ sessionId: SessionId }) },
+    schema: { params: SessionParams },
     // A HEAD cannot be upgraded, and there is nothing else to see.
     exposeHeadRoute: false,
     preHandler: async (request, reply) => {
@@ -80,7 +78,7 @@ export async function websocket(
       // The plugin would keep the request and its answer for as long as the socket lives: half of what one costs.
       for (const listener of socket.listeners('error')) socket.off('error', listener as () => void)
       answers.get(request)?.detachSocket(request.raw.socket)
-      carry(relay, sessionIdOf(request), socket, request.raw.socket, maxFrameBytes, (code) => {
+      carry(relay, request.params.sessionId, socket, request.raw.socket, maxFrameBytes, (code) => {
         if (!NORMAL_CLOSES.has(code)) refusals.count(code)
       })
     },

@@ -2,22 +2,25 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { afterAll, expect, test } from 'vitest'
 import { call } from '../../support/http.ts'
-import { DEFAULT_SETTINGS, publicKey } from '../../support/relay.ts'
+import { publicKey } from '../../support/relay.ts'
 import { startRelayProcess } from '../../support/relay-process.ts'
 import { WireSocket } from '../../support/wire-socket.ts'
 import { worstOf } from './worst.ts'
 
-/** One client address against everybody else's pairings, with the limits that an operator gets who sets nothing. */
+/** One client address against everybody else's pairings, with the limits of an operator who sets nothing but a small budget. */
 
 const MIB = 1024 * 1024
-/** What an operator gets who sets nothing. */
-const BUDGET_BYTES = DEFAULT_SETTINGS.memoryBudgetBytes
+const BUDGET_BYTES = 64 * MIB
 /** What a relay may use beside its budget. */
 const PROCESS_BYTES = 96 * MIB
 /** One for each two seconds of the relay's time: a second is waited for, and another is advanced. */
 const PAIRINGS = 30
 
-const relay = await startRelayProcess({ TRUST_PROXY: '127.0.0.1', RATE_LIMIT: 'on' })
+const relay = await startRelayProcess({
+  TRUST_PROXY: '127.0.0.1',
+  RATE_LIMIT: 'on',
+  MEMORY_BUDGET_BYTES: String(BUDGET_BYTES),
+})
 afterAll(() => relay.stop())
 // A process that lives in /proc tells the most memory it ever had.
 const peakBytes = () => Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${relay.pid}/status`, 'utf8'))?.[1]) * 1024
