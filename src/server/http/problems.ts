@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ERROR_TITLES } from '../../protocol/error-titles.ts'
 import { ERRORS, type HttpErrorCode, isHttpErrorCode } from '../../protocol/errors.ts'
 import type { Problem } from '../../protocol/responses.ts'
@@ -15,6 +15,13 @@ export function problemOf(code: HttpErrorCode, detail?: string): Problem {
   const { status, retryable } = ERRORS[code]
   const title = ERROR_TITLES[code]
   return { type: 'about:blank', title, status, code, retryable, ...(detail === undefined ? {} : { detail }) }
+}
+
+/** Answers whatever is refused with a problem. */
+export function answerInProblems(app: FastifyInstance): void {
+  app.setErrorHandler(answerError)
+  app.setNotFoundHandler((_request, reply) => answerProblem(reply, 'not_found'))
+  app.server.on('checkExpectation', answerExpectation)
 }
 
 /** Fastify's error handler: every refusal becomes a problem, and what is not a refusal is logged and says nothing. */
@@ -64,7 +71,7 @@ function endWith(socket: Duplex, problem: Problem, headers = ''): void {
 }
 
 /** An Expect that is not 100-continue: Node would answer 417 with nothing in it. */
-export function answerExpectation({ socket }: IncomingMessage): void {
+function answerExpectation({ socket }: IncomingMessage): void {
   endWith(socket, problemOf('invalid_request', 'no Expect but 100-continue is known'))
 }
 

@@ -73,7 +73,11 @@ export async function routes(instance: FastifyInstance, { relay, rates, polls }:
       const { clientAddress, params, query } = request
       polls.takeOrRefuse(clientAddress)
       try {
-        return await relay.view(params.sessionId, tokenOf(request), { version: undefined, ...query, waitMs: query.waitMs ?? 0 })
+        return await relay.view(params.sessionId, tokenOf(request), {
+          version: undefined,
+          ...query,
+          waitMs: query.waitMs ?? 0,
+        })
       } finally {
         polls.release(clientAddress)
       }

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { FastifyInstance } from 'fastify'
 import ipaddr from 'ipaddr.js'
 import { WITHIN } from '../../relay/relay.ts'
 import { type IpAddress, parseIp } from './ip.ts'
@@ -12,7 +13,7 @@ export interface ClientAddress {
 }
 
 /** Something about the addresses in a request that an operator should know. */
-export type AddressWarning = keyof typeof ADDRESS_WARNINGS
+type AddressWarning = keyof typeof ADDRESS_WARNINGS
 
 export const ADDRESS_WARNINGS = {
   stranger:
@@ -40,6 +41,26 @@ type Network = readonly [IpAddress, number]
 const NAT64 = ipaddr.IPv6.parse('64:ff9b::')
 
 const NOBODY: ClientAddress = { counted: '', wider: undefined }
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The address of the client, through the proxies that are trusted. */
+    clientAddress: ClientAddress
+  }
+}
+
+/** Gives each request its client address, and logs each warning about addresses once. */
+export function nameClients(app: FastifyInstance, addresses: ClientAddresses): void {
+  const unsaid = new Set(Object.keys(ADDRESS_WARNINGS) as AddressWarning[])
+  app.decorateRequest('clientAddress')
+  app.addHook('onRequest', (request, _reply, done) => {
+    request.clientAddress = addresses.of(request.raw)
+    for (const warning of unsaid.size > 0 ? addresses.warnings(request.raw) : []) {
+      if (unsaid.delete(warning)) app.log.warn(ADDRESS_WARNINGS[warning])
+    }
+    done()
+  })
+}
 
 /** Tells the address of the client that made a request, through the proxies that are trusted. */
 export class ClientAddresses {

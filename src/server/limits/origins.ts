@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isIPv4 } from 'node:net'
+import cors from '@fastify/cors'
+import type { FastifyInstance } from 'fastify'
 import { RelayError } from '../../relay/errors.ts'
 import type { ClientAddresses } from './client-address.ts'
 
@@ -9,6 +11,23 @@ export interface OriginOptions {
   readonly corsOrigins: readonly string[]
   readonly allowedHosts: readonly string[]
   readonly addresses: ClientAddresses
+}
+
+/** Answers requests for the relay's own names alone, and lets pages of these origins call. */
+export async function letPagesIn(app: FastifyInstance, origins: Origins, allowed: readonly string[]): Promise<void> {
+  app.addHook('onRequest', ({ raw }, _reply, done) => {
+    origins.checkHost(raw)
+    done()
+  })
+  await app.register(cors, {
+    origin: allowed.includes('*') ? '*' : [...allowed],
+    methods: ['GET', 'POST', 'PUT', 'DELETE'],
+    allowedHeaders: ['authorization', 'content-type'],
+    exposedHeaders: ['retry-after'],
+    // What is no preflight would be refused in words of the plugin's own.
+    strictPreflight: false,
+    maxAge: 600,
+  })
 }
 
 /** Keeps pages of other sites away: those that a browser names, and those whose name points here by DNS rebinding. */
