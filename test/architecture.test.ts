@@ -85,7 +85,7 @@ describe('the source', () => {
 
   test('has a rule for each folder', () => {
     const folders = new Set(files.map((file) => `${file.split('/')[0]}/`))
-    expect([...folders].sort()).toEqual(Object.keys(RULES).sort())
+    expect(Object.keys(RULES)).toEqual(expect.arrayContaining([...folders]))
   })
 
   test('takes from node:crypto, in the relay half, nothing that decrypts', () => {
