@@ -15,29 +15,63 @@ import {
   wrongValue,
 } from './variables.ts'
 
-/** Everything an operator can set. Each default stands here and nowhere else; the README's table is checked against it. */
-export interface Config extends RelaySettings {
-  readonly host: string
-  readonly port: number
-  readonly logLevel: string
+const KIB = 1024
+const MIB = 1024 * KIB
+const MANY = 10_000_000
+
+/**
+ * Environment variables, in the order of docs/operate.md. Each default stands here and nowhere else. `Config` has each value
+ * under the same name in camel case.
+ */
+export const VARIABLES = {
+  HOST: text('127.0.0.1', 'an address to listen on, such as 0.0.0.0 or ::', /^[A-Za-z0-9.:_-]+$/),
+  PORT: integer(8080, 0, 65_535),
+  LOG_LEVEL: text(
+    'info',
+    'fatal, error, warn, info, debug, trace or silent',
+    /^(fatal|error|warn|info|debug|trace|silent)$/,
+  ),
   /** Origins of pages that may call, beside the relay's own. */
-  readonly corsOrigins: readonly string[]
+  CORS_ORIGINS: list('* or origins such as https://app.example', isOrigin),
   /** Names in Host that are answered; without any it depends on the address listened on. */
-  readonly allowedHosts: readonly string[]
-  /** Proxies whose word on a client's address is taken: addresses and CIDR networks. */
-  readonly trustProxy: readonly string[]
-  readonly limits: ClientLimits
-  /** Clients that nothing counts: addresses and CIDR networks. */
-  readonly rateLimitExempt: readonly string[]
-  /** Whether `limits` has any for one client address. */
-  readonly limitSources: boolean
-  readonly maxConnections: number
-  readonly maxSessionsPerSource: number
-  readonly shutdownTimeoutSeconds: number
+  ALLOWED_HOSTS: list('* or names such as relay.example', isHostName),
+  /** Proxies whose word on a client's address is taken. */
+  TRUST_PROXY: list('addresses or networks of proxies such as 127.0.0.1 or 10.0.0.0/8', isNetwork, tooWide),
+  RATE_LIMIT: onOff('on'),
+  RATE_LIMIT_CREATES: integer(60, 1, MANY),
+  RATE_LIMIT_JOINS: integer(30, 1, MANY),
+  RATE_LIMIT_ATTACHES: integer(240, 1, MANY),
+  /** Clients that nothing counts. */
+  RATE_LIMIT_EXEMPT: list('addresses or networks of clients such as 192.0.2.7 or 10.0.0.0/8', isNetwork, tooWide),
+  MAX_CONNECTIONS: integer(20_000, 1, MANY),
+  MAX_CONNECTIONS_PER_SOURCE: integer(256, 1, MANY),
+  MAX_SOCKETS_PER_SOURCE: integer(64, 1, MANY),
+  MAX_POLLS_PER_SOURCE: integer(64, 1, MANY),
+  SESSION_TTL_SECONDS: integer(900, TTL_MIN_SECONDS, TTL_MAX_SECONDS),
+  MAX_SESSION_TTL_SECONDS: integer(3600, TTL_MIN_SECONDS, TTL_MAX_SECONDS),
+  MAX_RECEIVERS: integer(8, 1, RECEIVERS_MAX),
+  MAX_SESSIONS: integer(100_000, 1, MANY),
+  MAX_SESSIONS_PER_CLIENT: integer(32, 1, MANY),
+  MAX_SESSIONS_PER_SOURCE: integer(256, 1, MANY),
+  MAX_FRAME_BYTES: integer(262_272, 64 * KIB + 32, MIB),
+  WINDOW_BYTES: integer(2_098_176, 64 * KIB + 32, 64 * MIB),
+  MEMORY_BUDGET_BYTES: integer(256 * MIB, 4 * HANDSHAKE_WINDOW_BYTES, 64 * KIB * MIB),
+  SHUTDOWN_TIMEOUT_SECONDS: integer(10, 1, 300),
   /** Where several nodes keep what they share. Empty for a relay that is alone. */
-  readonly redisUrl: string
-  /** A file of certificates in PEM, or empty. */
-  readonly redisCaFile: string
+  REDIS_URL: redisUrl,
+  REDIS_URL_FILE: path('the path of a file that has a REDIS_URL in it'),
+  REDIS_CA_FILE: path('the path of a file of certificates in PEM'),
+} as const
+
+type Name = keyof typeof VARIABLES
+type Camel<S extends string> = S extends `${infer Head}_${infer Tail}`
+  ? `${Lowercase<Head>}${Capitalize<Camel<Tail>>}`
+  : Lowercase<S>
+type Values = { readonly [N in Name as Camel<N>]: (typeof VARIABLES)[N] extends Variable<infer T> ? T : never }
+
+/** Everything an operator can set. */
+export interface Config extends Values, RelaySettings {
+  readonly limits: ClientLimits
 }
 
 /** Limits for one client address. Infinity for none. */
@@ -76,49 +110,6 @@ export const UNKNOWN_CODES_PER_MINUTE = 10
 export const REQUESTS_PER_SECOND = 2_000
 export const REFUSALS_PER_SECOND = 20
 
-const KIB = 1024
-const MIB = 1024 * KIB
-const MANY = 10_000_000
-
-/** Environment variables, in the order of the README's table. */
-export const VARIABLES = {
-  HOST: text('127.0.0.1', 'an address to listen on, such as 0.0.0.0 or ::', /^[A-Za-z0-9.:_-]+$/),
-  PORT: integer(8080, 0, 65_535),
-  LOG_LEVEL: text(
-    'info',
-    'fatal, error, warn, info, debug, trace or silent',
-    /^(fatal|error|warn|info|debug|trace|silent)$/,
-  ),
-  CORS_ORIGINS: list('* or origins such as https://app.example', isOrigin),
-  ALLOWED_HOSTS: list('* or names such as relay.example', isHostName),
-  TRUST_PROXY: list('addresses or networks of proxies such as 127.0.0.1 or 10.0.0.0/8', isNetwork, tooWide),
-  RATE_LIMIT: onOff('on'),
-  RATE_LIMIT_CREATES: integer(60, 1, MANY),
-  RATE_LIMIT_JOINS: integer(30, 1, MANY),
-  RATE_LIMIT_ATTACHES: integer(240, 1, MANY),
-  RATE_LIMIT_EXEMPT: list('addresses or networks of clients such as 192.0.2.7 or 10.0.0.0/8', isNetwork, tooWide),
-  MAX_CONNECTIONS: integer(20_000, 1, MANY),
-  MAX_CONNECTIONS_PER_SOURCE: integer(256, 1, MANY),
-  MAX_SOCKETS_PER_SOURCE: integer(64, 1, MANY),
-  MAX_POLLS_PER_SOURCE: integer(64, 1, MANY),
-  SESSION_TTL_SECONDS: integer(900, TTL_MIN_SECONDS, TTL_MAX_SECONDS),
-  MAX_SESSION_TTL_SECONDS: integer(3600, TTL_MIN_SECONDS, TTL_MAX_SECONDS),
-  MAX_RECEIVERS: integer(8, 1, RECEIVERS_MAX),
-  MAX_SESSIONS: integer(100_000, 1, MANY),
-  MAX_SESSIONS_PER_CLIENT: integer(32, 1, MANY),
-  MAX_SESSIONS_PER_SOURCE: integer(256, 1, MANY),
-  MAX_FRAME_BYTES: integer(262_272, 64 * KIB + 32, MIB),
-  WINDOW_BYTES: integer(2_098_176, 64 * KIB + 32, 64 * MIB),
-  MEMORY_BUDGET_BYTES: integer(256 * MIB, 4 * HANDSHAKE_WINDOW_BYTES, 64 * KIB * MIB),
-  SHUTDOWN_TIMEOUT_SECONDS: integer(10, 1, 300),
-  REDIS_URL: redisUrl,
-  REDIS_URL_FILE: path('the path of a file that has a REDIS_URL in it'),
-  REDIS_CA_FILE: path('the path of a file of certificates in PEM'),
-} as const
-
-/** The content of REDIS_URL_FILE, as errors call it. */
-const IN_FILE = 'the text in REDIS_URL_FILE'
-
 /** The environment of a process. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -132,65 +123,63 @@ export class ConfigError extends Error {
  * ConfigError at the first wrong value.
  */
 export function readConfig(env: Environment, readFile: (path: string) => string = () => ''): Config {
-  const check = <T>(name: string, variable: Variable<T>, value: string): T => {
-    const result = variable.schema.safeParse(value)
-    if (result.success) return result.data
-    throw new ConfigError(`${name} ${wrongValue(variable, value)}`)
-  }
-  const read = <T>(name: keyof typeof VARIABLES, variable: Variable<T>): T =>
-    check(name, variable, env[name] || variable.default)
-  const v = VARIABLES
-  const limitSources = read('RATE_LIMIT', v.RATE_LIMIT)
-  const limits = {
-    creates: read('RATE_LIMIT_CREATES', v.RATE_LIMIT_CREATES),
-    joins: read('RATE_LIMIT_JOINS', v.RATE_LIMIT_JOINS),
-    attaches: read('RATE_LIMIT_ATTACHES', v.RATE_LIMIT_ATTACHES),
-    unknownCodes: UNKNOWN_CODES_PER_MINUTE,
-    requests: REQUESTS_PER_SECOND,
-    refusals: REFUSALS_PER_SECOND,
-    connections: read('MAX_CONNECTIONS_PER_SOURCE', v.MAX_CONNECTIONS_PER_SOURCE),
-    sockets: read('MAX_SOCKETS_PER_SOURCE', v.MAX_SOCKETS_PER_SOURCE),
-    polls: read('MAX_POLLS_PER_SOURCE', v.MAX_POLLS_PER_SOURCE),
-  }
-  const maxSessionsPerSource = read('MAX_SESSIONS_PER_SOURCE', v.MAX_SESSIONS_PER_SOURCE)
-  const secretIn = (path: string): string => {
-    try {
-      return readFile(path).trim()
-    } catch (error) {
-      throw new ConfigError(`REDIS_URL_FILE is not a file that can be read: ${(error as NodeJS.ErrnoException).code}`)
-    }
-  }
-  const urlFile = read('REDIS_URL_FILE', v.REDIS_URL_FILE)
-  if (urlFile !== '' && env.REDIS_URL) throw new ConfigError('REDIS_URL and REDIS_URL_FILE are both set')
+  const read = ([name, variable]: [string, Variable<unknown>]) => [
+    camelCase(name),
+    check(name, variable, env[name] || variable.default),
+  ]
+  const values: Values = Object.fromEntries(Object.entries(VARIABLES).map(read))
+  const limited = <T>(limits: T, none: T) => (values.rateLimit ? limits : none)
   const config: Config = {
-    host: read('HOST', v.HOST),
-    port: read('PORT', v.PORT),
-    logLevel: read('LOG_LEVEL', v.LOG_LEVEL),
-    corsOrigins: read('CORS_ORIGINS', v.CORS_ORIGINS).map((item) => (item === '*' ? item : new URL(item).origin)),
-    allowedHosts: read('ALLOWED_HOSTS', v.ALLOWED_HOSTS),
-    trustProxy: read('TRUST_PROXY', v.TRUST_PROXY),
-    limits: limitSources ? limits : NO_CLIENT_LIMITS,
-    rateLimitExempt: read('RATE_LIMIT_EXEMPT', v.RATE_LIMIT_EXEMPT),
-    limitSources,
-    maxConnections: read('MAX_CONNECTIONS', v.MAX_CONNECTIONS),
-    sessionTtlSeconds: read('SESSION_TTL_SECONDS', v.SESSION_TTL_SECONDS),
-    maxSessionTtlSeconds: read('MAX_SESSION_TTL_SECONDS', v.MAX_SESSION_TTL_SECONDS),
-    maxReceivers: read('MAX_RECEIVERS', v.MAX_RECEIVERS),
-    maxSessions: read('MAX_SESSIONS', v.MAX_SESSIONS),
-    maxSessionsPerClient: read('MAX_SESSIONS_PER_CLIENT', v.MAX_SESSIONS_PER_CLIENT),
-    maxSessionsPerSource: limitSources ? maxSessionsPerSource : Infinity,
-    maxFrameBytes: read('MAX_FRAME_BYTES', v.MAX_FRAME_BYTES),
-    windowBytes: read('WINDOW_BYTES', v.WINDOW_BYTES),
-    memoryBudgetBytes: read('MEMORY_BUDGET_BYTES', v.MEMORY_BUDGET_BYTES),
-    shutdownTimeoutSeconds: read('SHUTDOWN_TIMEOUT_SECONDS', v.SHUTDOWN_TIMEOUT_SECONDS),
-    redisUrl: urlFile === '' ? read('REDIS_URL', v.REDIS_URL) : check(IN_FILE, v.REDIS_URL, secretIn(urlFile)),
-    redisCaFile: read('REDIS_CA_FILE', v.REDIS_CA_FILE),
+    ...values,
+    corsOrigins: values.corsOrigins.map((item) => (item === '*' ? item : new URL(item).origin)),
+    redisUrl: values.redisUrlFile === '' ? values.redisUrl : urlIn(values.redisUrlFile, env, readFile),
+    maxSessionsPerSource: limited(values.maxSessionsPerSource, Infinity),
+    limitSources: values.rateLimit,
+    limits: limited(
+      {
+        creates: values.rateLimitCreates,
+        joins: values.rateLimitJoins,
+        attaches: values.rateLimitAttaches,
+        unknownCodes: UNKNOWN_CODES_PER_MINUTE,
+        requests: REQUESTS_PER_SECOND,
+        refusals: REFUSALS_PER_SECOND,
+        connections: values.maxConnectionsPerSource,
+        sockets: values.maxSocketsPerSource,
+        polls: values.maxPollsPerSource,
+      },
+      NO_CLIENT_LIMITS,
+    ),
   }
-  if (urlFile !== '' && config.redisUrl === '') throw new ConfigError('REDIS_URL_FILE is an empty file')
-  if (config.sessionTtlSeconds > config.maxSessionTtlSeconds) {
-    const { sessionTtlSeconds: ttl, maxSessionTtlSeconds: max } = config
-    throw new ConfigError(`SESSION_TTL_SECONDS (${ttl}) is above MAX_SESSION_TTL_SECONDS (${max})`)
+  checkTogether(config)
+  return config
+}
+
+function camelCase(name: string): string {
+  return name.toLowerCase().replace(/_(.)/g, (_, letter: string) => letter.toUpperCase())
+}
+
+function check<T>(name: string, variable: Variable<T>, value: string): T {
+  const { data, error } = variable.schema.safeParse(value)
+  if (error) throw new ConfigError(`${name} ${wrongValue(variable, value)}`)
+  return data
+}
+
+function urlIn(path: string, env: Environment, readFile: (path: string) => string): string {
+  if (env.REDIS_URL) throw new ConfigError('REDIS_URL and REDIS_URL_FILE are both set')
+  let url: string
+  try {
+    url = readFile(path).trim()
+  } catch (error) {
+    throw new ConfigError(`REDIS_URL_FILE is not a file that can be read: ${(error as NodeJS.ErrnoException).code}`)
   }
+  if (url === '') throw new ConfigError('REDIS_URL_FILE is an empty file')
+  return check('the text in REDIS_URL_FILE', VARIABLES.REDIS_URL, url)
+}
+
+/** Checks what single values cannot show. */
+function checkTogether(config: Config): void {
+  const { sessionTtlSeconds: ttl, maxSessionTtlSeconds: maxTtl } = config
+  if (ttl > maxTtl) throw new ConfigError(`SESSION_TTL_SECONDS (${ttl}) is above MAX_SESSION_TTL_SECONDS (${maxTtl})`)
   const { windowBytes, maxFrameBytes, memoryBudgetBytes } = config
   if (windowBytes < maxFrameBytes) {
     throw new ConfigError(`WINDOW_BYTES (${windowBytes}) is below MAX_FRAME_BYTES (${maxFrameBytes})`)
@@ -202,7 +191,6 @@ export function readConfig(env: Environment, readFile: (path: string) => string 
   if (config.redisCaFile !== '' && !config.redisUrl.startsWith('rediss:')) {
     throw new ConfigError('REDIS_CA_FILE is set, and REDIS_URL does not begin with rediss://')
   }
-  return config
 }
 
 /** Every setting by name as it is in force. Of a secret no more than that it is set. */
