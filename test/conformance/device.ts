@@ -21,7 +21,7 @@ export interface Closed {
 /** One WebSocket, and everything that came on it, in order. */
 export class Device {
   readonly messages: Message[] = []
-  readonly #socket: WebSocket | SocketOverHttp
+  readonly socket: WebSocket | SocketOverHttp
   readonly #read = { view: 0, data: 0, ack: 0 }
   readonly #checks = new Set<() => void>()
   #closed: Closed | undefined
@@ -32,12 +32,12 @@ export class Device {
     const overWebSocket = () =>
       new WebSocket(`${url.replace(/^http/, 'ws')}/socket`, 'pairlay.v1', { perMessageDeflate: false })
     const device = new Device(isOverHttp ? new SocketOverHttp(url) : overWebSocket())
-    await new Promise<void>((resolve, reject) => device.#socket.once('open', resolve).once('error', reject))
+    await new Promise<void>((resolve, reject) => device.socket.once('open', resolve).once('error', reject))
     return device
   }
 
-  private constructor(socket: WebSocket | SocketOverHttp) {
-    this.#socket = socket
+  constructor(socket: WebSocket | SocketOverHttp) {
+    this.socket = socket
     socket.on('message', (bytes: Buffer, isBinary: boolean) => {
       this.messages.push(isBinary ? messageOf(bytes) : { kind: 'view', view: JSON.parse(bytes.toString()) })
       this.#look()
@@ -51,16 +51,16 @@ export class Device {
 
   /** Text as a text frame, bytes as a binary one. */
   send(...frames: readonly (string | Uint8Array)[]): void {
-    for (const frame of frames) this.#socket.send(frame)
+    for (const frame of frames) this.socket.send(frame)
   }
 
   close(): void {
-    this.#socket.close()
+    this.socket.close()
   }
 
   /** Cuts the connection, as a network does. */
   cut(): void {
-    this.#socket.terminate()
+    this.socket.terminate()
   }
 
   /** The next view for which `holds` is true. The ones before it count as read. */
@@ -97,14 +97,19 @@ export class Device {
     return this.messages.filter((message) => message.kind === kind).length
   }
 
+  /** Close code and reason, when the connection has ended. */
+  get ending(): Closed | undefined {
+    return this.#closed
+  }
+
   async closed(deadlineMs = DEADLINE_MS): Promise<Closed> {
-    await this.#until(() => this.#closed !== undefined, 'a close', deadlineMs)
+    await this.until(() => this.#closed !== undefined, 'a close', deadlineMs)
     return this.#closed as Closed
   }
 
   async #next<K extends Message['kind']>(kind: K): Promise<Extract<Message, { kind: K }>> {
     let found: Message | undefined
-    await this.#until(() => {
+    await this.until(() => {
       while (!found && this.#read[kind] < this.messages.length) {
         const message = this.messages[this.#read[kind]++]
         if (message.kind === kind) found = message
@@ -115,7 +120,7 @@ export class Device {
   }
 
   /** Looks now and after each arrival. Fails when the socket has closed, or at the deadline. */
-  #until(holds: () => boolean, what: string, deadlineMs = DEADLINE_MS): Promise<void> {
+  until(holds: () => boolean, what = 'what a test waits for', deadlineMs = DEADLINE_MS): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (error?: Error) => {
         clearTimeout(timer)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type Answer, call, fresh32Bytes, join, openFull, openSession, type Party, pair, type View } from './client.ts'
+import { type Answer, call, fresh32Bytes, join, openSession, type Party, pair, type View } from './client.ts'
 import { ack, data } from './device.ts'
 import { expectClosed, expectProblem, expectRefused, stateOf } from './documented.ts'
 import { hasSharedStore, isOverHttp, type Relay } from './relay.ts'
@@ -99,7 +99,7 @@ export function polling(relay: Relay): void {
       expect((await sender.view()).channels).toHaveLength(1)
     })
 
-    test('an attach has a name, by which calls of an older one are superseded, and one without it is taken', async () => {
+    test('R13: an attach has a name, by which calls of an older one are superseded, and one without it is taken', async () => {
       const { sender, receiver } = await pairOverHttp()
       const attach = async () =>
         (await receiver.call('PUT', '/attachment', { channels: [] })).body as { attachment: string }
@@ -119,22 +119,6 @@ export function polling(relay: Relay): void {
       const R = await receiver.attach([{ channel: 1, received: 1, acked: 0 }])
       expectProblem(await receiver.call('GET', `?channels=&attachment=${newer.attachment}`), 'superseded')
       R.cut()
-    })
-
-    test('a seq with other bytes than those that are held is frame_refused', async () => {
-      const { sender, receiver } = await pairOverHttp()
-      await sender.put(1, 1, 'first')
-      await expectRefused('frame_refused', [sender, receiver], () => sender.put(1, 1, 'other'))
-      expect((await sender.put(1, 1, 'first')).status).toBe(200)
-      expect((await receiver.fetch(1, 1)).text).toBe('first')
-    })
-
-    test('a frame that was acked is frame_refused, also when nothing is held', async () => {
-      const { sender, receiver } = await pairOverHttp()
-      await sender.put(1, 1, 'x')
-      await receiver.ack(1, 1)
-      await expectRefused('frame_refused', [sender, receiver], () => receiver.fetch(1, 1))
-      expect((await receiver.fetch(1, 2)).status).toBe(204)
     })
 
     test('an attach in the epitaph answers the closed view', async () => {
@@ -243,13 +227,6 @@ export function polling(relay: Relay): void {
       await sender.close()
       expect(await held).toMatchObject({ state: 'closed', reason: 'closed_by_sender', channels: [] })
       expect(await receiver.view('?channels=1.0.0')).toMatchObject({ state: 'closed' })
-    })
-
-    test('has a view of at most 8,192 bytes', async () => {
-      const sender = await openFull(relay)
-      const { text, body } = await sender.call('GET', '?channels=')
-      // Each of three numbers in each row may be nine digits longer one day.
-      expect(Buffer.byteLength(text) + (body as View).channels.length * 3 * 9).toBeLessThanOrEqual(8_192)
     })
   })
 

@@ -93,6 +93,9 @@ export function views(relay: Relay): void {
       expect(body).toMatchObject({ receivers: { length: 31 }, channels: { length: 15 } })
       expect(Buffer.byteLength(text)).toBeGreaterThan(6_000)
       expect(Buffer.byteLength(text)).toBeLessThanOrEqual(8_192)
+      const { text: overHttp } = await sender.call('GET', '?channels=')
+      // Each of three numbers in each of its rows may be nine digits longer one day.
+      expect(Buffer.byteLength(overHttp) + 15 * 3 * 9).toBeLessThanOrEqual(8_192)
     })
   })
 

@@ -1,10 +1,8 @@
-import { once } from 'node:events'
-import { WebSocket } from 'ws'
 import { ReceiverHandshake, SenderHandshake, type VerifiedPeer } from '../../src/crypto/handshake.ts'
 import { generatePairingCode, type PairingCode, randomReceiverCode } from '../../src/crypto/pairing-code.ts'
 import { messageKey, StreamOpener, StreamSealer } from '../../src/crypto/stream.ts'
-import { ciphertextOf, decodeFrame, encodeAck, encodeData, FRAME_ACK } from '../../src/protocol/frame.ts'
 import type { View } from '../../src/protocol/view.ts'
+import { WireSocket } from '../support/wire-socket.ts'
 import { freshAddress } from './world.ts'
 
 /** Clients that speak the protocol by hand, so that they can break it. */
@@ -37,83 +35,40 @@ async function call(
 }
 
 /** An attached socket and everything that came on it. Acks every data frame unless told otherwise. */
-export class RawSocket {
-  readonly #socket: WebSocket
-  readonly #frames = new Map<number, Uint8Array[]>()
-  readonly views: View[] = []
+export class RawSocket extends WireSocket {
   acks = true
-  closeCode: number | undefined
-  #changed: (() => void)[] = []
+  readonly #read = new Map<number, number>()
 
-  private constructor(socket: WebSocket) {
-    this.#socket = socket
-    socket.on('message', (data: Buffer, isBinary: boolean) => {
-      if (isBinary) this.#take(data)
-      else this.views.push(JSON.parse(data.toString()))
-      this.#wake()
-    })
-    socket.on('close', (code) => {
-      this.closeCode = code
-      this.#wake()
+  constructor(...args: ConstructorParameters<typeof WireSocket>) {
+    super(...args)
+    this.socket.on('message', () => {
+      const last = this.messages.at(-1)
+      if (this.acks && last?.kind === 'data') this.ack(last.channel, last.seq)
     })
   }
 
-  static async attach(relay: string, { sessionId, token }: Credentials, channels: unknown[] = []): Promise<RawSocket> {
-    const socket = new WebSocket(`${relay.replace('http', 'ws')}/v1/sessions/${sessionId}/socket`, 'pairlay.v1')
-    const raw = new RawSocket(socket)
-    await once(socket, 'open')
-    socket.send(JSON.stringify({ type: 'attach', token, channels }))
-    await raw.until((view) => view !== undefined)
-    return raw
-  }
-
-  get view(): View | undefined {
-    return this.views.at(-1)
+  get closeCode(): number | undefined {
+    return this.ending?.code
   }
 
   /** Waits for a view that a condition holds for. */
-  async until(condition: (view: View | undefined) => boolean): Promise<void> {
-    while (!condition(this.view)) {
-      if (this.closeCode !== undefined) throw new Error(`the socket closed with ${this.closeCode}`)
-      await new Promise<void>((resolve) => this.#changed.push(resolve))
-    }
+  override until(condition: (view: View | undefined) => boolean): Promise<void> {
+    return super.until(() => condition(this.views.at(-1)))
   }
 
   /** The ciphertext of the next data frame of a channel. */
   async next(channel: number): Promise<Uint8Array> {
-    for (;;) {
-      const frame = this.#frames.get(channel)?.shift()
-      if (frame) return frame
-      if (this.closeCode !== undefined) throw new Error(`the socket closed with ${this.closeCode}`)
-      await new Promise<void>((resolve) => this.#changed.push(resolve))
-    }
+    const read = this.#read.get(channel) ?? 0
+    this.#read.set(channel, read + 1)
+    const frames = () =>
+      this.messages.flatMap((each) => (each.kind === 'data' && each.channel === channel ? [each] : []))
+    await this.until(() => frames().length > read)
+    return frames()[read].bytes.subarray(8)
   }
 
-  data(channel: number, seq: number, ciphertext: Uint8Array): void {
-    this.#socket.send(encodeData(channel, seq, ciphertext))
-  }
-
-  ack(channel: number, seq: number): void {
-    this.#socket.send(encodeAck(channel, seq))
-  }
-
-  async close(): Promise<void> {
-    if (this.#socket.readyState === WebSocket.CLOSED) return
-    this.#socket.close()
-    await once(this.#socket, 'close')
-  }
-
-  #take(data: Buffer): void {
-    const frame = decodeFrame(data)
-    if (frame.type === FRAME_ACK) return
-    this.#frames.set(frame.channel, [...(this.#frames.get(frame.channel) ?? []), ciphertextOf(frame)])
-    if (this.acks) this.ack(frame.channel, frame.seq)
-  }
-
-  #wake(): void {
-    const changed = this.#changed
-    this.#changed = []
-    for (const resolve of changed) resolve()
+  override async close(): Promise<void> {
+    super.close()
+    await this.closed()
   }
 }
 

@@ -63,15 +63,15 @@ async function everything(): Promise<Record<string, string>> {
   await attached.until(() => attached.received === 1)
   sender.data(1, 1, secrets.payload)
   attached.ack(1, 1)
-  await sender.until(() => sender.frames.some((each) => each.seq === 1))
+  await sender.until(() => sender.messages.some((each) => each.kind !== 'view' && each.seq === 1))
   // What ends a socket.
   const attacker = new WireSocket(relay.url, sessionId)
   await attacker.opened()
-  attacker.say(`{"type":"attach","token":"${token}"`)
-  await attacker.closed
-  sender.say(new Uint8Array(300_000).fill(1))
-  await sender.closed
-  attached.say(`${token} as text`)
+  attacker.send(`{"type":"attach","token":"${token}"`)
+  await attacker.closed()
+  sender.send(new Uint8Array(300_000).fill(1))
+  await sender.closed()
+  attached.send(`${token} as text`)
   await attached.closed
   await http('DELETE', path, { token })
   await http('DELETE', decision.replace('/decision', ''), { token })

@@ -143,7 +143,7 @@ describe('the relay process', () => {
     const { url } = await start()
     const attacker = new WireSocket(url, 'A'.repeat(22))
     await attacker.opened()
-    expect(await attacker.closed).toEqual({ code: 4408, reason: 'attach_timeout' })
+    expect(await attacker.closed()).toEqual({ code: 4408, reason: 'attach_timeout' })
   })
 
   test('says which version it is', async () => {
@@ -159,7 +159,7 @@ describe('the relay process', () => {
       const created = (await call(url, 'POST', '/v1/sessions', { body })).json<{ sessionId: string; token: string }>()
       const sender = await WireSocket.attach(url, created)
       child.kill(signal)
-      expect(await sender.closed).toEqual({ code: 1001, reason: 'going_away' })
+      expect(await sender.closed()).toEqual({ code: 1001, reason: 'going_away' })
       expect(sender.view).toMatchObject({ state: 'closed', reason: 'shutting_down' })
       expect(await exited).toBe(0)
       expect(out()).toContain('"msg":"stopped"')

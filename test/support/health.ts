@@ -31,12 +31,12 @@ export async function expectHealthy({ url }: { readonly url: string }): Promise<
   await S.until(() => S.texts.includes('to the sender'))
   S.ack(1, 1)
   R.ack(1, 1)
-  const acked = (wire: WireSocket) => wire.frames.some(({ bytes }) => bytes[0] === 2 && bytes[7] === 1)
+  const acked = (wire: WireSocket) => wire.messages.some((each) => each.kind === 'ack' && each.seq === 1)
   await S.until(() => acked(S))
   await R.until(() => acked(R))
   expect((await call(url, 'DELETE', session, { token: sender.token })).status).toBe(204)
-  expect((await S.closed).code).toBe(4410)
-  expect((await R.closed).code).toBe(4410)
+  expect((await S.closed()).code).toBe(4410)
+  expect((await R.closed()).code).toBe(4410)
 }
 
 /** Lets the process load, compile and cache what any traffic makes it load, compile and cache. */

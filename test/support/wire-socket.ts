@@ -1,46 +1,32 @@
 import { type ClientOptions, WebSocket } from 'ws'
-import { ciphertextOf, decodeFrame, encodeAck, encodeData, FRAME_DATA, type Frame } from '../../src/protocol/frame.ts'
 import type { Attach } from '../../src/protocol/requests.ts'
 import { SUBPROTOCOL, type View } from '../../src/protocol/view.ts'
+import { ack, Device, data } from '../conformance/device.ts'
 
-/** A WebSocket to a relay, as a client that keeps every frame it gets and lets a test wait for what it wants. */
-export class WireSocket {
-  readonly socket: WebSocket
-  readonly views: View[] = []
-  readonly frames: Frame[] = []
-  readonly #data: Frame[] = []
-  /** Close code and reason, when the connection has ended. */
-  readonly closed: Promise<{ readonly code: number; readonly reason: string }>
+/** The device of the conformance suite at a relay of any kind, for tests that look at everything that has come so far. */
+export class WireSocket extends Device {
+  declare readonly socket: WebSocket
   readonly #opened: Promise<void>
-  readonly #waiting = new Set<() => void>()
 
   constructor(url: string, sessionId: string, protocols: string[] = [SUBPROTOCOL], options: ClientOptions = {}) {
-    this.socket = new WebSocket(`${url.replace(/^http/, 'ws')}/v1/sessions/${sessionId}/socket`, protocols, options)
-    this.#opened = new Promise((resolve, reject) => {
-      this.socket.on('open', () => resolve())
-      this.socket.on('error', reject)
-    })
+    super(new WebSocket(`${url.replace(/^http/, 'ws')}/v1/sessions/${sessionId}/socket`, protocols, options))
+    this.#opened = new Promise((resolve, reject) => this.socket.once('open', resolve).once('error', reject))
     this.#opened.catch(() => {})
-    this.closed = new Promise((resolve) => {
-      this.socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }))
-    })
-    this.socket.on('message', (data: Buffer, isBinary: boolean) => {
-      if (isBinary) this.#take(decodeFrame(data))
-      else this.views.push(JSON.parse(data.toString()))
-      for (const look of this.#waiting) look()
-    })
   }
 
   /** A socket that is open, attached, and has its first view. */
-  static async attach(
+  static async attach<T extends WireSocket>(
+    this: new (
+      ...args: ConstructorParameters<typeof WireSocket>
+    ) => T,
     url: string,
     member: { readonly sessionId: string; readonly token: string },
-    channels: Attach['channels'] = [],
+    channels: readonly unknown[] = [],
     options: ClientOptions = {},
-  ): Promise<WireSocket> {
-    const wire = new WireSocket(url, member.sessionId, [SUBPROTOCOL], options)
+  ): Promise<T> {
+    const wire = new this(url, member.sessionId, [SUBPROTOCOL], options)
     await wire.opened()
-    wire.say(JSON.stringify({ type: 'attach', token: member.token, channels }))
+    wire.send(JSON.stringify({ type: 'attach', token: member.token, channels } satisfies Record<keyof Attach, unknown>))
     await wire.until(() => wire.views.length > 0)
     return wire
   }
@@ -50,16 +36,16 @@ export class WireSocket {
     return this.#opened
   }
 
-  say(data: string | Uint8Array): void {
-    this.socket.send(data, { binary: typeof data !== 'string' })
-  }
-
   data(channel: number, seq: number, ciphertext: Uint8Array | string): void {
-    this.say(encodeData(channel, seq, typeof ciphertext === 'string' ? Buffer.from(ciphertext) : ciphertext))
+    this.send(data(channel, seq, ciphertext))
   }
 
   ack(channel: number, seq: number): void {
-    this.say(encodeAck(channel, seq))
+    this.send(ack(channel, seq))
+  }
+
+  get views(): View[] {
+    return this.messages.flatMap((message) => (message.kind === 'view' ? [message.view as View] : []))
   }
 
   get view(): View {
@@ -70,35 +56,11 @@ export class WireSocket {
 
   /** Data frames received so far. */
   get received(): number {
-    return this.#data.length
+    return this.count('data')
   }
 
-  /** What the data frames had in them, in order. */
+  /** The contents of the data frames, in order. */
   get texts(): string[] {
-    return this.#data.map((frame) => Buffer.from(ciphertextOf(frame)).toString())
-  }
-
-  /** Resolves as soon as what came in makes this true. Rejects when the connection ends before. */
-  until(true_: () => boolean): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const look = () => {
-        if (!true_()) return
-        this.#waiting.delete(look)
-        resolve()
-      }
-      this.#waiting.add(look)
-      void this.closed.then(({ code, reason }) => reject(new Error(`closed before: ${code} ${reason}`)))
-      look()
-    })
-  }
-
-  #take(frame: Frame): void {
-    this.frames.push(frame)
-    if (frame.type === FRAME_DATA) this.#data.push(frame)
-  }
-
-  /** Cuts the connection without a word. */
-  cut(): void {
-    this.socket.terminate()
+    return this.messages.flatMap((message) => (message.kind === 'data' ? [message.bytes.toString('utf8', 8)] : []))
   }
 }

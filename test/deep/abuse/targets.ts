@@ -148,17 +148,13 @@ export async function wireTarget(settings: Partial<RelaySettings>): Promise<Targ
 
 class WireTargetSocket implements TargetSocket {
   readonly wire: WireSocket
-  #closed: string | undefined
 
   constructor(relay: RunningRelay, sessionId: string) {
     this.wire = new WireSocket(relay.url, sessionId)
-    void this.wire.closed.then(({ reason }) => {
-      this.#closed = reason
-    })
   }
 
   say(data: string | Uint8Array): void {
-    this.wire.say(data)
+    this.wire.send(data)
   }
 
   cut(): void {
@@ -166,7 +162,7 @@ class WireTargetSocket implements TargetSocket {
   }
 
   closed(): string | undefined {
-    return this.#closed
+    return this.wire.ending?.reason
   }
 
   view(): View | undefined {
@@ -174,20 +170,22 @@ class WireTargetSocket implements TargetSocket {
   }
 
   data() {
-    const frames = this.wire.frames.filter(({ type }) => type === 1)
-    return frames.map(({ channel, seq, bytes }) => ({ channel, seq, text: Buffer.from(bytes.subarray(8)).toString() }))
+    return this.wire.messages.flatMap((each) =>
+      each.kind === 'data' ? [{ channel: each.channel, seq: each.seq, text: each.bytes.toString('utf8', 8) }] : [],
+    )
   }
 
   acks(): ReadonlyMap<number, number> {
-    return new Map(this.wire.frames.filter(({ type }) => type === 2).map(({ channel, seq }) => [channel, seq]))
+    return new Map(this.wire.messages.flatMap((each) => (each.kind === 'ack' ? [[each.channel, each.seq]] : [])))
   }
 
   /** Resolves with the answer to a ping, or with the end of the socket. */
   async settle(): Promise<void> {
     const { socket } = this.wire
-    if (socket.readyState !== socket.OPEN) return void (await this.wire.closed)
-    const answered = new Promise<void>((resolve) => socket.once('pong', () => resolve()))
-    socket.ping()
-    await Promise.race([answered, this.wire.closed])
+    if (this.wire.ending) return
+    await new Promise<void>((resolve) => {
+      socket.once('pong', () => resolve()).once('close', () => resolve())
+      if (socket.readyState === socket.OPEN) socket.ping()
+    })
   }
 }

@@ -13,8 +13,8 @@ const MIB = 1024 * 1024
 const BUDGET_BYTES = 64 * MIB
 /** What a relay may use beside its budget. */
 const PROCESS_BYTES = 96 * MIB
-/** One for each two seconds of the relay's time: a second is waited for, and another is advanced. */
-const PAIRINGS = 30
+/** One for each three seconds of the relay's time: a second is waited for, and two are advanced. */
+const PAIRINGS = 20
 
 const relay = await startRelayProcess({
   TRUST_PROXY: '127.0.0.1',
@@ -33,7 +33,7 @@ test.skipIf(process.platform !== 'linux')(
     try {
       for (let second = 0; second < PAIRINGS; second++) {
         await pairFrom(`198.51.100.${second + 1}`)
-        await relay.advance(1_000)
+        await relay.advance(2_000)
       }
     } finally {
       await attacker.stop()
@@ -73,6 +73,6 @@ async function pairFrom(address: string): Promise<void> {
   await R.until(() => R.texts.includes('to the receiver'))
   await S.until(() => S.texts.includes('to the sender'))
   expect((await call(relay.url, 'DELETE', session, { token: sender.token, headers })).status).toBe(204)
-  expect((await S.closed).code).toBe(4410)
-  expect((await R.closed).code).toBe(4410)
+  expect((await S.closed()).code).toBe(4410)
+  expect((await R.closed()).code).toBe(4410)
 }

@@ -80,7 +80,7 @@ describeRedis('a redis-server with the users of deploy/redis.acl', () => {
     await R.until(() => R.texts.includes('to the receiver'))
     await S.until(() => S.texts.includes('to the sender'))
     R.ack(1, 1)
-    await S.until(() => S.frames.some(({ type, seq }) => type === 2 && seq === 1))
+    await S.until(() => S.messages.some((each) => each.kind === 'ack' && each.seq === 1))
     // Over HTTP, where the frames are as well.
     const attached = await call(A.url, 'PUT', `/v1/sessions/${receiver.sessionId}/attachment`, {
       token: receiver.token,

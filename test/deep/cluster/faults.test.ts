@@ -69,13 +69,13 @@ describeRedis('a node whose Redis', () => {
     const { sender, receiver, S } = await pair(A, B)
     redis.freeze()
     S.data(1, 1, 'to the other node')
-    const { value, ms } = await timed(S.closed)
+    const { value, ms } = await timed(S.closed())
     expect(value).toEqual({ code: 1013, reason: 'unavailable' })
     expect(ms).toBeLessThan(ANSWERED_WITHIN_MS)
     const late = new WireSocket(A.url, sender.sessionId)
     await late.opened()
-    late.say(JSON.stringify({ type: 'attach', token: sender.token, channels: [] }))
-    const refused = await timed(late.closed)
+    late.send(JSON.stringify({ type: 'attach', token: sender.token, channels: [] }))
+    const refused = await timed(late.closed())
     expect(refused.value).toMatchObject({ code: 1013 })
     expect(refused.ms).toBeLessThan(ANSWERED_WITHIN_MS)
     redis.thaw()
@@ -97,13 +97,13 @@ describeRedis('a node whose Redis', () => {
     S.data(1, 1, 'without Redis')
     await R.until(() => R.texts.includes('without Redis'))
     R.ack(1, 1)
-    await S.until(() => S.frames.some(({ type, seq }) => type === 2 && seq === 1))
+    await S.until(() => S.messages.some((each) => each.kind === 'ack' && each.seq === 1))
   })
 
   test('came back empty tells both sides that the session is lost', async () => {
     const { sender, receiver, S, R } = await pair(A, B)
     await redis.restart()
-    const ends = await Promise.all([S.closed, R.closed])
+    const ends = await Promise.all([S.closed(), R.closed()])
     for (const [i, { code }] of ends.entries()) {
       if (code === 4404) continue
       // It was looked at while there was no server: who comes back is told.
@@ -112,8 +112,8 @@ describeRedis('a node whose Redis', () => {
       const attachAgain = async () => {
         const again = new WireSocket(url, member.sessionId)
         await again.opened()
-        again.say(JSON.stringify({ type: 'attach', token: member.token, channels: [] }))
-        return (await again.closed).reason
+        again.send(JSON.stringify({ type: 'attach', token: member.token, channels: [] }))
+        return (await again.closed()).reason
       }
       // A node that has not noticed yet that its connection is gone says that it is ready.
       await expect.poll(attachAgain, { timeout: 10_000 }).not.toBe('unavailable')
@@ -139,9 +139,9 @@ describeRedis('a node whose Redis', () => {
     await untilUnready()
     expect((await create()).problem().code).toBe('unavailable')
     R.ack(1, 1)
-    await S.until(() => S.frames.some(({ type, seq }) => type === 2 && seq === 1))
+    await S.until(() => S.messages.some((each) => each.kind === 'ack' && each.seq === 1))
     S.data(1, 2, 'too much now')
-    expect(await S.closed).toEqual({ code: 1013, reason: 'unavailable' })
+    expect(await S.closed()).toEqual({ code: 1013, reason: 'unavailable' })
     const done = await call(B.url, 'DELETE', `/v1/sessions/${receiver.sessionId}/receivers/${receiver.receiverCode}`, {
       token: receiver.token,
     })

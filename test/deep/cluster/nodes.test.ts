@@ -25,7 +25,7 @@ describeRedis('two nodes', () => {
     await redis.stop()
   })
 
-  const acks = (wire: WireSocket) => wire.frames.filter(({ type }) => type === 2).map(({ seq }) => seq)
+  const acks = (wire: WireSocket) => wire.messages.flatMap((each) => (each.kind === 'ack' ? [each.seq] : []))
 
   describe('frames', () => {
     test('pass between two nodes in both directions, in order, with their acks', async () => {
@@ -61,7 +61,7 @@ describeRedis('two nodes', () => {
       R.cut()
       const moved = await WireSocket.attach(B.url, receiver, [{ channel: 1, received: 1, acked: 0 }])
       // The sender's node has frames where the other node cannot see them: its socket must say again where it is.
-      expect(await S.closed).toEqual({ code: 4409, reason: 'resume_required' })
+      expect(await S.closed()).toEqual({ code: 4409, reason: 'resume_required' })
       const back = await WireSocket.attach(A.url, sender, [{ channel: 1, received: 0, acked: 1 }])
       expect(back.view.channels).toMatchObject([{ received: 1, acked: 1 }])
       back.data(1, 2, 'two')
@@ -75,7 +75,7 @@ describeRedis('two nodes', () => {
       const R = await WireSocket.attach(B.url, receiver)
       R.data(1, 1, 'm1')
       const S = await WireSocket.attach(A.url, sender)
-      await expect(R.closed).resolves.toEqual({ code: 4409, reason: 'resume_required' })
+      await expect(R.closed()).resolves.toEqual({ code: 4409, reason: 'resume_required' })
       const again = await WireSocket.attach(B.url, receiver)
       again.data(1, 1, 'm1')
       await S.until(() => S.texts.includes('m1'))
@@ -101,7 +101,7 @@ describeRedis('two nodes', () => {
       // Growing ends at 2,098,176 bytes, and nobody acks.
       for (let seq = 1; seq * frame.length < 2_400_000; seq++) attacker.data(1, seq, frame)
       expect(window).toBeGreaterThan(0)
-      expect(await attacker.closed).toMatchObject({ code: 4002 })
+      expect(await attacker.closed()).toMatchObject({ code: 4002 })
     })
 
     test('before the approval the other node lets nothing through but a handshake', async () => {
@@ -110,7 +110,7 @@ describeRedis('two nodes', () => {
       await WireSocket.attach(A.url, sender)
       const attacker = await WireSocket.attach(B.url, receiver)
       attacker.data(1, 1, new Uint8Array(2049))
-      expect(await attacker.closed).toMatchObject({ code: 4400 })
+      expect(await attacker.closed()).toMatchObject({ code: 4400 })
     })
   })
 
@@ -158,9 +158,9 @@ describeRedis('two nodes', () => {
       const sender = await open(A)
       const older = await WireSocket.attach(A.url, sender)
       const newer = await WireSocket.attach(B.url, sender)
-      expect(await older.closed).toEqual({ code: 4001, reason: 'superseded' })
+      expect(await older.closed()).toEqual({ code: 4001, reason: 'superseded' })
       await end(A, sender)
-      expect(await newer.closed).toMatchObject({ code: 4410 })
+      expect(await newer.closed()).toMatchObject({ code: 4410 })
     })
 
     test('and when it does so at the same moment, 20 times', async () => {
@@ -169,11 +169,11 @@ describeRedis('two nodes', () => {
         const sockets = [A, B].map(({ url }) => new WireSocket(url, sender.sessionId))
         const message = JSON.stringify({ type: 'attach', token: sender.token, channels: [] })
         await Promise.all(sockets.map((socket) => socket.opened()))
-        for (const socket of sockets) socket.say(message)
-        const closed = await Promise.race(sockets.map((socket) => socket.closed))
+        for (const socket of sockets) socket.send(message)
+        const closed = await Promise.race(sockets.map((socket) => socket.closed()))
         expect(closed).toEqual({ code: 4001, reason: 'superseded' })
         await end(A, sender)
-        expect((await Promise.all(sockets.map((socket) => socket.closed))).map(({ code }) => code).sort()).toEqual([
+        expect((await Promise.all(sockets.map((socket) => socket.closed()))).map(({ code }) => code).sort()).toEqual([
           4001, 4410,
         ])
       }
@@ -199,8 +199,8 @@ describeRedis('two nodes', () => {
     test('an end at one node closes the sockets of the other, and the code is free after the epitaph', async () => {
       const { sender, S, R } = await pair(A, B)
       await end(B, sender)
-      expect(await S.closed).toMatchObject({ code: 4410 })
-      expect(await R.closed).toMatchObject({ code: 4410 })
+      expect(await S.closed()).toMatchObject({ code: 4410 })
+      expect(await R.closed()).toMatchObject({ code: 4410 })
       expect(S.view).toMatchObject({ state: 'closed', reason: 'closed_by_sender' })
     })
 
@@ -256,7 +256,7 @@ describeRedis('two nodes', () => {
     S.data(1, 1, 'x')
     await R.until(() => R.received === 1)
     await end(C, sender)
-    await Promise.all([S.closed, R.closed])
+    await Promise.all([S.closed(), R.closed()])
     for (const node of [C, D]) {
       await expect.poll(() => node.counters()).toEqual(NO_SERVER_STATE)
       await node.close()
@@ -281,8 +281,8 @@ describeRedis('time over two nodes', () => {
     await R.until(() => R.received === 1)
     clock.advance(900_000)
     await Promise.all([A.tick(), B.tick()])
-    expect(await S.closed).toMatchObject({ code: 4410 })
-    expect(await R.closed).toMatchObject({ code: 4410 })
+    expect(await S.closed()).toMatchObject({ code: 4410 })
+    expect(await R.closed()).toMatchObject({ code: 4410 })
     expect(S.view).toMatchObject({ state: 'closed', reason: 'expired' })
     expect((await view(B, sender)).json()).toMatchObject({ state: 'closed', reason: 'expired' })
     clock.advance(EPITAPH_MS)

@@ -136,12 +136,12 @@ describe('a socket', () => {
     from.data(1, 1, large)
     from.data(1, 2, 'second')
     to.data(1, 1, 'answer')
-    await to.until(() => to.frames.filter((each) => each.type === 1).length === 2)
+    await to.until(() => to.received === 2)
     await from.until(() => from.texts.length === 1)
     expect(to.texts).toEqual([large.toString(), 'second'])
     expect(from.texts).toEqual(['answer'])
     to.ack(1, 2)
-    await from.until(() => from.frames.some((each) => each.type === 2 && each.seq === 2))
+    await from.until(() => from.messages.some((each) => each.kind === 'ack' && each.seq === 2))
     await until(() => relay.counters().unackedBytes === 256)
     from.cut()
     to.cut()
@@ -177,8 +177,8 @@ describe('a socket', () => {
       const { sender } = await pair()
       const attacker = new WireSocket(relay.url, sender.sessionId)
       await attacker.opened()
-      attacker.say(frame)
-      expect(await attacker.closed).toEqual({ code: ERRORS[code].closeCode, reason: code })
+      attacker.send(frame)
+      expect(await attacker.closed()).toEqual({ code: ERRORS[code].closeCode, reason: code })
       expect(attacker.views).toEqual([])
       await until(() => relay.counters().webSockets === 0)
     })
@@ -223,8 +223,8 @@ describe('a socket', () => {
   test('of a session nobody knows is closed with 4404 session_not_found', async () => {
     const attacker = new WireSocket(relay.url, strangers.sessionId())
     await attacker.opened()
-    attacker.say(JSON.stringify({ type: 'attach', token: strangers.token(), channels: [] }))
-    expect(await attacker.closed).toEqual({ code: 4404, reason: 'session_not_found' })
+    attacker.send(JSON.stringify({ type: 'attach', token: strangers.token(), channels: [] }))
+    expect(await attacker.closed()).toEqual({ code: 4404, reason: 'session_not_found' })
   })
 
   test('that does not attach in time is closed with 4408 attach_timeout', async () => {
@@ -234,14 +234,14 @@ describe('a socket', () => {
     await until(() => relay.counters().sockets === 1)
     clock.advance(5_000)
     await relay.tick()
-    expect(await attacker.closed).toEqual({ code: 4408, reason: 'attach_timeout' })
+    expect(await attacker.closed()).toEqual({ code: 4408, reason: 'attach_timeout' })
   })
 
   test('whose role attaches again is closed with 4001 superseded', async () => {
     const { sender } = await pair()
     const older = await WireSocket.attach(relay.url, sender)
     const newer = await WireSocket.attach(relay.url, sender)
-    expect(await older.closed).toEqual({ code: 4001, reason: 'superseded' })
+    expect(await older.closed()).toEqual({ code: 4001, reason: 'superseded' })
     await until(() => relay.counters().webSockets === 1)
     newer.cut()
   })
@@ -250,7 +250,7 @@ describe('a socket', () => {
     const { sender, receivers } = await pair()
     const to = await WireSocket.attach(relay.url, receivers[0] ?? sender)
     await relay.relay.closeSession(sender.sessionId, sender.token)
-    expect(await to.closed).toEqual({ code: 4410, reason: 'session_gone' })
+    expect(await to.closed()).toEqual({ code: 4410, reason: 'session_gone' })
     expect(to.view).toMatchObject({ state: 'closed', reason: 'closed_by_sender' })
   })
 
@@ -267,8 +267,8 @@ describe('a socket', () => {
   test('that sends a frame larger than it may is closed with 1009, and nothing is held', async () => {
     const { sender } = await pair()
     const attacker = await WireSocket.attach(relay.url, sender)
-    attacker.say(new Uint8Array(262_273).fill(1))
-    expect((await attacker.closed).code).toBe(1009)
+    attacker.send(new Uint8Array(262_273).fill(1))
+    expect((await attacker.closed()).code).toBe(1009)
     await until(() => relay.counters().sockets === 0)
     expect(relay.counters()).toMatchObject({ unackedBytes: 0, webSockets: 0 })
   })
@@ -277,7 +277,7 @@ describe('a socket', () => {
     const { sender } = await pair()
     const attacker = await WireSocket.attach(relay.url, sender)
     for (let i = 0; i < 3; i++) attacker.socket.send(new Uint8Array(100_000), { binary: true, fin: false })
-    expect((await attacker.closed).code).toBe(1009)
+    expect((await attacker.closed()).code).toBe(1009)
     await until(() => relay.counters().sockets === 0)
   })
 
@@ -292,7 +292,7 @@ describe('a socket', () => {
       const attacker = await WireSocket.attach(relay.url, sender)
       const raw = (attacker.socket as unknown as { _socket: import('node:net').Socket })._socket
       raw.write(Uint8Array.from(bytes))
-      expect((await attacker.closed).code).toBe(code)
+      expect((await attacker.closed()).code).toBe(code)
       await until(() => relay.counters().sockets === 0)
       await until(() => relay.counters().webSockets === 0)
     })
@@ -302,7 +302,7 @@ describe('a socket', () => {
     const { sender } = await pair()
     const wire = new WireSocket(relay.url, sender.sessionId, ['pairlay.v1'], { autoPong: false })
     await wire.opened()
-    wire.say(JSON.stringify({ type: 'attach', token: sender.token, channels: [] }))
+    wire.send(JSON.stringify({ type: 'attach', token: sender.token, channels: [] }))
     await wire.until(() => wire.views.length > 0)
     for (let ping = 1; ping <= 2; ping++) {
       const pinged = once(wire.socket, 'ping')
@@ -312,7 +312,7 @@ describe('a socket', () => {
     }
     clock.advance(25_000)
     await relay.tick()
-    expect((await wire.closed).code).toBe(1006)
+    expect((await wire.closed()).code).toBe(1006)
     await until(() => relay.counters().sockets === 0)
   })
 
@@ -359,7 +359,7 @@ describe('a receiver that does not read', () => {
     expect(held.unackedBytes).toBeLessThanOrEqual(held.grantedBytes)
     stuck.socket.resume()
     await stuck.until(() => stuck.received === 48)
-    expect(stuck.frames.filter((each) => each.type === 1).map((each) => each.seq)).toEqual(
+    expect(stuck.messages.flatMap((each) => (each.kind === 'data' ? [each.seq] : []))).toEqual(
       Array.from({ length: 48 }, (_, i) => i + 1),
     )
     stuck.ack(1, 48)
@@ -440,13 +440,13 @@ describe('stopping', () => {
     expect([create.status, create.problem().code]).toEqual([503, 'going_away'])
     const late = new WireSocket(relay.url, sender.sessionId)
     await late.opened()
-    expect(await late.closed).toEqual({ code: 1001, reason: 'going_away' })
+    expect(await late.closed()).toEqual({ code: 1001, reason: 'going_away' })
     sessions.open()
     for (const wire of [from, to]) {
-      expect(await wire.closed).toEqual({ code: 1001, reason: 'going_away' })
+      expect(await wire.closed()).toEqual({ code: 1001, reason: 'going_away' })
       expect(wire.view).toMatchObject({ state: 'closed', reason: 'shutting_down' })
     }
-    expect(await unattached.closed).toEqual({ code: 1001, reason: 'going_away' })
+    expect(await unattached.closed()).toEqual({ code: 1001, reason: 'going_away' })
     await closing
     await until(() => relay.counters().sockets === 0 && relay.counters().webSockets === 0)
     expect(relay.counters()).toMatchObject({ grantedBytes: 0, mailboxes: 0 })
