@@ -44,7 +44,7 @@ const relay = new Relay(
     mailboxes: new MemoryMailboxStore(),
     bus: new MemoryBus(),
     clock,
-    digestSource: (source: string) => source,
+    digestAddress: (clientAddress: string) => clientAddress,
     secrets: { sessionId: () => secret.id, token: () => secret.token, digest: () => secret.digest },
     metrics: {
       discarded: () => {},

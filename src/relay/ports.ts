@@ -25,7 +25,7 @@ export interface SessionCaps {
   /** Open sessions of one client id. */
   readonly sessionsPerClient: number
   /** Open sessions that one client address created. Nobody's are not counted. */
-  readonly sessionsPerSource: number
+  readonly sessionsPerAddress: number
 }
 
 export interface SessionStore {
@@ -123,7 +123,7 @@ export interface Bus {
 export interface Cluster {
   /** This node's id, new with each start of its process. */
   readonly node: string
-  /** Where frames go when the two ends of a channel are at different places. */
+  /** Where frames go when the two ends of a channel are not at one node. */
   readonly mailboxes: MailboxStore
   /** Whether a node has said in the last few seconds that it lives. */
   isAlive(node: string): boolean
@@ -157,4 +157,18 @@ export interface Metrics {
   discarded(reason: Discard): void
   /** Something failed that no client caused. */
   failed(error: unknown): void
+}
+
+/** What the domain is made with. */
+export interface RelayPorts {
+  readonly sessions: SessionStore
+  readonly mailboxes: MailboxStore
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly secrets: Secrets
+  readonly metrics: Metrics
+  /** A keyed digest of a client address, which is empty for nobody's. */
+  readonly digestAddress: (clientAddress: string) => string
+  /** What a relay of several nodes has; the stores and the bus are then those of all nodes. */
+  readonly cluster?: Cluster | undefined
 }

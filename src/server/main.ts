@@ -109,7 +109,7 @@ function storesOfOneNode() {
     sessions: new MemorySessionStore(systemClock),
     bus: new MemoryBus(),
     clock: systemClock,
-    digestSource: (source: string) => digestSource(sourceKey, source),
+    digestAddress: (clientAddress: string) => digestSource(sourceKey, clientAddress),
   }
 }
 

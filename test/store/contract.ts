@@ -24,7 +24,7 @@ export interface Stores {
 
 /** How long a mailbox is kept, in milliseconds: longer than any test. */
 const KEEP_MS = 600_000
-const CAPS = { sessions: 1000, sessionsPerClient: 1000, sessionsPerSource: 1000 }
+const CAPS = { sessions: 1000, sessionsPerClient: 1000, sessionsPerAddress: 1000 }
 
 /** What every store does. Nothing here assumes that a store answers in the same turn, in this process or in order. */
 export function storeContract(name: string, makeStores: () => Promise<Stores>): void {
@@ -45,7 +45,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
         {
           id: `session-${made}`,
           clientId: 'a client',
-          source: 'a source',
+          clientAddress: 'a source',
           profile: 'AQ',
           senderCode: `code-${made}`,
           tokenDigest: `digest-${made}`,
@@ -63,8 +63,12 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
     }
     const joining = (receiverCode: string) => (current: Session, now: number) => {
       const tokenDigest = `digest of ${receiverCode}`
-      const source = `source of ${receiverCode}`
-      return join(current, { receiverCode, tokenDigest, publicKey: 'key', profile: 'AQ', name: undefined, source }, now)
+      const clientAddress = `address of ${receiverCode}`
+      return join(
+        current,
+        { receiverCode, tokenDigest, publicKey: 'key', profile: 'AQ', name: undefined, clientAddress },
+        now,
+      )
     }
 
     describe('sessions', () => {
@@ -147,8 +151,8 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
       })
 
       test('open sessions of one client address beyond its cap are refused with too_many_sessions, closed ones are not counted', async () => {
-        const caps = { ...CAPS, sessionsPerSource: 2 }
-        const attacker = () => session({ source: 'greedy', clientId: `client ${made}` })
+        const caps = { ...CAPS, sessionsPerAddress: 2 }
+        const attacker = () => session({ clientAddress: 'greedy', clientId: `client ${made}` })
         const first = attacker()
         await stores.sessions.create(first, caps)
         const outcomes = await Promise.all(
@@ -156,19 +160,19 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
         )
         expect(outcomes.filter((each) => each === undefined)).toHaveLength(1)
         expect(outcomes.filter((each) => each === 'too_many_sessions')).toHaveLength(4)
-        await stores.sessions.create(session({ source: 'modest' }), caps)
+        await stores.sessions.create(session({ clientAddress: 'modest' }), caps)
         await stores.sessions.update(first.id, closeBySender)
         await stores.sessions.create(attacker(), caps)
         await expectRefusal(() => stores.sessions.create(attacker(), caps), 'too_many_sessions')
       })
 
       test('sessions of nobody’s address are not counted for one', async () => {
-        const caps = { ...CAPS, sessionsPerSource: 1 }
-        for (let i = 0; i < 3; i++) await stores.sessions.create(session({ source: '' }), caps)
+        const caps = { ...CAPS, sessionsPerAddress: 1 }
+        for (let i = 0; i < 3; i++) await stores.sessions.create(session({ clientAddress: '' }), caps)
       })
 
       test('a session that is over counts against nobody, whether it was swept or not', async () => {
-        const caps = { ...CAPS, sessionsPerSource: 1, sessionsPerClient: 1 }
+        const caps = { ...CAPS, sessionsPerAddress: 1, sessionsPerClient: 1 }
         const one = session({ ttlSeconds: 30 })
         await stores.sessions.create(one, caps)
         await stores.sessions.delete(one.id)
@@ -333,13 +337,13 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
 
       test('a session that is looked at later than it was to be is due then, and not before', async () => {
         const one = await created({ ttlSeconds: 600 })
-        const holder = { role: 'receiver', channel: 1 } as const
+        const party = { role: 'receiver', channel: 1 } as const
         await stores.sessions.update(one.id, joining('receiver'))
         for (let coming = 1; coming <= 3; coming++) {
           await stores.advance(PENDING_ABSENT_MS - 5_000)
-          const place = { place: 'here' }
-          await stores.sessions.update(one.id, (session, now) => attach(session, holder, place, now))
-          await stores.sessions.update(one.id, (session, now) => detach(session, holder, coming, now))
+          const arrival = { via: 'socket', node: 'here' } as const
+          await stores.sessions.update(one.id, (session, now) => attach(session, party, arrival, now))
+          await stores.sessions.update(one.id, (session, now) => detach(session, party, coming, now))
           expect(await stores.sessions.due()).toEqual([])
         }
         await stores.advance(PENDING_ABSENT_MS)

@@ -22,13 +22,13 @@ storeContract('memory stores', async () => {
 })
 
 describe('what memory stores hold', () => {
-  const CAPS = { sessions: 1000, sessionsPerClient: 1000, sessionsPerSource: 1000 }
+  const CAPS = { sessions: 1000, sessionsPerClient: 1000, sessionsPerAddress: 1000 }
   const open = (clock: FakeClock, number: number, ttlSeconds: number) =>
     openSession(
       {
         id: `session-${number}`,
         clientId: `client-${number % 3}`,
-        source: 'a source',
+        clientAddress: 'a source',
         profile: 'AQ',
         senderCode: `code-${number}`,
         tokenDigest: `digest-${number}`,

@@ -44,12 +44,12 @@ for (const [name, start] of [
       const own: Clock = { now: () => Math.floor(performance.now()) }
       const stores = openRedis({ url: redis.url, onError: (error) => errors.push(error) }, own)
       while (!stores.cluster.isReachable) await delay(5)
-      const caps = { sessions: 2, sessionsPerClient: 2, sessionsPerSource: 2 }
+      const caps = { sessions: 2, sessionsPerClient: 2, sessionsPerAddress: 2 }
       const create = (name: string) => {
         const names = {
           id: `session-${name}`,
           clientId: 'c',
-          source: 's',
+          clientAddress: 's',
           profile: 'AQ',
           senderCode: `code-${name}`,
           tokenDigest: 'd',
@@ -80,13 +80,13 @@ for (const [name, start] of [
         const names = {
           id: `session-${i}`,
           clientId: `client-${i}`,
-          source: 'a source',
+          clientAddress: 'a source',
           profile: 'AQ',
           senderCode: `code-${i}`,
           tokenDigest: 'digest',
         }
         const session = openSession({ ...names, ttlSeconds: 30, maxReceivers: 1 }, now)
-        return stores.sessions.create(session, { sessions: 1_000, sessionsPerClient: 1, sessionsPerSource: 1_000 })
+        return stores.sessions.create(session, { sessions: 1_000, sessionsPerClient: 1, sessionsPerAddress: 1_000 })
       }
       await Promise.all(Array.from({ length: 501 }, (_, i) => create(i)))
       offset += 30_000

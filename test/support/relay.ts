@@ -65,7 +65,7 @@ export interface RelayOptions {
   readonly clock?: Clock
   readonly secrets?: Secrets
   /** What is kept of a client address. The address itself, unless a test looks at it. */
-  readonly digestSource?: (source: string) => string
+  readonly digestAddress?: (source: string) => string
   /** Puts something between the relay and its store of sessions. */
   readonly wrapSessions?: (store: SessionStore) => SessionStore
   readonly wrapMailboxes?: (store: MailboxStore) => MailboxStore
@@ -115,7 +115,7 @@ export function buildRelay(clock: Clock, secrets: Secrets, options: RelayOptions
       ...(options.cluster ? { cluster: options.cluster } : {}),
       clock,
       secrets,
-      digestSource: options.digestSource ?? ((source) => source),
+      digestAddress: options.digestAddress ?? ((source) => source),
       metrics: {
         discarded: (reason) => options.onDiscard?.(reason),
         failed: (error) => options.onFailure?.(error),

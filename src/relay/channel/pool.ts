@@ -1,11 +1,11 @@
 /**
- * A part of the bytes that this node has promised to hold. Their sum never exceeds the limit, and one source has no more than
- * its share of it. Nobody's source (the empty one) has no share.
+ * A part of the bytes that this node has promised to hold. Their sum never exceeds the limit, and one client
+ * address has no more than its share of it. Nobody's address (the empty one) has no share.
  */
 export class Pool {
   readonly #limit: number
   readonly #share: number
-  readonly #bySource = new Map<string, number>()
+  readonly #byAddress = new Map<string, number>()
   #held = 0
 
   constructor(limit: number, share: number) {
@@ -18,39 +18,39 @@ export class Pool {
     return this.#held
   }
 
-  heldBy(source: string): number {
-    return this.#bySource.get(source) ?? 0
+  heldBy(address: string): number {
+    return this.#byAddress.get(address) ?? 0
   }
 
   hasRoom(bytes: number): boolean {
     return this.#held + bytes <= this.#limit
   }
 
-  /** Reports whether a source stays within its share with so many bytes more. */
-  isWithinShare(source: string, bytes: number): boolean {
-    return source === '' || this.heldBy(source) + bytes <= this.#share
+  /** Reports whether an address stays within its share with so many bytes more. */
+  isWithinShare(address: string, bytes: number): boolean {
+    return address === '' || this.heldBy(address) + bytes <= this.#share
   }
 
-  /** Takes bytes for a source; false, and nothing is taken, where there is no room or no share. */
-  take(source: string, bytes: number): boolean {
-    if (!this.hasRoom(bytes) || !this.isWithinShare(source, bytes)) return false
+  /** Takes bytes for an address; false, and nothing is taken, where there is no room or no share. */
+  take(address: string, bytes: number): boolean {
+    if (!this.hasRoom(bytes) || !this.isWithinShare(address, bytes)) return false
     this.#held += bytes
-    this.#bySource.set(source, this.heldBy(source) + bytes)
+    this.#byAddress.set(address, this.heldBy(address) + bytes)
     return true
   }
 
-  giveBack(source: string, bytes: number): void {
+  giveBack(address: string, bytes: number): void {
     this.#held -= bytes
-    const left = this.heldBy(source) - bytes
-    if (left > 0) this.#bySource.set(source, left)
-    else this.#bySource.delete(source)
+    const left = this.heldBy(address) - bytes
+    if (left > 0) this.#byAddress.set(address, left)
+    else this.#byAddress.delete(address)
   }
 
-  /** The source that has most, nobody's aside. */
+  /** The address that has most, nobody's aside. */
   get fullest(): string | undefined {
     let fullest: string | undefined
-    for (const [source, held] of this.#bySource) {
-      if (source !== '' && held > (fullest === undefined ? 0 : this.heldBy(fullest))) fullest = source
+    for (const [address, held] of this.#byAddress) {
+      if (address !== '' && held > (fullest === undefined ? 0 : this.heldBy(fullest))) fullest = address
     }
     return fullest
   }

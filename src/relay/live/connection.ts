@@ -1,14 +1,21 @@
-import type { Awaitable } from '../awaitable.ts'
-import { RelayError } from '../errors.ts'
-import type { Leg } from './leg.ts'
+import type { CloseErrorCode } from '../../protocol/errors.ts'
+import { decodeFrame, type Frame } from '../../protocol/frame.ts'
+import { ATTACH_TIMEOUT_MS } from '../../protocol/limits.ts'
+import { type Awaitable, after } from '../awaitable.ts'
+import type { Outcome } from '../channel/channel-end.ts'
+import { closeCodeOf, RelayError } from '../errors.ts'
+import type { Clock, Metrics, PeerSocket } from '../ports.ts'
+import type { Link } from './link.ts'
+import type { LiveSession } from './live-session.ts'
 
-/** What the domain does with what a socket brings. */
-export interface ConnectionHandler {
-  receive(leg: Leg, data: string | Uint8Array): Awaitable<void>
-  gone(leg: Leg): Awaitable<void>
-  failed(leg: Leg, error: unknown): void
-  /** The cost of all frames this socket may have unacknowledged, in bytes. */
-  mayHaveUnacked(leg: Leg): number
+export interface ConnectionPorts {
+  /** Takes the first message: it must attach the connection. */
+  attach(connection: Connection, data: string | Uint8Array): Promise<void>
+  /** All that have not attached. This one takes itself out. */
+  readonly opening: Set<Connection>
+  readonly clock: Clock
+  readonly metrics: Metrics
+  readonly maxFrameBytes: number
 }
 
 /** What a socket may send while a store is slow, besides what it may have unacknowledged: acks and the like, in bytes. */
@@ -17,68 +24,141 @@ const QUEUE_SLACK_BYTES = 65_536
 const QUEUED_COST = 64
 
 /**
- * What the transport tells the domain about one socket. Frames are taken one after the other, whatever the store needs for
- * each (order is the protocol), and at once when nothing is waited for.
+ * What comes in on one socket: its attach, then the frames of its link. They are taken one after the other, whatever the store
+ * needs for each (order is the protocol), and at once when nothing is waited for.
  */
 export class Connection {
-  readonly #leg: Leg
-  readonly #handler: ConnectionHandler
+  readonly sessionId: string
+  readonly socket: PeerSocket
+  readonly #openedAt: number
+  readonly #ports: ConnectionPorts
+  #attached: { readonly live: LiveSession; readonly link: Link } | undefined
+  /** Set when it was closed before it attached. */
+  #isClosed = false
   #last: Promise<void> | undefined
   /** What the messages that wait take, in bytes. */
   #queued = 0
 
-  constructor(leg: Leg, handler: ConnectionHandler) {
-    this.#leg = leg
-    this.#handler = handler
+  constructor(sessionId: string, socket: PeerSocket, ports: ConnectionPorts) {
+    this.sessionId = sessionId
+    this.socket = socket
+    this.#ports = ports
+    this.#openedAt = ports.clock.now()
+    ports.opening.add(this)
+  }
+
+  get isClosed(): boolean {
+    return this.#attached?.link.closed ?? this.#isClosed
+  }
+
+  /** Says which link it is from now on. */
+  become(live: LiveSession, link: Link): void {
+    this.#ports.opening.delete(this)
+    this.#attached = { live, link }
   }
 
   receive(data: string | Uint8Array): void {
     // A pong may wait behind much data.
-    this.#leg.unansweredPings = 0
+    this.pong()
     if (this.#last) return this.#queue(this.#last, data)
     try {
-      const taking = this.#handler.receive(this.#leg, data)
+      const taking = this.#take(data)
       if (taking instanceof Promise) this.#waitFor(taking)
     } catch (error) {
-      this.#handler.failed(this.#leg, error)
+      this.#fail(error)
     }
-  }
-
-  #queue(last: Promise<void>, data: string | Uint8Array): void {
-    const cost = data.length + QUEUED_COST
-    // A client that keeps to its windows never has more than that on its way, however slow the store is.
-    if (this.#queued + cost > this.#handler.mayHaveUnacked(this.#leg) + QUEUE_SLACK_BYTES) {
-      return this.#handler.failed(this.#leg, new RelayError('window_exceeded'))
-    }
-    this.#queued += cost
-    this.#waitFor(
-      last.then(() => {
-        this.#queued -= cost
-        return this.#handler.receive(this.#leg, data)
-      }),
-    )
   }
 
   pong(): void {
-    this.#leg.unansweredPings = 0
+    if (this.#attached) this.#attached.link.unansweredPings = 0
   }
 
   /** A congested socket has room again. */
   drained(): void {
-    this.#leg.drained()
+    this.#attached?.link.drained()
   }
 
   /** The socket is no more. What it brought before is taken first. */
   gone(): void {
-    this.#waitFor(Promise.resolve(this.#last).then(() => this.#handler.gone(this.#leg)))
+    this.#waitFor(
+      Promise.resolve(this.#last).then(() => {
+        this.#isClosed = true
+        this.#ports.opening.delete(this)
+        return this.#attached?.live.remove(this.#attached.link)
+      }),
+    )
+  }
+
+  /** Closes one that has not attached. */
+  close(code: CloseErrorCode): void {
+    this.#ports.opening.delete(this)
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.socket.close(code)
+  }
+
+  /** Closes one that has not attached in time. */
+  tick(now: number): void {
+    if (now - this.#openedAt >= ATTACH_TIMEOUT_MS) this.close('attach_timeout')
+  }
+
+  #take(data: string | Uint8Array): Awaitable<void> {
+    if (this.isClosed) return
+    if (!this.#attached) return this.#ports.attach(this, data)
+    if (typeof data === 'string') throw new RelayError('invalid_frame')
+    const { live, link } = this.#attached
+    const frame = decodeFrame(data)
+    return after(live.offer(link, frame), (outcome) => this.#tell(link, frame, outcome))
+  }
+
+  #queue(last: Promise<void>, data: string | Uint8Array): void {
+    const cost = data.length + QUEUED_COST
+    const mayBeUnacked = this.#attached?.live.mayHaveUnacked(this.#attached.link) ?? this.#ports.maxFrameBytes
+    // A client that keeps to its windows never has more than that on its way, however slow the store is.
+    if (this.#queued + cost > mayBeUnacked + QUEUE_SLACK_BYTES) return this.#fail(new RelayError('window_exceeded'))
+    this.#queued += cost
+    this.#waitFor(
+      last.then(() => {
+        this.#queued -= cost
+        return this.#take(data)
+      }),
+    )
   }
 
   #waitFor(work: Promise<void>): void {
     const last = work
-      .catch((error: unknown) => this.#handler.failed(this.#leg, error))
+      .catch((error: unknown) => this.#fail(error))
       .then(() => {
         if (this.#last === last) this.#last = undefined
       })
     this.#last = last
+  }
+
+  #fail(error: unknown): void {
+    if (this.#attached) return this.#attached.live.fail(this.#attached.link, error)
+    const code = closeCodeOf(error)
+    if (code === 'internal') this.#ports.metrics.failed(error)
+    this.close(code)
+  }
+
+  /** Tells the client what became of its frame. RelayError for what closes its link. */
+  #tell(link: Link, { channel }: Frame, outcome: Outcome): Awaitable<void> {
+    switch (outcome.kind) {
+      case 'stored':
+        return outcome.grown ? void link.showView() : undefined
+      case 'duplicate':
+        return link.passAck(channel, outcome.position.acked)
+      case 'raised':
+      case 'unchanged':
+        return undefined
+      case 'ended':
+        return this.#ports.metrics.discarded('channel_ended')
+      case 'forgotten':
+        throw new RelayError('resume_required')
+      case 'refused':
+        throw new RelayError(outcome.why === 'full' ? 'window_exceeded' : 'invalid_frame')
+      default:
+        return outcome satisfies never
+    }
   }
 }

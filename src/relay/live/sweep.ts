@@ -8,7 +8,7 @@ export interface SweepPorts {
   readonly clock: Clock
   readonly bus: Bus
   readonly metrics: Metrics
-  readonly cluster?: Cluster
+  readonly cluster?: Cluster | undefined
 }
 
 /** Does to sessions what time alone does. */

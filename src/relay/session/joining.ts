@@ -9,7 +9,7 @@ import {
 import { CodeUsedUp, RelayError } from '../errors.ts'
 import { changed, end } from './changes.ts'
 import {
-  holdsPlace,
+  countsAsJoin,
   isJoinable,
   isLive,
   isPresent,
@@ -26,18 +26,18 @@ export interface NewReceiver {
   readonly publicKey: string
   readonly profile: string
   readonly name: string | undefined
-  readonly source: string
+  readonly clientAddress: string
 }
 
 /** Rules for a join beside the session itself. */
 export interface JoinRules extends Pick<Present, 'isAlive'> {
-  /** Limits how often one source may wait and join. */
+  /** Limits how often one client address may wait and join. */
   readonly limitSources: boolean
 }
 
 /**
  * A receiver enters the code. Its channel is the number of joins so far plus one, never used again. Where PENDING_MAX wait, it
- * takes the place of one that nobody answered, if that one is away, or comes from a source that joined no less often.
+ * displaces one that nobody answered, if that one is away, or comes from a client address that joined no less often.
  */
 export function join(
   session: Session,
@@ -48,19 +48,19 @@ export function join(
   // Answer alike for every code that does not work: nobody learns which codes once did.
   if (session.state === 'closed' || now >= session.expiresAt || !isJoinable(session))
     throw new RelayError('session_not_found')
-  if (isBanned(session, input.source) || (rules.limitSources && hasHadEnough(session, input.source)))
+  if (isBanned(session, input.clientAddress) || (rules.limitSources && hasHadEnough(session, input.clientAddress)))
     throw new CodeUsedUp()
   if (session.receivers.some((receiver) => receiver.receiverCode === input.receiverCode)) {
     throw new RelayError('receiver_code_in_use')
   }
-  const open = makeRoom(session, input.source, { ...rules, now })
+  const open = makeRoom(session, input.clientAddress, { ...rules, now })
   const channel = open.joins + 1
   const joined: LiveReceiver = {
     state: 'pending',
     ...input,
     channel,
     answered: false,
-    attached: undefined,
+    presence: undefined,
     attaches: 0,
     seenAt: now,
     shared: false,
@@ -69,55 +69,58 @@ export function join(
   return forgetRow(changed(open, { joins: channel, retired, receivers: [...open.receivers, joined] }))
 }
 
-/** Reports whether a source has spent its guesses: the code is then no code to it any more. */
-function isBanned(session: OpenSession, source: string): boolean {
-  const failed = receiversFrom(session, source).filter(
+/** Reports whether a client address has spent its guesses: the code is then no code to it any more. */
+function isBanned(session: OpenSession, clientAddress: string): boolean {
+  const failed = receiversFrom(session, clientAddress).filter(
     (receiver) => receiver.state === 'denied' && receiver.reason === 'handshake_failed',
   )
   return failed.length >= SOURCE_FAILURES_MAX
 }
 
-/** Reports whether a source waits, unanswered, or has joined, as often as it may. */
-function hasHadEnough(session: OpenSession, source: string): boolean {
-  const waiting = receiversFrom(session, source)
+/** Reports whether a client address waits, unanswered, or has joined, as often as it may. */
+function hasHadEnough(session: OpenSession, clientAddress: string): boolean {
+  const waiting = receiversFrom(session, clientAddress)
     .filter(isLive)
     .filter(({ state, answered }) => state === 'pending' && !answered)
-  return waiting.length >= SOURCE_PENDING_MAX || joinsFrom(session, source) >= SOURCE_JOINS_MAX
+  return waiting.length >= SOURCE_PENDING_MAX || joinsFrom(session, clientAddress) >= SOURCE_JOINS_MAX
 }
 
-/** Receivers of one source. Nobody's source is no source. */
-function receiversFrom({ receivers }: OpenSession, source: string): readonly Receiver[] {
-  return source === '' ? [] : receivers.filter((receiver) => receiver.source === source)
+/** Receivers of one client address. Nobody's address is no address. */
+function receiversFrom({ receivers }: OpenSession, clientAddress: string): readonly Receiver[] {
+  return clientAddress === '' ? [] : receivers.filter((receiver) => receiver.clientAddress === clientAddress)
 }
 
-function joinsFrom(session: OpenSession, source: string): number {
-  return receiversFrom(session, source).length + (source === '' ? 0 : (session.forgottenJoins[source] ?? 0))
+function joinsFrom(session: OpenSession, clientAddress: string): number {
+  return (
+    receiversFrom(session, clientAddress).length +
+    (clientAddress === '' ? 0 : (session.forgottenJoins[clientAddress] ?? 0))
+  )
 }
 
 /** Ends a pending receiver where there are PENDING_MAX. RelayError `session_full` when none has to make way. */
-function makeRoom(session: OpenSession, source: string, present: Present): OpenSession {
+function makeRoom(session: OpenSession, clientAddress: string, present: Present): OpenSession {
   const pending = session.receivers.filter(isLive).filter(({ state }) => state === 'pending')
   if (pending.length < PENDING_MAX) return session
   const unanswered = pending.filter(({ answered }) => !answered)
-  const absent = unanswered.find(({ attached }) => !isPresent(attached, present))
+  const absent = unanswered.find(({ presence }) => !isPresent(presence, present))
   if (absent) return end(session, absent, 'left')
-  const joins = unanswered.map((receiver) => joinsFrom(session, receiver.source))
+  const joins = unanswered.map((receiver) => joinsFrom(session, receiver.clientAddress))
   const most = Math.max(...joins)
   const displaced = unanswered[joins.indexOf(most)]
-  if (!displaced || most < joinsFrom(session, source)) throw new RelayError('session_full')
+  if (!displaced || most < joinsFrom(session, clientAddress)) throw new RelayError('session_full')
   return end(session, displaced, 'left')
 }
 
-/** Keeps the rows within a view: the oldest that holds no place goes. Its join still counts for its source. */
+/** Keeps the rows within a view: the oldest that does not count as a join goes. Its join still counts for its client address. */
 function forgetRow(session: OpenSession): OpenSession {
   const { receivers, forgottenJoins } = session
   if (receivers.length <= RECEIVER_ROWS_MAX) return session
-  const gone = receivers.find((receiver) => !holdsPlace(receiver))
+  const gone = receivers.find((receiver) => !countsAsJoin(receiver))
   if (!gone) return session
-  const joins = (forgottenJoins[gone.source] ?? 0) + 1
+  const joins = (forgottenJoins[gone.clientAddress] ?? 0) + 1
   return {
     ...session,
     receivers: receivers.filter((receiver) => receiver !== gone),
-    forgottenJoins: { ...forgottenJoins, [gone.source]: joins },
+    forgottenJoins: { ...forgottenJoins, [gone.clientAddress]: joins },
   }
 }

@@ -1,74 +1,70 @@
 import { POLL_LEASE_MS } from '../../protocol/limits.ts'
 import { changed, end, expireIfDue, receiverOfChannel, replace, requireOpen } from './changes.ts'
 import {
-  type Attached,
+  type Arrival,
   absenceDeadline,
-  attachedOf,
-  type Holder,
   isLive,
   type LiveReceiver,
   liveReceiver,
   type OpenSession,
-  OVER_HTTP,
+  type Party,
+  type Presence,
   type Present,
+  presenceOf,
   type Session,
 } from './session.ts'
 
 /** Transitions by which roles come and go, and what time does to those who stay away. */
 
 /**
- * Records that a role attached at a place. The new generation is in `attached`; an older one of this role is superseded.
- * A channel whose two ends are at different places is shared from then on, for good: going back would cost both ends
- * a reconnect each time, and where a balancer spreads sockets by turns they would meet and part without end.
+ * Records that a role attached. The new generation is in its presence; an older one of this role is superseded.
+ * A channel whose two ends are not at one node is shared from then on, for good: going back would cost both ends a reconnect
+ * each time, and where a balancer spreads sockets by turns they would meet and part without end.
  */
-export function attach(session: Session, holder: Holder, at: Omit<Attached, 'generation'>, now: number): OpenSession {
+export function attach(session: Session, party: Party, arrival: Arrival, now: number): OpenSession {
   const open = requireOpen(session, now)
   const generation = open.attaches + 1
-  const attached = { ...at, generation }
-  if (holder.role === 'sender') {
-    const receivers = open.receivers.map((each) => (isLive(each) ? placed(each, attached, each.attached) : each))
-    return changed(open, { attached, attaches: generation, receivers })
+  const presence = { ...arrival, generation }
+  if (party.role === 'sender') {
+    const receivers = open.receivers.map((each) => (isLive(each) ? shared(each, presence, each.presence) : each))
+    return changed(open, { presence, attaches: generation, receivers })
   }
-  const receiver = receiverOfChannel(open, holder.channel)
+  const receiver = receiverOfChannel(open, party.channel)
   if (!isLive(receiver)) return open
-  const attaching = { ...receiver, attached, seenAt: now, attaches: receiver.attaches + 1 }
-  const joined = placed(attaching, attached, open.attached)
+  const attaching = { ...receiver, presence, seenAt: now, attaches: receiver.attaches + 1 }
+  const joined = shared(attaching, presence, open.presence)
   return changed(open, { attaches: generation, receivers: replace(open, joined) })
 }
 
-function placed(receiver: LiveReceiver, here: Attached, peer: Attached | undefined): LiveReceiver {
-  const apart = here.place === OVER_HTTP || (peer !== undefined && peer.place !== here.place)
+/** Shares a channel whose ends are not at one node. */
+function shared(receiver: LiveReceiver, own: Presence, peer: Presence | undefined): LiveReceiver {
+  const apart = own.via === 'http' || (peer !== undefined && (peer.via === 'http' || peer.node !== own.node))
   return apart && !receiver.shared ? { ...receiver, shared: true } : receiver
 }
 
 /** Records that a role attached over HTTP has asked again, if it is time to. */
-export function stayAttached(session: Session, holder: Holder, now: number): Session {
+export function stayAttached(session: Session, party: Party, now: number): Session {
   const settled = expireIfDue(session, now)
-  const attached = attachedOf(settled, holder)
-  if (settled.state === 'closed' || attached?.until === undefined) return settled
-  if (attached.until - now > POLL_LEASE_MS / 2) return settled
-  const renewed = withAttached(settled, holder, { ...attached, until: now + POLL_LEASE_MS }, now)
+  const presence = presenceOf(settled, party)
+  if (settled.state === 'closed' || presence?.via !== 'http') return settled
+  if (presence.until - now > POLL_LEASE_MS / 2) return settled
+  const renewed = withPresence(settled, party, { ...presence, until: now + POLL_LEASE_MS }, now)
   // Nobody sees a difference, unless it had counted as gone.
-  return attached.until > now ? { ...renewed, version: settled.version } : renewed
+  return presence.until > now ? { ...renewed, version: settled.version } : renewed
 }
 
 /** Records that a role's socket is gone, unless a newer one has taken over. */
-export function detach(session: Session, holder: Holder, generation: number, now: number): Session {
+export function detach(session: Session, party: Party, generation: number, now: number): Session {
   const settled = expireIfDue(session, now)
-  if (settled.state === 'closed' || attachedOf(settled, holder)?.generation !== generation) return settled
-  return withAttached(settled, holder, undefined, now)
+  if (settled.state === 'closed' || presenceOf(settled, party)?.generation !== generation) return settled
+  return withPresence(settled, party, undefined, now)
 }
 
-function withAttached(
-  session: OpenSession,
-  holder: Holder,
-  attached: Attached | undefined,
-  seenAt: number,
-): OpenSession {
-  if (holder.role === 'sender') return changed(session, { attached })
-  const receiver = receiverOfChannel(session, holder.channel)
+function withPresence(session: OpenSession, party: Party, presence: Presence | undefined, seenAt: number): OpenSession {
+  if (party.role === 'sender') return changed(session, { presence })
+  const receiver = receiverOfChannel(session, party.channel)
   return isLive(receiver)
-    ? changed(session, { receivers: replace(session, { ...receiver, attached, seenAt }) })
+    ? changed(session, { receivers: replace(session, { ...receiver, presence, seenAt }) })
     : session
 }
 
@@ -90,9 +86,9 @@ export function sweep(session: Session, now: number, isAlive: Present['isAlive']
 }
 
 function endAbsent(session: OpenSession, receiver: LiveReceiver, { now, isAlive }: Present): OpenSession {
-  const { attached, channel } = receiver
-  if (!attached || attached.until !== undefined) return end(session, receiver, 'left')
+  const { presence, channel } = receiver
+  if (presence?.via !== 'socket') return end(session, receiver, 'left')
   // A node that has died cannot say that its sockets are gone. Since when they are is not known.
-  if (!isAlive(attached.place)) return withAttached(session, { role: 'receiver', channel }, undefined, now)
+  if (!isAlive(presence.node)) return withPresence(session, { role: 'receiver', channel }, undefined, now)
   return { ...session, receivers: replace(session, { ...receiver, seenAt: now }) }
 }

@@ -5,24 +5,20 @@ import type { CloseReason } from '../../protocol/view.ts'
 /** A session is a value; `transitions.ts` has what can happen to it. Times are the store's monotonic milliseconds. */
 export type Session = OpenSession | ClosedSession
 
-/** The place of a role that asks over HTTP instead of holding a socket: any node may be asked. */
-export const OVER_HTTP = 'http'
+/** A role that attaches: with a socket, which one node has, or over HTTP, where any node may be asked. */
+export type Arrival =
+  | { readonly via: 'socket'; readonly node: string }
+  /** `until`: when it counts as gone, unless it asks again. */
+  | { readonly via: 'http'; readonly until: number }
 
-/** How a role is attached. */
-export interface Attached {
-  /** Higher than any before in this session. */
-  readonly generation: number
-  /** The id of the node that has its socket, or OVER_HTTP. */
-  readonly place: string
-  /** Over HTTP alone: when it counts as gone, unless it asks again. */
-  readonly until?: number
-}
+/** How a role is attached. Its generation is higher than any before in this session. */
+export type Presence = Arrival & { readonly generation: number }
 
 interface SessionBase {
   readonly id: string
   readonly clientId: string
   /** A keyed digest of the client address that created it. */
-  readonly source: string
+  readonly clientAddress: string
   readonly senderCode: string
   /** SHA-256 of the sender's token. */
   readonly tokenDigest: string
@@ -40,13 +36,13 @@ export interface OpenSession extends SessionBase {
   readonly expiresAt: number
   /** Set when the code is retired, by its sender, the last approval or the last join of all. There is no way back. */
   readonly retired: boolean
-  /** Where the sender is reached, if it is. */
-  readonly attached: Attached | undefined
-  /** Attaches of any role so far: the source of generations. */
+  /** How the sender is attached, if it is. */
+  readonly presence: Presence | undefined
+  /** Attaches of any role, counted: each is a generation. */
   readonly attaches: number
   /** In order of their channels. */
   readonly receivers: readonly Receiver[]
-  /** Joins by source of receivers whose rows are gone. */
+  /** Joins by client address of receivers whose rows are gone. */
   readonly forgottenJoins: Readonly<Record<string, number>>
 }
 
@@ -63,7 +59,7 @@ interface ReceiverBase {
   readonly channel: number
   readonly tokenDigest: string
   /** A keyed digest of the client address that it came from. Empty for one that nothing counts. */
-  readonly source: string
+  readonly clientAddress: string
 }
 
 /** A receiver with a channel that carries frames. */
@@ -74,7 +70,7 @@ export interface LiveReceiver extends ReceiverBase {
   readonly name: string | undefined
   /** Set when the sender's last frame of a handshake is there: this receiver makes way for nobody any more. */
   readonly answered: boolean
-  readonly attached: Attached | undefined
+  readonly presence: Presence | undefined
   /** When it joined, or was last seen to come, to go, or to hold a socket. */
   readonly seenAt: number
   /** How often it has attached. */
@@ -89,25 +85,25 @@ export type EndedReceiver =
   | (ReceiverBase & { readonly state: 'done' | 'left' | 'revoked' })
 
 /** A receiver that was live when its session ended. */
-export interface ClosedReceiver extends Omit<ReceiverBase, 'source'> {
+export interface ClosedReceiver extends Omit<ReceiverBase, 'clientAddress'> {
   readonly state: 'pending' | 'approved'
 }
 
 export type Receiver = LiveReceiver | EndedReceiver
 
-/** Who a token belongs to. */
-export type Holder = { readonly role: 'sender' } | { readonly role: 'receiver'; readonly channel: number }
+/** A role of a session, as its token names it. */
+export type Party = { readonly role: 'sender' } | { readonly role: 'receiver'; readonly channel: number }
 
-export function isSameHolder(one: Holder, other: Holder): boolean {
+export function isSameParty(one: Party, other: Party): boolean {
   if (one.role === 'sender' || other.role === 'sender') return one.role === other.role
   return one.channel === other.channel
 }
 
 /** How a role is attached now, if it is. */
-export function attachedOf(session: Session, holder: Holder): Attached | undefined {
+export function presenceOf(session: Session, party: Party): Presence | undefined {
   if (session.state === 'closed') return undefined
-  if (holder.role === 'sender') return session.attached
-  return liveReceiver(session, holder.channel)?.attached
+  if (party.role === 'sender') return session.presence
+  return liveReceiver(session, party.channel)?.presence
 }
 
 /** The present: a time in milliseconds, and the nodes that live. */
@@ -117,26 +113,26 @@ export interface Present {
 }
 
 /** Reports whether a role that attached like this is there. */
-export function isPresent(attached: Attached | undefined, { now, isAlive }: Present): boolean {
-  if (!attached) return false
-  return attached.place === OVER_HTTP ? now < (attached.until ?? now) : isAlive(attached.place)
+export function isPresent(presence: Presence | undefined, { now, isAlive }: Present): boolean {
+  if (!presence) return false
+  return presence.via === 'http' ? now < presence.until : isAlive(presence.node)
 }
 
 /** The name of a role's present attach. */
-export function attachmentOf(session: Session, holder: Holder): string {
-  return String(attachedOf(session, holder)?.generation ?? 0)
+export function attachNameOf(session: Session, party: Party): string {
+  return String(presenceOf(session, party)?.generation ?? 0)
 }
 
-/** Whose token has this digest. */
-export function holderOf(session: Session, tokenDigest: string): Holder | undefined {
+/** Finds the party whose token has this digest. */
+export function partyOf(session: Session, tokenDigest: string): Party | undefined {
   if (session.tokenDigest === tokenDigest) return { role: 'sender' }
   const receiver = session.receivers.find((each) => each.tokenDigest === tokenDigest)
   return receiver && { role: 'receiver', channel: receiver.channel }
 }
 
 /** Reports whether a receiver is attached for the first time: nothing of its own can have been acked. */
-export function isFirstAttach(session: Session, holder: Holder): boolean {
-  return holder.role === 'receiver' && liveReceiver(session, holder.channel)?.attaches === 1
+export function isFirstAttach(session: Session, party: Party): boolean {
+  return party.role === 'receiver' && liveReceiver(session, party.channel)?.attaches === 1
 }
 
 export function isLive(receiver: Receiver | ClosedReceiver): receiver is LiveReceiver {
@@ -159,31 +155,32 @@ export function receiverOf<T extends { readonly channel: number }>(
   return expected?.channel === channel ? expected : receivers.find((receiver) => receiver.channel === channel)
 }
 
-/** Reports whether a receiver has a row: without a place it makes way for others at some time. */
+/** Reports whether a receiver has a row still: one that does not count as a join loses it at some time. */
 export function hasRow({ receivers }: Session, channel: number): boolean {
   return receivers.some((receiver) => receiver.channel === channel)
 }
 
-/** Reports whether a receiver holds a place of JOINS_MAX: it waits, was approved, or spent a guess or a person's attention. */
-export function holdsPlace(receiver: Receiver): boolean {
+/** Reports whether a receiver counts against JOINS_MAX: it waits, was approved, or spent a guess or a person's attention. */
+export function countsAsJoin(receiver: Receiver): boolean {
   if (receiver.state === 'denied') return receiver.reason === 'rejected' || receiver.reason === 'handshake_failed'
   return receiver.state !== 'left'
 }
 
 /** Reports whether the code takes joins. */
 export function isJoinable(session: Session): boolean {
-  return session.state === 'open' && !session.retired && session.receivers.filter(holdsPlace).length < JOINS_MAX
+  return session.state === 'open' && !session.retired && session.receivers.filter(countsAsJoin).length < JOINS_MAX
 }
 
 /** When a receiver has to be looked at: it may have been away for too long, or its node may have died. */
 export function absenceDeadline(receiver: Receiver): number {
   if (receiver.state !== 'pending' || receiver.answered) return Number.POSITIVE_INFINITY
-  return (receiver.attached?.until ?? receiver.seenAt) + PENDING_ABSENT_MS
+  const { presence, seenAt } = receiver
+  return (presence?.via === 'http' ? presence.until : seenAt) + PENDING_ABSENT_MS
 }
 
 /** Reports whether a role can still attach to something: the session is open, and a receiver has not ended. */
-export function isLiveIn(session: Session, holder: Holder): boolean {
-  return session.state === 'open' && (holder.role === 'sender' || liveReceiver(session, holder.channel) !== undefined)
+export function isLiveIn(session: Session, party: Party): boolean {
+  return session.state === 'open' && (party.role === 'sender' || liveReceiver(session, party.channel) !== undefined)
 }
 
 /** When something must happen to this session by itself. */
@@ -192,11 +189,11 @@ export function deadlineOf(session: Session): number {
   return Math.min(session.expiresAt, ...session.receivers.map(absenceDeadline))
 }
 
-/** Stands in a source between a wider network and the part of it that is counted. */
+/** Stands in a client address between a wider network and the part of it that is counted. */
 export const WITHIN = '|'
 
-/** Who pays for the memory of a source: the wider network that it is part of, if it is of one. */
-export function payerOf(source: string): string {
-  const [payer = ''] = source.split(WITHIN)
+/** Names who pays for the memory of a client address: the wider network that it is part of, if it is of one. */
+export function payerOf(clientAddress: string): string {
+  const [payer = ''] = clientAddress.split(WITHIN)
   return payer
 }

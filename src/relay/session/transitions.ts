@@ -11,7 +11,7 @@ import type { ClosedSession, LiveReceiver, OpenSession, Receiver, Session } from
 export interface NewSession {
   readonly id: string
   readonly clientId: string
-  readonly source: string
+  readonly clientAddress: string
   readonly senderCode: string
   readonly tokenDigest: string
   readonly profile: string
@@ -27,7 +27,7 @@ export function openSession(input: NewSession, now: number): OpenSession {
     expiresAt: now + input.ttlSeconds * 1000,
     joins: 0,
     retired: false,
-    attached: undefined,
+    presence: undefined,
     attaches: 0,
     receivers: [],
     forgottenJoins: {},
@@ -108,7 +108,7 @@ export function revoke(session: Session, receiverCode: string, now: number): Ope
   }
 }
 
-/** No more joins. Who has joined stays. */
+/** No more joins. Receivers that have joined stay. */
 export function retireCode(session: Session, now: number): OpenSession {
   const open = requireOpen(session, now)
   return open.retired ? open : changed(open, { retired: true })

@@ -1,6 +1,5 @@
 import type { ChannelRow, ReceiverRow, View } from '../../protocol/view.ts'
-import type { Direction, MailboxKey } from '../ports.ts'
-import { type Holder, isJoinable, isLive, isPresent, liveReceiver, type Present, type Session } from './session.ts'
+import { isJoinable, isLive, isPresent, type Party, type Present, type Session } from './session.ts'
 
 /** Parts of a view that its session does not have: the caller's channels, and the present. */
 export interface ViewContext extends Present {
@@ -10,19 +9,19 @@ export interface ViewContext extends Present {
 }
 
 /** The view of a session that a role gets, ≤ VIEW_MAX_BYTES by the limits on its parts. */
-export function viewOf(session: Session, holder: Holder, context: ViewContext): View {
+export function viewOf(session: Session, party: Party, context: ViewContext): View {
   const { channels, now } = context
   const open = session.state === 'open'
-  const mine = session.receivers.filter((each) => holder.role === 'sender' || each.channel === holder.channel)
+  const mine = session.receivers.filter((each) => party.role === 'sender' || each.channel === party.channel)
   return {
     type: 'session',
     version: versionOf(session, context.windowsVersion),
-    role: holder.role,
+    role: party.role,
     state: session.state,
     ...(open ? {} : { reason: session.reason }),
     expiresInMs: open ? Math.max(0, Math.ceil(session.expiresAt - now)) : 0,
     joinable: isJoinable(session),
-    ...(holder.role === 'receiver' ? { senderPresent: open && isPresent(session.attached, context) } : {}),
+    ...(party.role === 'receiver' ? { senderPresent: open && isPresent(session.presence, context) } : {}),
     receivers: mine.map((receiver) => rowOf(receiver, context)),
     channels: [...channels],
   }
@@ -43,26 +42,6 @@ function rowOf(receiver: Session['receivers'][number], context: ViewContext): Re
     publicKey,
     profile,
     ...(name === undefined ? {} : { name }),
-    present: isPresent(receiver.attached, context),
+    present: isPresent(receiver.presence, context),
   }
-}
-
-/** The channels a role can send and receive frames on now. */
-export function channelsOf(session: Session, holder: Holder): number[] {
-  if (holder.role === 'receiver') return liveReceiver(session, holder.channel) ? [holder.channel] : []
-  if (session.state === 'closed') return []
-  return session.receivers.filter(isLive).map((receiver) => receiver.channel)
-}
-
-export function mailboxKey(sessionId: string, channel: number, direction: Direction): MailboxKey {
-  return `${sessionId}/${channel}/${direction}`
-}
-
-/** The direction in which a role's own data frames travel. */
-export function outbound(holder: Holder): Direction {
-  return holder.role === 'sender' ? 's2r' : 'r2s'
-}
-
-export function inbound(holder: Holder): Direction {
-  return holder.role === 'sender' ? 'r2s' : 's2r'
 }

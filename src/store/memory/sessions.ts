@@ -11,7 +11,7 @@ export class MemorySessionStore implements SessionStore {
   readonly #byId = new Map<string, Session>()
   readonly #idByCode = new Map<string, string>()
   readonly #openPerClient = new Map<string, number>()
-  readonly #openPerSource = new Map<string, number>()
+  readonly #openPerAddress = new Map<string, number>()
   readonly #buckets = new Map<number, Set<string>>()
   /** No bucket before this one exists. */
   #firstBucket: number
@@ -29,21 +29,21 @@ export class MemorySessionStore implements SessionStore {
   /** Every index this store keeps, for the test that all of them are empty in the end. */
   get entries(): number {
     return (
-      this.#byId.size + this.#idByCode.size + this.#openPerClient.size + this.#openPerSource.size + this.#buckets.size
+      this.#byId.size + this.#idByCode.size + this.#openPerClient.size + this.#openPerAddress.size + this.#buckets.size
     )
   }
 
   async create(session: OpenSession, caps: SessionCaps): Promise<void> {
     const ofClient = this.#openPerClient.get(session.clientId) ?? 0
     if (this.#idByCode.has(session.senderCode)) throw new RelayError('code_in_use')
-    const ofSource = this.#openPerSource.get(session.source) ?? 0
+    const ofAddress = this.#openPerAddress.get(session.clientAddress) ?? 0
     if (ofClient >= caps.sessionsPerClient) throw new RelayError('too_many_sessions')
-    if (session.source !== '' && ofSource >= caps.sessionsPerSource) throw new RelayError('too_many_sessions')
+    if (session.clientAddress !== '' && ofAddress >= caps.sessionsPerAddress) throw new RelayError('too_many_sessions')
     if (this.#byId.size >= caps.sessions) throw new RelayError('at_capacity')
     this.#byId.set(session.id, session)
     this.#idByCode.set(session.senderCode, session.id)
     this.#openPerClient.set(session.clientId, ofClient + 1)
-    this.#openPerSource.set(session.source, ofSource + 1)
+    this.#openPerAddress.set(session.clientAddress, ofAddress + 1)
     this.#schedule(session)
   }
 
@@ -109,9 +109,9 @@ export class MemorySessionStore implements SessionStore {
     if (ids.size === 0) this.#buckets.delete(bucket)
   }
 
-  #countDown({ clientId, source }: Session): void {
+  #countDown({ clientId, clientAddress }: Session): void {
     countDown(this.#openPerClient, clientId)
-    countDown(this.#openPerSource, source)
+    countDown(this.#openPerAddress, clientAddress)
   }
 }
 

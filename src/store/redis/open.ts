@@ -17,7 +17,7 @@ export interface RedisStores {
   readonly clock: Clock
   readonly cluster: Cluster
   /** A digest of a client address that is the same at every node. RelayError `unavailable` as long as Redis was not reached. */
-  digestSource(source: string): string
+  digestAddress(clientAddress: string): string
   readonly counters: RedisCounters
   close(): void
 }
@@ -54,7 +54,7 @@ export function openRedis(
     clock,
     cluster,
     counters: new RedisCounters(redis, sharedKey),
-    digestSource: (source) => sharedKey.digest(source),
+    digestAddress: (clientAddress) => sharedKey.digest(clientAddress),
     close: () => redis.close(),
   }
 }

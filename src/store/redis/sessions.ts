@@ -71,8 +71,8 @@ export class RedisSessionStore implements SessionStore {
       const now = this.#clock.now()
       if (!(await this.#admit(session, clientKey(session.clientId), caps.sessionsPerClient, now)))
         throw new RelayError('too_many_sessions')
-      if (session.source !== '' && Number.isFinite(caps.sessionsPerSource)) {
-        if (!(await this.#admit(session, sourceKey(session.source), caps.sessionsPerSource, now)))
+      if (session.clientAddress !== '' && Number.isFinite(caps.sessionsPerAddress)) {
+        if (!(await this.#admit(session, addressKey(session.clientAddress), caps.sessionsPerAddress, now)))
           throw new RelayError('too_many_sessions')
       }
       if (!(await this.#admit(session, DEADLINES, caps.sessions, ''))) throw new RelayError('at_capacity')
@@ -188,7 +188,7 @@ export class RedisSessionStore implements SessionStore {
 
   async #discount(session: Session): Promise<void> {
     await this.#redis.command('ZREM', clientKey(session.clientId), session.id)
-    if (session.source !== '') await this.#redis.command('ZREM', sourceKey(session.source), session.id)
+    if (session.clientAddress !== '') await this.#redis.command('ZREM', addressKey(session.clientAddress), session.id)
   }
 
   /** Beyond the end of the epitaph, in milliseconds. */
@@ -212,8 +212,8 @@ function codeKey(senderCode: string): string {
   return `pairlay:code:${senderCode}`
 }
 
-function sourceKey(source: string): string {
-  return `pairlay:source:${source}`
+function addressKey(clientAddress: string): string {
+  return `pairlay:source:${clientAddress}`
 }
 
 /** A client names itself as it likes; its hash is as good a name for the key. */

@@ -259,7 +259,7 @@ describe('when another node has changed the session, and the wake-up has not com
       publicKey: 'key',
       profile: 'AQ',
       name: undefined,
-      source: 's',
+      clientAddress: 's',
     }
     await node.sessions.update(sender.sessionId, (session, now) => join(session, receiver, now))
     socket.ack(1, 0)

@@ -12,7 +12,13 @@ import {
 import { RelayError } from '../../../src/relay/errors.ts'
 import { join } from '../../../src/relay/session/joining.ts'
 import { answer, attach, detach, stayAttached, sweep } from '../../../src/relay/session/presence.ts'
-import { deadlineOf, type Holder, isJoinable, type OpenSession, OVER_HTTP } from '../../../src/relay/session/session.ts'
+import {
+  type Arrival,
+  deadlineOf,
+  isJoinable,
+  type OpenSession,
+  type Party,
+} from '../../../src/relay/session/session.ts'
 import { decide, leave, openSession } from '../../../src/relay/session/transitions.ts'
 
 /** Section 3.3: strangers who know a locator alone do not use a code up. */
@@ -24,13 +30,15 @@ function fresh(): OpenSession {
   const input = {
     id: 'id',
     clientId: 'client',
-    source: 'its source',
+    clientAddress: 'its source',
     profile: 'AQ',
     senderCode: 'code',
     tokenDigest: 'digest of sender',
   }
   return openSession({ ...input, ttlSeconds: TTL_SECONDS, maxReceivers: 8 }, NOW)
 }
+
+const socketAt = (node: string): Arrival => ({ via: 'socket', node })
 
 /** A session that is joined by short names. */
 class Scene {
@@ -44,7 +52,7 @@ class Scene {
       publicKey: 'key',
       profile: 'AQ',
       name: undefined,
-      source,
+      clientAddress: source,
     }
     this.session = join(this.session, input, this.now, isAlive && { isAlive, limitSources: true })
     return this.session.joins
@@ -61,9 +69,8 @@ class Scene {
     }
   }
 
-  attach(channel: number, place = 'here', until?: number): void {
-    const at = until === undefined ? { place } : { place, until }
-    this.session = attach(this.session, holder(channel), at, this.now)
+  attach(channel: number, at: Arrival = socketAt('here')): void {
+    this.session = attach(this.session, party(channel), at, this.now)
   }
 
   answer(channel: number): void {
@@ -92,7 +99,7 @@ class Scene {
   }
 }
 
-const holder = (channel: number): Holder => ({ role: 'receiver', channel })
+const party = (channel: number): Party => ({ role: 'receiver', channel })
 
 describe('a pending receiver that stays away', () => {
   test('ends as left after 20 s, and not before', () => {
@@ -114,7 +121,7 @@ describe('a pending receiver that stays away', () => {
     scene.now += PENDING_ABSENT_MS - 1
     scene.attach(channel)
     scene.now += 50
-    scene.session = detach(scene.session, holder(channel), 1, scene.now) as OpenSession
+    scene.session = detach(scene.session, party(channel), 1, scene.now) as OpenSession
     scene.now += PENDING_ABSENT_MS - 1
     scene.sweep()
     expect(scene.rows).toEqual(['phone pending'])
@@ -138,10 +145,10 @@ describe('a pending receiver that stays away', () => {
   test('over HTTP is there for its lease, and away from then on', () => {
     const scene = new Scene()
     const channel = scene.join('phone')
-    scene.attach(channel, OVER_HTTP, NOW + POLL_LEASE_MS)
+    scene.attach(channel, { via: 'http', until: NOW + POLL_LEASE_MS })
     expect(deadlineOf(scene.session)).toBe(NOW + POLL_LEASE_MS + PENDING_ABSENT_MS)
     scene.now += POLL_LEASE_MS - 1
-    scene.session = stayAttached(scene.session, holder(channel), scene.now) as OpenSession
+    scene.session = stayAttached(scene.session, party(channel), scene.now) as OpenSession
     scene.now += POLL_LEASE_MS + PENDING_ABSENT_MS - 1
     scene.sweep()
     expect(scene.rows).toEqual(['phone pending'])
@@ -152,10 +159,10 @@ describe('a pending receiver that stays away', () => {
 
   test('with its socket on a node that died is away from when that is seen', () => {
     const scene = new Scene()
-    scene.attach(scene.join('phone'), 'a node')
+    scene.attach(scene.join('phone'), socketAt('a node'))
     scene.now += PENDING_ABSENT_MS
     scene.sweep(() => false)
-    expect(scene.session.receivers).toMatchObject([{ state: 'pending', attached: undefined }])
+    expect(scene.session.receivers).toMatchObject([{ state: 'pending', presence: undefined }])
     scene.now += PENDING_ABSENT_MS - 1
     scene.sweep(() => false)
     expect(scene.rows).toEqual(['phone pending'])
@@ -187,8 +194,8 @@ describe('a join where as many wait as may', () => {
   test('takes the place of the oldest that is away', () => {
     const scene = full()
     for (const channel of [3, 6]) {
-      const { attached } = scene.session.receivers[channel - 1] as { attached?: { generation: number } }
-      scene.session = detach(scene.session, holder(channel), attached?.generation ?? 0, scene.now) as OpenSession
+      const { presence } = scene.session.receivers[channel - 1] as { presence?: { generation: number } }
+      scene.session = detach(scene.session, party(channel), presence?.generation ?? 0, scene.now) as OpenSession
     }
     scene.join('honest')
     expect(scene.rows[2]).toBe('attacker 3 left')
@@ -198,7 +205,7 @@ describe('a join where as many wait as may', () => {
 
   test('counts who is on a node that died as away', () => {
     const scene = full()
-    scene.attach(5, 'a node that died')
+    scene.attach(5, socketAt('a node that died'))
     scene.join('honest', 'its source', (node) => node === 'here')
     expect(scene.rows[4]).toBe('attacker 5 left')
   })

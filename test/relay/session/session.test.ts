@@ -5,14 +5,14 @@ import { expireIfDue } from '../../../src/relay/session/changes.ts'
 import { join, type NewReceiver } from '../../../src/relay/session/joining.ts'
 import { answer, attach, detach } from '../../../src/relay/session/presence.ts'
 import {
-  attachedOf,
   type ClosedSession,
   deadlineOf,
-  type Holder,
-  holderOf,
   isJoinable,
   liveReceiver,
   type OpenSession,
+  type Party,
+  partyOf,
+  presenceOf,
   type Session,
 } from '../../../src/relay/session/session.ts'
 import {
@@ -27,7 +27,7 @@ import {
 
 const START = 1_000
 const NOW = START + 10_000
-const HERE = { place: 'here' }
+const HERE = { via: 'socket', node: 'here' } as const
 const TTL_SECONDS = 60
 const DEADLINE = START + TTL_SECONDS * 1000
 
@@ -37,14 +37,14 @@ const newReceiver = (receiverCode: string, source = `source of ${receiverCode}`)
   publicKey: 'a key',
   profile: 'AQ',
   name: 'a name',
-  source,
+  clientAddress: source,
 })
 
 function fresh(maxReceivers = 8): OpenSession {
   const input = {
     id: 'id',
     clientId: 'client',
-    source: 'its source',
+    clientAddress: 'its source',
     profile: 'AQ',
     senderCode: 'code',
     tokenDigest: 'digest of sender',
@@ -105,7 +105,7 @@ function describeState(session: Session): string {
 }
 
 function attachments(session: OpenSession): string {
-  const roles = [session.attached && 'sender', liveReceiver(session, 1)?.attached && 'receiver']
+  const roles = [session.presence && 'sender', liveReceiver(session, 1)?.presence && 'receiver']
   const attached = roles.filter(Boolean).join(' and ')
   return attached && `${attached} attached`
 }
@@ -318,7 +318,7 @@ describe('what a change does', () => {
       reason: 'closed_by_sender',
       id: 'id',
       clientId: 'client',
-      source: 'its source',
+      clientAddress: 'its source',
       senderCode: 'code',
       tokenDigest: 'digest of sender',
       version: 4,
@@ -340,9 +340,9 @@ describe('what a change does', () => {
 
   test('a token belongs to the role it was issued for, also after the end, and any other to nobody', () => {
     for (const build of Object.values(SITUATIONS)) {
-      expect(holderOf(build(), 'digest of sender')).toEqual({ role: 'sender' })
-      expect(holderOf(build(), 'digest of r')).toEqual({ role: 'receiver', channel: 1 })
-      expect(holderOf(build(), 'digest of new')).toBeUndefined()
+      expect(partyOf(build(), 'digest of sender')).toEqual({ role: 'sender' })
+      expect(partyOf(build(), 'digest of r')).toEqual({ role: 'receiver', channel: 1 })
+      expect(partyOf(build(), 'digest of new')).toBeUndefined()
     }
   })
 })
@@ -479,8 +479,8 @@ describe('attachments', () => {
 })
 
 /** Which attach of a session this role's is, 0 for none. */
-function generationOf(session: Session, holder: Holder): number {
-  return attachedOf(session, holder)?.generation ?? 0
+function generationOf(session: Session, party: Party): number {
+  return presenceOf(session, party)?.generation ?? 0
 }
 
 function codeOf(call: () => unknown): string | undefined {

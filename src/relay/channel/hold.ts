@@ -3,34 +3,35 @@ import type { Direction } from '../ports.ts'
 /** Pools that windows are taken from. */
 export type Kind = 'handshake' | 'transfer'
 
-/** Both windows of one channel, and for whom they were taken from which pool. */
-export interface ChannelWindows {
+/** The windows of one channel on this node: bytes reserved, then granted, at last released. */
+export interface Hold {
+  /** Empty while the bytes are reserved for a channel that is not known yet. */
   sessionId: string
   channel: number
   readonly granted: Record<Direction, number>
-  /** The pool that they are from, if there are any. */
+  /** The pool that they are from, if there are any, and the client address that pays. */
   kind: Kind | undefined
-  source: string
+  payer: string
   /** Since when each end is away: the sender, the receiver. */
   absentSince: readonly (number | undefined)[]
   /** When to look at its ends again. */
   lookAt: number
 }
 
-/** A channel that has none yet. */
-export function windowsOf(sessionId: string, channel: number): ChannelWindows {
+/** A hold without bytes. */
+export function emptyHold(sessionId: string, channel: number): Hold {
   return {
     sessionId,
     channel,
     granted: { s2r: 0, r2s: 0 },
     kind: undefined,
-    source: '',
+    payer: '',
     absentSince: [],
     lookAt: Number.POSITIVE_INFINITY,
   }
 }
 
-/** Both together, in bytes. */
-export function sizeOf({ granted }: ChannelWindows): number {
+/** Both windows together, in bytes. */
+export function sizeOf({ granted }: Hold): number {
   return granted.s2r + granted.r2s
 }
