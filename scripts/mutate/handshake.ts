@@ -4,6 +4,7 @@ import { protection } from './mutation.ts'
 const operator = protection('test/deep/adversary/operators.test.ts')
 const messages = protection('test/deep/adversary/messages.test.ts')
 const middle = protection('test/deep/adversary/middle.test.ts')
+const written = protection('test/client/transfer/messages.test.ts')
 const wipe = protection('test/deep/adversary/wipe.test.ts')
 const order = protection('test/crypto/handshake-order.test.ts')
 const wrongCode = protection('test/e2e/wrong-code.test.ts')
@@ -245,7 +246,7 @@ export const LEFT = [
     'this.#peer?.sendKey.fill(0) this.#peer?.receiveKey.fill(0)',
     '',
   ]),
-  operator('traffic secrets at the receiver', 'drop the approval and what follows, against the receiver', [
+  operator('traffic secrets at the receiver', 'replay m1 of another run, against the sender', [
     'sendKey.fill(0) receiveKey.fill(0)',
     '',
   ]),
@@ -257,12 +258,10 @@ export const LEFT = [
     'this.#trafficSecret.fill(0) this.#current?.wipe()',
     'this.#trafficSecret.fill(0)',
   ]),
-  operator(
-    'a writer stops when its run ends',
-    'forge revoked, against the sender',
-    ["if (this.#wiped) throw new PairingError('aborted')", ''],
-    ['this.#requireAlive() const { maxFrameBytes } = this.#options', 'const { maxFrameBytes } = this.#options'],
-  ),
+  written('a writer stops when its run ends', 'a wiped writer seals nothing', [
+    "if (this.#wiped) throw new PairingError('aborted')",
+    '',
+  ]),
   operator('added: the secret half as the device’s name', 'swap n_R, against the sender', [
     'name === undefined ? asked : { ...asked, name }',
     '{ ...asked, name: code.text.slice(-6) }',

@@ -1,3 +1,4 @@
+import { OPERATOR, SIDES } from './field.ts'
 import { BUDGETS, HANDSHAKE, HASHED, LEFT } from './handshake.ts'
 import type { Mutation } from './mutation.ts'
 import { APPROVALS, PAYLOAD, VIEWS } from './payload.ts'
@@ -11,4 +12,6 @@ export const PROTECTIONS: Readonly<Record<string, readonly Mutation[]>> = {
   'Views, acks and what is held': VIEWS,
   'Rows and approvals': APPROVALS,
   'What is left, and what is told': LEFT,
+  'Cases from the field, at the two sides': SIDES,
+  'Cases from the field, at the relay': OPERATOR,
 }

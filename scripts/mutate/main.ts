@@ -41,7 +41,7 @@ const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--
   .filter(Boolean)
 const sources = new Map(
   files
-    .filter((file) => /^src\/.*\.ts$/.test(file))
+    .filter((file) => /^(src\/.*\.ts|deploy\/.*|compose\.yaml|Dockerfile)$/.test(file))
     .map((file) => [file, readFileSync(join(ROOT, file), 'utf8')] as const),
 )
 

@@ -1,0 +1,424 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are pieces of source text
+import { protection } from './mutation.ts'
+
+const prompts = protection('test/cli/prompts.test.ts')
+const usage = protection('test/cli/usage.test.ts')
+const ending = protection('test/cli/ending.test.ts')
+const files = protection('test/cli/files.test.ts')
+const names = protection('test/cli/names.test.ts')
+const progress = protection('test/cli/progress.test.ts')
+const cliTransfer = protection('test/cli/transfer.test.ts')
+const attempts = protection('test/cli/attempts.test.ts')
+const endings = protection('test/e2e/endings.test.ts')
+const wrongCode = protection('test/e2e/wrong-code.test.ts')
+const lies = protection('test/e2e/lies.test.ts')
+const source = protection('test/client/source.test.ts')
+const entry = protection('test/client/entry.test.ts')
+const relayApi = protection('test/client/calls/relay-api.test.ts')
+const connection = protection('test/client/link/connection.test.ts')
+const httpSocket = protection('test/client/link/http-socket.test.ts')
+const waitingRoom = protection('test/client/pairing/waiting-room.test.ts')
+const hostile = protection('test/deep/fuzz/hostile-bounds.test.ts')
+const strangers = protection('test/deep/adversary/strangers.test.ts')
+const cluster = protection('test/deep/cluster/limits.test.ts')
+const deaf = protection('test/deep/cluster/deaf.test.ts')
+const addresses = protection('test/server/limits/client-address.test.ts')
+const limits = protection('test/server/limits/limits.test.ts')
+const tarpit = protection('test/server/limits/tarpit.test.ts')
+const origins = protection('test/server/limits/origins.test.ts')
+const frames = protection('test/server/http/frames.test.ts')
+const route = protection('test/server/websocket/route.test.ts')
+const operations = protection('test/server/http/operations.test.ts')
+const config = protection('test/server/config.test.ts')
+const start = protection('test/server/start.test.ts')
+const server = protection('test/server/process.test.ts')
+const redis = protection('test/store/redis.test.ts')
+const redisClock = protection('test/store/redis-clock.test.ts')
+const digests = protection('test/store/source-digest.test.ts')
+const deploy = protection('test/deploy.test.ts')
+const requests = protection('test/conformance/conformance.test.ts')
+
+/** By the cases of test/field/README.md: what keeps each from coming back. */
+export const SIDES = [
+  endings('Protocol F2: a sender that ends by itself tells the relay', 'a sender that ends by itself tells the relay', [
+    'this.#telling = courtesy(this.#api.closeSession(this.#session))',
+    '{}',
+  ]),
+  endings('Protocol F2: a receiver that ends by itself, too', 'a receiver that ends by itself tells the relay', [
+    'this.#telling = courtesy(api.endReceiver(this.session, this.receiverCode))',
+    '',
+  ]),
+  ending('Protocol F3: a question ends with its session', 'is asked no longer when the sender has ended the session', [
+    'return await Promise.race([work(withdraw.signal), ended])',
+    'return await work(withdraw.signal)',
+  ]),
+  ending('Protocol F4: success is said once it is known', 'and whose sender has stopped saves the file', [
+    "${confirmed ? 'The sender knows.' : doubt}",
+    'The sender knows.',
+  ]),
+  ending('Protocol F5: each receiver is let go by itself', 'is told of and let go while another one still decides', [
+    'if (options.last) void this.#letGo(run)',
+    '',
+  ]),
+  connection('Protocol F6: a peer’s lie ends its channel alone', 'an ack of what was never sent', [
+    "if (!(error instanceof PairingError) || error.code === 'relay_misbehaved') throw error",
+    'throw error',
+  ]),
+  ending('Protocol F7: how much of a pipe is there', 'in the middle of a pipe, says how much of it is there', [
+    'if (written > 0)',
+    'if (written < 0)',
+  ]),
+  usage('Protocol F8: a text is UTF-8', 'The text is not UTF-8', ['if (!isUtf8(text))', 'if (false)']),
+  cliTransfer('Protocol F8: a text keeps its bytes', 'of another client that is not UTF-8 reaches a pipe', [
+    "Buffer.from(shownText(text).replace(/(?<!\\n)$/, '\\n')) : bytes",
+    'Buffer.from(shownText(text)) : Buffer.from(text)',
+  ]),
+  progress('Protocol F9: a wait without an end is told', 'is told of after 30 s, once', [
+    'now - lane.movedAt < STALLED_AFTER_MS',
+    'now > 0',
+  ]),
+  lies('Protocol F12: a critical word is heard', 'unless the word is critical', [
+    "if (critical === true) throw new PairingError('unsupported')",
+    '',
+  ]),
+  names(
+    'Protocol F14: names of earlier transfers are taken',
+    'gets a number when an earlier transfer of the same run',
+    ['for (let n = 2; both.some((each) => taken.has(each.toLowerCase())); n++) both = namesOf(numbered(safe, n))', ''],
+  ),
+  names('Protocol F14: runs of spaces in a name', 'runs of spaces in a name stay', [
+    'const clean = shown(last)',
+    "const clean = shown(last).replaceAll(/\\s+/g, ' ')",
+  ]),
+  endings('Protocol F16: payload needs the approval, at the receiver', 'payload before the approval is refused', [
+    '(isPayload && !this.#approved)',
+    'false',
+  ]),
+  names('Protocol F17: a name ends no quotation', 'ends no quotation, and is cut to 64 characters', [
+    '.replaceAll(QUOTES, "\'")',
+    '',
+  ]),
+  requests('Protocol F18: an approval has no reason', 'an approval with a reason', [
+    "z.object({ decision: z.literal('approved'), reason: z.optional(z.never()) })",
+    "z.object({ decision: z.literal('approved') })",
+  ]),
+  wrongCode(
+    'Security 2: whoever waits is answered',
+    'whoever waits is answered at once',
+    ['export const HANDSHAKES_MAX = 32', 'export const HANDSHAKES_MAX = 8'],
+    ['if (!run.guessSpent) this.#counted--', ''],
+  ),
+  httpSocket('Security 5: the form of a view’s version', 'half of a surrogate pair as the version is no view', [
+    'z.string().check(z.regex(/^[\\x21-\\x7e]{1,32}$/))',
+    'z.string()',
+  ]),
+  connection('Security 5: what nobody foresaw ends one connection', 'ends the connection as internal, with its cause', [
+    'if (error !== undefined) return this.crash(error)',
+    '',
+  ]),
+  relayApi('Security 6: limits that a relay tells', 'limits are never larger than this client takes', [
+    'Math.min(answer.limits.windowBytes, WINDOW_MAX_BYTES)',
+    'answer.limits.windowBytes',
+  ]),
+  hostile(
+    'Security 6: what is read ahead of a source',
+    'bytes does not take more of a source than the limits',
+    [
+      'const windowBytes = Math.min(answer.limits.windowBytes, WINDOW_MAX_BYTES)',
+      'const { windowBytes } = answer.limits',
+    ],
+    ['const granted = Math.min(window, this.#windowMax)', 'const granted = window'],
+    ['this.#window = Math.min(window, this.#windowMax)', 'this.#window = window'],
+  ),
+  waitingRoom('Security 7: rows that are looked at', 'invented receivers are looked at 1,024 times', [
+    'if (++this.#runsInAll > RUNS_MAX) return this.#takeUsedUp()',
+    '',
+  ]),
+  waitingRoom('Security 7: what waits before it is verified', 'what waits before it is verified takes 4,096 bytes', [
+    'const room = this.#verified ? this.#windowMax : HANDSHAKE_WINDOW_BYTES',
+    'const room = this.#windowMax',
+  ]),
+  hostile('Security 7: one refusal at a time', 'ever new ones are met with a bounded number of calls', [
+    'this.#refusals = this.#refusals.then(() =>',
+    'this.#refusals = Promise.resolve().then(() =>',
+  ]),
+  hostile('Security 7: what invented rows send', 'what they send is held within the handshake’s window', [
+    'const room = this.#verified ? this.#windowMax : HANDSHAKE_WINDOW_BYTES',
+    'const room = this.#windowMax',
+  ]),
+  prompts('Security 10: a wrong code asks for the number', 'has to type the number once an attacker has tried', [
+    'wrongCode + timedOut + invalid > 0',
+    'false',
+  ]),
+  strangers(
+    'Security 10: whoever waits unproven asks for the number',
+    'who saw the code joins first and fills the places',
+    ['|| this.unproven > 0', ''],
+  ),
+  names('Security 13: a name looks like no number', 'looks like no number, whatever its digits are', [
+    ".replaceAll(DIGITS, (digits) => digits.replaceAll(/\\p{N}/gu, '#'))",
+    '',
+  ]),
+  cliTransfer('Security 15: what was received is its owner’s', 'the mode of a file that was received', [
+    'const PRIVATE = 0o600',
+    'const PRIVATE = 0o644',
+  ]),
+  usage(
+    'Security 16: a device counts its tries',
+    'is tried three times by a device at most',
+    ['await app.attempts?.take(', 'await (undefined as typeof app.attempts)?.take('],
+    ['(await attempts?.emitted(code.locator)) ?? 0', '0'],
+  ),
+  attempts('Security 16: a try is counted once', 'are never one too many, when twenty are made at the same time', [
+    "flag: 'wx', mode: 0o600",
+    "flag: 'w', mode: 0o600",
+  ]),
+  usage('Security 17: a long address is no address', 'whose address is absurdly long', [
+    'const url = text.length <= ADDRESS_MAX && URL.canParse(text)',
+    'const url = URL.canParse(text)',
+  ]),
+  prompts('Security 18: a relay that only a link names', 'is asked once about a relay that only the link names', [
+    'if (relay === relayFrom(options.relay)) return',
+    'return',
+  ]),
+  usage('Security 18: a way without TLS', 'on another machine is warned of when the way to it has no TLS', [
+    "if (protocol === 'https:' ||",
+    "if (protocol !== '' ||",
+  ]),
+  names('Security 19: invisible characters make no name', 'make no name', [
+    ".replaceAll(UNSEEN, (_, needed: string | undefined) => needed ?? '')",
+    '',
+  ]),
+  usage('Relay P7, CLI F61: a redirect is named', 'that sends us elsewhere is exit 4, and it is said where to', [
+    "if (response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {",
+    'if (status === 0) {',
+  ]),
+  relayApi('Relay R6: an outage is called one', "['unavailable', 'relay_unavailable']", [
+    "unavailable: 'relay_unavailable',",
+    "unavailable: 'at_capacity',",
+  ]),
+  names('CLI F01: a name keeps its extension', 'is whole up to 240 bytes, and beyond it is cut before its extension', [
+    'const [stem, extension] = parted(name) return (',
+    "const [stem, extension] = [name, '']\nreturn (",
+  ]),
+  files('CLI F01: a temporary name fits', 'has a temporary name that fits too', [
+    'beginning(basename(path), FILE_NAME_BYTES - suffix.length)',
+    'basename(path)',
+  ]),
+  names('CLI F02: a number stands before the extension', 'gets its number before the extension', [
+    'return `${stem} (${n})${extension}`',
+    'return `${stem}${extension} (${n})`',
+  ]),
+  names('CLI F03: joiners that scripts and emoji need', 'stay where they belong', [
+    "(_, needed: string | undefined) => needed ?? ''",
+    "() => ''",
+  ]),
+  names('CLI F03: joiners that glue nothing', 'go where they glue nothing', [
+    "(_, needed: string | undefined) => needed ?? ''",
+    '(all) => all',
+  ]),
+  cliTransfer('CLI F05: another name is told', 'that a sender makes up are saved as safe ones', [
+    "was === undefined ? ['', '']",
+    "was !== '' ? ['', '']",
+  ]),
+  files('CLI F09: a name that is not UTF-8', 'that have a name that is not UTF-8 are refused with the way out', [
+    'const lost = path.includes(',
+    'const lost = path === path + path.slice(0, 1) && path.includes(',
+  ]),
+  files('CLI F16: a size is asked for when the transfer begins', 'is sent as it is when the transfer begins', [
+    'stat: async () => (await stat(path).catch(() => info)).size,',
+    '',
+  ]),
+  files('CLI F16: which file has changed', 'delivers nothing, and says which it was', [
+    "if (bytes < size) throw new PairingError('source_changed', { detail: `It was ${shown(path)}.` })",
+    '',
+  ]),
+  files('CLI F17: a failure is no withdrawal', 'because the file has gone delivers nothing', [
+    "error.code === 'aborted' ? 'cancelled' : 'failed'",
+    "'cancelled'",
+  ]),
+  files('CLI F21: a file is private while it is partial', 'is for its owner alone, partial and saved', [
+    'const PRIVATE = 0o600',
+    'const PRIVATE = 0o644',
+  ]),
+  files('CLI F23: both numbers of too many files', 'that are too many, or have too long names together', [
+    'if (paths.length > ITEMS_MAX) {',
+    'if (paths.length < 0) {',
+  ]),
+  ending('CLI F26: a refusal is named at the sender', 'and declines is named so at the sender', [
+    '/^(declined|no_space|cancelled)$/.test(word)',
+    "word === ''",
+  ]),
+  files('CLI F26: a full disk is named at the sender', 'for want of room has its sender told that', [
+    "/^(ENOSPC|EDQUOT|EFBIG)$/.test(error.code ?? '') ? 'no_space' : 'failed'",
+    "'failed'",
+  ]),
+  files('CLI F27: the output is looked at first', 'is looked at before anything is asked of the relay', [
+    'const output = await checkedOutput(terminal, options)',
+    'const { output } = options',
+  ]),
+  progress('CLI F30: a transfer that will be too late', 'is told of once, with how long a session has to be', [
+    'if (this.#warned || leftMs === undefined || leftMs <= expires) return',
+    'if (expires >= 0) return',
+  ]),
+  progress('CLI F30: the rate that a transfer needs', 'is foretold by the rate it needs', [
+    'if (bytesPerSecond <= USUAL_BYTES_PER_SECOND) return undefined',
+    'if (bytesPerSecond > 0) return undefined',
+  ]),
+  prompts('CLI F36: an ignored hang-up', 'goes on when its terminal is closed: a sender', [
+    "return SIGNALS.filter((signal) => signal !== 'SIGHUP')",
+    'return SIGNALS',
+  ]),
+  usage('CLI F37: nobody to answer, at the sender', 'nobody to answer is exit 2 at the sender before it shows a code', [
+    "if (!yes && !(await terminal.answerable(0))) throw new CliError(NOBODY_ANSWERS, 'usage')",
+    '',
+  ]),
+  usage('CLI F37: nobody to answer, at the receiver', 'nobody to answer is exit 2 at the receiver before it joins', [
+    "if (!options.yes && !(await terminal.answerable(PIPE_MS))) throw new CliError(NOBODY_ANSWERS, 'usage')",
+    '',
+  ]),
+  names('CLI F48: a text stays as it is', 'keeps tabs, runs of spaces, newlines and joiners', [
+    'if (kept.includes(character)) return character',
+    '',
+  ]),
+  prompts('CLI F54: a mistyped code is asked for again', 'that has mistyped the code is told why and asked again', [
+    'if (given !== undefined || !terminal.attended || !(error instanceof MistypedError)) throw error',
+    'if (error !== undefined) throw error',
+  ]),
+  usage('CLI F60: a certificate that is not trusted', 'whose certificate is not trusted is named', [
+    "if (untrusted) return { code: 'relay_untrusted', detail: `It is ${untrusted[1]}.` }",
+    '',
+  ]),
+  source('CLI F75: bytes of every kind', 'is sent as its bytes', [
+    "return 'buffer' in bytes ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(bytes)",
+    'return new Uint8Array(bytes as ArrayBuffer)',
+  ]),
+  source('CLI F75: what is no bytes', 'is refused at once, as a TypeError', [
+    "if (typeof bytes?.byteLength !== 'number') throw new TypeError('bytesSource takes an ArrayBuffer or a view of one')",
+    '',
+  ]),
+  entry('CLI F77: a link is taken', 'names a code and a relay', [
+    "if (fragment === undefined || address === '') return",
+    'if (address === code.trim() || fragment !== code) return',
+  ]),
+]
+
+export const OPERATOR = [
+  limits('Security 4: joins and creates of one address', 'beyond the limit of a client address are rate_limited', [
+    'if (!count.isAllowed && count.isExceeded) throw refusal(count.ttlInSeconds)',
+    '',
+  ]),
+  tarpit('Security 4: an address that asks too often', 'an address that is refused too often waits for its answer', [
+    'if (isStopping() || !seconds.exceeds(request.clientAddress, reply.statusCode >= 400)) return done(null, payload)',
+    'return done(null, payload)',
+  ]),
+  deaf('Security 8: a message on the bus that is none', 'hears the next wake as before, whatever anybody published', [
+    'const message = Message.safeParse(parsed(text)) if (!message.success) return',
+    'const message = { data: Message.parse(JSON.parse(text)) }',
+  ]),
+  deaf('Security 8: a node that is deaf', 'a node that does not hear itself for 5 s is deaf', [
+    'return this.#own.now() - this.#heardAt > DEAF_MS',
+    'return this.#heardAt < 0',
+  ]),
+  frames('Security 9: the token before the body', 'of a token do not wait for a body', [
+    'onRequest: tokenBeforeBody(relay, FrameParams, FrameQuery),',
+    '',
+  ]),
+  route('Security 9: the length of a first message', 'whose first message is longer than an attach may be', [
+    'export const ATTACH_MAX_BYTES = 4096',
+    'export const ATTACH_MAX_BYTES = 1_000_000',
+  ]),
+  deploy('Security 11, Relay X6: single addresses are trusted', 'trusts single addresses that no client can have', [
+    'TRUST_PROXY: 172.28.83.1',
+    'TRUST_PROXY: 172.28.83.0/28',
+  ]),
+  digests('Security 12: a digest has a key', 'is not found by an attacker who tries addresses without the key', [
+    "return createHmac('sha256', key)",
+    "return createHmac('sha256', '')",
+  ]),
+  origins('Security 14: pages of other sites', 'from a page of another site is forbidden', [
+    'if (isOriginOf(origin, headers.host)) return',
+    'return',
+  ]),
+  origins('Security 14: a name that was rebound', 'a name can be rebound', [
+    'if (this.#hosts.has(name) ||',
+    'if (name ||',
+  ]),
+  limits('Relay D7: unknown codes', 'with unknown codes beyond their limit make every join wait', [
+    '[rates.unknownCode.check, rates.join]',
+    '[rates.join]',
+  ]),
+  addresses('Relay X1: an address with a port', 'that a trusted proxy writes as', [
+    '/^\\[([^\\]]+)\\](?::\\d{1,5})?$/.exec(trimmed) ?? /^(\\d+\\.\\d+\\.\\d+\\.\\d+):\\d{1,5}$/.exec(trimmed) ?? []',
+    '[]',
+  ]),
+  addresses('Relay X5, X7: headers that are not read', 'is worth a warning when it names another address', [
+    'if (named.length > 0 && !named.some(',
+    'if (named.length < 0 && !named.some(',
+  ]),
+  addresses('Relay P19: a proxy that says nothing', 'that a trusted proxy leaves out', [
+    "if (request.url?.startsWith('/v1/')) yield 'silent'",
+    '',
+  ]),
+  operations('Relay P24: idle connections', 'the time-outs are the documented ones', [
+    'export const KEEP_ALIVE_TIMEOUT_MS = 75_000',
+    'export const KEEP_ALIVE_TIMEOUT_MS = 5_000',
+  ]),
+  config('Relay E1: a refused value is shown', 'an error shows the value on one line', [
+    '${wrongValue(variable, value)}',
+    '',
+  ]),
+  start('Relay E4: a misspelt setting', 'environment variables that look like a setting', [
+    'const isClose = distance <= (similar.length > 5 ? 2 : 1)',
+    'const isClose = distance < 0',
+  ]),
+  config('Relay E5: a secret in a file', 'REDIS_URL_FILE is a file that has REDIS_URL in it', [
+    'readFile(path).trim()',
+    "''",
+  ]),
+  config('Relay E9: how a URL is written', 'a REDIS_URL of another kind is refused with the reason', [
+    "return 'a unix socket is not supported'",
+    'return undefined',
+  ]),
+  server('Relay E13: the settings in force', 'says at the start which settings are in force', [
+    '...settingsInForce(process.env),',
+    '',
+  ]),
+  server('Relay E14: ready is said when it is true', 'that does not reach its Redis does not say that it is ready', [
+    "while (relay.unready === 'unavailable') await delay(LOOK_MS, undefined, { ref: false }) if (!relay.unready) logger",
+    'logger',
+  ]),
+  start('Relay R2: the end of an outage', 'has the start and the end of each outage', [
+    'if (isReachable && this.#awaySince !== undefined) {',
+    'if (!isReachable && this.#awaySince === -1) {',
+  ]),
+  cluster('Relay R3: a server that forgets', 'that forgets keys when it is full is said in the log', [
+    "if (policy === 'noeviction' ||",
+    "if (policy !== '' ||",
+  ]),
+  redis('Relay R3: sessions that are not there make room', 'a full set makes room for the sessions in it', [
+    "if (dead.length > 0) await this.#redis.command('ZREM', set, ...dead)",
+    '',
+  ]),
+  redisClock('Relay R5: a clock that jumps', 'moves no deadline, at any node', [
+    'if (Math.abs(jumped) <= JUMP_MS) {',
+    'if (Math.abs(jumped) >= 0) {',
+  ]),
+  deploy('Relay I4: the image’s user is a number', 'runs as a user with a number', ['USER 1000', 'USER node']),
+  server('Relay I9: a hang-up without a terminal', 'without a terminal ignores SIGHUP', [
+    "const skip = hasTerminal() ? [] : (['SIGHUP'] as const)",
+    "const skip = [] as 'SIGHUP'[]",
+  ]),
+  start('Relay I15: a budget fits its container', 'has to have room for its budget beside the process', [
+    'if (container === undefined || budgetBytes + PROCESS_BYTES <= container) return undefined',
+    'if (budgetBytes > 0) return undefined',
+  ]),
+  start('Relay I16: connections and descriptors', 'is of connections what file descriptors allow', [
+    'if (descriptors === undefined) return wanted',
+    'if (wanted > 0) return wanted',
+  ]),
+  limits('Relay I16: connections beyond the maximum', 'beyond the maximum are answered with at_capacity', [
+    'if (!this.#beyond.has(socket)) return',
+    'return',
+  ]),
+]
