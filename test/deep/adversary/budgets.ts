@@ -3,7 +3,7 @@ import { PairingError, Receiver } from '../../../src/client/index.ts'
 import { generator } from '../../../src/crypto/cpace.ts'
 import { associateReceiver, commitReceiver } from '../../../src/crypto/transcript.ts'
 import { FakeTime, settled } from '../../client/fake-time.ts'
-import type { Device } from './device.ts'
+import { device } from './device.ts'
 import { type Operator, Relay } from './relay.ts'
 import type { Seed } from './seed.ts'
 
@@ -80,14 +80,15 @@ export function pretender(seed: Seed): Operator {
   }
 }
 
-/** The tags that a device would still emit for a code, however often its person tries. */
-export async function tagsLeft(code: string, device: Device, seed: Seed): Promise<number> {
+/** The tags that the device with a seed would still emit for a code, however often its person tries. */
+export async function tagsLeft(code: string, own: Seed, seed: Seed): Promise<number> {
   for (let tags = 0; tags <= 5; tags++) {
     const time = new FakeTime()
     const relay = new Relay(time, seed)
     relay.operators = [pretender(seed)]
     try {
-      const receiver = await Receiver.join({ relay: 'https://relay.test', code, environment: device.on(relay) })
+      const environment = device('receiver', own, relay)
+      const receiver = await Receiver.join({ relay: 'https://relay.test', code, environment })
       await settled()
       await receiver.close()
     } catch (error) {

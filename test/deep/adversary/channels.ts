@@ -1,7 +1,7 @@
 import { bytesSource, type PairingRequest, type Receipt, Receiver, Sender } from '../../../src/client/index.ts'
 import type { Role } from '../../../src/protocol/view.ts'
 import { FakeTime } from '../../client/fake-time.ts'
-import { Device } from './device.ts'
+import { device } from './device.ts'
 import { isPayload } from './operators.ts'
 import { ReceivingPerson } from './people.ts'
 import { type Operator, Relay } from './relay.ts'
@@ -11,13 +11,6 @@ import { Seed } from './seed.ts'
 import { forget, unwiped } from './watch.ts'
 
 /** Two receivers of one sender, and a relay that gives each what was meant for the other. */
-
-export interface Crossing {
-  readonly receipts: readonly string[]
-  readonly receivers: readonly string[]
-  readonly complete: number
-  readonly faults: readonly string[]
-}
 
 /** Exchanges the nth payload frame of one channel with that of the other, in the direction away from `from`. */
 function crossing(from: Role, seq: number): Operator {
@@ -36,17 +29,17 @@ function crossing(from: Role, seq: number): Operator {
   }
 }
 
-export async function cross(from: Role, seq: number): Promise<Crossing> {
+export async function cross(from: Role, seq: number) {
   forget()
   const seed = new Seed('crossing', from, seq)
   const time = new FakeTime()
   const relay = new Relay(time, seed)
-  const device = (role: Role, name: string) => new Device(role, new Seed(seed.name, name)).on(relay)
-  const sender = await Sender.open({ relay: RELAY, receivers: 2, environment: device('sender', 'sender') })
+  const environment = (role: Role, name: string) => device(role, new Seed(seed.name, name), relay)
+  const sender = await Sender.open({ relay: RELAY, receivers: 2, environment: environment('sender', 'sender') })
   const people = [new ReceivingPerson(), new ReceivingPerson()]
   for (const [i, person] of people.entries()) {
-    const environment = device('receiver', `receiver ${i}`)
-    void person.act(() => Receiver.join({ relay: RELAY, code: sender.code, environment }))
+    const own = environment('receiver', `receiver ${i}`)
+    void person.act(() => Receiver.join({ relay: RELAY, code: sender.code, environment: own }))
   }
   const requests: PairingRequest[] = []
   for await (const request of sender.requests()) if (requests.push(request) === 2) break

@@ -3,7 +3,7 @@ import { generatePairingCode } from '../../../src/crypto/pairing-code.ts'
 import { ciphertextOf, decodeFrame, FRAME_DATA } from '../../../src/protocol/frame.ts'
 import { FakeTime, settled } from '../../client/fake-time.ts'
 import { senderWithoutCode, TAGS } from './budgets.ts'
-import { Device } from './device.ts'
+import { device } from './device.ts'
 import { type Operator, Relay } from './relay.ts'
 import { RELAY } from './scenario.ts'
 import { leaks } from './search.ts'
@@ -31,7 +31,7 @@ export async function disconnect(seed: Seed): Promise<Disconnects> {
   const relay = new Relay(time, seed)
   const breaker = new Breaker(seed)
   relay.operators = [breaker]
-  const environment = new Device('receiver', new Seed(seed.name, 'receiver')).on(relay)
+  const environment = device('receiver', new Seed(seed.name, 'receiver'), relay)
   const { text: code } = generatePairingCode((length) => seed.bytes(length))
   const receivers: Receiver[] = []
   let refusals = 0

@@ -5,11 +5,6 @@ import { Seed } from './seed.ts'
 
 /** Every drop, repetition, cut and transposition of the frames of a transfer of so many chunks. */
 
-export interface Rearranged {
-  readonly name: string
-  readonly faults: readonly string[]
-}
-
 /** What the receiver makes of it: a message that stops is waited for, the last chunk twice is one message and nonsense. */
 function expected(name: string, chunks: number): { readonly names: string; readonly complete: number } {
   const [verb, index] = [name.split(' ')[0], Number(name.split(' ').at(-1))]
@@ -17,7 +12,7 @@ function expected(name: string, chunks: number): { readonly names: string; reado
   return { names: 'corrupt', complete: verb === 'repeat' && index === chunks - 1 ? 1 : 0 }
 }
 
-async function rearrange(chunks: number, pipes: boolean, [name, change]: Rearrangement): Promise<Rearranged> {
+async function rearrange(chunks: number, pipes: boolean, [name, change]: Rearrangement) {
   const plan = ofChunks(chunks, () => [rearranged(chunks, change)], pipes)
   const outcome = await play({ ...plan, seed: new Seed('rearranged', chunks, name, `${pipes}`) })
   const { receiver, sender } = outcome
@@ -30,7 +25,7 @@ async function rearrange(chunks: number, pipes: boolean, [name, change]: Rearran
   return { name: `${chunks} chunks${pipes ? ', piped' : ''}, ${name}`, faults }
 }
 
-export async function* everyRearrangement(chunksMax: number): AsyncGenerator<Rearranged> {
+export async function* everyRearrangement(chunksMax: number) {
   for (const pipes of [false, true]) {
     for (let chunks = 1; chunks <= chunksMax; chunks++) {
       for (const each of rearrangements(chunks)) yield await rearrange(chunks, pipes, each)

@@ -3,7 +3,7 @@ import { generatePairingCode } from '../../../src/crypto/pairing-code.ts'
 import type { View } from '../../../src/protocol/view.ts'
 import { FakeTime, settled } from '../../client/fake-time.ts'
 import { guess, guessesLeft, receiverWithoutCode, senderWithoutCode } from './budgets.ts'
-import { Device } from './device.ts'
+import { device } from './device.ts'
 import { HandmadeReceiver } from './handmade.ts'
 import { secretOf } from './impostors.ts'
 import { lie } from './operators.ts'
@@ -22,7 +22,7 @@ async function openSender(name: string) {
   const seed = new Seed(name)
   const time = new FakeTime()
   const relay = new Relay(time, seed)
-  const sender = await Sender.open({ relay: RELAY, environment: new Device('sender', seed).on(relay) })
+  const sender = await Sender.open({ relay: RELAY, environment: device('sender', seed, relay) })
   await settled()
   const rows: PairingRequest[] = []
   const watching = (async () => {
@@ -35,15 +35,17 @@ async function openSender(name: string) {
   return { seed, time, relay, sender, rows, end }
 }
 
-export interface Flood {
-  /** The most m1 that were answered and whose handshake was still open. */
-  readonly atOnce: number
-  readonly answered: number
-  readonly retired: boolean
+/** A receiver that does not exist joins, and says what it says. */
+function invited(relay: Relay, attacker: Identity, hears: (ciphertext: Uint8Array) => void) {
+  const publicKey = Buffer.from(attacker.publicKey).toString('base64url')
+  const guest = relay.invite(attacker.receiverCode, publicKey, hears)
+  return (ciphertext: Uint8Array) => relay.deliver({ meeting: relay.meeting, guest, from: 'receiver', ciphertext })
 }
 
-/** Sends so many m1 and nothing more. */
-export async function floodOfM1(count: number): Promise<Flood> {
+type Identity = Pick<ReturnType<typeof receiverWithoutCode>, 'receiverCode' | 'publicKey'>
+
+/** Sends so many m1 and nothing more. `atOnce`: the most that were answered and whose handshake was still open. */
+export async function floodOfM1(count: number) {
   const { seed, time, relay, end } = await openSender('a flood of m1')
   // A view has 32 rows at most. Who is not shown any more is over; the code's budgets must know of all the same.
   const latest = (view: View) => ({
@@ -58,12 +60,11 @@ export async function floodOfM1(count: number): Promise<Flood> {
   for (let i = 0; i < count; i += AT_A_TIME) {
     for (let j = i; j < Math.min(count, i + AT_A_TIME); j++) {
       const attacker = receiverWithoutCode(seed)
-      const publicKey = Buffer.from(attacker.publicKey).toString('base64url')
-      const guest = relay.invite(attacker.receiverCode, publicKey, () => {
+      const say = invited(relay, attacker, () => {
         answered++
       })
       await settled()
-      relay.deliver({ meeting: relay.meeting, guest, from: 'receiver', ciphertext: attacker.m1 })
+      say(attacker.m1)
     }
     await settled()
     // Whoever has a place keeps it until it times out; then it is the next one's turn.
@@ -78,41 +79,28 @@ export async function floodOfM1(count: number): Promise<Flood> {
   return { atOnce, answered, retired }
 }
 
-export interface Race {
-  readonly rows: number
-  /** Whether the sender opened its nonce to the one who knew the code. */
-  readonly answered: boolean
-  /** Guesses that the code still has after all that: a success resets nothing. */
-  readonly left: number | undefined
-}
-
 /**
  * So many wrong tags in the same turn, after so many before it, and the right one last. With the last guess spent in front
- * of it, the right one comes too late.
+ * of it, the right one comes too late. `answered`: the sender opened its nonce to it; `left`: guesses that are left then.
  */
-export async function raceOfTags(before: number, inTheSameTurn: number): Promise<Race> {
+export async function raceOfTags(before: number, inTheSameTurn: number) {
   const { seed, relay, sender, rows, end } = await openSender(`a race of tags ${before} ${inTheSameTurn}`)
   for (let i = 0; i < before; i++) await guess(relay, seed)
   const tags: (() => void)[] = []
   for (let i = 0; i < inTheSameTurn; i++) {
     const attacker = receiverWithoutCode(seed)
-    const publicKey = Buffer.from(attacker.publicKey).toString('base64url')
-    const guest = relay.invite(attacker.receiverCode, publicKey, () => {})
+    const say = invited(relay, attacker, () => {})
     await settled()
-    const say = (ciphertext: Uint8Array) =>
-      relay.deliver({ meeting: relay.meeting, guest, from: 'receiver', ciphertext })
     say(attacker.m1)
     tags.push(() => say(attacker.m3))
   }
   const { sessionId, locator } = relay.meeting
-  const known = { locator, secret: secretOf(sender.code), receiverCode: 'ABCDEF' }
+  const receiverCode = 'ABCDEF'
   const id = new Uint8Array(Buffer.from(sessionId, 'base64url'))
-  const attacker = new HandmadeReceiver({ ...known, sessionId: id }, (length) => seed.bytes(length))
+  const known = { locator, secret: secretOf(sender.code), receiverCode, sessionId: id }
+  const attacker = new HandmadeReceiver(known, (length) => seed.bytes(length))
   const heard: Uint8Array[] = []
-  const guest = relay.invite('ABCDEF', Buffer.from(attacker.publicKey).toString('base64url'), (bytes) =>
-    heard.push(bytes),
-  )
-  const say = (ciphertext: Uint8Array) => relay.deliver({ meeting: relay.meeting, guest, from: 'receiver', ciphertext })
+  const say = invited(relay, { receiverCode, publicKey: attacker.publicKey }, (bytes) => heard.push(bytes))
   await settled()
   say(attacker.m1)
   await settled()
@@ -143,7 +131,7 @@ export async function raceOfJoins(count: number): Promise<number> {
       },
     },
   ]
-  const environment = new Device('receiver', seed).on(relay)
+  const environment = device('receiver', seed, relay)
   const { text: code } = generatePairingCode((length) => seed.bytes(length))
   const receivers: Receiver[] = []
   for (let i = 0; i < count; i++) receivers.push(await Receiver.join({ relay: RELAY, code, environment }))

@@ -62,14 +62,7 @@ function seconds(since: number): string {
   return `${((performance.now() - since) / 1000).toFixed(1)} s`.padStart(9)
 }
 
-/** Lines of 120 columns at most, the further ones indented. */
+/** Lines of 120 columns at most, the further ones indented. A word is never parted. */
 function wrapped(text: string): string {
-  const lines: string[] = []
-  let rest = text
-  for (;;) {
-    const end = rest.lastIndexOf(' ', COLUMNS_MAX)
-    if (rest.length <= COLUMNS_MAX || end < INDENT.length) return [...lines, rest].join('\n')
-    lines.push(rest.slice(0, end))
-    rest = INDENT + rest.slice(end + 1)
-  }
+  return text.replaceAll(new RegExp(`(.{1,${COLUMNS_MAX - INDENT.length}})(?: +|$)`, 'g'), `$1\n${INDENT}`).trimEnd()
 }

@@ -1,11 +1,12 @@
+import type { CreateSessionResponse, JoinResponse } from '../../../src/protocol/responses.ts'
 import type { ReceiverState, Role, View } from '../../../src/protocol/view.ts'
-import { SYMBOLS } from './budgets.ts'
 import { faultsOf } from './cases.ts'
 import { impostorReceiver, impostorSender, secretOf } from './impostors.ts'
 import { lie, onFrame } from './operators.ts'
 import { type Flying, type Operator, other, type Relay } from './relay.ts'
 import { type Outcome, type Plan, play } from './scenario.ts'
 import { Seed } from './seed.ts'
+import { anyCode } from './swaps.ts'
 
 /** Operators put together at random. What is right for each is not known; what must never be is. */
 
@@ -34,7 +35,12 @@ const since = (count: number) => {
 const plugOf = (relay: Relay, of: Role) => (of === 'sender' ? relay.meeting.plug : relay.meeting.guests.at(-1)?.plug)
 const anyState = (seed: Seed): ReceiverState => seed.pick(['pending', 'approved', 'denied', 'done', 'left', 'revoked'])
 const anyKey = (seed: Seed) => Buffer.from(seed.bytes(32)).toString('base64url')
-const anyCode = (seed: Seed) => Array.from({ length: 6 }, () => SYMBOLS[seed.below(32)]).join('')
+
+/** Another answer to the one side or to the other. */
+const answering = (seed: Seed, change: <T extends CreateSessionResponse | JoinResponse>(answer: T) => T): Operator => ({
+  name: 'answer',
+  [seed.below(2) === 0 ? 'created' : 'joined']: change,
+})
 
 const MAKERS: Readonly<Record<string, Maker>> = {
   flip: change('flip', (frame, seed) => {
@@ -146,15 +152,11 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   },
   'another session id': ({ seed }) => {
     const sessionId = Buffer.from(seed.bytes(16)).toString('base64url')
-    return seed.below(2) === 0
-      ? { name: 'id', created: (answer) => ({ ...answer, sessionId }) }
-      : { name: 'id', joined: (answer) => ({ ...answer, sessionId }) }
+    return answering(seed, (answer) => ({ ...answer, sessionId }))
   },
   'other limits': ({ seed }) => {
     const change = seed.pick([{ maxFrameBytes: 1 }, { maxFrameBytes: 65_561 }, { windowBytes: 1 }, { maxReceivers: 1 }])
-    return seed.below(2) === 0
-      ? { name: 'limits', created: (answer) => ({ ...answer, limits: { ...answer.limits, ...change } }) }
-      : { name: 'limits', joined: (answer) => ({ ...answer, limits: { ...answer.limits, ...change } }) }
+    return answering(seed, (answer) => ({ ...answer, limits: { ...answer.limits, ...change } }))
   },
   'commands refused': ({ seed }) => {
     const answer = seed.pick([

@@ -1,7 +1,7 @@
 import { type PairingErrorCode, Receiver, Sender } from '../../../src/client/index.ts'
 import { FakeTime, settled } from '../../client/fake-time.ts'
 import { GUESSES, guessesLeft, TAGS, tagsLeft } from './budgets.ts'
-import { Device } from './device.ts'
+import { device } from './device.ts'
 import { ReceivingPerson, SendingPerson } from './people.ts'
 import { type Operator, Relay } from './relay.ts'
 import { Seed } from './seed.ts'
@@ -66,18 +66,18 @@ export async function play(plan: Plan): Promise<Outcome> {
   const { name } = plan.seed
   const time = new FakeTime()
   const relay = new Relay(time, new Seed(name, 'relay'))
-  const sendingDevice = new Device('sender', new Seed(name, 'sender'))
-  const receivingDevice = new Device('receiver', new Seed(name, 'receiver'))
+  const receiverSeed = new Seed(name, 'receiver')
   let shownCode = ''
   const attack = () => {
     relay.operators = plan.operators?.(relay, () => shownCode) ?? []
   }
   if (!plan.rehearsed) attack()
-  const sender = await Sender.open({ relay: RELAY, receivers: 2, environment: sendingDevice.on(relay) })
+  const sendersOwn = device('sender', new Seed(name, 'sender'), relay)
+  const sender = await Sender.open({ relay: RELAY, receivers: 2, environment: sendersOwn })
   shownCode = sender.code
   const code = plan.typed?.(sender.code) ?? sender.code
   const receiving = new ReceivingPerson()
-  const environment = receivingDevice.on(relay)
+  const environment = device('receiver', receiverSeed, relay)
   const fetch: typeof environment.fetch = (...asked) => {
     receiving.busy = false
     return environment.fetch(...asked)
@@ -119,7 +119,7 @@ export async function play(plan: Plan): Promise<Outcome> {
   await until(time, PATIENCE_MS, watched(Promise.all([sender.cancel(), receiving.leave()])))
   await settled()
   left.push(...unwiped())
-  const tags = plan.budgets ? TAGS - (await tagsLeft(code, receivingDevice, plan.seed)) : undefined
+  const tags = plan.budgets ? TAGS - (await tagsLeft(code, receiverSeed, plan.seed)) : undefined
   return {
     relay,
     code: sender.code,

@@ -8,7 +8,7 @@ import {
 } from '../../../src/client/index.ts'
 import { parsePairingCode } from '../../../src/crypto/pairing-code.ts'
 import { Seed } from './seed.ts'
-import { type Attack, type Stranger, strangers } from './strangers.ts'
+import { type Attack, strangers } from './strangers.ts'
 import { RELAY_URL, type World } from './worlds.ts'
 
 /** Two honest people who pair while strangers do what they can. */
@@ -30,9 +30,6 @@ export interface Siege {
   /** What ended the sender's requests, if something did before the approval. */
   readonly ended: string | undefined
   readonly delivered: boolean
-  /** Joins that strangers got through, and what refused the others. */
-  readonly joined: number
-  readonly attackers: readonly Stranger[]
 }
 
 /** The sender opens, the strangers begin, and after so many seconds the receiver tries until it is in. */
@@ -64,7 +61,7 @@ export async function siege(world: World, attack: Attack, addresses: number, sec
       ended = nameOf(error)
     })
   }
-  const receiving = new ReceivingDevice(world, sender.code, new Seed('receiver', name), compare)
+  const receiving = receivingDevice(world, sender.code, new Seed('receiver', name), compare)
   const listening = (async () => {
     try {
       for await (const request of sender.requests()) {
@@ -82,7 +79,7 @@ export async function siege(world: World, attack: Attack, addresses: number, sec
   }
   for (let passed = 0; passed < seconds; passed++) await second()
   const triedAt = world.time.now()
-  receiving.begin()
+  void receiving.begin()
   const deadline = triedAt + WITHIN_MS
   while (world.time.now() < deadline && approvedAt === undefined && ended === undefined) await second()
   let delivered = false
@@ -94,8 +91,8 @@ export async function siege(world: World, attack: Attack, addresses: number, sec
     sending.catch(() => {})
   }
   over = true
-  receiving.giveUp()
-  const away = Promise.all([sender.cancel(), receiving.left(), listening])
+  receiving.over = true
+  const away = Promise.all([sender.cancel(), receiving.receiver?.close(), listening])
   await world.pass(SECOND_MS)
   await away
   return {
@@ -105,8 +102,6 @@ export async function siege(world: World, attack: Attack, addresses: number, sec
     failedAttempts,
     ended,
     delivered,
-    joined: attackers.reduce((sum, { joined }) => sum + joined, 0),
-    attackers,
   }
 }
 
@@ -126,52 +121,29 @@ async function approve(sender: Sender, request: PairingRequest): Promise<void> {
   }
 }
 
-/** A person who enters a code, and again when that did not work. */
-class ReceivingDevice {
-  number: string | undefined
-  readonly refusals: string[] = []
-  readonly #world: World
-  readonly #code: string
-  readonly #seed: Seed
-  readonly #shown: () => void
-  #receiver: Receiver | undefined
-  #over = false
-
-  /** `shown` is called when the device shows its number. */
-  constructor(world: World, code: string, seed: Seed, shown: () => void) {
-    this.#world = world
-    this.#code = code
-    this.#seed = seed
-    this.#shown = shown
-  }
-
-  begin(): void {
-    void this.#try()
-  }
-
-  giveUp(): void {
-    this.#over = true
-  }
-
-  async left(): Promise<void> {
-    await this.#receiver?.close()
-  }
-
-  async #try(): Promise<void> {
-    try {
-      const environment = await this.#world.device('198.51.100.7', this.#seed, 'last')
-      this.#receiver = await Receiver.join({ relay: RELAY_URL, code: this.#code, environment })
-      this.number = await this.#receiver.verified
-      this.#shown()
-      for await (const offer of this.#receiver.offers()) {
-        for await (const { stream } of offer.accept()) for await (const _ of stream);
+/** A person who enters a code, and again when that did not work. `shown` is called when the device shows its number. */
+function receivingDevice(world: World, code: string, seed: Seed, shown: () => void) {
+  const device = {
+    number: undefined as string | undefined,
+    refusals: [] as string[],
+    over: false,
+    receiver: undefined as Receiver | undefined,
+    async begin(): Promise<void> {
+      try {
+        const environment = await world.device('198.51.100.7', seed, 'last')
+        device.receiver = await Receiver.join({ relay: RELAY_URL, code, environment })
+        device.number = await device.receiver.verified
+        shown()
+        for await (const offer of device.receiver.offers()) {
+          for await (const { stream } of offer.accept()) for await (const _ of stream);
+        }
+      } catch (error) {
+        device.refusals.push(nameOf(error))
+        if (!device.over && device.number === undefined) world.time.setTimeout(() => void device.begin(), AGAIN_MS)
       }
-    } catch (error) {
-      this.refusals.push(nameOf(error))
-      if (this.#over || this.number !== undefined) return
-      this.#world.time.setTimeout(() => this.begin(), AGAIN_MS)
-    }
+    },
   }
+  return device
 }
 
 function nameOf(error: unknown): string {

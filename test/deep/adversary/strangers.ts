@@ -61,9 +61,6 @@ interface Joined extends Member {
 export class Stranger {
   readonly number: number
   readonly seed: Seed
-  readonly refusals = new Map<string, number>()
-  joined = 0
-  created = 0
   readonly #environment: Environment
   readonly #joins: Allowance
   readonly #creates: Allowance
@@ -87,7 +84,6 @@ export class Stranger {
     const body = { senderCode: locator, receiverCode, publicKey: Buffer.from(publicKey).toString('base64url') }
     const answer = await this.#ask('POST', '/v1/receivers', body)
     if (!answer) return 'refused'
-    this.joined++
     return { ...(answer as Member & { channel: number }), receiverCode, m1, m3 }
   }
 
@@ -99,7 +95,6 @@ export class Stranger {
     const asked = { clientId, senderCode: locator, maxReceivers: RECEIVERS, ttlSeconds: 3_600 }
     const answer = await this.#ask('POST', '/v1/sessions', asked)
     if (!answer) return 'refused'
-    this.created++
     return { member: answer as Member, locator }
   }
 
@@ -216,10 +211,7 @@ export class Stranger {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
     const text = await answer.text()
-    if (answer.ok) return text === '' ? {} : JSON.parse(text)
-    const { code } = JSON.parse(text) as { code: string }
-    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1)
-    return undefined
+    return answer.ok ? JSON.parse(text || '{}') : undefined
   }
 }
 
@@ -240,136 +232,105 @@ const often = async (act: () => Promise<boolean>): Promise<void> => {
   while (await act());
 }
 
+type Then = (attacker: Stranger, joined: Joined) => Promise<void> | void
+
 /** Joins for as long as that is possible; `then` does something with each that is in. */
 const joining =
-  (then: (attacker: Stranger, joined: Joined) => Promise<void> | void): Attack['act'] =>
+  (then: Then, join = (attacker: Stranger, locator: string) => attacker.join(locator)): Attack['act'] =>
   (attacker, locator) =>
     often(async () => {
-      const joined = await attacker.join(locator)
+      const joined = await join(attacker, locator)
       if (joined && joined !== 'refused') await then(attacker, joined)
       return joined !== undefined
     })
 
-const absent = joining(() => {})
-const leaveAfterM2 = joining((attacker, joined) => attacker.say(joined, joined.m1, (_, socket) => attacker.cut(socket)))
-const silentAfterM1 = joining((attacker, joined) => attacker.say(joined, joined.m1, () => {}))
-const silent = joining((attacker, joined) => void attacker.attach(joined, () => {}))
-const joinAndLeave = joining((attacker, joined) => attacker.leave(joined))
-const garbage = joining((attacker, joined) => attacker.say(joined, attacker.seed.bytes(joined.m1.length), () => {}))
-const shortGarbage = joining((attacker, joined) => attacker.say(joined, attacker.seed.bytes(32), () => {}))
-const brokenCommitment = joining((attacker, joined) =>
+/** The same, and keeps those present that attached over HTTP. */
+const polling =
+  (act: Attack['act']): Attack['act'] =>
+  async (attacker, locator) => {
+    await act(attacker, locator)
+    await attacker.poll()
+  }
+const own = (then: Then) => polling(joining(then, (attacker) => attacker.joinOwn()))
+
+const silent: Then = (attacker, joined) => void attacker.attach(joined, () => {})
+const silentAfterM1: Then = (attacker, joined) => attacker.say(joined, joined.m1, () => {})
+const leaveAfterM2: Then = (attacker, joined) => attacker.say(joined, joined.m1, (_, socket) => attacker.cut(socket))
+const noise =
+  (length?: number): Then =>
+  (attacker, joined) =>
+    attacker.say(joined, attacker.seed.bytes(length ?? joined.m1.length), () => {})
+const brokenCommitment: Then = (attacker, joined) =>
   attacker.say(joined, joined.m1, (_, socket) => {
     const m3 = joined.m3.slice()
     m3.set(receiverWithoutCode(attacker.seed).m3.subarray(32), 0)
     socket.send(encodeData(joined.channel, 2, m3))
-  }),
-)
-const silentAfterM1Once: Attack['act'] = async (attacker, locator) => {
-  const joined = await attacker.join(locator)
-  if (joined && joined !== 'refused') attacker.say(joined, joined.m1, () => {})
-}
+  })
 /** Spends a guess of the code with each. */
-const guess = joining((attacker, joined) =>
-  attacker.say(joined, joined.m1, (_, socket) => socket.send(encodeData(joined.channel, 2, joined.m3))),
-)
-const presentWithoutSocket = joining((attacker, joined) => attacker.attachOverHttp(joined))
-const WAYS = [absent, leaveAfterM2, silentAfterM1, silent, joinAndLeave, garbage, brokenCommitment]
+const guess: Then = (attacker, joined) =>
+  attacker.say(joined, joined.m1, (_, socket) => socket.send(encodeData(joined.channel, 2, joined.m3)))
+const leave: Then = (attacker, joined) => attacker.leave(joined)
+const absent: Then = () => {}
+const presentWithoutSocket: Then = (attacker, joined) => attacker.attachOverHttp(joined)
+const WAYS = [absent, leaveAfterM2, silentAfterM1, silent, leave, noise(), brokenCommitment].map((way) => joining(way))
+
+const againstCode = (name: string, seen: Attack['seen'], act: Attack['act']): Attack => ({
+  name,
+  act,
+  before: SOONER_AND_LATER,
+  seen,
+})
 
 /** Against a code whose locator is known. */
 export const AGAINST_A_CODE: readonly Attack[] = [
-  {
-    name: 'take turns, a few joins a second, and stay silent, attached',
-    act: (attacker, locator) => (attacker.turn() ? silentAfterM1Once(attacker, locator) : Promise.resolve()),
-    before: SOONER_AND_LATER,
-    seen: 'waiting',
-  },
-  { name: 'join and never attach', act: absent, before: SOONER_AND_LATER, seen: 'waiting' },
-  { name: 'send m1 and leave after m2', act: leaveAfterM2, before: SOONER_AND_LATER, seen: 'waiting' },
-  { name: 'send m1 and stay silent, attached', act: silentAfterM1, before: SOONER_AND_LATER, seen: 'waiting' },
-  { name: 'attach and send nothing', act: silent, before: SOONER_AND_LATER, seen: 'waiting' },
-  {
-    name: 'attach over HTTP and send nothing',
-    act: async (attacker, locator) => {
-      await presentWithoutSocket(attacker, locator)
-      await attacker.poll()
-    },
-    before: SOONER_AND_LATER,
-    seen: 'waiting',
-  },
-  { name: 'join and leave, again and again', act: joinAndLeave, before: SOONER_AND_LATER, seen: 'nowhere' },
-  { name: 'send noise for m1', act: garbage, before: SOONER_AND_LATER, seen: 'failed' },
-  { name: 'send an m1 of another length', act: shortGarbage, before: SOONER_AND_LATER, seen: 'failed' },
-  { name: 'break their own commitment', act: brokenCommitment, before: SOONER_AND_LATER, seen: 'failed' },
-  {
-    name: 'do all of this, each address something else',
-    act: (attacker, locator) => (WAYS[attacker.number % WAYS.length] as Attack['act'])(attacker, locator),
-    before: SOONER_AND_LATER,
-    seen: 'nowhere',
-  },
+  againstCode('take turns, a few joins a second, and stay silent, attached', 'waiting', async (attacker, locator) => {
+    const joined = attacker.turn() ? await attacker.join(locator) : undefined
+    if (joined && joined !== 'refused') await silentAfterM1(attacker, joined)
+  }),
+  againstCode('join and never attach', 'waiting', joining(absent)),
+  againstCode('send m1 and leave after m2', 'waiting', joining(leaveAfterM2)),
+  againstCode('send m1 and stay silent, attached', 'waiting', joining(silentAfterM1)),
+  againstCode('attach and send nothing', 'waiting', joining(silent)),
+  againstCode('attach over HTTP and send nothing', 'waiting', polling(joining(presentWithoutSocket))),
+  againstCode('join and leave, again and again', 'nowhere', joining(leave)),
+  againstCode('send noise for m1', 'failed', joining(noise())),
+  againstCode('send an m1 of another length', 'failed', joining(noise(32))),
+  againstCode('break their own commitment', 'failed', joining(brokenCommitment)),
+  againstCode('do all of this, each address something else', 'nowhere', (attacker, locator) =>
+    (WAYS[attacker.number % WAYS.length] as Attack['act'])(attacker, locator),
+  ),
 ]
 
 /** Ends a code by design: five wrong guesses, from whom ever they are. */
-export const GUESSING: Attack = { name: 'guess', act: guess, before: [2], seen: 'failed' }
+export const GUESSING: Attack = { name: 'guess', act: joining(guess), before: [2], seen: 'failed' }
 
-const own =
-  (then: (attacker: Stranger, joined: Joined) => Promise<void> | void): Attack['act'] =>
-  async (attacker) => {
-    await attacker.poll()
-    await often(async () => {
-      const joined = await attacker.joinOwn()
-      if (joined && joined !== 'refused') await then(attacker, joined)
-      return joined !== undefined
-    })
-  }
+const againstRelay = (name: string, act: Attack['act']): Attack => ({ name, act, before: [30], seen: 'nowhere' })
 
 /** Against a whole relay, with little memory: what takes fifty addresses minutes otherwise takes half of one. */
 export const AGAINST_A_RELAY: readonly Attack[] = [
-  {
-    name: 'approve their own receivers, who never attach',
-    act: own(() => {}),
-    before: [30],
-    seen: 'nowhere',
-  },
-  {
-    name: 'approve their own receivers, who attach over HTTP',
-    act: own((attacker, joined) => attacker.attachOverHttp(joined)),
-    before: [30],
-    seen: 'nowhere',
-  },
-  {
-    name: 'fill the windows of their own pairs, and read nothing',
-    act: own((attacker, joined) => attacker.fill(joined)),
-    before: [30],
-    seen: 'nowhere',
-  },
-  {
-    name: 'leave their own receivers pending, attached over HTTP',
-    act: async (attacker) => {
-      await attacker.poll()
-      await often(async () => {
+  againstRelay('approve their own receivers, who never attach', own(absent)),
+  againstRelay('approve their own receivers, who attach over HTTP', own(presentWithoutSocket)),
+  againstRelay(
+    'fill the windows of their own pairs, and read nothing',
+    own((attacker, joined) => attacker.fill(joined)),
+  ),
+  againstRelay(
+    'leave their own receivers pending, attached over HTTP',
+    polling((attacker) =>
+      often(async () => {
         const made = await attacker.create()
         for (let i = 0; made && made !== 'refused' && i < 2; i++) {
           const joined = await attacker.join(made.locator)
           if (joined && joined !== 'refused') await attacker.attachOverHttp(joined)
         }
         return made !== undefined
-      })
-    },
-    before: [30],
-    seen: 'nowhere',
-  },
-  {
-    name: 'create sessions',
-    act: (attacker) => often(async () => (await attacker.create()) !== undefined),
-    before: [30],
-    seen: 'nowhere',
-  },
-  {
-    name: 'enter codes that nobody has',
-    act: (attacker) => often(async () => (await attacker.join(attacker.word(5))) !== undefined),
-    before: [30],
-    seen: 'nowhere',
-  },
+      }),
+    ),
+  ),
+  againstRelay('create sessions', (attacker) => often(async () => (await attacker.create()) !== undefined)),
+  againstRelay('enter codes that nobody has', (attacker) =>
+    often(async () => (await attacker.join(attacker.word(5))) !== undefined),
+  ),
 ]
 
 /** So many addresses, each with a seed of its own. */

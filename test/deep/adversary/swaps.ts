@@ -14,7 +14,7 @@ import type { Seed } from './seed.ts'
 
 const base64url = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64url')
 const anyKey = (seed: Seed) => nacl.scalarMult.base(seed.bytes(32))
-const anyCode = (seed: Seed) => Array.from({ length: 6 }, () => SYMBOLS[seed.below(32)]).join('')
+export const anyCode = (seed: Seed) => Array.from({ length: 6 }, () => SYMBOLS[seed.below(32)]).join('')
 const anyPoint = (seed: Seed) => ristretto255.Point.BASE.multiply(BigInt(1 + seed.below(1e9))).toBytes()
 const anyEk = (seed: Seed) => ml_kem768.keygen(seed.bytes(64)).publicKey
 const anyCt = (seed: Seed) => ml_kem768.encapsulate(anyEk(seed), seed.bytes(32)).cipherText

@@ -5,7 +5,7 @@ import { PairingError, Receiver, Sender, type Source } from '../../../src/client
 import type { View } from '../../../src/protocol/view.ts'
 import { FakeTime, settled } from '../../client/fake-time.ts'
 import { receiverWithoutCode } from '../adversary/budgets.ts'
-import { Device } from '../adversary/device.ts'
+import { device } from '../adversary/device.ts'
 import { lie } from '../adversary/operators.ts'
 import { type Operator, Relay } from '../adversary/relay.ts'
 import { RELAY } from '../adversary/scenario.ts'
@@ -29,7 +29,7 @@ async function opened(name: string, operators: readonly Operator[]) {
   const time = new FakeTime()
   const relay = new Relay(time, seed)
   relay.operators = operators
-  const sender = await Sender.open({ relay: RELAY, environment: new Device('sender', seed).on(relay) })
+  const sender = await Sender.open({ relay: RELAY, environment: device('sender', seed, relay) })
   await settled()
   return { seed, time, relay, sender }
 }
@@ -56,7 +56,7 @@ async function takenUnder(name: string, operators: readonly Operator[]): Promise
   const receiver = await Receiver.join({
     relay: RELAY,
     code: sender.code,
-    environment: new Device('receiver', seed).on(relay),
+    environment: device('receiver', seed, relay),
   })
   const request = await sender.requests().next()
   await request.value?.approve()
@@ -172,7 +172,7 @@ test('a receiver that waits for the handshake holds no more than its window of w
   const { seed, relay, sender } = await opened('receiver', [
     { name: 'hold', data: ({ from }) => (from === 'receiver' ? [] : undefined) },
   ])
-  const environment = new Device('receiver', seed).on(relay)
+  const environment = device('receiver', seed, relay)
   const receiver = await Receiver.join({ relay: RELAY, code: sender.code, environment })
   const verified = receiver.verified.then(
     () => 'verified',
