@@ -4,16 +4,19 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { PROTECTIONS } from './list.ts'
-import { applied, type Mutation, nameOf } from './mutation.ts'
+import { applied, type Mutation, nameOf, tableOf } from './mutation.ts'
 
 /**
  * `npm run mutate`: takes each protection of the list out of a copy of the repository and runs the test that has to fail then.
- * The exit code is 0 when each did. `--only WORDS` runs the entries that have all these words in their section, name, or test.
+ * The exit code is 0 when each did. `--only WORDS` runs the entries that have all these words in their section, name, or test;
+ * `--check` looks whether each is in the sources and in the table of the README, and `--write` writes that table.
  */
 
 const ROOT = new URL('../../', import.meta.url).pathname
 /** A test that hangs without its protection has failed. */
 const HANGS_MS = 300_000
+const README = join(ROOT, 'test/deep/adversary/README.md')
+const TABLE_BEGINS = '<!-- npm run mutate -- --write -->\n'
 const CONFIG = 'mutate.config.mts'
 const VITEST = {
   include: ['test/**/*.test.ts'],
@@ -22,13 +25,14 @@ const VITEST = {
   experimental: { fsModuleCache: true },
 }
 /** Tests that start the relay or the CLI as it was built. */
-const AS_PROCESSES = /^test\/(cli|server\/process|deep\/(abuse|chaos|cluster))/
+const AS_PROCESSES = /^test\/(cli|conformance|server\/process|deep\/(abuse|chaos|cluster))/
 
 const { values } = parseArgs({
   options: {
     only: { type: 'string', default: '' },
     jobs: { type: 'string', default: String(Math.max(1, Math.floor(availableParallelism() / 2))) },
     check: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
   },
 })
 const words = values.only.split(/\s+/).filter(Boolean)
@@ -50,18 +54,26 @@ const begun = performance.now()
 const queue = wanted.map((mutation) => [mutation, applied(mutation, sources)] as const)
 const stale = queue.filter(([, change]) => typeof change === 'string')
 for (const [mutation, change] of stale) report('STALE', mutation, String(change))
+const readme = readFileSync(README, 'utf8')
+const [before = ''] = readme.split(TABLE_BEGINS)
+const written = `${before}${TABLE_BEGINS}${tableOf(PROTECTIONS)}`
+if (values.write) writeFileSync(README, written)
+else if (values.check && written !== readme) {
+  failed++
+  say(`STALE      the table of ${README}: npm run mutate -- --write`)
+}
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const { pid } of running) if (pid !== undefined) process.kill(-pid, 'SIGKILL')
 })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
-if (!values.check) {
+if (!values.check && !values.write) {
   const copies = await Promise.all(Array.from({ length: Number(values.jobs) }, work))
   for (const copy of copies) rmSync(copy, { recursive: true, force: true })
 }
 const minutes = ((performance.now() - begun) / 60_000).toFixed(1)
 say(
-  `${wanted.length - failed} of ${wanted.length} protections ${values.check ? 'found' : 'are tested'}, ${minutes} min`,
+  `${wanted.length - failed} of ${wanted.length} protections ${values.check || values.write ? 'found' : 'are tested'}, ${minutes} min`,
 )
 process.exitCode = failed === 0 ? 0 : 1
 

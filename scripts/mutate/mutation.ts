@@ -45,3 +45,12 @@ export function protection(file: string) {
     test: [file, name],
   })
 }
+
+/** The table of the README, a part for each section. */
+export function tableOf(protections: Readonly<Record<string, readonly Mutation[]>>): string {
+  const parts = Object.entries(protections).map(([section, mutations]) => {
+    const rows = mutations.map((each) => `| ${each.removed} | ${nameOf(each)} |`)
+    return [`\n### ${section}\n`, '| removed | test that fails |', '|---|---|', ...rows, ''].join('\n')
+  })
+  return parts.join('')
+}

@@ -542,11 +542,13 @@ describe('the name of an attach', () => {
 
 describe('what nobody foresaw', () => {
   test('half of a surrogate pair as the version is no view, and throws nothing', async () => {
-    const { http, socket, closes } = openSocket()
+    const { http, socket } = openSocket()
+    const closes: unknown[] = []
+    socket.onclose = ({ code, error }) => void closes.push([code, error])
     await settled()
     socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: [] }))
     await http.one('PUT /attachment').answer({ ...viewOf(), version: '\ud800' })
-    expect(closes).toEqual([1006])
+    expect(closes).toEqual([[1006, undefined]])
   })
 
   test('closes the socket with the error, and rejects nothing that nobody holds', async () => {
