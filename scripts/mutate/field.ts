@@ -441,7 +441,7 @@ export const OPERATOR = [
     'if (wanted > 0) return wanted',
   ]),
   limits('Relay I16: connections beyond the maximum', 'beyond the maximum are answered with at_capacity', [
-    'if (!this.#beyond.has(socket)) return',
-    'return',
+    'if (!beyond.has(raw.socket)) return done()',
+    'if (beyond) return done()',
   ]),
 ]
