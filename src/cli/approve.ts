@@ -133,7 +133,7 @@ export async function approveReceivers(
     const rest = more === 1 ? 'One' : String(more)
     terminal.say(`Approved ${formatMatchNumber(outcome.request.matchNumber)}. ${rest} more may be approved.`)
   }
-  // What still comes is of no interest, but its errors must not go unheard.
+  // Nothing that still comes is of interest, but its errors must not go unheard.
   coming.catch(() => {})
   return state.approved
 }
@@ -222,7 +222,7 @@ async function carryOut(
       terminal.event('denied', {})
       return { is: 'refused', number: deny.matchNumber }
     }
-    // One tap, which the SDK refuses as soon as a second device knows the code.
+    // A tap, which the SDK refuses as soon as a second device knows the code.
     const request = tap ? await tap.approve().then(() => tap) : await sender.approveNumber(approve ?? '')
     terminal.event('approved', { matchNumber: request.matchNumber })
     return { is: 'approved', request }

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, Option } from 'commander'
 import { TTL_MAX_SECONDS, TTL_MIN_SECONDS } from '../protocol/limits.ts'
 
-/** What `--help` says of a command, and its work. */
+/** A command: its help, and its work. */
 export interface CommandSpec {
   readonly name: string
   readonly does: string

@@ -9,7 +9,7 @@ export function connectionReport(terminal: Pick<Terminal, 'event' | 'say'>, stat
       const was = state.connected
       state.connected = status === 'connected'
       terminal.event('connection', { status })
-      // What was never there is not lost.
+      // A connection that was never there is not lost.
       if (was && !state.connected) terminal.say('The connection to the relay is lost. Trying again …')
     },
     onFallback: () => {

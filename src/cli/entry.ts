@@ -34,7 +34,7 @@ export async function readEntry(given: string | undefined, terminal: Terminal, o
   }
 }
 
-/** What was entered cannot be right. */
+/** An entry that cannot be right. */
 class MistypedError extends CliError {}
 
 function noCode(): CliError {

@@ -1,4 +1,4 @@
-/** What `--json` prints, one object a line, and the fields of each. docs/cli.md prints this table; a test holds the two together. */
+/** Events of `--json`, one object a line, with their fields. docs/cli.md prints this table; a test holds the two together. */
 export const EVENTS = {
   code: ['code', 'link', 'expiresInMs'],
   connection: ['status'],
@@ -31,7 +31,7 @@ export const EVENTS = {
   error: ['code', 'message'],
 } as const
 
-/** What a `question` asks for. */
+/** Kinds of `question`. */
 export const QUESTIONS = ['code', 'relay', 'text', 'approve', 'number', 'more', 'name', 'accept'] as const
 
 export type EventName = keyof typeof EVENTS

@@ -28,7 +28,7 @@ export const EXIT_MEANINGS: Readonly<Record<ExitName, string>> = {
 export class CliError extends Error {
   override readonly name = 'CliError'
   readonly exit: ExitName
-  /** What it is to a program: the code of an SDK error, or else the name of the exit code. */
+  /** Names it for a program: the code of an SDK error, or else the name of the exit code. */
   readonly code: PairingErrorCode | ExitName
 
   constructor(message: string, exit: ExitName = 'failed', code: PairingErrorCode | ExitName = exit) {

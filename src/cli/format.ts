@@ -47,7 +47,7 @@ const SAMPLE_MS = 200
 const STILL_MS = 10_000
 
 /**
- * How far a transfer is, how fast, and how long it will take. It starts with the first bytes that move, so that the time
+ * How far a transfer is, how fast, and how long it will take. It starts with the first bytes that move, and the time
  * a person takes to accept does not count. `bytes` only ever grows; times in milliseconds.
  */
 export class Meter {
@@ -80,7 +80,7 @@ export class Meter {
     const last = this.#samples.at(-1)
     if (last && now - last.at < SAMPLE_MS) return
     this.#samples.push({ at: now, bytes })
-    // One that is older stays: a slow transfer must have two to compare.
+    // An older one stays: a slow transfer must have two to compare.
     while (this.#samples[1] && now - this.#samples[1].at >= RATE_OVER_MS) this.#samples.shift()
   }
 
@@ -98,7 +98,7 @@ export class Meter {
     return ((this.#totalBytes - this.#bytes) / rate) * 1000
   }
 
-  /** One line: ' 45%  120 MiB of 256 MiB  98 MiB/s  0:02 left'. */
+  /** Returns one line: ' 45%  120 MiB of 256 MiB  98 MiB/s  0:02 left'. */
   line(now: number): string {
     const total = this.#totalBytes
     const percent =

@@ -21,7 +21,7 @@ export async function untilInterrupted(
   const interrupted = new Promise<number>((resolve) => {
     stop = () => {
       terminal.event('interrupted', {})
-      // Whether the relay answered the goodbye is not known here: it is a courtesy, whose failure is not told.
+      // The goodbye is a courtesy: a relay that did not answer it is not told of.
       terminal.say('\nStopped.')
       resolve(EXIT.interrupted)
     }
@@ -30,7 +30,7 @@ export async function untilInterrupted(
     if (leaving) process.exit(EXIT.interrupted)
     leaving = true
     const patience = new Promise<void>((done) => setTimeout(done, FAREWELL_MS).unref())
-    // The work fails once the session is left, and cleans up after itself: that is waited for as well.
+    // The work fails once the session is left, and cleans up after itself: wait for that too.
     const farewell = leave().then(() => working.then(nothing, nothing))
     // Node 20 cannot exit when its terminal is gone: it asserts that it can reset it. Nobody sees an exit code then. This
     // listener is the last one, so that what others do at an exit is done.
@@ -40,7 +40,7 @@ export async function untilInterrupted(
   const signals = endingSignals()
   for (const signal of signals) process.on(signal, onSignal)
   const working = work()
-  // What a failure means is decided by whoever wins the race below.
+  // The winner of the race below decides what a failure means.
   working.catch(nothing)
   try {
     const ended = await Promise.race([working.then(nothing, nothing), interrupted])

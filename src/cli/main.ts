@@ -16,7 +16,7 @@ if (process.versions.node.localeCompare(needed, 'en', { numeric: true }) < 0) {
   process.stderr.write(`pairlay: This is Node ${process.versions.node}. Pairlay needs Node ${needed} or later.\n`)
   process.exitCode = EXIT.failed
 } else {
-  // What an older Node cannot load.
+  // An older Node cannot load this.
   const { execute } = await import('./program.ts')
   finish(await execute(process.argv.slice(2), version))
 }

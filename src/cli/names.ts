@@ -4,14 +4,14 @@ import { shown } from './shown.ts'
 
 /** A longer name is cut, before its extension: a number and `.1.part` then fit into the 255 bytes of most file systems. */
 const NAME_MAX_BYTES = 240
-/** What most file systems take. */
+/** Most file systems take this. */
 const FILE_NAME_BYTES = 255
 
-/** What stands for nothing at all at the beginning or the end of a name. */
+/** Stands for nothing at all at the beginning or the end of a name. */
 const BLANK = String.raw`\s\u2800`
 const LEADING = new RegExp(`^[.${BLANK}-]+`, 'u')
 const TRAILING = new RegExp(`[.${BLANK}]+$`, 'u')
-/** What Windows takes for a device, whatever follows the first dot. */
+/** Windows takes these for devices, whatever follows the first dot. */
 const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d¹²³])\s*(\.|$)/i
 /** An extension has a letter. What was compressed, enciphered or signed has another one before it. */
 const EXTENSION =
@@ -28,7 +28,7 @@ export function safeName(name: string): string {
     .replace(new RegExp(`^[${BLANK}]+`, 'u'), '')
     .replace(LEADING, '_')
     .replace(TRAILING, '')
-  // What is cut may look like a device afterwards.
+  // A name that was cut may look like a device afterwards.
   const safe = fitting(noDevice(fitting(noDevice(clean))))
   return safe === '' || safe === '_' ? 'received' : safe
 }

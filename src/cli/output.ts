@@ -31,7 +31,7 @@ export interface Target {
 }
 
 /**
- * What `-o` names, once it is certain that something can be saved there: before anybody is bothered, and not after a long
+ * Returns what `-o` names, once it is certain that something can be saved there: before anybody is bothered, and not after a long
  * transfer. Asks for another name where one is taken. Throws CliError.
  */
 export async function checkedOutput(terminal: Asker, options: OutputOptions): Promise<string | undefined> {
@@ -127,7 +127,7 @@ export interface Taking {
   readonly matchNumber: string
   readonly terminal: Terminal
   readonly expiresInMs: () => number
-  /** Whether the session is over: then the sender cannot learn anything any more. */
+  /** Reports whether the session is over: then the sender cannot learn anything any more. */
   readonly isOver: () => boolean
 }
 
@@ -230,7 +230,7 @@ async function taken(
   terminal.say(`Received ${formatResult(bytes, ms)}. ${confirmed ? 'The sender knows.' : doubt}`)
 }
 
-/** What the sender is told of a failure here. */
+/** Returns the reason that the sender is told for a failure here. */
 export function reasonToDecline(error: unknown): DeclineReason {
   const code = error instanceof CliError ? error.code : undefined
   return code === 'declined' || code === 'no_space' ? code : 'failed'

@@ -5,7 +5,7 @@ import { exists, reasonOf } from './files.ts'
 import { partOf } from './names.ts'
 import { shown } from './shown.ts'
 
-/** What is worth encrypting on its way is nobody else's at its end: for the owner alone, as long as nothing else was said. */
+/** The mode of a received file, unless another was asked for: nobody but its owner reads what was encrypted on its way. */
 const PRIVATE = 0o600
 
 /** The temporary files of this process. None outlives it when it ends by itself, whatever it was waiting for. */
@@ -31,7 +31,7 @@ export class PartFile {
 
   /**
    * Creates `path`.part, or `path`.1.part and so on where one is left of a run that could not clean up, for its owner alone.
-   * It gets `mode` with its name. Throws CliError when it cannot, or when `path` is there already.
+   * The file gets `mode` with its name. Throws CliError when it cannot, or when `path` is there already.
    */
   static async create(path: string, mode?: number): Promise<PartFile> {
     if (await exists(path)) throw taken(path)
@@ -76,7 +76,7 @@ export class PartFile {
 
   async discard(): Promise<void> {
     await this.#close().catch(() => {
-      // What could not be written is not wanted either.
+      // A file that could not be written is not wanted.
     })
     await unlink(this.#part).catch(() => {
       // Committed or removed by somebody else: gone is what it should be.

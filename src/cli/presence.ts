@@ -14,7 +14,7 @@ export interface Other {
 
 export interface PresenceOptions {
   readonly others: readonly Other[]
-  /** Whether this side is connected: while it is not, nothing is known of the others. */
+  /** Reports whether this side is connected. Otherwise nothing is known of the others. */
   readonly connected: () => boolean
   readonly expiresInMs: () => number
   readonly terminal: Pick<Terminal, 'event' | 'say'>

@@ -8,22 +8,22 @@ const LOOK_MS = 1_000
 /** A transfer that needs a higher rate than this to end in time is worth a word before it begins. */
 const USUAL_BYTES_PER_SECOND = 1024 * 1024
 const TTL_STEP_SECONDS = 60
-/** What a session takes beside its transfer, and how much of a foreseen time is added to be certain. */
+/** The time that a session takes beside its transfer, and the margin on a foreseen time. */
 const PAIRING_MS = 120_000
 const MARGIN = 1.25
 
 export interface ProgressOptions {
   /** The devices at the other end. */
   readonly matchNumbers: readonly string[]
-  /** Whether a line of progress says whose it is. */
+  /** A line of progress says whose it is. */
   readonly numbered: boolean
   readonly expiresInMs: () => number
-  /** What helps when the session is too short, given how long one has to be. */
+  /** Returns what helps when the session is too short, given how long one has to be. */
   readonly advice: (ttlSeconds: number) => string
   readonly terminal: Pick<Terminal, 'event' | 'say' | 'progress' | 'interactive' | 'progressEveryMs'>
 }
 
-/** One device's part of a transfer. */
+/** A device's part of a transfer. */
 interface Lane {
   readonly matchNumber: string
   totalBytes: number | undefined
@@ -32,7 +32,7 @@ interface Lane {
   stalled: boolean
 }
 
-/** What people and programs are told while a transfer runs: how far it is, that it will be too late, that nothing moves. */
+/** Tells people and programs, while a transfer runs, how far it is, that it will be too late, and that nothing moves. */
 export class Progress {
   readonly #options: ProgressOptions
   readonly #lanes: Map<string, Lane>

@@ -52,7 +52,7 @@ interface State {
   connected: boolean
   approved: boolean
   over: boolean
-  /** What is being asked about, or taken. */
+  /** The offer that is asked about, or taken. */
   offer: Offer | undefined
 }
 
@@ -105,7 +105,7 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
 }
 
 /**
- * What the sender sees of this device: the name given, or its host name as far as the protocol takes it. Undefined for an
+ * Returns the name that the sender sees: the one given, or its host name as far as the protocol takes it. Undefined for an
  * empty name. Throws CliError for one that is too long.
  */
 function deviceName(given: string | undefined): string | undefined {
@@ -154,7 +154,7 @@ async function receiveAll(receiver: Receiver, terminal: Terminal, options: Optio
   return EXIT.delivered
 }
 
-/** What a person is asked is of no use once the session is over, and what ended it is thrown. */
+/** Does work that is of no use once the session is over. Throws what ended it. */
 async function untilEnded<T>(receiver: Receiver, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const withdraw = new AbortController()
   const ended = receiver.ended.then((error) => {

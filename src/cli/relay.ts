@@ -79,7 +79,7 @@ type Advice = (error: PairingError, relay: URL) => string
 const NOT_THIS_NAME: Advice = (_, { origin }) =>
   `The relay at ${origin} does not answer to this name. Its operator lets it with ALLOWED_HOSTS or TRUST_PROXY.`
 
-/** What to do about a relay that cannot be used. */
+/** Advice about a relay that cannot be used. */
 const ADVICE: Partial<Record<PairingErrorCode, Advice>> = {
   relay_redirects: ({ message }, { origin }) => `${message} Name that one with --relay, instead of ${origin}.`,
   relay_untrusted: ({ detail = '' }, { origin }) => {

@@ -1,6 +1,6 @@
 /** Text from elsewhere as it may be shown or used: what a terminal would obey, and what nobody would see, is not in it. */
 
-/** What ends a line, moves the cursor, turns the direction of writing, or is no character: a space stands for it. */
+/** Ends a line, moves the cursor, turns the direction of writing, or is no character: a space stands for it. */
 const HARMFUL = String.raw`\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Noncharacter_Code_Point}\u200b\u202a-\u202e\u2066-\u206f\ufff9-\ufffb`
 const HARMFUL_RUN = new RegExp(`[\\s${HARMFUL}]*[${HARMFUL}][\\s${HARMFUL}]*`, 'gu')
 
@@ -25,7 +25,7 @@ export function shown(text: string): string {
     .replaceAll(UNSEEN, (_, needed: string | undefined) => needed ?? '')
     .normalize('NFC')
     .trim()
-  // What was needed beside something that has gone may be needed no more.
+  // A joiner beside something that has gone may be needed no more.
   return clean === text ? clean : shown(clean)
 }
 
@@ -49,7 +49,7 @@ export function shownText(text: string, kept = '\t\n'): string {
 const DIGITS = /\p{N}(?:[^\p{L}\p{N}]{0,3}\p{N}){2,}/gu
 const QUOTES = /["\u00ab\u00bb\u201c-\u201f\u2033\u2036\u2039\u203a\u275d\u275e\u300c-\u300f\u301d-\u301f\uff02]/gu
 
-/** What a device calls itself, for a line of its own: it can neither end a quotation nor look like a match number. */
+/** Returns a device's own name, for a line of its own: it can neither end a quotation nor look like a match number. */
 export function shownDevice(name: string): string {
   const characters = [
     ...shown(name.normalize('NFKC'))

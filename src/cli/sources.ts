@@ -4,7 +4,7 @@ import { CliError } from './exit.ts'
 import { fileSources, stdinSource } from './files.ts'
 import { Terminal } from './terminal.ts'
 
-/** What marks an item as text to be shown rather than a file to be saved. */
+/** Marks an item as text to be shown rather than a file to be saved. */
 export const TEXT_TYPE = 'application/x-pairlay-text'
 
 interface SourceOptions {
@@ -12,7 +12,7 @@ interface SourceOptions {
   readonly json?: boolean | undefined
 }
 
-/** What a command line sends. `stdinIsData` is whether stdin is that, so that answers come from elsewhere. Throws CliError. */
+/** Returns what a command line sends. With `stdinIsData`, answers come from elsewhere than stdin. Throws CliError. */
 export async function sourcesOf(
   paths: readonly string[],
   options: SourceOptions,

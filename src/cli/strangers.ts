@@ -4,7 +4,7 @@ import type { Terminal } from './terminal.ts'
 /** A device that has the code proves it in a moment; one that has not proved it for this long is told of. */
 const UNPROVEN_AFTER_MS = 5_000
 
-/** What others do with the code: told to the person, and to whoever has to ask the person anew. */
+/** Others who use the code: tells the person of them, and `change` when to ask the person anew. */
 export class Strangers {
   readonly #terminal: Pick<Terminal, 'event' | 'say'>
   #timer: NodeJS.Timeout | undefined

@@ -18,7 +18,7 @@ export class Terminal {
   #waiting: ((line: string | undefined) => void) | undefined
   #inputEnded = false
   #echoes = false
-  /** What is asked at the moment. */
+  /** The open question. */
   #question: string | undefined
   #progressLines = 0
 
@@ -36,12 +36,12 @@ export class Terminal {
     return process.stderr.isTTY === true && process.env.TERM !== 'dumb' && !this.#json
   }
 
-  /** Whether questions go to a person, who can be asked again. */
+  /** Reports whether questions go to a person, who can be asked again. */
   get attended(): boolean {
     return this.#answersFromTty || process.stdin.isTTY === true
   }
 
-  /** Whether somebody can answer: a person, or a pipe that has a line or does not end within so many milliseconds. */
+  /** Reports whether somebody can answer: a person, or a pipe that has a line or does not end within so many milliseconds. */
   async answerable(pipeMs: number): Promise<boolean> {
     this.#open()
     if (!this.#inputEnded && this.#unread.length === 0 && !this.#echoes) {
@@ -138,7 +138,7 @@ export class Terminal {
       else this.#unread.push(line)
       this.#heard?.()
     })
-    // What nohup gives instead of a terminal cannot be read.
+    // The stdin that nohup gives cannot be read.
     input.on('error', () => this.#lines?.close())
     this.#lines.on('close', () => {
       this.#inputEnded = true

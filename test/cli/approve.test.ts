@@ -14,9 +14,9 @@ async function approving(yes: boolean, ...outcomes: (PairingErrorCode | undefine
 interface Setting {
   readonly yes: boolean
   readonly outcomes: (PairingErrorCode | undefined)[]
-  /** Whether a device comes. */
+  /** A device comes. */
   readonly comes: boolean
-  /** Whether no more can come, once one was approved or where none comes. Two could be approved then. */
+  /** No more can come, once one was approved or where none comes. Two could be approved then. */
   readonly ends: boolean
 }
 

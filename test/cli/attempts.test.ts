@@ -14,7 +14,7 @@ afterEach(() => {
 
 const DAY_MS = 86_400_000
 
-/** What two processes of one user would have, in a folder that is not there yet. */
+/** Two processes of one user would have these, in a folder that is not there yet. */
 async function twoProcesses() {
   const { at } = await temporaryDirectory()
   const said: string[] = []

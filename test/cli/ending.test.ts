@@ -343,7 +343,7 @@ describeConcurrent('a second Ctrl-C', () => {
     })
     process.kill(own.pid, 'SIGCONT')
     expect((await sender.ended()).exitCode).toBe(130)
-    // One that has said goodbye, or waited for as long as it may take, says so.
+    // A sender that has said goodbye, or waited long enough, prints this event.
     expect(sender.events.map(({ event }) => event)).not.toContain('interrupted')
   })
 })

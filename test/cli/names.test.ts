@@ -39,7 +39,7 @@ const anyName = fc.oneof(
     .map((parts) => parts.join('')),
 )
 
-/** What Windows takes for a device, whatever follows the first dot. */
+/** Windows takes these for devices, whatever follows the first dot. */
 const WINDOWS_DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])[ ]*(\.|$)/i
 
 describe('a safe name', () => {

@@ -25,7 +25,7 @@ const LOOK_MS = 20
 export const KIB = 1024
 export const MIB = 1024 * KIB
 
-/** What `--json` prints. */
+/** An event of `--json`. */
 export type Event = { readonly event: string } & Readonly<Record<string, unknown>>
 
 export interface Outcome {
@@ -273,7 +273,7 @@ export async function openSender(args: readonly string[], options: StartOptions 
   return { sender, code: String(code), link: String(link) }
 }
 
-/** What became of a device in this process: what it has, or the code of what ended it. */
+/** The end of a device in this process: the items it has, or the code of what ended it. */
 export type Taken = { readonly items: readonly string[] } | { readonly error: string }
 
 /** A device in this process that offers items, named and filled as given, to the first that enters its code. */
@@ -351,7 +351,7 @@ export class RelayProgram {
     return this.#program.pid
   }
 
-  /** What it says of itself, at the level of `error` and above. */
+  /** Its log, at the level of `error` and above. */
   get failures(): string[] {
     const lines = this.#program.stdout.toString().split('\n').slice(0, -1)
     return lines.filter((line) => JSON.parse(line).level >= 50)
@@ -427,7 +427,7 @@ export class Screen {
     return stripVTControlCharacters(this.raw).replaceAll('\r', '')
   }
 
-  /** What the terminal shows in the end: progress lines that were overwritten are gone. */
+  /** The lines that the terminal shows in the end: progress that was overwritten is gone. */
   get shown(): string[] {
     return linesShown(this.raw)
   }
@@ -506,7 +506,7 @@ export async function eventually<T>(what: string, look: () => T | undefined | Pr
   throw new Error(`never: ${what}`)
 }
 
-/** Whether this system says how much memory a process has. */
+/** Reports whether this system says how much memory a process has. */
 export const showsMemory = process.platform === 'linux'
 
 /** The memory of a process in bytes, now and at its most so far; undefined when it has ended. */

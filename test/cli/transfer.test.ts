@@ -309,7 +309,7 @@ describeConcurrent('the mode of a file that was received', () => {
 })
 
 describeConcurrent('names', () => {
-  /** What a sender may call an item, and what it is saved as. */
+  /** Names that a sender may give an item, with what each is saved as. */
   const NAMES: readonly (readonly [sent: string, saved: string])[] = [
     ['with spaces and (brackets).txt', 'with spaces and (brackets).txt'],
     ['Grüße 日本語 🎉.txt', 'Grüße 日本語 🎉.txt'],

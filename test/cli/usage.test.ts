@@ -47,7 +47,7 @@ function errorsOf({ stderr }: Outcome): string[] {
   return stderr.split('\n').filter((line) => line.startsWith('pairlay:'))
 }
 
-/** One thing a person can get wrong, and what it costs. */
+/** A mistake that a person can make, and what it costs. */
 interface Mistake {
   readonly args: readonly string[]
   readonly says: string
