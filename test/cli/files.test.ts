@@ -13,13 +13,15 @@ import {
   eventually,
   MIB,
   offer,
+  openPlain,
   openSender,
-  type Program,
   pairlay,
   pairlayAfter,
+  partialFile,
   relayOfFile,
   run,
   Screen,
+  startTransfer,
   take,
   temporaryDirectory,
 } from './support.ts'
@@ -251,15 +253,6 @@ describe('a directory to save into', () => {
 })
 
 describeConcurrent('a receiver that cannot save', () => {
-  /** Sends 3 MiB to a receiver, and expects the latter's one line and exit code, and that the sender is told the truth. */
-  async function expectFailure(receive: (code: string) => Program, line: string) {
-    const { code, delivered } = await offer(relay, { file: 'x'.repeat(3 * MIB) })
-    const { exitCode, stderr } = await receive(code).ended()
-    expect(stderr.split('\n').slice(4)).toEqual([`pairlay: ${line}`, ''])
-    expect(exitCode).toBe(1)
-    expect(await delivered).toEqual([false])
-  }
-
   /** Expects the one line and the exit code of a receiver whose code is still good afterwards: the sender saw nobody. */
   async function expectEarly(args: readonly string[], line: string, expected: number) {
     const { code, delivered } = await offer(relay, { file: 'content' })
@@ -290,11 +283,7 @@ describeConcurrent('a receiver that cannot save', () => {
   })
 
   test('because the name was taken meanwhile says so, and leaves what is there', async () => {
-    const { at, path } = await temporaryDirectory()
-    const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
-    void sender.write(Buffer.alloc(MIB))
-    const receiver = pairlay(['receive', code, '--yes', '-o', at('file')], { env })
-    await eventually('a partial file', async () => (await readdir(path)).find((name) => name === 'file.part'))
+    const { sender, receiver, at, path } = await startTransfer(relay)
     await writeFile(at('file'), 'mine')
     sender.endStdin()
     const { exitCode, stderr } = await receiver.ended()
@@ -305,25 +294,20 @@ describeConcurrent('a receiver that cannot save', () => {
   })
 
   test.skipIf(process.platform === 'win32')(
-    'because the disk refuses says so, and nothing partial is left',
+    'for want of room has its sender told that, and leaves nothing',
     async () => {
       const { at, path } = await temporaryDirectory()
-      const limited = (code: string) =>
-        pairlayAfter('ulimit -f 1024', ['receive', code, '--yes', '-o', at('file')], { env })
-      await expectFailure(limited, `Cannot write ${at('file')}: the file is too large for this disk.`)
-      expect(await readdir(path)).toEqual([])
+      await writeFile(at('file'), Buffer.alloc(3 * MIB))
+      const { sender, code } = await openPlain(['--yes', at('file')], { env })
+      const receiver = pairlayAfter('ulimit -f 1024', ['receive', code, '--yes', '-o', at('out')], { env })
+      const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
+      expect([sent.exitCode, received.exitCode]).toEqual([5, 1])
+      expect(sent.stderr.trimEnd().endsWith(`. ${PAIRING_ERRORS.no_space}`)).toBe(true)
+      const line = `pairlay: Cannot write ${at('out')}: the file is too large for this disk.`
+      expect(received.stderr.split('\n').slice(4)).toEqual([line, ''])
+      expect(await readdir(path)).toEqual(['file'])
     },
   )
-
-  test.skipIf(process.platform === 'win32')('for want of room has its sender told that', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), Buffer.alloc(3 * MIB))
-    const sender = pairlay(['send', '--yes', at('file')], { env })
-    const [, code = ''] = await sender.says(/Code: (\S+)/)
-    await pairlayAfter('ulimit -f 1024', ['receive', code, '--yes', '-o', at('out')], { env }).ended()
-    const { exitCode, stderr } = await sender.ended()
-    expect([exitCode, stderr.trimEnd().endsWith(`. ${PAIRING_ERRORS.no_space}`)]).toEqual([5, true])
-  })
 
   test('because its directory has gone says so', async () => {
     const { at, path } = await temporaryDirectory()
@@ -331,7 +315,7 @@ describeConcurrent('a receiver that cannot save', () => {
     const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
     void sender.write(Buffer.alloc(MIB))
     const receiver = pairlay(['receive', code, '--yes', '-o', at('out/file')], { env })
-    await eventually('a partial file', async () => (await readdir(at('out'))).find((name) => name === 'file.part'))
+    await partialFile(at('out'))
     await rm(at('out'), { recursive: true })
     sender.endStdin()
     const { exitCode, stderr } = await receiver.ended()
@@ -369,7 +353,7 @@ describeTerminal('a partial file', () => {
     const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
     void sender.write(Buffer.alloc(MIB))
     const receiver = new Screen(['receive', code, '--yes', '-o', at('file')], { env })
-    await eventually('a partial file', async () => (await readdir(path)).find((name) => name === 'file.part'))
+    await partialFile(path)
     receiver.close()
     expect((await sender.ended()).exitCode).toBe(5)
     await eventually('no file', async () => (await readdir(path)).length === 0 || undefined)
@@ -393,33 +377,16 @@ describeConcurrent('a file whose size changes while its code waits', () => {
 
 describeConcurrent('a sender that cannot read on', () => {
   test('because the file has become shorter delivers nothing, and says which it was', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), Buffer.alloc(8 * MIB))
-    const sender = pairlay(['send', '--yes', at('file'), at('file')], { env })
-    const [, code = ''] = await sender.says(/Code: (\S+)/)
-    await mkdir(at('out'))
-    const receiver = pairlay(['receive', code, '-o', at('out')], { env, stdin: 'open' })
-    await receiver.says('Save them')
-    await writeFile(at('file'), 'short')
-    await receiver.write('y\n')
-    const received = await receiver.ended()
-    const sent = await sender.ended()
-    expect([sent.exitCode, received.exitCode]).toEqual([5, 5])
-    expect(sent.stderr).toContain(`It was ${at('file')}.`)
-    expect(await readdir(at('out'))).toEqual([])
-  })
-
-  test('because the file has become shorter while it is sent delivers nothing', async () => {
     const { at, path } = await temporaryDirectory()
     await writeFile(at('file'), Buffer.alloc(8 * MIB))
-    const { sender, code } = await openSender([at('file')], { env })
+    const { sender, code } = await openPlain(['--yes', at('file')], { env })
     const receiver = pairlay(['receive', code, '-o', at('out')], { env, stdin: 'open' })
     await receiver.says('Save it')
     await writeFile(at('file'), 'short')
     await receiver.write('y\n')
-    const received = await receiver.ended()
-    expect([(await sender.ended()).exitCode, received.exitCode]).toEqual([5, 5])
-    expect(sender.events.at(-1)).toMatchObject({ event: 'not_delivered', code: 'source_changed' })
+    const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
+    expect([sent.exitCode, received.exitCode]).toEqual([5, 5])
+    expect(sent.stderr).toContain(`It was ${at('file')}.`)
     expect(await readdir(path)).toEqual(['file'])
   })
 

@@ -86,6 +86,20 @@ describe('the safe names of a transfer', () => {
 describe('a name that has to be changed', () => {
   const allOf = (...names: string[]) => safeNames(names.map((name) => ({ name })))
 
+  test.each([
+    ['..\\..\\windows\\system.ini', 'system.ini'],
+    ['a:b*c?d"e<f>g|h', 'a_b_c_d_e_f_g_h'],
+    ['eight bits\u009b2J', 'eight bits 2J'],
+    ['two\nlines\r', 'two lines'],
+    ['zero\u200bwidth', 'zero width'],
+    ['trailing dots... ', 'trailing dots'],
+    ['nul.txt', '_nul.txt'],
+    ['\u0000', 'received'],
+    ['\u2800\u3164', 'received'],
+  ])('%j is %j', (sent, safe) => {
+    expect(safeName(sent)).toBe(safe)
+  })
+
   test('is whole up to 240 bytes, and beyond it is cut before its extension', () => {
     const whole = `${'x'.repeat(235)}.docx`
     expect(safeName(whole)).toBe(whole)

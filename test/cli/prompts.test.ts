@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { open, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { formatMatchNumber, PAIRING_ERRORS } from '../../src/client/index.ts'
 import {
@@ -8,11 +8,12 @@ import {
   foreignControls,
   MIB,
   offer,
+  openFile,
   openSender,
-  pairlay,
   RelayProgram,
   relayOfFile,
   Screen,
+  type ScreenOptions,
   take,
   temporaryDirectory,
   withOtherSecret,
@@ -30,10 +31,10 @@ const HOSTILE = `x${ESCAPE}[2J${ESCAPE}]0;title\u0007\u009b31m\u202e\ny`
 const CLEANED = 'x [2J ]0;title 31m y'
 
 /** A sender at a terminal that offers a file, and its code. */
-async function openScreen(args: readonly string[] = []) {
+async function openScreen(args: readonly string[] = [], options: ScreenOptions = { env }) {
   const directory = await temporaryDirectory()
   await writeFile(directory.at('file'), 'content')
-  const screen = new Screen(['send', ...args, directory.at('file')], { env })
+  const screen = new Screen(['send', ...args, directory.at('file')], options)
   const [, code = ''] = await screen.says(/Code: (\S+)/)
   return { ...directory, screen, code }
 }
@@ -94,10 +95,7 @@ describeTerminal('the sender at a terminal', () => {
   })
 
   test('of 40 columns reads lines and questions that break between words', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), 'content')
-    const screen = new Screen(['send', at('file'), '--receivers', '2'], { env, columns: 40 })
-    const [, code = ''] = await screen.says(/Code: (\S+)/)
+    const { screen, code } = await openScreen(['--receivers', '2'], { env, columns: 40 })
     const receiver = await take(relay, code)
     const number = formatMatchNumber(await receiver.number)
     await screen.says(`A device has proved that it knows the\ncode. Its number: ${number}\n`)
@@ -108,31 +106,27 @@ describeTerminal('the sender at a terminal', () => {
     expect((await screen.ended()).exitCode).toBe(0)
   })
 
-  test.each(['n', 'yess'])('denies with %j, nothing is sent, and the code is of no use any more', async (answer) => {
+  test('denies with n, nothing is sent, and the code is of no use any more', async () => {
     const { screen, code } = await openScreen()
     const receiver = await take(relay, code)
     await screen.says(YES_NO)
-    await screen.enter(answer)
+    await screen.enter('n')
     expect((await screen.ended()).exitCode).toBe(3)
     expect(screen.shown.at(-2)).toContain('pairlay: No device was approved, and nothing was sent.')
     expect(await receiver.taken).toEqual({ error: 'denied' })
     await expect(take(relay, code)).rejects.toMatchObject({ code: 'code_not_found' })
   })
 
-  test.each(['one line', 'five lines'])(
-    'has approved nobody with %s of y, typed before a device came',
-    async (typed) => {
-      const { screen, code } = await openScreen()
-      const lines = typed === 'one line' ? 1 : 5
-      for (let line = 0; line < lines; line++) await screen.enter('y')
-      await screen.says(/\ny(?=\n)/, lines)
-      const receiver = await take(relay, code)
-      await screen.says(YES_NO)
-      await screen.enter('n')
-      expect((await screen.ended()).exitCode).toBe(3)
-      expect(await receiver.taken).toEqual({ error: 'denied' })
-    },
-  )
+  test('has approved nobody with lines of y that were typed before a device came', async () => {
+    const { screen, code } = await openScreen()
+    for (let line = 0; line < 5; line++) await screen.enter('y')
+    await screen.says(/\ny(?=\n)/, 5)
+    const receiver = await take(relay, code)
+    await screen.says(YES_NO)
+    await screen.enter('n')
+    expect((await screen.ended()).exitCode).toBe(3)
+    expect(await receiver.taken).toEqual({ error: 'denied' })
+  })
 
   test('has approved nobody with a y that was typed while another question was shown', async () => {
     const { screen, code } = await openScreen(['--receivers', '2'])
@@ -205,18 +199,6 @@ describeTerminal('the sender at a terminal', () => {
     await screen.ended()
   })
 
-  test('may take the devices that came so far instead of waiting for all', async () => {
-    const { screen, code } = await openScreen(['--receivers', '3'])
-    const receiver = await take(relay, code)
-    await screen.says(YES_NO)
-    await screen.enter('yes')
-    await screen.says(`\nApproved ${formatMatchNumber(await receiver.number)}. 2 more may be approved.\n`)
-    await screen.says('Waiting for more devices. Press Enter to send to those approved now. ')
-    await screen.enter('')
-    expect((await screen.ended()).exitCode).toBe(0)
-    expect(await receiver.taken).toEqual({ items: ['content'] })
-  })
-
   test('is told of each approval before it is asked again', async () => {
     const { screen, code } = await openScreen(['--receivers', '2'])
     const receivers = [await take(relay, code), await take(relay, code)]
@@ -250,18 +232,6 @@ describeTerminal('the sender at a terminal', () => {
     expect(foreignControls(screen.raw)).toEqual([])
     expect(screen.raw).not.toMatch(/[\u009b\u202e]/)
     await attacker.leave()
-  })
-
-  test('is asked for a text', async () => {
-    const screen = new Screen(['send', '--text'], { env })
-    await screen.says('Text to send: ')
-    await screen.enter('grüße')
-    const [, code = ''] = await screen.says(/Code: (\S+)/)
-    const receiver = await take(relay, code)
-    await screen.says(YES_NO)
-    await screen.enter('y')
-    expect((await screen.ended()).exitCode).toBe(0)
-    expect(await receiver.taken).toEqual({ items: ['grüße'] })
   })
 
   test('is asked there, when stdin is a pipe that is sent', async () => {
@@ -311,9 +281,7 @@ describeTerminal('the sender at a terminal', () => {
 
   test('ends with its terminal, and the session too', async () => {
     const { at } = await temporaryDirectory()
-    await writeFile(at('file'), 'content')
-    const screen = new Screen(['send', at('file')], { env, before: `echo $$ > ${at('pid')}` })
-    const [, code = ''] = await screen.says(/Code: (\S+)/)
+    const { screen, code } = await openScreen([], { env, before: `echo $$ > ${at('pid')}` })
     const receiver = await take(relay, code)
     await screen.says(YES_NO)
     screen.close()
@@ -397,10 +365,7 @@ describeTerminal('the receiver at a terminal', () => {
   })
 
   test('has accepted nothing with a y that it typed before the offer came', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), 'content')
-    const sender = pairlay(['send', at('file')], { env, stdin: 'open' })
-    const [, code = ''] = await sender.says(/Code: (\S+)/)
+    const { sender, code } = await openFile([], { env, stdin: 'open' })
     const { screen, path } = await openReceiver(code)
     await screen.says('Waiting for its approval')
     await screen.enter('y')
@@ -412,11 +377,11 @@ describeTerminal('the receiver at a terminal', () => {
     expect(await readdir(path)).toEqual([])
   })
 
-  test.each(['', 'yep'])('refuses with %j, and nothing is saved', async (answer) => {
+  test('refuses with Enter, and nothing is saved', async () => {
     const { code, delivered } = await offer(relay, { file: 'content' })
     const { screen, path } = await openReceiver(code)
     await screen.says(SAVE_IT)
-    await screen.enter(answer)
+    await screen.enter('')
     expect((await screen.ended()).exitCode).toBe(5)
     expect(screen.shown.at(-2)).toBe('pairlay: Refused. Nothing was saved.')
     expect(await delivered).toEqual([false])
@@ -593,22 +558,6 @@ describeTerminal('Ctrl-C during the progress', () => {
     expect(screen.shown.slice(end + 1)).toEqual([...unsent, '', 'Stopped.', ''])
     await pipe.close()
     await Promise.all([sender.ended(), receiver.ended()])
-  })
-})
-
-describeTerminal('progress at a narrow terminal', () => {
-  test('is cut to its width, so that it stays one line', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), '')
-    await truncate(at('file'), 96 * MIB)
-    const screen = new Screen(['send', '--yes', at('file')], { env, columns: 40 })
-    const [, code = ''] = await screen.says(/Code: (\S+)/)
-    const receiver = pairlay(['receive', code, '--yes', '-o', at('received')], { env })
-    expect([(await screen.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual([0, 0])
-    const lines = screen.text.split('\n').filter((line) => line.includes('%  '))
-    expect(lines).not.toEqual([])
-    for (const line of lines) expect(line).toMatch(/^\d{3} \d{3} {2} *\d+% {2}.{0,26}$/)
-    expect(screen.shown.filter((line) => line.includes('%'))).toEqual([])
   })
 })
 

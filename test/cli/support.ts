@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream, mkdtempSync, readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
-import { afterAll, beforeAll, describe, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, vi } from 'vitest'
 import { execute } from '../../src/cli/program.ts'
 import { bytesSource, PairingError, type Receipt, Receiver, Sender } from '../../src/client/index.ts'
 import { checkSymbol } from '../../src/crypto/pairing-code.ts'
@@ -273,6 +273,47 @@ export async function openSender(args: readonly string[], options: StartOptions 
   return { sender, code: String(code), link: String(link) }
 }
 
+/** Starts a sender, and gives the code that it shows a person. */
+export async function openPlain(args: readonly string[], options: StartOptions = {}) {
+  const sender = pairlay(['send', ...args], options)
+  const [, code = ''] = await sender.says(/Code: (\S+)/)
+  return { sender, code }
+}
+
+/** Starts a sender of a file, in a directory of its own, and gives the code that it shows a person. */
+export async function openFile(args: readonly string[], options: StartOptions = {}) {
+  const directory = await temporaryDirectory()
+  await writeFile(directory.at('file'), 'content')
+  return { ...directory, ...(await openPlain([...args, directory.at('file')], options)) }
+}
+
+/** Sends to a receiver that accepts, expects that both end well, and gives what the receiver wrote. */
+export async function handOver(
+  { url }: { readonly url: string },
+  send: readonly string[],
+  receive: readonly string[],
+  { stdin, cwd }: Pick<StartOptions, 'stdin' | 'cwd'> = {},
+): Promise<Outcome> {
+  const { sender, code } = await openSender([...send, '--relay', url], stdin === undefined ? {} : { stdin })
+  const received = await run(['receive', code, '--relay', url, '--yes', ...receive], cwd === undefined ? {} : { cwd })
+  expect([(await sender.ended()).exitCode, received.exitCode]).toEqual([0, 0])
+  return received
+}
+
+/** A sender and a receiver in the middle of a pipe that goes on: a partial file is there. */
+export async function startTransfer({ url }: { readonly url: string }) {
+  const { at, path } = await temporaryDirectory()
+  const { sender, code } = await openPlain(['--yes', '-', '--relay', url], { stdin: 'open' })
+  void sender.write(Buffer.alloc(MIB))
+  const receiver = pairlay(['receive', code, '--relay', url, '--yes', '-o', at('file')])
+  await partialFile(path)
+  return { sender, receiver, at, path }
+}
+
+export function partialFile(path: string): Promise<string> {
+  return eventually('a partial file', async () => (await readdir(path)).find((name) => name === 'file.part'))
+}
+
 /** The end of a device in this process: the items it has, or the code of what ended it. */
 export type Taken = { readonly items: readonly string[] } | { readonly error: string }
 
@@ -394,18 +435,22 @@ export function describeTerminal(name: string, tests: () => void): void {
   else describe.skip(`${name}: SKIPPED, there is no script(1) of util-linux here`, tests)
 }
 
+/**
+ * The size of the terminal, and words for its shell: what it does before, what it runs the command under, such as nohup,
+ * and what follows the command, such as a redirection.
+ */
+export interface ScreenOptions extends StartOptions {
+  readonly columns?: number
+  readonly before?: string
+  readonly under?: string
+  readonly after?: string
+}
+
 /** `pairlay` at a terminal of its own: everything it shows comes out of one end, and what is typed goes in there. */
 export class Screen {
   readonly #program: Program
 
-  /**
-   * `before`, `under` and `after` are for the shell: what it does first, what it runs the command with, such as nohup, and
-   * what follows the command, such as a redirection.
-   */
-  constructor(
-    args: readonly string[],
-    options: StartOptions & { columns?: number; before?: string; under?: string; after?: string } = {},
-  ) {
+  constructor(args: readonly string[], options: ScreenOptions = {}) {
     const { columns = 160, before = ':', under = '', after = '', ...rest } = options
     if (!hasScript) throw new Error('REQUIRE_ALL is set, but there is no script(1) of util-linux here')
     const command = [process.execPath, CLI, ...args].map(quoted).join(' ')
