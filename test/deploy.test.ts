@@ -3,7 +3,7 @@ import ipaddr from 'ipaddr.js'
 import { describe, expect, it } from 'vitest'
 import { readConfig } from '../src/server/config.ts'
 
-/** What `deploy/` ships fits together and with the image. That its proxies and its ACL work is in `cluster/`. */
+/** Holds the files of `deploy/` to each other and to the image. Its proxies and its ACL are run in `deep/cluster/`. */
 
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
 const cluster = read('deploy/compose.cluster.yaml')
