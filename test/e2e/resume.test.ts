@@ -3,6 +3,7 @@ import { bytesSource } from '../../src/client/index.ts'
 import { decodeFrame, FRAME_ACK } from '../../src/protocol/frame.ts'
 import type { MailboxKey, MailboxStore } from '../../src/relay/ports.ts'
 import { FakeTime } from '../client/fake-time.ts'
+import { CuttingProxy } from '../support/cutting-proxy.ts'
 import type { RunningRelay } from '../support/server.ts'
 import { hasFrames } from '../support/setting.ts'
 import {
@@ -20,7 +21,6 @@ import {
   type SendingDevice,
   sha256,
 } from './people.ts'
-import { CuttingProxy } from './proxy.ts'
 import { RawSocket } from './raw-peers.ts'
 import { setting, startRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'

@@ -8,12 +8,12 @@ import type { Browser } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { PAIRING_ERRORS } from '../../../src/client/index.ts'
 import { checkSymbol } from '../../../src/crypto/pairing-code.ts'
+import { CuttingProxy } from '../../support/cutting-proxy.ts'
 import { type Bundle, bundle, SDK } from './bundle.ts'
 import { type DevicePage, openPage, startChromium, WITHOUT_CHROMIUM } from './chromium.ts'
 import { blocksOf, type Content } from './content.ts'
 import type { ItemPlan } from './device.ts'
 import { JsonProcess, pipeOut } from './processes.ts'
-import { CuttingProxy } from './proxy.ts'
 import { Site } from './site.ts'
 
 const DEVICE = fileURLToPath(new URL('device.ts', import.meta.url))
@@ -93,7 +93,8 @@ describe.skipIf(WITHOUT_CHROMIUM)('the SDK in Chromium', () => {
   }
 
   async function proxy(cutsAfter: readonly number[]) {
-    const started = await CuttingProxy.start(Number(new URL(relayUrl).port), cutsAfter)
+    const started = await CuttingProxy.start(Number(new URL(relayUrl).port))
+    started.cutAt(cutsAfter)
     cleanups.push(() => started.close())
     return started
   }

@@ -72,7 +72,6 @@ export class Cluster {
   }
 
   async close(): Promise<void> {
-    await this.balancer.close()
     for (const node of this.#nodes) await node.kill()
     await this.#redis?.stop()
   }

@@ -1,5 +1,5 @@
 import { bytesOf } from '../../e2e/people.ts'
-import { CuttingProxy } from '../../e2e/proxy.ts'
+import { CuttingProxy } from '../../support/cutting-proxy.ts'
 import { Random } from '../../support/random.ts'
 import { startNode } from './node.ts'
 import { runPairing, type Side } from './pairing.ts'
@@ -53,7 +53,7 @@ async function runCut(
     const whole = undisturbed[side] + payload.length
     const times = random.between(1, CUTS_PER_SIDE_MAX)
     const places = Array.from({ length: times }, () => random.below(whole)).sort((a, b) => a - b)
-    plan(proxies[side], places)
+    proxies[side].cutAt(places)
   }
   try {
     const verdict = await runPairing({
@@ -68,16 +68,6 @@ async function runCut(
   } finally {
     for (const side of SIDES) await proxies[side].close()
   }
-}
-
-/** Cuts a network at each of these bytes, counted from its beginning. */
-function plan(proxy: CuttingProxy, places: number[]): void {
-  const next = () => {
-    const place = places.shift()
-    if (place !== undefined) proxy.cutAfter(Math.max(0, place - proxy.passed.sockets - proxy.passed.requests), 'any')
-  }
-  proxy.onCut = next
-  next()
 }
 
 /** What passes in a pairing that nothing disturbs, without the payload. */

@@ -4,11 +4,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { bytesOf, sha256 } from '../../e2e/people.ts'
 import { Random } from '../../support/random.ts'
 import { startRelayProcess } from '../../support/relay-process.ts'
+import { ShapingProxy } from '../../support/shaping-proxy.ts'
 import { Device } from './device.ts'
 import { inFolder } from './folders.ts'
 import type { Side } from './pairing.ts'
 import type { Plan } from './plan.ts'
-import { ShapingProxy } from './shaping-proxy.ts'
 import { type Row, Tally, type Verdict } from './tally.ts'
 
 /** A device that does nothing for a while, in the middle of a transfer: its process is stopped, and goes on later. */

@@ -1,9 +1,9 @@
 import { bytesOf } from '../../e2e/people.ts'
 import { Random } from '../../support/random.ts'
+import { type Shape, ShapingProxy } from '../../support/shaping-proxy.ts'
 import { startNode } from './node.ts'
 import { runPairing } from './pairing.ts'
 import type { Plan } from './plan.ts'
-import { type Shape, ShapingProxy } from './shaping-proxy.ts'
 import { type Row, Tally } from './tally.ts'
 
 /** Both devices behind a slow link that loses much. */

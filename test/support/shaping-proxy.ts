@@ -1,6 +1,6 @@
-import { once } from 'node:events'
-import { type AddressInfo, createServer, type Server, Socket } from 'node:net'
-import type { Random } from '../../support/random.ts'
+import type { Socket } from 'node:net'
+import type { Random } from './random.ts'
+import { directions, TcpProxy } from './tcp-proxy.ts'
 
 /** What a network does to what passes, in each direction. */
 export interface Shape {
@@ -27,39 +27,35 @@ export class ShapingProxy {
   passed = 0
   readonly #shape: Shape
   readonly #random: Random
-  readonly #server: Server
-  readonly #sockets = new Set<Socket>()
+  #proxy: TcpProxy | undefined
 
-  private constructor(targetPort: number, shape: Shape, random: Random) {
+  private constructor(shape: Shape, random: Random) {
     this.#shape = shape
     this.#random = random
-    const [up, down] = [new Link(shape.bitsPerSecond), new Link(shape.bitsPerSecond)]
-    this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (client) => {
-      const relay = new Socket({ allowHalfOpen: true }).setNoDelay().connect(targetPort, '127.0.0.1')
-      this.#carry(client, relay, up)
-      this.#carry(relay, client, down)
-    })
   }
 
-  static async start(targetPort: number, shape: Shape, random: Random): Promise<ShapingProxy> {
-    const proxy = new ShapingProxy(targetPort, shape, random)
-    proxy.#server.listen(0, '127.0.0.1')
-    await once(proxy.#server, 'listening')
-    return proxy
+  static async start(port: number, shape: Shape, random: Random): Promise<ShapingProxy> {
+    const shaping = new ShapingProxy(shape, random)
+    const links = [new Link(shape.bitsPerSecond), new Link(shape.bitsPerSecond)]
+    shaping.#proxy = await TcpProxy.start({
+      ports: port,
+      carry: (...ends) => {
+        for (const [i, [from, to]] of directions(...ends).entries()) shaping.#carry(from, to, links[i])
+      },
+    })
+    return shaping
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return this.#proxy?.url ?? ''
   }
 
   async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy()
-    await new Promise((resolve) => this.#server.close(resolve))
+    await this.#proxy?.close()
   }
 
   #carry(from: Socket, to: Socket, link: Link): void {
     const { roundTripMs, loss, retransmitMs } = this.#shape
-    this.#sockets.add(from)
     let queued = 0
     // A connection takes a round trip before anything can be said on it.
     const queue = new InOrder(performance.now() + roundTripMs)
@@ -84,7 +80,6 @@ export class ShapingProxy {
     from.on('end', () => deliverAt(performance.now() + roundTripMs / 2, () => to.end()))
     from.on('error', () => to.destroy())
     from.on('close', () => {
-      this.#sockets.delete(from)
       // What is on its way arrives; a connection that broke on one side breaks on the other.
       deliverAt(performance.now() + roundTripMs / 2, () => (from.errored ? to.destroy() : to.end()))
     })
