@@ -65,6 +65,8 @@ export interface Plan {
     readonly commands: number
     readonly pairings: number
     readonly held: number
+    /** Of each process, in each round. */
+    readonly turns: number
     readonly rounds: number
     readonly seconds: number
   }
@@ -87,7 +89,16 @@ export const FULL: Plan = {
   flatness: { sessions: 100_000, sockets: 10_000, bytes: 1024 * MIB, rounds: 5, seconds: 90 },
   misbehaving: { fanOutBytes: 1024 * MIB, stormSockets: 10_000, floodSeconds: 10, rounds: 3, secondsPerTable: 75 },
   nodes: { bytes: 512 * MIB, pings: 2000, pingGapMs: 2, pairings: 1500, warmUp: 1000, rounds: 5, secondsPerTable: 60 },
-  builds: { bytes: 384 * MIB, messages: 150_000, commands: 6000, pairings: 800, held: 2000, rounds: 7, seconds: 300 },
+  builds: {
+    bytes: 192 * MIB,
+    messages: 60_000,
+    commands: 3000,
+    pairings: 300,
+    held: 2000,
+    turns: 7,
+    rounds: 3,
+    seconds: 400,
+  },
   endToEnd: { bytes: [512 * MIB, 1024 * MIB], rounds: 3, secondsPerSize: 75 },
 }
 
@@ -108,6 +119,15 @@ export const QUICK: Plan = {
   flatness: { sessions: 20_000, sockets: 2000, bytes: 192 * MIB, rounds: 2, seconds: 10 },
   misbehaving: { fanOutBytes: 192 * MIB, stormSockets: 2000, floodSeconds: 2, rounds: 1, secondsPerTable: 8 },
   nodes: { bytes: 48 * MIB, pings: 150, pingGapMs: 2, pairings: 120, warmUp: 120, rounds: 2, secondsPerTable: 3 },
-  builds: { bytes: 64 * MIB, messages: 20_000, commands: 1000, pairings: 100, held: 300, rounds: 1, seconds: 10 },
+  builds: {
+    bytes: 64 * MIB,
+    messages: 20_000,
+    commands: 1000,
+    pairings: 100,
+    held: 300,
+    turns: 1,
+    rounds: 1,
+    seconds: 10,
+  },
   endToEnd: { bytes: [128 * MIB], rounds: 1, secondsPerSize: 20 },
 }

@@ -10,6 +10,7 @@ export interface Build {
   readonly name: string
   /** Its `dist` folder. */
   readonly dist: URL
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** One replacement in a file of the built relay. `find` must occur once. */
@@ -22,7 +23,7 @@ export interface Change {
 /** A copy of the build with these changes. Throws when a text to replace is not there, or not unique. */
 export function changedBuild(name: string, changes: readonly Change[]): Build {
   const { folder, dist } = emptyBuild(name)
-  cpSync(DIST, dist, { recursive: true })
+  cpSync(DIST, dist, { recursive: true, filter: (path) => !path.includes('dist/.') })
   cpSync(new URL('package.json', ROOT), join(folder, 'package.json'))
   for (const { file, find, replace } of changes) {
     const path = new URL(file, dist)

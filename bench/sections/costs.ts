@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks'
 import type { Agent } from '../harness/agents.ts'
 import type { Build } from '../harness/builds.ts'
 import { type Contender, interleave, type Outcome } from '../harness/interleave.ts'
@@ -16,12 +17,12 @@ const CONNECTIONS = 16
 const AT_ONCE = 32
 const GB = 1e9
 const MICRO = 1e6
-/** Part of the measured work that a process does beforehand: code that V8 has not met yet costs double. */
-const WARM_UP = 0.25
 
 export interface Cost {
   readonly head: string
   readonly digits: number
+  /** Whether a process is measured once, because the measurement changes it. */
+  readonly once?: true
   readonly measure: (agent: Agent, relay: RelayProcess, plan: Plan['builds']) => Promise<number>
 }
 
@@ -29,6 +30,7 @@ export const COSTS = {
   rss: {
     head: 'started, RSS MiB',
     digits: 1,
+    once: true,
     measure: async (_agent, { pid }) => memory([pid]).rss / 2 ** 20,
   },
   bulk: bulk('262,217 B frames, CPU s/GB', SDK_FRAME_BYTES, 1),
@@ -44,21 +46,28 @@ export const COSTS = {
     head: 'POST create, CPU µs',
     digits: 1,
     measure: (agent, { pid, address }, { commands }) =>
-      warmThenMeasured(pid, commands, (count) =>
-        agent.call('runCommands', { address, command: 'create', connections: CONNECTIONS, count, bare: false }),
+      microsEach(pid, commands, () =>
+        agent.call('runCommands', {
+          address,
+          command: 'create',
+          connections: CONNECTIONS,
+          count: commands,
+          bare: false,
+        }),
       ),
   },
   pairing: {
     head: 'pairing, CPU µs',
     digits: 0,
     measure: (agent, { pid, address }, { pairings }) =>
-      warmThenMeasured(pid, pairings, (count) =>
-        agent.call('runPairings', { address, concurrency: AT_ONCE, count, seconds: 60, keepAlive: true }),
+      microsEach(pid, pairings, () =>
+        agent.call('runPairings', { address, concurrency: AT_ONCE, count: pairings, seconds: 60, keepAlive: true }),
       ),
   },
   session: {
     head: 'waiting session, heap B',
     digits: 0,
+    once: true,
     measure: async (agent, relay, { held }) => {
       await hold(agent, relay, held)
       const before = await relay.reading()
@@ -69,6 +78,7 @@ export const COSTS = {
   socket: {
     head: 'idle socket, heap B',
     digits: 0,
+    once: true,
     measure: async (agent, relay, { held }) => {
       await hold(agent, relay, held)
       await agent.call('holdSessions', { address: relay.address, count: held })
@@ -100,30 +110,19 @@ async function cpuOfBulk(
   pairs: number,
   messages: number,
 ): Promise<number> {
-  const run = async (count: number) => {
-    const handle = await agent.call('openBulk', { target, pairs, messageBytes, messages: count })
-    const { serverCpu } = await costOf([pid], () =>
-      agent.call('runBulk', { handle, messages: count, timeoutMs: TIMEOUT_MS }),
-    )
-    await agent.call('closeBulk', { handle })
-    return serverCpu / (count * pairs)
-  }
-  await run(Math.ceil(messages * WARM_UP))
-  return run(messages)
+  const handle = await agent.call('openBulk', { target, pairs, messageBytes, messages })
+  const { serverCpu } = await costOf([pid], () => agent.call('runBulk', { handle, messages, timeoutMs: TIMEOUT_MS }))
+  await agent.call('closeBulk', { handle })
+  return serverCpu / (messages * pairs)
 }
 
-async function warmThenMeasured(
-  pid: number,
-  count: number,
-  work: (count: number) => Promise<unknown>,
-): Promise<number> {
-  await work(Math.ceil(count * WARM_UP))
-  const { serverCpu } = await costOf([pid], () => work(count))
-  return (serverCpu * MICRO) / count
+async function microsEach(pid: number, count: number, work: () => Promise<unknown>): Promise<number> {
+  return ((await costOf([pid], work)).serverCpu * MICRO) / count
 }
 
 /** Brings a relay to the size at which it is measured, and lets go of the sockets: tables have grown by then. */
 async function hold(agent: Agent, { address }: RelayProcess, held: number): Promise<void> {
+  await agent.call('release')
   await agent.call('holdSessions', { address, count: held })
   await agent.call('attachSockets', { address, count: held })
   await agent.call('release')
@@ -132,29 +131,49 @@ async function hold(agent: Agent, { address }: RelayProcess, held: number): Prom
 /** What one process of a build was measured for. */
 export type Readings = { readonly [K in CostId]?: number }
 
-/** Builds with the costs that each is measured for, alternating, each round of each build in a new process. */
-export function compare(
+/**
+ * Measures each build's costs. In each round every build runs in a new process, and these take turns for each cost; a
+ * reading is the median of its turns, because one process differs from the next by more than its turns do.
+ */
+export async function compare(
   agent: Agent,
   builds: ReadonlyMap<Build, readonly CostId[]>,
   plan: Plan['builds'],
 ): Promise<Outcome<Readings>[]> {
-  const contenders = [...builds].map(
-    ([{ name, dist }, costs]): Contender<Readings> => ({
-      name,
-      run: async () => {
-        const relay = await RelayProcess.start({ dist, env: MANY_SESSIONS, probe: true })
-        const readings: { [K in CostId]?: number } = {}
-        try {
-          for (const id of costs) readings[id] = await COSTS[id].measure(agent, relay, plan)
-          return readings
-        } finally {
-          await agent.call('release')
-          await relay.end()
+  const outcomes = [...builds.keys()].map(({ name }) => ({ name, rounds: [] as Readings[], failure: undefined }))
+  const startedAt = performance.now()
+  for (let round = 0; round < plan.rounds && performance.now() < startedAt + plan.seconds * 1000; round++) {
+    const relays: RelayProcess[] = []
+    try {
+      for (const { dist, env } of builds.keys()) {
+        relays.push(await RelayProcess.start({ dist, env: { ...MANY_SESSIONS, ...env }, probe: true }))
+      }
+      const contenders = [...builds.values()].map((costs, n) => ({
+        costs,
+        relay: relays[n] as RelayProcess,
+        name: `${n}`,
+      }))
+      const readings = contenders.map((): { [K in CostId]?: number } => ({}))
+      for (const [id, { measure, once }] of Object.entries(COSTS) as [CostId, Cost][]) {
+        const turns = contenders
+          .filter(({ costs }) => costs.includes(id))
+          .map(({ name, relay }): Contender<number> => {
+            const run = () => measure(agent, relay, plan)
+            return { name, run, ...(once ? {} : { warmUp: run }) }
+          })
+        const limits = { rounds: once ? 1 : plan.turns, seconds: plan.seconds }
+        for (const { name, rounds, failure } of await interleave(turns, limits)) {
+          if (failure !== undefined) throw new Error(`${outcomes[Number(name)]?.name}: ${failure}`)
+          Object.assign(readings[Number(name)] ?? {}, { [id]: spread(rounds)?.median })
         }
-      },
-    }),
-  )
-  return interleave(contenders, { rounds: plan.rounds, seconds: plan.seconds })
+      }
+      for (const [n, each] of readings.entries()) outcomes[n]?.rounds.push(each)
+    } finally {
+      await agent.call('release')
+      await Promise.all(relays.map((relay) => relay.end()))
+    }
+  }
+  return outcomes
 }
 
 /** For each other build and each of its costs: that, the cost of the first build, and the ratio round by round. */
@@ -182,7 +201,7 @@ export function ratioTable(title: string, outcomes: readonly Outcome<Readings>[]
       })),
     ),
     notes: [
-      'rounds alternate, each in a new process; the ratio is the median of those round by round',
+      'each round has new processes, which take turns; the ratio is the median of those round by round',
       settingsNote(MANY_SESSIONS),
       ...failureNotes(outcomes),
     ],

@@ -7,53 +7,21 @@ import { COSTS, type CostId, compare, ratioTable } from './costs.ts'
 interface Optimisation {
   readonly without: string
   readonly costs: readonly CostId[]
-  readonly changes: readonly Change[]
+  readonly changes?: readonly Change[]
+  readonly env?: Readonly<Record<string, string>>
 }
 
-/** Code that is there for speed alone, and what stands in for it. A text that is not found fails the section. */
+/** Code that is there for speed or memory alone, and its replacement. A text that is not found fails the section. */
 const OPTIMISATIONS: readonly Optimisation[] = [
-  {
-    without: 'fast path: messages received through ws',
-    costs: ['bulk', 'chunks', 'small'],
-    changes: [
-      { file: 'server/websocket/client-socket.js', find: 'if (!listener)', replace: 'if (listener)' },
-      {
-        file: 'server/websocket/client-socket.js',
-        find: 'isBinary ? new Uint8Array(data)',
-        replace: 'isBinary ? (data.byteLength === data.buffer.byteLength ? data : new Uint8Array(data))',
-      },
-    ],
-  },
-  {
-    without: 'own writes: messages sent through ws',
-    costs: ['bulk', 'chunks', 'small'],
-    changes: [
-      {
-        file: 'server/websocket/client-socket.js',
-        find: 'if (!this.#gathering) {',
-        replace: `this.#webSocket.send(data)
-          this.#congested = this.#webSocket.bufferedAmount > CONGESTED_BYTES
-          if (CONGESTED_BYTES > 0) return this.#congested ? 'congested' : 'sent'
-          if (!this.#gathering) {`,
-      },
-    ],
-  },
   {
     without: 'one write for all messages of a turn',
     costs: ['bulk', 'small', 'pairing'],
     changes: [{ file: 'server/websocket/client-socket.js', find: 'this.#below.cork()', replace: '' }],
   },
   {
-    without: 'small messages in one piece with their header',
-    costs: ['small', 'pairing'],
-    changes: [{ file: 'server/websocket/client-socket.js', find: 'payload.length <= SMALL_BYTES', replace: 'false' }],
-  },
-  {
     without: 'bufferutil: unmasked in JavaScript',
     costs: ['bulk', 'small'],
-    changes: [
-      { file: 'server/websocket/fast-path.js', find: 'nativeMask() ?? maskInJavaScript', replace: 'maskInJavaScript' },
-    ],
+    env: { WS_NO_BUFFER_UTIL: '1' },
   },
   {
     without: 'random bytes by the pool',
@@ -112,7 +80,9 @@ export const optimisations: Section = {
       { name: 'this build', dist: DIST },
       (Object.keys(COSTS) as CostId[]).filter((id) => all.has(id)),
     )
-    for (const { without, costs, changes } of OPTIMISATIONS) builds.set(changedBuild(without, changes), costs)
+    for (const { without, costs, changes = [], env = {} } of OPTIMISATIONS) {
+      builds.set({ ...changedBuild(without, changes), env }, costs)
+    }
     await withAgents(1, async ([agent]) => {
       if (!agent) return
       const outcomes = await compare(agent, builds, plan.builds)

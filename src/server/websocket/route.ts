@@ -13,8 +13,11 @@ import type { Origins } from '../limits/origins.ts'
 import type { RateLimits } from '../limits/rate-limits.ts'
 import { carry } from './client-socket.ts'
 
-/** How long a peer may take to answer a close before its connection is cut, in ms. The types of ws do not know it yet. */
-const closeTimeout = { closeTimeout: 1_500 }
+/**
+ * Options of ws that its types do not know yet. A peer has so many milliseconds to answer a close. A message that comes in
+ * more pieces than these ends its socket with 1008, because each piece costs far more memory than a byte.
+ */
+export const MORE_OPTIONS = { closeTimeout: 1_500, maxBufferedChunks: 4_096 }
 
 /** Closes that a client does nothing wrong for. */
 const NORMAL_CLOSES: ReadonlySet<CloseErrorCode> = new Set([
@@ -40,7 +43,7 @@ export async function websocket(
   await app.register(websocketPlugin, {
     options: {
       maxPayload: maxFrameBytes,
-      ...closeTimeout,
+      ...MORE_OPTIONS,
       // Ciphertext does not compress, and trying costs a tenth of the speed and a window of memory per socket.
       perMessageDeflate: false,
       handleProtocols: (offered: Set<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
