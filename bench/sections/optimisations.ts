@@ -24,18 +24,6 @@ const OPTIMISATIONS: readonly Optimisation[] = [
     env: { WS_NO_BUFFER_UTIL: '1' },
   },
   {
-    without: 'random bytes by the pool',
-    costs: ['create', 'pairing'],
-    changes: [
-      { file: 'server/system.js', find: '{ hash, randomFillSync }', replace: '{ hash, randomBytes }' },
-      {
-        file: 'server/system.js',
-        find: 'new RandomTexts(randomFillSync)',
-        replace: `{ take: (bytes) => randomBytes(bytes).toString('base64url') }`,
-      },
-    ],
-  },
-  {
     without: 'a mailbox store that answers at once: promises',
     costs: ['bulk', 'small', 'pairing'],
     changes: [

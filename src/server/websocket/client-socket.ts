@@ -46,8 +46,8 @@ function owned(data: Buffer): Uint8Array {
 }
 
 /**
- * Gathers the messages of one turn of the event loop into one system call. Without it small messages cost the relay 1.3 to
- * 1.6 times the CPU (`npm run bench -- --only optimisations`).
+ * Gathers the messages of one turn of the event loop into one system call. Without it small messages cost the relay 1.2 to
+ * 1.5 times the CPU (`npm run bench -- --only optimisations`).
  */
 class Peer implements PeerSocket {
   readonly #webSocket: WebSocket

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { ERROR_TITLES } from '../../../src/protocol/error-titles.ts'
 import { BODY_MAX_BYTES, HEADERS_MAX_BYTES } from '../../../src/protocol/limits.ts'
 import { HEADERS_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from '../../../src/server/app.ts'
-import { RandomTexts, systemClock, systemSecrets } from '../../../src/server/system.ts'
+import { systemClock, systemSecrets } from '../../../src/server/system.ts'
 import { call, sayRaw } from '../../support/http.ts'
 import { type RunningRelay, startRelay } from '../../support/server.ts'
 
@@ -144,23 +144,5 @@ describe('the process around it', () => {
     expect(systemSecrets.digest('abc')).toBe(
       Buffer.from('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', 'hex').toString('base64url'),
     )
-  })
-
-  test('draws each random byte once, also where a fetch runs out, and keeps none that was given out', () => {
-    const pools: Buffer[] = []
-    let filled = 0
-    const texts = new RandomTexts((pool) => {
-      pools.push(pool)
-      for (let i = 0; i < pool.length; i += 4) pool.writeUInt32BE(++filled, i)
-    })
-    const drawn = Array.from({ length: 300 }, (_, i) => texts.take(i % 2 === 0 ? 32 : 16))
-    expect(pools.length).toBe(2)
-    const words = drawn.flatMap((text) => [...Buffer.from(text, 'base64url').toString('hex').matchAll(/.{8}/g)].join())
-    expect(new Set(words).size).toBe(300)
-    const [pool] = pools
-    // 85 pairs fit into the first 4,096 bytes, and not the next 32.
-    const used = 300 * 24 - 85 * 48
-    expect(pool?.subarray(0, used).every((byte) => byte === 0)).toBe(true)
-    expect(pool?.readUInt32BE(used)).toBeGreaterThan(0)
   })
 })

@@ -67,7 +67,7 @@ test('messages that came in one read own their bytes, and keep nothing else aliv
   expect(received.map((each) => (each as Uint8Array).buffer.byteLength)).toEqual([3, 1])
 })
 
-test('a message that came in several reads is taken without a copy', async () => {
+test('a message that came in several reads is whole, in a buffer of its size', async () => {
   const { pipe, received } = await carried()
   const frame = wsFrame(BINARY, Buffer.alloc(MAX_BYTES, 7))
   for (const part of [frame.subarray(0, 9_000), frame.subarray(9_000)]) pipe.push(part)
