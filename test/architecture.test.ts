@@ -49,7 +49,7 @@ const RULES: Readonly<Record<string, Rule>> = {
 }
 
 /** All that the relay half takes from node:crypto: digests, random bytes, and the reader of certificates. */
-const FROM_NODE_CRYPTO = ['X509Certificate', 'createHmac', 'hash', 'randomBytes', 'randomFillSync']
+const FROM_NODE_CRYPTO = ['X509Certificate', 'createHmac', 'hash', 'randomBytes']
 
 /** Ways around an import to a function that decrypts. */
 const AROUND = /\b(getBuiltinModule|subtle|webcrypto|create(De|C)ipheriv|(private|public)Decrypt|eval|Function\()/
