@@ -1,5 +1,5 @@
 import type { Clock } from '../../relay/ports.ts'
-import { type RedisConnection, Script } from './connection.ts'
+import type { RedisConnection } from './connection.ts'
 
 /** How far the server's clock is from the one that all nodes go by, in milliseconds. Not there, it is not. */
 const SHIFT = 'pairlay:clock-shift'
@@ -7,10 +7,6 @@ const SHIFT = 'pairlay:clock-shift'
 const JUMP_MS = 5_000
 /** How long the shift outlives the last node, in milliseconds: sessions do not last longer. */
 const KEEP_MS = 2 * 86_400_000
-
-const READ = new Script(`
-local time = redis.call('TIME')
-return {time[1], time[2], redis.call('GETEX', KEYS[1], 'PX', ARGV[1])}`)
 
 /**
  * The clock of the Redis server, which all nodes share, read through this process's own. Whole milliseconds. Where the server's
@@ -34,7 +30,7 @@ export class RedisClock implements Clock {
   /** Sets it by the server's. Says by how many milliseconds that has jumped, 0 when it has not. */
   async calibrate(redis: RedisConnection): Promise<number> {
     const before = this.#own.now()
-    const answer = await redis.script(READ, [SHIFT], [KEEP_MS])
+    const answer = await redis.script('clock', [SHIFT], [KEEP_MS])
     const [seconds, microseconds, shift] = answer as [string, string, string | null]
     const server = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
     // The answer is half a round trip old.

@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto'
 import { createClient, ErrorReply, RESP_TYPES } from '@redis/client'
 import { RelayError } from '../../relay/errors.ts'
+import { type Argument, argumentOf, SCRIPTS } from './scripts.ts'
 
 export interface RedisOptions {
   /** `redis://` or `rediss://`, with user and password where the server wants them. */
@@ -24,19 +24,6 @@ const SOCKET_TIMEOUT_MS = 2_500
 const PING_MS = 1_000
 const CONNECT_TIMEOUT_MS = 2_000
 const RECONNECT_MAX_MS = 1_000
-
-export type Argument = string | number | Uint8Array
-
-/** A script as Redis keeps it. The keys come first. */
-export class Script {
-  readonly text: string
-  readonly sha: string
-
-  constructor(text: string) {
-    this.text = text
-    this.sha = hash('sha1', text)
-  }
-}
 
 /** One connection for commands and one for what is published, both reconnecting by themselves. */
 export class RedisConnection {
@@ -83,18 +70,9 @@ export class RedisConnection {
     return this.#inTime(this.#client.sendCommand(parts.map(argumentOf), AS_BYTES))
   }
 
-  /** Runs a script, and gives it to the server first if it does not have it. */
-  async script(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
-    const rest = [String(keys.length), ...keys, ...args.map(argumentOf)]
-    const run = async () => {
-      try {
-        return await this.#client.sendCommand(['EVALSHA', script.sha, ...rest])
-      } catch (error) {
-        if (!(error instanceof ErrorReply) || !error.message.startsWith('NOSCRIPT')) throw error
-        return this.#client.sendCommand(['EVAL', script.text, ...rest])
-      }
-    }
-    return this.#inTime(run())
+  /** Runs a script. The client gives it to a server that does not have it. */
+  script(name: keyof typeof SCRIPTS, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.#inTime(this.#client[name](keys, args))
   }
 
   /**
@@ -185,6 +163,7 @@ function clientOf({ url, ca }: RedisOptions) {
   const options = {
     url,
     RESP: 2,
+    scripts: SCRIPTS,
     socket: ca === undefined ? socket : { ...socket, tls: true as const, ca },
     pingInterval: PING_MS,
     // What cannot be sent now fails now: who waits for it is told, and asks again.
@@ -193,10 +172,4 @@ function clientOf({ url, ca }: RedisOptions) {
     maintNotifications: 'disabled',
   } as const
   return createClient(options)
-}
-
-function argumentOf(part: Argument): string | Buffer {
-  if (typeof part === 'string') return part
-  if (typeof part === 'number') return String(part)
-  return Buffer.from(part.buffer, part.byteOffset, part.byteLength)
 }

@@ -3,7 +3,7 @@ import { EPITAPH_MS } from '../../protocol/limits.ts'
 import { RelayError } from '../../relay/errors.ts'
 import type { Clock, SessionCaps, SessionStore } from '../../relay/ports.ts'
 import { deadlineOf, type OpenSession, type Session } from '../../relay/session/session.ts'
-import { type RedisConnection, Script } from './connection.ts'
+import type { RedisConnection } from './connection.ts'
 
 /** How often a change is tried again that another node's came before. */
 const ATTEMPTS = 16
@@ -22,28 +22,6 @@ export const SLACK_MS = 3_600_000
 const DEADLINES = 'pairlay:deadlines'
 /** A key that is never there: asked for so that a code that is unknown takes as many steps as one that is not. */
 const NOWHERE = 'pairlay:nowhere'
-
-/** Adds a member to a set by deadline, unless so many others are there whose time is not over. The set lives as long as they. */
-const ADMIT = new Script(`
-if ARGV[5] ~= '' then redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[5]) end
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
-redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
-return 1`)
-
-/**
- * Compare and set. The time-out first: after a write that is always allowed, a server that is out of memory allows the
- * others of the script, and a session can end.
- */
-const REPLACE = new Script(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-return 1`)
-
-const DELETE_IF = new Script(`
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0`)
 
 /**
  * Sessions that several nodes share: each one document, changed by compare-and-set over the transitions. Every key goes by
@@ -86,7 +64,7 @@ export class RedisSessionStore implements SessionStore {
   /** Adds a session to a set that has room for it; `over` is until when sessions in it are over. */
   async #admit(session: OpenSession, set: string, cap: number, over: number | ''): Promise<boolean> {
     const admit = () =>
-      this.#redis.script(ADMIT, [set], [session.expiresAt, session.id, cap, this.#keepMs(session), over])
+      this.#redis.script('admit', [set], [session.expiresAt, session.id, cap, this.#keepMs(session), over])
     return (await admit()) === 1 || ((await this.#dropDead(set)) && (await admit()) === 1)
   }
 
@@ -120,7 +98,7 @@ export class RedisSessionStore implements SessionStore {
       const session: Session = JSON.parse(text)
       const next = change(session, this.#clock.now())
       if (next === session) return session
-      const replaced = await this.#redis.script(REPLACE, [key], [text, JSON.stringify(next), this.#keepMs(next)])
+      const replaced = await this.#redis.script('replace', [key], [text, JSON.stringify(next), this.#keepMs(next)])
       if (replaced === 1) {
         // What cannot be tidied now, as in a server that is out of memory, is tidied when its time is over.
         if (session.state === 'open' && next.state === 'closed') await this.#tidyClosed(next).catch(() => {})
@@ -181,7 +159,7 @@ export class RedisSessionStore implements SessionStore {
 
   async #forget(session: Session): Promise<void> {
     await this.#redis.command('DEL', sessionKey(session.id))
-    await this.#redis.script(DELETE_IF, [codeKey(session.senderCode)], [session.id])
+    await this.#redis.script('deleteIf', [codeKey(session.senderCode)], [session.id])
     await this.#discount(session)
     await this.#redis.command('ZREM', DEADLINES, session.id)
   }
