@@ -43,7 +43,7 @@ export interface AppOptions {
   /** Clients that nothing counts. */
   readonly rateLimitExempt: readonly string[]
   readonly maxConnections: number
-  /** What several nodes count together. */
+  /** Counters of several nodes together. */
   readonly sharedCounters?: SharedCounters | undefined
   readonly clock: Clock
   readonly version: string

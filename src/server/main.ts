@@ -69,7 +69,7 @@ const app = await buildApp({
 const ticking = setInterval(() => {
   redisLog.look(relay.unready !== 'unavailable')
   relay.tick().catch((error: unknown) => {
-    // What a store that does not answer means is said where that is found out.
+    // RedisLog has the reason why a store does not answer.
     if (!(error instanceof RelayError && error.code === 'unavailable')) logger.error({ err: error }, 'a tick failed')
   })
 }, TICK_MS)
@@ -102,7 +102,7 @@ warnOfSettings()
 while (relay.unready === 'unavailable') await delay(LOOK_MS, undefined, { ref: false })
 if (!relay.unready) logger.info({ version, port }, 'the relay is ready')
 
-/** What a relay that is alone has in its own memory. */
+/** Returns the stores of a relay that is alone, in its own memory. */
 function storesOfOneNode() {
   const sourceKey = randomBytes(32).toString('base64url')
   return {

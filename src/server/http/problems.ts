@@ -50,13 +50,13 @@ export function answerProblem(
   return reply.code(problem.status).type('application/problem+json').send(JSON.stringify(problem))
 }
 
-/** What Node's HTTP parser refuses never reaches Fastify: it is answered on the bare socket, which then closes. */
+/** Answers on the bare socket, and closes it: a refusal of Node's HTTP parser never reaches Fastify. */
 export function answerParserError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   endWith(socket, problemOf(parserErrorCode(error.code)))
 }
 
-/** What ws refuses of an upgrade. It names the version it knows (RFC 6455, section 4.2.2). */
+/** Answers an upgrade that ws refuses, with the version that it knows (RFC 6455, section 4.2.2). */
 export function answerUpgradeError(error: Error, socket: Duplex): void {
   if (socket.writable) endWith(socket, problemOf('invalid_request', error.message), 'sec-websocket-version: 13\r\n')
 }

@@ -75,7 +75,7 @@ export class ClientAddresses {
     this.#exempt = exempt.map(networkOf)
   }
 
-  /** Whether a connection from this address comes from a trusted proxy. */
+  /** Reports whether a connection from this address comes from a trusted proxy. */
   isTrusted(remoteAddress: string | undefined): boolean {
     const address = addressOf(remoteAddress)
     return address !== undefined && isInAny(this.#trusted, address)

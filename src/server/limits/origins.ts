@@ -24,7 +24,7 @@ export async function letPagesIn(app: FastifyInstance, origins: Origins, allowed
     methods: ['GET', 'POST', 'PUT', 'DELETE'],
     allowedHeaders: ['authorization', 'content-type'],
     exposedHeaders: ['retry-after'],
-    // What is no preflight would be refused in words of the plugin's own.
+    // Otherwise the plugin refuses an OPTIONS that is no preflight in its own words.
     strictPreflight: false,
     maxAge: 600,
   })

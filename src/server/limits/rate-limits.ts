@@ -69,7 +69,7 @@ function limiterOf(app: FastifyInstance, name: string, perMinute: number) {
   const limitersOf = ({ clientAddress: { counted, wider } }: FastifyRequest) =>
     counted === '' ? [] : wider === undefined ? [narrow] : [narrow, wide]
   const take = async (request: FastifyRequest) => {
-    // What one /64 asks for in vain is not counted for its /48.
+    // Refused requests of a /64 are not counted for its /48.
     for (const each of limitersOf(request)) {
       const count = await each(request)
       if (!count.isAllowed && count.isExceeded) throw refusal(count.ttlInSeconds)

@@ -52,7 +52,7 @@ export async function websocket(
     preClose: (done: () => void) => done(),
   })
 
-  // What else is wrong with an upgrade, ws would refuse in words of its own.
+  // ws would refuse other faults of an upgrade in its own words.
   app.websocketServer.on('wsClientError', answerUpgradeError)
   const answers = new WeakMap<FastifyRequest, ServerResponse>()
   app.withTypeProvider<ByZod>().route({

@@ -12,8 +12,8 @@ export interface RedisOptions {
 }
 
 /**
- * What is longer without an answer has failed, in milliseconds, and its connection with it. A client hears of it within 5 s,
- * whatever it asked.
+ * Time for an answer, in milliseconds, after which a command has failed, and its connection with it. A client hears of it
+ * within 5 s, whatever it asked.
  */
 const COMMAND_TIMEOUT_MS = 3_000
 /**
@@ -25,7 +25,7 @@ const PING_MS = 1_000
 const CONNECT_TIMEOUT_MS = 2_000
 const RECONNECT_MAX_MS = 1_000
 
-/** One connection for commands and one for what is published, both reconnecting by themselves. */
+/** A connection for commands and another for published messages, both reconnecting by themselves. */
 export class RedisConnection {
   readonly #options: RedisOptions
   #client: Client
@@ -121,7 +121,7 @@ export class RedisConnection {
     const client = this.#client
     const timer = setTimeout(() => {
       this.#options.onError(new Error('a command had no answer in time'))
-      // It fails with its connection.
+      // The command fails with its connection.
       this.#replace(client)
     }, COMMAND_TIMEOUT_MS)
     try {
@@ -166,7 +166,7 @@ function clientOf({ url, ca }: RedisOptions) {
     scripts: SCRIPTS,
     socket: ca === undefined ? socket : { ...socket, tls: true as const, ca },
     pingInterval: PING_MS,
-    // What cannot be sent now fails now: who waits for it is told, and asks again.
+    // Commands that cannot be sent now fail now, and their callers ask again.
     disableOfflineQueue: true,
     disableClientInfo: true,
     maintNotifications: 'disabled',

@@ -10,7 +10,7 @@ const ALIVE_MS = 5_000
 /** A server that takes longer than this is too slow to send anybody here, in milliseconds. */
 const SLOW_MS = 1_000
 
-/** Who else there is. */
+/** The other nodes, as each says every second that it lives. */
 export class RedisNodes implements Cluster {
   readonly node: string
   readonly mailboxes: MailboxStore
@@ -74,7 +74,7 @@ export class RedisNodes implements Cluster {
       this.#lastBeatFailed = this.#own.now() - this.#beatingSince > SLOW_MS
       return changed
     } catch {
-      // It was said to whoever keeps the log; the others are still believed to live.
+      // The command has reported the failure; the others are still believed to live.
       this.#lastBeatFailed = true
       return false
     } finally {

@@ -10,7 +10,7 @@ import { RedisNodes } from './nodes.ts'
 import { RedisSessionStore } from './sessions.ts'
 import { SharedKey } from './shared-key.ts'
 
-/** What makes a relay one node of several. */
+/** The ports of a relay that is one node of several. */
 export interface RedisStores {
   readonly sessions: SessionStore
   readonly bus: Bus
@@ -45,7 +45,7 @@ export function openRedis(
   }
   redis.start(() => {
     void cluster.beat()
-    // Who may not ask has been told that.
+    // The command itself has reported a refusal.
     checkEviction().catch(() => {})
   })
   return {

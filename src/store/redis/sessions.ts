@@ -55,7 +55,7 @@ export class RedisSessionStore implements SessionStore {
       }
       if (!(await this.#admit(session, DEADLINES, caps.sessions, ''))) throw new RelayError('at_capacity')
     } catch (error) {
-      // What cannot be undone now is undone by its time-out.
+      // Keys that cannot be deleted now go by their time-outs.
       await this.#forget(session).catch(() => {})
       throw error
     }
@@ -100,7 +100,7 @@ export class RedisSessionStore implements SessionStore {
       if (next === session) return session
       const replaced = await this.#redis.script('replace', [key], [text, JSON.stringify(next), this.#keepMs(next)])
       if (replaced === 1) {
-        // What cannot be tidied now, as in a server that is out of memory, is tidied when its time is over.
+        // A server that is out of memory may refuse; the sweep then tidies when the time is over.
         if (session.state === 'open' && next.state === 'closed') await this.#tidyClosed(next).catch(() => {})
         else if (deadlineOf(next) < deadlineOf(session)) await this.#hasten(next.id, deadlineOf(next)).catch(() => {})
         return next

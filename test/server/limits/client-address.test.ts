@@ -171,7 +171,7 @@ describe('a header of who it is forwarded for', () => {
 
   test('from a proxy that is trusted tells its clients apart, by the last address that the proxy did not write itself', async () => {
     const relay = await startRelay({ logLevel: 'info', trustProxy: ['10.0.0.0/8', '127.0.0.1'] })
-    // What a client puts in front of the address that the proxy gives it is its own word.
+    // Addresses in front of the one that the proxy adds are the client's own word.
     const attacker = await failFiveTimes(relay, (i) => `198.51.100.${i}, 192.0.2.7, 10.1.2.3`)
     expect(await attacker('192.0.2.7')).toBe(404)
     expect(await attacker('198.51.100.9, 192.0.2.7')).toBe(404)

@@ -176,7 +176,7 @@ describe('what a client address holds at a time', () => {
     const sockets = await connections(2)
     const [attacker] = await connections(1)
     await ended(attacker)
-    // It is told, instead of waiting for ever.
+    // The client is told, instead of waiting for ever.
     await expect(fetch(`${relay.url}/healthz`)).rejects.toThrow()
     expect(relay.log.join('')).toContain('"refused":"connections_of_one_address"')
     for (const socket of sockets) socket.destroy()
