@@ -34,7 +34,7 @@ async function everything(): Promise<Record<string, string>> {
   await join(secrets['second receiver code'], secrets['second public key'])
   const path = `/v1/sessions/${sessionId}`
   const receiver = { sessionId, token: joined.token ?? '' }
-  // What is refused, in every way.
+  // Refusals, of every kind.
   await http('POST', '/v1/sessions', { body: create })
   await http('POST', '/v1/sessions', { body: { ...create, ttlSeconds: create.senderCode } })
   await http('POST', '/v1/sessions', {
@@ -54,7 +54,7 @@ async function everything(): Promise<Record<string, string>> {
     relay.port,
     `GET ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n`,
   )
-  // What works.
+  // Calls that succeed.
   const sender = await WireSocket.attach(relay.url, { sessionId, token })
   const attached = await WireSocket.attach(relay.url, receiver)
   const decision = `${path}/receivers/${secrets['receiver code']}/decision`
@@ -64,7 +64,7 @@ async function everything(): Promise<Record<string, string>> {
   sender.data(1, 1, secrets.payload)
   attached.ack(1, 1)
   await sender.until(() => sender.messages.some((each) => each.kind !== 'view' && each.seq === 1))
-  // What ends a socket.
+  // Ends of sockets.
   const attacker = new WireSocket(relay.url, sessionId)
   await attacker.opened()
   attacker.send(`{"type":"attach","token":"${token}"`)
