@@ -28,8 +28,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
   'server/': {
     imports: [
-      ...['protocol/', 'relay/', 'store/', 'zod/mini', 'fastify', '@fastify/', 'ws', 'bufferutil', 'pino'],
-      ...['close-with-grace', 'ipaddr.js', 'node:buffer', 'node:crypto', 'node:fs', 'node:http', 'node:module'],
+      ...['protocol/', 'relay/', 'store/', 'zod/mini', 'fastify', '@fastify/', 'ws', 'pino'],
+      ...['close-with-grace', 'ipaddr.js', 'node:crypto', 'node:fs', 'node:http'],
       ...['node:net', 'node:os', 'node:perf_hooks', 'node:stream', 'node:timers/promises', 'node:v8'],
     ],
     reason: 'the relay half never decrypts, with no library either',
