@@ -227,7 +227,7 @@ async function taken(
   terminal.event('received', { bytes, ms: Math.round(ms), confirmed })
   const doubt = isOver() ? 'But the sender does not know.' : 'Whether the sender knows is not certain.'
   if (what === 'text' && confirmed) return
-  terminal.say(`Received ${formatResult(bytes, ms)}. ${confirmed ? 'The sender knows.' : doubt}`)
+  terminal.say(`Received ${formatResult(bytes, ms)}. ${confirmed ? 'The relay says that the sender knows.' : doubt}`)
 }
 
 /** Returns the reason that the sender is told for a failure here. */

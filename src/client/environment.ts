@@ -33,7 +33,7 @@ export interface FailedFrame {
 export interface Environment {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>
   readonly openWebSocket: (url: string, protocol: string) => WebSocketLike
-  /** What takes the place of a WebSocket where none passes. It calls the relay through the environment given. */
+  /** Opens the place of a WebSocket where none passes. It calls the relay through the environment given. */
   readonly openHttpSocket: (sessionUrl: string, environment: Environment) => WebSocketLike
   /** Monotonic. */
   readonly now: () => number
@@ -81,7 +81,7 @@ export class StepTimeout {
     } else this.#pause()
   }
 
-  /** What was waited for has come: there is nothing more to time out, whoever is present. */
+  /** Ends the wait: nothing more can time out. */
   stop(): void {
     this.#pause()
     this.#environment.clearTimeout(this.#inAll)

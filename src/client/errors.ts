@@ -2,7 +2,7 @@ import { type CloseErrorCode, ERRORS, errorOfCloseCode, FINAL_CLOSURES } from '.
 import type { DenialReason } from '../protocol/fields.ts'
 import type { CloseReason, ReceiverRow } from '../protocol/view.ts'
 
-/** What can end a pairing, with what to tell a person. README.md prints the codes; a test holds the two together. */
+/** All that can end a pairing, with words for a person. docs/sdk.md prints the codes; a test holds the two together. */
 export const PAIRING_ERRORS = {
   aborted: 'Stopped here.',
   already_sent: 'This source can be read once, so it can go to one device only.',
@@ -26,6 +26,7 @@ export const PAIRING_ERRORS = {
   number_not_unique: 'Two waiting devices show this number. Get a new code.',
   peer_misbehaved: 'The other device broke the protocol.',
   rate_limited: 'Too many tries from this network.',
+  receiver_failed: 'The other device could not take it, or it arrived damaged.',
   receiver_left: 'The receiving device has left.',
   relay_misbehaved: 'The relay broke the protocol. Use another relay.',
   relay_redirects: 'This address leads to another one.',
@@ -34,6 +35,7 @@ export const PAIRING_ERRORS = {
   relay_unreachable: 'The relay cannot be reached. Check the address and the network.',
   relay_untrusted: 'The certificate of the relay cannot be trusted.',
   revoked: 'The relay says that the sender ended the transfer to this device.',
+  sender_failed: 'The other device could not send all of it.',
   session_full: 'The session takes no more devices.',
   session_lost: 'The relay no longer knows this session. It may have been restarted: get a new code.',
   shutting_down: 'The relay is shutting down. Get a new code in a moment.',
@@ -52,7 +54,7 @@ export type PairingErrorCode = keyof typeof PAIRING_ERRORS
 export class PairingError extends Error {
   override readonly name = 'PairingError'
   readonly code: PairingErrorCode
-  /** What the message says beyond what the code means. */
+  /** The part of the message beyond what the code means. */
   readonly detail: string | undefined
 
   constructor(code: PairingErrorCode, options: { detail?: string; cause?: unknown } = {}) {
@@ -78,7 +80,7 @@ const DENIED: Readonly<Record<DenialReason, PairingErrorCode>> = {
   unsupported: 'unsupported',
 }
 
-/** What a session's end means to somebody who was still waiting for something. */
+/** The error of a session's end to somebody who still waited for something. */
 export function errorOfCloseReason(reason: CloseReason | undefined): PairingError {
   return new PairingError(reason ? CLOSED[reason] : 'session_lost')
 }
@@ -99,7 +101,7 @@ export const KNOWN_TO_RELAY: readonly PairingErrorCode[] = [
   'superseded',
 ]
 
-/** What to throw when nobody foresaw an error: never anything but a PairingError. */
+/** The error to throw when nobody foresaw one: never anything but a PairingError. */
 export function errorOfAccident(error: unknown): PairingError {
   return error instanceof PairingError ? error : new PairingError('internal', { cause: error })
 }

@@ -23,9 +23,9 @@ export interface IncomingItem extends ItemInfo {
 /** Why a receiver does not take a transfer, as the sender is told. */
 export type DeclineReason = 'declined' | 'no_space' | 'cancelled' | 'failed'
 
-/** One transfer that the sender offers. Nothing of it is handed out before `accept`. */
+/** A transfer that the sender offers. Nothing of it is handed out before `accept`. */
 export class Offer {
-  /** What the sender says it is: unverified words, to be cleaned before they are shown. */
+  /** Items in the words of the sender, unverified: clean them before they are shown. */
   readonly items: readonly ItemInfo[]
   /** The bytes of all items, or undefined for a pipe. */
   readonly totalBytes: number | undefined
@@ -55,21 +55,21 @@ export class Offer {
     return this.#declined
   }
 
-  /** Whether everything was read, verified, and made final. It stays with this device whatever happens. */
+  /** Reports whether everything was read, verified, and made final. It stays with this device whatever happens. */
   get complete(): boolean {
     return this.#state === 'complete'
   }
 
-  /** Whether the sender is known to have the receipt. Until then it may take the transfer for failed. */
+  /** Reports whether the relay has said that the sender has the receipt. Until then it may take the transfer for failed. */
   get confirmed(): boolean {
     return this.#confirmed
   }
 
   /**
    * The items, one after the other; each stream must be read to its end before the next item. After the last, all of it
-   * is checked, `beforeReceipt` runs, and the receipt goes out; `confirmed` says then whether the sender has it. Leaving
-   * early, by break or by an exception, tells the sender that it failed and ends the pairing. Throws PairingError
-   * `corrupt`, `incomplete`, `source_changed`, `source_failed`, `cancelled`, or what ended the session.
+   * is checked, `beforeReceipt` runs, and the receipt goes out. Leaving early, by break or by an exception, tells the sender
+   * that it failed and ends the pairing. Throws PairingError `corrupt`, `incomplete`, `source_changed`, `sender_failed`,
+   * `cancelled`, or what ended the session.
    */
   async *accept(options: AcceptOptions = {}): AsyncGenerator<IncomingItem, void> {
     if (this.#state !== 'open') throw new Error('an offer is accepted once')

@@ -18,9 +18,9 @@ const REJOIN_PAUSE_MAX_MS = 15_000
 export interface ReceiverOptions {
   /** The relay's address. A link as the code has it already. */
   readonly relay?: string | undefined
-  /** What the person typed, or the sender's link. */
+  /** The code as the person typed it, or the sender's link. */
   readonly code: string
-  /** What the sender sees beside the match number, unverified. At most 64 bytes. */
+  /** The name that the sender sees beside the match number, unverified. At most 64 bytes. */
   readonly name?: string | undefined
   /** The longest that a relay which limits rates may make a join wait, in milliseconds. */
   readonly patienceMs?: number | undefined
@@ -40,7 +40,7 @@ export interface ReceiverOptions {
   readonly environment?: Partial<Environment> | undefined
 }
 
-/** The side that wants the data. See README.md for the whole of a pairing. */
+/** The side that wants the data. See docs/sdk.md for the whole of a pairing. */
 export class Receiver {
   /** The match number, once the sender's tag has verified. Rejects when that cannot come any more. */
   readonly verified: Promise<string>
@@ -93,7 +93,7 @@ export class Receiver {
     this.verified = this.#peer.then((peer) => peer.matchNumber)
     // Whoever asks for it gets the error; nobody has to ask.
     this.verified.catch(() => {})
-    // It may have been aborted while the relay was asked.
+    // An abort may have come while the relay was asked.
     if (options.signal?.aborted) this.#abort()
     else options.signal?.addEventListener('abort', this.#abort)
   }
@@ -112,7 +112,7 @@ export class Receiver {
     return this.#fingerprint
   }
 
-  /** Whether the sender has a connection to the relay, as far as the relay says. */
+  /** Reports whether the sender has a connection to the relay, as far as the relay says. */
   get senderPresent(): boolean {
     return this.#run.senderPresent
   }

@@ -42,7 +42,7 @@ export interface SenderOptions {
 
 let clientId: string | undefined
 
-/** The side that has the data. See README.md for the whole of a pairing. */
+/** The side that has the data. See docs/sdk.md for the whole of a pairing. */
 export class Sender {
   readonly #code: PairingCode
   readonly #api: RelayApi
@@ -127,15 +127,15 @@ export class Sender {
     })
     const receivers = Math.min(options.receivers ?? 1, session.limits.maxReceivers)
     const parts = { room: this.#room, connection: this.#connection, environment }
-    this.#approvals = new Approvals({ room: this.#room, api, session, receivers })
+    this.#approvals = new Approvals({ room: this.#room, api, session, environment, receivers })
     this.#sending = new Sending({ ...parts, approvals: this.#approvals })
     this.#connection.start()
-    // It may have been aborted while the relay was asked.
+    // An abort may have come while the relay was asked.
     if (options.signal?.aborted) this.#abort()
     else options.signal?.addEventListener('abort', this.#abort)
   }
 
-  /** What the person at the receiver enters, such as K7QM3-XPDT28. Half of it is a secret: show it, keep it nowhere. */
+  /** The code that the person at the receiver enters, such as K7QM3-XPDT28. Half of it is a secret: show it, keep it nowhere. */
   get code(): string {
     return this.#code.text
   }
@@ -159,7 +159,7 @@ export class Sender {
     return this.#room.unproven
   }
 
-  /** Whether an approval takes typing the number: more than one device may know the code. */
+  /** Reports whether an approval takes typing the number: more than one device may know the code. */
   get typingRequired(): boolean {
     return this.#room.typingRequired
   }
@@ -237,7 +237,8 @@ export class Sender {
     this.#options.signal?.removeEventListener('abort', this.#abort)
     this.#room.end(error)
     // Whatever ended it here, nobody shall wait for the deadline.
-    if (!KNOWN_TO_RELAY.includes(error.code)) this.#telling = courtesy(this.#api.closeSession(this.#session))
+    if (!KNOWN_TO_RELAY.includes(error.code))
+      this.#telling = courtesy(this.#environment, this.#api.closeSession(this.#session))
   }
 
   async #untilOver(runs: readonly SenderRun[]): Promise<void> {

@@ -43,7 +43,7 @@ export function formatMatchNumber(matchNumber: string): string {
   return `${matchNumber.slice(0, 3)} ${matchNumber.slice(3)}`
 }
 
-/** What a sender knows of a receiver that joined, as the relay tells it. `sessionId`: 22 characters of base64url. */
+/** A receiver that joined, as the relay tells its sender. `sessionId`: 22 characters of base64url. */
 interface SenderHandshakeOptions {
   readonly code: PairingCode
   readonly sessionId: string
@@ -160,7 +160,7 @@ export class SenderHandshake {
   }
 }
 
-/** What a receiver knows before it joins: the typed code and the receiver code it will join under. */
+/** Input of a receiver before it joins: the typed code, and the receiver code to join under. */
 interface ReceiverHandshakeOptions {
   readonly code: PairingCode
   readonly receiverCode: string

@@ -104,7 +104,7 @@ function normalize(input: string): string {
     .replace(/[IL]/g, '1')
 }
 
-/** One byte gives one symbol: 256 is a multiple of 32, so the low five bits are unbiased. */
+/** Takes one byte for each symbol: 256 is a multiple of 32, so the low five bits are unbiased. */
 function randomSymbols(random: RandomBytes, count: number): string {
   const bytes = random(count)
   if (bytes.length !== count) throw new RangeError('the random source returned a wrong number of bytes')

@@ -53,7 +53,7 @@ export class StreamSealer {
   }
 
   /**
-   * One frame: `headroom` zero bytes for the caller, the flag byte, the sealed chunks, in one allocation.
+   * A frame: `headroom` zero bytes for the caller, the flag byte, the sealed chunks, in one allocation.
    * @param plaintext 1 to 4 full chunks; with `last` the rest of the message, 0 bytes to 4 chunks, 0 only if it is all
    * @throws StreamError for any other length, or after the last frame
    */

@@ -1,4 +1,4 @@
-/** What both sides hash in one run of the handshake, suite 1, and the keys that follow from it. */
+/** All that both sides hash in one run of the handshake, suite 1, and the keys that follow from it. */
 import { expand, extract } from '@noble/hashes/hkdf.js'
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha512 } from '@noble/hashes/sha2.js'
@@ -89,7 +89,7 @@ export function hashTranscript({ channel, sid, Ya, ADa, Yb, ADb }: Exchange): Ui
   return sha512(concatBytes(lv(`${LABEL}transcript`, channel, sid), transcript(Ya, ADa, Yb, ADb)))
 }
 
-/** One side's secrets, and what the other side brought. `kem` is the shared secret of ML-KEM, the same for both. */
+/** The secrets of one side, and what the other side brought. `kem` is the shared secret of ML-KEM, the same for both. */
 interface Agreement {
   readonly scalar: Uint8Array
   readonly theirPoint: Uint8Array

@@ -1,6 +1,6 @@
 import type { ErrorCode } from './errors.ts'
 
-/** What each error says to people. Apart from the table, because no client repeats what a relay says. */
+/** The words for each error. Apart from the table, because no client repeats what a relay says. */
 export const ERROR_TITLES: Readonly<Record<ErrorCode, string>> = {
   invalid_request: 'The request does not have the documented form',
   invalid_frame: 'The frame does not have the documented form',

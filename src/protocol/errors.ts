@@ -93,12 +93,12 @@ export function errorOfCloseCode(closeCode: number): CloseErrorCode | undefined 
   return undefined
 }
 
-/** Whether text is a code of the table that can answer an HTTP request. */
+/** Reports whether text is a code of the table that can answer an HTTP request. */
 export function isHttpErrorCode(text: string): text is HttpErrorCode {
   return Object.hasOwn(ERRORS, text) && 'status' in ERRORS[text as ErrorCode]
 }
 
-/** Whether a code of the table can close a WebSocket. */
+/** Reports whether a code of the table can close a WebSocket. */
 export function isCloseErrorCode(code: ErrorCode): code is CloseErrorCode {
   return 'closeCode' in ERRORS[code]
 }

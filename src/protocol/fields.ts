@@ -13,7 +13,7 @@ import { utf8Length } from './text.ts'
 
 /** The fields of requests, views and responses. */
 
-/** What frames are in bodies. */
+/** The media type of a frame in a body. */
 export const CIPHERTEXT_TYPE = 'application/octet-stream'
 export const CHANNEL_MAX = 0xffff
 /** The longest state, reason or feature that a client reads, and how many features. */
@@ -59,7 +59,7 @@ export const Token = base64Url(TOKEN_BYTES)
 export const PublicKey = base64Url(PUBLIC_KEY_MAX_BYTES, 1)
 /** The suite in the first byte, the rest is the app's. */
 export const Profile = base64Url(PROFILE_MAX_BYTES, 1)
-/** What a relay, or a client, can do beyond this protocol. One that is not known is ignored. */
+/** Abilities of a relay beyond this protocol. A client ignores those that it does not know. */
 export const Features = z.array(z.string().check(z.maxLength(WORD_MAX_LENGTH))).check(z.maxLength(FEATURES_MAX))
 /** The relay's name for one attach over HTTP. */
 export const AttachmentId = z.string().check(z.regex(/^[A-Za-z0-9_-]{1,32}$/))

@@ -41,7 +41,7 @@ export const VIEW_MAX_BYTES = 16_384
 
 /** Binary frame: `u8 type · u8 0 · u16 channel · u32 seq`, then the ciphertext. */
 export const FRAME_HEADER_BYTES = 8
-/** What a frame costs at least against a window, so that many small frames cannot take more memory than they pay for. */
+/** The least that a frame costs against a window. Many small frames cannot take more memory than they pay for. */
 export const FRAME_MIN_COST = 256
 export const SEQ_MAX = 0xffff_ffff
 
@@ -68,7 +68,7 @@ export const POLL_LEASE_MS = 60_000
 export const BODY_MAX_BYTES = 8192
 export const HEADERS_MAX_BYTES = 8192
 
-/** What a frame with this much ciphertext costs against the window, on both sides of the wire. */
+/** The cost of a frame with this much ciphertext against the window, on both sides of the wire. */
 export function frameCost(ciphertextBytes: number): number {
   return Math.max(FRAME_MIN_COST, FRAME_HEADER_BYTES + ciphertextBytes)
 }

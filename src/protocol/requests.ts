@@ -22,7 +22,7 @@ import {
 } from './limits.ts'
 import { ViewVersion } from './view.ts'
 
-/** What clients say. Only the relay checks it, so only the types are in the SDK: its schemas are for what it is told itself. */
+/** The requests of clients. Only the relay checks them: the SDK takes no more than the types. */
 
 /** 32 channels of 28 characters. */
 const SEEN_MAX_LENGTH = 32 * 28
@@ -65,7 +65,7 @@ const SeenChannels = z.pipe(
 )
 
 /**
- * What the caller of a view knows. `channels` only from one that is attached over HTTP: the last inbound frame it has fetched
+ * The position of the caller of a view. `channels` only from one that is attached over HTTP: the last inbound frame it has fetched
  * of each channel and the last of its own that it knows to be acked; may be empty.
  */
 export const ViewQuery = z.object({

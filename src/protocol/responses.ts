@@ -1,9 +1,9 @@
 import * as z from 'zod/mini'
 import { ChannelNumber, Features, Profile, Seq, SessionId, Token } from './fields.ts'
 
-/** What HTTP answers are made of: the SDK checks them, the relay prints them as OpenAPI. What it checks itself is in `requests.ts`. */
+/** The answers over HTTP. The SDK checks them, and the relay prints them as OpenAPI. */
 
-/** What the relay holds this session to. `ttlSeconds` and `maxReceivers` are as granted, which may be less than asked. */
+/** Limits that the relay holds a session to. `ttlSeconds` and `maxReceivers` are as granted, which may be less than asked. */
 export const SessionLimits = z.object({
   windowBytes: z.int().check(z.minimum(1)),
   maxFrameBytes: z.int().check(z.minimum(1)),
@@ -33,7 +33,7 @@ export const JoinResponse = z.object({
 })
 export type JoinResponse = z.infer<typeof JoinResponse>
 
-/** What the relay has of a direction after a frame was put into it. */
+/** The position of a direction after a frame was put into it. */
 export const FramePosition = z.object({ received: Seq, acked: Seq, window: z.int().check(z.minimum(0)) })
 export type FramePosition = z.infer<typeof FramePosition>
 

@@ -12,7 +12,7 @@ import {
 } from './fields.ts'
 import { RECEIVER_ROWS_MAX } from './limits.ts'
 
-/** What the relay says in text. Unknown fields are ignored and unknown words read as known ones: a later version can add some. */
+/** The text messages of a relay. Unknown fields are ignored and unknown words read as known ones: a later version can add some. */
 
 /** `Sec-WebSocket-Protocol`. */
 export const SUBPROTOCOL = 'pairlay.v1'
@@ -31,7 +31,7 @@ export type Role = z.infer<typeof Role>
 export const ReceiverRow = z.object({
   receiverCode: Code,
   channel: ChannelNumber,
-  /** One that a client does not know reads as `ended`. */
+  /** A state that a client does not know reads as `ended`. */
   state: knownWord(RECEIVER_STATES, 'ended'),
   reason: z.optional(knownWord(DENIAL_REASONS, 'rejected')),
   publicKey: z.optional(PublicKey),

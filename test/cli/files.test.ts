@@ -398,6 +398,6 @@ describeConcurrent('a sender that cannot read on', () => {
     const receiver = await take(relay, code)
     expect((await sender.ended()).exitCode).toBe(5)
     expect(sender.events.at(-1)).toMatchObject({ event: 'not_delivered', code: 'source_failed' })
-    expect(await receiver.taken).toEqual({ error: 'source_failed' })
+    expect(await receiver.taken).toEqual({ error: 'sender_failed' })
   })
 })

@@ -235,7 +235,7 @@ describe('an error of the SDK', () => {
   ]
   const MISSING = [
     ...codes('cancelled closed_by_sender corrupt declined expired incomplete no_space not_delivered'),
-    ...codes('peer_misbehaved receiver_left revoked source_changed source_failed'),
+    ...codes('peer_misbehaved receiver_failed receiver_left revoked sender_failed source_changed source_failed'),
   ]
 
   test.each<[string, boolean, Exits]>([
@@ -589,7 +589,7 @@ describeConcurrent('without a terminal', () => {
       'Approved. Waiting for what it sends …',
       'The sender offers file (5 bytes).',
       `Saved ${at('out/file')}.`,
-      expect.stringMatching(/^Received 5 bytes in \d\.\d s \(\S+ \w+\/s\)\. The sender knows\.$/),
+      expect.stringMatching(/^Received 5 bytes in \d\.\d s \(\S+ \w+\/s\)\. The relay says that the sender knows\.$/),
       '',
     ])
   })

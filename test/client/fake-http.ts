@@ -79,7 +79,7 @@ export class FakeHttp {
     }
   }
 
-  /** What waits for an answer: `poll` if there is one, then `METHOD path`, in the order of asking. */
+  /** Calls that wait for an answer: `poll` if there is one, then `METHOD path`, in the order of asking. */
   get open(): string[] {
     const names = [...this.#open].map((call) => nameOf(call))
     return [...names.filter((name) => name === 'poll'), ...names.filter((name) => name !== 'poll')]

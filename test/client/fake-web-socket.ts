@@ -12,9 +12,9 @@ export class FakeWebSocket implements WebSocketLike {
   onerror: (() => void) | null = null
   readonly url: string
   readonly protocol: string
-  /** What the SDK has sent, in order. */
+  /** Messages that the SDK has sent, in order. */
   readonly sent: (string | Uint8Array)[] = []
-  /** Whether the SDK has closed this socket. */
+  /** Reports whether the SDK has closed this socket. */
   closed = false
 
   constructor(url: string, protocol: string) {
@@ -30,7 +30,7 @@ export class FakeWebSocket implements WebSocketLike {
     this.closed = true
   }
 
-  // What the relay does.
+  // Actions of the relay.
 
   open(): void {
     this.onopen?.()

@@ -26,7 +26,7 @@ import {
 } from './runs.ts'
 import { codeOf, cpaceVectors, flipBit, fromHex, thrownBy, toBase64url } from './support.ts'
 
-/** What became of a run that the relay tampered with and otherwise carried faithfully to its end. */
+/** The outcome of a run that the relay tampered with and otherwise carried faithfully to its end. */
 type Outcome = 'sender verified' | 'both verified' | { readonly stopped: HandshakeError }
 
 interface Tampering {

@@ -79,7 +79,7 @@ vi.mock('tweetnacl', async (original) => {
 
 beforeEach(() => secrets.clear())
 
-/** What travels in the clear, or is shown: Ya, Yb, the fingerprint and the bytes behind the match number. */
+/** Values that travel in the clear, or are shown: Ya, Yb, the fingerprint and the bytes behind the match number. */
 const isPublic = (bytes: Uint8Array, name: string) =>
   name === 'expanded to 20' ||
   name === 'expanded to 8' ||

@@ -63,7 +63,7 @@ export const receiverAwaitingM4 = (): ReceiverHandshake => {
   return receiver
 }
 
-/** What an attacker puts in place of honest values. Left out, it plays by the rules. */
+/** Values of an attacker in place of honest ones. Left out, it plays by the rules. */
 export interface Forgery {
   readonly secret?: string
   readonly publicKey?: Uint8Array

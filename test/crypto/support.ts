@@ -8,7 +8,7 @@ interface Party {
   readonly scalarBytes: string
 }
 
-/** One known answer; every byte string is hex. */
+/** A known answer; every byte string is hex. */
 export interface HandshakeVector {
   readonly name: string
   readonly inputs: {

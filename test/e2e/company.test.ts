@@ -7,7 +7,7 @@ import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcom
 import { setting, startRelay } from './setting.ts'
 import { type DeviceWorld, until } from './world.ts'
 
-/** What each side can tell its person of the other. */
+/** The knowledge of each side about the other. */
 
 const clock = new FakeClock()
 let relay: RunningRelay
@@ -21,7 +21,7 @@ async function unplug(world: DeviceWorld): Promise<void> {
   world.unplugged = true
   world.socket.cut()
   if (setting.webSocketsPass) return
-  // What it had asked before that is answered, and does not renew its minute afterwards.
+  // Answers to earlier calls do not renew its minute.
   await fetch(`${relay.url}/healthz`)
   clock.advance(POLL_LEASE_MS)
   await relay.tick()

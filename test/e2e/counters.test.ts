@@ -15,7 +15,7 @@ import { DeviceWorld, NOTHING_LEFT_HERE, until } from './world.ts'
 
 /** However a session ends, nothing of it is left after its epitaph, neither at the relay nor in the SDK. */
 
-/** One road a session can take, on a relay whose clock the road may move. Says which devices took part. */
+/** A road that a session can take, on a relay whose clock it may move. Returns the devices that took part. */
 type Road = (relay: RunningRelay, clock: FakeClock) => Promise<DeviceWorld[]>
 
 const small = () => bytesSource(bytesOf(100_000), 'a')

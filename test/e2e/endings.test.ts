@@ -10,7 +10,7 @@ import { RawReceiver, RawSender, transferOf } from './raw-peers.ts'
 import { startRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
-/** Who ended it and why, as each side is told; and who goes on all the same. */
+/** The end of a session and its reason, as each side is told. */
 
 let relay: RunningRelay
 

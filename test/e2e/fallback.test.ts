@@ -212,7 +212,7 @@ describeNginx('behind an nginx', () => {
     })
     afterAll(() => nginx?.stop())
 
-    // One refusal is as another to a device: which of the two is refused is tried with the first.
+    // Try the second refusal with the first setting alone: all refusals are alike to a device.
     test.each(rules === refusals[0][1] ? ['both devices', 'the sender', 'the receiver'] : ['both devices'])(
       '%s: the same transfer goes on over HTTP',
       async (who) => {
@@ -273,7 +273,7 @@ test('an app gives the SDK nothing for it: without any option it falls back as w
   await expectDelivery(sender, [receiver])
 })
 
-/** What a runtime without WebSockets does. */
+/** Behaves as a runtime without WebSockets. */
 function refused(): never {
   throw new ReferenceError('WebSocket is not defined')
 }

@@ -15,7 +15,7 @@ import {
 import { urlForReceivers } from '../support/server.ts'
 import { DeviceWorld } from './world.ts'
 
-/** What the people at the two devices do, and what they get. */
+/** Actions of the people at the two devices, and what they get. */
 
 export interface SendingDevice {
   readonly sender: Sender

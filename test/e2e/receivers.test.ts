@@ -64,7 +64,7 @@ describe('several receivers', () => {
     const leaving = errorOf(leaveInTheMiddle(receivers[0].receiver))
     const receipts = await sender.send([bytesSource(payload, 'a')])
     expect(await leaving).toBe('incomplete')
-    expect(receipts.map(outcomeOf)).toEqual(['not_delivered', 5_000_000, 5_000_000])
+    expect(receipts.map(outcomeOf)).toEqual(['receiver_failed', 5_000_000, 5_000_000])
     await sender.close()
     for (const [[item]] of await Promise.all(collecting)) expect(item.sha256).toBe(sha256(payload))
   })
@@ -192,7 +192,7 @@ describe('approving', () => {
     expect(await errorOf(sender.approveNumber('482 913'))).toBe('number_not_unique')
     await joined[0].receiver.close()
     await decided
-    // One that has left still shows the number to somebody.
+    // A receiver that has left may still show the number to somebody.
     expect(await errorOf(sender.approveNumber('482 913'))).toBe('number_not_unique')
     await sender.cancel()
   })

@@ -53,7 +53,7 @@ async function pairBehindProxies(): Promise<{ device: SendingDevice; joined: Rec
   return { device, joined }
 }
 
-/** One transfer from the send to the goodbye, which must have gone right in every respect. */
+/** Carries a transfer from the send to the goodbye, and checks all of it. */
 async function expectDelivery(
   { sender }: Pick<SendingDevice, 'sender'>,
   { receiver }: Pick<ReceivingDevice, 'receiver'>,
@@ -329,7 +329,7 @@ describe('reconnecting', () => {
     let silentMs = 0
     for (; world.sockets.length === before; silentMs += 1_000) {
       await time.advance(1_000)
-      // What follows from that takes a moment of the real time.
+      // Wait a moment of real time for what follows.
       await new Promise((resolve) => setTimeout(resolve, 1))
     }
     // A poll has a time of its own: it is answered after 25 s at the latest, and given up 15 s later.

@@ -2,9 +2,9 @@ import type { Socket } from 'node:net'
 import { type RunningRelay, type ServerOptions, startRelay as startServer } from '../support/server.ts'
 import { SETTING } from '../support/setting.ts'
 
-/** What the setting this suite runs in means for it. */
+/** The setting that this suite runs in. */
 export const setting = {
-  /** Whether anything between the devices and the relay lets WebSockets pass. Where not, every SDK goes on over HTTP. */
+  /** Reports whether anything between the devices and the relay lets WebSockets pass. Where not, every SDK goes on over HTTP. */
   webSocketsPass: SETTING !== 'http',
 }
 
@@ -17,7 +17,7 @@ export async function startRelay(options: ServerOptions = {}): Promise<RunningRe
     connections.add(socket)
     socket.once('close', () => connections.delete(socket))
   })
-  // What a relay counts or logs is looked up each time.
+  // Look up each time what a relay counts or logs.
   return Object.assign(Object.create(relay) as RunningRelay, {
     close: async () => {
       // The fetch of Node keeps a connection that it opened for a call which was aborted. The relay would wait for its request.

@@ -291,7 +291,7 @@ describe('stopping', () => {
 })
 
 describe('a source', () => {
-  test.each<[string, () => AsyncIterable<Uint8Array>, string]>([
+  test.each<[string, () => AsyncIterable<Uint8Array>, string, string?, 'pipe'?]>([
     [
       'that gives more than it said',
       async function* () {
@@ -313,6 +313,7 @@ describe('a source', () => {
         throw new Error('EIO: /home/me/secret')
       },
       'source_failed',
+      'sender_failed',
     ],
     [
       'that cannot be opened',
@@ -320,14 +321,25 @@ describe('a source', () => {
         throw new Error('ENOENT: /home/me/secret')
       },
       'source_failed',
+      'sender_failed',
     ],
-  ])('%s is not delivered, and the receiver is told why', async (_, pieces, expected) => {
+    [
+      'of unknown size that fails in the middle',
+      async function* () {
+        yield bytesOf(600_000)
+        throw new Error('EPIPE: /home/me/secret')
+      },
+      'source_failed',
+      'sender_failed',
+      'pipe',
+    ],
+  ])('%s is not delivered, and the receiver is told why', async (...[, pieces, expected, told, size]) => {
     const { sender, receiver } = await pair(relay.url)
     const end = errorOf(collect(receiver))
-    const [receipt] = await sender.send([sourceOf(pieces, 300_000)])
+    const [receipt] = await sender.send([sourceOf(pieces, size === 'pipe' ? undefined : 300_000)])
     expect(outcomeOf(receipt)).toBe(expected)
     if (!receipt.delivered) expect(receipt.error.message).not.toContain('secret')
-    expect(await end).toBe(expected)
+    expect(await end).toBe(told ?? expected)
     await sender.cancel()
   })
 
@@ -355,18 +367,18 @@ describe('a source', () => {
     expect(given).toBeLessThanOrEqual(windowBytes + 2 * maxFrameBytes)
     const end = errorOf(offers.next())
     await offer.decline()
-    expect((await sending).map(outcomeOf)).toEqual(['not_delivered'])
+    expect((await sending).map(outcomeOf)).toEqual(['receiver_failed'])
     expect(await end).toBe('incomplete')
     await sender.cancel()
   })
 })
 
 describe('a receiver', () => {
-  test('whose last step fails sends no receipt, and the sender says not delivered', async () => {
+  test('whose last step fails sends no receipt, and the sender is told', async () => {
     const { sender, receiver } = await pair(relay.url)
     const full = new Error('ENOSPC')
     const collecting = collect(receiver, { beforeReceipt: () => Promise.reject(full) }).catch((error) => error)
-    expect((await sender.send([bytesSource(bytesOf(100_000), 'a')])).map(outcomeOf)).toEqual(['not_delivered'])
+    expect((await sender.send([bytesSource(bytesOf(100_000), 'a')])).map(outcomeOf)).toEqual(['receiver_failed'])
     expect(await collecting).toBe(full)
     await sender.cancel()
   })
@@ -412,10 +424,10 @@ describe('a receiver', () => {
     ['that declines', (offer) => offer.decline(), undefined, 'declined'],
     ['that has no room', (offer) => offer.decline('no_space'), undefined, 'no_space'],
     ['that gives up', (offer) => offer.decline('cancelled'), undefined, 'cancelled'],
-    ['that fails', (offer) => offer.decline('failed'), undefined, 'not_delivered'],
+    ['that fails', (offer) => offer.decline('failed'), undefined],
   ])(
     '%s leaves, the sender knows why, and nothing counts as delivered',
-    async (_, use, expected, told = 'not_delivered') => {
+    async (_, use, expected, told = 'receiver_failed') => {
       // A whole transfer may be here in its first frame, before the app has said anything about it.
       for (const size of [3_000_000, 5]) {
         const { sender, receiver, receiverWorld } = await pair(relay.url)
@@ -439,7 +451,7 @@ describe('a receiver', () => {
     const { value: offer } = await offers.next()
     if (!offer) throw new Error('there was no offer')
     await breakOut(offer)
-    expect((await sending).map(outcomeOf)).toEqual(['not_delivered'])
+    expect((await sending).map(outcomeOf)).toEqual(['receiver_failed'])
     await until('its sockets are closed', () => receiverWorld.openSockets.size === 0)
     await sender.cancel()
   })

@@ -9,7 +9,7 @@ import { startRelay } from './setting.ts'
 import { until } from './world.ts'
 
 let relay: RunningRelay
-/** What every handshake of this process has come to. */
+/** Outcomes of all handshakes of this process. */
 let peers: VerifiedPeer[]
 
 beforeEach(async () => {

@@ -5,7 +5,7 @@ import { setting } from './setting.ts'
 
 type Data = string | Uint8Array
 
-/** What a test does to the messages of a socket. Returning undefined swallows one; `socket.cut()` ends it all. */
+/** Hooks of a test into the messages of a socket. Returning undefined swallows one; `socket.cut()` ends it all. */
 export interface SocketHooks {
   outgoing?: ((data: Data, socket: WatchedSocket) => Data | undefined) | undefined
   incoming?: ((data: Data, socket: WatchedSocket) => Data | undefined) | undefined
@@ -18,12 +18,12 @@ export class WatchedSocket implements WebSocketLike {
   onclose: ((event: { code: number }) => void) | null = null
   onerror: (() => void) | null = null
   closeCode: number | undefined
-  /** Whether the SDK has closed it. */
+  /** Reports whether the SDK has closed it. */
   closed = false
   #cut = false
   readonly #inner: WebSocketLike
   readonly #hooks: SocketHooks
-  /** What came while it was paused, if it is. */
+  /** Messages that came while it was paused. */
   #held: (() => void)[] | undefined
 
   constructor(inner: WebSocketLike, hooks: SocketHooks, onClosed: () => void) {
@@ -95,7 +95,7 @@ export class WatchedSocket implements WebSocketLike {
   }
 }
 
-/** What the `ws` package has beside what the SDK uses. */
+/** Members of the `ws` package beyond those the SDK uses. */
 interface SocketOfWs extends WebSocketLike {
   terminate(): void
   pause(): void
@@ -141,7 +141,7 @@ export class DeviceWorld {
   jitter = 0
   /** While it is, no socket opens. */
   unplugged = false
-  /** Whether WebSockets are let through. Where not, the SDK goes on over HTTP. */
+  /** Reports whether WebSockets are let through. Where not, the SDK goes on over HTTP. */
   webSocketsPass = setting.webSocketsPass
   /** Where every random byte of the SDK comes from. */
   random: Environment['random']
@@ -191,7 +191,7 @@ export class DeviceWorld {
     return socket
   }
 
-  /** What is left when the SDK is done: nothing. */
+  /** Checks that nothing is left when the SDK is done. */
   get left(): { timers: number; sockets: number; requests: number } {
     return { timers: this.timers.size, sockets: this.openSockets.size, requests: this.requests }
   }
@@ -216,7 +216,7 @@ export class DeviceWorld {
   }
 }
 
-/** What the SDK gets where a proxy answers 403 to every upgrade. */
+/** A socket as the SDK gets it where a proxy answers 403 to every upgrade. */
 function refusedSocket(): WebSocketLike {
   const socket: WebSocketLike = {
     binaryType: 'arraybuffer',

@@ -258,7 +258,7 @@ describe('the receiver’s budget', () => {
     const { receiver, sender } = await pair(relay.url, { receiver: { world } })
     expect(receiver.matchNumber).toMatch(/^\d{6}$/)
     expect(tags.size).toBe(1)
-    // What was given to a WebSocket just before the cut still goes out; over HTTP it is one more that was not sent.
+    // Count a frame that a WebSocket took just before the cut; over HTTP it was not sent.
     expect(frames()).toBe(setting.webSocketsPass ? 5 : 6)
     await sender.cancel()
   })

@@ -46,7 +46,7 @@ export class RelayUnreachable extends Error {
   }
 }
 
-/** One HTTP call to a relay. */
+/** A call to a relay. */
 export interface HttpCall {
   readonly method: string
   readonly url: string
@@ -61,12 +61,12 @@ export interface HttpCall {
   readonly abort?: AbortController | undefined
 }
 
-/** What came with a status of 200 to 299. */
+/** An answer with a status of 200 to 299. */
 export interface HttpAnswer {
   readonly status: number
   /** The media type, without parameters. */
   readonly type: string | undefined
-  /** What was asked to be left free, and the body. */
+  /** The body, behind the headroom that was asked for. */
   readonly bytes: Uint8Array
 }
 

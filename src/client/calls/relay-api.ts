@@ -1,6 +1,7 @@
+import { TTL_MAX_SECONDS } from '../../protocol/limits.ts'
 import type { CreateSessionRequest, DecisionRequest, JoinRequest } from '../../protocol/requests.ts'
 import { CreateSessionResponse, JoinResponse, type SessionLimits } from '../../protocol/responses.ts'
-import { type Environment, MESSAGE_MAX_BYTES, pause } from '../environment.ts'
+import { atMost, type Environment, MESSAGE_MAX_BYTES, pause } from '../environment.ts'
 import { PairingError, type PairingErrorCode } from '../errors.ts'
 import { bodyOf, callRelay, type HttpAnswer, RelayRefusal, RelayUnreachable } from './http-call.ts'
 
@@ -13,11 +14,13 @@ const FIRST_RETRY_MS = 300
 const RETRY_AFTER_MAX_MS = 10_000
 /** How long a create or join waits for a relay that limits rates, unless the app says otherwise. */
 const PATIENCE_MS = 10_000
+/** The longest that anybody waits for a relay to hear what it needs not know. */
+const COURTESY_MS = 10_000
 const ADDRESS_MAX_LENGTH = 2_048
 /** The most that is held for one direction of a channel, whatever window a relay announces. */
 export const WINDOW_MAX_BYTES = 64 * 1024 * 1024
 
-/** Who calls, in which session. */
+/** The role that calls, and its session. */
 export interface Credentials {
   readonly sessionId: string
   readonly token: string
@@ -114,14 +117,15 @@ function retryAfterMs(error: unknown): number {
   return error instanceof RelayRefusal ? (error.retryAfterSeconds ?? 0) * 1_000 : 0
 }
 
-/** What a relay says that it holds a session to, and never more than this client takes. */
-function capped<T extends { readonly limits: SessionLimits }>(answer: T): T {
+/** Limits of a session as the relay says them, and never more than this client takes. */
+function capped<T extends { readonly expiresInMs: number; readonly limits: SessionLimits }>(answer: T): T {
+  const expiresInMs = Math.min(answer.expiresInMs, TTL_MAX_SECONDS * 1_000)
   const windowBytes = Math.min(answer.limits.windowBytes, WINDOW_MAX_BYTES)
   const maxFrameBytes = Math.min(answer.limits.maxFrameBytes, MESSAGE_MAX_BYTES)
-  return { ...answer, limits: { ...answer.limits, windowBytes, maxFrameBytes } }
+  return { ...answer, expiresInMs, limits: { ...answer.limits, windowBytes, maxFrameBytes } }
 }
 
-/** Whether the same command may succeed a moment later. */
+/** Reports whether the same command may succeed a moment later. */
 function isPassing(error: unknown): boolean {
   if (error instanceof RelayUnreachable) return error.code === 'relay_unreachable'
   return error instanceof RelayRefusal && error.retryable
@@ -154,7 +158,7 @@ const REFUSALS: Readonly<Record<string, PairingErrorCode>> = {
   receiver_gone: 'receiver_left',
 }
 
-/** What a failed command means to the app. */
+/** The error that a failed command is to the app. */
 export function pairingErrorOf(error: unknown): PairingError {
   if (error instanceof PairingError) return error
   if (error instanceof RelayUnreachable) {
@@ -172,7 +176,14 @@ export function pairingErrorOf(error: unknown): PairingError {
   return new PairingError('internal', { cause: error })
 }
 
-/** Tells the relay something that our own safety does not rest on, and that it forgets at the deadline anyway. Never rejects. */
-export async function courtesy(telling: Promise<void>): Promise<void> {
-  await telling.catch(() => {})
+/**
+ * Tells the relay something that our own safety does not rest on, and that it forgets at the deadline anyway. Resolves when
+ * the relay knows, or after 10 s. Never rejects.
+ */
+export function courtesy(environment: Environment, telling: Promise<void>): Promise<void> {
+  return atMost(
+    environment,
+    COURTESY_MS,
+    telling.catch(() => {}),
+  )
 }

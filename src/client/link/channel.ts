@@ -24,7 +24,7 @@ interface Outgoing {
 }
 
 /**
- * One sender–receiver pair, as one of the two sees it: frames in order both ways, over any number of sockets. A frame is
+ * A sender–receiver pair, as one of the two sees it: frames in order both ways, over any number of sockets. A frame is
  * kept until the peer's ack and sent again, byte for byte, on the next socket. Everything pending fails with the error
  * given to `fail`. Until the receiver is approved it takes a handshake and nothing else.
  */
@@ -64,7 +64,7 @@ export class Channel {
   #ackTimer: unknown
   #waitingForFrame: (() => void) | undefined
   #failure: PairingError | undefined
-  /** Whether the failure took frames that no peer has acked. */
+  /** Reports whether the failure took frames that no peer has acked. */
   #lost = false
 
   constructor(number: number, windowMax: number, environment: Environment) {

@@ -7,7 +7,7 @@ import type { Credentials } from '../calls/relay-api.ts'
 import { type Environment, type FailedFrame, pause, type SocketClose, type WebSocketLike } from '../environment.ts'
 import { errorOfAccident, errorOfClose, errorOfCloseReason, PairingError } from '../errors.ts'
 import { Channel } from './channel.ts'
-import { FrameSizes } from './frame-sizes.ts'
+import { FrameFailures } from './frame-failures.ts'
 import { Transport } from './transport.ts'
 
 const WATCH_EVERY_MS = 5_000
@@ -17,8 +17,6 @@ const VIEW_WITHIN_MS = 10_000
 const FLUSH_CHECK_MS = 5
 /** A socket that takes longer is not waited for: what it holds is kept and resent as well. */
 const FLUSH_MAX_MS = 10_000
-/** Refusals of one frame over HTTP, after which the relay and this end will not agree any more. */
-const REFUSALS_MAX = 3
 /** The relay is busy when it has had no window for a frame for this long. */
 const BUSY_AFTER_MS = 5_000
 
@@ -46,7 +44,7 @@ export interface ConnectionOptions {
 export type ConnectionStatus = 'connected' | 'reconnecting'
 
 /**
- * One role's socket, over any number of WebSockets, or of what takes their place over HTTP: attach, resume, acks, window,
+ * A role's connection, over any number of WebSockets, or of what takes their place over HTTP: attach, resume, acks, window,
  * reconnect. It lives until `end`, the session's end, or something no reconnect can mend.
  */
 export class Connection {
@@ -55,15 +53,13 @@ export class Connection {
   readonly #channels = new Map<number, Channel>()
   readonly #deadline: number
   readonly #transport: Transport
-  readonly #frameSizes = new FrameSizes()
+  readonly #failures = new FrameFailures()
   /** Channels whose wait for a window was told. */
   readonly #busy = new Set<number>()
-  /** The frame of each channel that was refused last over HTTP, and how often in a row. */
-  readonly #refused = new Map<number, { name: string; times: number }>()
   #socket: WebSocketLike | undefined
   #attached = false
   #status: ConnectionStatus | undefined
-  /** Whether anything new came on this socket. */
+  /** Reports whether anything new came on this socket. */
   #progress = false
   #lastHeardAt = 0
   #retryTimer: unknown
@@ -90,7 +86,7 @@ export class Connection {
     const existing = this.#channels.get(number)
     if (existing) return existing
     const channel = new Channel(number, this.#options.windowBytes, this.#environment)
-    channel.limitFrames(this.#frameSizes.max)
+    channel.limitFrames(this.#failures.maxBytes)
     this.#channels.set(number, channel)
     if (this.#ended) channel.fail(this.#ended)
     return channel
@@ -100,7 +96,7 @@ export class Connection {
   drop(number: number, error: PairingError): void {
     this.#channels.get(number)?.fail(error)
     this.#channels.delete(number)
-    this.#refused.delete(number)
+    this.#failures.forget(number)
   }
 
   /** Sends what acks are due and waits until the socket has passed everything to the system, or there is no socket. */
@@ -157,6 +153,7 @@ export class Connection {
     socket.onopen = () =>
       whileCurrent(() => {
         const channels = [...this.#channels.values()].map((channel) => channel.resume())
+        this.#transport.asked()
         socket.send(JSON.stringify({ type: 'attach', token: this.#options.credentials.token, channels }))
       })
     socket.onmessage = ({ data }) => whileCurrent(() => this.#take(data))
@@ -234,29 +231,28 @@ export class Connection {
     const fatal = errorOfClose(code)
     // A session that ended while this socket was congested did not say how: the next attach is told.
     const untold = this.#attached && code === ERRORS.session_gone.closeCode
-    if (fatal && !untold) return this.end(fatal, code)
+    const isOwn = code === ERRORS.superseded.closeCode && this.#transport.isLateAttach()
+    if (fatal && !untold && !isOwn) return this.end(fatal, code)
     this.#detach()
-    if (frame) this.#takeFailure(frame)
+    const shrinks = frame !== undefined && this.#takeFailure(frame)
     if (this.#ended) return
     if (this.#environment.now() >= this.#deadline) return this.end(new PairingError('expired'))
-    this.#tell('reconnecting')
-    const ms = this.#transport.lost(this.#progress, code)
+    // A frame that was too large says nothing of the network.
+    if (!shrinks) this.#tell('reconnecting')
+    const ms = this.#transport.lost(this.#progress || shrinks, code)
     this.#retryTimer = this.#later(() => this.#open(), ms)
   }
 
-  #takeFailure(frame: FailedFrame): void {
+  /** Returns whether frames are smaller from here on, because the relay or something on the way said so. */
+  #takeFailure(frame: FailedFrame): boolean {
+    const before = this.#failures.maxBytes
     const channel = this.#channels.get(frame.channel)
-    if (frame.how === 'refused') {
-      const before = this.#refused.get(frame.channel)
-      const times = before?.name === frame.name ? before.times + 1 : 1
-      this.#refused.set(frame.channel, { name: frame.name, times })
-      if (channel && times >= REFUSALS_MAX) this.#dropFor(channel, new PairingError('peer_misbehaved'))
-      return
-    }
-    const before = this.#frameSizes.max
-    if (!this.#frameSizes.mustShrink(frame, this.#progress)) return
-    for (const each of this.#channels.values()) each.limitFrames(this.#frameSizes.max)
-    if (before === Number.POSITIVE_INFINITY) this.#options.onSmallFrames?.(this.#frameSizes.max)
+    const follows = this.#failures.take(frame, this.#progress)
+    if (follows === 'drop' && channel) this.#dropFor(channel, new PairingError('peer_misbehaved'))
+    if (follows !== 'shrink') return false
+    for (const each of this.#channels.values()) each.limitFrames(this.#failures.maxBytes)
+    if (before === Number.POSITIVE_INFINITY) this.#options.onSmallFrames?.(this.#failures.maxBytes)
+    return frame.how === 'too_large'
   }
 
   #tell(status: ConnectionStatus): void {

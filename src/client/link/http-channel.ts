@@ -23,7 +23,7 @@ export class HttpChannel {
   /** The last inbound frame processed here, and the last that the relay knows to be. */
   processed = 0
   told = 0
-  /** What a poll that is under way must not fall behind. */
+  /** The position that a poll under way must not fall behind. */
   #mark = { taken: 0, available: 0 }
 
   /** `fetched` is where the attach said that this client is. */
@@ -55,7 +55,7 @@ export class HttpChannel {
     this.#mark = { taken: this.taken, available: this.available }
   }
 
-  /** Whether the answer to that poll says that the relay has forgotten frames. */
+  /** Reports whether the answer to that poll says that the relay has forgotten frames. */
   isForgottenIn({ received, available = 0 }: ChannelRow): boolean {
     return received < this.#mark.taken || available < this.#mark.available
   }
@@ -66,7 +66,7 @@ export class HttpChannel {
     return this.outbox.reduce((sum, { bytes }) => sum + bytes.length, acks)
   }
 
-  /** What a poll says of this channel. It is answered when there is more than that. */
+  /** The part of a poll about this channel. The relay answers when there is more than that. */
   get seen(): string {
     return `${this.number}.${this.available}.${this.acked}`
   }

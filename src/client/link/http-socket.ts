@@ -31,14 +31,14 @@ const POLL_TIMEOUT_MS = LONG_POLL_MAX_MS + 15_000
 /** From the start of one poll to the start of the next: after one that brought something, and after one that did not. */
 const POLL_EVERY_MS = 10
 const IDLE_POLL_EVERY_MS = 1_000
-/** What a WebSocket that was closed here says. */
+/** The code of a WebSocket that was closed on this side. */
 const CLOSED_HERE = 1005
 
 /** A relay that gives its attach no name takes calls without one. */
 const Attached = z.object({ attachment: z.optional(AttachmentId) })
 
 /**
- * What a WebSocket to a session is, over HTTP (section 5.9): the first text sent attaches, then views come as text and
+ * A WebSocket to a session, over HTTP (section 5.9): the first text sent attaches, then views come as text and
  * frames as bytes. It closes with the code of what it was refused with, and with 1006 for everything that a new attach
  * may mend.
  */
@@ -114,7 +114,7 @@ export class HttpSocket implements WebSocketLike {
     return this.#attachment === undefined ? '' : `${separator}attachment=${this.#attachment}`
   }
 
-  /** What a poll says that this client knows. */
+  /** The part of a query that says what this client knows. */
   #known(): string {
     const channels = [...this.#channels.values()].map(({ seen }) => seen).join()
     return `version=${encodeURIComponent(this.#view?.version ?? '')}&channels=${channels}`
@@ -147,7 +147,7 @@ export class HttpSocket implements WebSocketLike {
     this.#work()
   }
 
-  /** What a relay has forgotten it learns from a new attach, as it tells a WebSocket with 1001. */
+  /** Reports whether the relay has forgotten frames, which a new attach tells it of. */
   #isForgottenIn(view: View): boolean {
     return [...this.#channels.values()].some((channel) => {
       const row = rowOf(view, channel.number)
@@ -232,7 +232,7 @@ export class HttpSocket implements WebSocketLike {
 
   #takeFrame(channel: HttpChannel, seq: number, { status, type, bytes }: HttpAnswer): void {
     if (status === 204) {
-      // It is not there after all. A poll will tell.
+      // Wait for a poll to tell that it is there.
       channel.available = channel.fetched
       return
     }
@@ -288,7 +288,7 @@ function rowOf({ channels }: View, number: number): ChannelRow | undefined {
   return channels.find(({ channel }) => channel === number)
 }
 
-/** What has no close code of its own is no end either: a relay that does not know these calls refuses them as well. */
+/** The close code of a refusal. An error without one ends nothing: a relay may not know these calls. */
 function closeCodeOf(code: string): number {
   if (!Object.hasOwn(ERRORS, code)) return ABNORMAL_CLOSURE
   const spec = ERRORS[code as ErrorCode]

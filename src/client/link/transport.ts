@@ -1,4 +1,4 @@
-import { errorOfCloseCode } from '../../protocol/errors.ts'
+import { ABNORMAL_CLOSURE, errorOfCloseCode } from '../../protocol/errors.ts'
 import { SUBPROTOCOL } from '../../protocol/view.ts'
 import type { Environment, WebSocketLike } from '../environment.ts'
 
@@ -10,19 +10,25 @@ const LIVES_MS = 3_000
 /** WebSockets in a row that die at once before HTTP is tried: where none has carried anything yet, and where one has. */
 const TRIES_UNPROVEN = 2
 const TRIES_PROVEN = 8
+/** How long an attach that was given up may still be on its way. The relay then takes it for a newer one. */
+const LATE_ATTACH_MS = 60_000
 
-/** What the next socket of a connection is: a WebSocket or, where none passes, one over HTTP. And when to open it. */
+/** Decides what the next socket of a connection is, a WebSocket or one over HTTP, and when to open it. */
 export class Transport {
   readonly #sessionUrl: string
   readonly #environment: Environment
   #overHttp = false
   /** Over HTTP it attached, so that is where it stays: what kept WebSockets from passing is still there. */
   #settled = false
-  /** Whether a WebSocket has lived, or carried something. Then it is mostly the network that fails, and not a proxy. */
+  /** Reports whether a WebSocket has lived, or carried something. Then it is mostly the network that fails, and not a proxy. */
   #proven = false
   #deadInARow = 0
   #failures = 0
+  /** When the socket's attach went out, and when a view answered it. */
+  #askedAt: number | undefined
   #attachedAt: number | undefined
+  /** When the attaches went out that were given up without an answer. */
+  #unanswered: number[] = []
 
   constructor(sessionUrl: string, environment: Environment) {
     this.#sessionUrl = sessionUrl
@@ -31,9 +37,15 @@ export class Transport {
 
   /** The socket for the next attempt. Throws where there is no such thing. */
   open(): WebSocketLike {
+    this.#askedAt = undefined
     this.#attachedAt = undefined
     if (this.#overHttp) return this.#environment.openHttpSocket(this.#sessionUrl, this.#environment)
     return this.#environment.openWebSocket(`${this.#sessionUrl.replace(/^http/, 'ws')}/socket`, SUBPROTOCOL)
+  }
+
+  /** The socket's attach goes out. */
+  asked(): void {
+    this.#askedAt = this.#environment.now()
   }
 
   /** The socket has shown its first view. Says whether it is the first over HTTP. */
@@ -49,12 +61,21 @@ export class Transport {
    * long to wait for the next, in ms.
    */
   lost(progress: boolean, closeCode: number): number {
+    if (closeCode === ABNORMAL_CLOSURE && this.#askedAt !== undefined && this.#attachedAt === undefined)
+      this.#unanswered.push(this.#askedAt)
     const lived = this.#attachedAt !== undefined && this.#environment.now() - this.#attachedAt >= LIVES_MS
     if (lived || progress) this.#failures = 0
     // A relay that has shown a view and says why it closes is heard: nothing on the way is in the way. Without one it may
     // have heard nothing itself, or it may be a proxy that says so.
     const heard = this.#attachedAt !== undefined && errorOfCloseCode(closeCode) !== undefined
     return this.#isForHttp(lived || heard, progress) ? 0 : this.#backoff()
+  }
+
+  /** Reports whether an earlier attach, given up and handled late, may be what superseded the socket. Counts each once. */
+  isLateAttach(): boolean {
+    const since = this.#environment.now() - LATE_ATTACH_MS
+    this.#unanswered = this.#unanswered.filter((at) => at > since)
+    return this.#unanswered.shift() !== undefined
   }
 
   /** Counts a lost socket, and says whether that was enough to try HTTP at once. */

@@ -1,5 +1,6 @@
 import type { CreateSessionResponse } from '../../protocol/responses.ts'
 import { courtesy, pairingErrorOf, type RelayApi } from '../calls/relay-api.ts'
+import type { Environment } from '../environment.ts'
 import { PairingError } from '../errors.ts'
 import type { SenderRun } from './sender-run.ts'
 import type { WaitingRoom } from './waiting-room.ts'
@@ -13,7 +14,7 @@ export interface PairingRequest {
   readonly matchNumber: string
   /** For experts: 160 bits of the same comparison. */
   readonly fingerprint: string
-  /** Whether the device has a connection to the relay, as far as the relay says. */
+  /** Reports whether the device has a connection to the relay, as far as the relay says. */
   readonly present: boolean
   /** Resolves when nothing can be sent to the device any more, with the reason: `receiver_left` when it has gone. */
   readonly ended: Promise<PairingError>
@@ -27,6 +28,7 @@ export interface ApprovalsOptions {
   readonly room: WaitingRoom
   readonly api: RelayApi
   readonly session: CreateSessionResponse
+  readonly environment: Environment
   /** How many receivers may be approved, as far as the relay grants it. */
   readonly receivers: number
 }
@@ -47,7 +49,7 @@ export class Approvals {
     return [...this.#approved]
   }
 
-  /** Whether no more approvals can be asked for. */
+  /** Reports whether no more approvals can be asked for. */
   get isFull(): boolean {
     return this.#asked.size >= this.#options.receivers
   }
@@ -62,7 +64,7 @@ export class Approvals {
     return this.requestOf(run)
   }
 
-  /** What the app gets to see of a verified receiver. */
+  /** The request that an app gets to see of a verified receiver. */
   requestOf(run: SenderRun): PairingRequest {
     const { receiverCode, name, matchNumber, fingerprint } = run
     return {
@@ -97,7 +99,7 @@ export class Approvals {
   }
 
   async #carryApproval(run: SenderRun): Promise<void> {
-    const { api, session } = this.#options
+    const { api, environment, session } = this.#options
     try {
       await api.decide(session, run.receiverCode, { decision: 'approved' })
     } catch (error) {
@@ -106,7 +108,7 @@ export class Approvals {
     }
     run.approved = true
     if (run.over) {
-      await courtesy(api.endReceiver(session, run.receiverCode))
+      await courtesy(environment, api.endReceiver(session, run.receiverCode))
       throw run.over
     }
     run.channel.verified()

@@ -52,7 +52,7 @@ export interface ReceiverRunOptions {
   readonly onEnd: (run: ReceiverRun, error: PairingError) => void
 }
 
-/** One join, with its keys, its connection and its handshake. */
+/** A join, with its keys, its connection and its handshake. */
 export class ReceiverRun {
   readonly receiverCode: string
   readonly session: JoinResponse
@@ -63,7 +63,7 @@ export class ReceiverRun {
   readonly #publicKey: string
   #timeout: StepTimeout | undefined
   #bothPresent = false
-  /** Whether a tag was counted, and may be out. */
+  /** Reports whether a tag was counted, and may be out. */
   #tagged = false
   #rowEnded = false
   #displaced = false
@@ -127,12 +127,12 @@ export class ReceiverRun {
     this.connection.start()
   }
 
-  /** Whether the sender has a connection to the relay, as far as the relay says. */
+  /** Reports whether the sender has a connection to the relay, as far as the relay says. */
   get senderPresent(): boolean {
     return this.#bothPresent
   }
 
-  /** Whether the relay has forgotten this receiver before m3 went out, which lets somebody test a guess: it may join again. */
+  /** Reports whether the relay has forgotten this receiver before m3 went out, which lets somebody test a guess: it may join again. */
   get displaced(): boolean {
     return this.#displaced
   }
@@ -206,7 +206,7 @@ export class ReceiverRun {
   }
 
   #takeEnd(error: PairingError, closeCode: number | undefined): void {
-    const { api, onEnd } = this.#options
+    const { api, environment, onEnd } = this.#options
     this.#timeout?.stop()
     // A relay that has let go of a row knows its token no longer.
     if (closeCode === ERRORS.unauthorized.closeCode) {
@@ -214,7 +214,7 @@ export class ReceiverRun {
       this.#displaced = !this.#tagged
     }
     if (!this.#rowEnded && !KNOWN_TO_RELAY.includes(error.code)) {
-      this.#telling = courtesy(api.endReceiver(this.session, this.receiverCode))
+      this.#telling = courtesy(environment, api.endReceiver(this.session, this.receiverCode))
     }
     onEnd(this, error)
   }

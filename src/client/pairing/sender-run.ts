@@ -24,7 +24,7 @@ export interface SenderRunOptions {
   readonly maxFrameBytes: number
   readonly connection: Connection
   readonly environment: Environment
-  /** Whether no other run of the session had this n_R. */
+  /** Reports whether no other run of the session had this n_R. */
   readonly isNewNonce: (nonce: Uint8Array) => boolean
   /** Called in the turn in which a wrong tag was found, before any other is looked at. */
   readonly onWrongGuess: () => void
@@ -39,7 +39,7 @@ export class SenderRun {
   readonly name: string | undefined
   /** Resolves with what ends the run, for whoever waits on something else than its channel. */
   readonly ended: Promise<PairingError>
-  /** Whether the relay has taken the approval. */
+  /** Reports whether the relay has taken the approval. */
   approved = false
   readonly #publicKey: string
   readonly #profile: string
@@ -67,12 +67,12 @@ export class SenderRun {
     })
   }
 
-  /** Whether the handshake has verified the receiver. */
+  /** Reports whether the handshake has verified the receiver. */
   get verified(): boolean {
     return this.#peer !== undefined
   }
 
-  /** Whether the receiver spent a guess at the code, a right one or a wrong one. */
+  /** Reports whether the receiver spent a guess at the code, a right one or a wrong one. */
   get guessSpent(): boolean {
     return this.#guessSpent
   }
@@ -112,7 +112,7 @@ export class SenderRun {
     return this.#reader
   }
 
-  /** Whether a later row of the view is still about the receiver that was seen first. */
+  /** Reports whether a later row of the view is still about the receiver that was seen first. */
   matches(row: ReceiverRow): boolean {
     const sameKey = row.publicKey === undefined || row.publicKey === this.#publicKey
     const sameProfile = row.publicKey === undefined || (row.profile ?? PROFILE_DEFAULT) === this.#profile

@@ -29,7 +29,7 @@ export interface WaitingRoomOptions {
   readonly session: CreateSessionResponse
   readonly connection: Connection
   readonly environment: Environment
-  /** Whether the approvals asked for are as many as the relay allows: then it retires the code by itself. */
+  /** Reports whether the approvals asked for are as many as the relay allows: then it retires the code by itself. */
   readonly isFull: () => boolean
   readonly onFailedAttempt: ((failed: FailedAttempts) => void) | undefined
   readonly onWaiting: ((waiting: { unproven: number }) => void) | undefined
@@ -87,18 +87,18 @@ export class WaitingRoom {
     return [...this.#runs.values()].filter((run) => !run.verified && !run.over).length
   }
 
-  /** Whether more than one device may know the code, as far as can be told now. */
+  /** Reports whether more than one device may know the code, as far as can be told now. */
   get typingRequired(): boolean {
     const { wrongCode, timedOut, invalid } = this.#failed
     return this.#verified.length > 1 || wrongCode + timedOut + invalid > 0 || this.unproven > 0
   }
 
-  /** Whether the relay takes no more devices, and not because of this side. */
+  /** Reports whether the relay takes no more devices, and not because of this side. */
   get usedUp(): boolean {
     return this.#usedUp
   }
 
-  /** Whether nobody can become verified any more. */
+  /** Reports whether nobody can become verified any more. */
   get settled(): boolean {
     return (this.#retired || this.#usedUp) && this.#shaking === 0
   }
@@ -120,8 +120,8 @@ export class WaitingRoom {
       if (row && !run.matches(row)) throw new PairingError('relay_misbehaved')
       if (row?.state === 'pending' || row?.state === 'approved') run.setPresence(row.present === true)
       else {
+        run.end(run.over ?? endOf(run, row))
         this.#runs.delete(channel)
-        run.end(endOf(run, row))
       }
     }
     for (const row of pending) if (row.channel > this.#lastChannel) this.#meet(row)
@@ -222,8 +222,8 @@ export class WaitingRoom {
     if (this.#retired) return
     this.#retired = true
     for (const run of this.#runs.values()) if (!run.verified) run.end(new PairingError('session_full'))
-    const { api, session } = this.#options
-    void courtesy(api.retireCode(session))
+    const { api, session, environment } = this.#options
+    void courtesy(environment, api.retireCode(session))
     this.#changed()
   }
 
@@ -231,17 +231,17 @@ export class WaitingRoom {
   async dismiss(run: SenderRun, error: PairingError): Promise<void> {
     run.end(error)
     if (this.#ended || error.code === 'receiver_left') return
-    const { api, session } = this.#options
-    if (run.approved) return courtesy(api.endReceiver(session, run.receiverCode))
-    return this.refuse(run.receiverCode, FAILURES[error.code]?.[0] ?? 'rejected')
+    const { api, session, environment } = this.#options
+    if (run.approved) return courtesy(environment, api.endReceiver(session, run.receiverCode))
+    return courtesy(environment, this.refuse(run.receiverCode, FAILURES[error.code]?.[0] ?? 'rejected'))
   }
 
   /** Denies a receiver at the relay, which is a courtesy: its run is over here. Never rejects. */
   refuse(receiverCode: string, reason: DenialReason): Promise<void> {
     const { api, session } = this.#options
-    this.#refusals = this.#refusals.then(() =>
-      this.#ended ? undefined : courtesy(api.decide(session, receiverCode, { decision: 'denied', reason })),
-    )
+    this.#refusals = this.#refusals
+      .then(() => (this.#ended ? undefined : api.decide(session, receiverCode, { decision: 'denied', reason })))
+      .catch(() => {})
     return this.#refusals
   }
 
@@ -260,18 +260,14 @@ export class WaitingRoom {
   }
 }
 
-/** How a row that is not live any more, or gone, ends its run. Rows of pending receivers go when there are many. */
+/**
+ * How a row that is not live any more, or gone, ends its run. Rows of pending receivers go when there are many. Throws
+ * PairingError `relay_misbehaved` for an end that only this side could have brought about.
+ */
 function endOf(run: SenderRun, row: ReceiverRow | undefined): PairingError {
-  switch (row?.state) {
-    // Runs that were refused here are over already; this would be the relay's own word.
-    case 'denied':
-    case 'revoked':
-      return new PairingError('relay_misbehaved')
-    case 'done':
-      return new PairingError('not_delivered')
-    case undefined:
-      return new PairingError(run.approved ? 'relay_misbehaved' : 'receiver_left')
-    default:
-      return new PairingError('receiver_left')
+  const state = row?.state
+  if (state === 'denied' || state === 'revoked' || (run.approved && state === undefined)) {
+    throw new PairingError('relay_misbehaved', { detail: 'It ended a device in the name of the sender.' })
   }
+  return new PairingError(state === 'done' ? 'not_delivered' : 'receiver_left')
 }

@@ -1,5 +1,6 @@
 import { atMost, type Environment } from '../environment.ts'
 import { PairingError } from '../errors.ts'
+import type { DeclineReason } from '../offer.ts'
 import type { SenderRun } from '../pairing/sender-run.ts'
 import { exactly, type Source } from '../source.ts'
 import { skipUnknown } from './messages.ts'
@@ -8,7 +9,7 @@ import { totalOf } from './transfer.ts'
 /** How long a receiver may take to hear why its transfer ends early. */
 const CANCEL_MS = 2_000
 
-/** What became of a transfer at one receiver. `delivered` rests on the receiver's own word, end to end. */
+/** The outcome of a transfer at one receiver. `delivered` rests on the receiver's own word, end to end. */
 export type Receipt = { readonly receiverCode: string; readonly matchNumber: string } & (
   | {
       readonly delivered: true
@@ -39,10 +40,9 @@ export interface Transfer {
 }
 
 /** Words of a refusal that are codes of an error. */
-const isCode = (word: string): word is 'declined' | 'no_space' | 'cancelled' =>
-  /^(declined|no_space|cancelled)$/.test(word)
+const isCode = (word: string): word is Exclude<DeclineReason, 'failed'> => /^(declined|no_space|cancelled)$/.test(word)
 
-/** One transfer to one receiver. */
+/** A transfer to one receiver. */
 export class Delivery {
   readonly #run: SenderRun
   readonly #transfer: Transfer
@@ -78,11 +78,7 @@ export class Delivery {
       reported = bytes
       onProgress?.({ receiverCode, matchNumber, bytes, totalBytes })
     }
-    const announced = totalBytes === undefined ? 0 : header.length + totalBytes
-    this.#writing = this.#run.writer.write(this.#pieces(), {
-      announced,
-      onAcked: (bytes) => report(Math.max(0, bytes - header.length)),
-    })
+    this.#writing = this.#run.writer.write(this.#pieces(), (bytes) => report(Math.max(0, bytes - header.length)))
     const receipt = this.#readReceipt()
     // A receiver may refuse, or be gone, while a source has nothing to give.
     const ended = this.#run.ended.then((error) => Promise.reject(error))
@@ -105,7 +101,6 @@ export class Delivery {
     const telling = async () => {
       await this.#writing.catch(() => {})
       const { writer, channel } = this.#run
-      if (!writer.ended) return
       await writer.writeJson({ type: 'cancel', message: this.#index, reason })
       await channel.flushed()
     }
@@ -142,7 +137,7 @@ export class Delivery {
     })
   }
 
-  /** What the receipt says of its bytes. Throws PairingError for a refusal, and `corrupt` for anything else. */
+  /** Returns the bytes that the receipt confirms. Throws PairingError for a refusal, and `corrupt` for anything else. */
   async #readReceipt(): Promise<unknown> {
     for (;;) {
       const message = await (await this.#run.reader.next()).readJson()
@@ -151,7 +146,7 @@ export class Delivery {
         if (index !== this.#index) throw new PairingError('corrupt')
         if (typeof refused !== 'string') return bytes
         this.#refused = true
-        throw new PairingError(isCode(refused) ? refused : 'not_delivered')
+        throw new PairingError(isCode(refused) ? refused : 'receiver_failed')
       }
       skipUnknown(message)
     }

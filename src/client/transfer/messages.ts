@@ -21,7 +21,6 @@ export class MessageWriter {
   readonly #trafficSecret: Uint8Array
   readonly #frameBytes: number
   #nextIndex = 0
-  #ended = true
   #wiped = false
 
   /** `maxFrameBytes` is the relay's: a frame takes as many chunks as fit, four at most. */
@@ -43,25 +42,19 @@ export class MessageWriter {
     await this.write([new TextEncoder().encode(JSON.stringify(value))])
   }
 
-  /** Whether the last message has its end: only then another can follow. */
-  get ended(): boolean {
-    return this.#ended
-  }
-
   /**
    * Sends one message from its pieces, never holding more than a frame of it, and resolves with its length. `onAcked` is
    * called with the plaintext bytes that the peer has processed. Whatever the pieces throw is thrown on: the message then
-   * ends before the `announced` length, which its reader notices, or stays without an end where none was announced.
+   * stays without an end, and nothing but a `cancel` can follow.
    */
   async write(
     pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-    { onAcked, announced = 0 }: { onAcked?: (bytes: number) => void; announced?: number } = {},
+    onAcked?: (bytes: number) => void,
   ): Promise<number> {
     if (this.#wiped) throw new PairingError('aborted')
     const key = messageKey(this.#trafficSecret, this.#nextIndex++)
     const sealer = new StreamSealer(key)
     key.fill(0)
-    this.#ended = false
     const buffer = new Uint8Array(this.#frameBytes)
     let filled = 0
     let sent = 0
@@ -69,7 +62,6 @@ export class MessageWriter {
       const frame = sealer.sealFrame(buffer.subarray(0, filled), last, FRAME_HEADER_BYTES)
       sent += filled
       filled = 0
-      this.#ended = last
       const through = sent
       await this.#channel.send(frame, onAcked && (() => onAcked(through)))
     }
@@ -86,11 +78,6 @@ export class MessageWriter {
       }
       await send(true)
       return sent
-    } catch (error) {
-      // A byte short at least, or its reader would take it for whole.
-      filled = Math.min(filled, announced - 1 - sent)
-      if (filled > 0) await send(true)
-      throw error
     } finally {
       sealer.wipe()
       buffer.fill(0)
@@ -115,13 +102,16 @@ export class MessageReader {
     this.#trafficSecret = trafficSecret
   }
 
+  /** The index of the message that is being read. */
+  get index(): number {
+    return this.#nextIndex - 1
+  }
+
   /** The next message, as soon as its first frame is there. The one before must have been read to its end. */
   async next(): Promise<MessageBody> {
     if (this.#current && !this.#current.finished) throw new PairingError('incomplete')
     const index = this.#nextIndex++
-    const key = messageKey(this.#trafficSecret, index)
-    this.#current = new MessageBody(this.#channel, key, index)
-    key.fill(0)
+    this.#current = new MessageBody(this.#channel, index, (ahead) => this.#opener(index + ahead))
     await this.#current.peek()
     return this.#current
   }
@@ -130,23 +120,33 @@ export class MessageReader {
     this.#trafficSecret.fill(0)
     this.#current?.wipe()
   }
+
+  #opener(index: number): StreamOpener {
+    const key = messageKey(this.#trafficSecret, index)
+    const opener = new StreamOpener(key)
+    key.fill(0)
+    return opener
+  }
 }
 
-/** One message as it comes in, frame by frame. A frame is acked when the one after it is asked for: it was dealt with. */
+/** A message as it comes in, frame by frame. A frame is acked when the one after it is asked for: it was dealt with. */
 export class MessageBody {
   readonly index: number
   readonly #channel: Channel
+  readonly #openerOf: (ahead: number) => StreamOpener
   readonly #opener: StreamOpener
   readonly #joiner = new FrameJoiner()
   #peeked: Uint8Array | undefined
 
-  constructor(channel: Channel, key: Uint8Array, index: number) {
+  /** `openerOf` gives the opener of this message, or of one that comes so many behind it. */
+  constructor(channel: Channel, index: number, openerOf: (ahead: number) => StreamOpener) {
     this.index = index
     this.#channel = channel
-    this.#opener = new StreamOpener(key)
+    this.#openerOf = openerOf
+    this.#opener = openerOf(0)
   }
 
-  /** Whether the last chunk has come and been verified. */
+  /** Reports whether the last chunk has come and been verified. */
   get finished(): boolean {
     return this.#opener.finished && this.#peeked === undefined
   }
@@ -181,23 +181,38 @@ export class MessageBody {
   }
 
   async #receive(): Promise<Uint8Array> {
+    let frame: Uint8Array | undefined
     try {
       for (;;) {
-        const frame = this.#joiner.take(await this.#channel.receive())
-        if (!frame) {
-          // A part is held here until the rest has come: the window must not wait for it.
-          this.#channel.processed()
-          continue
-        }
-        const { plaintext, last } = this.#opener.openFrame(frame)
-        if (last) this.#opener.wipe()
-        return plaintext
+        frame = this.#joiner.take(await this.#channel.receive())
+        if (frame) return this.#opener.openFrame(frame).plaintext
+        // A part is held here until the rest has come: the window must not wait for it.
+        this.#channel.processed()
       }
     } catch (error) {
-      if (error instanceof StreamError) throw new PairingError('corrupt', { cause: error })
+      if (error instanceof StreamError)
+        throw (frame && this.#cancelIn(frame)) ?? new PairingError('corrupt', { cause: error })
       throw error
     }
   }
+
+  /** The error of a frame that is not of this message, but a `cancel` of it. */
+  #cancelIn(frame: Uint8Array): PairingError | undefined {
+    try {
+      const { plaintext, last } = this.#openerOf(1).openFrame(frame)
+      return last ? cancelOf(jsonOf(plaintext), this.index) : undefined
+    } catch {
+      return undefined
+    }
+  }
+}
+
+/** The error of a control message that cancels this transfer, or undefined for any other. */
+export function cancelOf(control: unknown, index: number): PairingError | undefined {
+  const { type, message, reason } = Object(control)
+  if (type !== 'cancel' || message !== index) return undefined
+  if (reason === 'source_changed') return new PairingError(reason)
+  return new PairingError(reason === 'failed' ? 'sender_failed' : 'cancelled')
 }
 
 /**

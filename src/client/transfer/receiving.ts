@@ -3,13 +3,11 @@ import { atMost, type Environment } from '../environment.ts'
 import { PairingError } from '../errors.ts'
 import type { Channel } from '../link/channel.ts'
 import { type DeclineReason, Offer } from '../offer.ts'
-import { type MessageBody, MessageReader, MessageWriter, skipUnknown } from './messages.ts'
+import { cancelOf, type MessageBody, MessageReader, MessageWriter, skipUnknown } from './messages.ts'
 import { isControl, TransferReader } from './transfer.ts'
 
 /** How long a receipt's ack is waited for. */
 const ACK_WAIT_MS = 10_000
-/** How long the reason of a transfer that ended early is waited for. */
-const REASON_WAIT_MS = 10_000
 
 interface Receiving {
   readonly channel: Channel
@@ -25,16 +23,14 @@ interface Receiving {
 export async function* receive(options: Receiving): AsyncGenerator<Offer, void> {
   const { channel, peer, environment, leave } = options
   const reader = new MessageReader(channel, peer.receiveKey)
-  let writer: MessageWriter | undefined
+  const writer = new MessageWriter(channel, peer.sendKey, options.maxFrameBytes)
+  const say = (message: object) => settle(environment, channel, writer.writeJson(message))
   let approved = false
   try {
-    const receipts = new MessageWriter(channel, peer.sendKey, options.maxFrameBytes)
-    writer = receipts
     const approval = await reader.next()
     if (Object(await approval.readJson()).type !== 'approved') throw new PairingError('corrupt')
     approved = true
     options.onApproved?.()
-    const say = (message: object) => settle(environment, channel, receipts.writeJson(message))
     for (let transfers = 0; ; ) {
       const body = await reader.next()
       if (await isControl(body)) {
@@ -44,7 +40,7 @@ export async function* receive(options: Receiving): AsyncGenerator<Offer, void> 
       transfers++
       const { index } = body
       const offer = new Offer({
-        transfer: await TransferReader.open(body, () => reasonFrom(environment, reader, index)),
+        transfer: await TransferReader.open(body),
         confirm: (bytes) => say({ message: index, bytes }),
         refuse: async (refused: DeclineReason) => {
           await say({ message: index, refused })
@@ -56,36 +52,29 @@ export async function* receive(options: Receiving): AsyncGenerator<Offer, void> 
       if (!offer.complete) throw new PairingError('incomplete')
     }
   } catch (error) {
-    throw approved ? meaningOf(error) : error
+    if (!approved || !(error instanceof PairingError)) throw error
+    if (/^(corrupt|incomplete)$/.test(error.code)) await say({ message: reader.index, refused: 'failed' })
+    throw meaningOf(error)
   } finally {
     reader.wipe()
     // An offer that is accepted after this must not seal its receipt under what is left of the key.
-    writer?.wipe()
+    writer.wipe()
   }
 }
 
-/** Whether a control message says that all was sent. Throws PairingError `incomplete` when that is not so. */
+/** Reports whether a control message says that all was sent. Throws PairingError `incomplete` when that is not so. */
 async function isEnd(body: MessageBody, transfers: number): Promise<boolean> {
   const message = await body.readJson()
   const { type, messages } = Object(message)
   if (type !== 'end') {
+    // A cancel can follow a whole transfer whose receipt had not come.
+    const cancelled = cancelOf(message, body.index - 1)
+    if (cancelled) throw cancelled
     skipUnknown(message)
     return false
   }
   if (messages !== transfers) throw new PairingError('incomplete')
   return true
-}
-
-/** The reason of a transfer that ended early: the next message has it, or the transfer was cut. */
-async function reasonFrom(environment: Environment, reader: MessageReader, index: number): Promise<PairingError> {
-  const reading = async () => {
-    const body = await reader.next()
-    return (await isControl(body)) ? body.readJson() : undefined
-  }
-  const { type, message, reason } = Object(await atMost(environment, REASON_WAIT_MS, reading()))
-  if (type !== 'cancel' || message !== index) return new PairingError('corrupt')
-  if (reason === 'source_changed') return new PairingError(reason)
-  return new PairingError(reason === 'failed' ? 'source_failed' : 'cancelled')
 }
 
 /** Waits for the ack of a receipt: until then this device must not leave. Reports whether it came. */
@@ -105,7 +94,7 @@ async function settle(environment: Environment, channel: Channel, sending: Promi
 }
 
 /** A session that ends while something is still to come leaves the transfer incomplete; say so, and why. */
-function meaningOf(error: unknown): unknown {
-  if (!(error instanceof PairingError) || error.code !== 'closed_by_sender') return error
+function meaningOf(error: PairingError): PairingError {
+  if (error.code !== 'closed_by_sender') return error
   return new PairingError('closed_by_sender', { detail: 'It may not have sent everything.', cause: error })
 }

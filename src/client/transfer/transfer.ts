@@ -27,7 +27,7 @@ const Header = z
   .check(z.refine(({ items }) => items.length === 1 || items.every(({ size }) => size !== undefined)))
   .check(z.refine(({ items }) => Number.isSafeInteger(totalOf(items) ?? 0)))
 
-/** What a transfer says of one of its items. Name and type are the peer's words. `size` is absent for a pipe. */
+/** An item as its transfer announces it. Name and type are the peer's words. `size` is absent for a pipe. */
 export interface ItemInfo {
   readonly name: string
   readonly size?: number | undefined
@@ -57,41 +57,33 @@ export function encodeHeader(items: readonly ItemInfo[]): Uint8Array {
   return bytes
 }
 
-/** Whether a message is a control message, which is JSON. A transfer starts with a length whose first byte is 0. */
+/** Reports whether a message is a control message, which is JSON. A transfer starts with a length whose first byte is 0. */
 export async function isControl(body: MessageBody): Promise<boolean> {
   return (await body.peek())[0] === '{'.charCodeAt(0)
 }
 
 /**
- * Reads a transfer from its message. Throws PairingError `corrupt` for everything that is not exactly as announced, and the
- * sender's reason for a message that ends early.
+ * Reads a transfer from its message. Throws PairingError `incomplete` for a message that ends early, and `corrupt` for
+ * everything else that is not exactly as announced.
  */
 export class TransferReader {
   readonly items: readonly ItemInfo[]
   readonly #body: MessageBody
-  readonly #reason: () => Promise<PairingError>
   /** Plaintext read and not given out. */
   #rest: Uint8Array
 
-  private constructor(
-    body: MessageBody,
-    items: readonly ItemInfo[],
-    rest: Uint8Array,
-    reason: () => Promise<PairingError>,
-  ) {
+  private constructor(body: MessageBody, items: readonly ItemInfo[], rest: Uint8Array) {
     this.#body = body
-    this.#reason = reason
     this.items = items
     this.#rest = rest
   }
 
-  /** `reason` tells why a message ended before its items did. */
-  static async open(body: MessageBody, reason: () => Promise<PairingError>): Promise<TransferReader> {
+  static async open(body: MessageBody): Promise<TransferReader> {
     let head = new Uint8Array()
     const atLeast = async (length: number) => {
       while (head.length < length) {
         const more = await body.read()
-        if (!more) throw await reason()
+        if (!more) throw new PairingError('incomplete')
         const joined = new Uint8Array(head.length + more.length)
         joined.set(head)
         joined.set(more, head.length)
@@ -104,7 +96,7 @@ export class TransferReader {
     await atLeast(LENGTH_BYTES + length)
     const header = Header.safeParse(jsonOf(head.subarray(LENGTH_BYTES, LENGTH_BYTES + length)))
     if (!header.success) throw new PairingError('corrupt')
-    return new TransferReader(body, header.data.items, head.subarray(LENGTH_BYTES + length), reason)
+    return new TransferReader(body, header.data.items, head.subarray(LENGTH_BYTES + length))
   }
 
   /** The next piece of the item that is being read, `left` bytes before its end; undefined at its end. */
@@ -115,7 +107,7 @@ export class TransferReader {
       if (!more) {
         // Only a pipe may end where its message ends.
         if (left === undefined) return undefined
-        throw await this.#reason()
+        throw new PairingError('incomplete')
       }
       this.#rest = more
     }

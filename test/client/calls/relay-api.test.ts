@@ -405,8 +405,11 @@ describe('an address that is not the relay’s', () => {
   })
 })
 
-test('limits are never larger than this client takes', async () => {
+test('limits and times are never larger than this client takes', async () => {
   const limits = { ...CREATED.limits, windowBytes: 2 ** 50, maxFrameBytes: 2 ** 40 }
-  const { api } = apiWith(json({ ...CREATED, limits }, 201))
-  expect((await api.createSession(request)).limits).toMatchObject({ windowBytes: 2 ** 26, maxFrameBytes: 2 ** 20 })
+  const { api } = apiWith(json({ ...CREATED, expiresInMs: 2 ** 50, limits }, 201))
+  expect(await api.createSession(request)).toMatchObject({
+    expiresInMs: 86_400_000,
+    limits: { windowBytes: 2 ** 26, maxFrameBytes: 2 ** 20 },
+  })
 })

@@ -22,7 +22,7 @@ type Up =
   | { readonly kind: 'frame'; readonly bytes: Uint8Array }
 type Down = { readonly kind: 'view'; readonly row: ChannelRow } | { readonly kind: 'frame'; readonly frame: Frame }
 
-/** One end: its channel, and its socket if it has one. */
+/** An end: its channel, and its socket if it has one. */
 class Side {
   readonly world = new FakeWorld()
   readonly channel = new Channel(1, MAX_INBOUND, this.world.environment)
@@ -30,7 +30,7 @@ class Side {
   readonly got: number[] = []
   sendsDone = 0
   connected = false
-  /** What the relay has seen of the socket's attach. */
+  /** The part of the socket's attach that the relay has seen. */
   attached = false
   up: Up[] = []
   down: Down[] = []

@@ -31,7 +31,7 @@ const acks = (sent: { type: number; seq: number }[]) =>
 const datas = (sent: { type: number; seq: number }[]) =>
   sent.filter(({ type }) => type !== FRAME_ACK).map(({ seq }) => seq)
 
-/** Whether a promise is settled once everything that can happen has happened. */
+/** Reports whether a promise is settled once everything that can happen has happened. */
 async function isPending(promise: Promise<unknown>): Promise<boolean> {
   let pending = true
   promise.then(

@@ -243,6 +243,39 @@ describe('losing the socket', () => {
     expect(ends).toEqual([])
   })
 
+  test('4001 because of an attach of its own, given up and handled late, is no end: once for each within 60 s', async () => {
+    const { world, ends } = attachedConnection()
+    const attachAgain = async () => {
+      await world.time.advance(10_000)
+      world.socket.open()
+      world.socket.show({ channels: [channelRow()] })
+    }
+    world.socket.drop()
+    await world.time.advance(0)
+    world.socket.open()
+    await world.time.advance(10_000)
+    await attachAgain()
+    world.socket.drop(4001)
+    expect(ends).toEqual([])
+    await attachAgain()
+    world.socket.drop(4001)
+    expect(ends.map(({ code }) => code)).toEqual(['superseded'])
+
+    const later = attachedConnection()
+    later.world.socket.drop()
+    await later.world.time.advance(0)
+    later.world.socket.open()
+    await later.world.time.advance(10_000)
+    later.world.socket.open()
+    later.world.socket.show()
+    for (let i = 0; i < 6; i++) {
+      await later.world.time.advance(10_000)
+      later.world.socket.show()
+    }
+    later.world.socket.drop(4001)
+    expect(later.ends.map(({ code }) => code)).toEqual(['superseded'])
+  })
+
   test('what a replaced socket still says, or that it opens late, means nothing', async () => {
     const { world, views, ends } = startedConnection()
     const [old] = world.sockets
@@ -489,19 +522,20 @@ describe('frames that something on the way does not take', () => {
   })
 
   async function reattach(world: FakeWorld) {
-    await world.time.advance(10_000)
+    await world.time.advance(250)
     world.socket.open()
     world.socket.show({ channels: [channelRow({ window: 1_000_000 })] })
   }
 
-  test('too large: they are halved at once, sent in parts, and the app is told once', async () => {
-    const { world, channel, told } = attachedConnection()
+  test('too large: they are halved at once, sent in parts, and the app is told once, and of no lost connection', async () => {
+    const { world, channel, told, statuses } = attachedConnection()
     channel.send(frameOf(100_001)).catch(() => {})
     for (const bytes of [100_001, 50_000]) {
       world.socket.onclose?.(failed('too_large', bytes))
       await reattach(world)
     }
     expect(told.filter((each) => each.startsWith('small'))).toEqual(['small 50000'])
+    expect(statuses).toEqual(['connected'])
     const { frames } = world.socket
     expect(Math.max(...frames.map(({ bytes }) => bytes.length - 8))).toBeLessThanOrEqual(25_000)
     expect(frames.map(({ seq }) => seq)).toEqual(frames.map((_, i) => i + 1))

@@ -40,7 +40,7 @@ function openSocket() {
     const { type, channel, seq } = decodeFrame(data as Uint8Array)
     said.push(`${type === FRAME_ACK ? 'ack' : 'data'} ${channel}/${seq}`)
   }
-  /** What came since it was asked for last: frames, and `view` for a view. */
+  /** Events since the last look: frames, and `view` for a view. */
   const heard = () => said.splice(0).map((each) => (typeof each === 'string' ? each : 'view'))
   return { world, http, socket, said, heard, closes, opens: () => opens }
 }

@@ -28,7 +28,7 @@ function startedConnection(world = new FakeWorld()) {
   return { world, connection, channel, told, ends }
 }
 
-/** What was opened so far: W for a WebSocket, H for one over HTTP. */
+/** Sockets opened so far: W for a WebSocket, H for one over HTTP. */
 function opened({ sockets }: FakeWorld): string {
   return sockets.map(({ protocol }) => (protocol === 'over HTTP' ? 'H' : 'W')).join('')
 }

@@ -62,6 +62,10 @@ test.each<[string, (attacker: FakeWorld) => void]>([
     ({ socket }) => socket.show({ receivers: [row(1, { receiverCode: 'ABCDEF', profile: 'AQI' })] }),
   ],
   ['two rows of one channel', ({ socket }) => socket.show({ receivers: [row(1, { receiverCode: 'ABCDEF' }), row(1)] })],
+  ...(['denied', 'revoked'] as const).map((state): [string, (attacker: FakeWorld) => void] => [
+    `C7: a row that is ${state}, by nobody here,`,
+    ({ socket }) => socket.show({ receivers: [row(1, { receiverCode: 'ABCDEF', state })] }),
+  ]),
   ['a row without a key', ({ socket }) => socket.show({ receivers: [row(2, { publicKey: undefined })] })],
 ])('%s ends the session as the relay’s lie', async (_, lie) => {
   const { world, next } = await opened()
@@ -97,7 +101,7 @@ test('invented receivers are looked at 1,024 times in a session’s life, with o
   expect(Math.max(...waiting)).toBe(8)
   expect(used).toEqual(['used up'])
   expect(sender.waitingUnproven).toBe(0)
-  // What has ended is gone from the next attach, and with it what it held.
+  // The next attach has nothing of what has ended.
   world.socket.drop()
   await world.time.advance(10_000)
   world.socket.open()

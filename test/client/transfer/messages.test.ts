@@ -61,7 +61,7 @@ describe('messages', () => {
   test('the bytes so far are reported as the peer acks them', async () => {
     const { writer, reader, world } = ends(SMALL_FRAMES)
     const reported: number[] = []
-    const writing = writer.write([bytesOf(2 * CHUNK + 3)], { onAcked: (bytes) => void reported.push(bytes) })
+    const writing = writer.write([bytesOf(2 * CHUNK + 3)], (bytes) => void reported.push(bytes))
     await readAll(reader)
     await world.time.advance(100)
     expect(await writing).toBe(2 * CHUNK + 3)
@@ -86,6 +86,25 @@ describe('messages', () => {
     expect(await body.read()).toHaveLength(CHUNK)
     expect(body.finished).toBe(false)
     expect(wire).toHaveLength(1)
+  })
+
+  test.each<[control: object, code: string]>([
+    [{ type: 'cancel', message: 0, reason: 'failed' }, 'sender_failed'],
+    [{ type: 'cancel', message: 0, reason: 'source_changed' }, 'source_changed'],
+    [{ type: 'cancel', message: 0, reason: 'a later word' }, 'cancelled'],
+    [{ type: 'cancel', message: 1, reason: 'failed' }, 'corrupt'],
+    [{ type: 'end', messages: 1 }, 'corrupt'],
+  ])('one that stays without an end, and %j behind it, is %s', async (control, code) => {
+    const { writer, reader } = ends(SMALL_FRAMES)
+    const failing = async function* () {
+      yield bytesOf(CHUNK + 1)
+      throw new RangeError('the disk is gone')
+    }
+    await expect(writer.write(failing())).rejects.toThrow()
+    await writer.writeJson(control)
+    const body = await reader.next()
+    await body.read()
+    expect(await pairingErrorOf(body.read())).toBe(code)
   })
 
   test('the next one cannot be read before this one was', async () => {

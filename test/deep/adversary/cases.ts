@@ -32,8 +32,8 @@ export const GUESSED = ends(['wrong_code', 0, 1], ['wrong_code', 0, 1])
 export const UNANSWERED = ends(['waits', 0, 0], ['wrong_code', 0, 0])
 export const UNPROVEN = ends(['waits', 1, 0], ['wrong_code', 0, 1])
 /** What was sealed is not what was sent, as the receiver finds out, and as the sender does. */
-export const CORRUPT_THERE = ends(['not_delivered', 1, 0], ['corrupt', 1, 1])
-export const CORRUPT_HERE = ends(['corrupt', 1, 0], ['revoked', 1, 1])
+export const CORRUPT_THERE = ends(['receiver_failed', 1, 0], ['corrupt', 1, 1])
+export const CORRUPT_HERE = ends(['corrupt', 1, 0], ['sender_failed', 1, 1])
 /** The sender takes the relay for a liar, once a device is approved. */
 export const CAUGHT = ends(['relay_misbehaved', 1, 0], ['closed_by_sender', 1, 1])
 

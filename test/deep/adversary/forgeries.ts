@@ -35,9 +35,12 @@ const rowForgeries = [
   ),
   ...SAID_TO_SENDER.map(([row, names]) =>
     // When the sender has approved: before that it would not look.
-    attack(`forge ${row.state}`, 'sender', ends([names, 1, 0], ['revoked', 1, 1]), () => [
-      lieAboutRow('sender', row, ({ receivers }) => receivers[0]?.state === 'approved'),
-    ]),
+    attack(
+      `forge ${row.state}`,
+      'sender',
+      ends([names, 1, 0], [names === 'relay_misbehaved' ? 'closed_by_sender' : 'revoked', 1, 1]),
+      () => [lieAboutRow('sender', row, ({ receivers }) => receivers[0]?.state === 'approved')],
+    ),
   ),
 ]
 

@@ -5,7 +5,7 @@ import { build, type Plugin, type Rolldown } from 'vite'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 
-/** What an app that uses the SDK has its browsers load. */
+/** The module that an app with the SDK has its browsers load. */
 export const SDK = fileURLToPath(new URL('../../../src/client/index.ts', import.meta.url))
 
 export interface Bundle {

@@ -28,7 +28,7 @@ export function startChromium(): Promise<Browser> {
 
 export interface DevicePage {
   readonly page: Page
-  /** What a page should never have: uncaught errors, unhandled rejections, violations of its policy. */
+  /** Events that a page should never have: uncaught errors, unhandled rejections, violations of its policy. */
   readonly problems: readonly string[]
 }
 

@@ -1,7 +1,7 @@
 import type * as Pairlay from '../../../src/client/index.ts'
 import { blocksOf, type Content } from './content.ts'
 
-/** What runs in the page: one device, which sends or receives once. Everything that goes in or comes out is JSON. */
+/** The script of the page: one device, which sends or receives once. Everything that goes in or comes out is JSON. */
 
 export interface ItemPlan extends Content {
   readonly name: string
@@ -23,10 +23,10 @@ export interface ReceivePlan {
 }
 
 export interface Outcome {
-  /** What ended it, unless it went well. */
+  /** The code of its end, unless it went well. */
   readonly failure: { readonly name: string; readonly code: string | undefined; readonly message: string } | undefined
   readonly matchNumber: string | undefined
-  /** What the app was told of its connection, in order. */
+  /** Statuses that the app was told, in order. */
   readonly statuses: readonly string[]
 }
 

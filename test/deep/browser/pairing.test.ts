@@ -19,10 +19,10 @@ import { Site } from './site.ts'
 const DEVICE = fileURLToPath(new URL('device.ts', import.meta.url))
 const MIB = 1024 * 1024
 
-/** It takes 5 s on a machine that does nothing else. */
+/** Takes 5 s on a quiet machine. */
 const LONG_TEST = { timeout: 120_000 }
 
-/** What a sender may have on its way by default, and a frame and a block that are being made. */
+/** Bytes that a sender may have under way by default, and a frame and a block in the making. */
 const HELD_MAX_BYTES = 3 * MIB
 
 const FILES: readonly (Content & { readonly name: string })[] = [
@@ -44,7 +44,7 @@ describe.skipIf(WITHOUT_CHROMIUM)('the SDK in Chromium', () => {
   let relay: JsonProcess
   let relayUrl: string
   let pages: DevicePage[] = []
-  /** What a test started, to be ended after it. */
+  /** Processes that a test started, to be ended after it. */
   let cleanups: (() => Promise<void>)[] = []
 
   beforeAll(async () => {

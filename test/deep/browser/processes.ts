@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 const RELAY = fileURLToPath(new URL('../../../dist/server/main.js', import.meta.url))
 const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
 
-/** One line of JSON that a process wrote on stdout. */
+/** A line of JSON that a process wrote on stdout. */
 type Line = Readonly<Record<string, unknown>>
 
 /** A process of this project that writes JSON lines. */
