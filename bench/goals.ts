@@ -1,4 +1,4 @@
-/** What the project wants of itself, and whether a run met it. Each goal is a ratio to a yardstick of the same run, or a plain number. */
+/** Goals of the project, and if a run met them. Each is a ratio to a yardstick of the same run, or a plain number. */
 
 export interface Measured {
   /** Undefined when this run could not measure it. */

@@ -13,7 +13,7 @@ export interface Build {
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** One replacement in a file of the built relay. `find` must occur once. */
+/** A replacement in a file of the built relay. `find` must occur once. */
 export interface Change {
   readonly file: string
   readonly find: string

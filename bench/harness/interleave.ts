@@ -9,7 +9,7 @@ export interface Contender<T> {
 
 export interface Outcome<T> {
   readonly name: string
-  /** One for each round, in the order of the rounds. */
+  /** Values in the order of the rounds. */
   readonly rounds: readonly T[]
   /** Why it took part in no further round. */
   readonly failure: string | undefined

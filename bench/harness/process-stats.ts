@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 
-/** What Linux knows of other processes. Everything here is read from outside: the measured process does nothing for it. */
+/** Figures of other processes from Linux. Everything here is read from outside: the measured process does nothing for it. */
 
 /** CPU time that all threads of these processes have had, in seconds, to the nanosecond. */
 export function cpuSeconds(pids: readonly number[]): number {
@@ -55,7 +55,7 @@ export interface Cost {
   readonly risenBytes: number
 }
 
-/** What `work` costs a server. */
+/** Measures the cost of `work` to a server. */
 export async function costOf<T>(
   pids: readonly number[],
   work: () => Promise<T>,

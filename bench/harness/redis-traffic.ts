@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 
-/** What has come into a redis-server and gone out of it so far, in bytes, as it counts them itself. */
+/** Bytes into and out of a redis-server so far, by its own count. */
 export interface RedisTraffic {
   readonly in: number
   readonly out: number

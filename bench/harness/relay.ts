@@ -59,7 +59,7 @@ export class RelayProcess {
     return { host: this.target.host, port: this.target.port }
   }
 
-  /** What the probe sees after two collections. */
+  /** The probe's figures after two collections. */
   reading(): Promise<ProbeReading> {
     return readProbe(this.#child)
   }

@@ -1,4 +1,4 @@
-/** What V8 writes with --cpu-prof, as far as it is used here. */
+/** A profile by --cpu-prof, as far as it is used here. */
 export interface CpuProfile {
   readonly nodes: readonly {
     readonly id: number

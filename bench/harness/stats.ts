@@ -1,4 +1,4 @@
-/** One measured quantity over the rounds of a run. */
+/** A measured quantity over the rounds of a run. */
 export interface Spread {
   readonly median: number
   readonly min: number

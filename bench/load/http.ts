@@ -6,7 +6,7 @@ export interface Answer {
   readonly body: unknown
 }
 
-/** One kept-alive connection with one request at a time, by hand: a tenth of the cost of `fetch`. */
+/** A kept-alive connection with one request at a time, by hand: a tenth of the cost of `fetch`. */
 export class HttpWire {
   readonly #wire: Wire
   readonly #host: string

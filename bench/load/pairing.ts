@@ -36,7 +36,7 @@ export interface PairingLoad {
   /** Whichever is reached first ends it. */
   readonly count: number
   readonly seconds: number
-  /** Whether devices keep their HTTP connection from one pairing to the next, as behind a proxy. */
+  /** True where devices keep their HTTP connection from one pairing to the next, as behind a proxy. */
   readonly keepAlive: boolean
 }
 
@@ -51,7 +51,7 @@ interface PairingTimes {
   readonly codeToDeliveryMs: number
 }
 
-/** What one lane keeps: the HTTP connections of its two devices. */
+/** State of a lane: the HTTP connections of its two devices. */
 interface Lane {
   sender: HttpWire
   receiver: HttpWire

@@ -9,7 +9,7 @@ export interface PingResult extends Usage {
 }
 
 /**
- * One small message every `gapMs`, whether the last came back or not, so that a stall counts for every message it holds
+ * Sends a small message every `gapMs`, without waiting for the last, so that a stall counts for every message it holds
  * up. The far end sends each back. Both ends share one clock.
  */
 export async function ping(args: {

@@ -128,7 +128,7 @@ async function hold(agent: Agent, { address }: RelayProcess, held: number): Prom
   await agent.call('release')
 }
 
-/** What one process of a build was measured for. */
+/** Measurements of a process of a build. */
 export type Readings = { readonly [K in CostId]?: number }
 
 /**

@@ -17,7 +17,7 @@ import { sockets } from './sockets.ts'
 import { views } from './views.ts'
 import { windows } from './windows.ts'
 
-/** What of PROTOCOL.md's error table no client can bring about, and why. */
+/** Errors of PROTOCOL.md that no client can bring about, and why. */
 const OUT_OF_REACH: Readonly<Record<string, string>> = {
   'http rate_limited': 'takes a flood, and test/server has it',
   'close forbidden': 'reserved: no frame leads to it',

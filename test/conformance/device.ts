@@ -18,7 +18,7 @@ export interface Closed {
   readonly reason: string
 }
 
-/** One WebSocket, and everything that came on it, in order. */
+/** A WebSocket, and everything that came on it, in order. */
 export class Device {
   readonly messages: Message[] = []
   readonly socket: WebSocket | SocketOverHttp

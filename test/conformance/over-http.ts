@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { View } from './client.ts'
 
-/** What a role knows of a channel: sent and taken, fetched, acked. */
+/** State of a channel at a role: sent and taken, fetched, acked. */
 interface Known {
   fetched: number
   acked: number
@@ -64,7 +64,7 @@ export class SocketOverHttp extends EventEmitter {
         await this.#take(await poll.json())
       }
     } catch {
-      // It was refused, which has closed this, or was closed.
+      // The attach was refused, or this was closed.
     }
   }
 
@@ -122,7 +122,7 @@ export class SocketOverHttp extends EventEmitter {
     })
     if (answer.ok) return answer
     const { code } = (await answer.json()) as Refusal
-    // What has ended is discarded, as on a WebSocket.
+    // Frames of an ended channel are discarded, as on a WebSocket.
     if (code === 'receiver_gone' || code === 'session_gone') return new Response()
     this.#end(4000 + answer.status, code)
     throw new Error(code)

@@ -185,7 +185,7 @@ export function polling(relay: Relay): void {
         const { version } = await party.view()
         await party.view(`?version=${version}&waitMs=20000&channels=${channels}`)
       }
-      // One that is held is answered when its time is over.
+      // A held poll is answered when its time is over.
       expect(performance.now() - start).toBeLessThan(20_000)
     })
 

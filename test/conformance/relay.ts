@@ -12,7 +12,7 @@ export interface Relay {
   readonly url: string
   /** The node that receivers use, where there are several. */
   readonly forReceivers?: Relay
-  /** What a relay of this tree logged as an error. Of any other relay nothing is known. */
+  /** Errors in the log of a relay of this tree. Another relay has none to show. */
   readonly failures: readonly string[]
   /** Stops a relay of this tree and resolves with its exit code; leaves any other alone. */
   stop(): Promise<number>
@@ -21,16 +21,16 @@ export interface Relay {
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const LOG_LEVEL_ERROR = 50
 
-/** Whether the suite runs against a relay that somebody else started, with settings of their own. */
+/** True for a relay that somebody else started, with settings of their own. */
 export const isForeign = Boolean(process.env.PAIRLAY_URL)
 
-/** Whether sender and receivers use different nodes. A window then begins anew with each socket, and a node gives none for the other. */
+/** True where sender and receivers use different nodes. A window then begins anew with each socket, and a node gives none for the other. */
 export const hasNodes = SETTING === 'nodes'
 
-/** Whether what is known of a session outlives the relay process, and frames that wait for nobody do not outlive their sockets. */
+/** True where sessions outlive the relay process, and frames that wait for nobody do not outlive their sockets. */
 export const hasSharedStore = SETTING === 'redis' || SETTING === 'nodes'
 
-/** Whether the devices of this suite use section 5.9 instead of a WebSocket. */
+/** True where the devices use section 5.9 and no WebSocket. */
 export const isOverHttp = SETTING === 'http'
 
 /** The relay at PAIRLAY_URL or, without one, a fresh one of this tree. */

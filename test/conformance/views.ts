@@ -75,7 +75,7 @@ export function views(relay: Relay): void {
       for (const query of [`?version=${version}0&waitMs=20000`, '?waitMs=20000', `?version=${version}`, '?version=']) {
         expect((await sender.view(query)).version).toBe(version)
       }
-      // One that is held is answered when its time is over.
+      // A held poll is answered when its time is over.
       expect(performance.now() - start).toBeLessThan(20_000)
     })
 

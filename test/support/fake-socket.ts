@@ -5,7 +5,7 @@ import type { View } from '../../src/protocol/view.ts'
 import type { Connection } from '../../src/relay/live/connection.ts'
 import type { PeerSocket } from '../../src/relay/ports.ts'
 
-/** One thing the relay sent, as a test wants to compare it. */
+/** Something that the relay sent, in a form to compare. */
 export type Sent =
   | { readonly kind: 'view'; readonly view: View }
   | { readonly kind: 'ack'; readonly channel: number; readonly seq: number }
@@ -33,7 +33,7 @@ export class FakeSocket implements PeerSocket {
   answersPings = true
   /** Takes this many more sends before it is congested. */
   room = Number.POSITIVE_INFINITY
-  /** What was sent though the socket was congested or closed. Stays 0 with a relay that keeps the rules. */
+  /** Messages sent though the socket was congested or closed. Stays 0 with a relay that keeps the rules. */
   violations = 0
   readonly #connection: Connection
   #gone = false
@@ -42,7 +42,7 @@ export class FakeSocket implements PeerSocket {
     this.#connection = relay.connect(sessionId, this)
   }
 
-  // What the relay does.
+  // Calls by the relay.
 
   send(data: string | Uint8Array): 'sent' | 'congested' {
     if (this.room <= 0 || this.closedWith || this.destroyed) this.violations++
@@ -67,7 +67,7 @@ export class FakeSocket implements PeerSocket {
     queueMicrotask(() => this.vanish())
   }
 
-  // What the client does.
+  // Calls by the client.
 
   attach(token: string, channels: Attach['channels'] = []): void {
     this.say(JSON.stringify({ type: 'attach', token, channels }))
@@ -103,7 +103,7 @@ export class FakeSocket implements PeerSocket {
     this.#connection.gone()
   }
 
-  // What the test asks.
+  // Questions of the test.
 
   get views(): View[] {
     return this.sent.flatMap((each) => (each.kind === 'view' ? [each.view] : []))

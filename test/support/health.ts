@@ -5,7 +5,7 @@ import { NOTHING_LEFT, publicKey } from './relay.ts'
 import type { ProcessState, RelayProcess } from './relay-process.ts'
 import { WireSocket } from './wire-socket.ts'
 
-/** What a heap may have grown by after everything is forgotten: caches and compiled code, not sessions. */
+/** Growth allowed to a heap after everything is forgotten: caches and compiled code, not sessions. */
 const HEAP_SLACK_BYTES = 6 * 1024 * 1024
 
 /** An honest pairing with one frame in each direction, its acks, and its end. */

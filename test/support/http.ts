@@ -20,7 +20,7 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** One HTTP call to a relay. */
+/** Calls a relay over HTTP. */
 export async function call(url: string, method: string, path: string, options: CallOptions = {}): Promise<Answer> {
   const { token, body, raw } = options
   const response = await fetch(url + path, {

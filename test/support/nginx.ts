@@ -15,7 +15,7 @@ export const describeNginx: (name: string, tests: () => void) => void =
     ? describe
     : (name, tests) => describe.skip(`${name} (skipped: there is no nginx here)`, tests)
 
-/** What nginx is told to do with requests, and with those for a WebSocket where that is something else. */
+/** Directives of nginx for requests, and others for WebSockets where they differ. */
 export interface Rules {
   readonly location?: string
   readonly sockets?: string

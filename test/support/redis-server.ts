@@ -31,7 +31,7 @@ export interface RedisServer {
   stop(): Promise<void>
 }
 
-/** Whether the program is there. With REQUIRE_ALL=1 it must be. */
+/** Reports whether the program is there. With REQUIRE_ALL=1 it must be. */
 export const hasRedis = spawnSync('redis-server', ['--version']).status === 0
 
 /** Tests that need a redis-server: without one they are skipped, or fail when REQUIRE_ALL is set. */
@@ -119,7 +119,7 @@ export async function startRedis(args: readonly string[] = [], owner?: RedisUser
   }
 }
 
-/** One that has all slots of a cluster: it refuses a command or a script whose keys are not all in one slot. */
+/** A server with all slots of a cluster: it refuses a command or a script with keys in several slots. */
 export async function startRedisCluster(): Promise<RedisServer> {
   const redis = await startRedis(['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())])
   await redis.command('CLUSTER', 'ADDSLOTSRANGE', '0', '16383')
@@ -147,7 +147,7 @@ async function answers(port: number, owner?: RedisUser): Promise<boolean> {
   }
 }
 
-/** One that the system gave out a moment ago, for a program that cannot say which it took. */
+/** Returns a port that was free a moment ago, for a program that cannot name its own. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -19,7 +19,7 @@ import { FakeClock } from './fake-clock.ts'
 import { FakeSecrets } from './fake-secrets.ts'
 import { FakeSocket } from './fake-socket.ts'
 
-/** What an operator gets who sets nothing but this: all the devices of a test have one address. */
+/** The defaults but for this: all the devices of a test have one address. */
 export const DEFAULT_SETTINGS: RelaySettings = readConfig({ RATE_LIMIT: 'off' })
 
 /** Frames of 4 KiB, windows of eight, a budget of 1 MiB: bounds a test can reach without effort. */
@@ -38,7 +38,7 @@ export interface Counters {
   /** Entries of every index of the session store. */
   readonly storeEntries: number
   readonly mailboxes: number
-  /** What the frames in the mailboxes cost. */
+  /** Cost of the frames in the mailboxes. */
   readonly unackedBytes: number
   readonly grantedBytes: number
   readonly grants: number
@@ -64,7 +64,7 @@ export interface RelayOptions {
   readonly settings?: Partial<RelaySettings>
   readonly clock?: Clock
   readonly secrets?: Secrets
-  /** What is kept of a client address. The address itself, unless a test looks at it. */
+  /** Digests a client address. Returns the address itself, unless a test looks at it. */
   readonly digestAddress?: (source: string) => string
   /** Puts something between the relay and its store of sessions. */
   readonly wrapSessions?: (store: SessionStore) => SessionStore
@@ -81,11 +81,11 @@ export interface BuiltRelay {
   readonly sessions: MemorySessionStore
   readonly mailboxes: MemoryMailboxStore
   readonly counters: () => Counters
-  /** What the relay hears of its bus. */
+  /** Listeners of the bus. */
   readonly ears: BusListener
 }
 
-/** What a node holds besides the sessions that it may share. */
+/** State of a node besides the sessions that it may share. */
 export function nodeCounters(relay: Relay, mailboxes: MemoryMailboxStore): Counters {
   return {
     ...NOTHING_LEFT,
@@ -150,9 +150,9 @@ export class TestRelay {
   readonly mailboxes: MemoryMailboxStore
   readonly counters: () => Counters
   readonly ears: BusListener
-  /** What was discarded so far, in order. */
+  /** Discards so far, in order. */
   readonly discards: Discard[] = []
-  /** What failed that no client caused. */
+  /** Failures that no client caused. */
   readonly failures: unknown[] = []
   #made = 0
 
@@ -260,7 +260,7 @@ export class TestRelay {
     await this.tick()
   }
 
-  /** One tick, and everything that follows from it. */
+  /** Ticks, and waits for everything that follows. */
   async tick(): Promise<void> {
     await this.relay.tick()
     await settled()

@@ -35,7 +35,7 @@ export interface ServerOptions extends RelayOptions {
   readonly logLevel?: Level
 }
 
-/** What the whole server holds: the relay's counters, and the connections below it that became WebSockets and are not closed. */
+/** State of the whole server: the relay's counters, and open connections that became WebSockets. */
 export interface ServerCounters extends Counters {
   readonly webSockets: number
 }
@@ -58,7 +58,7 @@ export interface RunningRelay {
   /** Takes requests that need no network, from any address. */
   readonly app: FastifyInstance
   readonly counters: () => ServerCounters
-  /** What the process does once a second. Nobody else does it here. */
+  /** Does the process's work of a second. */
   readonly tick: () => Promise<void>
   /** Drains and stops. May be called again. */
   readonly close: () => Promise<void>
@@ -146,7 +146,7 @@ function sumOf(counters: readonly ServerCounters[]): ServerCounters {
   return Object.fromEntries(names.map((name) => [name, sum(name)])) as unknown as ServerCounters
 }
 
-/** One relay node of several, around stores that they share. */
+/** A relay node of several, around shared stores. */
 export interface RunningNode extends Omit<RunningRelay, 'portForReceivers'> {
   readonly stores: RedisStores
 }

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { Random } from './random.ts'
 import { directions, TcpProxy } from './tcp-proxy.ts'
 
-/** What a network does to what passes, in each direction. */
+/** Effects of a network on its bytes, in each direction. */
 export interface Shape {
   readonly bitsPerSecond: number
   readonly roundTripMs: number
@@ -13,7 +13,7 @@ export interface Shape {
 }
 
 const SEGMENT_BYTES = 1_448
-/** What a direction of a connection holds before it reads no more: the queue of a small router. */
+/** Bytes that a direction holds before it reads no more: the queue of a small router. */
 const QUEUE_BYTES = 65_536
 
 /**
@@ -80,13 +80,13 @@ export class ShapingProxy {
     from.on('end', () => deliverAt(performance.now() + roundTripMs / 2, () => to.end()))
     from.on('error', () => to.destroy())
     from.on('close', () => {
-      // What is on its way arrives; a connection that broke on one side breaks on the other.
+      // Bytes on their way arrive; a connection that broke on one side breaks on the other.
       deliverAt(performance.now() + roundTripMs / 2, () => (from.errored ? to.destroy() : to.end()))
     })
   }
 }
 
-/** What happens at its time, but never before what was added earlier. Timers alone may fire a millisecond out of order. */
+/** Runs tasks at their time, in the order of adding. Timers alone may fire a millisecond out of order. */
 class InOrder {
   readonly #queue: { readonly at: number; readonly act: () => void }[] = []
   #lastAt: number
@@ -115,7 +115,7 @@ class InOrder {
   }
 }
 
-/** One direction of the link, as a token bucket of one segment. */
+/** A direction of the link, as a token bucket of a segment. */
 class Link {
   readonly #bytesPerMs: number
   #freeAt = 0

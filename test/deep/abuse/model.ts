@@ -51,7 +51,7 @@ export class AbuseModel extends Model {
     this.#limits = limits
   }
 
-  /** What a token is answered before anything else is looked at. */
+  /** The answer to a token before anything else is looked at. */
   authorize(session: ModelSession, token: string, only?: 'sender'): ErrorCode | undefined {
     if (token === session.token) return undefined
     if (!session.receivers.some((each) => each.token === token)) return 'unauthorized'
@@ -188,7 +188,7 @@ export class AbuseModel extends Model {
     socket.role.attached = false
   }
 
-  /** What an honest client of a role would attach with, or what it last knew, `behind` acks ago. */
+  /** Positions in an honest client's attach, or its knowledge of `behind` acks ago. */
   claims(session: ModelSession, role: Role, behind: number): Attach['channels'] {
     const rows: Attach['channels'] = []
     for (const receiver of session.receivers) {

@@ -10,7 +10,7 @@ import { memoryTarget, type Target, wireTarget } from './targets.ts'
 const SCHEDULES = 150 * FACTOR
 const ON_SOCKETS = 4 * FACTOR
 
-/** What can come of a race when one operation follows the other. Nothing else may, whatever the schedule. */
+/** Outcomes of a race when one operation follows the other. No schedule may give another. */
 async function serialOutcomes(race: Race): Promise<unknown[]> {
   const outcomes: unknown[] = []
   const { operations } = await race.prepare(memoryTarget(SETTINGS))

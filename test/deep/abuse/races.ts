@@ -2,7 +2,7 @@ import { encodeAck, encodeData } from '../../../src/protocol/frame.ts'
 import { publicKey } from '../../support/relay.ts'
 import type { Member, Outcome, Target, TargetSocket } from './targets.ts'
 
-/** What can happen at once, and what anybody can see afterwards. */
+/** Operations that can happen at once, and their visible outcome. */
 export interface Race {
   readonly what: string
   /** Prepares a session and gives the operations that race, and the look at what came of them. */

@@ -17,7 +17,7 @@ export interface Member {
   readonly token: string
 }
 
-/** What a command gives, or the code it was refused with. */
+/** Result of a command, or the code of its refusal. */
 export type Outcome<T> = { readonly value: T } | { readonly refused: ErrorCode }
 
 export interface Target {
@@ -79,7 +79,7 @@ export function memoryTarget(
     },
     pass: async (milliseconds) => {
       node.clock.advance(milliseconds)
-      // What ended at the first tick may be forgotten at the next one.
+      // A session that ended at the first tick may be forgotten at the next.
       for (let round = 0; round < 2; round++) await node.tick()
     },
     settle: settled,

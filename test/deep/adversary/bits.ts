@@ -13,7 +13,7 @@ import {
 import { flipBit } from '../../crypto/support.ts'
 import { MESSAGES, type Message, messages } from './operators.ts'
 
-/** One bit of one message, against the state machines themselves: the run must die before it verifies anybody. */
+/** Flips a bit of a message, against the state machines: the run must die before it verifies anybody. */
 
 const BYTES: Record<Message, Uint8Array> = { m1, m2, m3, m4 }
 const NAMES: Record<Message, readonly string[]> = {

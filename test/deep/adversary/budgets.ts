@@ -7,9 +7,9 @@ import { device } from './device.ts'
 import { type Operator, Relay } from './relay.ts'
 import type { Seed } from './seed.ts'
 
-/** What is left of a code's budgets, found out by spending it. */
+/** Finds out the rest of a code's budgets by spending it. */
 
-/** What the design allows: wrong guesses at the sender, tags of a receiver. Written here again, not imported. */
+/** The design's budgets: wrong guesses at the sender, tags of a receiver. Written here again, not imported. */
 export const GUESSES = 5
 export const TAGS = 3
 
@@ -30,7 +30,7 @@ export async function guessesLeft(relay: Relay, seed: Seed): Promise<number | un
   return Number.POSITIVE_INFINITY
 }
 
-/** One wrong guess with everything else in order. False when the sender did not even answer m1. */
+/** Makes a wrong guess with everything else in order. Returns false when the sender did not even answer m1. */
 export async function guess(relay: Relay, seed: Seed): Promise<boolean> {
   const attacker = receiverWithoutCode(seed)
   const answers: Uint8Array[] = []

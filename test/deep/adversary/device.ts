@@ -5,13 +5,13 @@ import type { Seed } from './seed.ts'
 import { watch } from './watch.ts'
 
 /**
- * What a device has of the world: one relay, and nothing else. Everything random that it uses is watched, because the
+ * The world of a device: a relay, and nothing else. All its random bytes are watched, because the
  * handshake's secrets are made of that.
  */
 export const device = (role: Role, seed: Seed, relay: Relay): Environment => ({
   fetch: relay.fetch,
   openWebSocket: relay.openWebSocket,
-  // What a relay can say over HTTP, it can say on a socket.
+  // A relay can send on a socket all that it can send over HTTP.
   openHttpSocket: (sessionUrl) => relay.openWebSocket(sessionUrl, 'over HTTP'),
   now: relay.time.now,
   setTimeout: relay.time.setTimeout,

@@ -5,7 +5,7 @@ import { Seed } from './seed.ts'
 
 /** Every drop, repetition, cut and transposition of the frames of a transfer of so many chunks. */
 
-/** What the receiver makes of it: a message that stops is waited for, the last chunk twice is one message and nonsense. */
+/** The receiver's outcome: it waits for a message that stops; the last chunk twice is a message and nonsense. */
 function expected(name: string, chunks: number): { readonly names: string; readonly complete: number } {
   const [verb, index] = [name.split(' ')[0], Number(name.split(' ').at(-1))]
   if (verb === 'cut' || (verb === 'drop' && index === chunks - 1)) return { names: 'waits', complete: 0 }

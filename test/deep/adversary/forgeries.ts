@@ -4,7 +4,7 @@ import { hasRow, isPayload, lieAboutRow, nothing, onFrame, pinned, saying } from
 import type { Operator, Relay } from './relay.ts'
 import { recordedFrame, replaying } from './replays.ts'
 
-/** What only the other device or its person can say, said by the relay: approvals, denials, acks, receipts. */
+/** Forgeries by the relay of the other device's words: approvals, denials, acks, receipts. */
 
 /** [what the relay makes of the row, how the receiver takes it] once its handshake is done. */
 const SAID_TO_RECEIVER: readonly (readonly [Partial<ReceiverRow>, Case['receiver'][0]])[] = [
@@ -44,7 +44,7 @@ const rowForgeries = [
   ),
 ]
 
-/** What the relay answers to a decision instead of carrying it out. */
+/** The relay's answer to a decision that it does not carry out. */
 const decision = (status: number, code?: string): Operator => ({
   name: 'decision',
   command: (_, path) => {
@@ -77,7 +77,7 @@ const approvals = [
   attack('forge approval from the first view on', 'sender', UNMET, () => [
     lieAboutRow('sender', { state: 'approved' }, hasRow),
   ]),
-  // It gets no further: the window stays that of a handshake.
+  // The window stays that of a handshake.
   attack('swallow the approval', 'sender', STUCK, () => [decision(204)]),
   ...REFUSALS.map(([status, code, names]) =>
     attack(`refuse the approval, ${code}`, 'sender', ends([names, 1, 0], ['waits', 1, 1]), () => [
@@ -105,7 +105,7 @@ const acks = [
   attack('ack more than was sent', 'sender', ends(['peer_misbehaved', 1, 0], ['revoked', 1, 1]), () => [
     ackTooMuch('sender'),
   ]),
-  // It comes with the ack of the receipt.
+  // Arrives with the ack of the receipt.
   attack('ack more than was sent', 'receiver', ends(['delivered', 1, 0], ['peer_misbehaved', 1, 1]), () => [
     ackTooMuch('receiver'),
   ]),

@@ -10,10 +10,10 @@ import { timingCases } from './timing.ts'
 import { viewCases } from './views.ts'
 
 interface Group {
-  /** What a relay does; follows 'a relay that'. */
+  /** Deed of a relay; follows 'a relay that'. */
   readonly does: string
   readonly cases: readonly Case[]
-  /** Whether the short form, too, finds out what was taken from the budgets: for all that touches the handshake. */
+  /** True where the short form finds out, too, what was taken from the budgets: for everything in the handshake. */
   readonly budgets: boolean
 }
 

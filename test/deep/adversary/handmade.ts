@@ -20,7 +20,7 @@ import {
  * order in which they draw random bytes is that of the real ones.
  */
 
-/** What a side knows. Without the secret half it says something else instead. */
+/** Knowledge of a side. Without the secret half it makes something up. */
 export interface Knowledge {
   readonly locator: string
   readonly secret: string
@@ -42,7 +42,7 @@ export interface Twist {
 
 type Random = (length: number) => Uint8Array
 
-/** What attackers forget to wipe is nobody's worry. */
+/** Secrets of attackers need no wiping. */
 class Careless extends Secrets {
   override hold(bytes: Uint8Array): Uint8Array {
     return bytes
@@ -135,7 +135,7 @@ export class HandmadeSender {
     this.#mlKemRandomness = random(32)
   }
 
-  /** What this side says and computes in answer to m1. The costly part is done once, whatever nonces are tried. */
+  /** Answers m1. The costly part is done once, for all nonces. */
   answer(m1: Uint8Array, theirPublicKey: Uint8Array): HandmadeAnswer {
     const { point, K, dh, commitment, suiteOfSender = 1, suiteOfReceiver = 1 } = this.#twist
     const { locator, secret, receiverCode, sessionId } = this.#known

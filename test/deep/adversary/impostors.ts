@@ -82,7 +82,7 @@ const lowOrder = Object.entries(cpaceVectors.X25519_points)
   .map(([name, hex]) => [name, fromHex(hex)] as const)
   .filter(([, point]) => nacl.verify(nacl.scalarMult(identity, point), identity))
 
-/** What each does, and whether it has to know the code to come that far. */
+/** Deeds of impostors, and if they need the code for them. */
 const POINTS: readonly (readonly [name: string, twist: Twist])[] = [
   ['the identity as point', { point: identity, K: identity }],
   ['a point that does not decode', { point: undecodable, K: identity }],
@@ -164,7 +164,7 @@ export const impostorCases: Case[] = [
     ends(['handshake_timeout', 0, 0], ['handshake_timeout', 1, 1]),
     ({ seed, code }) => [impostorSender(seed, knowing(code), {})],
   ),
-  // It stays a row: the number has to be typed then.
+  // The row stays: the number has to be typed then.
   attack('bring somebody with the code who leaves', 'sender', GOOD, () => [], { rehearsed: true }),
   attack('ML-KEM key outside the modulus', 'sender', REFUSED, () => [
     swapField('m1', 2, (ek) => Uint8Array.from([0xff, 0xff, ...ek.subarray(2)])),

@@ -23,7 +23,7 @@ let failed = 0
 const begun = performance.now()
 say(`seed ${SEED}, ${form}`)
 let running = ''
-// What nobody awaited, or an attacker that was sure of something: a fault like any other, but nothing can follow it.
+// An unhandled rejection is a fault like any other, but nothing can follow it.
 process.once('uncaughtException', (error) => {
   say(wrapped(`FAIL ${running}, after the last line: ${error}`))
   say(`${error.stack}\n\n1 FAULT or more: ${running} ended early. Seed ${SEED}, ${form}.`)

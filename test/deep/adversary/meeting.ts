@@ -2,15 +2,15 @@ import type { DenialReason } from '../../../src/protocol/fields.ts'
 import type { CloseReason, ReceiverState, Role, View } from '../../../src/protocol/view.ts'
 import type { Plug } from './plug.ts'
 
-/** What a relay keeps of one session. Nothing here is hostile: `relay.ts` is. */
+/** A relay's record of a session. Nothing here is hostile: `relay.ts` is. */
 
-/** One direction of a channel. */
+/** A direction of a channel. */
 export interface Line {
   /** Data frames the relay has from the writer. */
   received: number
-  /** What the writer was told that the reader has processed. */
+  /** The seq that the writer was told the reader has processed. */
   acked: number
-  /** What the reader was given, in the reader's own numbering. */
+  /** Frames given to the reader, in the reader's own numbering. */
   readonly delivered: Uint8Array[]
 }
 

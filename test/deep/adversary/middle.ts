@@ -12,7 +12,7 @@ import type { Seed } from './seed.ts'
  * people compare numbers, and he wins if both see the same. Here two digits count instead of six, so that luck shows.
  */
 
-/** What became of one run. A number is missing where nobody was shown any. */
+/** Outcome of a run. A number is absent where nobody saw any. */
 export interface Meddling {
   readonly atSender: string | undefined
   readonly atReceiver: string | undefined
@@ -198,7 +198,7 @@ function reopen(known: Knowledge, random: Random, atReceiver: string): Meddling 
   return { atSender: realSender.answerM3(attacker.m3(m2)).number, atReceiver, rows: 1, unseen: 0 }
 }
 
-/** Whether so many of so many are what chance would give; the bounds are passed once in ten thousand times each. */
+/** Reports whether a count fits chance. Each bound is passed once in ten thousand times. */
 export function withinChance(hits: number, tries: number, p: number): boolean {
   let term = (1 - p) ** tries
   let atMost = 0

@@ -4,7 +4,7 @@ import { GROUPS } from './groups.ts'
 import { crossings } from './parts.ts'
 import { SEED } from './seed.ts'
 
-/** What each operator leads to is written beside it; `npm run adversary` prints it as a table. */
+/** Runs each operator and expects the outcome beside it; `npm run adversary` prints the table. */
 for (const { does, cases, budgets } of Object.values(GROUPS)) {
   const facts = cases.map((each): [string, Case] => {
     const [sender, receiver] = [each.sender[0], each.receiver[0]]

@@ -45,7 +45,7 @@ export const LONG: Sizes = {
   everySiege: true,
 }
 
-/** One line of what came out. */
+/** A line of the outcome. */
 export interface Line {
   readonly text: string
   readonly faults: readonly string[]
@@ -55,7 +55,7 @@ export interface Line {
 
 export type Part = (sizes: Sizes) => AsyncGenerator<Line>
 
-/** One line for each operator and role. */
+/** Lines of the outcome, for each operator and role. */
 async function* operators(group: string, sizes: Sizes): AsyncGenerator<Line> {
   const { cases, budgets } = GROUPS[group]
   for (const each of cases) {
@@ -144,7 +144,7 @@ export async function* middle(sizes: Sizes): AsyncGenerator<Line> {
   }
 }
 
-/** What each flaw of a build is worth to him. */
+/** The man's gain from each flaw of a build. */
 const WORTH: Record<Flaw, 'chance' | 'always' | 'unseen'> = {
   none: 'chance',
   'commit_S is not checked': 'always',
@@ -236,7 +236,7 @@ export const PARTS: Readonly<Record<string, Section>> = {
   strangers: { part: besieged },
 }
 
-/** What was done, in numbers, as one would quote it. */
+/** The work done, in numbers. */
 export const quote = (sizes: Sizes): string => {
   const cases = Object.values(GROUPS).reduce((sum, group) => sum + group.cases.length, 0)
   const bits =

@@ -3,7 +3,7 @@ import { isPayload, onFrame, saying } from './operators.ts'
 import type { Flying, Operator, Relay } from './relay.ts'
 import type { Plan } from './scenario.ts'
 
-/** What a relay can do to sealed frames that it cannot read: drop, repeat, reorder, cut, lengthen, take others. */
+/** Operations of a relay on sealed frames: drop, repeat, reorder, cut, lengthen, take others. */
 
 const CHUNK = 65_536
 /** The relay's word makes every frame one chunk. */
@@ -123,7 +123,7 @@ const regrouped = [
   ]),
 ]
 
-/** What comes after the last chunk of a transfer is the next message, and is not one. */
+/** Bytes after the last chunk of a transfer count as the next message, and are none. */
 const EXTENSIONS: readonly (readonly [string, (frames: readonly Flying[]) => Uint8Array])[] = [
   ['its last chunk again', (frames) => frames[frames.length - 1].ciphertext],
   ['its first chunk again', (frames) => frames[0].ciphertext],

@@ -22,14 +22,14 @@ interface Task {
 
 export class SendingPerson {
   readonly rows: string[] = []
-  /** What this person should not have seen. */
+  /** Faults that this person saw. */
   readonly faults: string[] = []
   delivered = 0
   /** Nothing more will be done. */
   done = false
-  /** It is not the devices that take the time. */
+  /** Hashes cost no time here: the devices are not measured. */
   busy = false
-  /** Whether it came as far as saying goodbye. */
+  /** True once it said goodbye. */
   said = false
   beforeGoodbye: () => Promise<void> = async () => {}
   readonly #sender: Sender
@@ -68,7 +68,7 @@ export class SendingPerson {
   }
 
   async #handOver(request: PairingRequest): Promise<void> {
-    // Who has left by now still knows the code.
+    // Devices that left by now still know the code.
     const known = this.#task.rehearsals + this.rows.length
     const { verifiedCount } = this.#sender
     if (verifiedCount !== known) this.faults.push(`${verifiedCount} rows instead of ${known}`)
@@ -109,7 +109,7 @@ export class ReceivingPerson {
   readonly received: Uint8Array[][] = []
   complete = 0
   done = false
-  /** It is not the devices that take the time: the SDK loads a module before it asks the relay. */
+  /** Loads the module first that the SDK loads before it asks the relay. */
   busy = true
   #names: PairingErrorCode | 'complete' | undefined
   #receiver: Receiver | undefined

@@ -18,7 +18,7 @@ export class Plug implements WebSocketLike {
     queueMicrotask(() => this.#closed || this.onopen?.())
   }
 
-  // What the SDK does.
+  // Calls by the SDK.
 
   send(data: string | Uint8Array): void {
     if (!this.#closed) this.#hear(typeof data === 'string' ? data : data.slice(), this)
@@ -30,7 +30,7 @@ export class Plug implements WebSocketLike {
     this.#gone(this)
   }
 
-  // What the relay does.
+  // Calls by the relay.
 
   say(data: string | Uint8Array): void {
     const copy = typeof data === 'string' ? data : new Uint8Array(data).buffer

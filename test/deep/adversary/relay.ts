@@ -21,20 +21,20 @@ export interface Flying {
 }
 
 /**
- * One thing that a relay must not do. Operators are composed by order: what one makes of a message the next one gets.
+ * A breach by a relay. Operators are composed by order: the output of each is the input of the next.
  * A hook that returns undefined leaves things as they are.
  */
 export interface Operator {
   readonly name: string
-  /** What the sender is told about its new session. */
+  /** Changes the answer to the sender's create. */
   created?(answer: CreateSessionResponse): CreateSessionResponse
-  /** What is taken for the join a receiver asked for. */
+  /** Changes a receiver's join. */
   join?(request: JoinRequest, relay: Relay): JoinRequest
-  /** What the receiver is told about its join. */
+  /** Changes the answer to a receiver's join. */
   joined?(answer: JoinResponse): JoinResponse
-  /** What reaches the other device instead of a frame. */
+  /** Frames that reach the other device in place of this one. */
   data?(frame: Flying, relay: Relay): readonly Flying[] | undefined
-  /** What acks reach the writer instead of one. Negative: none. */
+  /** The ack that reaches the writer in place of this one. Negative: none. */
   ack?(seq: number, to: Role, guest: Guest): number
   view?(view: View, to: Role, guest: Guest | undefined): View | string | undefined
   /** How a command after the join is answered instead of being carried out: a status, and a code if it is a refusal. */
@@ -65,7 +65,7 @@ export class Relay {
     this.#heartbeat()
   }
 
-  /** What a device gets instead of the network. */
+  /** The network of a device. */
   readonly fetch = async (url: string, init: RequestInit): Promise<Response> => {
     this.#note(`${init.method} ${url}`, JSON.stringify(init.headers), init.body)
     const path = new URL(url).pathname.replace(/^\/v1/, '')
@@ -239,7 +239,7 @@ export class Relay {
     const flying: Flying = { meeting, guest, from, seq: frame.seq, ciphertext: ciphertextOf(frame) }
     this.frames.push(flying)
     let frames: readonly Flying[] = [flying]
-    // What is said to a receiver that the relay made up, it hears itself.
+    // The relay itself hears all that is sent to a receiver it made up.
     for (const operator of guest.hears ? [] : this.operators) {
       frames = frames.flatMap((each) => operator.data?.(each, this) ?? [each])
     }

@@ -6,7 +6,7 @@ import { type Operator, other, type Relay } from './relay.ts'
 import { play } from './scenario.ts'
 import { Seed } from './seed.ts'
 
-/** What was said before, said again: in another run, in another session, or to whoever said it. */
+/** Replays earlier messages: in another run, in another session, or to their own sender. */
 
 let recorded: Promise<Relay> | undefined
 

@@ -6,7 +6,7 @@ import type { Operator } from './relay.ts'
 /** Lies about what a relay holds and what it grants. */
 
 /**
- * What the relay says it holds of what a device has sent up to `seq`, at the next attach, and whose lie that is. A peer can
+ * The relay's claim at the next attach about frames up to `seq`, and the liar. A peer can
  * make an honest relay say the first and the third. It cuts the socket to be asked.
  */
 const RESUMES: readonly (readonly [

@@ -7,19 +7,19 @@ import { type Operator, Relay } from './relay.ts'
 import { Seed } from './seed.ts'
 import { forget, unwiped } from './watch.ts'
 
-/** One pairing over a hostile relay, with both real SDKs and the two people in front of them. */
+/** A pairing over a hostile relay, with both real SDKs and the two people in front of them. */
 
 export interface Plan {
   readonly seed: Seed
   /** Asked once the relay is there, so that an attacker can look into it. Some have seen the code over a shoulder. */
   readonly operators?: (relay: Relay, code: () => string) => readonly Operator[]
-  /** What is sent: for each transfer the bytes of its items. */
+  /** Payload: for each transfer the bytes of its items. */
   readonly transfers?: readonly (readonly Uint8Array[])[]
   /** The size of what is sent is not announced. */
   readonly pipes?: boolean
-  /** What the receiver's person types, made of the code that the sender shows. */
+  /** Makes the receiver's input from the code that the sender shows. */
   readonly typed?: (code: string) => string
-  /** Whether the sender's person approves the number that the other device shows. */
+  /** True when the sender's person approves the other device's number. */
   readonly approves?: boolean
   /** A run under the same code succeeds before the attack begins. */
   readonly rehearsed?: boolean
@@ -31,11 +31,11 @@ export interface Outcome {
   readonly relay: Relay
   readonly code: string
   readonly sender: {
-    /** What its app learnt first; `waits` when it learnt nothing in all the time that people have. */
+    /** First news to its app; `waits` when there was none in all the time that people have. */
     readonly names: PairingErrorCode | 'delivered' | 'waits'
     /** The numbers of the verified devices that its person sees, rehearsals left out. */
     readonly rows: readonly string[]
-    /** What its person should not have seen. */
+    /** Faults that its person saw. */
     readonly faults: readonly string[]
     /** Receipts that say `delivered`. */
     readonly delivered: number
@@ -46,7 +46,7 @@ export interface Outcome {
     readonly names: PairingErrorCode | 'complete' | 'waits'
     /** The match number that its person was shown. */
     readonly number: string | undefined
-    /** What its app was handed: for each transfer the bytes of its items. */
+    /** Items given to its app: for each transfer their bytes. */
     readonly received: readonly (readonly Uint8Array[])[]
     /** Transfers of which it believes to have everything. */
     readonly complete: number
@@ -159,7 +159,7 @@ export async function until(
   }
 }
 
-/** Whether a promise has been settled, for those who cannot wait for it. */
+/** Reports whether a promise has been settled, without waiting for it. */
 export function watched(promise: Promise<unknown>): () => boolean {
   let settled = false
   const settle = () => {

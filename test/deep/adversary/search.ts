@@ -11,7 +11,7 @@ export interface Needle {
   readonly bytes: Uint8Array
 }
 
-/** What of the needles is there: as it is, in hex, in both kinds of base64, and as text in either case. */
+/** Finds needles: as bytes, in hex, in both kinds of base64, and as text in either case. */
 export function find(heard: readonly Uint8Array[], needles: readonly Needle[]): string[] {
   const hay = Buffer.concat(heard.flatMap((each) => [each, Buffer.of(0)]))
   const decoded = Buffer.concat([...heard.map(decodedText), hay])

@@ -22,12 +22,12 @@ const AGAIN_MS = 4_000
 export interface Siege {
   /** From the first try to the approval, in milliseconds; undefined when it came to none. */
   readonly pairedAfterMs: number | undefined
-  /** What the receiver's person was told before it went through. */
+  /** The receiver's person saw this before it went through. */
   readonly refusals: readonly string[]
   /** The most that the sender's person saw waiting without having proved anything. */
   readonly unproven: number
   readonly failedAttempts: number
-  /** What ended the sender's requests, if something did before the approval. */
+  /** The error that ended the sender's requests before the approval, if any. */
   readonly ended: string | undefined
   readonly delivered: boolean
 }

@@ -8,14 +8,14 @@ import { RELAY_URL, type World } from './worlds.ts'
 
 /** Strangers: many addresses that know a locator and no code, each as fast as one address may be. */
 
-/** What one address may do, by the documented defaults: joins and creates a minute, with bursts of the same. */
+/** The documented defaults of an address: joins and creates a minute, with bursts of the same. */
 const JOINS_A_MINUTE = 30
 const CREATES_A_MINUTE = 60
 const SOCKETS_MAX = 64
 /** How often a client without a socket asks, to be taken for present. */
 const POLL_EVERY_MS = 45_000
 const RECEIVERS = 8
-/** What a frame that is to fill a window costs. */
+/** Cost of a frame that is to fill a window. */
 const FILL_BYTES = 65_536
 /** Of so many strangers one joins in a second. */
 const TURNS = 6
@@ -57,7 +57,7 @@ interface Joined extends Member {
   readonly m3: Uint8Array
 }
 
-/** One address. Its devices know nothing but a locator. */
+/** An address. Its devices know nothing but a locator. */
 export class Stranger {
   readonly number: number
   readonly seed: Seed
@@ -143,7 +143,7 @@ export class Stranger {
     )
   }
 
-  /** What keeps those present that attached over HTTP. */
+  /** Polls that keep clients over HTTP present. */
   async poll(): Promise<void> {
     const now = this.#environment.now()
     for (const each of this.#polls) {
@@ -192,7 +192,7 @@ export class Stranger {
     }
   }
 
-  /** Whether it is this one's second of several. */
+  /** Reports whether this second is this client's turn. */
   turn(): boolean {
     return ++this.#turns % TURNS === this.number % TURNS
   }

@@ -29,7 +29,7 @@ import { type Flying, type Operator, other } from './relay.ts'
 
 /** Right bytes at the wrong time: never, late, twice. */
 
-/** Who waits for what does not come says so after 20 s. The sender tells the relay, which may tell the receiver. */
+/** A device that waits in vain reports it after 20 s. The sender tells the relay, which may tell the receiver. */
 const LATE = ends(['handshake_timeout', 0, 0], ['handshake_timeout', 0, 0])
 const NEVER: Record<Message, Ends> = {
   m1: LATE,

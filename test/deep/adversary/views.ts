@@ -83,7 +83,7 @@ const toReceiver = [
   attack('show no view at all', 'receiver', ends(['handshake_timeout', 0, 0], ['waits', 0, 0]), () => [
     lie('receiver', () => undefined),
   ]),
-  // It never hears of the approval, so that the payload is none.
+  // Never hears of the approval, so that there is no payload.
   attack('show an old view again', 'receiver', ends(['not_delivered', 1, 0], ['peer_misbehaved', 1, 1]), () => [
     stale('receiver'),
   ]),

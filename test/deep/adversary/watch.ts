@@ -4,14 +4,14 @@ import { Secrets } from '../../../src/crypto/secrets.ts'
 import { messageKey } from '../../../src/crypto/stream.ts'
 
 /**
- * What secrets there are, and whether they were overwritten: the arrays themselves are watched from their birth. The
+ * Watches all secrets for being overwritten: the arrays themselves, from their birth. The
  * classes are patched for that, which works under vitest and tsx alike.
  */
 
 interface Secret {
   readonly what: string
   readonly live: Uint8Array
-  /** What it was, for those who search what the relay heard. */
+  /** The bytes as they were, to search in all that the relay heard. */
   readonly copy: Uint8Array
 }
 
@@ -27,17 +27,17 @@ export function watch(live: Uint8Array, what: string): Uint8Array {
 /** Every secret watched since the last `forget`. */
 export const secrets = (): readonly Secret[] => [...watched.values()]
 
-/** What is still there to be read, by name. Empty when everything was wiped. */
+/** Names of secrets that can still be read. Empty when everything was wiped. */
 export const unwiped = (what = ''): string[] =>
   secrets()
     .filter((secret) => secret.what.startsWith(what) && secret.live.some((byte) => byte !== 0))
     .map((secret) => secret.what)
 
-/** What was sealed, beginning and end of each chunk: those who search what the relay heard look for that, too. */
+/** Beginning and end of each sealed chunk, to search in all that the relay heard. */
 export const plaintexts: Uint8Array[] = []
 const WINDOW_BYTES = 32
 
-/** What was sealed as nothing may be: under a key that was wiped before, or twice under one key and nonce. */
+/** Chunks sealed under a key that was wiped before, or twice under one key and nonce. */
 export const misuses: string[] = []
 const sealed = new Set<string>()
 const erased = [0, 1, 2, 3].map((index) => messageKey(new Uint8Array(64), index).join())

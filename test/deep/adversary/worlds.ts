@@ -13,7 +13,7 @@ import type { Seed } from './seed.ts'
 /** A real relay, and the addresses that reach it. Time is moved by hand, for the relay and for all devices. */
 export interface World {
   readonly time: FakeTime
-  /** What a device at an address has of the network. Of two nodes it gets the one it asks for. */
+  /** The network of a device at an address. Of two nodes it gets the requested one. */
   device(address: string, seed: Seed, node?: 'first' | 'last'): Promise<Environment>
   /** Lets time pass. What follows from it has happened before it goes on. */
   pass(ms: number): Promise<void>

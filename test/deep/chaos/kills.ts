@@ -45,7 +45,7 @@ export async function* kills(plan: Plan): AsyncGenerator<Row> {
   yield keys.row
 }
 
-/** One node that holds everything in memory: what it held is gone, and both sides say so. */
+/** A node with everything in memory: its sessions are gone, and both sides report it. */
 export async function* killsAlone(plan: Plan): AsyncGenerator<Row> {
   const tally = new Tally('alone in memory, killed at any phase')
   const tallies = new Map(PHASES.map((phase) => [phase, tally]))

@@ -7,7 +7,7 @@ import { DeviceWorld, until } from '../../e2e/world.ts'
 import type { Side } from './pairing.ts'
 
 /**
- * What sessions do with their time. Each `yield` lets so many minutes pass; what comes back in the end are the devices that
+ * Lives of sessions. Each `yield` lets so many minutes pass; the result are the devices that
  * took part. A life that does not go as it should throws.
  */
 export type Life = (relays: Relays, time: FakeTime) => AsyncGenerator<number, DeviceWorld[]>

@@ -15,12 +15,12 @@ export interface Place {
   tick(): Promise<void>
   /** Sessions there are, and what is wrong with what is kept of them. */
   look(): Promise<{ readonly sessions: number; readonly faults: readonly string[] }>
-  /** What is left when every session's time is over, in words. */
+  /** Names everything left when every session's time is over. */
   left(): Promise<string[]>
   close(): Promise<void>
 }
 
-/** One relay, in this process, with everything in memory. */
+/** A relay, in this process, with everything in memory. */
 export async function inMemory(): Promise<Place> {
   const clock = new FakeClock()
   const relay = await startRelay({ clock })
@@ -76,7 +76,7 @@ export async function inRedis(): Promise<Place> {
       await until('the sockets close', () => nodes.every((node) => node.counters().sockets === 0))
       const left = nodes.flatMap((node, i) => differences(`node ${i}`, node.counters(), NO_SERVER_STATE))
       for (const node of nodes) await node.close()
-      // What says that the nodes live is all that may still be there.
+      // The nodes' signs of life are all that may still be there.
       await age(redis, NODES_GONE_MS, '')
       const keys = await redis.keys()
       return [...left, ...(keys.length > 0 ? [`keys in Redis: ${keys.join(', ')}`] : [])]
@@ -91,7 +91,7 @@ export async function inRedis(): Promise<Place> {
 const MINUTE_MS = 60_000
 /** After the last node, what nodes share is gone. */
 const NODES_GONE_MS = 600_000
-/** What the nodes write every second, and what is gone ten seconds after the last has. */
+/** Keys that the nodes write every second, gone ten seconds after the last node. */
 const BEATS = 'pairlay:nodes'
 
 const AGE = `

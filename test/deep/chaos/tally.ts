@@ -1,4 +1,4 @@
-/** What a run came to. `lost` is everything that must not be: missing or wrong bytes, a silence, an error of no type. */
+/** Result of a run. `lost` counts faults: missing or wrong bytes, a silence, an error of no type. */
 export type Fate = 'survived' | 'clean error' | 'lost' | 'duplicated'
 
 export interface Verdict {
@@ -15,9 +15,9 @@ export interface Row {
   readonly cleanErrors: number
   readonly lost: number
   readonly duplicated: number
-  /** What must not be, in words. The suite has failed if there is any. */
+  /** Faults in words. The suite has failed if there is any. */
   readonly faults: readonly string[]
-  /** What else is worth knowing, such as times. */
+  /** Notes, such as times. */
   readonly notes: readonly string[]
 }
 
@@ -46,7 +46,7 @@ export class Tally {
     if (!allowed) this.fault(`${name}: ${fate}: ${why}`)
   }
 
-  /** Whether so much has failed that more of it would tell nothing new, and take long: what fails is often a silence. */
+  /** Reports whether enough has failed: more would tell nothing new and take long. */
   get hopeless(): boolean {
     return this.#faults.length >= HOPELESS
   }

@@ -13,7 +13,7 @@ const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.m
 const acl = read('deploy/redis.acl')
 const [, relayRules = ''] = /^user relay (.*)$/m.exec(acl) ?? []
 
-/** What @redis/client sends by itself: who it is, which database a URL names, whether anybody is there, scripts, what it listens to. */
+/** Commands that @redis/client sends by itself: names, database, pings, scripts, subscriptions. */
 const OF_THE_CLIENT = ['auth', 'select', 'ping', 'evalsha', 'eval', 'subscribe', 'ssubscribe']
 
 describe('deploy/redis.acl', () => {
@@ -49,7 +49,7 @@ describeRedis('a redis-server with the users of deploy/redis.acl', () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'pairlay-acl-'))
     const file = join(folder, 'users.acl')
-    // One more, who can ask what was refused.
+    // Another client, to ask what was refused.
     await writeFile(file, `${acl}user ${owner.username} on >${owner.password} ~* &* +@all\n`)
     redis = await startRedis(['--aclfile', file], owner)
     url = redis.url.replace('//', '//relay:change-me@')

@@ -9,10 +9,10 @@ export interface Certificates {
   readonly key: string
 }
 
-/** Whether certificates can be made, and whether this redis-server was built to use them: one that was not does not know the setting. */
+/** Reports whether certificates can be made, and whether this redis-server was built to use them. */
 export function hasTls(): boolean {
   if (spawnSync('openssl', ['version']).status !== 0) return false
-  // It says what the setting may be, and ends.
+  // Names the right form of the setting, and ends.
   const asked = spawnSync('redis-server', ['--port', '0', '--tls-auth-clients', 'what?'], { encoding: 'utf8' })
   return `${asked.stdout}${asked.stderr}`.includes('must be one of')
 }

@@ -11,13 +11,13 @@ import { type Operator, Relay } from '../adversary/relay.ts'
 import { RELAY } from '../adversary/scenario.ts'
 import { Seed } from '../adversary/seed.ts'
 
-/** What a relay says decides about nothing that a device holds: each bound is the device's own. */
+/** No word of a relay decides what a device holds: each bound is the device's own. */
 
 setFlagsFromString('--expose-gc')
 const collectGarbage: () => void = runInNewContext('gc')
 
 const MIB = 1024 * 1024
-/** What is sealed and not yet counted: some frames. */
+/** Frames that are sealed and not yet counted. */
 const SLACK_BYTES = 2 * MIB
 /** The window of an honest relay, and what a device believes at most. */
 const WINDOW_BYTES = 2_098_176
@@ -154,7 +154,7 @@ describe('receivers that a relay invents', () => {
       // Less than a window of the session.
       for (let frame = 0; frame < 7; frame++) {
         relay.deliver({ meeting: relay.meeting, guest, from: 'receiver', ciphertext: new Uint8Array(MIB / 4) })
-        // What the test's relay keeps for a resume is not the device's.
+        // Frames that the test's relay keeps for a resume are not the device's.
         guest.lines.receiver.delivered.fill(new Uint8Array())
       }
       await settled()

@@ -35,7 +35,7 @@ class Hostile {
     this.#tally = tally
   }
 
-  /** What is said instead of a message of a socket, or after it, for as long as somebody listens. */
+  /** Sends in place of a socket's message, or after it, while somebody listens. */
   *messages(data: string | Uint8Array): Generator<string | Uint8Array> {
     const changes = this.#turn() ? this.#random.between(1, BURST_MAX) : 0
     if (changes === 0 || this.#random.chance(0.4)) yield data
@@ -128,7 +128,7 @@ export interface Plan {
 const PATIENCE_MS = 30_000
 const ALONE_MS = 3_000
 
-/** One pairing with a hostile relay. Says what must not have happened. */
+/** Pairs over a hostile relay. Returns the faults. */
 export async function suffer(world: World, plan: Plan): Promise<string[]> {
   const { victim, company, way, address, from, random, tally } = plan
   const { name } = random

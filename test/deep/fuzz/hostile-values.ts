@@ -2,7 +2,7 @@ import { decodeFrame, encodeData } from '../../../src/protocol/frame.ts'
 import type { Random } from '../../support/random.ts'
 import { mutatedBytes, mutatedJson, mutatedValue } from './values.ts'
 
-/** What a hostile relay makes of a JSON text or a frame, by class. Nothing here knows the protocol's schemas. */
+/** Mutations of a JSON text or a frame by a hostile relay, by class. Nothing here knows the protocol's schemas. */
 
 type Path = readonly (string | number)[]
 
@@ -44,7 +44,7 @@ const any = () => true
 
 type Change = (random: Random, value: unknown) => unknown
 
-/** One value that fits becomes something else. */
+/** Replaces a value that fits. */
 const one =
   (fits: (value: unknown) => boolean, becomes: (random: Random, old: unknown) => unknown): Change =>
   (random, value) => {
@@ -159,7 +159,7 @@ export const FRAME_CLASSES: Readonly<Record<string, (random: Random, frame: Uint
     random.pick(['', '{}', 'null', '\ud800', '[]', '{"type":"session"}', 'x'.repeat(10_000)]),
 }
 
-/** What HTTP has beside a body. */
+/** Parts of an HTTP request beside its body. */
 export const HTTP_CLASSES: Readonly<Record<string, (random: Random, answer: Response, body: Uint8Array) => Response>> =
   {
     'other statuses': (random, { headers }, body) => {

@@ -173,7 +173,7 @@ async function answersTo(connection: HttpConnection, attacker: Draft): Promise<r
   }
 }
 
-/** What is wrong with an answer; undefined when PROTOCOL.md has it. */
+/** Names the fault of an answer; undefined when PROTOCOL.md has it. */
 function faultOf(answer: RawAnswer, { method, responses }: Operation, attacker: Draft): string | undefined {
   const { status } = answer
   if (status < 400) {

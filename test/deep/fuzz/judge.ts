@@ -1,4 +1,4 @@
-/** What PROTOCOL.md says a message leads to, written from its text alone: the close code, or undefined for none. */
+/** Judges a message by the text of PROTOCOL.md alone: the close code, or undefined for none. */
 
 const ATTACH_MAX = 4_096
 const SEQ_MAX = 0xffff_ffff

@@ -27,7 +27,7 @@ export interface OpenApi {
   readonly paths: Readonly<Record<string, Readonly<Record<string, OpenApiOperation>>>>
 }
 
-/** One method of one path. */
+/** A method of a path. */
 export interface Operation extends OpenApiOperation {
   readonly method: string
   readonly path: string
@@ -41,7 +41,7 @@ export function operationsOf({ paths }: OpenApi): Operation[] {
 
 const OCTETS = 'application/octet-stream'
 
-/** What there is in the relay now, so that requests meet something. By the names of fields and parameters. */
+/** State in the relay that requests can meet, by the names of fields and parameters. */
 export type Known = Readonly<Record<string, readonly string[]>>
 
 /** A request before it is bytes. `alone`: its framing is in doubt, so it gets a connection of its own. */

@@ -63,7 +63,7 @@ async function play(commands: Commands): Promise<Scene> {
   for (const each of [1, 2, 3]) tokens.push((await commands.join(`receiver-${each}`, publicKey(each))).token)
   await commands.decide('receiver-1', 'approved')
   await commands.decide('receiver-3', 'denied')
-  // One end is attached at a time, so that an approved channel has the window of a handshake.
+  // Only a single end is attached at a time, so that an approved channel has the window of a handshake.
   const channels = [channel('approved', 4_096), channel('pending', 4_096), channel('ended', 0)]
   return {
     sessionId: sender.sessionId,

@@ -72,7 +72,7 @@ export function weirdText(random: Random): string {
   return random.pick(TEXTS)
 }
 
-/** One value somewhere inside is gone, replaced, repeated or given company. Works on a copy. */
+/** Removes, replaces, repeats or extends a value somewhere inside a copy. */
 export function mutatedValue(random: Random, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || random.chance(0.15)) return weirdValue(random)
   if (Array.isArray(value)) {
