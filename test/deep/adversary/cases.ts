@@ -5,22 +5,22 @@ import { leaks } from './search.ts'
 import { Seed } from './seed.ts'
 import { misuses } from './watch.ts'
 
-/** One operator against one role, and what comes of it. */
+/** An operator against a role, and the expected outcome. */
 export interface Case {
   readonly operator: string
   /** Whose input the relay changes. */
   readonly against: Role
   readonly plan: (seed: Seed) => Omit<Plan, 'seed'> | Promise<Omit<Plan, 'seed'>>
-  /** What the sender names, the rows its person sees, the guesses it counts. */
+  /** The sender's error, the rows that its person sees, and the guesses it counts. */
   readonly sender: readonly [names: Outcome['sender']['names'], rows: number, guesses: number | undefined]
-  /** What the receiver names, the numbers it shows, the tags it has emitted. */
+  /** The receiver's error, the numbers it shows, and the tags it has emitted. */
   readonly receiver: readonly [names: Outcome['receiver']['names'], numbers: number, tags: number]
 }
 
 export type Ends = Pick<Case, 'sender' | 'receiver'>
 export const ends = (sender: Case['sender'], receiver: Case['receiver']): Ends => ({ sender, receiver })
 
-/** It did no harm: everything came, and both know it. */
+/** No harm: everything arrived, and both know it. */
 export const GOOD = ends(['delivered', 1, 0], ['complete', 1, 1])
 /** Both wait, before the code is proven and after the approval. */
 export const UNMET = ends(['waits', 0, 0], ['waits', 0, 0])
@@ -31,13 +31,13 @@ export const BROKEN = ends(['peer_misbehaved', 0, 0], ['wrong_code', 0, 1])
 export const GUESSED = ends(['wrong_code', 0, 1], ['wrong_code', 0, 1])
 export const UNANSWERED = ends(['waits', 0, 0], ['wrong_code', 0, 0])
 export const UNPROVEN = ends(['waits', 1, 0], ['wrong_code', 0, 1])
-/** What was sealed is not what was sent, as the receiver finds out, and as the sender does. */
+/** The sealed bytes differ from those sent, which receiver and sender both find out. */
 export const CORRUPT_THERE = ends(['receiver_failed', 1, 0], ['corrupt', 1, 1])
 export const CORRUPT_HERE = ends(['corrupt', 1, 0], ['sender_failed', 1, 1])
 /** The sender takes the relay for a liar, once a device is approved. */
 export const CAUGHT = ends(['relay_misbehaved', 1, 0], ['closed_by_sender', 1, 1])
 
-/** What an attack can look into: `code` once the sender shows it. */
+/** The view of an attack: `code` once the sender shows it. */
 interface Scene {
   readonly seed: Seed
   readonly relay: Relay
@@ -61,7 +61,7 @@ export const attack = (
 export interface Verdict {
   /** The operator, its role and what came of it, under `COLUMNS`. */
   readonly line: string
-  /** What should not be. Empty when everything is as the design says. */
+  /** Faults. Empty when everything follows the design. */
   readonly faults: readonly string[]
 }
 
@@ -105,7 +105,7 @@ function columnsOfReceiver([names, numbers, tags]: Case['receiver']): string {
 
 const squeezed = (cells: string) => cells.replaceAll(/ +/g, ' ')
 
-/** What must not be, whatever a relay does. */
+/** Faults under any relay. */
 export function faultsOf(outcome: Outcome, transfers: readonly (readonly Uint8Array[])[] = TRANSFERS): string[] {
   const { sender, receiver, unwiped } = outcome
   const faults = [...unwiped.map((what) => `not wiped: ${what}`), ...misuses, ...sender.faults]
