@@ -4,7 +4,7 @@
  */
 export type Awaitable<T> = T | Promise<T>
 
-/** What `next` makes of the value, at once when it is at hand. What fails throws or rejects accordingly. */
+/** Applies `next` to the value, at once when it is at hand. A failure throws or rejects accordingly. */
 export function after<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable<U>): Awaitable<U> {
   return value instanceof Promise ? value.then(next) : next(value)
 }

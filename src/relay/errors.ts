@@ -25,7 +25,7 @@ export class CodeUsedUp extends RelayError {
   }
 }
 
-/** What closes a socket whose frame, or whose store, has failed with this. */
+/** The close code for a socket whose frame, or whose store, has failed with this. */
 export function closeCodeOf(error: unknown): CloseErrorCode {
   if (error instanceof CodecError) return 'invalid_frame'
   return error instanceof RelayError && isCloseErrorCode(error.code) ? error.code : 'internal'

@@ -2,7 +2,7 @@ import type { CloseErrorCode } from '../protocol/errors.ts'
 import type { Awaitable } from './awaitable.ts'
 import type { OpenSession, Session } from './session/session.ts'
 
-/** What the domain needs from the world. Small on purpose; every store passes one contract suite. */
+/** Ports of the domain to the world. Small on purpose; every store passes one contract suite. */
 
 /** A monotonic clock in whole milliseconds, so that sums are exact. Its zero means nothing; it never reaches the wire. */
 export interface Clock {
@@ -45,11 +45,11 @@ export interface SessionStore {
   due(): Promise<readonly string[]>
 }
 
-/** One direction of one channel. */
+/** A direction of a channel. */
 export type Direction = 's2r' | 'r2s'
 export type MailboxKey = `${string}/${number}/${Direction}`
 
-/** What a mailbox knows: every frame ≤ `received` arrived here, every frame ≤ `acked` was processed by the reader. */
+/** Positions of a mailbox: every frame ≤ `received` arrived here, every frame ≤ `acked` was processed by the reader. */
 export interface MailboxPosition {
   readonly received: number
   readonly acked: number
@@ -98,7 +98,7 @@ export interface MailboxStore {
   drop(keys: readonly MailboxKey[]): Awaitable<void>
 }
 
-/** What there is to look at. */
+/** News of a session: where to look. */
 export type Wake =
   | { readonly about: 'session' }
   /** Frames came in on this direction of a shared channel. */
@@ -119,15 +119,15 @@ export interface Bus {
   subscribe(listener: BusListener): void
 }
 
-/** What a relay of several nodes has. One that is alone has no such thing. */
+/** Ports of a relay of several nodes. A relay that is alone has no such thing. */
 export interface Cluster {
   /** This node's id, new with each start of its process. */
   readonly node: string
   /** Where frames go when the two ends of a channel are not at one node. */
   readonly mailboxes: MailboxStore
-  /** Whether a node has said in the last few seconds that it lives. */
+  /** Reports whether a node has said in the last few seconds that it lives. */
   isAlive(node: string): boolean
-  /** Whether the store answers. */
+  /** Set while the store answers. */
   readonly isReachable: boolean
   /** Once a second: says that this node lives, and learns which others do. Resolves with whether that has changed. */
   beat(): Promise<boolean>
@@ -159,7 +159,7 @@ export interface Metrics {
   failed(error: unknown): void
 }
 
-/** What the domain is made with. */
+/** All ports of the domain. */
 export interface RelayPorts {
   readonly sessions: SessionStore
   readonly mailboxes: MailboxStore
@@ -169,6 +169,6 @@ export interface RelayPorts {
   readonly metrics: Metrics
   /** A keyed digest of a client address, which is empty for nobody's. */
   readonly digestAddress: (clientAddress: string) => string
-  /** What a relay of several nodes has; the stores and the bus are then those of all nodes. */
+  /** Present in a relay of several nodes; the stores and the bus are then those of all nodes. */
   readonly cluster?: Cluster | undefined
 }

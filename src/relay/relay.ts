@@ -16,7 +16,7 @@ import { type OpenSession, payerOf, WITHIN } from './session/session.ts'
 import * as transitions from './session/transitions.ts'
 import { openSession } from './session/transitions.ts'
 
-/** What an operator decides about the domain. Sizes in bytes. */
+/** Settings of the domain that an operator decides. Sizes in bytes. */
 export interface RelaySettings {
   readonly sessionTtlSeconds: number
   readonly maxSessionTtlSeconds: number

@@ -6,11 +6,11 @@ import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
 import { RelayError } from '../relay/errors.ts'
 import { Relay } from '../relay/relay.ts'
+import { digestAddress } from '../store/address-digest.ts'
 import { MemoryBus } from '../store/memory/bus.ts'
 import { MemoryMailboxStore } from '../store/memory/mailboxes.ts'
 import { MemorySessionStore } from '../store/memory/sessions.ts'
 import type { RedisStores } from '../store/redis/open.ts'
-import { digestSource } from '../store/source-digest.ts'
 import { buildApp } from './app.ts'
 import { type Config, ConfigError, readConfig, settingsInForce } from './config.ts'
 import { lookalikesIn } from './lookalikes.ts'
@@ -109,7 +109,7 @@ function storesOfOneNode() {
     sessions: new MemorySessionStore(systemClock),
     bus: new MemoryBus(),
     clock: systemClock,
-    digestAddress: (clientAddress: string) => digestSource(sourceKey, clientAddress),
+    digestAddress: (clientAddress: string) => digestAddress(sourceKey, clientAddress),
   }
 }
 

@@ -8,7 +8,7 @@ import type { OpenSession, Session } from '../../src/relay/session/session.ts'
 import { closeBySender, openSession, retireCode } from '../../src/relay/session/transitions.ts'
 import { expectRefusal, refusalOf } from '../support/refusal.ts'
 
-/** One fresh, empty set of stores of one node, and what a test does around them. */
+/** A fresh, empty set of stores of one node, and what a test does around them. */
 export interface Stores {
   readonly sessions: SessionStore
   readonly mailboxes: MailboxStore
@@ -26,7 +26,7 @@ export interface Stores {
 const KEEP_MS = 600_000
 const CAPS = { sessions: 1000, sessionsPerClient: 1000, sessionsPerAddress: 1000 }
 
-/** What every store does. Nothing here assumes that a store answers in the same turn, in this process or in order. */
+/** The behaviour of every store. Nothing here assumes that a store answers in the same turn, in this process or in order. */
 export function storeContract(name: string, makeStores: () => Promise<Stores>): void {
   describe(name, () => {
     let stores: Stores

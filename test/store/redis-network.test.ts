@@ -6,7 +6,7 @@ import { openRedis, type RedisStores } from '../../src/store/redis/open.ts'
 import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.ts'
 import { refusalOf } from '../support/refusal.ts'
 
-/** What is between a node and its Redis, and may swallow what goes through it. */
+/** A proxy between a node and its Redis that may swallow what goes through it. */
 class Way {
   readonly #server: Server
   readonly #ends = new Set<Socket>()

@@ -8,7 +8,7 @@ import { inbound, mailboxKey, outbound } from './direction.ts'
 import type { Hold } from './hold.ts'
 import type { Windows } from './windows.ts'
 
-/** What became of a frame, whatever transport it came by. The edge says it in its own words. */
+/** The outcome of a frame, whatever transport it came by. The edge says it in its own words. */
 export type PutOutcome = Kept | Unkept
 export type AckOutcome = { readonly kind: 'raised' | 'unchanged' } | Unkept
 
@@ -39,7 +39,7 @@ const NOWHERE: MailboxPosition = { received: 0, acked: 0 }
 /** The window of a writer over HTTP where any node may be asked: this many full frames. It does not grow. */
 const HTTP_WINDOW_FRAMES = 4
 
-/** What the ends of a node have in common. */
+/** The part that all ends of a node have in common. */
 export interface EndRules {
   readonly windows: Windows
   /** Set for one of several nodes. */
@@ -62,7 +62,7 @@ export interface EndPlacement {
   readonly hold: Hold | undefined
 }
 
-/** One role's end of one channel: where it writes and reads, and the rules for both. It answers in outcomes and closes nothing. */
+/** The end of a channel that one role has: where it writes and reads, and the rules for both. Closes nothing: it answers in outcomes. */
 export class ChannelEnd {
   readonly party: Party
   readonly channel: number
@@ -205,7 +205,7 @@ export function isFinal(outcome: Outcome): boolean {
   return outcome.kind !== 'forgotten'
 }
 
-/** What becomes of a frame of a channel that has no end here. */
+/** The outcome of a frame of a channel that has no end here. */
 export function outcomeWithoutEnd(state: ChannelState): Unkept {
   if (state === 'ended') return ENDED
   return state === 'invalid' ? FOREIGN : FORGOTTEN

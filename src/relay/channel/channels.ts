@@ -25,6 +25,8 @@ export class Channels {
   readonly #holds = new Map<number, Hold>()
   /** Channels that were opened in this node's memory: also those that have been given up while they were being opened. */
   #opened: Set<number> | undefined
+  /** Resolves when the frames are gone whose windows were given back, as long as they are not. */
+  #forgetting: Promise<unknown> | undefined
 
   constructor(sessionId: string, ports: ChannelsPorts) {
     this.#sessionId = sessionId
@@ -45,7 +47,7 @@ export class Channels {
     return this.#ports.cluster !== undefined && liveReceiver(session, channel)?.shared === true
   }
 
-  /** One role's end of a channel, at the mailboxes where it is now. */
+  /** Makes a role's end of a channel, at the mailboxes where it is now. */
   end(session: Session, party: Party, channel: number): ChannelEnd {
     const { cluster, mailboxes } = this.#ports
     const isShared = this.isShared(session, channel)
@@ -78,6 +80,7 @@ export class Channels {
     ends: readonly ChannelEnd[],
     isFetching: boolean,
   ): Promise<{ readonly rows: readonly ChannelRow[]; readonly isWhole: boolean }> {
+    await this.#forgetting
     const rows = await Promise.all(ends.map((end) => end.row(session, isFetching)))
     return { rows: rows.map(({ row }) => row), isWhole: rows.every(({ isWhole }) => isWhole) }
   }
@@ -134,10 +137,12 @@ export class Channels {
     )
   }
 
-  /** Forgets the frames of channels, wherever they are: their ends have to resume. */
+  /** Forgets the frames of channels, wherever they are: their ends have to resume. No view shows their windows before. */
   forget(channels: readonly number[]): Awaitable<void> {
     const keys = channels.flatMap((channel) => keysOf(this.#sessionId, channel))
-    return after(this.#ports.mailboxes.drop(keys), () => this.#ports.cluster?.mailboxes.drop(keys))
+    const dropping = after(this.#ports.mailboxes.drop(keys), () => this.#ports.cluster?.mailboxes.drop(keys))
+    if (dropping instanceof Promise) this.#forgetting = Promise.allSettled([this.#forgetting, dropping])
+    return dropping
   }
 
   /** Gives up channels that have ended. The node that knows first forgets what all can reach, too. */

@@ -24,7 +24,7 @@ const PART = 1 / 8
 export class Windows {
   readonly #settings: WindowsSettings
   readonly #pools: Readonly<Record<Kind, Pool>>
-  /** What of the transfers' pool windows have grown by: half a share for an address. The rest is for first full frames. */
+  /** Bytes of the transfers' pool that windows have grown by: half a share for an address. The rest is for first full frames. */
   readonly #growth: Pool
   readonly #changed: (hold: Hold, how: 'gained' | 'lost') => void
   /** Holds of channels that are known. */

@@ -73,16 +73,16 @@ export class Attaching {
   /** Takes the first frame of a socket. RelayError for one that closes it. */
   async #attach(connection: Connection, data: string | Uint8Array): Promise<void> {
     const { sessionId, socket } = connection
-    const { bus, clock, place } = this.#node.ports
+    const { bus, clock, nodeId } = this.#node.ports
     const { token, channels } = parseAttach(data)
     const { party } = await this.#node.authorize(sessionId, token)
-    const session = await this.#enter(sessionId, party, () => ({ via: 'socket', node: place }))
+    const session = await this.#enter(sessionId, party, () => ({ via: 'socket', node: nodeId }))
     const generation = presenceOf(session, party)?.generation ?? 0
     const live = this.#node.of(sessionId)
     if (connection.isClosed) return live.detach({ party, generation })
     const link = new Link({ party, generation }, { socket, channels: live.channels, source: live, clock })
     const older = live.linkOf(party)
-    // It may have attached later, though the store answered it earlier.
+    // The older one may have attached later, though the store answered it earlier.
     if (older && generation > 0 && older.generation > generation) throw new RelayError('superseded')
     // First this one is there, so that the channels are not abandoned in between.
     live.add(link, session)

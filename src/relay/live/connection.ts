@@ -18,13 +18,13 @@ export interface ConnectionPorts {
   readonly maxFrameBytes: number
 }
 
-/** What a socket may send while a store is slow, besides what it may have unacknowledged: acks and the like, in bytes. */
+/** Bytes that a socket may send while a store is slow, besides what it may have unacknowledged: acks and the like. */
 const QUEUE_SLACK_BYTES = 65_536
-/** What a message that waits costs beside its bytes. */
+/** The cost of a message that waits, beside its bytes. */
 const QUEUED_COST = 64
 
 /**
- * What comes in on one socket: its attach, then the frames of its link. They are taken one after the other, whatever the store
+ * The inbound side of a socket: its attach, then the frames of its link. They are taken one after the other, whatever the store
  * needs for each (order is the protocol), and at once when nothing is waited for.
  */
 export class Connection {
@@ -36,7 +36,7 @@ export class Connection {
   /** Set when it was closed before it attached. */
   #isClosed = false
   #last: Promise<void> | undefined
-  /** What the messages that wait take, in bytes. */
+  /** The cost of the messages that wait, in bytes. */
   #queued = 0
 
   constructor(sessionId: string, socket: PeerSocket, ports: ConnectionPorts) {

@@ -9,7 +9,7 @@ import type { Session } from '../session/session.ts'
 import type { LiveSession } from './live-session.ts'
 import type { RelayNode } from './node.ts'
 
-/** One frame of a channel, and who asks. */
+/** A frame of a channel, and the client that asks. */
 export interface FrameCall {
   readonly sessionId: string
   readonly token: string

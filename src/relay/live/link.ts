@@ -9,7 +9,7 @@ import type { Clock, PeerSocket, StoredFrame } from '../ports.ts'
 import { channelState, channelsOf } from '../session/channel-state.ts'
 import { hasRow, type Party, presenceOf, type Session } from '../session/session.ts'
 
-/** What a link asks for when its socket has room. */
+/** Source of what a link sends when its socket has room. */
 export interface LinkSource {
   view(link: Link): Promise<View>
   /** The next frame for an end, if it may be shown. */

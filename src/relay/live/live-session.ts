@@ -18,7 +18,7 @@ import type { Link, LinkSource } from './link.ts'
 
 export type LiveSessionPorts = RelayPorts & ChannelsPorts
 
-/** What this node has of one session: its value as last seen, its links, its held polls, its channels. */
+/** All that this node has of a session: its value as last seen, its links, its held polls, its channels. */
 export class LiveSession implements LinkSource {
   readonly id: string
   readonly links = new Set<Link>()
@@ -214,7 +214,7 @@ export class LiveSession implements LinkSource {
     } catch (error) {
       this.fail(link, error)
     }
-    // It may have gone meanwhile, and after that have been given something.
+    // A link that went meanwhile may have been given something after that.
     if (link.closed) await this.abandon()
   }
 
@@ -262,7 +262,7 @@ export class LiveSession implements LinkSource {
     for (const link of this.#undetached.splice(0)) void this.detach(link)
     for (const poll of this.polls) if (poll.until <= now) poll.wake()
     for (const link of this.links) {
-      // What another node changed since without being heard is seen now.
+      // See what another node changed since without being heard.
       if (now - link.lastSentAt >= SILENCE_MS) void (this.#ports.cluster ? this.look() : link.showView())
       link.checkPing(now)
     }

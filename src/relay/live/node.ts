@@ -9,7 +9,7 @@ const ONLY_NODE = 'here'
 
 /** The sessions that this node has something of, and the news of them. */
 export class RelayNode {
-  readonly ports: LiveSessionPorts & { readonly place: string }
+  readonly ports: LiveSessionPorts & { readonly nodeId: string }
   readonly windows: Windows
   isDraining = false
   readonly #sessions = new Map<string, LiveSession>()
@@ -20,8 +20,8 @@ export class RelayNode {
       void this.#sessions.get(sessionId)?.changeWindows(channel, how)
     })
     const { cluster } = ports
-    const place = cluster?.node ?? ONLY_NODE
-    this.ports = { ...ports, cluster, windows: this.windows, windowBytes, maxFrameBytes, place }
+    const nodeId = cluster?.node ?? ONLY_NODE
+    this.ports = { ...ports, cluster, windows: this.windows, windowBytes, maxFrameBytes, nodeId }
     ports.bus.subscribe({
       woken: (sessionId, wake, here) => this.#woken(sessionId, wake, here),
       missed: () => this.look(),

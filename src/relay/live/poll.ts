@@ -9,13 +9,13 @@ import { HeldPoll } from './held-poll.ts'
 import type { LiveSession } from './live-session.ts'
 import type { RelayNode } from './node.ts'
 
-/** What the caller knows. The answer is held while all of it is current. */
+/** The caller's knowledge. The answer is held while all of it is current. */
 export interface Poll {
   readonly version: string | undefined
   readonly waitMs: number
   /** Which attach over HTTP the caller goes by. */
   readonly attachment?: string | undefined
-  /** One attached over HTTP: the last frame it has fetched of each channel, and the last of its own that it knows to be acked. */
+  /** For a role attached over HTTP: the last frame it has fetched of each channel, and the last of its own that it knows to be acked. */
   readonly channels?:
     | readonly { readonly channel: number; readonly fetched: number; readonly acked: number }[]
     | undefined

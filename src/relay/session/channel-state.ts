@@ -1,7 +1,7 @@
 import { HANDSHAKE_MAX_CIPHERTEXT_BYTES, HANDSHAKE_MAX_SEQ } from '../../protocol/limits.ts'
 import { isLive, liveReceiver, type Party, type Session } from './session.ts'
 
-/** What a channel carries now, for one of its roles. */
+/** Rules for what a channel carries now, for one of its roles. */
 
 /** `invalid`: never given out, or not the party's. */
 export type ChannelState = 'pending' | 'approved' | 'ended' | 'invalid'

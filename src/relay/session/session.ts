@@ -75,7 +75,7 @@ export interface LiveReceiver extends ReceiverBase {
   readonly seenAt: number
   /** How often it has attached. */
   readonly attaches: number
-  /** Whether its frames go where every node reaches them. Once they do, they always do: see `transitions.attach`. */
+  /** Set once its frames go where every node reaches them, and never unset: see `attach`. */
   readonly shared: boolean
 }
 

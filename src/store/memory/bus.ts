@@ -1,6 +1,6 @@
 import type { Bus, BusListener, Wake } from '../../relay/ports.ts'
 
-/** One node: waking reaches the subscribers in this process. */
+/** The bus of a relay that is alone: waking reaches the subscribers in this process. */
 export class MemoryBus implements Bus {
   readonly #listeners: BusListener[] = []
 

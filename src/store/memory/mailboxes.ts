@@ -16,7 +16,7 @@ export class MemoryMailboxStore implements MailboxStore {
     return this.#mailboxes.size
   }
 
-  /** What all frames held cost, in bytes. */
+  /** The cost of all frames held, in bytes. */
   get unackedCost(): number {
     let sum = 0
     for (const mailbox of this.#mailboxes.values()) sum += mailbox.unackedCost

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { RelayError } from '../../relay/errors.ts'
-import { digestSource } from '../source-digest.ts'
+import { digestAddress } from '../address-digest.ts'
 import type { RedisConnection } from './connection.ts'
 
 const KEY = 'pairlay:source-key'
@@ -32,8 +32,8 @@ export class SharedKey {
   }
 
   /** RelayError `unavailable` before it was read. */
-  digest(source: string): string {
+  digest(clientAddress: string): string {
     if (this.#key === undefined) throw new RelayError('unavailable')
-    return digestSource(this.#key, source)
+    return digestAddress(this.#key, clientAddress)
   }
 }

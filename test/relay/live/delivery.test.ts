@@ -5,17 +5,17 @@ import type { FakeSocket } from '../../support/fake-socket.ts'
 import { holds } from '../../support/property.ts'
 import { type Member, settled, TestRelay } from '../../support/relay.ts'
 
-/** One channel as one client sees it: what it writes, what it has read. Written after PROTOCOL.md, not after the relay. */
+/** A channel as a client sees it: what it writes, what it has read. Written after PROTOCOL.md, not after the relay. */
 interface Lane {
   readonly channel: number
   /** Everything ever written, frame n at n − 1; kept for good, as an SDK keeps it until the ack. */
   readonly written: string[]
-  /** What the peer has acked, as far as this client knows. */
+  /** The last seq that the peer has acked, as far as this client knows. */
   acked: number
   /** The last seq sent on the present socket, or that the relay said it has. */
   sent: number
   window: number
-  /** What was read, in order. */
+  /** Frames that were read, in order. */
   readonly read: string[]
 }
 

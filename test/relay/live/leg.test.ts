@@ -75,7 +75,7 @@ describe('what goes out on a socket', () => {
       socket.ack(index + 1, 1)
     })
     await settled()
-    // One at a time: a view, then three acks.
+    // Each by itself: a view, then three acks.
     await node.relay.retireCode(sender.sessionId, sender.token)
     await settled()
     for (let i = 0; i < 4; i++) {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { HANDSHAKE_WINDOW_BYTES, SILENCE_MS } from '../../../src/protocol/limits.ts'
+import { ABSENT_GIVES_BACK_MS, HANDSHAKE_WINDOW_BYTES, SILENCE_MS } from '../../../src/protocol/limits.ts'
 import { RelayError } from '../../../src/relay/errors.ts'
 import type { MailboxStore } from '../../../src/relay/ports.ts'
 import type { MemoryMailboxStore } from '../../../src/store/memory/mailboxes.ts'
@@ -9,7 +9,7 @@ import { expectRefusal } from '../../support/refusal.ts'
 import { settled } from '../../support/relay.ts'
 import { TwoNodes } from './two-nodes.ts'
 
-/** What the data frames had in them that a socket was sent. */
+/** Contents of the data frames that a socket was sent. */
 function textsOf({ sent }: FakeSocket): string[] {
   return sent.flatMap((each) => (each.kind === 'data' ? [each.text] : []))
 }
@@ -207,6 +207,28 @@ describe('a channel that every node reaches', () => {
     await nodes.pair()
     // Both ends open both directions.
     expect(kept).toEqual([900_000, 900_000, 900_000, 900_000])
+  })
+})
+
+describe('a window that was given back', () => {
+  test('is not shown before its frames are gone from where every node reaches them', async () => {
+    const { S, R } = await nodes.pair()
+    S.data(1, 1, new Uint8Array(4_088))
+    await settled()
+    const grown = [{ window: 8_192 }]
+    expect(S.view.channels).toMatchObject(grown)
+    R.vanish()
+    await settled()
+    nodes.gate.hold('drop')
+    await nodes.pass(ABSENT_GIVES_BACK_MS)
+    await nodes.pass(SILENCE_MS)
+    await settled()
+    expect(nodes.gate.waiting).toBeGreaterThan(0)
+    expect(S.view.channels).toMatchObject(grown)
+    nodes.gate.open()
+    await settled()
+    expect(S.view.channels).toMatchObject(grown)
+    expect(S.closedWith).toBe('resume_required')
   })
 })
 

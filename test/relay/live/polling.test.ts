@@ -37,14 +37,14 @@ async function pairOverHttp(node = new TestRelay()) {
 
 /** A relay that counts what is asked of its store of sessions. */
 function countingNode() {
-  const asked = { update: 0 }
+  const asked = { update: 0, get: 0 }
   const wrapSessions = (store: SessionStore): SessionStore =>
     new Proxy(store, {
       get: (target, method) => {
         const member = Reflect.get(target, method, target)
         if (typeof member !== 'function') return member
         return (...args: unknown[]) => {
-          if (method === 'update') asked.update++
+          if (method === 'update' || method === 'get') asked[method]++
           return Reflect.apply(member, target, args)
         }
       },
@@ -161,7 +161,7 @@ describe('a poll', () => {
       return view
     })
     await settled()
-    // It has read, and does not know yet what. The change is made meanwhile.
+    // The poll has read, and does not know yet what. The change is made meanwhile.
     const changing = change(pair)
     await settled()
     while (sessions.waiting > 1) {
@@ -173,6 +173,22 @@ describe('a poll', () => {
     await settled()
     expect(answered).toBe(true)
     await held
+  })
+
+  test('of a denied stranger does not look again for the frames of others', async () => {
+    const { node, asked } = countingNode()
+    const { sender, senderSocket, receiverSockets } = await node.pair()
+    const attacker = await node.join(sender.senderCode)
+    await node.relay.decide(sender.sessionId, sender.token, attacker.receiverCode, { decision: 'denied' })
+    const { version } = await node.view(attacker)
+    void over(node, attacker).poll([{ channel: 2, fetched: 0, acked: 0 }], LONG_POLL_MAX_MS, version)
+    await settled()
+    const { get } = asked
+    senderSocket.data(1, 1)
+    receiverSockets[0]?.ack(1, 1)
+    await settled()
+    expect(senderSocket.acks.at(-1)).toEqual({ channel: 1, seq: 1 })
+    expect(asked.get).toBe(get)
   })
 
   test('is not answered for what it knows, nor for the frames of others', async () => {

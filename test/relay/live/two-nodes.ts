@@ -18,7 +18,7 @@ export class TwoNodes {
   /** Before what A has in its own memory. */
   readonly own = new Gate()
   readonly clock = new FakeClock()
-  /** What one node says, the other does not hear. */
+  /** Set while neither node hears what the other says. */
   deaf = false
   readonly #listeners = new Map<string, BusListener[]>()
 

@@ -4,7 +4,7 @@ import { EPITAPH_MS } from '../../../src/protocol/limits.ts'
 import type { CloseReason, ReceiverState, View } from '../../../src/protocol/view.ts'
 
 /**
- * What PROTOCOL.md says about sessions, written a second time and as plainly as possible: one mutable object a session,
+ * The rules of PROTOCOL.md about sessions, written a second time and as plainly as possible: one mutable object a session,
  * nothing shared with `src/relay`. A property holds the relay against it.
  */
 export interface ModelReceiver {
@@ -14,7 +14,7 @@ export interface ModelReceiver {
   readonly token: string
   readonly source: string
   readonly channel: number
-  /** Whether the sender's second frame was stored. */
+  /** Set when the sender's second frame was stored. */
   answered: boolean
   /** When it joined, or its socket went. */
   awaySince: number
@@ -22,10 +22,10 @@ export interface ModelReceiver {
   reason?: DenialReason
   /** Its socket, whatever its state. */
   attached: boolean
-  /** What its windows are for, if it has any, and since when one of its ends is away. */
+  /** The purpose of its windows, if it has any, and since when one of its ends is away. */
   windows: 'handshake' | 'transfer' | undefined
   readonly apartSince: (number | undefined)[]
-  /** Whether the relay has mailboxes for it. */
+  /** Set while the relay has mailboxes for it. */
   opened: boolean
 }
 
@@ -52,7 +52,7 @@ export interface ModelLimits {
   readonly approvedWindow: number
 }
 
-/** What a command answers: nothing, or the code it is refused with. */
+/** The answer to a command: nothing, or the code it is refused with. */
 type Answer = ErrorCode | undefined
 
 export class Model {
@@ -115,7 +115,7 @@ export class Model {
     if (gone >= 0) session.receivers.splice(gone, 1)
   }
 
-  /** Who ends so that one of a source may come, where as many wait as may. */
+  /** The receiver that ends so that one of a source may come, where as many wait as may. */
   #makesWay(session: ModelSession, source: string): ModelReceiver | undefined {
     const pending = session.receivers.filter(({ state, answered }) => state === 'pending' && !answered)
     const absent = pending.find(({ attached }) => !attached)
@@ -197,7 +197,7 @@ export class Model {
   }
 
   /**
-   * What every channel of a session needs now. Nobody ever waits here: there is memory enough. The roles that come back have
+   * The needs of every channel of a session now. Nobody ever waits here: there is memory enough. The roles that come back have
    * sockets that end, because what was held for one of their channels is forgotten.
    */
   settle(session: ModelSession): (ModelSession | ModelReceiver)[] {
@@ -230,7 +230,7 @@ export class Model {
     return this.live().reduce((sum, each) => sum + 2 * this.windowOf(each), 0)
   }
 
-  /** What a channel's window begins with now. */
+  /** The size that a channel's window begins with now. */
   windowOf(receiver: ModelReceiver): number {
     if (receiver.windows === undefined) return 0
     return receiver.windows === 'transfer' ? this.#limits.approvedWindow : this.#limits.pendingWindow

@@ -132,7 +132,7 @@ class Run {
         model.pass(command.milliseconds)
         node.clock.advance(command.milliseconds)
         await node.tick()
-        // What ended at the first tick may be forgotten at the next one.
+        // A session that ended at the first tick may be forgotten at the next one.
         await node.tick()
         return this.#settle()
       default:

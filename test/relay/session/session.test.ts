@@ -152,7 +152,7 @@ const closed: Row = {
   'attach channel 9': gone,
 }
 
-/** What follows when the receiver is in a state it never leaves. */
+/** Outcomes when the receiver is in a state it never leaves. */
 const ended = (state: string): Omit<Row, 'approve' | `deny ${string}`> => ({
   ...everywhere,
   join: `${state}, new pending`,

@@ -4,7 +4,7 @@ import { createHmac } from 'node:crypto'
 const DIGEST_CHARACTERS = 6
 
 /** Digests of client addresses under a key that nobody else has. Nobody's address is nobody's digest. */
-export function digestSource(key: string, source: string): string {
-  if (source === '') return ''
-  return createHmac('sha256', key).update(source).digest('base64url').slice(0, DIGEST_CHARACTERS)
+export function digestAddress(key: string, clientAddress: string): string {
+  if (clientAddress === '') return ''
+  return createHmac('sha256', key).update(clientAddress).digest('base64url').slice(0, DIGEST_CHARACTERS)
 }
