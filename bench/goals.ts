@@ -1,4 +1,4 @@
-/** Goals of the project, and if a run met them. Each is a ratio to a yardstick of the same run, or a plain number. */
+/** Goals of the project, and the verdict of a run on each. A goal is a ratio to a yardstick of the same run, or a plain number. */
 
 export interface Measured {
   /** Undefined when this run could not measure it. */

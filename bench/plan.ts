@@ -4,7 +4,7 @@ const MIB = 1024 * 1024
 
 /** Four chunks of 64 KiB and their overhead, and the frame's header: what the SDK sends. */
 export const SDK_FRAME_BYTES = 262_217
-/** A chunk of that kind. */
+/** A single such chunk. */
 export const CHUNK_FRAME_BYTES = 65_561
 /** 64 bytes of ciphertext and the header. */
 export const SMALL_FRAME_BYTES = 72

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
  * left of it.
  */
 
-/** A line of the protocol. A negative id is a group's. */
+/** A line. A negative id is a group's. */
 export type ReaperLine = `process ${number}` | `gone ${number}` | `folder ${string}`
 
 const processes = new Map<number, string | undefined>()

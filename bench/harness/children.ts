@@ -18,7 +18,7 @@ export interface StartOptions {
   readonly group?: boolean
 }
 
-/** Environment of a child: no setting that could change a measurement. */
+/** The environment of a child, without settings that could change a measurement. */
 export function plainEnv(more: Readonly<Record<string, string>> = {}): Record<string, string> {
   const kept: Record<string, string> = {}
   for (const name of ['PATH', 'HOME', 'LANG', 'TMPDIR', 'USER']) {
@@ -123,6 +123,6 @@ function kill(child: ChildProcess, signal: NodeJS.Signals): void {
   try {
     process.kill(group ? -child.pid : child.pid, signal)
   } catch {
-    // The process has ended by itself.
+    // Already gone.
   }
 }

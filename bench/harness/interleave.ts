@@ -9,7 +9,7 @@ export interface Contender<T> {
 
 export interface Outcome<T> {
   readonly name: string
-  /** Values in the order of the rounds. */
+  /** A value for each round, in order. */
   readonly rounds: readonly T[]
   /** Why it took part in no further round. */
   readonly failure: string | undefined

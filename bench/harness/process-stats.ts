@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 
-/** Figures of other processes from Linux. Everything here is read from outside: the measured process does nothing for it. */
+/** Figures that Linux has of other processes. They are read from outside: the measured process does nothing for them. */
 
 /** CPU time that all threads of these processes have had, in seconds, to the nanosecond. */
 export function cpuSeconds(pids: readonly number[]): number {
@@ -55,7 +55,7 @@ export interface Cost {
   readonly risenBytes: number
 }
 
-/** Measures the cost of `work` to a server. */
+/** Returns the cost of `work` to a server. */
 export async function costOf<T>(
   pids: readonly number[],
   work: () => Promise<T>,

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 
-/** Bytes into and out of a redis-server so far, by its own count. */
+/** Bytes that a redis-server has taken and given so far, by its own count. */
 export interface RedisTraffic {
   readonly in: number
   readonly out: number

@@ -59,7 +59,7 @@ export class RelayProcess {
     return { host: this.target.host, port: this.target.port }
   }
 
-  /** The probe's figures after two collections. */
+  /** Returns the reading of the probe after two collections. */
   reading(): Promise<ProbeReading> {
     return readProbe(this.#child)
   }

@@ -2,7 +2,7 @@ import type { GoalId, Measured } from '../goals.ts'
 import type { Plan } from '../plan.ts'
 import { format, type Table } from './table.ts'
 
-/** Input of a section, and the report for its results. */
+/** Tables and measurements of a run. */
 export class Report {
   readonly tables: Table[] = []
   readonly measurements = new Map<GoalId, Measured>()

@@ -1,5 +1,5 @@
 /**
- * Settings of a section beyond the relay's defaults, because it holds or makes more than an operator's clients would. All
+ * Settings beyond the relay's defaults, for sections that hold or make more than one operator's clients would. All
  * of it is printed with the results; everything else is as `config.ts` has it.
  */
 export const MANY_SESSIONS = {

@@ -1,4 +1,4 @@
-/** A profile by --cpu-prof, as far as it is used here. */
+/** The used part of a profile that V8 writes with --cpu-prof. */
 export interface CpuProfile {
   readonly nodes: readonly {
     readonly id: number

@@ -2,7 +2,7 @@ import type { AttachedSocket } from './relay-client.ts'
 import { costOf, RelayFrame } from './relay-client.ts'
 import { HIGH_WATER_BYTES, type Wire } from './wire.ts'
 
-/** An end of a way through a server: messages of one size are sent, and counted on arrival. */
+/** An end of a way through a server: messages of one size go out and are counted when they come. */
 export interface Endpoint {
   canSend(): boolean
   /** Sends one message; small ones wait for `flush`. */
@@ -28,7 +28,7 @@ class Gatherer {
   readonly #wire: Wire
   readonly #template: Buffer
   #batch = Buffer.allocUnsafeSlow(GATHER_BYTES)
-  /** Bytes before this have been written and must not change any more. */
+  /** Bytes before this are written and must not change. */
   #written = 0
   #filled = 0
 
@@ -121,7 +121,7 @@ export class RelayEndpoint implements Endpoint {
 /** How much may be under way where the server between has no back-pressure: what the relay's window is. */
 const CREDIT_BYTES = 2_098_176
 
-/** Credit that two ends in a process share instead of a window. */
+/** A credit that two ends in one process share in place of a window. */
 export class Credit {
   readonly messageBytes: number
   underWay = 0

@@ -16,7 +16,7 @@ import { type Usage, withTimeout } from './time.ts'
 import { BINARY, maskedFrame, WebSocketWire } from './websocket.ts'
 import type { Address } from './wire.ts'
 
-/** A sender, and several receivers, some of which read nothing from a moment on. */
+/** A sender and several receivers, some of which stop reading. */
 
 /** How long a run lasts that nobody reads: the windows are full long before. */
 const ALL_STALLED_MS = 1500

@@ -4,7 +4,7 @@ import { freshCode } from './relay-client.ts'
 import { measured } from './time.ts'
 import type { Address } from './wire.ts'
 
-/** A client address that asks for as much as its connections carry: a refused request is repeated at once. */
+/** Load from one client address, as much as its connections carry: a refused request is sent again at once. */
 
 export interface OneAddressResult {
   readonly seconds: number
@@ -19,7 +19,7 @@ const RECONNECT_MS = 20
 const NO_SESSION = `/v1/sessions/${'A'.repeat(22)}`
 const NO_TOKEN = 'A'.repeat(43)
 
-/** Requests that anybody can make without knowing anything, in turn. */
+/** Requests that need no knowledge, in turn. */
 const ASKS: readonly ((wire: HttpWire) => Promise<Answer>)[] = [
   (wire) => {
     const publicKey = randomBytes(32).toString('base64url')

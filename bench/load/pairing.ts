@@ -36,7 +36,7 @@ export interface PairingLoad {
   /** Whichever is reached first ends it. */
   readonly count: number
   readonly seconds: number
-  /** True where devices keep their HTTP connection from one pairing to the next, as behind a proxy. */
+  /** Keeps HTTP connections from one pairing to the next, as behind a proxy. */
   readonly keepAlive: boolean
 }
 
@@ -51,7 +51,7 @@ interface PairingTimes {
   readonly codeToDeliveryMs: number
 }
 
-/** State of a lane: the HTTP connections of its two devices. */
+/** HTTP connections of the two devices of a lane. */
 interface Lane {
   sender: HttpWire
   receiver: HttpWire

@@ -66,7 +66,7 @@ function must({ status, body }: { status: number; body: unknown }): Joined {
   throw new Error(`the relay answered ${status} ${JSON.stringify(body)}`)
 }
 
-/** A role's socket. Data frames are counted and acked as the SDK does; nobody looks into them. */
+/** A role's socket. Data frames are counted and acked as the SDK does; their content is not read. */
 export class AttachedSocket {
   readonly socket: WebSocketWire
   view: View | undefined
@@ -74,7 +74,7 @@ export class AttachedSocket {
   onData: (channel: number, seq: number) => void = () => {}
   onAck: (channel: number, seq: number) => void = () => {}
   onEnd: (reason: string) => void = () => {}
-  /** True while arrivals are acked. A stalled receiver does not. */
+  /** Acks frames that came. A stalled receiver does not. */
   acking = true
   readonly #inbound = new Map<number, { received: number; unackedCost: number }>()
   readonly #ackDue = new Set<number>()

@@ -34,7 +34,7 @@ const { Relay }: typeof RelayModule = await built('relay/relay.js')
 const { gc } = globalThis as { gc?: () => void }
 
 let now = 0
-/** Values of the next session, made beforehand: random numbers and digests are not measured. */
+/** Secrets of the next session, made beforehand: random numbers and digests are not measured. */
 let secret = { id: '', token: '', digest: '' }
 const clock = { now: () => now }
 const store = new MemorySessionStore(clock)
@@ -78,7 +78,7 @@ function random(bytes: number): string {
   return text
 }
 
-/** Arrivals of this second. */
+/** Returns the sessions of this second. */
 function prepare(second: number) {
   const count = Math.floor((second + 1) * perSecond) - Math.floor(second * perSecond)
   return Array.from({ length: count }, () => ({

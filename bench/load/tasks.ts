@@ -8,7 +8,7 @@ import { runPairings } from './pairing.ts'
 import { ping } from './ping.ts'
 import { runSdkPairings } from './sdk.ts'
 
-/** Tasks of a load generator. Arguments and results pass between processes as they are. */
+/** Tasks of a load generator. Arguments and results go between processes as they are. */
 export const tasks = {
   listenAsBackend,
   openBulk,

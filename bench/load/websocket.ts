@@ -13,7 +13,7 @@ const PONG = 10
 const MASK = Buffer.from([0x37, 0xfa, 0x21, 0x3d])
 const MASK_WORD = MASK.readUInt32BE(0)
 
-/** A client frame, masked. `payloadAt` is where its payload begins. */
+/** A masked client frame. Its payload begins at `payloadAt`. */
 export function maskedFrame(opcode: number, payload: Uint8Array): { bytes: Buffer; payloadAt: number } {
   const lengthBytes = payload.length < 126 ? 0 : payload.length < 65_536 ? 2 : 8
   const payloadAt = 2 + lengthBytes + 4

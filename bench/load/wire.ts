@@ -6,7 +6,7 @@ import { createServer, connect as netConnect, type Server, Socket } from 'node:n
 const READ_BYTES = 512 * 1024
 const shared = Buffer.allocUnsafeSlow(READ_BYTES)
 
-/** The `writableLength` above which a sender without a window waits for the drain. */
+/** The `writableLength` from which on a sender without a window waits for the drain. */
 export const HIGH_WATER_BYTES = 1024 * 1024
 
 export interface Address {

@@ -25,7 +25,7 @@ export const TRANSIT = 'wormhole transit relay'
 interface ServerKind {
   readonly name: string
   readonly start: StartServer
-  /** True where messages can go both ways, for a ping. */
+  /** Tells if messages can go both ways, for a ping. */
   readonly bothWays: boolean
 }
 

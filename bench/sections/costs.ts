@@ -21,7 +21,7 @@ const MICRO = 1e6
 export interface Cost {
   readonly head: string
   readonly digits: number
-  /** Whether a process is measured once, because the measurement changes it. */
+  /** Set where a measurement changes its process, which is then measured once. */
   readonly once?: true
   readonly measure: (agent: Agent, relay: RelayProcess, plan: Plan['builds']) => Promise<number>
 }
@@ -128,7 +128,7 @@ async function hold(agent: Agent, { address }: RelayProcess, held: number): Prom
   await agent.call('release')
 }
 
-/** Measurements of a process of a build. */
+/** Figures of one process of a build. */
 export type Readings = { readonly [K in CostId]?: number }
 
 /**

@@ -21,7 +21,7 @@ const SECONDS_MAX = 60
 /** Until each node knows that the other lives. */
 const ACQUAINTANCE_MS = 2_500
 
-/** A relay or several, and the nodes of the two ends. */
+/** A relay or several, and the nodes that the two ends go to. */
 interface Place {
   readonly name: string
   readonly target: Target

@@ -15,7 +15,7 @@ const KIB = 1024
 const MIB = 1024 * KIB
 /** A session takes eight receivers, so the ninth has a session of its own, beside. */
 const RECEIVERS = 8
-/** The largest grant to a channel, by default. */
+/** The largest window of a channel, by default. */
 const WINDOW_BYTES = 2_098_176
 /** Sessions of eight stalled receivers each, when their memory is measured. */
 const STALLED_SESSIONS = 3
@@ -34,7 +34,7 @@ interface Server {
   readonly bare: boolean
 }
 
-/** Loss of the others when one of nine receivers stops reading, and the memory it takes. */
+/** Losses of the others when one of nine receivers stops reading, and the memory it takes. */
 export async function slowReceivers(context: SectionContext, agent: Agent, beside: Agent): Promise<void> {
   const { plan, report } = context
   const { fanOutBytes, rounds, secondsPerTable } = plan.misbehaving
@@ -128,7 +128,7 @@ async function fanOut(
   }
 }
 
-/** Cost of a receiver that has stopped, from many at once: a single one is too little to see. */
+/** Measures the cost of a receiver that has stopped, from many at once: a single one is too little to see. */
 async function memoryOfStalled({ plan, report }: SectionContext, agent: Agent): Promise<void> {
   const stalledInAll = STALLED_SESSIONS * RECEIVERS
   const outcomes = await interleave(

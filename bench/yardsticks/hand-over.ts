@@ -110,7 +110,7 @@ export const croc: StartTool = async () => {
   }
 }
 
-/** A cipher, a TCP connection, no meeting: the least cost of an encrypted copy with the tools of every system. */
+/** Copies over ssh: a cipher, a TCP connection, no meeting. Every system has it. */
 export const ssh: StartTool = async () => {
   const [sshd, keygen, client] = [onPath('sshd'), onPath('ssh-keygen'), onPath('ssh')]
   if ('skipped' in sshd || 'skipped' in keygen || 'skipped' in client) return { skipped: 'not installed' }
@@ -134,7 +134,7 @@ export const ssh: StartTool = async () => {
       .map((each) => `${each.join(' ')}\n`)
       .join(''),
   )
-  // nginx needs this folder, which its service would make at boot.
+  // Its service would make this folder at boot.
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true })
   const server = await listening(start(sshd.path, ['-D', '-e', '-f', config], { group: true }), 'sshd', [port], [])
   const known = [
@@ -170,7 +170,7 @@ export const netcat: StartTool = async () => {
       return handOver(async (begin) => {
         const receive = 'exec "$1" -l 127.0.0.1 "$2" > "$3"'
         const receiver = begin('sh', ['-c', receive, 'sh', nc.path, `${port}`, target])
-        // The listener prints nothing: the sender tries again until it listens.
+        // A listening nc prints nothing; the sender tries again until it listens.
         const send = 'until "$1" -N 127.0.0.1 "$2" < "$3"; do sleep 0.01; done'
         const sender = begin('sh', ['-c', send, 'sh', nc.path, `${port}`, file])
         return { sender, receiver }

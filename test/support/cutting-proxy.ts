@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { directions, TcpProxy } from './tcp-proxy.ts'
 
-/** What a proxy counts, in both directions: what a socket carries, be it one or HTTP in its place, and commands. */
+/** Kinds of bytes, in both directions: those of a socket, or of HTTP in its place, and those of commands. */
 export type Kind = 'sockets' | 'requests'
 
 /**
@@ -78,7 +78,7 @@ export class CuttingProxy {
         to.write(chunk.subarray(0, allowed))
         if (allowed === chunk.length) return
         this.cuts++
-        // What passed before the cut arrives.
+        // Bytes before the cut arrive.
         to.end()
         client.pause()
         relay.pause()
@@ -99,7 +99,7 @@ export class CuttingProxy {
   }
 }
 
-/** What a request carries that these bytes are the beginning of, if they are. */
+/** Returns the kind of a request that begins with these bytes. */
 function kindOf(chunk: Buffer): Kind | undefined {
   const [, target] = /^(?:GET|PUT|POST|DELETE) (\S+) HTTP\/1\.1\r\n/.exec(chunk.toString('latin1', 0, 300)) ?? []
   if (target === undefined) return undefined

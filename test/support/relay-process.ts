@@ -96,9 +96,10 @@ export async function startRelayProcess(settings: Readonly<Record<string, string
   })
   const failures: string[] = []
   let exitCode: number | undefined
+  let killed = false
   const exited = once(child, 'close').then(([code, signal]) => {
     exitCode = (code as number | null) ?? -1
-    if (exitCode !== 0) failures.push(`exited with ${code ?? signal}`)
+    if (exitCode !== 0 && !killed) failures.push(`exited with ${code ?? signal}`)
     return exitCode
   })
   const { stdout, stderr } = child
@@ -148,6 +149,7 @@ export async function startRelayProcess(settings: Readonly<Record<string, string
       return exited
     },
     kill: async () => {
+      killed = true
       child.kill('SIGKILL')
       await exited
     },

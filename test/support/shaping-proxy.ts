@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { Random } from './random.ts'
 import { directions, TcpProxy } from './tcp-proxy.ts'
 
-/** Effects of a network on its bytes, in each direction. */
+/** Properties of a network, in each direction. */
 export interface Shape {
   readonly bitsPerSecond: number
   readonly roundTripMs: number
@@ -13,7 +13,7 @@ export interface Shape {
 }
 
 const SEGMENT_BYTES = 1_448
-/** Bytes that a direction holds before it reads no more: the queue of a small router. */
+/** Bytes that a direction holds before it stops reading: the queue of a small router. */
 const QUEUE_BYTES = 65_536
 
 /**
@@ -86,7 +86,7 @@ export class ShapingProxy {
   }
 }
 
-/** Runs tasks at their time, in the order of adding. Timers alone may fire a millisecond out of order. */
+/** Acts at their time, in the order in which they were added. Timers alone may fire a millisecond out of order. */
 class InOrder {
   readonly #queue: { readonly at: number; readonly act: () => void }[] = []
   #lastAt: number
@@ -115,7 +115,7 @@ class InOrder {
   }
 }
 
-/** A direction of the link, as a token bucket of a segment. */
+/** A direction of the link, as a token bucket of one segment. */
 class Link {
   readonly #bytesPerMs: number
   #freeAt = 0

@@ -1,6 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { type RedisServer, startRedis } from '../../support/redis-server.ts'
+import { type RelayProcess, startRelayProcess } from '../../support/relay-process.ts'
 import { Balancer } from './balancer.ts'
-import { type RelayNode, startNode } from './node.ts'
 import { RedisKeys } from './redis-keys.ts'
 
 export interface ClusterOptions {
@@ -17,13 +18,13 @@ export class Cluster {
   readonly keys: RedisKeys | undefined
   readonly #redis: RedisServer | undefined
   readonly #settings: Readonly<Record<string, string>>
-  readonly #nodes: RelayNode[]
+  readonly #nodes: RelayProcess[]
   readonly #failures: string[] = []
 
   private constructor(
     redis: RedisServer | undefined,
     settings: Readonly<Record<string, string>>,
-    nodes: readonly RelayNode[],
+    nodes: readonly RelayProcess[],
   ) {
     this.#redis = redis
     this.#settings = settings
@@ -49,7 +50,7 @@ export class Cluster {
     return this.#nodes.length
   }
 
-  /** What the nodes logged as errors, those that are gone included. */
+  /** Errors that the nodes logged, those that are gone included. */
   get failures(): readonly string[] {
     return [...this.#failures, ...this.#nodes.flatMap(({ failures }) => failures)]
   }
@@ -75,4 +76,11 @@ export class Cluster {
     for (const node of this.#nodes) await node.kill()
     await this.#redis?.stop()
   }
+}
+
+/** Resolves when the node reaches its Redis. */
+async function startNode(settings: Readonly<Record<string, string>>): Promise<RelayProcess> {
+  const node = await startRelayProcess(settings)
+  while (!(await fetch(`${node.url}/readyz`)).ok) await delay(20)
+  return node
 }

@@ -1,7 +1,7 @@
 import { bytesOf } from '../../e2e/people.ts'
 import { CuttingProxy } from '../../support/cutting-proxy.ts'
 import { Random } from '../../support/random.ts'
-import { startNode } from './node.ts'
+import { startRelayProcess } from '../../support/relay-process.ts'
 import { runPairing, type Side } from './pairing.ts'
 import type { Plan } from './plan.ts'
 import { sideBySide } from './side-by-side.ts'
@@ -17,7 +17,7 @@ const LIMIT_MS = 30_000
 const AT_ONCE = 12
 
 export async function* cuts({ seed, cuts: wanted }: Plan): AsyncGenerator<Row> {
-  const node = await startNode({ MAX_SESSIONS_PER_CLIENT: '100000' })
+  const node = await startRelayProcess({ MAX_SESSIONS_PER_CLIENT: '100000' })
   const tally = new Tally('connections cut at random bytes', { mustSurvive: true })
   const begun = performance.now()
   let done = 0
@@ -39,7 +39,7 @@ export async function* cuts({ seed, cuts: wanted }: Plan): AsyncGenerator<Row> {
   yield tally.row
 }
 
-/** One pairing, and how often its network was cut. */
+/** Runs a pairing and returns the number of cuts. */
 async function runCut(
   name: string,
   random: Random,
@@ -70,7 +70,7 @@ async function runCut(
   }
 }
 
-/** What passes in a pairing that nothing disturbs, without the payload. */
+/** Returns the bytes of a pairing that nothing disturbs, without the payload. */
 async function usualBytes(port: number, seed: string): Promise<Record<Side, number>> {
   const proxies = { sender: await CuttingProxy.start(port), receiver: await CuttingProxy.start(port) }
   const payload = new Uint8Array(1)

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { within } from './side-by-side.ts'
 
 const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
 
@@ -49,10 +50,6 @@ export class Device {
     return event === undefined ? undefined : String(event.code)
   }
 
-  get errors(): string {
-    return this.#errors
-  }
-
   /** How often it said so. */
   count(name: string): number {
     return this.#events.filter(({ event }) => event === name).length
@@ -60,14 +57,15 @@ export class Device {
 
   /** The first event of this name. Rejects when the device ends without it, or the time is over. */
   event(name: string, limitMs: number): Promise<Event> {
-    return within(limitMs, `event ${name}`, async () => {
+    const look = async () => {
       for (;;) {
         const found = this.#events.find(({ event }) => event === name)
         if (found) return found
         if (!children.has(this.#child)) throw new Error(`the device ended before ${name}: ${this.#errors}`)
         await new Promise<void>((resolve) => this.#changed.push(resolve))
       }
-    })
+    }
+    return within(limitMs, `event ${name}`, look())
   }
 
   sleep(): void {
@@ -80,7 +78,7 @@ export class Device {
 
   /** Resolves with its exit code, or undefined when it has not ended by then. */
   async ended(limitMs: number): Promise<number | undefined> {
-    return within(limitMs, 'end', () => this.#exited).catch(() => undefined)
+    return within(limitMs, 'end', this.#exited).catch(() => undefined)
   }
 
   async kill(): Promise<void> {
@@ -90,17 +88,5 @@ export class Device {
 
   #wake(): void {
     for (const resolve of this.#changed.splice(0)) resolve()
-  }
-}
-
-async function within<T>(limitMs: number, what: string, work: () => Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`not within ${limitMs} ms: ${what}`)), limitMs)
-  })
-  try {
-    return await Promise.race([work(), late])
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -45,7 +45,7 @@ export async function* kills(plan: Plan): AsyncGenerator<Row> {
   yield keys.row
 }
 
-/** A node with everything in memory: its sessions are gone, and both sides report it. */
+/** A node that holds everything in memory: its sessions are gone, and both sides report that. */
 export async function* killsAlone(plan: Plan): AsyncGenerator<Row> {
   const tally = new Tally('alone in memory, killed at any phase')
   const tallies = new Map(PHASES.map((phase) => [phase, tally]))

@@ -7,7 +7,7 @@ import { DeviceWorld, until } from '../../e2e/world.ts'
 import type { Side } from './pairing.ts'
 
 /**
- * Lives of sessions. Each `yield` lets so many minutes pass; the result are the devices that
+ * Lives of sessions. Each `yield` lets minutes pass; the result is the devices that
  * took part. A life that does not go as it should throws.
  */
 export type Life = (relays: Relays, time: FakeTime) => AsyncGenerator<number, DeviceWorld[]>

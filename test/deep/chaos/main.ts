@@ -1,10 +1,29 @@
 import { parseArgs } from 'node:util'
 import build from '../../support/build.ts'
+import { cuts } from './cuts.ts'
+import { kills, killsAlone } from './kills.ts'
 import { LONG, type Plan, SHORT, times } from './plan.ts'
-import { SECTIONS } from './sections.ts'
+import { rolling } from './rolling.ts'
+import { sleepers } from './sleepers.ts'
+import { slowNetwork } from './slow-network.ts'
+import { storm } from './storm.ts'
 import type { Row } from './tally.ts'
+import { twoHours, twoHoursInRedis } from './two-hours.ts'
 
 /** `npm run chaos`: every fault there is, on purpose, and one table of what came of it. README.md says what it means. */
+
+/** By the names that `--only` takes, in the order in which they run. */
+const SECTIONS: Readonly<Record<string, (plan: Plan) => AsyncGenerator<Row>>> = {
+  cuts,
+  slow: slowNetwork,
+  sleep: sleepers,
+  alone: killsAlone,
+  kills,
+  rolling,
+  storm,
+  clock: twoHours,
+  'clock-redis': twoHoursInRedis,
+}
 
 const COLUMNS = ['runs', 'survived', 'clean errors', 'lost', 'duplicated'] as const
 const PHASE_WIDTH = 66
@@ -22,7 +41,7 @@ const begun = performance.now()
 await build()
 const sum = { runs: 0, survived: 0, cleanErrors: 0, lost: 0, duplicated: 0, faults: 0 }
 let running = ''
-// What nobody awaited is a fault like any other, but nothing can follow it.
+// An unhandled error is a fault like any other, but nothing can follow it.
 process.once('uncaughtException', (error) => {
   say(`FAILED in ${running}: ${error.stack}\nSeed ${options.plan.seed}.`)
   process.exit(1)

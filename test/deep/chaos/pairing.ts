@@ -15,14 +15,15 @@ import { sha256 } from '../../e2e/people.ts'
 import { DeviceWorld, NOTHING_LEFT_HERE } from '../../e2e/world.ts'
 import type { Random } from '../../support/random.ts'
 import { inFolder } from './folders.ts'
+import { within } from './side-by-side.ts'
 import type { Verdict } from './tally.ts'
 
-/** One whole pairing of two devices of the SDK, from the code to the goodbye, and what became of it. */
+/** A whole pairing of two devices of the SDK, from the code to the goodbye, and its outcome. */
 
 export type Side = 'sender' | 'receiver'
 export type Command = 'register' | 'join' | 'decide' | 'end receiver' | 'close' | 'other'
 
-/** What can be seen of a pairing as it goes on. A fault is timed by these. */
+/** Visible steps of a pairing, by which a fault is timed. */
 export type Happening =
   /** A command leaves, or its answer is there. */
   | { readonly what: 'asks' | 'is answered'; readonly side: Side; readonly command: Command }
@@ -178,14 +179,9 @@ class Pairing {
   }
 
   async #bounded(...sides: readonly Promise<End>[]): Promise<End[]> {
-    let timer: NodeJS.Timeout | undefined
-    const limit = new Promise<End>((resolve) => {
-      timer = setTimeout(resolve, this.#options.limitMs, { kind: 'silent' })
-    })
-    const ends = await Promise.all(sides.map((side) => Promise.race([side, limit])))
-    clearTimeout(timer)
-    this.#stop.abort()
-    return ends
+    const silent: End = { kind: 'silent' }
+    const ends = sides.map((side) => within(this.#options.limitMs, 'the end', side).catch(() => silent))
+    return Promise.all(ends).finally(() => this.#stop.abort())
   }
 
   async #file(): Promise<Ends['file']> {
@@ -194,7 +190,7 @@ class Pairing {
     return sha256(saved) === sha256(this.#options.payload) ? 'right' : 'wrong'
   }
 
-  /** What both devices have left behind, once they had a moment to close what they had open. */
+  /** Returns leftovers of both devices, after a moment for closing sockets. */
   async #leftovers(): Promise<string[]> {
     const worlds = Object.entries(this.#worlds ?? {})
     const deadline = performance.now() + LEFTOVERS_MS

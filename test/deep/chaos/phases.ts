@@ -9,46 +9,40 @@ const RECEIPT_SEQ = 3
 
 export interface Phase {
   readonly name: string
-  /** What marks it, each of them; a run takes one. */
+  /** Happenings that mark it; a run takes one of them. */
   readonly marks: (payload: Uint8Array) => readonly Happening[]
-  /** Whether two nodes survive it every time. Before and after, an answer may be lost that nobody can ask for again. */
+  /** Set where two nodes survive every time. Elsewhere an answer may be lost that nobody can ask for again. */
   readonly mustSurvive: boolean
 }
 
-/** In the order in which they come. */
-export const PHASES: readonly Phase[] = [
-  { name: 'registering', marks: () => command('asks', 'sender', 'register'), mustSurvive: false },
-  { name: 'registered', marks: () => command('is answered', 'sender', 'register'), mustSurvive: true },
-  { name: 'joining', marks: () => command('asks', 'receiver', 'join'), mustSurvive: false },
-  { name: 'joined', marks: () => command('is answered', 'receiver', 'join'), mustSurvive: true },
-  { name: 'handshake message 1', marks: () => frame('receiver', 1), mustSurvive: true },
-  { name: 'handshake message 2', marks: () => frame('sender', 1), mustSurvive: true },
-  { name: 'handshake message 3', marks: () => frame('receiver', 2), mustSurvive: true },
-  { name: 'handshake message 4', marks: () => frame('sender', 2), mustSurvive: true },
-  { name: 'approving', marks: () => command('asks', 'sender', 'decide'), mustSurvive: true },
-  { name: 'approved', marks: () => command('is answered', 'sender', 'decide'), mustSurvive: true },
-  { name: 'approval message', marks: () => frame('sender', APPROVAL_SEQ), mustSurvive: true },
-  {
-    name: 'mid-data',
-    marks: (payload) => frame('sender', APPROVAL_SEQ + Math.ceil(framesOf(payload) / 2)),
-    mustSurvive: true,
-  },
-  { name: 'last frame', marks: (payload) => frame('sender', APPROVAL_SEQ + framesOf(payload)), mustSurvive: true },
-  { name: 'before the receipt', marks: () => [{ what: 'has everything' }], mustSurvive: true },
-  { name: 'the receipt', marks: () => frame('receiver', RECEIPT_SEQ), mustSurvive: false },
-  { name: 'after the receipt', marks: () => [{ what: 'delivered' }], mustSurvive: false },
-  {
-    name: 'the goodbye',
-    marks: (payload) => frame('sender', APPROVAL_SEQ + framesOf(payload) + 1),
-    mustSurvive: false,
-  },
-  { name: 'leaving', marks: () => command('asks', 'receiver', 'end receiver'), mustSurvive: false },
-  { name: 'closing', marks: () => command('asks', 'sender', 'close'), mustSurvive: false },
+const asked = (side: Side, name: Command) => () => [{ what: 'asks', side, command: name }] as const
+const answered = (side: Side, name: Command) => () => [{ what: 'is answered', side, command: name }] as const
+const data = (payload: Uint8Array, part: number) => frame('sender', APPROVAL_SEQ + Math.ceil(framesOf(payload) * part))
+
+const MARKS: readonly (readonly [name: string, mustSurvive: boolean, marks: Phase['marks']])[] = [
+  ['registering', false, asked('sender', 'register')],
+  ['registered', true, answered('sender', 'register')],
+  ['joining', false, asked('receiver', 'join')],
+  ['joined', true, answered('receiver', 'join')],
+  ['handshake message 1', true, () => frame('receiver', 1)],
+  ['handshake message 2', true, () => frame('sender', 1)],
+  ['handshake message 3', true, () => frame('receiver', 2)],
+  ['handshake message 4', true, () => frame('sender', 2)],
+  ['approving', true, asked('sender', 'decide')],
+  ['approved', true, answered('sender', 'decide')],
+  ['approval message', true, () => frame('sender', APPROVAL_SEQ)],
+  ['mid-data', true, (payload) => data(payload, 0.5)],
+  ['last frame', true, (payload) => data(payload, 1)],
+  ['before the receipt', true, () => [{ what: 'has everything' }]],
+  ['the receipt', false, () => frame('receiver', RECEIPT_SEQ)],
+  ['after the receipt', false, () => [{ what: 'delivered' }]],
+  ['the goodbye', false, (payload) => frame('sender', APPROVAL_SEQ + framesOf(payload) + 1)],
+  ['leaving', false, asked('receiver', 'end receiver')],
+  ['closing', false, asked('sender', 'close')],
 ]
 
-function command(what: 'asks' | 'is answered', side: Side, name: Command): Happening[] {
-  return [{ what, side, command: name }]
-}
+/** In the order in which they come. */
+export const PHASES: readonly Phase[] = MARKS.map(([name, mustSurvive, marks]) => ({ name, mustSurvive, marks }))
 
 /** A frame as it leaves its writer and as it reaches its reader. */
 function frame(writer: Side, seq: number): Happening[] {

@@ -15,12 +15,12 @@ export interface Place {
   tick(): Promise<void>
   /** Sessions there are, and what is wrong with what is kept of them. */
   look(): Promise<{ readonly sessions: number; readonly faults: readonly string[] }>
-  /** Names everything left when every session's time is over. */
+  /** Returns leftovers when every session's time is over, in words. */
   left(): Promise<string[]>
   close(): Promise<void>
 }
 
-/** A relay, in this process, with everything in memory. */
+/** A relay in this process, with everything in memory. */
 export async function inMemory(): Promise<Place> {
   const clock = new FakeClock()
   const relay = await startRelay({ clock })
@@ -76,7 +76,7 @@ export async function inRedis(): Promise<Place> {
       await until('the sockets close', () => nodes.every((node) => node.counters().sockets === 0))
       const left = nodes.flatMap((node, i) => differences(`node ${i}`, node.counters(), NO_SERVER_STATE))
       for (const node of nodes) await node.close()
-      // The nodes' signs of life are all that may still be there.
+      // Only the record of living nodes may be left.
       await age(redis, NODES_GONE_MS, '')
       const keys = await redis.keys()
       return [...left, ...(keys.length > 0 ? [`keys in Redis: ${keys.join(', ')}`] : [])]
@@ -91,7 +91,7 @@ export async function inRedis(): Promise<Place> {
 const MINUTE_MS = 60_000
 /** After the last node, what nodes share is gone. */
 const NODES_GONE_MS = 600_000
-/** Keys that the nodes write every second, gone ten seconds after the last node. */
+/** A key that the nodes write every second, gone ten seconds after the last. */
 const BEATS = 'pairlay:nodes'
 
 const AGE = `

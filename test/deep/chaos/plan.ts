@@ -10,7 +10,7 @@ export interface Plan {
   readonly naps: readonly Nap[]
   readonly killsPerPhase: number
   readonly killsAlone: number
-  /** Waits, if set, until Redis has forgotten everything by itself: a minute and a half. */
+  /** Waits until Redis has forgotten everything by itself, a minute and a half. */
   readonly waitForKeys: boolean
   /** Clusters that are killed side by side. */
   readonly clusters: number
@@ -20,7 +20,7 @@ export interface Plan {
   readonly minutesBetweenLives: number
 }
 
-/** Sizes of the tests. A sleep is a moment of real time, while the relay's clock is moved on. */
+/** The plan of the tests. A device sleeps for a moment of real time, while the relay's clock is moved on. */
 export const SHORT: Plan = {
   seed: 'pairlay',
   cuts: 500,
@@ -39,7 +39,7 @@ export const SHORT: Plan = {
   minutesBetweenLives: 3,
 }
 
-/** Sizes of `npm run chaos`: all sleep is real. After 75 s without an answer the relay cuts a socket. */
+/** The plan of `npm run chaos`: all sleep is real. After 75 s without an answer the relay cuts a socket. */
 export const LONG: Plan = {
   ...SHORT,
   slow: { pairings: 12, kib: 2_048 },

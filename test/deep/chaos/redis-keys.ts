@@ -14,15 +14,9 @@ export class RedisKeys {
   readonly #redis: RedisServer
   /** When each session is over, on this process's clock. */
   readonly #deadlines = new Map<string, number>()
-  #seen = 0
 
   constructor(redis: RedisServer) {
     this.#redis = redis
-  }
-
-  /** Keys looked at so far. */
-  get seen(): number {
-    return this.#seen
   }
 
   readonly addSession = (sessionId: string, expiresInMs: number): void => {
@@ -34,9 +28,8 @@ export class RedisKeys {
     const latest = Math.max(performance.now(), ...this.#deadlines.values())
     const faults: string[] = []
     for (const [key, left] of await this.#redis.timeouts()) {
-      // It went while we looked.
+      // Gone since the keys were listed.
       if (left === -2) continue
-      this.#seen++
       const sessionId = [...this.#deadlines.keys()].find((id) => key.includes(id))
       const until = sessionId === undefined ? latest : (this.#deadlines.get(sessionId) ?? latest)
       const allowed = Math.max(0, until - performance.now()) + KEYS_OUTLIVE_MS + TOLERANCE_MS

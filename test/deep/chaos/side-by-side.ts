@@ -5,3 +5,12 @@ export async function sideBySide(count: number, next: () => Promise<void> | unde
   }
   await Promise.all(Array.from({ length: count }, lane))
 }
+
+/** Rejects when the work takes longer. */
+export async function within<T>(limitMs: number, what: string, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${limitMs} ms: ${what}`)), limitMs)
+  })
+  return Promise.race([work, late]).finally(() => clearTimeout(timer))
+}

@@ -1,7 +1,7 @@
 import { bytesOf } from '../../e2e/people.ts'
 import { Random } from '../../support/random.ts'
+import { startRelayProcess } from '../../support/relay-process.ts'
 import { type Shape, ShapingProxy } from '../../support/shaping-proxy.ts'
-import { startNode } from './node.ts'
 import { runPairing } from './pairing.ts'
 import type { Plan } from './plan.ts'
 import { type Row, Tally } from './tally.ts'
@@ -11,12 +11,12 @@ import { type Row, Tally } from './tally.ts'
 const SHAPE: Shape = { bitsPerSecond: 1_000_000, roundTripMs: 200, loss: 0.05, retransmitMs: 400 }
 const KIB = 1024
 const TTL_SECONDS = 600
-/** What the link alone takes for the payload, times this, and the commands and the handshake. */
+/** Patience: a multiple of the link's own time for the payload, and time for commands and the handshake. */
 const PATIENCE = 4
 const PATIENCE_MS = 30_000
 
 export async function* slowNetwork({ seed, slow }: Plan): AsyncGenerator<Row> {
-  const node = await startNode()
+  const node = await startRelayProcess()
   const tally = new Tally('200 ms, 5 % lost, 1 Mbit/s', { mustSurvive: true })
   const bytes = slow.kib * KIB
   const ideal = (bytes * 8 * 1000) / SHAPE.bitsPerSecond

@@ -21,9 +21,8 @@ const MOST_IN_A_WINDOW = 0.2
 interface Waiting {
   readonly sender: Sender
   readonly world: DeviceWorld
-  /** How long it chose to wait before it tried first, when it did so, and when it was attached again, after the kill. */
+  /** The wait it chose before its first attempt, and when it was attached again. */
   waitedMs: number | undefined
-  triedAt: number | undefined
   backAt: number | undefined
   ended: string | undefined
 }
@@ -73,8 +72,8 @@ async function openAll(cluster: Cluster, relay: string, count: number, seed: str
 
 async function openOne(cluster: Cluster, relay: string, random: Random): Promise<Waiting> {
   const world = await DeviceWorld.create()
-  const { openWebSocket, setTimeout: startTimer } = world.environment
-  if (!openWebSocket || !startTimer) throw new Error('a device has no sockets')
+  const { setTimeout: startTimer } = world.environment
+  if (!startTimer) throw new Error('a device has no timers')
   world.onFetch = async (send) => {
     const answer = await send()
     await tellSession(answer, cluster.keys?.addSession)
@@ -82,7 +81,6 @@ async function openOne(cluster: Cluster, relay: string, random: Random): Promise
   }
   const times: Omit<Waiting, 'sender' | 'world'> = {
     waitedMs: undefined,
-    triedAt: undefined,
     backAt: undefined,
     ended: undefined,
   }
@@ -98,13 +96,9 @@ async function openOne(cluster: Cluster, relay: string, random: Random): Promise
       ...world.environment,
       jitter: () => random.below(1_000_000) / 1_000_000,
       setTimeout: (callback, ms) => {
-        // What is waited for first, once it is lost, is the next attempt.
+        // The first wait after the loss is for the next attempt.
         if (lost) times.waitedMs ??= ms
         return startTimer(callback, ms)
-      },
-      openWebSocket: (url, protocol) => {
-        if (attached) times.triedAt ??= performance.now()
-        return openWebSocket(url, protocol)
       },
     },
     onStatus: (status) => {
@@ -137,24 +131,18 @@ async function everybodyBack(waiting: readonly Waiting[]): Promise<void> {
 function judgeSpread(waiting: readonly Waiting[], killedAt: number, tally: Tally): void {
   const sorted = (times: readonly (number | undefined)[]) =>
     times.filter((time) => time !== undefined).sort((a, b) => a - b)
-  const after = (times: readonly (number | undefined)[]) => sorted(times).map((time) => time - killedAt)
   const waits = sorted(waiting.map(({ waitedMs }) => waitedMs))
-  tally.note(`waits before the first attempt: ${spreadOf(waits)}`)
-  tally.note(`first attempts after the kill: ${spreadOf(after(waiting.map(({ triedAt }) => triedAt)))}`)
-  tally.note(`back after the kill: ${spreadOf(after(waiting.map(({ backAt }) => backAt)))}`)
+  const back = sorted(waiting.map(({ backAt }) => backAt)).map((time) => Math.round(time - killedAt))
   let most = 0
   for (let from = 0, to = 0; to < waits.length; to++) {
     while (waits[to] - waits[from] > WINDOW_MS) from++
     most = Math.max(most, to - from + 1)
   }
   const share = Math.round((100 * most) / waiting.length)
-  tally.note(`at most ${share} % chose a wait within the same ${WINDOW_MS} ms`)
+  tally.note(
+    `back ${back[0]} to ${back.at(-1)} ms after the kill; at most ${share} % chose a wait within the same ${WINDOW_MS} ms`,
+  )
   if (waits.length < waiting.length || most > waiting.length * MOST_IN_A_WINDOW) tally.fault('there is no jitter')
-}
-
-function spreadOf(times: readonly number[]): string {
-  const at = (part: number) => Math.round(times[Math.min(times.length - 1, Math.floor(times.length * part))])
-  return `${at(0)} ms (first), ${at(0.5)} ms (half), ${at(0.9)} ms (90 %), ${at(1)} ms (last)`
 }
 
 async function closeAll(waiting: readonly Waiting[]): Promise<void> {

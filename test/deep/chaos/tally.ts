@@ -1,4 +1,4 @@
-/** Result of a run. `lost` counts faults: missing or wrong bytes, a silence, an error of no type. */
+/** The outcome of a run. `lost` is everything that must not be: missing or wrong bytes, a silence, an error of no type. */
 export type Fate = 'survived' | 'clean error' | 'lost' | 'duplicated'
 
 export interface Verdict {
@@ -15,7 +15,7 @@ export interface Row {
   readonly cleanErrors: number
   readonly lost: number
   readonly duplicated: number
-  /** Faults in words. The suite has failed if there is any. */
+  /** Faults in words. With any the suite has failed. */
   readonly faults: readonly string[]
   /** Notes, such as times. */
   readonly notes: readonly string[]
@@ -46,7 +46,7 @@ export class Tally {
     if (!allowed) this.fault(`${name}: ${fate}: ${why}`)
   }
 
-  /** Reports whether enough has failed: more would tell nothing new and take long. */
+  /** Reports whether further runs would tell nothing new. They would take long: many failures are silences. */
   get hopeless(): boolean {
     return this.#faults.length >= HOPELESS
   }

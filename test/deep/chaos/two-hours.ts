@@ -3,6 +3,7 @@ import { type DeviceWorld, NOTHING_LEFT_HERE, until } from '../../e2e/world.ts'
 import { LIFE_MINUTES_MAX, LIVES } from './lives.ts'
 import { inMemory, inRedis, type Place } from './places.ts'
 import type { Plan } from './plan.ts'
+import { within } from './side-by-side.ts'
 import { type Row, Tally } from './tally.ts'
 
 /** Two hours of a clock that the test moves: sessions begin, live in some way, and nothing of them stays. */
@@ -73,7 +74,7 @@ async function twoHoursAt(title: string, start: () => Promise<Place>, plan: Plan
 /** Lets a life go on until it waits again. False when it is over. */
 async function goesOn(each: UnderWay, minute: number, tally: Tally): Promise<boolean> {
   try {
-    const { done, value } = await inTime(each.life.next())
+    const { done, value } = await within(STEP_LIMIT_MS, each.name, each.life.next())
     if (!done) {
       each.next = minute + value
       return true
@@ -90,17 +91,4 @@ async function goesOn(each: UnderWay, minute: number, tally: Tally): Promise<boo
     tally.add(each.name, { fate: 'lost', why: String(error) })
   }
   return false
-}
-
-/** What happens at all happens at once: the clock stands still meanwhile. */
-async function inTime<T>(step: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error('silence')), STEP_LIMIT_MS)
-  })
-  try {
-    return await Promise.race([step, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }
