@@ -180,9 +180,9 @@ export const SIDES = [
     "flag: 'wx', mode: 0o600",
     "flag: 'w', mode: 0o600",
   ]),
-  usage('Security 17: a long address is no address', 'whose address is absurdly long', [
-    'const url = text.length <= ADDRESS_MAX && URL.canParse(text)',
-    'const url = URL.canParse(text)',
+  usage('Security 17: a long address is no address', 'with an impossible address is exit 2', [
+    'if (text.length > ADDRESS_MAX)',
+    'if (text.length < 0)',
   ]),
   prompts('Security 18: a relay that only a link names', 'is asked once about a relay that only the link names', [
     'if (relay === relayFrom(options.relay)) return',

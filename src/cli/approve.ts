@@ -188,16 +188,15 @@ function lastOf(error: unknown, waiting: readonly PairingRequest[]): Happening {
 function tell(happened: Happening, verified: number, terminal: Terminal): void {
   if (happened.is === 'came') {
     const { matchNumber, receiverCode, name, fingerprint } = happened.request
-    terminal.event('request', { matchNumber, receiverCode, name, fingerprint, verified })
-    terminal.say(`A device has proved that it knows the code. Its number: ${formatMatchNumber(matchNumber)}`)
+    const line = `A device has proved that it knows the code. Its number: ${formatMatchNumber(matchNumber)}`
+    terminal.event('request', { matchNumber, receiverCode, name, fingerprint, verified }, line)
     // On a line of its own, which no name can leave: the relay may have written it.
     const called = shownDevice(name ?? '')
     if (called !== '') terminal.say(`    It calls itself ${called}`)
   }
   if (happened.is === 'left' && happened.error.code === 'receiver_left') {
     const { matchNumber } = happened.request
-    terminal.event('left', { matchNumber })
-    terminal.say(`The device with ${formatMatchNumber(matchNumber)} has left.`)
+    terminal.event('left', { matchNumber }, `The device with ${formatMatchNumber(matchNumber)} has left.`)
   }
 }
 

@@ -12,20 +12,19 @@ export function connectionReport(terminal: Pick<Terminal, 'event' | 'say'>, stat
       // A connection that was never there is not lost.
       if (was && !state.connected) terminal.say('The connection to the relay is lost. Trying again …')
     },
-    onFallback: () => {
-      terminal.event('fallback', {})
-      terminal.say('WebSockets do not pass here. Going on over HTTP, which is slower.')
-    },
+    onFallback: () =>
+      terminal.event('fallback', {}, 'WebSockets do not pass here. Going on over HTTP, which is slower.'),
     onSmallFrames: (maxBytes: number) => {
-      terminal.event('small_frames', { maxBytes })
-      terminal.say(
-        `Large requests do not pass here. Going on with ${formatBytes(maxBytes)} at a time, which is slower.`,
+      const size = formatBytes(maxBytes)
+      terminal.event(
+        'small_frames',
+        { maxBytes },
+        `Large requests do not pass here. Going on with ${size} at a time, which is slower.`,
       )
     },
     onBusy: (who: 'relay' | 'sender') => {
-      terminal.event('busy', { who })
       const wait = who === 'relay' ? 'The relay has no room at the moment.' : 'The sender has not answered yet.'
-      terminal.say(`${wait} Waiting …`)
+      terminal.event('busy', { who }, `${wait} Waiting …`)
     },
   }
 }

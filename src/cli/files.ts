@@ -96,27 +96,20 @@ export function pathIn(directory: string | undefined, name: string): string {
   return directory === undefined ? name : join(directory, name)
 }
 
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or directory',
+  ENOTDIR: 'there is no such file or directory',
+  EISDIR: 'it is a directory',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk is full',
+  EFBIG: 'the file is too large for this disk',
+  ENAMETOOLONG: 'the name is too long for this disk',
+  EROFS: 'the file system is read-only',
+}
+
 /** An operating system's error in words, without the path that the caller already names. */
-export function reasonOf(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return 'there is no such file or directory'
-    case 'EISDIR':
-      return 'it is a directory'
-    case 'EACCES':
-    case 'EPERM':
-      return 'permission denied'
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return 'the disk is full'
-    case 'EFBIG':
-      return 'the file is too large for this disk'
-    case 'ENAMETOOLONG':
-      return 'the name is too long for this disk'
-    case 'EROFS':
-      return 'the file system is read-only'
-    default:
-      return error.code ?? 'unknown error'
-  }
+export function reasonOf({ code = 'unknown error' }: NodeJS.ErrnoException): string {
+  return REASONS[code] ?? code
 }

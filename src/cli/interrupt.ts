@@ -20,9 +20,8 @@ export async function untilInterrupted(
   let stop: () => void = nothing
   const interrupted = new Promise<number>((resolve) => {
     stop = () => {
-      terminal.event('interrupted', {})
       // The goodbye is a courtesy: a relay that did not answer it is not told of.
-      terminal.say('\nStopped.')
+      terminal.event('interrupted', {}, '\nStopped.')
       resolve(EXIT.interrupted)
     }
   })

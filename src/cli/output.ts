@@ -224,10 +224,9 @@ async function taken(
   }
   const ms = endedAt - startedAt
   const { confirmed } = offer
-  terminal.event('received', { bytes, ms: Math.round(ms), confirmed })
   const doubt = isOver() ? 'But the sender does not know.' : 'Whether the sender knows is not certain.'
-  if (what === 'text' && confirmed) return
-  terminal.say(`Received ${formatResult(bytes, ms)}. ${confirmed ? 'The relay says that the sender knows.' : doubt}`)
+  const line = `Received ${formatResult(bytes, ms)}. ${confirmed ? 'The relay says that the sender knows.' : doubt}`
+  terminal.event('received', { bytes, ms: Math.round(ms), confirmed }, what === 'text' && confirmed ? undefined : line)
 }
 
 /** Returns the reason that the sender is told for a failure here. */
@@ -239,9 +238,8 @@ export function reasonToDecline(error: unknown): DeclineReason {
 function tellSaved(target: Target | undefined, terminal: Terminal): void {
   if (!target) return
   const { path, was } = target
-  terminal.event('saved', { path, was })
   const [as, renamed] = was === undefined ? ['', ''] : ['as ', ` (was ${shownText(was, '')})`]
-  terminal.say(`Saved ${as}${shown(path)}${renamed}.`)
+  terminal.event('saved', { path, was }, `Saved ${as}${shown(path)}${renamed}.`)
 }
 
 function writeOut(bytes: Uint8Array): Promise<void> {

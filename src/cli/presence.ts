@@ -17,7 +17,7 @@ export interface PresenceOptions {
   /** Reports whether this side is connected. Otherwise nothing is known of the others. */
   readonly connected: () => boolean
   readonly expiresInMs: () => number
-  readonly terminal: Pick<Terminal, 'event' | 'say'>
+  readonly terminal: Pick<Terminal, 'event'>
 }
 
 /** Tells the person when a device has gone without a word, once, and when it is back. Gives the function that ends this. */
@@ -33,12 +33,12 @@ export function watchPresence({ others, connected, expiresInMs, terminal }: Pres
       const which = others.length === 1 ? undefined : `device with ${formatMatchNumber(matchNumber)}`
       if (away && !told.has(other)) {
         told.add(other)
-        terminal.event('presence', { matchNumber, present: false })
         const until = formatClock(new Date(Date.now() + expiresInMs()))
-        terminal.say(`The ${which ?? 'other device'} is not connected. Waiting for it until ${until}; Ctrl-C gives up.`)
+        const line = `The ${which ?? 'other device'} is not connected. Waiting for it until ${until}; Ctrl-C gives up.`
+        terminal.event('presence', { matchNumber, present: false }, line)
       } else if (connected() && present && told.delete(other)) {
-        terminal.event('presence', { matchNumber, present: true })
-        terminal.say(which === undefined ? 'It is back.' : `The ${which} is back.`)
+        const line = which === undefined ? 'It is back.' : `The ${which} is back.`
+        terminal.event('presence', { matchNumber, present: true }, line)
       }
     }
   }

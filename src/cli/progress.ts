@@ -86,13 +86,8 @@ export class Progress {
       const leftMs = meter.leftMs(now)
       const bytesPerSecond = Math.round(meter.rate(now))
       const { bytes } = meter
-      terminal.event('progress', {
-        matchNumber,
-        bytes,
-        totalBytes,
-        bytesPerSecond,
-        leftMs: leftMs && Math.round(leftMs),
-      })
+      const left = leftMs && Math.round(leftMs)
+      terminal.event('progress', { matchNumber, bytes, totalBytes, bytesPerSecond, leftMs: left })
       this.#warnWhenTooSlow(meter, now)
     }
     const lines = this.#lines(now)
@@ -113,11 +108,10 @@ export class Progress {
     const expires = expiresInMs()
     if (this.#warned || leftMs === undefined || leftMs <= expires) return
     this.#warned = true
-    terminal.event('too_slow', { leftMs: Math.round(leftMs), expiresInMs: Math.round(expires) })
-    terminal.say(
+    const line =
       `At this rate it takes ${formatDuration(leftMs)} more, but the session ends in ${formatDuration(expires)}: it will ` +
-        `not be complete. ${advice(ttlFor(meter.elapsedMs(now) + leftMs))}`,
-    )
+      `not be complete. ${advice(ttlFor(meter.elapsedMs(now) + leftMs))}`
+    terminal.event('too_slow', { leftMs: Math.round(leftMs), expiresInMs: Math.round(expires) }, line)
   }
 
   #look(): void {
@@ -127,10 +121,10 @@ export class Progress {
       if (lane.stalled || now - lane.movedAt < STALLED_AFTER_MS) continue
       lane.stalled = true
       const { matchNumber } = lane
-      terminal.event('stalled', { matchNumber, ms: Math.round(now - lane.movedAt) })
       const device = matchNumbers.length > 1 ? `the device with ${formatMatchNumber(matchNumber)}` : 'the other device'
       const what = lane.meter ? 'Nothing has moved' : 'Nothing has moved yet'
-      terminal.say(`${what} for ${formatDuration(STALLED_AFTER_MS)}. Waiting for ${device}; Ctrl-C gives up.`)
+      const line = `${what} for ${formatDuration(STALLED_AFTER_MS)}. Waiting for ${device}; Ctrl-C gives up.`
+      terminal.event('stalled', { matchNumber, ms: Math.round(now - lane.movedAt) }, line)
     }
     // The time that is left and the rate are no longer true when nothing comes.
     if (terminal.interactive && now - this.#drawnAt >= LOOK_MS && this.#lines(now).length > 0) {

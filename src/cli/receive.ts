@@ -79,13 +79,9 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
       attempts: new Attempts(terminal),
       onApproved: () => {
         state.approved = true
-        terminal.event('approved', { matchNumber: receiver.matchNumber })
-        terminal.say('Approved. Waiting for what it sends …')
+        terminal.event('approved', { matchNumber: receiver.matchNumber }, 'Approved. Waiting for what it sends …')
       },
-      onRejoin: () => {
-        terminal.event('rejoined', {})
-        terminal.say('The relay had given this place away. Joined again.')
-      },
+      onRejoin: () => terminal.event('rejoined', {}, 'The relay had given this place away. Joined again.'),
       ...connectionReport(terminal, state),
     })
     const over = () => {
@@ -118,8 +114,8 @@ function deviceName(given: string | undefined): string | undefined {
 async function receiveAll(receiver: Receiver, terminal: Terminal, options: Options, state: State): Promise<number> {
   terminal.say('Checking the code with the sender …')
   const matchNumber = await receiver.verified
-  terminal.event('number', { matchNumber, fingerprint: receiver.fingerprint })
-  terminal.say(`The sender should show ${formatMatchNumber(matchNumber)}. Waiting for its approval …`)
+  const line = `The sender should show ${formatMatchNumber(matchNumber)}. Waiting for its approval …`
+  terminal.event('number', { matchNumber, fingerprint: receiver.fingerprint }, line)
   const stopWatching = watchPresence({
     others: [
       {
@@ -189,10 +185,10 @@ async function takeOffer(taking: Taking, names: readonly string[], asking: Asker
 }
 
 function tellOffer({ offer, terminal, expiresInMs }: Taking, names: readonly string[], asText: boolean): void {
-  terminal.event('offer', { items: offer.items, totalBytes: offer.totalBytes })
   const what = asText ? 'a text' : names.length === 1 ? names[0] : `${names.length} files`
   const size = offer.totalBytes === undefined ? 'of unknown length' : `(${formatBytes(offer.totalBytes)})`
-  terminal.say(`The sender offers ${what} ${size}${names.length === 1 ? '.' : ':'}`)
+  const line = `The sender offers ${what} ${size}${names.length === 1 ? '.' : ':'}`
+  terminal.event('offer', { items: offer.items, totalBytes: offer.totalBytes }, line)
   if (names.length > 1) {
     for (const [index, name] of names.entries())
       terminal.say(`    ${name}  ${formatBytes(offer.items[index]?.size ?? 0)}`)

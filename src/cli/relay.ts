@@ -1,4 +1,4 @@
-import { PairingError, type PairingErrorCode, RelayRefusal, RelayUnreachable } from '../client/index.ts'
+import { PairingError, RelayRefusal, RelayUnreachable } from '../client/index.ts'
 import { CliError, exitOf } from './exit.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -19,34 +19,32 @@ const ADDRESS_MAX = 2_048
  * is not repeated: it may hold a password.
  */
 export function relayAddress(text: string, source: string): string {
-  const url = text.length <= ADDRESS_MAX && URL.canParse(text) ? new URL(text) : undefined
-  const wrong = faultOf(text, url)
-  if (!url || wrong)
-    throw new CliError(`${source} ${wrong}. A relay address looks like https://relay.example.`, 'usage')
-  let path = url.pathname
+  const wrong = faultOf(text)
+  if (wrong) throw new CliError(`${source} ${wrong}. A relay address looks like https://relay.example.`, 'usage')
+  const { origin, pathname } = new URL(text)
+  let path = pathname
   while (path.endsWith('/')) path = path.slice(0, -1)
-  return url.origin + path
+  return origin + path
 }
 
 /** Returns what is wrong with an address, or undefined for one that a relay can have. */
-function faultOf(text: string, url: URL | undefined): string | undefined {
-  const [, scheme] = /^\s*([a-z][a-z0-9+.-]{0,20}):\/\//i.exec(text) ?? []
+function faultOf(text: string): string | undefined {
   if (text.trim() === '') return 'is empty'
   if (text.length > ADDRESS_MAX) return 'is too long'
+  const [, scheme] = /^\s*([a-z][a-z0-9+.-]{0,20}):\/\//i.exec(text) ?? []
   if (scheme === undefined) return 'has no http:// or https:// in front'
   if (!/^https?$/i.test(scheme)) return `begins with ${scheme.toLowerCase()}:// instead of http:// or https://`
-  if (!url) return 'has a host or a port that cannot be'
-  return url.username || url.password ? 'has a user name or a password, which no relay takes' : undefined
+  if (!URL.canParse(text)) return 'has a host or a port that cannot be'
+  const { username, password } = new URL(text)
+  return username || password ? 'has a user name or a password, which no relay takes' : undefined
 }
 
 /** Says it when the way to a relay on another machine is open to whoever is on it. */
 export function warnOfPlainHttp(relay: string, terminal: Pick<Terminal, 'event' | 'say'>): void {
   const { protocol, hostname, host } = new URL(relay)
   if (protocol === 'https:' || isLoopback(relay) || /^(0\.0\.0\.0|\[::\])$/.test(hostname)) return
-  terminal.event('plain_http', { relay })
-  terminal.say(
-    `http:// to ${host} has no TLS: others on the way can disturb this pairing, though not read what is sent.`,
-  )
+  const line = `http:// to ${host} has no TLS: others on the way can disturb this pairing, though not read what is sent.`
+  terminal.event('plain_http', { relay }, line)
 }
 
 /** Reports whether an address is one that no other machine reaches. */
@@ -60,48 +58,39 @@ export function isLoopback(address: string): boolean {
  */
 export function failureOf(error: unknown, relay: string, approved: boolean): unknown {
   if (!(error instanceof PairingError)) return error
-  const { code, message } = error
+  const { code, cause } = error
   const { origin, pathname } = new URL(relay)
-  if (pathname !== '/' && refusedAs(error, 'not_found')) {
+  const refusal = cause instanceof RelayRefusal ? cause.code : undefined
+  if (pathname !== '/' && refusal === 'not_found') {
     const advice = `There is no relay under this path of ${origin}. Most relays have none: try --relay ${origin}.`
     return new CliError(advice, 'usage', code)
   }
-  const advised = refusedAs(error, 'forbidden') && !approved ? NOT_THIS_NAME : ADVICE[code]
-  return new CliError(advised?.(error, new URL(relay)) ?? message, exitOf(code, approved), code)
+  const otherName = `The relay at ${origin} does not answer to this name. Its operator lets it with ALLOWED_HOSTS or TRUST_PROXY.`
+  const message = refusal === 'forbidden' && !approved ? otherName : wordsFor(error, relay)
+  return new CliError(message, exitOf(code, approved), code)
 }
 
-function refusedAs({ cause }: PairingError, code: string): boolean {
-  return cause instanceof RelayRefusal && cause.code === code
-}
-
-type Advice = (error: PairingError, relay: URL) => string
-
-const NOT_THIS_NAME: Advice = (_, { origin }) =>
-  `The relay at ${origin} does not answer to this name. Its operator lets it with ALLOWED_HOSTS or TRUST_PROXY.`
-
-/** Advice about a relay that cannot be used. */
-const ADVICE: Partial<Record<PairingErrorCode, Advice>> = {
-  relay_redirects: ({ message }, { origin }) => `${message} Name that one with --relay, instead of ${origin}.`,
-  relay_untrusted: ({ detail = '' }, { origin }) => {
-    const own = /self-signed|authority/.test(detail) ? ' Trust one of your own with NODE_EXTRA_CA_CERTS=ca.pem.' : ''
-    return `The certificate of ${origin} cannot be trusted. ${detail}${own}`
-  },
-  relay_unreachable: (error, relay) => `No relay answers at ${relay.origin}. ${reasonFor(error, relay)}`,
+function wordsFor(error: PairingError, relay: string): string {
+  const { code, message, detail = '' } = error
+  const { origin } = new URL(relay)
+  if (code === 'relay_redirects') return `${message} Name that one with --relay, instead of ${origin}.`
+  if (code === 'relay_unreachable') return `No relay answers at ${origin}. ${reasonFor(error, relay)}`
+  if (code !== 'relay_untrusted') return message
+  const own = /self-signed|authority/.test(detail) ? ' Trust one of your own with NODE_EXTRA_CA_CERTS=ca.pem.' : ''
+  return `The certificate of ${origin} cannot be trusted. ${detail}${own}`
 }
 
 /** Returns why nothing answers, as far as that is known, and what to try. */
-function reasonFor({ detail, cause }: PairingError, { protocol, origin }: URL): string {
+function reasonFor({ detail, cause }: PairingError, relay: string): string {
   const status = cause instanceof RelayUnreachable ? cause.status : undefined
   if (status !== undefined && [502, 503, 504].includes(status)) {
     return `A proxy answers there, and it reaches no relay behind it (HTTP ${status}).`
   }
-  const plain = protocol === 'http:'
+  const plain = relay.startsWith('http:')
   // Servers with TLS answer plain HTTP with 400, or hang up.
-  if (plain && (status === 400 || hangsUp(cause))) {
-    return 'If this port has TLS, the address begins with https://.'
-  }
+  if (plain && (status === 400 || hangsUp(cause))) return 'If this port has TLS, the address begins with https://.'
   if (detail !== undefined) return detail
-  if (isLoopback(origin)) return 'Start one with `pairlay serve`, or name one with --relay.'
+  if (isLoopback(relay)) return 'Start one with `pairlay serve`, or name one with --relay.'
   return `Check the address and the network.${unusedProxy(plain ? 'HTTP_PROXY' : 'HTTPS_PROXY')}`
 }
 

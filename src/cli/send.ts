@@ -157,10 +157,12 @@ async function sendAll(sender: Sender, sources: readonly Source[], run: Run): Pr
 function report(receipt: Receipt, terminal: Terminal): void {
   const { matchNumber } = receipt
   if (receipt.delivered) {
-    terminal.event('delivered', { matchNumber, bytes: receipt.bytes, ms: Math.round(receipt.ms) })
-    terminal.say(`Delivered to ${formatMatchNumber(matchNumber)}: ${formatResult(receipt.bytes, receipt.ms)}.`)
+    const { bytes, ms } = receipt
+    const line = `Delivered to ${formatMatchNumber(matchNumber)}: ${formatResult(bytes, ms)}.`
+    terminal.event('delivered', { matchNumber, bytes, ms: Math.round(ms) }, line)
   } else {
-    terminal.event('not_delivered', { matchNumber, code: receipt.error.code })
-    terminal.say(`Not delivered to ${formatMatchNumber(matchNumber)}. ${receipt.error.message}`)
+    const { code, message } = receipt.error
+    const line = `Not delivered to ${formatMatchNumber(matchNumber)}. ${message}`
+    terminal.event('not_delivered', { matchNumber, code }, line)
   }
 }

@@ -18,8 +18,8 @@ export class Strangers {
   }
 
   readonly onFailedAttempt = ({ wrongCode, timedOut, invalid }: FailedAttempts): void => {
-    this.#terminal.event('failed_attempt', { wrongCode, timedOut, invalid })
-    this.#terminal.say(failedAttempts(wrongCode, timedOut, invalid))
+    const line = failedAttempts(wrongCode, timedOut, invalid)
+    this.#terminal.event('failed_attempt', { wrongCode, timedOut, invalid }, line)
     this.#wake()
   }
 
@@ -37,8 +37,7 @@ export class Strangers {
   usedUp(why: string): void {
     if (this.#usedUp) return
     this.#usedUp = true
-    this.#terminal.event('used_up', {})
-    this.#terminal.say(why)
+    this.#terminal.event('used_up', {}, why)
   }
 
   /** Resolves at the next change. */
@@ -54,9 +53,9 @@ export class Strangers {
     this.#timer = undefined
     if (this.#unproven === this.#told) return
     this.#told = this.#unproven
-    this.#terminal.event('waiting', { unproven: this.#unproven })
     const waiting = this.#unproven === 1 ? '1 device waits that has' : `${this.#unproven} devices wait that have`
-    if (this.#unproven > 0) this.#terminal.say(`${waiting} not proved to know the code.`)
+    const line = this.#unproven > 0 ? `${waiting} not proved to know the code.` : undefined
+    this.#terminal.event('waiting', { unproven: this.#unproven }, line)
   }
 
   #wake(): void {

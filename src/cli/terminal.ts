@@ -9,7 +9,7 @@ import { wrapped } from './format.ts'
  * the lines for people are replaced by events on stdout, one JSON object a line.
  */
 export class Terminal {
-  readonly #json: boolean
+  readonly json: boolean
   readonly #answersFromTty: boolean
   #lines: Interface | undefined
   readonly #unread: string[] = []
@@ -23,17 +23,13 @@ export class Terminal {
   #progressLines = 0
 
   constructor(options: { json: boolean; stdinIsData: boolean }) {
-    this.#json = options.json
+    this.json = options.json
     this.#answersFromTty = options.stdinIsData
-  }
-
-  get json(): boolean {
-    return this.#json
   }
 
   /** Reports whether a person sees stderr at a terminal that rewrites lines. */
   get interactive(): boolean {
-    return process.stderr.isTTY === true && process.env.TERM !== 'dumb' && !this.#json
+    return process.stderr.isTTY === true && process.env.TERM !== 'dumb' && !this.json
   }
 
   /** Reports whether questions go to a person, who can be asked again. */
@@ -43,7 +39,7 @@ export class Terminal {
 
   /** Reports whether somebody can answer: a person, or a pipe that has a line or does not end within so many milliseconds. */
   async answerable(pipeMs: number): Promise<boolean> {
-    this.#open()
+    this.listen()
     if (!this.#inputEnded && this.#unread.length === 0 && !this.#echoes) {
       const heard = new Promise<void>((resolve) => {
         this.#heard = resolve
@@ -63,14 +59,15 @@ export class Terminal {
 
   /** A line for people, before the question that is open. Strings from elsewhere must be clean already. */
   say(line: string): void {
-    if (this.#json) return
+    if (this.json) return
     this.#clearProgress()
     writeForPeople(this.#question === undefined ? `${line}\n` : `\n${line}\n${this.#question}`)
   }
 
-  /** An event for programs. */
-  event<E extends EventName>(event: E, fields: EventFields<E>): void {
-    if (this.#json) writeEvent(event, fields)
+  /** An event for programs, with its line for people. */
+  event<E extends EventName>(event: E, fields: EventFields<E>, line?: string): void {
+    if (this.json) writeEvent(event, fields)
+    else if (line !== undefined) this.say(line)
   }
 
   /** Lines that the next call overwrites. Only to be used when `interactive`. */
@@ -85,10 +82,10 @@ export class Terminal {
    * a terminal only what is typed after the question is an answer; a pipe's lines are answers in their order.
    */
   async ask(kind: QuestionKind, question: string, signal?: AbortSignal): Promise<string | undefined> {
-    this.#open()
+    this.listen()
     if (this.#echoes) await this.#forgetTyped()
     if (signal?.aborted) return undefined
-    if (this.#json) this.event('question', { kind, text: question.trim() })
+    if (this.json) this.event('question', { kind, text: question.trim() })
     else {
       this.#clearProgress()
       writeForPeople(question)
@@ -98,24 +95,16 @@ export class Terminal {
         this.#waiting = undefined
         this.#question = undefined
         signal?.removeEventListener('abort', withdraw)
-        if (!endsLine && !this.#json) process.stderr.write('\n')
+        if (!endsLine && !this.json) process.stderr.write('\n')
         resolve(kind === 'text' ? answer : answer?.trim())
       }
       const withdraw = () => settle(undefined, false)
       if (this.#unread.length > 0 || this.#inputEnded) return settle(this.#unread.shift(), false)
-      if (!this.#json) this.#question = question
+      if (!this.json) this.#question = question
       // Enter at a terminal has ended the question's line, because the terminal shows what is typed.
       this.#waiting = (answer) => settle(answer, answer !== undefined && this.#echoes)
       signal?.addEventListener('abort', withdraw)
     })
-  }
-
-  /**
-   * Reads from now on: what is typed at a terminal before a question is shown cannot be meant as its answer, and a pipe that
-   * has ended shows it.
-   */
-  listen(): void {
-    this.#open()
   }
 
   close(): void {
@@ -123,7 +112,11 @@ export class Terminal {
     this.#lines = undefined
   }
 
-  #open(): void {
+  /**
+   * Reads from now on: what is typed at a terminal before a question is shown cannot be meant as its answer, and a pipe that
+   * has ended shows it.
+   */
+  listen(): void {
     if (this.#lines || this.#inputEnded) return
     const input = this.#answersFromTty ? openTty() : process.stdin
     if (!input) {

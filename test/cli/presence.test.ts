@@ -21,7 +21,12 @@ function watch(count = 1) {
     others,
     connected: () => own.connected,
     expiresInMs: () => HOUR_MS,
-    terminal: { say: (line) => said.push(line), event: (event, fields) => events.push({ event, ...fields }) },
+    terminal: {
+      event: (event, fields, line) => {
+        events.push({ event, ...fields })
+        if (line !== undefined) said.push(line)
+      },
+    },
   })
   return { others, own, said, events, stop }
 }

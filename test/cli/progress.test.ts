@@ -17,7 +17,10 @@ function listener() {
   const said: string[] = []
   const events: { readonly event: string }[] = []
   const say = (line: string) => said.push(line)
-  const event = (name: string, fields: object) => events.push({ event: name, ...fields })
+  const event = (name: string, fields: object, line?: string) => {
+    events.push({ event: name, ...fields })
+    if (line !== undefined) said.push(line)
+  }
   return { said, events, say, event, progress: () => {}, interactive: false, progressEveryMs: 5_000 }
 }
 
