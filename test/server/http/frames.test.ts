@@ -116,25 +116,6 @@ describe('methods and origins', () => {
     expect(answer.status).toBe(404)
   })
 
-  test.each([
-    ['PUT', 'authorization,content-type'],
-    ['GET', 'authorization'],
-    ['DELETE', 'authorization'],
-  ])('a page of another origin may ask for %s, with these headers: %s', async (method, asked) => {
-    const answer = await frame('OPTIONS', {
-      headers: {
-        origin: 'https://app.example',
-        'access-control-request-method': method,
-        'access-control-request-headers': asked,
-      },
-    })
-    expect(answer.status).toBe(204)
-    expect(answer.headers.get('access-control-allow-origin')).toBe('*')
-    expect(answer.headers.get('access-control-allow-methods')).toContain(method)
-    for (const header of asked.split(',')) expect(answer.headers.get('access-control-allow-headers')).toContain(header)
-    expect(answer.headers.get('access-control-allow-credentials')).toBeNull()
-  })
-
   test('what a page gets it may read', async () => {
     await frame('PUT')
     const headers = { origin: 'https://app.example' }

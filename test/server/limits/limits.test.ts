@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { Refusals } from '../../../src/server/http/refusals.ts'
 import { HeldLimit } from '../../../src/server/limits/held-limits.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { type CallOptions, call, sayRaw } from '../../support/http.ts'
@@ -277,25 +276,6 @@ describe('the log of refusals', () => {
     expect(await sender.ended).toMatchObject({ code: 4410 })
     const refused = relay.log.map((line) => JSON.parse(line).refused).filter((kind) => kind !== undefined)
     expect(refused).toEqual(['invalid_frame'])
-  })
-
-  test('begins anew for each kind', () => {
-    const clock = new FakeClock()
-    const lines: object[] = []
-    const write = (line: object) => lines.push(line)
-    const refusals = new Refusals({ info: write, warn: write } as never, clock, { isOne: false })
-    for (let i = 0; i < 3; i++) refusals.count('at_capacity')
-    clock.advance(59_999)
-    refusals.count('at_capacity')
-    clock.advance(1)
-    refusals.count('at_capacity')
-    clock.advance(60_000)
-    refusals.count('at_capacity')
-    expect(lines).toEqual([
-      { refused: 'at_capacity' },
-      { refused: 'at_capacity', before: 3 },
-      { refused: 'at_capacity' },
-    ])
   })
 })
 

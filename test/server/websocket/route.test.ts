@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { ERRORS } from '../../../src/protocol/errors.ts'
 import { ATTACH_MAX_BYTES } from '../../../src/protocol/limits.ts'
 import type { PeerSocket } from '../../../src/relay/ports.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
@@ -48,6 +47,13 @@ async function pair(receivers = 1): Promise<{ sender: Member; receivers: Member[
   return { sender: { sessionId, token }, receivers: joined }
 }
 
+/** Both ends of an approved channel, attached. */
+async function attached() {
+  const { sender, receivers } = await pair()
+  const from = await WireSocket.attach(relay.url, sender)
+  return { sender, from, to: await WireSocket.attach(relay.url, receivers[0] ?? sender) }
+}
+
 /** Resolves when the relay's own books say so: what a test cannot see from outside it waits for here. */
 async function until(true_: () => boolean): Promise<void> {
   while (!true_()) await new Promise((resolve) => setImmediate(resolve))
@@ -72,13 +78,6 @@ describe('the upgrade', () => {
       expect(relay.counters()).toEqual(NO_SERVER_STATE)
     })
   }
-
-  test('that offers others too gets pairlay.v1 and no extension', async () => {
-    const wire = new WireSocket(relay.url, strangers.sessionId(), ['other', 'pairlay.v1'], { perMessageDeflate: true })
-    await wire.opened()
-    expect([wire.socket.protocol, wire.socket.extensions]).toEqual(['pairlay.v1', ''])
-    wire.cut()
-  })
 
   test('with a session id of the wrong form is invalid_request, at another path not_found', async () => {
     const wrong = new WireSocket(relay.url, 'short')
@@ -115,23 +114,11 @@ describe('the upgrade', () => {
       await relay.close()
     })
   }
-
-  test('that is none is invalid_request, with a token or without', async () => {
-    const { sender } = await pair()
-    for (const token of [undefined, sender.token]) {
-      const answer = await call(relay.url, 'GET', `/v1/sessions/${sender.sessionId}/socket`, token ? { token } : {})
-      expect([answer.status, answer.problem().code]).toEqual([400, 'invalid_request'])
-    }
-  })
 })
 
 describe('a socket', () => {
   test('carries frames in both directions, byte for byte, and acks', async () => {
-    const { sender, receivers } = await pair()
-    const [from, to] = [
-      await WireSocket.attach(relay.url, sender),
-      await WireSocket.attach(relay.url, receivers[0] ?? sender),
-    ]
+    const { from, to } = await attached()
     const large = Buffer.alloc(262_264, 'payload ')
     from.data(1, 1, large)
     from.data(1, 2, 'second')
@@ -148,11 +135,7 @@ describe('a socket', () => {
   })
 
   test('that sends many frames in one packet has them relayed in order', async () => {
-    const { sender, receivers } = await pair()
-    const [from, to] = [
-      await WireSocket.attach(relay.url, sender),
-      await WireSocket.attach(relay.url, receivers[0] ?? sender),
-    ]
+    const { from, to } = await attached()
     from.socket.setMaxListeners(0)
     const raw = (from.socket as unknown as { _socket: import('node:net').Socket })._socket
     raw.cork()
@@ -163,26 +146,6 @@ describe('a socket', () => {
     from.cut()
     to.cut()
   })
-
-  for (const [what, frame, code] of [
-    ['malformed', 'not json', 'invalid_frame'],
-    ['binary', Uint8Array.of(1, 0, 0, 1, 0, 0, 0, 1, 1), 'invalid_frame'],
-    [
-      'with an unknown token',
-      JSON.stringify({ type: 'attach', token: strangers.token(), channels: [] }),
-      'unauthorized',
-    ],
-  ] as const) {
-    test(`whose first frame is ${what} is closed with ${ERRORS[code].closeCode} ${code}`, async () => {
-      const { sender } = await pair()
-      const attacker = new WireSocket(relay.url, sender.sessionId)
-      await attacker.opened()
-      attacker.send(frame)
-      expect(await attacker.closed()).toEqual({ code: ERRORS[code].closeCode, reason: code })
-      expect(attacker.views).toEqual([])
-      await until(() => relay.counters().webSockets === 0)
-    })
-  }
 
   for (const [what, bytes] of [
     ['in one frame', wsFrame(TEXT, 'x'.repeat(ATTACH_MAX_BYTES + 1))],
@@ -204,11 +167,7 @@ describe('a socket', () => {
   }
 
   test('may send messages of the full size as soon as it has attached, whole and in fragments', async () => {
-    const { sender, receivers } = await pair()
-    const [from, to] = [
-      await WireSocket.attach(relay.url, sender),
-      await WireSocket.attach(relay.url, receivers[0] ?? sender),
-    ]
+    const { from, to } = await attached()
     const text = 'x'.repeat(20_000)
     from.data(1, 1, text)
     const frame = Buffer.concat([Buffer.from([1, 0, 0, 1, 0, 0, 0, 2]), Buffer.from(text)])
@@ -220,44 +179,8 @@ describe('a socket', () => {
     to.cut()
   })
 
-  test('of a session nobody knows is closed with 4404 session_not_found', async () => {
-    const attacker = new WireSocket(relay.url, strangers.sessionId())
-    await attacker.opened()
-    attacker.send(JSON.stringify({ type: 'attach', token: strangers.token(), channels: [] }))
-    expect(await attacker.closed()).toEqual({ code: 4404, reason: 'session_not_found' })
-  })
-
-  test('that does not attach in time is closed with 4408 attach_timeout', async () => {
-    const { sender } = await pair()
-    const attacker = new WireSocket(relay.url, sender.sessionId)
-    await attacker.opened()
-    await until(() => relay.counters().sockets === 1)
-    clock.advance(5_000)
-    await relay.tick()
-    expect(await attacker.closed()).toEqual({ code: 4408, reason: 'attach_timeout' })
-  })
-
-  test('whose role attaches again is closed with 4001 superseded', async () => {
-    const { sender } = await pair()
-    const older = await WireSocket.attach(relay.url, sender)
-    const newer = await WireSocket.attach(relay.url, sender)
-    expect(await older.closed()).toEqual({ code: 4001, reason: 'superseded' })
-    await until(() => relay.counters().webSockets === 1)
-    newer.cut()
-  })
-
-  test('whose session ends gets the closed view, then 4410 session_gone', async () => {
-    const { sender, receivers } = await pair()
-    const to = await WireSocket.attach(relay.url, receivers[0] ?? sender)
-    await relay.relay.closeSession(sender.sessionId, sender.token)
-    expect(await to.closed()).toEqual({ code: 4410, reason: 'session_gone' })
-    expect(to.view).toMatchObject({ state: 'closed', reason: 'closed_by_sender' })
-  })
-
   test('that is cut without a word is present no more', async () => {
-    const { sender, receivers } = await pair()
-    const from = await WireSocket.attach(relay.url, sender)
-    const to = await WireSocket.attach(relay.url, receivers[0] ?? sender)
+    const { from, to } = await attached()
     to.cut()
     await from.until(() => from.view.receivers[0]?.present === false)
     await until(() => relay.counters().webSockets === 1)
@@ -424,9 +347,7 @@ describe('stopping', () => {
   test('closes every socket with the last view and 1001, and new ones with 1001', async () => {
     const sessions = new Gate()
     await restart({ wrapSessions: (store) => sessions.behind(store) })
-    const { sender, receivers } = await pair()
-    const from = await WireSocket.attach(relay.url, sender)
-    const to = await WireSocket.attach(relay.url, receivers[0] ?? sender)
+    const { sender, from, to } = await attached()
     const unattached = new WireSocket(relay.url, sender.sessionId)
     await unattached.opened()
     await until(() => relay.counters().sockets === 3)
