@@ -348,10 +348,19 @@ describe('the documents', () => {
     for (const [, run, own] of named) expect(Object.keys(scripts)).toContain(run ?? own)
   })
 
-  it('name every folder of src, in the map of CONTRIBUTING.md', () => {
-    const map = section(contributing, '## Where things are')
-    const folders = readdirSync(new URL('../src/', import.meta.url))
-    expect([...map.matchAll(/^src\/(\w+)/gm)].map(([, folder]) => folder).toSorted()).toEqual(folders.toSorted())
+  it('name every folder of src, and those of relay and client, in the map of CONTRIBUTING.md', () => {
+    const map = section(contributing, '## Where things are').split(/^(?=src|test )/m)
+    const named = map.flatMap((part) => {
+      const [, folder] = /^src\/(\w+)/.exec(part) ?? []
+      const parts = [...part.matchAll(/^ {3}(\w+)\//gm)].map(([, name]) => `${folder}/${name}`)
+      return folder === undefined ? [] : [folder, ...parts]
+    })
+    const foldersOf = (path: string) =>
+      readdirSync(new URL(`../src/${path}`, import.meta.url), { withFileTypes: true }).filter((each) =>
+        each.isDirectory(),
+      )
+    const there = ['', 'relay/', 'client/'].flatMap((path) => foldersOf(path).map(({ name }) => path + name))
+    expect(named.toSorted()).toEqual(there.toSorted())
   })
 })
 
