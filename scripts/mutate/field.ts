@@ -5,6 +5,7 @@ const prompts = protection('test/cli/prompts.test.ts')
 const usage = protection('test/cli/usage.test.ts')
 const ending = protection('test/cli/ending.test.ts')
 const files = protection('test/cli/files.test.ts')
+const format = protection('test/cli/format.test.ts')
 const names = protection('test/cli/names.test.ts')
 const progress = protection('test/cli/progress.test.ts')
 const cliTransfer = protection('test/cli/transfer.test.ts')
@@ -34,18 +35,18 @@ const start = protection('test/server/start.test.ts')
 const server = protection('test/server/process.test.ts')
 const redis = protection('test/store/redis.test.ts')
 const redisClock = protection('test/store/redis-clock.test.ts')
-const digests = protection('test/store/source-digest.test.ts')
+const digests = protection('test/store/address-digest.test.ts')
 const deploy = protection('test/deploy.test.ts')
 const requests = protection('test/conformance/conformance.test.ts')
 
 /** By the cases of test/field/README.md: what keeps each from coming back. */
 export const SIDES = [
   endings('Protocol F2: a sender that ends by itself tells the relay', 'a sender that ends by itself tells the relay', [
-    'this.#telling = courtesy(this.#api.closeSession(this.#session))',
+    'this.#telling = courtesy(this.#environment, this.#api.closeSession(this.#session))',
     '{}',
   ]),
   endings('Protocol F2: a receiver that ends by itself, too', 'a receiver that ends by itself tells the relay', [
-    'this.#telling = courtesy(api.endReceiver(this.session, this.receiverCode))',
+    'this.#telling = courtesy(environment, api.endReceiver(this.session, this.receiverCode))',
     '',
   ]),
   ending('Protocol F3: a question ends with its session', 'is asked no longer when the sender has ended the session', [
@@ -53,8 +54,8 @@ export const SIDES = [
     'return await work(withdraw.signal)',
   ]),
   ending('Protocol F4: success is said once it is known', 'and whose sender has stopped saves the file', [
-    "${confirmed ? 'The sender knows.' : doubt}",
-    'The sender knows.',
+    "${confirmed ? 'The relay says that the sender knows.' : doubt}",
+    'The relay says that the sender knows.',
   ]),
   ending('Protocol F5: each receiver is let go by itself', 'is told of and let go while another one still decides', [
     'if (options.last) void this.#letGo(run)',
@@ -119,7 +120,7 @@ export const SIDES = [
     'if (error !== undefined) return this.crash(error)',
     '',
   ]),
-  relayApi('Security 6: limits that a relay tells', 'limits are never larger than this client takes', [
+  relayApi('Security 6: limits that a relay tells', 'limits and times are never larger than this client takes', [
     'Math.min(answer.limits.windowBytes, WINDOW_MAX_BYTES)',
     'answer.limits.windowBytes',
   ]),
@@ -137,21 +138,11 @@ export const SIDES = [
     'if (++this.#runsInAll > RUNS_MAX) return this.#takeUsedUp()',
     '',
   ]),
-  waitingRoom(
-    'Security 7: what waits before it is verified',
-    'what waits before it is verified takes 4,096 bytes',
-    ['const room = this.#verified ? this.#windowMax : HANDSHAKE_WINDOW_BYTES', 'const room = this.#windowMax'],
-    ['(isPayload && !this.#approved)', 'false'],
-  ),
-  hostile('Security 7: calls about rows that are looked at', 'ever new ones are met with a bounded number of calls', [
-    'if (++this.#runsInAll > RUNS_MAX) return this.#takeUsedUp()',
-    '',
-  ]),
   hostile(
-    'Security 7: what invented rows send',
-    'what they send is held within the handshake’s window',
-    ['const room = this.#verified ? this.#windowMax : HANDSHAKE_WINDOW_BYTES', 'const room = this.#windowMax'],
-    ['(isPayload && !this.#approved)', 'false'],
+    'Security 7: calls about rows that are looked at',
+    'ever new ones are met with a bounded number of calls',
+    ['if (++this.#runsInAll > RUNS_MAX) return this.#takeUsedUp()', ''],
+    ['this.#refusals = this.#refusals .then(() =>', 'this.#refusals = Promise.resolve().then(() =>'],
   ),
   prompts('Security 10: a wrong code asks for the number', 'has to type the number once an attacker has tried', [
     'return this.#verified.length > 1 || wrongCode + timedOut + invalid > 0 || this.unproven > 0',
@@ -200,7 +191,7 @@ export const SIDES = [
     "if (response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {",
     'if (status === 0) {',
   ]),
-  relayApi('Relay R6: an outage is called one', 'unavailable is relay_unavailable', [
+  relayApi('Relay R6: an outage is called one', 'what a refusal means unavailable is relay_unavailable', [
     "unavailable: 'relay_unavailable',",
     "unavailable: 'at_capacity',",
   ]),
@@ -281,6 +272,10 @@ export const SIDES = [
     "return SIGNALS.filter((signal) => signal !== 'SIGHUP')",
     'return SIGNALS',
   ]),
+  ending('CLI F36: a hang-up without a terminal', 'ends nothing that has no terminal', [
+    'outlives ??= !hasTerminal() ||',
+    'outlives ??=',
+  ]),
   usage('CLI F37: nobody to answer, at the sender', 'nobody to answer is exit 2 at the sender before it shows a code', [
     "if (!yes && !(await terminal.answerable(0))) throw new CliError(NOBODY_ANSWERS, 'usage')",
     '',
@@ -297,10 +292,11 @@ export const SIDES = [
     'if (given !== undefined || !terminal.attended || !(error instanceof MistypedError)) throw error',
     'if (error !== undefined) throw error',
   ]),
-  relayApi('CLI F60: a certificate that is not trusted', 'fails with CERT_HAS_EXPIRED is relay_untrusted', [
-    "if (untrusted) return { code: 'relay_untrusted', detail: `It is ${untrusted[1]}.` }",
-    '',
-  ]),
+  relayApi(
+    'CLI F60: a certificate that is not trusted',
+    'a connection that fails with CERT_HAS_EXPIRED is relay_untrusted',
+    ["if (untrusted) return { code: 'relay_untrusted', detail: `It is ${untrusted[1]}.` }", ''],
+  ),
   usage('CLI F60: how to trust an authority of one’s own', 'whose certificate is not trusted is named', [
     '/self-signed|authority/.test(detail)',
     "detail === ''",
@@ -316,6 +312,31 @@ export const SIDES = [
   entry('CLI F77: a link is taken', 'names a code and a relay', [
     "if (fragment === undefined || address === '') return",
     'if (address === code.trim() || fragment !== code) return',
+  ]),
+  format('CLI F35: a transfer that stands still', 'tells neither a rate nor a time once nothing has moved', [
+    'if (now - this.#movedAt >= STILL_MS) return',
+    'if (now < 0) return',
+  ]),
+  format('CLI F39: a number stays on its line', 'but not inside a match number', [
+    '/(?<!\\d{3}(?= \\d{3}\\b)) (?=\\S)/',
+    '/ (?=\\S)/',
+  ]),
+  prompts('CLI F39: lines break between words', 'reads lines and questions that break between words', [
+    'process.stderr.isTTY ? wrapped(text, columns()) : text',
+    'text',
+  ]),
+  prompts('CLI F41: a plain terminal', 'and none in a plain terminal', ["process.env.TERM !== 'dumb' &&", '']),
+  prompts('CLI F44: a QR code that leads somewhere', 'sees a QR code of a relay that a phone could reach', [
+    'if (options.qr && terminal.interactive && !isLoopback(relay))',
+    'if (options.qr && isLoopback(relay))',
+  ]),
+  usage('CLI F59: a proxy that is not used', 'it is said that the proxy is not used', [
+    "if (name === undefined || isUsed) return ''",
+    "if (name !== '') return ''",
+  ]),
+  usage('CLI F68: a Node that is too old', 'a Node that is too old is named', [
+    "if (process.versions.node.localeCompare(needed, 'en', { numeric: true }) < 0) {",
+    'if (process.argv.length < 0) {',
   ]),
 ]
 
@@ -390,6 +411,10 @@ export const OPERATOR = [
   config('Relay E1: a refused value is shown', 'an error shows the value on one line', [
     '${wrongValue(variable, value)}',
     '',
+  ]),
+  config('Relay E2: spaces in a list', 'CORS_ORIGINS has its form, and anything else is refused by name', [
+    "value.split(',').map((item) => item.trim())))",
+    "value.split(',')))",
   ]),
   start('Relay E4: a misspelt setting', 'environment variables that look like a setting', [
     'const isClose = distance <= (similar.length > 5 ? 2 : 1)',

@@ -196,7 +196,7 @@ export const BUDGETS = [
     'a retired code starts no run, and gives no place',
     'swap T_R, against the sender',
     ['if (this.#retired || this.#counted >= HANDSHAKES_MAX) {', 'if (this.#counted >= HANDSHAKES_MAX) {'],
-    ['void courtesy(api.retireCode(session))', ''],
+    ['void courtesy(environment, api.retireCode(session))', ''],
   ),
   messages('a run that spent no guess gives its place back', FLOODS, ['if (!run.guessSpent) this.#counted--', '']),
   operator('8 pending receivers in a view', 'show receivers that do not exist, against the sender', [

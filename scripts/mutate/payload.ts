@@ -87,8 +87,11 @@ export const PAYLOAD = [
     '',
   ]),
   written('a frame is acked when it was dealt with', 'a frame is acked only when the one after it is asked for', [
-    'const { plaintext, last } = this.#opener.openFrame(frame)',
-    'const { plaintext, last } = this.#opener.openFrame(frame)\nthis.#channel.processed()',
+    'if (frame) return this.#opener.openFrame(frame).plaintext',
+    `if (frame) {
+          this.#channel.processed()
+          return this.#opener.openFrame(frame).plaintext
+        }`,
   ]),
   operator('"Delivered" needs the receipt', 'drop the receipt and what follows, against the sender', [
     WHOLE,
@@ -123,10 +126,10 @@ export const PAYLOAD = [
   ]),
 ]
 
-const ENDED = 'else { this.#runs.delete(channel) run.end(endOf(run, row)) }'
+const ENDED = 'else { run.end(run.over ?? endOf(run, row)) this.#runs.delete(channel) }'
 const ended = (condition: string) => `else if (${condition}) {
+        run.end(run.over ?? endOf(run, row))
         this.#runs.delete(channel)
-        run.end(endOf(run, row))
       }`
 const PINNED = 'row?.receiverCode === this.receiverCode && row.channel === this.session.channel'
 

@@ -21,16 +21,16 @@ export const CODES = [
     'return failed.length > SOURCE_FAILURES_MAX',
   ]),
   bans('… of that address alone', 'is refused as an unknown code is after the fifth spent guess', [
-    ': receivers.filter((receiver) => receiver.source === source)',
+    ': receivers.filter((receiver) => receiver.clientAddress === clientAddress)',
     ': receivers',
   ]),
   bans('… looked at before the receiver code', 'is refused before anything is said of its receiver code', [
-    'if (isBanned(session, input.source) ||',
-    `${CODE_IN_USE}\n  if (isBanned(session, input.source) ||`,
+    'if (isBanned(session, input.clientAddress) ||',
+    `${CODE_IN_USE}\n  if (isBanned(session, input.clientAddress) ||`,
   ]),
   pending('Security 1: who stays away makes room', 'ends as left after 20 s', [
-    '?? receiver.seenAt) + PENDING_ABSENT_MS',
-    '?? receiver.seenAt) + Number.POSITIVE_INFINITY',
+    'presence.until : seenAt) + PENDING_ABSENT_MS',
+    'presence.until : seenAt) + Number.POSITIVE_INFINITY',
   ]),
   pending('Relay D2: the oldest that is away makes room', 'takes the place of the oldest that is away', [
     "if (absent) return end(session, absent, 'left')",
@@ -49,7 +49,7 @@ export const CODES = [
     '',
   ]),
   pending('joins of one address', 'joins, however they ended and whatever became of their rows', [
-    '|| joinsFrom(session, source) >= SOURCE_JOINS_MAX',
+    '|| joinsFrom(session, clientAddress) >= SOURCE_JOINS_MAX',
     '',
   ]),
   session('the pending limit of a session', 'th pending', [
@@ -61,7 +61,7 @@ export const CODES = [
     'if (error) throw error\n        // The sweep',
   ]),
   relay('Relay D4: sessions of one address', 'is refused beyond the sessions of one client address', [
-    "if (session.source !== '' && ofSource >= caps.sessionsPerSource) throw new RelayError('too_many_sessions')",
+    "if (session.clientAddress !== '' && ofAddress >= caps.sessionsPerAddress) throw new RelayError('too_many_sessions')",
     '',
   ]),
 ]
@@ -80,11 +80,11 @@ export const MEMORY = [
     'if (fullest !== undefined) return undefined',
   ]),
   windows('the share of one address', 'one source has an eighth of them at most', [
-    "return source === '' || this.heldBy(source) + bytes <= this.#share",
-    'return source.length >= 0 && bytes >= 0',
+    "return address === '' || this.heldBy(address) + bytes <= this.#share",
+    'return address.length >= 0 && bytes >= 0',
   ]),
   windows('the share that windows grow by', 'windows grow by half of the share of their source', [
-    'if (!this.#growth.isWithinShare(windows.source, grown - granted)) return false',
+    'if (!this.#growth.isWithinShare(hold.payer, grown - granted)) return false',
     '',
   ]),
   windows('the budget', 'never holds more than its limit', [
@@ -92,14 +92,14 @@ export const MEMORY = [
     'return bytes >= 0',
   ]),
   resume('Protocol F1: a writer acks none of its own frames', 'of the writer acks none of its own frames', [
-    'const out = await mailboxes.open(mailboxKey(session.id, channel, outbound(holder)), acked, keepMs)',
-    `await mailboxes.ackThrough(mailboxKey(session.id, channel, outbound(holder)), acked)
-    const out = await mailboxes.open(mailboxKey(session.id, channel, outbound(holder)), acked, keepMs)`,
+    'const out = await this.#mailboxes.open(this.#out, acked, keepMs)',
+    `await this.#mailboxes.ackThrough(this.#out, acked)
+    const out = await this.#mailboxes.open(this.#out, acked, keepMs)`,
   ]),
   polling(
     'Protocol F10: who was replaced over HTTP',
     'by which every call of an older one is refused with superseded',
-    ["if (attachmentOf(session, holder) !== attachment) throw new RelayError('superseded')", ''],
+    ["if (attachNameOf(session, party) !== attachment) throw new RelayError('superseded')", ''],
   ),
   polling('Protocol F11: a frame that is gone', 'that was acked is refused with frame_refused', [
     "throw new RelayError('frame_refused', 'this frame was acked')",
