@@ -26,12 +26,36 @@ export interface Cost {
   readonly measure: (agent: Agent, relay: RelayProcess, plan: Plan['builds']) => Promise<number>
 }
 
+/** In the order in which they are measured: held sessions and sockets come before loads, which leave garbage. */
 export const COSTS = {
   rss: {
     head: 'started, RSS MiB',
     digits: 1,
     once: true,
     measure: async (_agent, { pid }) => memory([pid]).rss / 2 ** 20,
+  },
+  session: {
+    head: 'waiting session, heap B',
+    digits: 0,
+    once: true,
+    measure: async (agent, relay, { held }) => {
+      await hold(agent, relay, held)
+      const before = await relay.reading()
+      await agent.call('holdSessions', { address: relay.address, count: held })
+      return ((await relay.reading()).heapUsed - before.heapUsed) / held
+    },
+  },
+  socket: {
+    head: 'idle socket, heap B',
+    digits: 0,
+    once: true,
+    measure: async (agent, relay, { held }) => {
+      await hold(agent, relay, held)
+      await agent.call('holdSessions', { address: relay.address, count: held })
+      const before = await relay.reading()
+      await agent.call('attachSockets', { address: relay.address, count: held })
+      return ((await relay.reading()).heapUsed - before.heapUsed) / held
+    },
   },
   bulk: bulk('262,217 B frames, CPU s/GB', SDK_FRAME_BYTES, 1),
   chunks: bulk('65,561 B frames, CPU s/GB', CHUNK_FRAME_BYTES, 1),
@@ -63,29 +87,6 @@ export const COSTS = {
       microsEach(pid, pairings, () =>
         agent.call('runPairings', { address, concurrency: AT_ONCE, count: pairings, seconds: 60, keepAlive: true }),
       ),
-  },
-  session: {
-    head: 'waiting session, heap B',
-    digits: 0,
-    once: true,
-    measure: async (agent, relay, { held }) => {
-      await hold(agent, relay, held)
-      const before = await relay.reading()
-      await agent.call('holdSessions', { address: relay.address, count: held })
-      return ((await relay.reading()).heapUsed - before.heapUsed) / held
-    },
-  },
-  socket: {
-    head: 'idle socket, heap B',
-    digits: 0,
-    once: true,
-    measure: async (agent, relay, { held }) => {
-      await hold(agent, relay, held)
-      await agent.call('holdSessions', { address: relay.address, count: held })
-      const before = await relay.reading()
-      await agent.call('attachSockets', { address: relay.address, count: held })
-      return ((await relay.reading()).heapUsed - before.heapUsed) / held
-    },
   },
 } as const satisfies Record<string, Cost>
 
