@@ -6,6 +6,12 @@ import { fileURLToPath } from 'node:url'
 const RELAY = fileURLToPath(new URL('../../../dist/server/main.js', import.meta.url))
 const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
 
+/** None outlives this process, not even one that is stopped. */
+const children = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
 /** A line of JSON that a process wrote on stdout. */
 type Line = Readonly<Record<string, unknown>>
 
@@ -63,6 +69,8 @@ export class JsonProcess {
     })
     // A process that ends early takes no more input, and says elsewhere why it ended.
     child.stdin?.on('error', () => {})
+    children.add(child)
+    child.once('exit', () => children.delete(child))
     if (input) child.stdin?.end(Buffer.concat([...input]))
     return new JsonProcess(child)
   }
@@ -80,6 +88,10 @@ export class JsonProcess {
   /** The first event of this name that the CLI reports. */
   event(name: string): Promise<Line> {
     return this.line('event', name)
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
   }
 
   async kill(): Promise<void> {

@@ -5,10 +5,11 @@ import { bytesOf, sha256 } from '../../e2e/people.ts'
 import { Random } from '../../support/random.ts'
 import { startRelayProcess } from '../../support/relay-process.ts'
 import { ShapingProxy } from '../../support/shaping-proxy.ts'
-import { Device } from './device.ts'
+import { JsonProcess } from '../browser/processes.ts'
 import { inFolder } from './folders.ts'
 import type { Side } from './pairing.ts'
 import type { Plan } from './plan.ts'
+import { within } from './side-by-side.ts'
 import { type Row, Tally, type Verdict } from './tally.ts'
 
 /** A device that does nothing for a while, in the middle of a transfer: its process is stopped, and goes on later. */
@@ -50,24 +51,24 @@ async function sleepOnce(nap: Nap, random: Random, folder: string, tally: Tally)
   const source = join(folder, 'payload')
   await writeFile(source, payload)
   const target = join(folder, 'saved')
-  const devices: Device[] = []
+  const devices: JsonProcess[] = []
   try {
-    const sender = new Device(['send', '--yes', '--relay', link.url, source])
+    const sender = JsonProcess.cli(link.url, ['send', source])
     devices.push(sender)
-    const { code } = await sender.event('code', PATIENCE_MS)
-    const receiver = new Device(['receive', String(code), '--yes', '--relay', relay.url, '-o', target])
+    const { code } = await sender.event('code')
+    const receiver = JsonProcess.cli(relay.url, ['receive', String(code), '-o', target])
     devices.push(receiver)
-    await receiver.event('offer', PATIENCE_MS)
+    await within(PATIENCE_MS, 'the offer', receiver.event('offer'))
     const before = link.passed
     await reached(() => link.passed > before + BYTES / 4)
     const asleep = nap.who.map((side) => (side === 'sender' ? sender : receiver))
-    for (const device of asleep) device.sleep()
+    for (const device of asleep) device.signal('SIGSTOP')
     await delay(nap.seconds * 1000)
     for (let ms = 0; ms < nap.relaySeconds * 1000; ms += STEP_MS) await relay.advance(STEP_MS)
-    for (const device of asleep) device.wakeUp()
+    for (const device of asleep) device.signal('SIGCONT')
     const woke = performance.now()
-    const codes = { sender: await sender.ended(PATIENCE_MS), receiver: await receiver.ended(PATIENCE_MS) }
-    const again = { sender: sender.count('connection'), receiver: receiver.count('connection') }
+    const codes = { sender: await endOf(sender), receiver: await endOf(receiver) }
+    const again = { sender: count(sender, 'connection'), receiver: count(receiver, 'connection') }
     tally.note(
       `done ${Math.round(performance.now() - woke)} ms after waking; ` +
         `said connected or reconnecting ${again.sender} and ${again.receiver} times`,
@@ -85,11 +86,13 @@ async function sleepOnce(nap: Nap, random: Random, folder: string, tally: Tally)
 
 async function judge(
   codes: Readonly<Record<Side, number | undefined>>,
-  devices: Readonly<Record<Side, Device>>,
+  devices: Readonly<Record<Side, JsonProcess>>,
   target: string,
   payload: Uint8Array,
 ): Promise<Verdict> {
-  const words = (side: Side) => `${side} ${codes[side] ?? 'silent'} ${devices[side].error ?? ''}`.trim()
+  const error = (side: Side) =>
+    devices[side].lines.findLast(({ event }) => event === 'error' || event === 'not_delivered')
+  const words = (side: Side) => `${side} ${codes[side] ?? 'silent'} ${error(side)?.code ?? ''}`.trim()
   const why = `${words('sender')}, ${words('receiver')}`
   const saved = await readFile(target).catch(() => undefined)
   const parts = (await readdir(join(target, '../..'))).filter((file) => file.includes('.part'))
@@ -97,8 +100,18 @@ async function judge(
   if (saved && sha256(saved) !== sha256(payload)) return { fate: 'lost', why: `not what was sent: ${why}` }
   if (!saved && (codes.sender === 0 || codes.receiver === 0)) return { fate: 'lost', why: `not there: ${why}` }
   if (parts.length > 0) return { fate: 'lost', why: `left behind ${parts}: ${why}` }
-  if (devices.receiver.count('offer') > 1) return { fate: 'duplicated', why }
+  if (count(devices.receiver, 'offer') > 1) return { fate: 'duplicated', why }
   return { fate: codes.sender === 0 && codes.receiver === 0 ? 'survived' : 'clean error', why }
+}
+
+/** The exit code, or undefined when it has not ended within the patience. */
+function endOf(device: JsonProcess): Promise<number | undefined> {
+  const ended = device.ended.then((code) => code ?? -1)
+  return within(PATIENCE_MS, 'the end', ended).catch(() => undefined)
+}
+
+function count(device: JsonProcess, name: string): number {
+  return device.lines.filter(({ event }) => event === name).length
 }
 
 /** Waits for something that bytes on a link bring about. */
