@@ -25,7 +25,7 @@ import { profile } from './sections/profile.ts'
 import { relaying } from './sections/relaying.ts'
 import { smallFrames } from './sections/small-frames.ts'
 
-/** `npm run bench`: measures the built relay beside its yardsticks, prints tables, writes JSON. README.md says what they mean. */
+/** `npm run bench`: measures the built relay beside its yardsticks, prints tables, writes JSON. bench/README.md explains them. */
 
 const SECTIONS: readonly Section[] = [
   relaying,

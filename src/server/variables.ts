@@ -7,7 +7,7 @@ import { parseIp } from './limits/ip.ts'
 
 export interface Variable<T> {
   readonly default: string
-  /** The form of a right value, for the error and the README. */
+  /** The form of a right value, for the error and docs/operate.md. */
   readonly form: string
   readonly schema: z.ZodMiniType<T, string>
   /** Reports in what way a wrong value is wrong, where that is not plain from the form. Never repeats the value. */
