@@ -8,7 +8,7 @@ const relay = protection('test/relay/relay.test.ts')
 const sweep = protection('test/relay/live/sweep.test.ts')
 const polling = protection('test/relay/live/polling.test.ts')
 const resume = protection('test/relay/live/resume.test.ts')
-const intake = protection('test/relay/live/intake.test.ts')
+const intake = protection('test/relay/live/frames.test.ts')
 const attach = protection('test/relay/live/attach.test.ts')
 
 const CODE_IN_USE = `if (session.receivers.some((receiver) => receiver.receiverCode === input.receiverCode)) {

@@ -9,6 +9,9 @@ const strangers = new FakeSecrets(1_000_000)
 const attachText = (token: string, rest: object = { channels: [] }) =>
   JSON.stringify({ type: 'attach', token, ...rest })
 
+/** An attach with one claim. */
+const claiming = (claim: object) => (token: string) => attachText(token, { channels: [claim] })
+
 describe('the first frame', () => {
   const refusals: [name: string, frame: (token: string) => string | Uint8Array, code: string][] = [
     ['text longer than 4 KiB', (token) => attachText(token).padEnd(ATTACH_MAX_BYTES + 1), 'frame_too_large'],
@@ -37,32 +40,12 @@ describe('the first frame', () => {
     ['a token that is a number', () => JSON.stringify({ type: 'attach', token: 1, channels: [] }), 'invalid_frame'],
     ['a token of another length', (token) => attachText(token.slice(1)), 'invalid_frame'],
     ['no channels', (token) => attachText(token, {}), 'invalid_frame'],
-    ['channel 0', (token) => attachText(token, { channels: [{ channel: 0, received: 0, acked: 0 }] }), 'invalid_frame'],
-    [
-      'channel 65,536',
-      (token) => attachText(token, { channels: [{ channel: 65_536, received: 0, acked: 0 }] }),
-      'invalid_frame',
-    ],
-    [
-      'a negative position',
-      (token) => attachText(token, { channels: [{ channel: 1, received: -1, acked: 0 }] }),
-      'invalid_frame',
-    ],
-    [
-      'a position beyond 32 bits',
-      (token) => attachText(token, { channels: [{ channel: 1, received: 0, acked: SEQ_MAX + 1 }] }),
-      'invalid_frame',
-    ],
-    [
-      'a position that is no whole number',
-      (token) => attachText(token, { channels: [{ channel: 1, received: 0.5, acked: 0 }] }),
-      'invalid_frame',
-    ],
-    [
-      'a position that is missing',
-      (token) => attachText(token, { channels: [{ channel: 1, acked: 0 }] }),
-      'invalid_frame',
-    ],
+    ['channel 0', claiming({ channel: 0, received: 0, acked: 0 }), 'invalid_frame'],
+    ['channel 65,536', claiming({ channel: 65_536, received: 0, acked: 0 }), 'invalid_frame'],
+    ['a negative position', claiming({ channel: 1, received: -1, acked: 0 }), 'invalid_frame'],
+    ['a position beyond 32 bits', claiming({ channel: 1, received: 0, acked: SEQ_MAX + 1 }), 'invalid_frame'],
+    ['a position that is no whole number', claiming({ channel: 1, received: 0.5, acked: 0 }), 'invalid_frame'],
+    ['a position that is missing', claiming({ channel: 1, acked: 0 }), 'invalid_frame'],
   ]
   for (const [name, frame, code] of refusals) {
     test(`is refused with ${code} when it is ${name}, and the session stays as it is`, async () => {
