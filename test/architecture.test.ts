@@ -79,7 +79,7 @@ const AROUND = /\b(getBuiltinModule|subtle|webcrypto|create(De|C)ipheriv|(privat
 
 /** Comments that begin with one of these words describe instead of naming. Each folder has at most so many left. */
 const OPENING = /^ *(?:\/\*\*|\/\/|\*) *(?:What|Who|Whether|That|One|It)\b/
-const OPENINGS_LEFT: Readonly<Record<string, number>> = { src: 34, test: 51, bench: 0, scripts: 0 }
+const OPENINGS_LEFT: Readonly<Record<string, number>> = { src: 0, test: 13, bench: 0, scripts: 0 }
 
 /** Files over 300 lines, each with the reason why it is not two. */
 const LONG_FILES: Readonly<Record<string, string>> = {}

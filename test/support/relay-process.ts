@@ -15,7 +15,7 @@ export interface RelayProcess {
   readonly failures: readonly string[]
   /** The exit code, or undefined while the process lives. */
   exitCode(): number | undefined
-  /** What the process holds, after a full garbage collection. */
+  /** State of the process after a full garbage collection. */
   state(): Promise<ProcessState>
   /** Moves the relay's clock forward, and resolves after its next tick, within a second or so. */
   advance(milliseconds: number): Promise<void>
@@ -109,7 +109,7 @@ export async function startRelayProcess(settings: Readonly<Record<string, string
     createInterface({ input: stdout }).on('line', (line) => {
       const entry: { level: number; msg: string; port?: number } = JSON.parse(line)
       if (entry.level >= LOG_LEVEL_ERROR) failures.push(line)
-      // It may be that it never reaches its Redis.
+      // This one may never reach its Redis.
       if (entry.msg === 'started' && entry.port) resolve(entry.port)
     })
     exited.then(() => reject(new Error(`the relay did not start: ${failures}`)), reject)
