@@ -33,9 +33,7 @@ export class Offer {
   readonly #confirm: (bytes: number) => Promise<boolean>
   readonly #refuse: (reason: DeclineReason) => Promise<void>
   #refusing: Promise<void> | undefined
-  #state: 'open' | 'accepted' | 'complete' = 'open'
-  #confirmed = false
-  #declined = false
+  #state: 'open' | 'accepted' | 'declined' | 'complete' | 'confirmed' = 'open'
 
   constructor(options: {
     transfer: TransferReader
@@ -52,17 +50,17 @@ export class Offer {
   }
 
   get declined(): boolean {
-    return this.#declined
+    return this.#state === 'declined'
   }
 
   /** Reports whether everything was read, verified, and made final. It stays with this device whatever happens. */
   get complete(): boolean {
-    return this.#state === 'complete'
+    return this.#state === 'complete' || this.confirmed
   }
 
   /** Reports whether the relay has said that the sender has the receipt. Until then it may take the transfer for failed. */
   get confirmed(): boolean {
-    return this.#confirmed
+    return this.#state === 'confirmed'
   }
 
   /**
@@ -87,15 +85,16 @@ export class Offer {
       await this.#transfer.finish()
       await options.beforeReceipt?.()
       this.#state = 'complete'
-      this.#confirmed = await this.#confirm(bytes)
+      if (await this.#confirm(bytes)) this.#state = 'confirmed'
     } finally {
       if (!this.complete) await this.#end('failed')
     }
   }
 
-  /** Refuses the transfer, says why, and leaves: there are no more offers. */
+  /** Refuses the transfer, says why, and leaves: there are no more offers. Does nothing once the transfer is complete. */
   decline(reason: DeclineReason = 'declined'): Promise<void> {
-    this.#declined = true
+    if (this.complete) return Promise.resolve()
+    this.#state = 'declined'
     return this.#end(reason)
   }
 

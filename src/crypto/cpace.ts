@@ -4,20 +4,11 @@
  */
 import { ristretto255, ristretto255_hasher } from '@noble/curves/ed25519.js'
 import { sha512 } from '@noble/hashes/sha2.js'
-import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js'
+import { concatBytes } from '@noble/hashes/utils.js'
+import { lv } from './encoding.ts'
 
 const DOMAIN = 'CPaceRistretto255'
 const HASH_BLOCK_BYTES = 128 // s_in_bytes of SHA-512
-
-/** The draft's `lv_cat`: every part behind its length in LEB128. A string stands for its UTF-8 bytes. */
-export function lv(...parts: readonly (Uint8Array | string)[]): Uint8Array {
-  return concatBytes(
-    ...parts.flatMap((part) => {
-      const bytes = typeof part === 'string' ? utf8ToBytes(part) : part
-      return [leb128(bytes.length), bytes]
-    }),
-  )
-}
 
 /**
  * The draft's `calculate_generator`: the point both sides get from the same password, channel and session id.
@@ -71,11 +62,4 @@ export function intermediateSessionKey(sid: Uint8Array, K: Uint8Array, transcrip
   const key = sha512(input)
   input.fill(0)
   return key
-}
-
-function leb128(length: number): Uint8Array {
-  const bytes: number[] = []
-  let rest = length
-  for (; rest >= 0x80; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80)
-  return Uint8Array.of(...bytes, rest)
 }

@@ -1,5 +1,6 @@
 import { SESSION_ID_BYTES } from '../protocol/limits.ts'
 import { decodeBase64Url } from '../protocol/text.ts'
+import { isCrockford } from './encoding.ts'
 
 /**
  * The shapes of what arrives from outside during a handshake. The four messages are raw bytes of exactly these lengths:
@@ -35,7 +36,7 @@ export function decodeSessionId(sessionId: string): Uint8Array {
 
 /** @throws RangeError unless given six canonical Crockford symbols */
 export function requireReceiverCode(receiverCode: string): void {
-  if (!/^[0-9A-HJKMNP-TV-Z]{6}$/.test(receiverCode)) throw new RangeError('not a receiver code')
+  if (!isCrockford(receiverCode, 6)) throw new RangeError('not a receiver code')
 }
 
 /** @throws RangeError unless given the 32 bytes of an X25519 public key */

@@ -7,10 +7,11 @@ import { concatBytes } from '@noble/hashes/utils.js'
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
 import nacl from 'tweetnacl'
 import { generator, multiply, sampleScalar } from './cpace.ts'
+import { encodeCrockford } from './encoding.ts'
 import { HandshakeError } from './handshake-error.ts'
 import { decodeSessionId, M1, M2, M3, M4, requirePublicKey, requireReceiverCode, split } from './handshake-messages.ts'
-import { encodeCrockford, type PairingCode, type RandomBytes } from './pairing-code.ts'
-import { Secrets } from './secrets.ts'
+import type { PairingCode } from './pairing-code.ts'
+import { type RandomBytes, Secrets } from './secrets.ts'
 import {
   agree,
   associateReceiver,

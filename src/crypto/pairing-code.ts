@@ -3,8 +3,8 @@
  * locator (sent to the relay) · secret (never leaves the two devices) · check symbol (never sent, logged or derived from).
  */
 
-/** Returns `length` fresh random bytes. The array belongs to the caller, who may overwrite it. */
-export type RandomBytes = (length: number) => Uint8Array
+import { ALPHABET, isCrockford } from './encoding.ts'
+import { drawBytes, type RandomBytes } from './secrets.ts'
 
 /** A pairing code in canonical symbols. `text` is the display form, for example `K7QM3-XPDT28`. */
 export interface PairingCode {
@@ -13,8 +13,6 @@ export interface PairingCode {
   readonly text: string
 }
 
-/** Crockford base32: no I, L, O (misread) and no U. The index of a symbol is its value. */
-const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 const LOCATOR_SYMBOLS = 5
 const CODE_SYMBOLS = 10
 const RECEIVER_CODE_SYMBOLS = 6
@@ -48,7 +46,7 @@ export function generatePairingCode(random: RandomBytes): PairingCode {
  */
 export function parsePairingCode(input: string): PairingCode {
   const symbols = normalize(input)
-  if ([...symbols].some((symbol) => !ALPHABET.includes(symbol))) throw new PairingCodeError('symbol')
+  if (!isCrockford(symbols, symbols.length)) throw new PairingCodeError('symbol')
   if (symbols.length !== CODE_SYMBOLS + 1) throw new PairingCodeError('length')
   const code = toPairingCode(symbols.slice(0, CODE_SYMBOLS))
   if (!code.text.endsWith(symbols.slice(CODE_SYMBOLS))) throw new PairingCodeError('check')
@@ -66,27 +64,13 @@ export function randomReceiverCode(random: RandomBytes): string {
  * @throws RangeError unless given ten symbols of the alphabet
  */
 export function checkSymbol(tenSymbols: string): string {
-  if (!/^[0-9A-HJKMNP-TV-Z]{10}$/.test(tenSymbols)) throw new RangeError('checkSymbol takes ten canonical symbols')
+  if (!isCrockford(tenSymbols, CODE_SYMBOLS)) throw new RangeError('checkSymbol takes ten canonical symbols')
   // Horner from the far end: what is summed here is s[i]·alpha^(i+1), and the check symbol carries alpha^11.
   let sum = 0
   for (let i = CODE_SYMBOLS - 1; i >= 0; i--) sum = timesAlpha(sum ^ ALPHABET.indexOf(tenSymbols.charAt(i)))
   // Division by alpha^11 is multiplication by alpha^20, because alpha^31 = 1.
   for (let i = 0; i < 20; i++) sum = timesAlpha(sum)
   return ALPHABET.charAt(sum)
-}
-
-/** Crockford base32 of any bytes, most significant bit first, the last symbol padded with zero bits; no check symbol. */
-export function encodeCrockford(bytes: Uint8Array): string {
-  let text = ''
-  let pending = 0
-  let pendingBits = 0
-  for (const byte of bytes) {
-    pending = ((pending << 8) | byte) & 0xfff
-    for (pendingBits += 8; pendingBits >= 5; pendingBits -= 5) {
-      text += ALPHABET.charAt((pending >> (pendingBits - 5)) & 31)
-    }
-  }
-  return pendingBits > 0 ? text + ALPHABET.charAt((pending << (5 - pendingBits)) & 31) : text
 }
 
 function toPairingCode(tenSymbols: string): PairingCode {
@@ -106,8 +90,7 @@ function normalize(input: string): string {
 
 /** Takes one byte for each symbol: 256 is a multiple of 32, so the low five bits are unbiased. */
 function randomSymbols(random: RandomBytes, count: number): string {
-  const bytes = random(count)
-  if (bytes.length !== count) throw new RangeError('the random source returned a wrong number of bytes')
+  const bytes = drawBytes(random, count)
   let symbols = ''
   for (const byte of bytes) symbols += ALPHABET.charAt(byte & 31)
   bytes.fill(0)

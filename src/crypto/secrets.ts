@@ -1,4 +1,12 @@
-import type { RandomBytes } from './pairing-code.ts'
+/** Returns `length` fresh random bytes. The array belongs to the caller, who may overwrite it. */
+export type RandomBytes = (length: number) => Uint8Array
+
+/** Draws exactly `length` bytes. @throws RangeError if the source returns another number of bytes */
+export function drawBytes(random: RandomBytes, length: number): Uint8Array {
+  const bytes = random(length)
+  if (bytes.length !== length) throw new RangeError('the random source returned a wrong number of bytes')
+  return bytes
+}
 
 /**
  * The secret byte arrays of one run, so that every way out can overwrite them all. Best effort: strings and big integers
@@ -15,9 +23,7 @@ export class Secrets {
 
   /** Draws and holds exactly `length` bytes. @throws RangeError if the source returns another number of bytes */
   draw(random: RandomBytes, length: number): Uint8Array {
-    const bytes = this.hold(random(length))
-    if (bytes.length !== length) throw new RangeError('the random source returned a wrong number of bytes')
-    return bytes
+    return drawBytes((count) => this.hold(random(count)), length)
   }
 
   /** Overwrites everything held with zeros and lets go of it. */

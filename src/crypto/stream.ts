@@ -6,8 +6,7 @@
 import { expand } from '@noble/hashes/hkdf.js'
 import { sha512 } from '@noble/hashes/sha2.js'
 import { type Aead, defaultAead, TAG_BYTES } from './aead.ts'
-import { lv } from './cpace.ts'
-import { LABEL } from './transcript.ts'
+import { LABEL, lv } from './encoding.ts'
 
 export { TAG_BYTES } from './aead.ts'
 /** Plaintext bytes of every chunk but a message's last. */

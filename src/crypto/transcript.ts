@@ -4,11 +4,10 @@ import { hmac } from '@noble/hashes/hmac.js'
 import { sha512 } from '@noble/hashes/sha2.js'
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js'
 import nacl from 'tweetnacl'
-import { intermediateSessionKey, lv, multiply, transcript } from './cpace.ts'
+import { intermediateSessionKey, multiply, transcript } from './cpace.ts'
+import { LABEL, lv } from './encoding.ts'
 import type { Secrets } from './secrets.ts'
 
-/** Starts every hashed label, so that no value of this protocol can be taken for one of another. */
-export const LABEL = 'pairlay/v1 '
 /** The first byte of a profile that speaks this suite. */
 export const SUITE = 1
 /** The profile of a device that says nothing else. */

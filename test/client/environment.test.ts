@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { StepTimeout } from '../../src/client/environment.ts'
+import { StepTimeout } from '../../src/client/pairing/step-timeout.ts'
 import { defaultEnvironment } from '../../src/client/runtime.ts'
 import { FakeWorld } from './support.ts'
 

@@ -1,7 +1,8 @@
 import { sha512 } from '@noble/hashes/sha2.js'
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js'
 import { describe, expect, it } from 'vitest'
-import { generator, intermediateSessionKey, lv, multiply, sampleScalar, transcript } from '../../src/crypto/cpace.ts'
+import { generator, intermediateSessionKey, multiply, sampleScalar, transcript } from '../../src/crypto/cpace.ts'
+import { lv } from '../../src/crypto/encoding.ts'
 import { cpaceVectors, fromHex, toHex } from './support.ts'
 
 const vector = cpaceVectors.G_Coffee25519

@@ -1,8 +1,8 @@
 import { sha512 } from '@noble/hashes/sha2.js'
 import { describe, expect, it } from 'vitest'
 import { generator, intermediateSessionKey, multiply, sampleScalar, transcript } from '../../src/crypto/cpace.ts'
+import { encodeCrockford } from '../../src/crypto/encoding.ts'
 import { formatMatchNumber, ReceiverHandshake, SenderHandshake } from '../../src/crypto/handshake.ts'
-import { encodeCrockford } from '../../src/crypto/pairing-code.ts'
 import { Secrets } from '../../src/crypto/secrets.ts'
 import { CHUNK_BYTES, messageKey, StreamSealer } from '../../src/crypto/stream.ts'
 import {

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { encodeCrockford } from '../../src/crypto/encoding.ts'
 import {
   checkSymbol,
-  encodeCrockford,
   generatePairingCode,
   PairingCodeError,
   parsePairingCode,

@@ -1,6 +1,7 @@
 /** Fixtures and seeded randomness for the tests of this folder. */
 import { readFileSync } from 'node:fs'
-import type { PairingCode, RandomBytes } from '../../src/crypto/pairing-code.ts'
+import type { PairingCode } from '../../src/crypto/pairing-code.ts'
+import type { RandomBytes } from '../../src/crypto/secrets.ts'
 
 interface Party {
   readonly secretKey: string

@@ -33,8 +33,7 @@ export class Channel {
   readonly #environment: Environment
   /** The most that either direction may have under way, whatever the relay grants. */
   readonly #windowMax: number
-  #verified = false
-  #approved = false
+  #stage: 'handshake' | 'verified' | 'approved' = 'handshake'
   /** Sends on the socket, if one is attached. */
   #send: ((bytes: Uint8Array) => void) | undefined
 
@@ -75,12 +74,12 @@ export class Channel {
 
   /** The peer is verified: as much may wait here as the window allows, and the word of the approval may come. */
   verified(): void {
-    this.#verified = true
+    if (this.#stage === 'handshake') this.#stage = 'verified'
   }
 
   /** The receiver is approved: payload may come. */
   approved(): void {
-    this.#approved = true
+    this.#stage = 'approved'
   }
 
   /** This channel's place in an attach. It counts as an ack. */
@@ -229,10 +228,12 @@ export class Channel {
     this.#inboxCost += frameCost(ciphertext.length)
     const isGap = frame.seq !== this.#received + 1
     // Over HTTP an approval can overtake the view that tells of it.
-    const lastSeq = this.#verified ? HANDSHAKE_MAX_SEQ + 1 : HANDSHAKE_MAX_SEQ
+    const isHandshake = this.#stage === 'handshake'
+    const lastSeq = isHandshake ? HANDSHAKE_MAX_SEQ : HANDSHAKE_MAX_SEQ + 1
     const isPayload = frame.seq > lastSeq || ciphertext.length > HANDSHAKE_MAX_CIPHERTEXT_BYTES
-    const room = this.#verified ? this.#windowMax : HANDSHAKE_WINDOW_BYTES
-    if (isGap || this.#inboxCost > room || (isPayload && !this.#approved)) throw new PairingError('peer_misbehaved')
+    const room = isHandshake ? HANDSHAKE_WINDOW_BYTES : this.#windowMax
+    const isEarly = isPayload && this.#stage !== 'approved'
+    if (isGap || this.#inboxCost > room || isEarly) throw new PairingError('peer_misbehaved')
     this.#received = frame.seq
     this.#inbox.push(ciphertext)
     this.#waitingForFrame?.()

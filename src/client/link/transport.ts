@@ -17,9 +17,8 @@ const LATE_ATTACH_MS = 60_000
 export class Transport {
   readonly #sessionUrl: string
   readonly #environment: Environment
-  #overHttp = false
-  /** Over HTTP it attached, so that is where it stays: what kept WebSockets from passing is still there. */
-  #settled = false
+  /** `tries_http` until an attach over HTTP has succeeded. There it stays: what kept WebSockets from passing is still there. */
+  #kind: 'websocket' | 'tries_http' | 'http' = 'websocket'
   /** Reports whether a WebSocket has lived, or carried something. Then it is mostly the network that fails, and not a proxy. */
   #proven = false
   #deadInARow = 0
@@ -39,7 +38,7 @@ export class Transport {
   open(): WebSocketLike {
     this.#askedAt = undefined
     this.#attachedAt = undefined
-    if (this.#overHttp) return this.#environment.openHttpSocket(this.#sessionUrl, this.#environment)
+    if (this.#kind !== 'websocket') return this.#environment.openHttpSocket(this.#sessionUrl, this.#environment)
     return this.#environment.openWebSocket(`${this.#sessionUrl.replace(/^http/, 'ws')}/socket`, SUBPROTOCOL)
   }
 
@@ -51,8 +50,8 @@ export class Transport {
   /** The socket has shown its first view. Says whether it is the first over HTTP. */
   attached(): boolean {
     this.#attachedAt = this.#environment.now()
-    const falls = this.#overHttp && !this.#settled
-    this.#settled ||= falls
+    const falls = this.#kind === 'tries_http'
+    if (falls) this.#kind = 'http'
     return falls
   }
 
@@ -80,17 +79,18 @@ export class Transport {
 
   /** Counts a lost socket, and says whether that was enough to try HTTP at once. */
   #isForHttp(lived: boolean, progress: boolean): boolean {
-    if (this.#settled) return false
-    if (this.#overHttp) {
+    if (this.#kind === 'http') return false
+    if (this.#kind === 'tries_http') {
       // The relay is not there at all: that no WebSocket passed said nothing.
-      this.#overHttp = false
+      this.#kind = 'websocket'
       this.#deadInARow = 0
       return false
     }
     this.#proven ||= lived || progress
     this.#deadInARow = lived ? 0 : this.#deadInARow + 1
-    this.#overHttp = this.#deadInARow >= (this.#proven ? TRIES_PROVEN : TRIES_UNPROVEN)
-    return this.#overHttp
+    if (this.#deadInARow < (this.#proven ? TRIES_PROVEN : TRIES_UNPROVEN)) return false
+    this.#kind = 'tries_http'
+    return true
   }
 
   #backoff(): number {

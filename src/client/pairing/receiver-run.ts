@@ -8,11 +8,12 @@ import { decodeBase64Url, encodeBase64Url } from '../../protocol/text.ts'
 import type { View } from '../../protocol/view.ts'
 import { RelayRefusal } from '../calls/http-call.ts'
 import { courtesy, type RelayApi, Tries } from '../calls/relay-api.ts'
-import { type Environment, StepTimeout } from '../environment.ts'
+import type { Environment } from '../environment.ts'
 import { errorOfAccident, errorOfRow, KNOWN_TO_RELAY, PairingError } from '../errors.ts'
 import type { Channel } from '../link/channel.ts'
 import { Connection, type ConnectionStatus } from '../link/connection.ts'
-import { HANDSHAKE_STEP_MS, STEP, withHeadroom } from './sender-run.ts'
+import { withHeadroom } from './sender-run.ts'
+import { HANDSHAKE_STEP_MS, STEP, StepTimeout } from './step-timeout.ts'
 
 /** Tags this device emits for one code, whatever happens in between. */
 export const EMITTED_TAGS_MAX = 3

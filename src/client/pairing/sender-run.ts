@@ -4,16 +4,12 @@ import { SUITE } from '../../crypto/transcript.ts'
 import { FRAME_HEADER_BYTES, PROFILE_DEFAULT } from '../../protocol/limits.ts'
 import { decodeBase64Url } from '../../protocol/text.ts'
 import type { ReceiverRow } from '../../protocol/view.ts'
-import { type Environment, StepTimeout } from '../environment.ts'
+import type { Environment } from '../environment.ts'
 import { errorOfAccident, PairingError } from '../errors.ts'
 import type { Channel } from '../link/channel.ts'
 import type { Connection } from '../link/connection.ts'
 import { MessageReader, MessageWriter } from '../transfer/messages.ts'
-
-/** How long each step of a handshake may take: while both devices are present, and in all. */
-export const HANDSHAKE_STEP_MS = 20_000
-export const HANDSHAKE_STEP_IN_ALL_MS = 60_000
-export const STEP = { presentMs: HANDSHAKE_STEP_MS, inAllMs: HANDSHAKE_STEP_IN_ALL_MS }
+import { STEP, StepTimeout } from './step-timeout.ts'
 
 /** n_R, the first field of m1. */
 const NONCE_BYTES = 32

@@ -2,19 +2,13 @@ import type { PairingCode } from '../../crypto/pairing-code.ts'
 import type { DenialReason } from '../../protocol/fields.ts'
 import { PENDING_MAX } from '../../protocol/limits.ts'
 import type { CreateSessionResponse } from '../../protocol/responses.ts'
-import { encodeBase64Url } from '../../protocol/text.ts'
 import type { ReceiverRow, View } from '../../protocol/view.ts'
 import { courtesy, type RelayApi } from '../calls/relay-api.ts'
 import type { Environment } from '../environment.ts'
 import { errorOfAccident, PairingError, type PairingErrorCode } from '../errors.ts'
 import type { Connection } from '../link/connection.ts'
+import { HandshakeSlots } from './handshake-slots.ts'
 import { SenderRun } from './sender-run.ts'
-
-/** The budgets of one code at the sender. */
-export const WRONG_GUESSES_MAX = 5
-export const HANDSHAKES_MAX = 32
-/** Receivers that are looked at in a session's life, whatever became of them. */
-export const RUNS_MAX = 1_024
 
 /** How many devices failed: with a wrong code, without an answer in time, by breaking the handshake before any guess. */
 export interface FailedAttempts {
@@ -49,23 +43,17 @@ const FAILURES: Partial<Record<PairingErrorCode, [DenialReason, (keyof FailedAtt
 /** Everyone who entered the sender's code: a handshake with each, within the budgets of the code, until it is retired. */
 export class WaitingRoom {
   readonly #options: WaitingRoomOptions
-  readonly #nonces = new Set<string>()
+  readonly #slots = new HandshakeSlots()
   /** Those whose rows are live, by channel. */
   readonly #runs = new Map<number, SenderRun>()
   readonly #verified: SenderRun[] = []
   readonly #unseen: SenderRun[] = []
   /** The last channel seen. A relay gives each number once, in their order. */
   #lastChannel = 0
-  #runsInAll = 0
-  /** Runs that are under way, or that spent a guess. */
-  #counted = 0
   #failed: FailedAttempts = { wrongCode: 0, timedOut: 0, invalid: 0 }
-  #wrongGuesses = 0
-  #shaking = 0
   #toldUnproven = 0
-  #retired = false
-  #usedUp = false
-  #ended = false
+  /** The code takes devices; others used it up, this side retired it, or the session is over. */
+  #code: 'open' | 'used_up' | 'retired' | 'ended' = 'open'
   /** Refusals go one after the other: however many there are, one call is under way. */
   #refusals: Promise<void> = Promise.resolve()
 
@@ -95,12 +83,12 @@ export class WaitingRoom {
 
   /** Reports whether the relay takes no more devices, and not because of this side. */
   get usedUp(): boolean {
-    return this.#usedUp
+    return this.#code === 'used_up'
   }
 
   /** Reports whether nobody can become verified any more. */
   get settled(): boolean {
-    return (this.#retired || this.#usedUp) && this.#shaking === 0
+    return this.#code !== 'open' && !this.#slots.busy
   }
 
   /** The next verified receiver that was not asked for yet, even one that has left by now. */
@@ -127,7 +115,7 @@ export class WaitingRoom {
     for (const row of pending) if (row.channel > this.#lastChannel) this.#meet(row)
     // A place that a pending receiver gives back would make it joinable again.
     const isUsedUp = !view.joinable && view.state === 'open' && pending.length === 0
-    if (isUsedUp && !this.#retired && !this.#options.isFull()) this.#takeUsedUp()
+    if (isUsedUp && !this.#options.isFull()) this.#takeUsedUp()
     this.#changed()
   }
 
@@ -135,9 +123,9 @@ export class WaitingRoom {
     const { publicKey } = row
     this.#lastChannel = row.channel
     if (publicKey === undefined) throw new PairingError('relay_misbehaved')
-    if (++this.#runsInAll > RUNS_MAX) return this.#takeUsedUp()
+    if (!this.#slots.see()) return this.#takeUsedUp()
     // Without a word it would wait for its m2 until the session ends.
-    if (this.#retired || this.#counted >= HANDSHAKES_MAX) {
+    if (this.#code === 'retired' || this.#slots.usedUp) {
       void this.refuse(row.receiverCode, 'rejected')
       return
     }
@@ -150,11 +138,11 @@ export class WaitingRoom {
         maxFrameBytes: session.limits.maxFrameBytes,
         connection,
         environment,
-        isNewNonce: (nonce) => {
-          const known = this.#nonces.size
-          return this.#nonces.add(encodeBase64Url(nonce)).size > known
+        isNewNonce: (nonce) => this.#slots.isNewNonce(nonce),
+        onWrongGuess: () => {
+          this.#slots.countWrongGuess()
+          if (this.#slots.usedUp) this.retire()
         },
-        onWrongGuess: () => this.#countWrongGuess(),
         onVerified: () => {
           this.#verified.push(run)
           this.#unseen.push(run)
@@ -167,8 +155,7 @@ export class WaitingRoom {
   }
 
   async #pair(run: SenderRun): Promise<void> {
-    this.#shaking++
-    this.#counted++
+    this.#slots.take()
     try {
       await run.shakeHands()
     } catch (error) {
@@ -177,9 +164,8 @@ export class WaitingRoom {
       if (failure && !run.verified) this.#countFailure({ ...this.#failed, [failure]: this.#failed[failure] + 1 })
       void this.dismiss(run, ended)
     } finally {
-      this.#shaking--
-      if (!run.guessSpent) this.#counted--
-      if (this.#counted >= HANDSHAKES_MAX) this.retire()
+      this.#slots.end(run.guessSpent)
+      if (this.#slots.usedUp) this.retire()
       this.#changed()
     }
   }
@@ -192,19 +178,14 @@ export class WaitingRoom {
     this.#changed()
   }
 
-  #countWrongGuess(): void {
-    this.#wrongGuesses++
-    if (this.#wrongGuesses >= WRONG_GUESSES_MAX) this.retire()
-  }
-
   #countFailure(failed: FailedAttempts): void {
     this.#failed = failed
     this.#options.onFailedAttempt?.(failed)
   }
 
   #takeUsedUp(): void {
-    if (this.#usedUp) return
-    this.#usedUp = true
+    if (this.#code !== 'open') return
+    this.#code = 'used_up'
     this.#options.onUsedUp?.()
   }
 
@@ -219,8 +200,8 @@ export class WaitingRoom {
 
   /** No more joins, no more handshakes. Who was verified before may still be approved. */
   retire(): void {
-    if (this.#retired) return
-    this.#retired = true
+    if (this.#code === 'retired' || this.#code === 'ended') return
+    this.#code = 'retired'
     for (const run of this.#runs.values()) if (!run.verified) run.end(new PairingError('session_full'))
     const { api, session, environment } = this.#options
     void courtesy(environment, api.retireCode(session))
@@ -230,7 +211,7 @@ export class WaitingRoom {
   /** Ends a run and tells the relay, unless the receiver has ended by itself. Never rejects. */
   async dismiss(run: SenderRun, error: PairingError): Promise<void> {
     run.end(error)
-    if (this.#ended || error.code === 'receiver_left') return
+    if (this.#code === 'ended' || error.code === 'receiver_left') return
     const { api, session, environment } = this.#options
     if (run.approved) return courtesy(environment, api.endReceiver(session, run.receiverCode))
     return courtesy(environment, this.refuse(run.receiverCode, FAILURES[error.code]?.[0] ?? 'rejected'))
@@ -240,7 +221,9 @@ export class WaitingRoom {
   refuse(receiverCode: string, reason: DenialReason): Promise<void> {
     const { api, session } = this.#options
     this.#refusals = this.#refusals
-      .then(() => (this.#ended ? undefined : api.decide(session, receiverCode, { decision: 'denied', reason })))
+      .then(() =>
+        this.#code === 'ended' ? undefined : api.decide(session, receiverCode, { decision: 'denied', reason }),
+      )
       .catch(() => {})
     return this.#refusals
   }
@@ -252,8 +235,7 @@ export class WaitingRoom {
 
   /** The session has ended, for everyone here. */
   end(error: PairingError): void {
-    this.#ended = true
-    this.#retired = true
+    this.#code = 'ended'
     for (const run of this.#runs.values()) run.end(error)
     this.#runs.clear()
     this.#changed()

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { Sender, type SenderOptions } from '../../../src/client/index.ts'
-import { RUNS_MAX } from '../../../src/client/pairing/waiting-room.ts'
+import { RUNS_MAX } from '../../../src/client/pairing/handshake-slots.ts'
 import { randomReceiverCode } from '../../../src/crypto/pairing-code.ts'
 import type { ReceiverRow } from '../../../src/protocol/view.ts'
 import { settled } from '../fake-time.ts'

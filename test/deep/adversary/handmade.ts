@@ -1,7 +1,8 @@
 import { concatBytes } from '@noble/hashes/utils.js'
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
 import nacl from 'tweetnacl'
-import { generator, intermediateSessionKey, lv, multiply, sampleScalar, transcript } from '../../../src/crypto/cpace.ts'
+import { generator, intermediateSessionKey, multiply, sampleScalar, transcript } from '../../../src/crypto/cpace.ts'
+import { LABEL, lv } from '../../../src/crypto/encoding.ts'
 import { M1, M2, M3, split } from '../../../src/crypto/handshake-messages.ts'
 import { Secrets } from '../../../src/crypto/secrets.ts'
 import {
@@ -11,7 +12,6 @@ import {
   type Exchange,
   hashTranscript,
   KeySchedule,
-  LABEL,
   sessionIdentifier,
 } from '../../../src/crypto/transcript.ts'
 
