@@ -113,14 +113,8 @@ export class SenderHandshake {
       const Ya = multiply(scalar, this.#secrets.hold(generator(code.secret, channel, sid)))
       const mlKemCiphertext = kem.cipherText
       const theirs = { profile: receiverProfile, receiverCode, publicKey: receiverPublicKey }
-      const ADa = associateSender({
-        profile,
-        sessionId,
-        publicKey,
-        senderCommitment,
-        receiverCommitment,
-        mlKemCiphertext,
-      })
+      const commitments = { senderCommitment, receiverCommitment }
+      const ADa = associateSender({ profile, sessionId, publicKey, ...commitments, mlKemCiphertext })
       const ADb = associateReceiver({ ...theirs, nonce: receiverNonce, mlKemPublicKey })
       const exchange = { channel, sid, Ya, ADa, ADb }
       const secrets = { secretKey, scalar, nonce, kem: kem.sharedSecret }
@@ -244,14 +238,8 @@ export class ReceiverHandshake {
       if (state.awaits !== 'm2') throw new HandshakeError()
       const { sessionId, senderProfile: profile, receiverCommitment } = state
       const [publicKey, senderCommitment, Ya, mlKemCiphertext] = split(m2, M2)
-      const ADa = associateSender({
-        profile,
-        sessionId,
-        publicKey,
-        senderCommitment,
-        receiverCommitment,
-        mlKemCiphertext,
-      })
+      const commitments = { senderCommitment, receiverCommitment }
+      const ADa = associateSender({ profile, sessionId, publicKey, ...commitments, mlKemCiphertext })
       const exchange = { ...state.exchange, Ya, ADa }
       const kem = this.#secrets.hold(ml_kem768.decapsulate(mlKemCiphertext, state.mlKemSecretKey))
       const keys = agree(this.#secrets, exchange, { ...state, kem, theirPoint: Ya, theirPublicKey: publicKey })

@@ -47,14 +47,8 @@ interface SenderContribution {
 
 /** ADa of CPace. */
 export function associateSender(sender: SenderContribution): Uint8Array {
-  const {
-    profile = DEFAULT_PROFILE,
-    sessionId,
-    publicKey,
-    senderCommitment,
-    receiverCommitment,
-    mlKemCiphertext,
-  } = sender
+  const { profile = DEFAULT_PROFILE, sessionId, publicKey } = sender
+  const { senderCommitment, receiverCommitment, mlKemCiphertext } = sender
   return lv(`${LABEL}sender`, profile, sessionId, publicKey, senderCommitment, receiverCommitment, mlKemCiphertext)
 }
 

@@ -8,19 +8,11 @@
  */
 export const ERRORS = {
   invalid_request: { status: 400, retryable: false },
-  invalid_frame: {
-    status: 400,
-    closeCode: 4400,
-    retryable: false,
-  },
+  invalid_frame: { status: 400, closeCode: 4400, retryable: false },
   unauthorized: { status: 401, closeCode: 4401, retryable: false },
   forbidden: { status: 403, closeCode: 4403, retryable: false },
   not_found: { status: 404, retryable: false },
-  session_not_found: {
-    status: 404,
-    closeCode: 4404,
-    retryable: false,
-  },
+  session_not_found: { status: 404, closeCode: 4404, retryable: false },
   receiver_not_found: { status: 404, retryable: false },
   request_timeout: { status: 408, retryable: true },
   attach_timeout: { closeCode: 4408, retryable: true },
@@ -28,15 +20,8 @@ export const ERRORS = {
   receiver_code_in_use: { status: 409, retryable: false },
   session_full: { status: 409, retryable: false },
   decision_made: { status: 409, retryable: false },
-  frame_refused: {
-    status: 409,
-    retryable: true,
-  },
-  resume_required: {
-    status: 409,
-    closeCode: 4409,
-    retryable: true,
-  },
+  frame_refused: { status: 409, retryable: true },
+  resume_required: { status: 409, closeCode: 4409, retryable: true },
   not_approved: { status: 409, retryable: false },
   session_gone: { status: 410, closeCode: 4410, retryable: false },
   receiver_gone: { status: 410, retryable: false },
@@ -50,11 +35,7 @@ export const ERRORS = {
   window_exceeded: { closeCode: 4002, retryable: false },
   internal: { status: 500, closeCode: 1011, retryable: true },
   at_capacity: { status: 503, retryable: true },
-  unavailable: {
-    status: 503,
-    closeCode: 1013,
-    retryable: true,
-  },
+  unavailable: { status: 503, closeCode: 1013, retryable: true },
   going_away: { status: 503, closeCode: 1001, retryable: true },
 } as const satisfies Record<string, ErrorSpec>
 

@@ -172,9 +172,7 @@ export class RawReceiver {
 
   async leave(): Promise<void> {
     const { sessionId, token } = this.#credentials
-    await call('DELETE', `${this.#relay}/v1/sessions/${sessionId}/receivers/${this.receiverCode}`, undefined, {
-      token,
-    })
+    await call('DELETE', `${this.#relay}/v1/sessions/${sessionId}/receivers/${this.receiverCode}`, undefined, { token })
   }
 
   async close(): Promise<void> {

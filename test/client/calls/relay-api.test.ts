@@ -324,10 +324,7 @@ describe('a relay that limits rates', () => {
   const limited = (seconds: number | string) => () =>
     new Response(
       JSON.stringify({ type: 'about:blank', title: 'No', status: 429, code: 'rate_limited', retryable: true }),
-      {
-        status: 429,
-        headers: { 'retry-after': String(seconds) },
-      },
+      { status: 429, headers: { 'retry-after': String(seconds) } },
     )
 
   async function asked(answers: (() => Response)[], patienceMs?: number) {

@@ -222,11 +222,7 @@ describe.skipIf(WITHOUT_CHROMIUM)('the SDK in Chromium', () => {
     const [wrong, right] = [await open(), await open()]
     await wrong.evaluate((plan) => device.receive(plan), { relay: relayUrl, code: wrongSecretOf(code) })
     const refused = await wrong.evaluate(() => device.received())
-    expect(refused.failure).toEqual({
-      name: 'PairingError',
-      code: 'wrong_code',
-      message: PAIRING_ERRORS.wrong_code,
-    })
+    expect(refused.failure).toEqual({ name: 'PairingError', code: 'wrong_code', message: PAIRING_ERRORS.wrong_code })
     expect(refused).toMatchObject({ matchNumber: undefined, items: [] })
     expect(await sending.event('failed_attempt')).toMatchObject({ wrongCode: 1, timedOut: 0 })
     await right.evaluate((plan) => device.receive(plan), { relay: relayUrl, code })
