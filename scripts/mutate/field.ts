@@ -289,7 +289,7 @@ export const SIDES = [
     '',
   ]),
   prompts('CLI F54: a mistyped code is asked for again', 'that has mistyped the code is told why and asked again', [
-    'if (given !== undefined || !terminal.attended || !(error instanceof MistypedError)) throw error',
+    'if (!again || !(error instanceof CliError)) throw error',
     'if (error !== undefined) throw error',
   ]),
   relayApi(

@@ -82,19 +82,9 @@ export class Attempts implements AttemptStore {
     return current
   }
 
-  /** The folder, to be shown before a reason. Nothing where there is none. */
-  #where(): string {
-    try {
-      return `${shown(this.#folder)}: `
-    } catch {
-      return ''
-    }
-  }
-
   #cannot<T>(error: NodeJS.ErrnoException, instead: T): T {
-    if (!this.#told) {
-      this.#terminal.say(`Tries are counted for this run only: ${this.#where()}${reasonOf(error)}.`)
-    }
+    const where = error.path === undefined ? '' : `${shown(this.#folder)}: `
+    if (!this.#told) this.#terminal.say(`Tries are counted for this run only: ${where}${reasonOf(error)}.`)
     this.#told = true
     return instead
   }

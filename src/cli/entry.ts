@@ -22,47 +22,34 @@ export async function readEntry(given: string | undefined, terminal: Terminal, o
   let reason = ''
   for (;;) {
     const entered = given ?? (await terminal.ask('code', `${reason}Code: `))
-    if (entered === undefined) throw noCode()
+    let linked: Partial<Entry> & Pick<Entry, 'code'>
     try {
-      const entry = entryOf(entered, options)
-      await confirmRelay(entry, terminal, options)
-      return entry
+      linked = parsed(entered ?? '')
     } catch (error) {
-      if (given !== undefined || !terminal.attended || !(error instanceof MistypedError)) throw error
+      const again = given === undefined && entered !== undefined && terminal.attended
+      if (!again || !(error instanceof CliError)) throw error
       reason = `${error.message}\n`
+      continue
     }
+    const entry = { relay: relayFrom(options.relay), ...linked }
+    await confirmRelay(entry, terminal, options)
+    return entry
   }
 }
 
-/** An entry that cannot be right. */
-class MistypedError extends CliError {}
-
-function noCode(): CliError {
-  return new MistypedError('There is no code. Enter the one that the sender shows.', 'usage')
-}
-
-/** A code, or a link that names its relay too. */
-function entryOf(entered: string, { relay }: EntryOptions): Entry {
-  if (entered.trim() === '') throw noCode()
-  const hash = entered.indexOf('#')
+/** A code, or a link that names its relay too. Throws CliError for what cannot be right. */
+function parsed(entered: string): Partial<Entry> & Pick<Entry, 'code'> {
+  if (entered.trim() === '') throw new CliError('There is no code. Enter the one that the sender shows.', 'usage')
   if (/^\s*https?:\/\/[^#]*#?\s*$/i.test(entered)) {
-    throw new MistypedError('This link has no code behind a #. Copy the whole link, or enter the code.', 'usage')
+    throw new CliError('This link has no code behind a #. Copy the whole link, or enter the code.', 'usage')
   }
-  const address = hash === -1 ? relayFrom(relay) : linkedRelay(entered.slice(0, hash))
+  const hash = entered.indexOf('#')
+  const link = hash === -1 ? {} : { relay: relayAddress(entered.slice(0, hash), 'The address in this link') }
   try {
-    return { relay: address, code: parseEntry({ code: entered.slice(hash + 1), relay: address }).code.text }
+    return { ...link, code: parseEntry({ code: entered.slice(hash + 1) }).code.text }
   } catch (error) {
     if (!(error instanceof PairingError)) throw error
-    throw new MistypedError(error.detail ?? error.message, 'not_paired', error.code)
-  }
-}
-
-function linkedRelay(address: string): string {
-  try {
-    return relayAddress(address, 'The address in this link')
-  } catch (error) {
-    if (!(error instanceof CliError)) throw error
-    throw new MistypedError(error.message, error.exit)
+    throw new CliError(error.detail ?? error.message, 'not_paired', error.code)
   }
 }
 

@@ -38,37 +38,15 @@ export class CliError extends Error {
   }
 }
 
-/** The codes of errors that have another exit than `not_delivered`. */
-const EXIT_OF: Partial<Record<PairingErrorCode, ExitName>> = {
-  aborted: 'failed',
-  already_sent: 'failed',
-  internal: 'failed',
-  superseded: 'failed',
-  typing_required: 'failed',
-  attempts_used_up: 'not_paired',
-  code_invalid: 'not_paired',
-  code_not_found: 'not_paired',
-  denied: 'not_paired',
-  handshake_timeout: 'not_paired',
-  no_such_number: 'not_paired',
-  nobody_approved: 'not_paired',
-  number_not_unique: 'not_paired',
-  session_full: 'not_paired',
-  unsupported: 'not_paired',
-  used_up: 'not_paired',
-  wrong_code: 'not_paired',
-  at_capacity: 'relay',
-  rate_limited: 'relay',
-  session_lost: 'relay',
-  shutting_down: 'relay',
-}
+const FAILED: readonly PairingErrorCode[] = ['aborted', 'already_sent', 'internal', 'superseded', 'typing_required']
+const OF_RELAY: readonly PairingErrorCode[] = ['at_capacity', 'rate_limited', 'session_lost', 'shutting_down']
 
 /**
  * Returns the exit of an SDK error. Before a device is approved nobody is paired, and nothing can be missing. From then on
  * every reason is the same on both sides: not everything has arrived.
  */
 export function exitOf(code: PairingErrorCode, approved: boolean): ExitName {
-  const exit = code.startsWith('relay_') ? 'relay' : (EXIT_OF[code] ?? 'not_delivered')
-  if (approved) return exit === 'relay' ? 'not_delivered' : exit
-  return exit === 'not_delivered' ? 'not_paired' : exit
+  if (FAILED.includes(code)) return 'failed'
+  if (approved) return 'not_delivered'
+  return OF_RELAY.includes(code) || code.startsWith('relay_') ? 'relay' : 'not_paired'
 }

@@ -1,13 +1,10 @@
+const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']
+
 /** 1,536 → '1.5 KiB'. */
 export function formatBytes(bytes: number): string {
-  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB']
-  let value = bytes
-  let unit = 0
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024
-    unit++
-  }
-  return `${unit === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${bytes === 1 ? 'byte' : units[unit]}`
+  const power = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10))
+  const value = bytes / 1024 ** power
+  return `${power === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${bytes === 1 ? 'byte' : UNITS[power]}`
 }
 
 /** Milliseconds as 0:07, 12:30, 1:02:03. */
@@ -16,11 +13,6 @@ export function formatDuration(ms: number): string {
   const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60]
   const two = (value: number) => String(value).padStart(2, '0')
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`
-}
-
-/** A time of day, here, as 09:07. */
-export function formatClock(time: Date): string {
-  return [time.getHours(), time.getMinutes()].map((value) => String(value).padStart(2, '0')).join(':')
 }
 
 /** A space between words, but not the one in a match number. */

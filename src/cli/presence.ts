@@ -1,5 +1,4 @@
 import { formatMatchNumber } from '../client/index.ts'
-import { formatClock } from './format.ts'
 import type { Terminal } from './terminal.ts'
 
 /** A short absence mends itself and is nobody's concern. */
@@ -33,7 +32,7 @@ export function watchPresence({ others, connected, expiresInMs, terminal }: Pres
       const which = others.length === 1 ? undefined : `device with ${formatMatchNumber(matchNumber)}`
       if (away && !told.has(other)) {
         told.add(other)
-        const until = formatClock(new Date(Date.now() + expiresInMs()))
+        const until = new Date(Date.now() + expiresInMs()).toTimeString().slice(0, 5)
         const line = `The ${which ?? 'other device'} is not connected. Waiting for it until ${until}; Ctrl-C gives up.`
         terminal.event('presence', { matchNumber, present: false }, line)
       } else if (connected() && present && told.delete(other)) {

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { buffer } from 'node:stream/consumers'
 import { bytesSource, type Source } from '../client/index.ts'
 import { CliError } from './exit.ts'
 import { fileSources, stdinSource } from './files.ts'
@@ -20,7 +21,7 @@ export async function sourcesOf(
   if (options.text) {
     if (paths.length > 0)
       throw new CliError('With --text the text is asked for, or read from stdin: name no files.', 'usage')
-    const text = process.stdin.isTTY ? await askForText(options) : await readAll(process.stdin)
+    const text = process.stdin.isTTY ? await askForText(options) : await buffer(process.stdin)
     if (text.length === 0) throw new CliError('There is no text to send.', 'usage')
     if (!isUtf8(text)) throw new CliError('The text is not UTF-8. Send it as it is: pairlay send - < FILE', 'usage')
     return { sources: [bytesSource(text, 'text', TEXT_TYPE)], stdinIsData: !process.stdin.isTTY }
@@ -41,10 +42,4 @@ async function askForText({ json }: SourceOptions): Promise<Uint8Array> {
   } finally {
     terminal.close()
   }
-}
-
-async function readAll(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = []
-  for await (const piece of stream) pieces.push(piece)
-  return Buffer.concat(pieces)
 }

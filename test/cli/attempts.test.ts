@@ -73,7 +73,7 @@ describe('the tries of a code', () => {
 
   test('are counted for this run only where nothing can be written, which is told once', async () => {
     const { one, said, folder } = await twoProcesses()
-    vi.mocked(fs.mkdir).mockRejectedValue(Object.assign(new Error(), { code: 'EACCES' }))
+    vi.mocked(fs.mkdir).mockRejectedValue(Object.assign(new Error(), { code: 'EACCES', path: folder }))
     expect([await one.take('K7QM3', 3), await one.take('K7QM3', 3)]).toEqual([true, true])
     expect(said).toEqual([`Tries are counted for this run only: ${folder}: permission denied.`])
   })

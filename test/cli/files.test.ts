@@ -21,7 +21,6 @@ import {
   relayOfFile,
   run,
   Screen,
-  startTransfer,
   take,
   temporaryDirectory,
 } from './support.ts'
@@ -282,17 +281,6 @@ describeConcurrent('a receiver that cannot save', () => {
     expect(await readFile(at('file'), 'utf8')).toBe('mine')
   })
 
-  test('because the name was taken meanwhile says so, and leaves what is there', async () => {
-    const { sender, receiver, at, path } = await startTransfer(relay)
-    await writeFile(at('file'), 'mine')
-    sender.endStdin()
-    const { exitCode, stderr } = await receiver.ended()
-    expect(stderr).toContain(`\npairlay: ${at('file')} is there already, and is not overwritten.\n`)
-    expect([exitCode, (await sender.ended()).exitCode]).toEqual([1, 5])
-    expect(await readdir(path)).toEqual(['file'])
-    expect(await readFile(at('file'), 'utf8')).toBe('mine')
-  })
-
   test.skipIf(process.platform === 'win32')(
     'for want of room has its sender told that, and leaves nothing',
     async () => {
@@ -308,22 +296,6 @@ describeConcurrent('a receiver that cannot save', () => {
       expect(await readdir(path)).toEqual(['file'])
     },
   )
-
-  test('because its directory has gone says so', async () => {
-    const { at, path } = await temporaryDirectory()
-    await mkdir(at('out'))
-    const { sender, code } = await openSender(['-'], { env, stdin: 'open' })
-    void sender.write(Buffer.alloc(MIB))
-    const receiver = pairlay(['receive', code, '--yes', '-o', at('out/file')], { env })
-    await partialFile(at('out'))
-    await rm(at('out'), { recursive: true })
-    sender.endStdin()
-    const { exitCode, stderr } = await receiver.ended()
-    expect(stderr).toContain(`\npairlay: Cannot save ${at('out/file')}: there is no such file or directory.\n`)
-    expect(stderr).not.toMatch(/^ {4}at /m)
-    expect([exitCode, (await sender.ended()).exitCode]).toEqual([1, 5])
-    expect(await readdir(path)).toEqual([])
-  })
 
   test('because nobody reads its output says so', async () => {
     const { sender, code } = await openSender(['-'], { env, stdin: 'open' })

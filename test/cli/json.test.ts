@@ -74,22 +74,12 @@ describeConcurrent('with --json', () => {
     }
   })
 
-  test('a text is an event, and so is a refusal on both sides', async () => {
+  test('a text is an event', async () => {
     const { sender, code } = await openSender(['--text'], { env, stdin: 'one\ntwo' })
     const receiver = pairlay(['receive', code, '--yes', '--json'], { env })
     expect((await receiver.ended()).exitCode).toBe(0)
     expect(await receiver.event('text')).toEqual({ event: 'text', text: 'one\ntwo' })
     await sender.ended()
-
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), '')
-    const second = pairlay(['send', at('file'), '--json'], { env, stdin: 'open' })
-    const { code: another } = await second.event('code')
-    const denied = pairlay(['receive', String(another), '--yes', '--json'], { env })
-    await second.event('question')
-    await second.write('n\n')
-    expect([(await second.ended()).exitCode, (await denied.ended()).exitCode]).toEqual([3, 3])
-    expect(second.events.map(({ event }) => event)).not.toContain('approved')
   })
 
   test('what a person would read as the outcome is an event too, and so is wrong usage', async () => {

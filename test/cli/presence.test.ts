@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { formatClock } from '../../src/cli/format.ts'
 import { watchPresence } from '../../src/cli/presence.ts'
 
 const HOUR_MS = 3_600_000
@@ -88,8 +87,4 @@ describe('a device that is away', () => {
     vi.advanceTimersByTime(1_000)
     expect(said).toEqual([away, 'It is back.'])
   })
-})
-
-test('a time of day has two digits each', () => {
-  expect(formatClock(new Date(2026, 0, 1, 9, 7))).toBe('09:07')
 })

@@ -199,31 +199,6 @@ describeTerminal('the sender at a terminal', () => {
     await screen.ended()
   })
 
-  test('is told of each approval before it is asked again', async () => {
-    const { screen, code } = await openScreen(['--receivers', '2'])
-    const receivers = [await take(relay, code), await take(relay, code)]
-    const numbers = await Promise.all(receivers.map(({ number }) => number))
-    await screen.says(TYPE_IT)
-    await screen.enter(numbers[1] ?? '')
-    await screen.says(`\nApproved ${formatMatchNumber(numbers[1] ?? '')}. One more may be approved.\n${TYPE_IT}`)
-    await screen.enter(numbers[0] ?? '')
-    expect((await screen.ended()).exitCode).toBe(0)
-    for (const receiver of receivers) expect(await receiver.taken).toEqual({ items: ['content'] })
-  })
-
-  test('is asked no longer about a device that has left, and then about the next', async () => {
-    const { screen, code } = await openScreen()
-    const gone = await take(relay, code)
-    const [, number] = await screen.says(YES_NO)
-    await gone.leave()
-    await screen.says(`\nThe device with ${number} has left.\n`)
-    const receiver = await take(relay, code)
-    await screen.says(TYPE_IT)
-    await screen.enter(await receiver.number)
-    expect((await screen.ended()).exitCode).toBe(0)
-    expect(await receiver.taken).toEqual({ items: ['content'] })
-  })
-
   test('never obeys what an attacker calls itself', async () => {
     const { screen, code } = await openScreen()
     const attacker = await take(relay, code, HOSTILE)
@@ -244,21 +219,6 @@ describeTerminal('the sender at a terminal', () => {
     await screen.enter('y')
     expect((await screen.ended()).exitCode).toBe(0)
     expect(await receiver.taken).toEqual({ items: ['from a pipe'] })
-  })
-
-  test('with --json is asked by an event, and answers with a line', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), 'content')
-    const screen = new Screen(['send', '--json', at('file')], { env })
-    const [, code = ''] = await screen.says(/"code":"([^"]+)"/)
-    await screen.enter('y')
-    await screen.says(/\ny(?=\n)/)
-    const receiver = await take(relay, code)
-    const number = formatMatchNumber(await receiver.number)
-    await screen.says(`{"event":"question","kind":"approve","text":"Does the other device show ${number}? [y/N]"}`)
-    await screen.enter('n')
-    expect((await screen.ended()).exitCode).toBe(3)
-    expect(await receiver.taken).toEqual({ error: 'denied' })
   })
 
   test('with --json sees events alone', async () => {

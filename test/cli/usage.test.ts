@@ -155,27 +155,6 @@ describeConcurrent('wrong usage', () => {
 })
 
 describeConcurrent('help', () => {
-  const EVERYWHERE = ['-h, --help']
-  const HELP: Readonly<Record<string, readonly string[]>> = {
-    '': ['-V, --version', 'send [options] [file...]', 'receive [options] [code]', 'serve [options]', 'help [command]'],
-    send: ['--relay <url>', '--receivers <n>', '--ttl <seconds>', '--text', '--yes', '--json', '--no-qr'],
-    receive: ['--relay <url>', '-o, --output <path>', '--mode <octal>', '--name <name>', '--yes', '--json'],
-    serve: ['--host <address>', '--port <number>'],
-  }
-
-  test('names every option of every command with what it does, on stdout, and is exit 0', async () => {
-    for (const [command, names] of Object.entries(HELP)) {
-      const { exitCode, stdout, stderr } = await runHere([...(command ? [command] : []), '--help'])
-      expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' })
-      const entries = stdout.toString().match(/^ {2}(?:-|\w+ \[)[^\n]*?(?= {2}|\n)/gm) ?? []
-      expect(entries.map((entry) => entry.trim()).sort()).toEqual([...names, ...EVERYWHERE].sort())
-      for (const name of names) {
-        const at = stdout.toString().indexOf(`  ${name} `)
-        expect(stdout.toString().slice(at + name.length + 2)).toMatch(/^(\n {10})? +[a-z].{10}/)
-      }
-    }
-  })
-
   test('says of send and receive that answers read from a pipe count in advance', async () => {
     for (const command of ['send', 'receive']) {
       const { stdout } = await runHere([command, '--help'])
@@ -183,14 +162,15 @@ describeConcurrent('help', () => {
     }
   })
 
-  test('has examples of every command, which its options allow', async () => {
+  test('names every option of every command, and examples that these allow, on stdout', async () => {
     for (const { name, options, examples } of COMMANDS) {
-      const { stdout } = await runHere([name, '--help'])
-      const flags = options.flatMap(({ short, long }) => [short, long])
+      const { exitCode, stdout, stderr } = await runHere([name, '--help'])
+      expect([exitCode, stderr]).toEqual([0, ''])
+      for (const { flags } of options) expect(stdout.toString()).toContain(`\n  ${flags} `)
       for (const [line, meaning] of Object.entries(examples)) {
-        expect(stdout.toString()).toMatch(`  ${line}`)
-        expect(stdout.toString()).toMatch(`  ${meaning}\n`)
-        for (const [, flag] of line.matchAll(/pairlay.*? (--?[a-z]+)/g)) expect(flags).toContain(flag)
+        expect(stdout.toString()).toMatch(new RegExp(`^  ${line.replaceAll('|', '\\|')} +${meaning}$`, 'm'))
+        const used = [...line.matchAll(/pairlay.*? (--?[a-z]+)/g)].map(([, flag]) => flag)
+        for (const flag of used) expect(options.flatMap(({ short, long }) => [short, long])).toContain(flag)
       }
     }
   })
@@ -222,29 +202,20 @@ test('a Node that is too old is named, with the one that is needed, instead of a
 })
 
 describe('an error of the SDK', () => {
-  type Exits = Readonly<Partial<Record<ExitName, readonly string[]>>>
   const codes = (text: string) => text.split(' ')
   const FAILED = codes('aborted already_sent internal superseded typing_required')
-  const NOT_PAIRED = [
-    ...codes('attempts_used_up code_invalid code_not_found denied handshake_timeout no_such_number nobody_approved'),
-    ...codes('number_not_unique session_full unsupported used_up wrong_code'),
-  ]
   const RELAY = [
     ...codes('at_capacity rate_limited relay_misbehaved relay_redirects relay_refused relay_unavailable'),
     ...codes('relay_unreachable relay_untrusted session_lost shutting_down'),
   ]
-  const MISSING = [
-    ...codes('cancelled closed_by_sender corrupt declined expired incomplete no_space not_delivered'),
-    ...codes('peer_misbehaved receiver_failed receiver_left revoked sender_failed source_changed source_failed'),
-  ]
 
-  test.each<[string, boolean, Exits]>([
-    ['before a device is approved', false, { failed: FAILED, not_paired: [...NOT_PAIRED, ...MISSING], relay: RELAY }],
-    ['after one is', true, { failed: FAILED, not_paired: NOT_PAIRED, not_delivered: [...RELAY, ...MISSING] }],
-  ])('has one exit code %s, and none has none', (_, approved, exits) => {
-    for (const [name, codes] of Object.entries(exits))
-      for (const code of codes) expect([code, exitOf(code as PairingErrorCode, approved)]).toEqual([code, name])
-    expect(Object.values(exits).flat().sort()).toEqual(Object.keys(PAIRING_ERRORS).sort())
+  test('has one exit code before a device is approved, and one afterwards', () => {
+    for (const code of Object.keys(PAIRING_ERRORS) as PairingErrorCode[]) {
+      const expected = FAILED.includes(code)
+        ? ['failed', 'failed']
+        : [RELAY.includes(code) ? 'relay' : 'not_paired', 'not_delivered']
+      expect([code, exitOf(code, false), exitOf(code, true)]).toEqual([code, ...expected])
+    }
   })
 })
 
@@ -388,20 +359,6 @@ describeConcurrent('a code', () => {
     const { exitCode, stdout } = await run(['receive', typed, '--yes', '-o', '-'], { env: elsewhere })
     expect({ exitCode, stdout: stdout.toString() }).toEqual({ exitCode: 0, stdout: 'content' })
     expect((await sender.ended()).exitCode).toBe(0)
-  })
-
-  test('of a denied device is exit 3 on both sides, and of no use to anybody else', async () => {
-    const { sender, code, at } = await openFile([], { env, stdin: 'open' })
-    const receiver = pairlay(['receive', code, '--yes'], { env, cwd: at('.') })
-    await sender.says(/Does the other device show \d{3} \d{3}\? \[y\/N\] $/)
-    await sender.write('no\n')
-    const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
-    expect([sent.exitCode, received.exitCode]).toEqual([3, 3])
-    expect(errorsOf(sent)).toEqual([
-      'pairlay: No device was approved, and nothing was sent. For another try, send again with a new code.',
-    ])
-    expect(errorsOf(received)).toEqual([`pairlay: ${PAIRING_ERRORS.denied}`])
-    expect((await run(['receive', code, '--yes'], { env })).exitCode).toBe(3)
   })
 })
 
@@ -611,13 +568,7 @@ describeConcurrent('without a terminal', () => {
     await receiver.write('yes\n')
     const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
     expect([sent.exitCode, received.exitCode]).toEqual([0, 0])
-    expect(lines(sent.stderr).slice(5, 10)).toEqual([
-      'The code is good for 1:00. Waiting for the other device …',
-      expect.stringContaining(`Its number: ${number}`),
-      expect.stringContaining('It calls itself'),
-      `Does the other device show ${number}? [y/N] `,
-      'Approved. The transfer starts when the other side accepts it.',
-    ])
+    expect(lines(sent.stderr)).toContain(`Does the other device show ${number}? [y/N] `)
     expect(lines(received.stderr).slice(0, 10)).toEqual([
       'Code: ',
       'Checking the code with the sender …',
