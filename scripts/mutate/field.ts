@@ -345,6 +345,30 @@ export const OPERATOR = [
     'if (!count.isAllowed && count.isExceeded) throw refusal(count.ttlInSeconds)',
     '',
   ]),
+  limits('attaches of one address, by a socket', 'by sockets and over HTTP count together', [
+    'await rates.attach(request)',
+    '',
+  ]),
+  limits('attaches of one address, over HTTP', 'by sockets and over HTTP count together', [
+    'onRequest: [rates.attach, tokenBeforeBody(relay, SessionParams)]',
+    'onRequest: tokenBeforeBody(relay, SessionParams)',
+  ]),
+  limits('a code that an address has used up is no guess', 'has used up are no unknown codes', [
+    '&& !(error instanceof CodeUsedUp)',
+    '',
+  ]),
+  limits('a limit names TRUST_PROXY for a proxy that it leaves out', 'names TRUST_PROXY where all clients', [
+    'BY_ADDRESS.has(kind) && this.#addresses.isOne',
+    'false',
+  ]),
+  config('a network of everybody is too wide', 'has no network of everybody, or of half of them', [
+    'return prefix !== undefined && prefix.bits >= WIDEST[prefix.kind]',
+    'return prefix !== undefined',
+  ]),
+  start('a small heap beside a small budget', 'is little beside a small budget', [
+    'const isShort = budgetBytes < LARGE_BUDGET_BYTES ||',
+    'const isShort =',
+  ]),
   tarpit('Security 4: an address that asks too often', 'an address that is refused too often waits for its answer', [
     'if (isStopping() || !seconds.exceeds(request.clientAddress, reply.statusCode >= 400)) return done(null, payload)',
     'return done(null, payload)',
