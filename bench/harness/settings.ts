@@ -5,8 +5,8 @@
 export const MANY_SESSIONS = {
   MAX_SESSIONS: '2000000',
   MAX_SESSIONS_PER_CLIENT: '2000000',
-  // Pending receivers are paid for from it; nothing is allocated before frames come.
-  MEMORY_BUDGET_BYTES: '34359738368',
+  // Nothing is allocated before frames come. With more than the machine has, the relay would collect garbage sooner.
+  MEMORY_BUDGET_BYTES: '8589934592',
 } as const
 
 /** The limits by client address, which every other relay here has switched off. */

@@ -42,7 +42,7 @@ const OPTIMISATIONS: readonly Optimisation[] = [
   {
     without: 'the growth that V8 is allowed before it collects',
     costs: ['bulk'],
-    changes: [{ file: 'server/main.js', find: `setFlagsFromString('--heap-growing-percent=300')`, replace: '' }],
+    changes: [{ file: 'server/resources.js', find: `['--heap-growing-percent=300']`, replace: '[]' }],
   },
   {
     without: 'letting go of the upgrade’s request',
