@@ -167,7 +167,7 @@ async function firstOf(
     happenings.push(asking.then((answer) => ({ is: 'answered', answer })))
   }
   const typingRequired = async (): Promise<Happening> => {
-    while (!sender.typingRequired) await strangers.change()
+    while (!sender.typingRequired && !withdraw.signal.aborted) await strangers.change()
     return { is: 'changed' }
   }
   if (waiting.length > 0 && !typing) happenings.push(typingRequired())

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { lstat, open, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename } from 'node:path'
 import { encodeHeader, ITEMS_MAX, PairingError, type Source, TRANSFER_HEADER_MAX_BYTES } from '../client/index.ts'
 import { CliError } from './exit.ts'
 import { shown } from './shown.ts'
@@ -73,11 +73,6 @@ async function* announced(path: string, size: number): AsyncGenerator<Uint8Array
   if (bytes < size) throw new PairingError('source_changed', { detail: `It was ${shown(path)}.` })
 }
 
-/** Standard input as a source: its length is not known, and it can be read once. */
-export function stdinSource(): Source {
-  return { name: 'stdin', once: true, open: () => process.stdin }
-}
-
 export async function exists(path: string): Promise<boolean> {
   return lstat(path).then(
     () => true,
@@ -90,10 +85,6 @@ export async function isDirectory(path: string): Promise<boolean> {
     (info) => info.isDirectory(),
     () => false,
   )
-}
-
-export function pathIn(directory: string | undefined, name: string): string {
-  return directory === undefined ? name : join(directory, name)
 }
 
 const REASONS: Readonly<Record<string, string>> = {

@@ -1,9 +1,9 @@
 import { access, constants } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import type { DeclineReason, ItemInfo, Offer } from '../client/index.ts'
 import { CliError } from './exit.ts'
-import { exists, isDirectory, pathIn, reasonOf } from './files.ts'
+import { exists, isDirectory, reasonOf } from './files.ts'
 import { formatBytes, formatResult } from './format.ts'
 import { PartFile } from './part-file.ts'
 import { Progress } from './progress.ts'
@@ -105,9 +105,9 @@ export async function targetsFor(
   }
   const targets: Target[] = []
   // Those chosen, and then those still to come.
-  const paths = names.map((name) => pathIn(directory, name))
+  const paths = names.map((name) => join(directory ?? '', name))
   for (const [index, name] of names.entries()) {
-    const wanted = pathIn(directory, name)
+    const wanted = join(directory ?? '', name)
     const path = await freeName(wanted, terminal, options, paths)
     paths[index] = path
     const was = items[index]?.name.normalize('NFC')
@@ -154,12 +154,16 @@ export async function save(taking: Taking, targets: readonly Target[], mode: num
 export async function pipeOut(taking: Taking): Promise<void> {
   let written = 0
   try {
-    await taken(taking, drainStdout, async (stream) => {
-      for await (const piece of stream) {
-        await writeOut(piece)
-        written += piece.length
-      }
-    })
+    await taken(
+      taking,
+      () => writeOut(new Uint8Array()),
+      async (stream) => {
+        for await (const piece of stream) {
+          await writeOut(piece)
+          written += piece.length
+        }
+      },
+    )
   } catch (error) {
     if (written > 0) taking.terminal.say(`The output is not whole: it ends after ${formatBytes(written)}.`)
     throw error
@@ -248,8 +252,4 @@ function writeOut(bytes: Uint8Array): Promise<void> {
       error ? reject(new CliError('Nobody reads the output any more.')) : resolve(),
     )
   })
-}
-
-function drainStdout(): Promise<void> {
-  return writeOut(new Uint8Array())
 }

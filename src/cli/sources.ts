@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { buffer } from 'node:stream/consumers'
 import { bytesSource, type Source } from '../client/index.ts'
 import { CliError } from './exit.ts'
-import { fileSources, stdinSource } from './files.ts'
+import { fileSources } from './files.ts'
 import { Terminal } from './terminal.ts'
 
 /** Marks an item as text to be shown rather than a file to be saved. */
@@ -30,7 +30,8 @@ export async function sourcesOf(
   if (!paths.includes('-')) return { sources: await fileSources(paths), stdinIsData: false }
   if (paths.length > 1)
     throw new CliError('A pipe is sent alone: its length is not known, so nothing can follow it.', 'usage')
-  return { sources: [stdinSource()], stdinIsData: true }
+  // Its length is not known.
+  return { sources: [{ name: 'stdin', once: true, open: () => process.stdin }], stdinIsData: true }
 }
 
 async function askForText({ json }: SourceOptions): Promise<Uint8Array> {
