@@ -426,7 +426,7 @@ const hasScript = spawnSync('script', ['--version'], { encoding: 'utf8' }).stdou
 
 /** Tests that run side by side: they mostly wait for processes. */
 export function describeConcurrent(name: string, tests: () => void): void {
-  describe(name, { concurrent: true, timeout: 60_000 }, tests)
+  describe(name, { concurrent: true }, tests)
 }
 
 /** Tests with a pseudo-terminal. Without `script` they are skipped, or fail when REQUIRE_ALL is set. */

@@ -25,10 +25,10 @@ export function startDeadlines(relay: Relay): () => void {
   })
   const absent = start(async () => {
     const sender = await openSession(relay)
+    const since = performance.now()
     const [attacker, socket, polling] = [await join(sender), await join(sender), await join(sender)]
     await socket.attach()
     await polling.attachOverHttp()
-    const since = performance.now()
     for (let version = ''; ; ) {
       const view = await sender.view(`?version=${version}&waitMs=4000`)
       const afterMs = performance.now() - since

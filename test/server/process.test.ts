@@ -206,12 +206,12 @@ describeRedis('the relay process with a Redis', () => {
     const ready = async () => (await call(url, 'GET', '/readyz')).status
     for (let outage = 0; outage < 2; outage++) {
       await redis.command('REPLICAOF', '127.0.0.1', '1')
-      await expect.poll(ready, { timeout: 10_000 }).toBe(503)
+      await expect.poll(ready).toBe(503)
       const away = () => out().split('"msg":"Redis is away').length - 1
-      await expect.poll(away, { timeout: 10_000 }).toBe(outage + 1)
+      await expect.poll(away).toBe(outage + 1)
       await redis.command('REPLICAOF', 'NO', 'ONE')
       const back = () => out().split('"msg":"Redis is back').length - 1
-      await expect.poll(back, { timeout: 10_000 }).toBe(outage + 1)
+      await expect.poll(back).toBe(outage + 1)
     }
     expect(out().split(/"reason":"[^"]*READONLY|"reason":"READONLY/).length - 1).toBeGreaterThanOrEqual(2)
     child.kill('SIGTERM')

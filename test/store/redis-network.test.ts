@@ -73,7 +73,7 @@ describeRedis('a way to Redis', () => {
   test('that has silently gone with what is published is left for a new one as well', async () => {
     await expect.poll(() => missed).toBe(1)
     way.loseAll()
-    await expect.poll(() => missed, { timeout: 10_000 }).toBe(2)
+    await expect.poll(() => missed).toBe(2)
   })
 
   test('that has silently gone is left for a new one, however much is asked all the time', async () => {
@@ -81,8 +81,8 @@ describeRedis('a way to Redis', () => {
     const asking = setInterval(() => outcome().catch(() => {}), 50)
     const since = performance.now()
     expect(await outcome()).toBe('unavailable')
-    expect(performance.now() - since).toBeLessThan(4_500)
-    await expect.poll(outcome, { timeout: 10_000 }).toBeUndefined()
+    expect(performance.now() - since).toBeLessThan(30_000)
+    await expect.poll(outcome).toBeUndefined()
     clearInterval(asking)
   })
 })

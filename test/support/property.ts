@@ -12,7 +12,7 @@ export function holds<T>(
   arbitrary: fc.Arbitrary<T>,
   predicate: (value: T) => Promise<void> | void,
 ): void {
-  test(`${name} (${runs * FACTOR} runs, seed ${SEED})`, { timeout: 120_000 * FACTOR }, async () => {
+  test(`${name} (${runs * FACTOR} runs, seed ${SEED})`, { timeout: 300_000 * FACTOR }, async () => {
     const property = fc.asyncProperty(arbitrary, async (value) => predicate(value))
     await fc.assert(property, { seed: SEED, numRuns: runs * FACTOR })
   })

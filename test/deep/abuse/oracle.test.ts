@@ -114,7 +114,7 @@ test(`they are answered in the same time, statistically (seed ${SEED})`, async (
     if (faults.length === 0) return
   }
   expect(faults).toEqual([])
-}, 60_000)
+})
 
 /** Kinds whose times are not those of an unknown code. */
 function faultsOf(times: ReadonlyMap<string, readonly number[]>): string[] {

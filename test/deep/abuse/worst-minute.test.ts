@@ -49,7 +49,6 @@ test.skipIf(process.platform !== 'linux')(
     expect(peakBytes()).toBeLessThan(BUDGET_BYTES + PROCESS_BYTES)
     expect(relay.failures).toEqual([])
   },
-  300_000,
 )
 
 /** An honest pairing from an address of its own, by way of a proxy. */

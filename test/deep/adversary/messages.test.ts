@@ -14,7 +14,6 @@ describe(`a malicious relay (seed ${SEED})`, () => {
   test(
     `gets at most three tags of one code, however it cuts and asks again (${SHORT.disconnects} codes)`,
     () => holds(disconnects),
-    120_000,
   )
 
   test('gets 8 handshakes at once, none of which keeps its place, and no guess after the fifth, not even in the same turn', () =>

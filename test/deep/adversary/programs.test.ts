@@ -4,4 +4,4 @@ import { SEED } from './seed.ts'
 
 test(`${SHORT.programs} random programs of operators deliver nothing false, leave nothing and tell nothing (seed ${SEED})`, async () => {
   for await (const { text, faults } of programs(SHORT)) expect(faults, text).toEqual([])
-}, 120_000)
+})

@@ -11,7 +11,7 @@ import { inMemory, RELAY_URL, type World } from './worlds.ts'
 
 test(`strangers with a locator, from one address and from fifty, keep nobody from pairing within 30 s (seed ${SEED})`, async () => {
   for await (const { text, faults } of besieged(SHORT)) expect(faults, text).toEqual([])
-}, 600_000)
+})
 
 describe('what a sender learns of strangers', () => {
   let world: World

@@ -19,9 +19,6 @@ import { Site } from './site.ts'
 const DEVICE = fileURLToPath(new URL('device.ts', import.meta.url))
 const MIB = 1024 * 1024
 
-/** Takes 5 s on a quiet machine. */
-const LONG_TEST = { timeout: 120_000 }
-
 /** Bytes that a sender may have under way by default, and a frame and a block in the making. */
 const HELD_MAX_BYTES = 3 * MIB
 
@@ -283,7 +280,6 @@ describe.skipIf(WITHOUT_CHROMIUM)('the SDK in Chromium', () => {
 
   test(
     '200 MiB stream from a page to a pipe, and the page holds no more of them than a window',
-    LONG_TEST,
     async () => {
       const content: Content = { bytes: 200 * MIB, seed: 6 }
       const page = await open()

@@ -29,7 +29,7 @@ for (const kind of [HAPROXY, NGINX]) {
       nodes = await Promise.all([startRelayProcess(settings), startRelayProcess(settings)])
       started.push(...nodes.map(({ kill }) => ({ stop: kill })))
       for (const { url } of nodes)
-        await expect.poll(async () => (await fetch(`${url}/readyz`)).status, { timeout: 10_000 }).toBe(200)
+        await expect.poll(async () => (await fetch(`${url}/readyz`)).status).toBe(200)
     })
     afterEach(async () => {
       for (const { stop } of started.splice(0).toReversed()) await stop()
@@ -66,7 +66,6 @@ for (const kind of [HAPROXY, NGINX]) {
             attached = await Promise.all(nodes.map(sockets))
             return attached[0] + attached[1]
           },
-          { timeout: 10_000 },
         )
         .toBe(SENDERS)
       for (const each of attached) expect(each).toBeGreaterThan(0)

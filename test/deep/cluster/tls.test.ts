@@ -50,7 +50,7 @@ describe.skipIf(!here)(`a redis-server behind rediss://${reason}`, () => {
   test('is reached by two nodes whose REDIS_CA_FILE has its authority', async () => {
     const settings = { REDIS_URL: url, REDIS_CA_FILE: ours }
     const [A, B] = await Promise.all([start(settings), start(settings)])
-    for (const node of [A, B]) await expect.poll(() => readiness(node), { timeout: 10_000 }).toBe(200)
+    for (const node of [A, B]) await expect.poll(() => readiness(node)).toBe(200)
     const { S, R } = await pair(A, B)
     S.data(1, 1, 'through TLS')
     await R.until(() => R.texts.includes('through TLS'))
@@ -63,7 +63,7 @@ describe.skipIf(!here)(`a redis-server behind rediss://${reason}`, () => {
   ] as const) {
     test(`is not spoken to by a node whose REDIS_CA_FILE ${what}: 503, and a line that says why without the password`, async () => {
       const node = await start(settings())
-      await expect.poll(() => node.failures.length, { timeout: 10_000 }).toBeGreaterThan(0)
+      await expect.poll(() => node.failures.length).toBeGreaterThan(0)
       expect(await readiness(node)).toBe(503)
       const body = { clientId: freshCode(), senderCode: freshCode() }
       const refused = await call(node.url, 'POST', '/v1/sessions', { body })
@@ -75,7 +75,7 @@ describe.skipIf(!here)(`a redis-server behind rediss://${reason}`, () => {
 
   test('is not spoken to without TLS by rediss://', async () => {
     const node = await start({ REDIS_URL: url.replace(/\d+$/, String(redis.port)), REDIS_CA_FILE: ours })
-    await expect.poll(() => node.failures.length, { timeout: 10_000 }).toBeGreaterThan(0)
+    await expect.poll(() => node.failures.length).toBeGreaterThan(0)
     expect(await readiness(node)).toBe(503)
     expect(node.failures.join('\n')).not.toContain(PASSWORD)
   })

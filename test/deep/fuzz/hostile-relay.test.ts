@@ -54,4 +54,4 @@ test(`${INPUTS} changed views, answers and frames end in a PairingError or in no
   expect([...faults, ...loose.map((error) => (error instanceof Error ? error.stack : error))]).toEqual([])
   for (const name of [JSON_CLASSES, FRAME_CLASSES, HTTP_CLASSES].flatMap((each) => Object.keys(each)))
     expect(tally.get(name), name).toBeGreaterThan(20)
-}, 600_000)
+})

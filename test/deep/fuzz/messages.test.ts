@@ -36,7 +36,6 @@ describe('the relay in memory', () => {
       }
       await expectForgotten(node)
     },
-    60_000 * FACTOR,
   )
 
   test(
@@ -64,7 +63,6 @@ describe('the relay in memory', () => {
       }
       await expectForgotten(node)
     },
-    60_000 * FACTOR,
   )
 })
 
@@ -86,7 +84,6 @@ describe('the relay as built', async () => {
       }
       await expectIdle(relay, idle)
     },
-    120_000 * FACTOR,
   )
 })
 
