@@ -1,16 +1,13 @@
 import { randomBytes } from 'node:crypto'
+import type { JoinResponse } from '../../src/protocol/responses.ts'
+import type { View } from '../../src/protocol/view.ts'
 import { DEADLINE_MS, Device } from './device.ts'
 import type { Relay } from './relay.ts'
 
-/** A client made of PROTOCOL.md alone: here its HTTP. It does what it is told, right or wrong. */
+export type { Problem } from '../../src/protocol/responses.ts'
+export type { View } from '../../src/protocol/view.ts'
 
-/** Everything the relay says of itself, as PROTOCOL.md names it. */
-export interface Limits {
-  readonly windowBytes: number
-  readonly maxFrameBytes: number
-  readonly maxReceivers: number
-  readonly ttlSeconds: number
-}
+/** A client made of PROTOCOL.md alone, but for names of types: here its HTTP. It does what it is told, right or wrong. */
 
 /** Where a client is on a channel. */
 export interface Claim {
@@ -19,53 +16,7 @@ export interface Claim {
   readonly acked: number
 }
 
-interface Grant {
-  readonly sessionId: string
-  readonly token: string
-  readonly channel: number
-  readonly expiresInMs: number
-  readonly limits: Limits
-}
-
-export interface ReceiverRow {
-  readonly receiverCode: string
-  readonly channel: number
-  readonly state: string
-  readonly reason?: string
-  readonly publicKey?: string
-  readonly name?: string
-  readonly present?: boolean
-}
-
-export interface ChannelRow {
-  readonly channel: number
-  readonly received: number
-  readonly acked: number
-  readonly window: number
-  /** Only over HTTP. */
-  readonly available?: number
-}
-
-export interface View {
-  readonly type: string
-  readonly version: string
-  readonly role: string
-  readonly state: string
-  readonly reason?: string
-  readonly expiresInMs: number
-  readonly joinable: boolean
-  readonly senderPresent?: boolean
-  readonly receivers: readonly ReceiverRow[]
-  readonly channels: readonly ChannelRow[]
-}
-
-export interface Problem {
-  readonly type: string
-  readonly title: string
-  readonly status: number
-  readonly code: string
-  readonly retryable: boolean
-}
+type Grant = Omit<JoinResponse, 'features'>
 
 /** An HTTP answer. `body` is whatever JSON came; the caller says what it takes it for. */
 export interface Answer {
@@ -133,7 +84,7 @@ export class Party {
   readonly relay: Relay
   readonly sessionId: string
   readonly token: string
-  readonly limits: Limits
+  readonly limits: JoinResponse['limits']
   readonly expiresInMs: number
 
   constructor(relay: Relay, grant: Grant) {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { attachBoth, join, openSession, pair, type Sender } from './client.ts'
 import { ack, data } from './device.ts'
 import { expectClosedFor, stateOf } from './documented.ts'
-import { maskedFrame, RawConnection } from './raw.ts'
+import { RawConnection, TEXT, wsFrame } from './raw.ts'
 import type { Relay } from './relay.ts'
 import { fillWindow } from './windows.ts'
 
@@ -95,7 +95,7 @@ export function frames(relay: Relay): void {
     test('a peer that reads nothing keeps neither the other receivers nor the acks waiting', async () => {
       const { sender, receivers, S, Rs } = await pair(relay, 2)
       const attacker = await RawConnection.webSocket(relay, sender.sessionId)
-      attacker.write(maskedFrame(0x81, JSON.stringify({ type: 'attach', token: receivers[0].token, channels: [] })))
+      attacker.write(wsFrame(TEXT, JSON.stringify({ type: 'attach', token: receivers[0].token, channels: [] })))
       await attacker.frame()
       attacker.stopReading()
       await fillWindow(sender, S)

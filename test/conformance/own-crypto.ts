@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createECDH, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { attachBoth, createSession, Receiver, Sender, tryToJoin } from './client.ts'
+import { attachBoth, createSession, Receiver, Sender, tryToJoin, type View } from './client.ts'
 import { ack, data } from './device.ts'
 import { expectRefused } from './documented.ts'
 import type { Relay } from './relay.ts'
@@ -26,7 +26,7 @@ export function ownCrypto(relay: Relay): void {
     const receiver = new Receiver(relay.forReceivers ?? relay, { receiverCode, publicKey }, joined.body as never)
     const [S, R] = await attachBoth(sender, receiver)
 
-    const info = (row: { publicKey?: string; profile?: string }) =>
+    const info = (row: Partial<View['receivers'][number]>) =>
       Buffer.concat([
         Buffer.from('lumen\0'),
         Buffer.from(sender.sessionId, 'base64url'),

@@ -6,7 +6,7 @@ import type { Relay } from './relay.ts'
 
 /** A bare connection, for bytes that no HTTP or WebSocket library would send. */
 export class RawConnection {
-  readonly #socket: Socket
+  readonly socket: Socket
   #bytes = Buffer.alloc(0)
   #ended = false
   readonly #checks = new Set<() => void>()
@@ -31,8 +31,9 @@ export class RawConnection {
     return connection
   }
 
-  private constructor(socket: Socket) {
-    this.#socket = socket
+  /** The socket may still connect. */
+  constructor(socket: Socket) {
+    this.socket = socket
     socket.on('data', (bytes: Buffer) => {
       this.#bytes = Buffer.concat([this.#bytes, bytes])
       this.#look()
@@ -44,17 +45,26 @@ export class RawConnection {
     socket.on('error', () => {})
   }
 
+  /** Bytes that have come and were not taken. */
+  get rest(): Buffer {
+    return this.#bytes
+  }
+
+  get isOver(): boolean {
+    return this.#ended
+  }
+
   write(bytes: string | Uint8Array): void {
-    this.#socket.write(bytes)
+    this.socket.write(bytes)
   }
 
   /** From now on takes nothing from the network, like a device that hangs. */
   stopReading(): void {
-    this.#socket.pause()
+    this.socket.pause()
   }
 
   destroy(): void {
-    this.#socket.destroy()
+    this.socket.destroy()
   }
 
   /** Waits until `length` says that the first so many bytes are what is wanted (more than 0), and takes them. */
@@ -85,8 +95,8 @@ export class RawConnection {
   }
 
   /** The next WebSocket frame from the relay: its opcode and payload. The relay sends each message in one. */
-  async frame(): Promise<{ opcode: number; payload: Buffer }> {
-    const bytes = await this.take(frameLength, 'a WebSocket frame')
+  async frame(deadlineMs = DEADLINE_MS): Promise<ServerFrame> {
+    const bytes = await this.take(frameLength, 'a WebSocket frame', deadlineMs)
     return { opcode: bytes[0] & 0x0f, payload: bytes.subarray(headLength(bytes)) }
   }
 
@@ -106,12 +116,16 @@ export class RawConnection {
         if (error) reject(error)
         else resolve()
       }
-      const fail = () => settle(new Error(`${what} did not come, but ${this.#bytes.subarray(0, 300)}`))
+      const fail = () => settle(new Error(`${what} did not come, but ${this.#bytes.toString('latin1', 0, 300)}`))
       const check = () => {
-        if (holds()) settle()
-        else if (this.#ended) fail()
+        try {
+          if (holds()) settle()
+          else if (this.#ended) fail()
+        } catch (error) {
+          settle(error as Error)
+        }
       }
-      const timer = setTimeout(fail, deadlineMs)
+      const timer = Number.isFinite(deadlineMs) ? setTimeout(fail, deadlineMs) : undefined
       this.#checks.add(check)
       check()
     })
@@ -136,16 +150,42 @@ export function upgradeRequest(path: string, subprotocol = 'pairlay.v1', more: r
   return `${[...lines, ...more].join('\r\n')}\r\n\r\n`
 }
 
-/** A short client frame with the mask 00000000, under which the payload stands as it is. */
-export function maskedFrame(firstByte: number, payload: Uint8Array | string): Buffer {
+export const TEXT = 1
+export const BINARY = 2
+export const CLOSE = 8
+export const PING = 9
+export const PONG = 10
+
+export interface Framing {
+  /** Fin and reserved bits, in the place they have in the first byte. */
+  readonly flags?: number
+  readonly masked?: boolean
+  /** Bytes of the length field: 0, 2 or 8. The shortest that fits, unless told. */
+  readonly lengthBytes?: 0 | 2 | 8
+  /** What the length field says, unless it tells the truth. */
+  readonly declared?: number | bigint
+  readonly maskKey?: Buffer
+}
+
+/** A client's frame as RFC 6455 has it, or not. */
+export function wsFrame(opcode: number, payload: Uint8Array | string, framing: Framing = {}): Buffer {
+  const { flags = 0x80, masked = true, declared, maskKey = Buffer.alloc(4) } = framing
   const bytes = Buffer.from(payload)
-  const length = Buffer.alloc(bytes.length < 126 ? 1 : 3)
-  if (bytes.length < 126) length.writeUInt8(0x80 | bytes.length)
-  else {
-    length.writeUInt8(0x80 | 126)
-    length.writeUInt16BE(bytes.length, 1)
-  }
-  return Buffer.concat([Buffer.from([firstByte]), length, Buffer.alloc(4), bytes])
+  const length = declared ?? bytes.length
+  const lengthBytes = framing.lengthBytes ?? (length < 126 ? 0 : length < 0x1_0000 ? 2 : 8)
+  const head = Buffer.alloc(2 + lengthBytes)
+  head[0] = flags | opcode
+  head[1] = (masked ? 0x80 : 0) | (lengthBytes === 0 ? Number(length) & 0x7f : lengthBytes === 2 ? 126 : 127)
+  if (lengthBytes === 2) head.writeUInt16BE(Number(length) & 0xffff, 2)
+  if (lengthBytes === 8) head.writeBigUInt64BE(BigInt.asUintN(64, BigInt(length)), 2)
+  if (!masked) return Buffer.concat([head, bytes])
+  for (let i = 0; i < bytes.length; i++) bytes[i] ^= maskKey[i & 3]
+  return Buffer.concat([head, maskKey, bytes])
+}
+
+export interface ServerFrame {
+  readonly opcode: number
+  readonly payload: Buffer
 }
 
 function headLength(bytes: Buffer): number {

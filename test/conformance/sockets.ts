@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { fresh32Bytes, join, openSession, pair } from './client.ts'
 import { ack, Device, data, hex } from './device.ts'
 import { expectClosed, expectClosedFor, stateOf } from './documented.ts'
-import { maskedFrame, RawConnection } from './raw.ts'
+import { BINARY, PING, RawConnection, TEXT, wsFrame } from './raw.ts'
 import type { Relay } from './relay.ts'
 
 /** PROTOCOL.md, sections 5.1, 5.2 and 5.8: attaching, malformed frames, and one socket for each role. */
@@ -249,13 +249,13 @@ export function sockets(relay: Relay): void {
       const sender = await openSession(relay)
       const connection = await RawConnection.webSocket(relay, sender.sessionId)
       const attach = JSON.stringify({ type: 'attach', token: sender.token, channels: [] })
-      connection.write(maskedFrame(0x01, attach.slice(0, 9)))
-      connection.write(maskedFrame(0x89, 'echo'))
-      connection.write(maskedFrame(0x80, attach.slice(9)))
+      connection.write(wsFrame(TEXT, attach.slice(0, 9), { flags: 0 }))
+      connection.write(wsFrame(PING, 'echo'))
+      connection.write(wsFrame(0, attach.slice(9)))
       expect(await connection.frame()).toEqual({ opcode: 10, payload: Buffer.from('echo') })
       const { opcode, payload } = await connection.frame()
       expect([opcode, JSON.parse(payload.toString())]).toMatchObject([1, { type: 'session', role: 'sender' }])
-      connection.write(maskedFrame(0x82, hex('03 00 0001 00000001 ff')))
+      connection.write(wsFrame(BINARY, hex('03 00 0001 00000001 ff')))
       expect(await connection.closed()).toEqual({ code: 4400, reason: 'invalid_frame' })
       connection.destroy()
     })
@@ -263,9 +263,9 @@ export function sockets(relay: Relay): void {
     test('a connection that is cut in the middle of a frame is a socket that is gone', async () => {
       const { sender, receiver, S } = await pair(relay)
       const attacker = await RawConnection.webSocket(relay, sender.sessionId)
-      attacker.write(maskedFrame(0x81, JSON.stringify({ type: 'attach', token: receiver.token, channels: [] })))
+      attacker.write(wsFrame(TEXT, JSON.stringify({ type: 'attach', token: receiver.token, channels: [] })))
       await attacker.frame()
-      attacker.write(maskedFrame(0x82, data(1, 1, 'never whole')).subarray(0, -1))
+      attacker.write(wsFrame(BINARY, data(1, 1, 'never whole')).subarray(0, -1))
       attacker.destroy()
       await S.nextView(({ receivers }) => receivers[0].present === false)
       expect(S.count('data')).toBe(0)

@@ -1,4 +1,5 @@
-import { connect, type Socket } from 'node:net'
+import { connect } from 'node:net'
+import { RawConnection } from '../conformance/raw.ts'
 
 /** An HTTP answer as it came, header names and their order included. */
 export interface RawAnswer {
@@ -9,16 +10,14 @@ export interface RawAnswer {
   readonly bytes: Buffer
 }
 
-/** Longer than any time-out of the relay's HTTP. */
-const DEADLINE_MS = 25_000
 const EMPTY_CHUNKS = '0\r\n\r\n'
 
 export function headerOf(answer: RawAnswer, name: string): string | undefined {
   return answer.headers.find(([each]) => each.toLowerCase() === name)?.[1]
 }
 
-/** Cuts the first whole answer off the bytes; undefined when there is none yet. `noBody`: it answers a HEAD. */
-export function cutAnswer(bytes: Buffer, noBody: boolean): { answer: RawAnswer; rest: Buffer } | undefined {
+/** The first whole answer in the bytes; undefined when there is none yet. `noBody`: it answers a HEAD. */
+function answerIn(bytes: Buffer, noBody: boolean): RawAnswer | undefined {
   const end = bytes.indexOf('\r\n\r\n')
   if (end < 0) return undefined
   const [line, ...lines] = bytes.toString('latin1', 0, end).split('\r\n')
@@ -36,8 +35,7 @@ export function cutAnswer(bytes: Buffer, noBody: boolean): { answer: RawAnswer; 
   const total = bodyEnd + (chunked && !noBody ? EMPTY_CHUNKS.length : 0)
   if (bytes.length < total) return undefined
   if (total > bodyEnd && bytes.toString('latin1', bodyEnd, total) !== EMPTY_CHUNKS) throw new Error('chunks')
-  const answer = { status, headers, body: bytes.toString('utf8', end + 4, bodyEnd), bytes: bytes.subarray(0, total) }
-  return { answer, rest: bytes.subarray(total) }
+  return { status, headers, body: bytes.toString('utf8', end + 4, bodyEnd), bytes: bytes.subarray(0, total) }
 }
 
 function isLength([name]: readonly [string, string]): boolean {
@@ -47,10 +45,7 @@ function isLength([name]: readonly [string, string]): boolean {
 /** A connection that takes any bytes for a request, one request at a time, and is opened anew when the relay closed it. */
 export class HttpConnection {
   readonly #port: number
-  #socket: Socket | undefined
-  #bytes: Buffer = Buffer.alloc(0)
-  #look: () => void = () => {}
-  #ended = false
+  #connection: RawConnection | undefined
 
   constructor(port: number) {
     this.#port = port
@@ -58,87 +53,44 @@ export class HttpConnection {
 
   /** The final answer to one well-framed request; undefined when the connection ended without one. */
   async ask(request: Buffer, noBody = false): Promise<RawAnswer | undefined> {
-    const socket = this.#open()
-    socket.write(request)
-    for (;;) {
-      const cut = cutAnswer(this.#bytes, noBody)
-      if (cut) {
-        this.#bytes = cut.rest
-        if (cut.answer.status >= 200) {
-          if (headerOf(cut.answer, 'connection') === 'close') this.close()
-          return cut.answer
-        }
-      } else if (this.#ended) {
-        this.#socket = undefined
-        return undefined
-      } else {
-        await new Promise<void>((resolve, reject) => {
-          const late = setTimeout(() => reject(new Error(`no answer in ${DEADLINE_MS} ms`)), DEADLINE_MS)
-          this.#look = () => {
-            clearTimeout(late)
-            resolve()
-          }
-        })
-      }
+    if (!this.#connection || this.#connection.isOver) {
+      this.#connection = new RawConnection(connect(this.#port, '127.0.0.1').setNoDelay(true))
     }
+    const connection = this.#connection
+    connection.write(request)
+    const answer = await finalAnswer(connection, noBody)
+    if (answer === undefined || headerOf(answer, 'connection') === 'close') this.close()
+    return answer
   }
 
   close(): void {
-    this.#socket?.destroy()
-    this.#socket = undefined
-  }
-
-  #open(): Socket {
-    if (this.#socket && !this.#ended) return this.#socket
-    const socket = connect(this.#port, '127.0.0.1')
-    this.#socket = socket
-    this.#bytes = Buffer.alloc(0)
-    this.#ended = false
-    socket.setNoDelay(true)
-    socket.on('error', () => {})
-    socket.on('data', (bytes: Buffer) => {
-      if (this.#socket !== socket) return
-      this.#bytes = this.#bytes.length === 0 ? bytes : Buffer.concat([this.#bytes, bytes])
-      this.#look()
-    })
-    socket.on('close', () => {
-      if (this.#socket !== socket) return
-      this.#ended = true
-      this.#look()
-    })
-    return socket
+    this.#connection?.destroy()
+    this.#connection = undefined
   }
 }
 
 /** Says something on a connection of its own, ends it, and resolves with every answer that came until the relay ended it too. */
-export function sayAlone(
-  port: number,
-  request: Buffer,
-  noBody = false,
-  deadlineMs = DEADLINE_MS,
-): Promise<RawAnswer[]> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }, () => socket.end(request))
-    let bytes: Buffer = Buffer.alloc(0)
-    const late = setTimeout(() => {
-      reject(new Error(`still open after ${deadlineMs} ms, having said ${bytes.toString('latin1')}`))
-      socket.destroy()
-    }, deadlineMs)
-    socket.on('data', (more: Buffer) => {
-      bytes = Buffer.concat([bytes, more])
+export async function sayAlone(port: number, request: Buffer, noBody = false): Promise<RawAnswer[]> {
+  const connection = new RawConnection(connect({ port, host: '127.0.0.1', allowHalfOpen: true }))
+  connection.socket.on('end', () => connection.destroy()).end(request)
+  const answers: RawAnswer[] = []
+  for (;;) {
+    const answer = await finalAnswer(connection, noBody)
+    if (!answer) return answers
+    answers.push(answer)
+  }
+}
+
+/** The next answer that is not interim; undefined when the connection ended without one. */
+async function finalAnswer(connection: RawConnection, noBody: boolean): Promise<RawAnswer | undefined> {
+  for (;;) {
+    const whole = (bytes: Buffer) => answerIn(bytes, noBody)?.bytes.length ?? 0
+    const bytes = await connection.take(whole, 'an HTTP answer').catch((error: unknown) => {
+      // The connection ended, and what it said before is no part of an answer.
+      if (connection.isOver && answerIn(connection.rest, noBody) === undefined) return undefined
+      throw error
     })
-    socket.on('error', () => {})
-    socket.on('close', () => {
-      clearTimeout(late)
-      const answers: RawAnswer[] = []
-      try {
-        for (let cut = cutAnswer(bytes, noBody); cut; cut = cutAnswer(cut.rest, noBody)) {
-          if (cut.answer.status >= 200) answers.push(cut.answer)
-        }
-        resolve(answers)
-      } catch (error) {
-        reject(new Error(`${error} in ${bytes.toString('latin1')} to ${request.toString('latin1', 0, 1_000)}`))
-      }
-    })
-  })
+    const answer = bytes && answerIn(bytes, noBody)
+    if (!answer || answer.status >= 200) return answer
+  }
 }

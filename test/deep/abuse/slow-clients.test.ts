@@ -1,9 +1,8 @@
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { upgradeRequest } from '../../conformance/raw.ts'
+import { BINARY, TEXT, upgradeRequest, wsFrame } from '../../conformance/raw.ts'
 import { expectHealthy, expectIdle, warmUp } from '../../support/health.ts'
 import { call } from '../../support/http.ts'
-import { BINARY, TEXT, wsFrame } from '../../support/raw-web-socket.ts'
 import { startRelayProcess } from '../../support/relay-process.ts'
 
 /** Clients that begin something and hardly continue, or not at all. The benchmark measures what they cost others. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Agent, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import { BINARY, TEXT, wsFrame } from '../../support/raw-web-socket.ts'
+import { BINARY, TEXT, wsFrame } from '../../conformance/raw.ts'
 
 /** One client address that does its worst with the API, all of it at once. */
 

@@ -28,8 +28,7 @@ for (const kind of [HAPROXY, NGINX]) {
       const settings = { REDIS_URL: redis.url, MAX_SESSIONS_PER_CLIENT: '1000', TRUST_PROXY: '127.0.0.1' }
       nodes = await Promise.all([startRelayProcess(settings), startRelayProcess(settings)])
       started.push(...nodes.map(({ kill }) => ({ stop: kill })))
-      for (const { url } of nodes)
-        await expect.poll(async () => (await fetch(`${url}/readyz`)).status).toBe(200)
+      for (const { url } of nodes) await expect.poll(async () => (await fetch(`${url}/readyz`)).status).toBe(200)
     })
     afterEach(async () => {
       for (const { stop } of started.splice(0).toReversed()) await stop()
@@ -61,12 +60,10 @@ for (const kind of [HAPROXY, NGINX]) {
       const devices = await Promise.all(Array.from({ length: SENDERS }, () => openSender(balancer.url)))
       let attached: number[] = []
       await expect
-        .poll(
-          async () => {
-            attached = await Promise.all(nodes.map(sockets))
-            return attached[0] + attached[1]
-          },
-        )
+        .poll(async () => {
+          attached = await Promise.all(nodes.map(sockets))
+          return attached[0] + attached[1]
+        })
         .toBe(SENDERS)
       for (const each of attached) expect(each).toBeGreaterThan(0)
       const [first, second, third, ...rest] = devices

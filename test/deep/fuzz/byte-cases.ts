@@ -1,5 +1,5 @@
 import { encodeData } from '../../../src/protocol/frame.ts'
-import { BINARY, CLOSE, PING, TEXT, wsFrame } from '../../support/raw-web-socket.ts'
+import { BINARY, CLOSE, PING, TEXT, wsFrame } from '../../conformance/raw.ts'
 
 /** What a client can do wrong below its messages, and the close code RFC 6455 has for it. */
 export interface ByteCase {

@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { encodeAck, encodeData } from '../../../src/protocol/frame.ts'
+import { BINARY, CLOSE, PING, PONG, TEXT, wsFrame } from '../../conformance/raw.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { FACTOR, Random, SEED } from '../../support/random.ts'
-import { BINARY, CLOSE, type Ending, PING, PONG, RawWebSocket, TEXT, wsFrame } from '../../support/raw-web-socket.ts'
+import { type Ending, RawWebSocket } from '../../support/raw-web-socket.ts'
 import { settled } from '../../support/relay.ts'
 import { startRelay } from '../../support/server.ts'
 import { CASES, MAX_FRAME_BYTES } from './byte-cases.ts'
@@ -117,18 +118,15 @@ describe('bytes that are cut', () => {
     }
   })
 
-  test(
-    `have the same effect for ${50 * FACTOR} mutated programs (seed ${SEED})`,
-    async () => {
-      for (let times = 0; times < 50 * FACTOR; times++) {
-        const attacker = mutatedProgram(new Random('program', times))
-        const effect = await effectOf(attacker, everywhere)
-        for (const cut of [whole, somewhere(random, 3), somewhere(random, 12)]) {
-          expectSame(await effectOf(attacker, cut), effect, `${times}: ${attacker.toString('hex')}`)
-        }
+  test(`have the same effect for ${50 * FACTOR} mutated programs (seed ${SEED})`, async () => {
+    for (let times = 0; times < 50 * FACTOR; times++) {
+      const attacker = mutatedProgram(new Random('program', times))
+      const effect = await effectOf(attacker, everywhere)
+      for (const cut of [whole, somewhere(random, 3), somewhere(random, 12)]) {
+        expectSame(await effectOf(attacker, cut), effect, `${times}: ${attacker.toString('hex')}`)
       }
-    },
-  )
+    }
+  })
 })
 
 test('the relay has logged no failure and holds no socket after all of this', async () => {

@@ -1,10 +1,11 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { type CloseErrorCode, ERRORS } from '../../../src/protocol/errors.ts'
 import { ATTACH_MAX_BYTES } from '../../../src/protocol/limits.ts'
+import { BINARY, TEXT, wsFrame } from '../../conformance/raw.ts'
 import { FakeSocket } from '../../support/fake-socket.ts'
 import { expectHealthy, expectIdle, warmUp } from '../../support/health.ts'
 import { FACTOR, Random, SEED } from '../../support/random.ts'
-import { BINARY, type Ending, RawWebSocket, TEXT, wsFrame } from '../../support/raw-web-socket.ts'
+import { type Ending, RawWebSocket } from '../../support/raw-web-socket.ts'
 import { DEFAULT_SETTINGS, NOTHING_LEFT, settled, TestRelay } from '../../support/relay.ts'
 import { type RelayProcess, startRelayProcess } from '../../support/relay-process.ts'
 import { judgeFirst, judgeNext } from './judge.ts'
@@ -19,72 +20,63 @@ const CONNECTIONS = 8
 const ROLES = ['sender', 1, 2, 3] as const
 
 describe('the relay in memory', () => {
-  test(
-    `closes as documented for ${MEMORY.first} mutated first messages (seed ${SEED})`,
-    async () => {
-      const random = new Random('memory', 'first')
-      const node = new TestRelay({ settings: DEFAULT_SETTINGS })
-      const scene = await inMemory(node)
-      for (let done = 0; done < MEMORY.first; done++) {
-        const attacker = new FakeSocket(node.relay, scene.sessionId)
-        const message = firstMessage(random, scene.tokens.sender)
-        attacker.say(message)
-        await settled()
-        expect(codeOf(attacker.closedWith), `${message}`).toBe(judgeFirst(message, Object.values(scene.tokens)))
-        expect(attacker.views.length).toBe(attacker.closedWith ? 0 : 1)
-        attacker.vanish()
-      }
-      await expectForgotten(node)
-    },
-  )
+  test(`closes as documented for ${MEMORY.first} mutated first messages (seed ${SEED})`, async () => {
+    const random = new Random('memory', 'first')
+    const node = new TestRelay({ settings: DEFAULT_SETTINGS })
+    const scene = await inMemory(node)
+    for (let done = 0; done < MEMORY.first; done++) {
+      const attacker = new FakeSocket(node.relay, scene.sessionId)
+      const message = firstMessage(random, scene.tokens.sender)
+      attacker.say(message)
+      await settled()
+      expect(codeOf(attacker.closedWith), `${message}`).toBe(judgeFirst(message, Object.values(scene.tokens)))
+      expect(attacker.views.length).toBe(attacker.closedWith ? 0 : 1)
+      attacker.vanish()
+    }
+    await expectForgotten(node)
+  })
 
-  test(
-    `closes as documented for ${MEMORY.next} mutated messages after the attach (seed ${SEED})`,
-    async () => {
-      const random = new Random('memory', 'next')
-      const node = new TestRelay({ settings: DEFAULT_SETTINGS })
-      let scene = await inMemory(node)
-      for (let done = 0, bursts = 0; done < MEMORY.next; bursts++) {
-        if (bursts % 50 === 49) {
-          await scene.close()
-          scene = await inMemory(node)
-        }
-        const role = random.pick(ROLES)
-        const attacker = new FakeSocket(node.relay, scene.sessionId)
-        attacker.attach(scene.tokens[role], scene.resume(role))
-        await settled()
-        const { messages, code } = burst(random, scene, role)
-        for (const message of messages) attacker.say(message)
-        await settled()
-        expect(codeOf(attacker.closedWith), shown(messages)).toBe(code)
-        expect(attacker.violations).toBe(0)
-        attacker.vanish()
-        done += messages.length
+  test(`closes as documented for ${MEMORY.next} mutated messages after the attach (seed ${SEED})`, async () => {
+    const random = new Random('memory', 'next')
+    const node = new TestRelay({ settings: DEFAULT_SETTINGS })
+    let scene = await inMemory(node)
+    for (let done = 0, bursts = 0; done < MEMORY.next; bursts++) {
+      if (bursts % 50 === 49) {
+        await scene.close()
+        scene = await inMemory(node)
       }
-      await expectForgotten(node)
-    },
-  )
+      const role = random.pick(ROLES)
+      const attacker = new FakeSocket(node.relay, scene.sessionId)
+      attacker.attach(scene.tokens[role], scene.resume(role))
+      await settled()
+      const { messages, code } = burst(random, scene, role)
+      for (const message of messages) attacker.say(message)
+      await settled()
+      expect(codeOf(attacker.closedWith), shown(messages)).toBe(code)
+      expect(attacker.violations).toBe(0)
+      attacker.vanish()
+      done += messages.length
+    }
+    await expectForgotten(node)
+  })
 })
 
 describe('the relay as built', async () => {
   const relay = await startRelayProcess()
   afterAll(() => relay.stop())
 
-  test(
-    `takes ${WIRE.first} mutated first messages and ${WIRE.next} later ones, and is as before (seed ${SEED})`,
-    async () => {
-      await warmUp(relay)
-      const idle = await relay.state()
-      for (let part = 0; part < 5; part++) {
-        await inParallel((worker) => firstOnes(relay, new Random('wire', 'first', part, worker), WIRE.first / 5))
-        await expectHealthy(relay)
-        await inParallel((worker) => laterOnes(relay, new Random('wire', 'next', part, worker), WIRE.next / 5))
-        await expectHealthy(relay)
-        expect(relay.failures).toEqual([])
-      }
-      await expectIdle(relay, idle)
-    },
-  )
+  test(`takes ${WIRE.first} mutated first messages and ${WIRE.next} later ones, and is as before (seed ${SEED})`, async () => {
+    await warmUp(relay)
+    const idle = await relay.state()
+    for (let part = 0; part < 5; part++) {
+      await inParallel((worker) => firstOnes(relay, new Random('wire', 'first', part, worker), WIRE.first / 5))
+      await expectHealthy(relay)
+      await inParallel((worker) => laterOnes(relay, new Random('wire', 'next', part, worker), WIRE.next / 5))
+      await expectHealthy(relay)
+      expect(relay.failures).toEqual([])
+    }
+    await expectIdle(relay, idle)
+  })
 })
 
 function inParallel(work: (worker: number) => Promise<void>): Promise<unknown> {

@@ -3,80 +3,34 @@
 export const METHODS = 'GET POST PUT DELETE PATCH HEAD OPTIONS TRACE PROPFIND SEARCH PURGE get FOO CONNECT'.split(' ')
 
 export const TYPES = [
-  'text/plain',
-  'application/x-www-form-urlencoded',
+  ...`text/plain application/x-www-form-urlencoded application/json;;; application/jsonx
+    application/problem+json APPLICATION/JSON json */* application/json application/octet-stream`.split(/\s+/),
   'multipart/form-data; boundary=x',
   'application/json; charset=utf-16',
-  'application/json;;;',
-  'application/jsonx',
-  'application/problem+json',
-  'APPLICATION/JSON',
-  'json',
   '',
-  '*/*',
   'application/json, text/plain',
   `application/${'x'.repeat(500)}`,
-  'application/json',
-  'application/octet-stream',
   'application/octet-stream; charset=utf-8',
 ]
 
 export const SEGMENTS = [
-  '../..',
-  '.',
-  '%2e%2e',
-  '%2F',
-  '%00',
-  '%zz',
-  '%',
-  '%c0%af',
-  '%E2%80%AE',
-  ';v=1',
+  ...`../.. . %2e%2e %2F %00 %zz % %c0%af %E2%80%AE ;v=1 * :sessionId __proto__ code socket attachment
+    channels/1/frames/1 channels/0/frames/0 4294967296 1.0.0 %F0%9F%92%A5`.split(/\s+/),
   '\\',
-  '*',
-  ':sessionId',
-  '__proto__',
-  'code',
-  'socket',
-  'attachment',
-  'channels/1/frames/1',
-  'channels/0/frames/0',
-  '4294967296',
-  '1.0.0',
   '',
   'a'.repeat(200),
   'a'.repeat(6_000),
   '\u00e9',
-  '%F0%9F%92%A5',
 ]
 
 export const QUERIES = [
-  '?',
-  '?waitMs=-1',
-  '?waitMs=25001',
-  '?waitMs=1&waitMs=2',
-  '?waitMs[]=1',
-  '?waitMs=0x10',
-  '?waitMs=1e1',
-  '?version=',
-  '?channels=',
-  '?channels=1.0.0',
-  '?channels=1.0.0,',
-  '?channels=1.0',
-  '?channels=99999.9999999999.9999999999',
-  '?channels=1.0.0&channels=2.0.0',
+  ...`? ?waitMs=-1 ?waitMs=25001 ?waitMs=1&waitMs=2 ?waitMs[]=1 ?waitMs=0x10 ?waitMs=1e1 ?version= ?channels=
+    ?channels=1.0.0 ?channels=1.0.0, ?channels=1.0 ?channels=99999.9999999999.9999999999
+    ?channels=1.0.0&channels=2.0.0 ?version=1&version=1 ?version[__proto__]=1 ?__proto__[a]=1 ?constructor=1
+    ?% ?%00=%00 ?a=%zz #fragment ?x#y`.split(/\s+/),
   `?channels=${'1.0.0,'.repeat(200)}1.0.0`,
-  '?version=1&version=1',
   `?version=${'v'.repeat(33)}`,
-  '?version[__proto__]=1',
-  '?__proto__[a]=1',
-  '?constructor=1',
-  '?%',
-  '?%00=%00',
-  '?a=%zz',
   `?${'a=1&'.repeat(1_000)}`,
-  '#fragment',
-  '?x#y',
 ]
 
 export const ODD_HEADERS: readonly [string, string][] = [
