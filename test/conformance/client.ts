@@ -79,7 +79,7 @@ export function fresh32Bytes(): string {
   return randomBytes(32).toString('base64url')
 }
 
-/** One role in one session. */
+/** A role in a session. */
 export class Party {
   readonly relay: Relay
   readonly sessionId: string

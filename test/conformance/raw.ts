@@ -162,7 +162,7 @@ export interface Framing {
   readonly masked?: boolean
   /** Bytes of the length field: 0, 2 or 8. The shortest that fits, unless told. */
   readonly lengthBytes?: 0 | 2 | 8
-  /** What the length field says, unless it tells the truth. */
+  /** Value of the length field, unless it is true. */
   readonly declared?: number | bigint
   readonly maskKey?: Buffer
 }

@@ -10,7 +10,7 @@ import { DEAD_CODES, makeDeadCodes } from './dead-codes.ts'
 
 /** Nobody learns from an answer whether a sender code that is of no use ever was of any. */
 
-/** What a step that only some codes take would cost at least, were it a look into anything; in milliseconds. */
+/** Least cost of a step that only some codes take, were it a look into anything; in milliseconds. */
 const NOTICEABLE_MS = 0.04
 /** How often a request for one kind may take longer than one for an unknown code. A token drawn and hashed only for some makes it 0.65. */
 const CHANCE = { from: 0.42, to: 0.58 }

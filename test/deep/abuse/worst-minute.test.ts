@@ -7,13 +7,13 @@ import { startRelayProcess } from '../../support/relay-process.ts'
 import { WireSocket } from '../../support/wire-socket.ts'
 import { worstOf } from './worst.ts'
 
-/** One client address against everybody else's pairings, with the limits of an operator who sets nothing but a small budget. */
+/** A client address against everybody else's pairings, with default limits and a small budget. */
 
 const MIB = 1024 * 1024
 const BUDGET_BYTES = 64 * MIB
-/** What a relay may use beside its budget. */
+/** Memory that a relay may use beside its budget. */
 const PROCESS_BYTES = 96 * MIB
-/** One for each three seconds of the relay's time: a second is waited for, and two are advanced. */
+/** Rounds, each three seconds of the relay's time: a second is waited for, and two are advanced. */
 const PAIRINGS = 20
 
 const relay = await startRelayProcess({

@@ -3,7 +3,7 @@ import { Agent, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { BINARY, TEXT, wsFrame } from '../../conformance/raw.ts'
 
-/** One client address that does its worst with the API, all of it at once. */
+/** A client address that does its worst with the API, all of it at once. */
 
 export interface Worst {
   /** How often each kind was tried, and with which status it was answered; `-` is none. */

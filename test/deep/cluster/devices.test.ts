@@ -6,7 +6,7 @@ import { describeRedis, type RedisServer } from '../../support/redis-server.ts'
 import type { RunningNode } from '../../support/server.ts'
 import { eachWithTwoNodes } from './two-nodes.ts'
 
-/** What the people at two devices see when the store of their relay nodes is away for a while. */
+/** Two devices while the store of their relay nodes is away for a while. */
 describeRedis('two devices at two nodes whose Redis', () => {
   let redis: RedisServer
   let A: RunningNode

@@ -106,7 +106,7 @@ describeRedis('a node whose Redis', () => {
     const ends = await Promise.all([S.closed(), R.closed()])
     for (const [i, { code }] of ends.entries()) {
       if (code === 4404) continue
-      // It was looked at while there was no server: who comes back is told.
+      // The attach came while there was no server: the client is told on its return.
       expect(code).toBe(1013)
       const { url, member } = i === 0 ? { url: A.url, member: sender } : { url: B.url, member: receiver }
       const attachAgain = async () => {

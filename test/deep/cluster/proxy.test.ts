@@ -77,7 +77,7 @@ for (const kind of [HAPROXY, NGINX]) {
       await balance({ goingRound: true })
       for (let round = 0; round < 4; round++) {
         const device = await openSender(balancer.url)
-        // One call more or less, so that the two ends are now on one node and now on two.
+        // A call more or less puts the two ends on one node or on two.
         if (round % 2 === 0) await fetch(`${balancer.url}/healthz`)
         await handOver(device)
       }

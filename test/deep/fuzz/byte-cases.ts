@@ -1,7 +1,7 @@
 import { encodeData } from '../../../src/protocol/frame.ts'
 import { BINARY, CLOSE, PING, TEXT, wsFrame } from '../../conformance/raw.ts'
 
-/** What a client can do wrong below its messages, and the close code RFC 6455 has for it. */
+/** Faults below a client's messages, and their close codes in RFC 6455. */
 export interface ByteCase {
   readonly what: string
   readonly bytes: () => Buffer

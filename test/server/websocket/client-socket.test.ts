@@ -5,7 +5,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import type { PeerSocket } from '../../../src/relay/ports.ts'
 import { carry } from '../../../src/server/websocket/client-socket.ts'
 import { MORE_OPTIONS } from '../../../src/server/websocket/route.ts'
-import { wsFrame } from '../../support/raw-web-socket.ts'
+import { wsFrame } from '../../conformance/raw.ts'
 
 const MAX_BYTES = 20_000
 const BINARY = 0x2
