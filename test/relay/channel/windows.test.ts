@@ -63,9 +63,20 @@ const forTransfers = (count: number) => settings(Math.ceil((count * 2 * FRAME * 
 const windowOf = (socket: FakeSocket | undefined, channel = 1) =>
   socket?.view.channels.find((row) => row.channel === channel)?.window
 
+/** A node with room for all that a test does. */
+const roomy = () => new TestRelay({ settings: settings(100_000_000) })
+/** A node with room for so many transfers, whatever address they are from. */
+const unlimited = (transfers: number) =>
+  new TestRelay({ settings: { ...forTransfers(transfers), limitSources: false } })
+/** Sends a frame of the largest size. */
+const fill = async (socket: FakeSocket, seq: number) => {
+  socket.data(1, seq, new Uint8Array(FRAME - 8))
+  await settled()
+}
+
 describe('a channel', () => {
   test('has the window of a handshake from the join on, and a full frame when it is approved and both ends are there', async () => {
-    const node = new TestRelay({ settings: settings(100_000_000) })
+    const node = roomy()
     const sender = await node.open()
     const receiver = await node.join(sender.senderCode)
     expect(node.counters()).toMatchObject({ grants: 2, grantedBytes: BOTH })
@@ -79,7 +90,7 @@ describe('a channel', () => {
   })
 
   test('that was attached at both ends before the approval has a full frame with it, in one view', async () => {
-    const node = new TestRelay({ settings: settings(100_000_000) })
+    const node = roomy()
     const sender = await node.open()
     const receiver = await node.join(sender.senderCode)
     const sockets = [await node.attach(sender), await node.attach(receiver)]
@@ -92,10 +103,9 @@ describe('a channel', () => {
   })
 
   test('keeps what it has for 60 s while an end is away, then gives back the window and what is held, and both resume', async () => {
-    const node = new TestRelay({ settings: settings(100_000_000) })
+    const node = roomy()
     const { receivers, sender, senderSocket, receiverSockets } = await node.pair()
-    senderSocket.data(1, 1, new Uint8Array(FRAME - 8))
-    await settled()
+    await fill(senderSocket, 1)
     receiverSockets[0]?.vanish()
     await settled()
     await node.pass(ABSENT_GIVES_BACK_MS - 1_000)
@@ -112,7 +122,7 @@ describe('a channel', () => {
   })
 
   test('keeps what it has while no end is away for 60 s, though there is always one away', async () => {
-    const node = new TestRelay({ settings: settings(100_000_000) })
+    const node = roomy()
     const { receivers, sender, senderSocket, receiverSockets } = await node.pair()
     receiverSockets[0]?.vanish()
     await settled()
@@ -129,7 +139,7 @@ describe('a channel', () => {
   })
 
   test('gives back everything when both ends were away for 60 s, and has a window again with the first that comes', async () => {
-    const node = new TestRelay({ settings: settings(100_000_000) })
+    const node = roomy()
     const { sender, senderSocket, receiverSockets } = await node.pair()
     for (const socket of [senderSocket, ...receiverSockets]) socket.vanish()
     await settled()
@@ -139,7 +149,7 @@ describe('a channel', () => {
   })
 
   test('whose session is over ends with that, however long an end was away', async () => {
-    const node = new TestRelay({ settings: settings(100_000_000) })
+    const node = roomy()
     const { senderSocket, receiverSockets } = await node.pair(1, { ttlSeconds: 60 })
     receiverSockets[0]?.vanish()
     await settled()
@@ -149,7 +159,7 @@ describe('a channel', () => {
   })
 
   test('whose end asks over HTTP keeps its window for as long as that asks', async () => {
-    const node = new TestRelay({ settings: settings(100_000_000) })
+    const node = roomy()
     const { receivers, receiverSockets, senderSocket } = await node.pair()
     const { sessionId, token } = receivers[0] as JoinedReceiver
     await node.relay.attach(sessionId, token, [])
@@ -284,7 +294,7 @@ async function attachBoth(node: TestRelay, { sender, receiver }: { sender: Membe
 
 describe('where transfers have no room', () => {
   test('nothing is refused: a writer waits with the window of its handshake, and the view tells when there is room', async () => {
-    const node = new TestRelay({ settings: { ...forTransfers(1), limitSources: false } })
+    const node = unlimited(1)
     const [first, second] = await approvedPairs(node, 2)
     const [S] = await attachBoth(node, first as never)
     const waiting = await attachBoth(node, second as never)
@@ -298,7 +308,7 @@ describe('where transfers have no room', () => {
   })
 
   test('first come is first served', async () => {
-    const node = new TestRelay({ settings: { ...forTransfers(1), limitSources: false } })
+    const node = unlimited(1)
     const pairs = await approvedPairs(node, 4)
     const sockets: FakeSocket[] = []
     for (const pair of pairs) sockets.push((await attachBoth(node, pair))[0])
@@ -332,8 +342,7 @@ describe('where transfers have no room', () => {
       const [S] = await attachBoth(node, pair)
       sockets.push(S)
       for (let seq = 1; seq * FRAME <= (windowOf(S) ?? 0); seq++) {
-        S.data(1, seq, new Uint8Array(FRAME - 8))
-        await settled()
+        await fill(S, seq)
       }
     }
     expect(sockets.map((socket) => (windowOf(socket) ?? 0) / FRAME)).toEqual([8, 2, 1, 1])
@@ -347,8 +356,7 @@ describe('where transfers have no room', () => {
         attackers.push(...(await attachBoth(node, pair)))
       }
     }
-    for (const attacker of attackers) attacker.data(1, 1, new Uint8Array(FRAME - 8))
-    await settled()
+    for (const attacker of attackers) await fill(attacker, 1)
     expect(node.counters().unackedBytes).toBe(32 * FRAME)
     const [honest] = await approvedPairs(node, 1)
     const [S] = await attachBoth(node, honest as never)
@@ -359,7 +367,7 @@ describe('where transfers have no room', () => {
   })
 
   test('a held poll is answered when its window is granted', async () => {
-    const node = new TestRelay({ settings: { ...forTransfers(1), limitSources: false } })
+    const node = unlimited(1)
     const [first, second] = await approvedPairs(node, 2)
     await attachBoth(node, first as never)
     const { sender, receiver } = second as { sender: Member; receiver: JoinedReceiver }
@@ -376,11 +384,10 @@ describe('where transfers have no room', () => {
   })
 
   test('a window does not grow into the room that another waits for', async () => {
-    const node = new TestRelay({ settings: { ...forTransfers(3), limitSources: false } })
+    const node = unlimited(3)
     const [first, second, third] = await approvedPairs(node, 3)
     const [S] = await attachBoth(node, first as never)
-    for (let seq = 1; seq <= 2; seq++) S.data(1, seq, new Uint8Array(FRAME - 8))
-    await settled()
+    for (let seq = 1; seq <= 2; seq++) await fill(S, seq)
     expect(windowOf(S)).toBe(4 * FRAME)
     const [other] = await attachBoth(node, second as never)
     expect(windowOf(other)).toBe(4096)
@@ -388,7 +395,7 @@ describe('where transfers have no room', () => {
   })
 
   test('who stays away for long makes room for who waits', async () => {
-    const node = new TestRelay({ settings: { ...forTransfers(1), limitSources: false } })
+    const node = unlimited(1)
     const [first, second] = await approvedPairs(node, 2)
     const [, attacker] = await attachBoth(node, first as never)
     const [S] = await attachBoth(node, second as never)
@@ -412,12 +419,11 @@ describe('a pending receiver that stays away', () => {
 
 describe('a window in use', () => {
   test('a window doubles while the transfer uses it, up to the limit, in its own direction alone', async () => {
-    const node = new TestRelay({ settings: settings(100_000_000) })
+    const node = roomy()
     const { sender, receivers, senderSocket } = await node.pair()
     const windows = [senderSocket.view.channels[0]?.window]
     for (let seq = 1; seq <= 8; seq++) {
-      senderSocket.data(1, seq, new Uint8Array(FRAME - 8))
-      await settled()
+      await fill(senderSocket, seq)
       const { window } = senderSocket.view.channels[0] ?? {}
       if (window !== windows.at(-1)) windows.push(window)
     }
@@ -430,7 +436,7 @@ describe('a window in use', () => {
   })
 
   test('a window doubles when one more full frame would not fit, and not before', async () => {
-    const node = new TestRelay({ settings: settings(100_000_000) })
+    const node = roomy()
     const { senderSocket } = await node.pair()
     const sent = async (seq: number, ciphertextBytes: number) => {
       senderSocket.data(1, seq, new Uint8Array(ciphertextBytes))
@@ -446,32 +452,28 @@ describe('a window in use', () => {
     const node = new TestRelay({ settings: { ...settings(100_000_000), windowBytes: 3 * FRAME } })
     const { senderSocket } = await node.pair()
     for (let seq = 1; seq <= 3; seq++) {
-      senderSocket.data(1, seq, new Uint8Array(FRAME - 8))
-      await settled()
+      await fill(senderSocket, seq)
     }
     expect(senderSocket.view.channels).toMatchObject([{ window: 3 * FRAME }])
     expect(senderSocket.closedWith).toBeUndefined()
   })
 
   test('stays as it is while there is no room, and an ack makes it usable again', async () => {
-    const node = new TestRelay({ settings: { ...forTransfers(1), limitSources: false } })
+    const node = unlimited(1)
     const { senderSocket, receiverSockets } = await node.pair()
-    senderSocket.data(1, 1, new Uint8Array(FRAME - 8))
-    await settled()
+    await fill(senderSocket, 1)
     expect(senderSocket.view.channels).toMatchObject([{ window: FRAME }])
     receiverSockets[0]?.ack(1, 1)
     await settled()
-    senderSocket.data(1, 2, new Uint8Array(FRAME - 8))
-    await settled()
+    await fill(senderSocket, 2)
     expect(senderSocket.closedWith).toBeUndefined()
     expect(node.relay.held.grantedBytes).toBe(2 * FRAME)
   })
 
   test('is not lowered by acks, a short absence or a repeated approval', async () => {
-    const node = new TestRelay({ settings: settings(100_000_000) })
+    const node = roomy()
     const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
-    senderSocket.data(1, 1, new Uint8Array(FRAME - 8))
-    await settled()
+    await fill(senderSocket, 1)
     receiverSockets[0]?.ack(1, 1)
     senderSocket.vanish()
     await settled()

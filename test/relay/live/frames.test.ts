@@ -18,11 +18,10 @@ async function pendingPair() {
 
 /** The same, approved. */
 async function approvedPair() {
-  const node = new TestRelay()
-  const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
-  const [receiver, receiverSocket] = [receivers[0], receiverSockets[0]]
-  if (!receiver || !receiverSocket) throw new Error('no receiver')
-  return { node, sender, receiver, senderSocket, receiverSocket }
+  const pair = await pendingPair()
+  await pair.node.approve(pair.sender, pair.receiver)
+  await settled()
+  return pair
 }
 
 describe('data', () => {

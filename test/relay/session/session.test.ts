@@ -128,14 +128,19 @@ const everywhere = {
   expire: same,
 } satisfies Partial<Row>
 
+/** The same answer to every denial. */
+const denials = (answer: string) => ({
+  'deny rejected': answer,
+  'deny handshake_failed': answer,
+  'deny handshake_timeout': answer,
+})
+
 const gone = 'session_gone'
 const closed: Row = {
   join: 'session_not_found',
   'join again': 'session_not_found',
   approve: gone,
-  'deny rejected': gone,
-  'deny handshake_failed': gone,
-  'deny handshake_timeout': gone,
+  ...denials(gone),
   leave: gone,
   revoke: gone,
   'retire code': gone,
@@ -181,9 +186,7 @@ const TABLE: Record<keyof typeof SITUATIONS, Row> = {
     ...everywhere,
     join: 'approved, new pending',
     approve: same,
-    'deny rejected': 'decision_made',
-    'deny handshake_failed': 'decision_made',
-    'deny handshake_timeout': 'decision_made',
+    ...denials('decision_made'),
     leave: 'done',
     revoke: 'revoked',
     'retire code': 'approved, code retired',
@@ -193,38 +196,30 @@ const TABLE: Record<keyof typeof SITUATIONS, Row> = {
   'denied rejected': {
     ...ended('denied rejected'),
     approve: 'decision_made',
+    ...denials('decision_made'),
     'deny rejected': same,
-    'deny handshake_failed': 'decision_made',
-    'deny handshake_timeout': 'decision_made',
   },
   'denied handshake_failed': {
     ...ended('denied handshake_failed'),
     approve: 'decision_made',
-    'deny rejected': 'decision_made',
+    ...denials('decision_made'),
     'deny handshake_failed': same,
-    'deny handshake_timeout': 'decision_made',
   },
   done: {
     ...ended('done'),
     approve: same,
-    'deny rejected': 'decision_made',
-    'deny handshake_failed': 'decision_made',
-    'deny handshake_timeout': 'decision_made',
+    ...denials('decision_made'),
     'close by sender': 'closed completed',
   },
   left: {
     ...ended('left'),
     approve: 'receiver_gone',
-    'deny rejected': 'receiver_gone',
-    'deny handshake_failed': 'receiver_gone',
-    'deny handshake_timeout': 'receiver_gone',
+    ...denials('receiver_gone'),
   },
   revoked: {
     ...ended('revoked'),
     approve: same,
-    'deny rejected': 'decision_made',
-    'deny handshake_failed': 'decision_made',
-    'deny handshake_timeout': 'decision_made',
+    ...denials('decision_made'),
   },
   'code retired': {
     ...everywhere,
