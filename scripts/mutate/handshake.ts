@@ -107,7 +107,7 @@ export const HANDSHAKE = [
     const kem = encapsulate()`,
   ]),
   order('canonical spelling of the session id', 'is no session id', [
-    "if (encodeBase64Url(bytes) !== text) throw new CodecError('the text is not canonical base64url')",
+    "if (encodeBase64Url(bytes) !== text) throw new CodecError('the text is not base64url')",
     '',
   ]),
   order('shape of the receiver code', 'is no receiver code', [

@@ -179,6 +179,6 @@ function endOnFailure<Result>(stream: { wipe(): void }, step: () => Result): Res
     return step()
   } catch (error) {
     stream.wipe()
-    throw error instanceof StreamError ? error : new StreamError('The data was damaged or changed on the way.')
+    throw error instanceof StreamError ? error : new StreamError('The data was changed.')
   }
 }

@@ -41,25 +41,19 @@ export function encodeAck(channel: number, seq: number): Uint8Array {
   return bytes
 }
 
+const MALFORMED = 'not a frame of this protocol'
+
 /** Reads a binary frame without copying. Throws CodecError for an unknown type, a wrong length or a zero channel or seq. */
 export function decodeFrame(bytes: Uint8Array): Frame {
-  if (bytes.length < FRAME_HEADER_BYTES) throw new CodecError('a binary frame has a header of 8 bytes')
+  if (bytes.length < FRAME_HEADER_BYTES) throw new CodecError(MALFORMED)
   const view = new DataView(bytes.buffer, bytes.byteOffset, FRAME_HEADER_BYTES)
   const type = view.getUint8(0)
   const channel = view.getUint16(2)
   const seq = view.getUint32(4)
-  if (view.getUint8(1) !== 0) throw new CodecError('the second header byte is 0')
-  if (channel === 0) throw new CodecError('channels count from 1')
-  if (type === FRAME_DATA) {
-    if (bytes.length === FRAME_HEADER_BYTES) throw new CodecError('a data frame has a ciphertext')
-    if (seq === 0) throw new CodecError('data frames count from 1')
-    return { type, channel, seq, bytes }
-  }
-  if (type === FRAME_ACK) {
-    if (bytes.length !== FRAME_HEADER_BYTES) throw new CodecError('an ack frame is its header alone')
-    return { type, channel, seq, bytes }
-  }
-  throw new CodecError('unknown frame type')
+  if (view.getUint8(1) !== 0 || channel === 0) throw new CodecError(MALFORMED)
+  if (type === FRAME_DATA && seq > 0 && bytes.length > FRAME_HEADER_BYTES) return { type, channel, seq, bytes }
+  if (type === FRAME_ACK && bytes.length === FRAME_HEADER_BYTES) return { type, channel, seq, bytes }
+  throw new CodecError(MALFORMED)
 }
 
 /** The ciphertext of a data frame, a view into the frame. */

@@ -42,6 +42,6 @@ export function decodeBase64Url(text: string): Uint8Array {
   } catch {
     throw new CodecError('the text is not base64url')
   }
-  if (encodeBase64Url(bytes) !== text) throw new CodecError('the text is not canonical base64url')
+  if (encodeBase64Url(bytes) !== text) throw new CodecError('the text is not base64url')
   return bytes
 }
