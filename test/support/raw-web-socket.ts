@@ -48,7 +48,7 @@ export class RawWebSocket extends RawConnection {
         this.#wake = resolve
       })
     }
-    // What came with it is read in this turn.
+    // Bytes that came with it are read in this turn.
     await new Promise((resolve) => setImmediate(resolve))
   }
 
