@@ -62,6 +62,8 @@ else if (values.check && written !== readme) {
   failed++
   say(`STALE      the table of ${README}: npm run mutate -- --write`)
 }
+/** By file, results of `failingAnyway`. */
+const anyway = new Map<string, Promise<readonly Result[] | string>>()
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const { pid } of running) if (pid !== undefined) process.kill(-pid, 'SIGKILL')
@@ -91,6 +93,12 @@ async function work(): Promise<string> {
   for (let next = queue.shift(); next; next = queue.shift()) {
     const [mutation, change] = next
     if (typeof change === 'string') continue
+    const [file, name] = mutation.test
+    const failing = await failingAnyway(file, copy)
+    if (typeof failing === 'string' || failing.some(({ fullName }) => fullName.includes(name))) {
+      report('FAILS', mutation, typeof failing === 'string' ? failing : 'the test fails although nothing is taken out')
+      continue
+    }
     for (const [file, text] of change) writeFileSync(join(copy, file), text)
     const [verdict, detail] = await verdictOf(mutation, copy)
     report(verdict, mutation, detail)
@@ -99,34 +107,50 @@ async function work(): Promise<string> {
   return copy
 }
 
-type Verdict = 'ok' | 'STALE' | 'NOT CAUGHT'
+type Verdict = 'ok' | 'STALE' | 'NOT CAUGHT' | 'FAILS'
+
+interface Result {
+  readonly status: string
+  readonly fullName: string
+}
 
 /** Runs the test of a mutation in a copy that has it. */
-async function verdictOf({ test }: Mutation, copy: string): Promise<[verdict: Verdict, detail: string]> {
-  const [file, name] = test
+async function verdictOf({ test: [file, name] }: Mutation, copy: string): Promise<[verdict: Verdict, detail: string]> {
+  const results = await resultsOf(file, [name], copy)
+  if (results === 'hangs') return ['ok', 'hangs']
+  if (typeof results === 'string') return ['STALE', results]
+  const [first, ...others] = results.filter(({ status }) => status === 'failed')
+  if (first) return ['ok', others.length > 0 ? `${others.length + 1} tests` : '']
+  return ['NOT CAUGHT', 'the test passes without it']
+}
+
+/** Runs once, with nothing taken out, the tests of a file that are to fail. Resolves with those that fail anyway. */
+function failingAnyway(file: string, copy: string): Promise<readonly Result[] | string> {
+  const known = anyway.get(file)
+  if (known) return known
+  const names = wanted.map(({ test }) => test).filter(([each]) => each === file)
+  const failing = resultsOf(file, [...new Set(names.map(([, name]) => name))], copy).then((results) =>
+    typeof results === 'string' ? results : results.filter(({ status }) => status === 'failed'),
+  )
+  anyway.set(file, failing)
+  return failing
+}
+
+/** Results of the tests of a file with these pieces of names: none is skipped. In words, why there are none. */
+async function resultsOf(file: string, names: readonly string[], copy: string): Promise<readonly Result[] | string> {
   const report = join(copy, 'report.json')
   rmSync(report, { force: true })
   const globalSetup = AS_PROCESSES.test(file) ? ['test/support/build.ts'] : []
   writeFileSync(join(copy, CONFIG), `export default ${JSON.stringify({ test: { ...VITEST, globalSetup } })}\n`)
-  const pattern = name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
-  const ended = await run(
-    'vitest',
-    ['run', '--config', CONFIG, file, '-t', pattern, '--reporter=json', '--outputFile', report],
-    copy,
-  )
-  if (ended === 'hangs') return ['ok', 'hangs']
+  const pattern = names.map((name) => name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|')
+  const args = ['run', '--config', CONFIG, file, '-t', pattern, '--reporter=json', '--outputFile', report]
+  if ((await run('vitest', args, copy)) === 'hangs') return 'hangs'
   const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as {
-    testResults: { message: string; assertionResults: { status: string; fullName: string }[] }[]
+    testResults: { message: string; assertionResults: Result[] }[]
   }
   const results = testResults.flatMap(({ assertionResults }) => assertionResults)
-  const failed = results.filter(({ status }) => status === 'failed')
-  if (failed.length > 0)
-    return [
-      'ok',
-      `${failed.length} of ${results.filter(({ status }) => status !== 'skipped').length}: ${failed[0]?.fullName}`,
-    ]
-  if (results.some(({ status }) => status === 'passed')) return ['NOT CAUGHT', 'the test passes without it']
-  return ['STALE', testResults.map(({ message }) => message).join('') || 'there is no such test']
+  const done = results.filter(({ status }) => /^(passed|failed)$/.test(status))
+  return done.length > 0 ? done : testResults.map(({ message }) => message).join('') || 'there is no such test'
 }
 
 function run(command: string, args: readonly string[], cwd: string): Promise<number | 'hangs'> {
