@@ -95,8 +95,8 @@ export const SIDES = [
     "const clean = shown(last).replaceAll(/\\s+/g, ' ')",
   ]),
   endings('Protocol F16: payload needs the approval, at the receiver', 'payload before the approval is refused', [
-    '(isPayload && !this.#approved)',
-    'false',
+    'if (isGap || this.#inboxCost > room || isEarly)',
+    'if (isGap || this.#inboxCost > room)',
   ]),
   names('Protocol F17: a name ends no quotation', 'ends no quotation, and is cut to 64 characters', [
     '.replaceAll(QUOTES, "\'")',
@@ -110,7 +110,7 @@ export const SIDES = [
     'Security 2: whoever waits is answered',
     'whoever waits is answered at once',
     ['export const HANDSHAKES_MAX = 32', 'export const HANDSHAKES_MAX = 6'],
-    ['if (!run.guessSpent) this.#counted--', ''],
+    ['if (!guessSpent) this.#taken--', ''],
   ),
   httpSocket('Security 5: the form of a view’s version', 'half of a surrogate pair as the version is no view', [
     'z.string().check(z.regex(/^[\\x21-\\x7e]{1,32}$/))',
@@ -135,13 +135,13 @@ export const SIDES = [
     ['this.#window = Math.min(window, this.#windowMax)', 'this.#window = window'],
   ),
   waitingRoom('Security 7: rows that are looked at', 'invented receivers are looked at 1,024 times', [
-    'if (++this.#runsInAll > RUNS_MAX) return this.#takeUsedUp()',
+    'if (!this.#slots.see()) return this.#takeUsedUp()',
     '',
   ]),
   hostile(
     'Security 7: calls about rows that are looked at',
     'ever new ones are met with a bounded number of calls',
-    ['if (++this.#runsInAll > RUNS_MAX) return this.#takeUsedUp()', ''],
+    ['if (!this.#slots.see()) return this.#takeUsedUp()', ''],
     ['this.#refusals = this.#refusals .then(() =>', 'this.#refusals = Promise.resolve().then(() =>'],
   ),
   prompts('Security 10: a wrong code asks for the number', 'has to type the number once an attacker has tried', [

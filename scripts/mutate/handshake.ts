@@ -111,7 +111,7 @@ export const HANDSHAKE = [
     '',
   ]),
   order('shape of the receiver code', 'is no receiver code', [
-    "if (!/^[0-9A-HJKMNP-TV-Z]{6}$/.test(receiverCode)) throw new RangeError('not a receiver code')",
+    "if (!isCrockford(receiverCode, 6)) throw new RangeError('not a receiver code')",
     '',
   ]),
   order('X_R is copied when first seen', 'does not follow a buffer that is used again', [
@@ -188,17 +188,22 @@ export const BUDGETS = [
     "for (const run of this.#runs.values()) if (!run.verified) run.end(new PairingError('session_full'))",
     '',
   ]),
-  messages('a success gives no guess back', FLOODS, [
-    'this.#verified.push(run)',
-    'this.#verified.push(run)\nthis.#wrongGuesses = 0',
-  ]),
+  messages(
+    'a success gives no guess back',
+    FLOODS,
+    ['this.#verified.push(run)', 'this.#verified.push(run)\n;(this.#slots as any).forgive()'],
+    [
+      'countWrongGuess(): void { this.#wrongGuesses++ }',
+      'countWrongGuess(): void { this.#wrongGuesses++ }\nforgive(): void { this.#wrongGuesses = 0 }',
+    ],
+  ),
   operator(
     'a retired code starts no run, and gives no place',
     'swap T_R, against the sender',
-    ['if (this.#retired || this.#counted >= HANDSHAKES_MAX) {', 'if (this.#counted >= HANDSHAKES_MAX) {'],
+    ["if (this.#code === 'retired' || this.#slots.usedUp) {", "if (this.#code === 'used_up') {"],
     ['void courtesy(environment, api.retireCode(session))', ''],
   ),
-  messages('a run that spent no guess gives its place back', FLOODS, ['if (!run.guessSpent) this.#counted--', '']),
+  messages('a run that spent no guess gives its place back', FLOODS, ['if (!guessSpent) this.#taken--', '']),
   operator('8 pending receivers in a view', 'show receivers that do not exist, against the sender', [
     '|| pending.length > PENDING_MAX',
     '',

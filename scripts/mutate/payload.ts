@@ -17,7 +17,7 @@ const relayApi = protection('test/client/calls/relay-api.test.ts')
 
 const OPENED = 'this.#aead.open(this.#key, this.#nonces.next(last && i === chunks - 1), chunk, output)'
 const CHECKED = 'await this.#transfer.finish()'
-const CONFIRMED = "this.#state = 'complete' this.#confirmed = await this.#confirm(bytes)"
+const CONFIRMED = "this.#state = 'complete' if (await this.#confirm(bytes)) this.#state = 'confirmed'"
 const WHOLE = 'const whole = Promise.all([receipt, this.#writing])'
 
 export const PAYLOAD = [
@@ -74,7 +74,7 @@ export const PAYLOAD = [
     `${CHECKED} await options.beforeReceipt?.() ${CONFIRMED}`,
     `await options.beforeReceipt?.()
       this.#state = 'complete'
-      this.#confirmed = await this.#confirm(bytes)
+      if (await this.#confirm(bytes)) this.#state = 'confirmed'
       ${CHECKED}`,
   ]),
   transfer(
