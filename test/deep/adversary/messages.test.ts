@@ -11,10 +11,8 @@ describe(`a malicious relay (seed ${SEED})`, () => {
 
   test('can drop, repeat, cut or swap no chunk of a transfer of one to five', () => holds(rearrangements), 120_000)
 
-  test(
-    `gets at most three tags of one code, however it cuts and asks again (${SHORT.disconnects} codes)`,
-    () => holds(disconnects),
-  )
+  test(`gets at most three tags of one code, however it cuts and asks again (${SHORT.disconnects} codes)`, () =>
+    holds(disconnects))
 
   test('gets 8 handshakes at once, none of which keeps its place, and no guess after the fifth, not even in the same turn', () =>
     holds(floods))

@@ -1,5 +1,5 @@
 import type { Role } from '../../../src/protocol/view.ts'
-import { attack, type Case, CORRUPT_HERE, CORRUPT_THERE, ends, STUCK } from './cases.ts'
+import { attack, type Case, CORRUPT_HERE, CORRUPT_THERE, CORRUPT_UNAPPROVED, ends, STUCK } from './cases.ts'
 import { isPayload, nothing, onFrame, saying } from './operators.ts'
 import { type Operator, other, type Relay } from './relay.ts'
 import { recordedFrame, replaying } from './replays.ts'
@@ -34,7 +34,7 @@ const skipped = (from: Role, seq: number, becomes: Exclude<Operator['data'], und
   onFrame('skip', (frame) => frame.from === from && frame.seq === seq, becomes)
 
 export const spliceCases: Case[] = [
-  replaying('splice the approval of another session', 'receiver', CORRUPT_THERE, (old) => [
+  replaying('splice the approval of another session', 'receiver', CORRUPT_UNAPPROVED, (old) => [
     instead('sender', 3, () => recordedFrame(old, 'sender', 3)),
   ]),
   replaying('splice a transfer of another session', 'receiver', CORRUPT_THERE, (old) => [
@@ -50,7 +50,7 @@ export const spliceCases: Case[] = [
   attack('splice the approval for the transfer', 'receiver', CORRUPT_THERE, () => [
     instead('sender', 4, (relay) => said(relay, 'sender', 3)),
   ]),
-  attack('skip the approval', 'receiver', CORRUPT_THERE, () => [skipped('sender', 3)]),
+  attack('skip the approval', 'receiver', CORRUPT_UNAPPROVED, () => [skipped('sender', 3)]),
   attack(
     'skip the first of two transfers',
     'receiver',
@@ -67,8 +67,8 @@ export const spliceCases: Case[] = [
   attack('skip the end', 'receiver', ends(['delivered', 1, 0], ['closed_by_sender', 1, 1]), () => [
     skipped('sender', 5),
   ]),
-  attack('reflect the payload', 'sender', CORRUPT_HERE, () => [reflected('sender')]),
-  attack('reflect the receipt', 'receiver', CORRUPT_THERE, () => [reflected('receiver')]),
+  attack('reflect the payload', 'sender', ends(['corrupt', 1, 0], ['revoked', 1, 1]), () => [reflected('sender')]),
+  attack('reflect the receipt', 'receiver', CORRUPT_UNAPPROVED, () => [reflected('receiver')]),
   attack(
     'extend by the first receipt again',
     'sender',

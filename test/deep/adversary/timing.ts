@@ -3,7 +3,7 @@ import {
   attack,
   BROKEN,
   type Case,
-  CORRUPT_THERE,
+  CORRUPT_UNAPPROVED,
   type Ends,
   ends,
   GOOD,
@@ -73,7 +73,7 @@ const payload: Case[] = [
     attack(`drop the ${name} and what follows`, other(from), dropped, () => [holding(from, seq)]),
     attack(`delay the ${name} for 8 s`, other(from), GOOD, () => [holding(from, seq, 8_000)]),
   ]),
-  attack('swap the order of approval and transfer', 'receiver', CORRUPT_THERE, () => {
+  attack('swap the order of approval and transfer', 'receiver', CORRUPT_UNAPPROVED, () => {
     let approval: Flying
     const swap = (frame: Flying) => {
       if (frame.seq === 4) return [frame, approval]
