@@ -70,7 +70,7 @@ export const PAYLOAD = [
     "if (this.#rest.length > 0 || (await this.#body.read()) !== undefined) throw new PairingError('corrupt')",
     '',
   ]),
-  lies('the receipt goes out after all was checked', 'is corrupt, and gets no receipt', [
+  lies('the receipt goes out after all was checked', 'is not taken, and gets no receipt', [
     `${CHECKED} await options.beforeReceipt?.() ${CONFIRMED}`,
     `await options.beforeReceipt?.()
       this.#state = 'complete'
