@@ -4,6 +4,12 @@ import type { Answer } from './client.ts'
 import { DEADLINE_MS } from './device.ts'
 import type { Relay } from './relay.ts'
 
+/** Where an HTTP head ends, or 0 while it is not there. */
+export function headEnd(bytes: Buffer): number {
+  const at = bytes.indexOf('\r\n\r\n')
+  return at < 0 ? 0 : at + 4
+}
+
 /** A bare connection, for bytes that no HTTP or WebSocket library would send. */
 export class RawConnection {
   readonly socket: Socket
@@ -26,7 +32,7 @@ export class RawConnection {
   static async webSocket(relay: Relay, sessionId: string): Promise<RawConnection> {
     const connection = await RawConnection.open(relay)
     connection.write(upgradeRequest(`/v1/sessions/${sessionId}/socket`))
-    const head = await connection.take((bytes) => bytes.indexOf('\r\n\r\n') + 4, 'the answer to the upgrade')
+    const head = await connection.take(headEnd, 'the answer to the upgrade')
     if (!head.toString().startsWith('HTTP/1.1 101 ')) throw new Error(`no upgrade: ${head}`)
     return connection
   }
@@ -85,7 +91,7 @@ export class RawConnection {
 
   /** An HTTP answer with a Content-Length, as `call` would have given it. */
   async answer(deadlineMs = DEADLINE_MS): Promise<Answer> {
-    const head = (await this.take((bytes) => bytes.indexOf('\r\n\r\n') + 4, 'an HTTP answer', deadlineMs)).toString()
+    const head = (await this.take(headEnd, 'an HTTP answer', deadlineMs)).toString()
     const [statusLine, ...lines] = head.trimEnd().split('\r\n')
     const headers = new Headers(lines.map((line) => line.split(/: ?(.*)/s, 2) as [string, string]))
     const length = Number(headers.get('content-length'))

@@ -1,5 +1,5 @@
 import { connect } from 'node:net'
-import { CLOSE, PING, PONG, RawConnection, type ServerFrame, upgradeRequest, wsFrame } from '../conformance/raw.ts'
+import { CLOSE, headEnd, PING, PONG, RawConnection, type ServerFrame, upgradeRequest, wsFrame } from '../conformance/raw.ts'
 
 /** How a connection ended: by a close frame (its code and reason, 1005 for none) or without one. */
 export type Ending = { readonly code: number; readonly reason: string } | 'cut'
@@ -60,8 +60,9 @@ export class RawWebSocket extends RawConnection {
   async #read(): Promise<Ending> {
     const forever = Number.POSITIVE_INFINITY
     try {
-      const head = await this.take((bytes) => bytes.indexOf('\r\n\r\n') + 4, 'an answer', forever)
+      const head = await this.take(headEnd, 'an answer', forever)
       this.status = Number(head.toString('latin1', 9, 12))
+      this.#wake?.()
       for (;;) {
         const frame = await this.frame(forever)
         this.frames.push(frame)
