@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 // The reporter of vitest 5 uses Map.groupBy, which Node has from version 21 on; without it a failing test on Node 20 is a
 // crash of the reporter instead of a report.
@@ -29,6 +30,30 @@ const IN_SETTING = {
   http: ['company', 'counters', 'endings', 'logs', 'receivers', 'resume', 'ten-steps', 'transfer', 'wrong-code'],
 }
 
+/** Suites that take longest, the longest first: begun at the end, one of them alone would keep the others waiting. */
+const LONGEST = [
+  'deep/adversary/strangers',
+  'deep/chaos/',
+  'deep/adversary/',
+  'deep/abuse/',
+  'deep/cluster/',
+  'conformance/',
+  'deep/',
+  'cli/',
+  'e2e/',
+  'server/process',
+]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const at = LONGEST.findIndex((each) => moduleId.includes(`/test/${each}`))
+      return at < 0 ? LONGEST.length : at
+    }
+    return files.toSorted((a, b) => rank(a) - rank(b) || a.moduleId.localeCompare(b.moduleId))
+  }
+}
+
 /** `memory` is what `npm test` runs: all but the deep suites, on a relay alone. */
 const projects = [
   { name: 'memory', include: ['test/**/*.test.ts'], exclude: ['test/deep/**'] },
@@ -46,6 +71,7 @@ export default defineConfig({
     projects: projects.map((test) => ({ extends: true, test: { ...test, env: { RELAY_SETTING: test.name } } })),
     // One more than there are processors: many tests wait.
     maxWorkers: availableParallelism() + 1,
+    sequence: { sequencer: LongestFirst },
     globalSetup: ['test/support/build.ts'],
     // Generous: a machine that is busy with something else must not fail a test. What hangs still ends.
     testTimeout: 300_000,

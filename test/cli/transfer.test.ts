@@ -23,7 +23,7 @@ import {
   temporaryDirectory,
 } from './support.ts'
 
-const GIB = 1024 * MIB
+const LARGE = 256 * MIB
 /** WINDOW_BYTES of a relay nobody has configured. */
 const WINDOW_BYTES = 2_098_176
 
@@ -44,9 +44,6 @@ async function writeSample(path: string, size: number): Promise<void> {
   await file.truncate(size)
   await file.close()
 }
-
-/** Of what `writeSample` writes, by sha256sum. */
-const SHA256_OF_1_GIB = '10316a5af14a795f043afbbdeda3a066061ef66942b8d29d0e6b7751d2794009'
 
 /** Feeds a sender's stdin. `taken` is what it and the pipe have taken of it so far. */
 class Feed {
@@ -83,12 +80,12 @@ class Feed {
 }
 
 describe('a file', () => {
-  test('of 1 GiB arrives with the same SHA-256, and no process grows with it', {
+  test('of 256 MiB arrives with the same SHA-256, and no process grows with it', {
     timeout: 180_000,
   }, async (context) => {
     const fresh = await RelayProgram.start()
     const { at } = await temporaryDirectory()
-    await writeSample(at('sample'), GIB)
+    await writeSample(at('sample'), LARGE)
     const { sender, code } = await openSender([at('sample'), '--relay', fresh.url])
     const idleRelay = memoryOf(fresh.pid)?.now ?? 0
     const idleCli = memoryOf(sender.pid)?.now ?? 0
@@ -99,8 +96,8 @@ describe('a file', () => {
       both,
     )
     expect((await both).map(({ exitCode }) => exitCode)).toEqual([0, 0])
-    expect((await stat(at('received'))).size).toBe(GIB)
-    expect(await sha256Of(at('received'))).toBe(SHA256_OF_1_GIB)
+    expect((await stat(at('received'))).size).toBe(LARGE)
+    expect(await sha256Of(at('received'))).toBe(await sha256Of(at('sample')))
     if (!showsMemory) {
       await context.annotate('memory not looked at: this system has no /proc')
       return
