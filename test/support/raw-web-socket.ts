@@ -1,5 +1,14 @@
 import { connect } from 'node:net'
-import { CLOSE, headEnd, PING, PONG, RawConnection, type ServerFrame, upgradeRequest, wsFrame } from '../conformance/raw.ts'
+import {
+  CLOSE,
+  headEnd,
+  PING,
+  PONG,
+  RawConnection,
+  type ServerFrame,
+  upgradeRequest,
+  wsFrame,
+} from '../conformance/raw.ts'
 
 /** How a connection ended: by a close frame (its code and reason, 1005 for none) or without one. */
 export type Ending = { readonly code: number; readonly reason: string } | 'cut'

@@ -278,24 +278,21 @@ describe.skipIf(WITHOUT_CHROMIUM)('the SDK in Chromium', () => {
     await expect(other.evaluate((each) => device.send(each), plan)).rejects.toThrow(PAIRING_ERRORS.relay_unreachable)
   })
 
-  test(
-    '200 MiB stream from a page to a pipe, and the page holds no more of them than a window',
-    async () => {
-      const content: Content = { bytes: 200 * MIB, seed: 6 }
-      const page = await open()
-      const items: ItemPlan[] = [{ ...content, name: 'long', as: 'stream' }]
-      const code = await page.evaluate((plan) => device.send(plan), { relay: relayUrl, items })
-      const piping = pipeOut(relayUrl, code)
-      cleanups.push(piping.kill)
-      const outcome = await page.evaluate(() => device.sent())
-      expect(outcome).toMatchObject({ failure: undefined, receipts: [content.bytes] })
-      expect(outcome.heldBytes).toBeLessThan(HELD_MAX_BYTES)
-      expect(await piping.ended).toEqual({ exitCode: 0, bytes: content.bytes, sha256: sha256Of(content) })
-      const seconds = outcome.ms / 1000
-      const result = `200 MiB in ${seconds.toFixed(1)} s, ${(content.bytes / 1e6 / seconds).toFixed(0)} MB/s`
-      process.stdout.write(`\nFrom a page to the CLI: ${result}, at most ${outcome.heldBytes} bytes held in the page\n`)
-    },
-  )
+  test('200 MiB stream from a page to a pipe, and the page holds no more of them than a window', async () => {
+    const content: Content = { bytes: 200 * MIB, seed: 6 }
+    const page = await open()
+    const items: ItemPlan[] = [{ ...content, name: 'long', as: 'stream' }]
+    const code = await page.evaluate((plan) => device.send(plan), { relay: relayUrl, items })
+    const piping = pipeOut(relayUrl, code)
+    cleanups.push(piping.kill)
+    const outcome = await page.evaluate(() => device.sent())
+    expect(outcome).toMatchObject({ failure: undefined, receipts: [content.bytes] })
+    expect(outcome.heldBytes).toBeLessThan(HELD_MAX_BYTES)
+    expect(await piping.ended).toEqual({ exitCode: 0, bytes: content.bytes, sha256: sha256Of(content) })
+    const seconds = outcome.ms / 1000
+    const result = `200 MiB in ${seconds.toFixed(1)} s, ${(content.bytes / 1e6 / seconds).toFixed(0)} MB/s`
+    process.stdout.write(`\nFrom a page to the CLI: ${result}, at most ${outcome.heldBytes} bytes held in the page\n`)
+  })
 })
 
 async function urlOf(relay: JsonProcess): Promise<string> {
