@@ -61,7 +61,7 @@ function play(tampering: Tampering = {}): Outcome {
 const survivors = (bits: readonly number[], tamper: (bit: number) => Outcome): number[] =>
   bits.filter((bit) => typeof tamper(bit) === 'string')
 
-/** One bit of each byte of a field, each time another one. The adversary suite flips them all. */
+/** Bits of a field, another one in each byte. The adversary suite flips them all. */
 const bitsOf = (firstByte: number, bytes: number) =>
   Array.from({ length: bytes }, (_, i) => (firstByte + i) * 8 + (i % 8))
 /** 24 bits spread over a field: of different bytes, and of different bits in them. */
