@@ -10,7 +10,6 @@ export interface Build {
   readonly name: string
   /** Its `dist` folder. */
   readonly dist: URL
-  readonly env?: Readonly<Record<string, string>>
 }
 
 /** A replacement in a file of the built relay. `find` must occur once. */

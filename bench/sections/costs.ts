@@ -146,8 +146,8 @@ export async function compare(
   for (let round = 0; round < plan.rounds && performance.now() < startedAt + plan.seconds * 1000; round++) {
     const relays: RelayProcess[] = []
     try {
-      for (const { dist, env } of builds.keys()) {
-        relays.push(await RelayProcess.start({ dist, env: { ...MANY_SESSIONS, ...env }, probe: true }))
+      for (const { dist } of builds.keys()) {
+        relays.push(await RelayProcess.start({ dist, env: MANY_SESSIONS, probe: true }))
       }
       const contenders = [...builds.values()].map((costs, n) => ({
         costs,

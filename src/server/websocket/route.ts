@@ -15,9 +15,10 @@ import { carry } from './client-socket.ts'
 
 /**
  * Options of ws that its types do not know yet. A peer has so many milliseconds to answer a close. A message that comes in
- * more pieces than these ends its socket with 1008, because each piece costs far more memory than a byte.
+ * more pieces than these ends its socket with 1008, because each piece costs far more memory than a byte. A fragment is such a
+ * piece, and so is each read of a message that is fragmented.
  */
-export const MORE_OPTIONS = { closeTimeout: 1_500, maxBufferedChunks: 4_096 }
+export const MORE_OPTIONS = { closeTimeout: 1_500, maxBufferedChunks: 4_096, maxFragments: 4_096 }
 
 /** Closes that a client does nothing wrong for. */
 const NORMAL_CLOSES: ReadonlySet<CloseErrorCode> = new Set([
