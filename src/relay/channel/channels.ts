@@ -22,7 +22,8 @@ export class Channels {
   changes = 0
   readonly #sessionId: string
   readonly #ports: ChannelsPorts
-  readonly #holds = new Map<number, Hold>()
+  /** Undefined until there is one: most sessions wait most of the time. */
+  #holds: Map<number, Hold> | undefined
   /** Channels that were opened in this node's memory: also those that have been given up while they were being opened. */
   #opened: Set<number> | undefined
   /** Resolves when the frames are gone whose windows were given back, as long as they are not. */
@@ -34,7 +35,7 @@ export class Channels {
   }
 
   get isEmpty(): boolean {
-    return this.#holds.size === 0 && !this.#opened?.size
+    return !this.#holds?.size && !this.#opened?.size
   }
 
   /** Counts the changes of windows for the version of views. Several nodes would count differently: there it stays 0. */
@@ -51,7 +52,7 @@ export class Channels {
   end(session: Session, party: Party, channel: number): ChannelEnd {
     const { cluster, mailboxes } = this.#ports
     const isShared = this.isShared(session, channel)
-    const hold = this.#holds.get(channel)
+    const hold = this.#holds?.get(channel)
     return new ChannelEnd(this.#ports, {
       sessionId: this.#sessionId,
       party,
@@ -93,16 +94,18 @@ export class Channels {
   /** Gives a channel the windows that were reserved for it. They are released when the channel was entered meanwhile. */
   assign(hold: Hold, channel: number): void {
     const { windows } = this.#ports
-    if (this.#holds.has(channel)) return windows.release(hold)
+    if (this.#holds?.has(channel)) return windows.release(hold)
     windows.assign(hold, this.#sessionId, channel)
+    this.#holds ??= new Map()
     this.#holds.set(channel, hold)
   }
 
   /** Begins to grant windows to a channel, if this node does not yet. */
   enter(session: Session, channel: number): void {
     const receiver = liveReceiver(session, channel)
-    if (session.state === 'closed' || !receiver || this.#holds.has(channel)) return
+    if (session.state === 'closed' || !receiver || this.#holds?.has(channel)) return
     const hold = this.#ports.windows.enter(this.#sessionId, channel)
+    this.#holds ??= new Map()
     this.#holds.set(channel, hold)
     if (this.#ports.windows.settle(hold, session, receiver, this.#present) !== 'same') this.changes++
   }
@@ -113,7 +116,7 @@ export class Channels {
     // End a session that is over with its view, not with a new attach.
     if (session.state === 'closed' || present.now >= session.expiresAt) return
     const lost: number[] = []
-    for (const hold of this.#holds.values()) {
+    for (const hold of this.#holds?.values() ?? []) {
       const receiver = liveReceiver(session, hold.channel)
       const outcome = receiver ? this.#ports.windows.settle(hold, session, receiver, present) : 'same'
       if (outcome !== 'same') this.changes++
@@ -124,7 +127,7 @@ export class Channels {
 
   /** Reports whether an end may have been away for long. */
   isDue(now: number): boolean {
-    for (const { lookAt } of this.#holds.values()) if (lookAt <= now) return true
+    for (const { lookAt } of this.#holds?.values() ?? []) if (lookAt <= now) return true
     return false
   }
 
@@ -170,8 +173,8 @@ export class Channels {
   /** Gives up what this node has of channels. */
   release(channels: readonly number[]): Awaitable<void> {
     for (const channel of channels) {
-      const hold = this.#holds.get(channel)
-      this.#holds.delete(channel)
+      const hold = this.#holds?.get(channel)
+      this.#holds?.delete(channel)
       this.#opened?.delete(channel)
       if (hold) this.#ports.windows.release(hold)
     }
@@ -179,7 +182,7 @@ export class Channels {
   }
 
   #known(): ReadonlySet<number> {
-    return new Set([...this.#holds.keys(), ...(this.#opened ?? [])])
+    return new Set([...(this.#holds?.keys() ?? []), ...(this.#opened ?? [])])
   }
 
   get #present(): Present {

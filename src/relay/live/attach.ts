@@ -9,7 +9,7 @@ import { expireIfDue } from '../session/changes.ts'
 import { channelsOf } from '../session/channel-state.ts'
 import { attach } from '../session/presence.ts'
 import { type Arrival, attachNameOf, isFirstAttach, type Party, presenceOf, type Session } from '../session/session.ts'
-import { Connection } from './connection.ts'
+import { Connection, type ConnectionPorts } from './connection.ts'
 import { Link } from './link.ts'
 import type { LiveSession } from './live-session.ts'
 import type { RelayNode } from './node.ts'
@@ -19,9 +19,13 @@ export class Attaching {
   readonly #node: RelayNode
   /** Sockets whose first frame has not attached them yet. */
   readonly #opening = new Set<Connection>()
+  readonly #connectionPorts: ConnectionPorts
 
   constructor(node: RelayNode) {
     this.#node = node
+    const { clock, metrics, maxFrameBytes } = node.ports
+    const attach = (connection: Connection, data: string | Uint8Array) => this.#attach(connection, data)
+    this.#connectionPorts = { attach, opening: this.#opening, clock, metrics, maxFrameBytes }
   }
 
   /** Sockets that have not attached. */
@@ -31,14 +35,7 @@ export class Attaching {
 
   /** Takes a socket that has opened. Feed it to the connection that comes back. */
   connect(sessionId: string, socket: PeerSocket): Connection {
-    const { clock, metrics, maxFrameBytes } = this.#node.ports
-    const connection = new Connection(sessionId, socket, {
-      attach: (each, data) => this.#attach(each, data),
-      opening: this.#opening,
-      clock,
-      metrics,
-      maxFrameBytes,
-    })
+    const connection = new Connection(sessionId, socket, this.#connectionPorts)
     if (this.#node.isDraining) connection.close('going_away')
     return connection
   }

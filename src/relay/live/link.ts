@@ -25,6 +25,9 @@ export interface LinkPorts {
   readonly clock: Clock
 }
 
+/** Shared by the links that use no channel: most sockets wait most of the time. */
+const NO_ENDS: ReadonlyMap<number, ChannelEnd> = new Map()
+
 /**
  * A role's socket, and what has to go out on it. Views and acks are latest-only and go before data; data waits in the mailboxes
  * until the socket has room.
@@ -33,7 +36,8 @@ export class Link {
   readonly party: Party
   /** The generation of its attach: a role's link with a higher one supersedes it. */
   readonly generation: number
-  readonly ends = new Map<number, ChannelEnd>()
+  /** By channel. */
+  ends: ReadonlyMap<number, ChannelEnd> = NO_ENDS
   /** Set when its channels are open, so that a view can say where to resume. */
   isResumed = false
   unansweredPings = 0
@@ -77,7 +81,7 @@ export class Link {
   use(session: Session, channel: number): ChannelEnd {
     this.#channels.enter(session, channel)
     const end = this.#channels.end(session, this.party, channel)
-    this.ends.set(channel, end)
+    this.ends = new Map(this.ends).set(channel, end)
     return end
   }
 

@@ -21,8 +21,8 @@ export type LiveSessionPorts = RelayPorts & ChannelsPorts
 /** All that this node has of a session: its value as last seen, its links, its held polls, its channels. */
 export class LiveSession implements LinkSource {
   readonly id: string
-  readonly links = new Set<Link>()
-  readonly polls = new Set<HeldPoll>()
+  links: readonly Link[] = []
+  polls: readonly HeldPoll[] = []
   readonly channels: Channels
   /** Until when a role counts as there that is attached over HTTP and asks this node. */
   askedUntil = 0
@@ -121,13 +121,13 @@ export class LiveSession implements LinkSource {
 
   /** The open link of a role. */
   linkOf(party: Party): Link | undefined {
-    for (const link of this.links) if (!link.closed && isSameParty(link.party, party)) return link
-    return undefined
+    return this.links.find((link) => !link.closed && isSameParty(link.party, party))
   }
 
   /** Adds a link, whose attach gave this value. Nobody is shown it before `refresh`. */
   add(link: Link, session: Session): void {
-    this.links.add(link)
+    // Unlike a spread, this makes a list of its size: there is one for each idle socket.
+    this.links = this.links.concat(link)
     this.#value ??= session
   }
 
@@ -156,14 +156,15 @@ export class LiveSession implements LinkSource {
   /** Forgets a link that is gone, and tells the session unless a newer one is there. */
   async remove(link: Link): Promise<void> {
     link.markClosed()
-    if (!this.links.delete(link)) return
+    if (!this.links.includes(link)) return
+    this.links = this.links.filter((each) => each !== link)
     await this.abandon()
     await this.detach(link)
   }
 
   /** Gives up what no link is on any more. */
   async abandon(): Promise<void> {
-    await this.channels.abandon((channel) => [...this.links].some(({ ends }) => ends.has(channel)))
+    await this.channels.abandon((channel) => this.links.some(({ ends }) => ends.has(channel)))
   }
 
   /** Records that a role's link is gone. The tick tries again what the store could not take. */
@@ -181,7 +182,7 @@ export class LiveSession implements LinkSource {
 
   /** Reads the session again and brings all that this node has of it in line. `here`: the change was made on this node. */
   async refresh(here = false): Promise<void> {
-    const links = [...this.links]
+    const { links } = this
     this.#busy++
     try {
       const session = await this.#ports.sessions.get(this.id)
@@ -246,7 +247,7 @@ export class LiveSession implements LinkSource {
       const read = session && (await link.rows(session))
       if (session && read?.isWhole) return this.viewOf(session, link.party, read.rows)
       // Either a channel has ended at another node, and this one has not heard of it, or the store has lost what it had.
-      if (tries === 1) void this.#see(await this.#ports.sessions.get(this.id), [...this.links])
+      if (tries === 1) void this.#see(await this.#ports.sessions.get(this.id), this.links)
     }
     throw new RelayError('resume_required')
   }
@@ -273,7 +274,7 @@ export class LiveSession implements LinkSource {
   /** Closes the links of a node that stops; the session lives on at others. */
   async leave(): Promise<void> {
     this.askedUntil = 0
-    for (const link of [...this.links]) {
+    for (const link of this.links) {
       link.close('going_away')
       await this.remove(link)
     }
@@ -292,7 +293,7 @@ export class LiveSession implements LinkSource {
 
   /** Leaves the node when nothing is left of it here. */
   forgetIfIdle(): void {
-    const isIdle = this.links.size + this.polls.size + this.#undetached.length + this.#busy === 0
+    const isIdle = this.links.length + this.polls.length + this.#undetached.length + this.#busy === 0
     if (!isIdle || !this.channels.isEmpty || this.askedUntil > this.#ports.clock.now()) return
     if (this.#registry.get(this.id) === this) this.#registry.delete(this.id)
   }

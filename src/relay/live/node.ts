@@ -48,15 +48,15 @@ export class RelayNode {
 
   /** Reports whether this node grants the windows of a session: alone it does, of several each that has a link of it. */
   grantsFor(sessionId: string): boolean {
-    return this.ports.cluster === undefined || (this.#sessions.get(sessionId)?.links.size ?? 0) > 0
+    return this.ports.cluster === undefined || (this.#sessions.get(sessionId)?.links.length ?? 0) > 0
   }
 
   /** Counts links, and the sessions that polls are held for. */
   get held(): { readonly links: number; readonly watchers: number } {
     let [links, watchers] = [0, 0]
     for (const live of this.#sessions.values()) {
-      links += live.links.size
-      if (live.polls.size > 0) watchers++
+      links += live.links.length
+      if (live.polls.length > 0) watchers++
     }
     return { links, watchers }
   }
@@ -104,5 +104,5 @@ export class RelayNode {
 
 /** Reports whether somebody waits for news of a session. */
 function isWatched({ links, polls }: LiveSession): boolean {
-  return links.size > 0 || polls.size > 0
+  return links.length > 0 || polls.length > 0
 }

@@ -29,7 +29,7 @@ export async function poll(node: RelayNode, sessionId: string, token: string, as
     const live = node.of(sessionId)
     const held = new HeldPoll(until)
     // Held before the session is read, so that no change falls in between.
-    live.polls.add(held)
+    live.polls = [...live.polls, held]
     try {
       const { session, party } = await node.authorize(sessionId, token)
       const settled = expireIfDue(session, clock.now())
@@ -47,7 +47,7 @@ export async function poll(node: RelayNode, sessionId: string, token: string, as
       if (!isCurrent || clock.now() >= until || node.isDraining) return live.viewOf(settled, party, rows)
       await held.woken
     } finally {
-      live.polls.delete(held)
+      live.polls = live.polls.filter((each) => each !== held)
       live.forgetIfIdle()
     }
   }
