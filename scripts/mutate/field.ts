@@ -13,6 +13,7 @@ const attempts = protection('test/cli/attempts.test.ts')
 const endings = protection('test/e2e/endings.test.ts')
 const wrongCode = protection('test/e2e/wrong-code.test.ts')
 const lies = protection('test/e2e/lies.test.ts')
+const patience = protection('test/e2e/patience.test.ts')
 const source = protection('test/client/source.test.ts')
 const entry = protection('test/client/entry.test.ts')
 const relayApi = protection('test/client/calls/relay-api.test.ts')
@@ -48,6 +49,14 @@ export const SIDES = [
   endings('Protocol F2: a receiver that ends by itself, too', 'a receiver that ends by itself tells the relay', [
     'this.#telling = courtesy(environment, api.endReceiver(this.session, this.receiverCode))',
     '',
+  ]),
+  patience('Protocol F2: a relay that does not answer keeps nobody', 'waits 10 s for a relay that does not answer', [
+    'await atMost(environment, ms, telling).catch(() => {})',
+    'await telling.catch(() => {})',
+  ]),
+  patience('Protocol F2: nor whoever denies', 'a sender that denies waits 10 s', [
+    "return courtesy(environment, this.refuse(run.receiverCode, FAILURES[error.code]?.[0] ?? 'rejected'))",
+    "return this.refuse(run.receiverCode, FAILURES[error.code]?.[0] ?? 'rejected')",
   ]),
   ending('Protocol F3: a question ends with its session', 'is asked no longer when the sender has ended the session', [
     'return await Promise.race([work(withdraw.signal), ended])',
@@ -144,6 +153,10 @@ export const SIDES = [
     ['if (!this.#slots.see()) return this.#takeUsedUp()', ''],
     ['this.#refusals = this.#refusals .then(() =>', 'this.#refusals = Promise.resolve().then(() =>'],
   ),
+  hostile('Security 7: what waits before it is verified', 'what they send is held within the handshake’s window', [
+    'if (isGap || this.#inboxCost > room || isEarly)',
+    'if (isGap)',
+  ]),
   prompts('Security 10: a wrong code asks for the number', 'has to type the number once an attacker has tried', [
     'return this.#verified.length > 1 || wrongCode + timedOut + invalid > 0 || this.unproven > 0',
     'return this.#verified.length > 1',

@@ -139,7 +139,7 @@ export const VIEWS = [
     'rows.size',
   ]),
   operator('sender: pinned receiver code', 'show another receiver code, against the sender', [
-    'const samePlace = row.receiverCode === this.receiverCode && row.channel === this.channelNumber',
+    'const samePlace = row.receiverCode === this.receiverCode && row.channel === this.channel.number',
     'const samePlace = true',
   ]),
   operator('sender: pinned key', 'show another key, against the sender', [
@@ -205,6 +205,10 @@ export const VIEWS = [
   ]),
   channel('a gap in the numbers', 'a gap is refused', ['if (isGap || this.#inboxCost', 'if (this.#inboxCost']),
   channel('more than the window, to a reader', 'C2: more than', ['this.#inboxCost > room ||', '']),
+  channel('more than the handshake’s window, to a reader', 'before it is verified it takes 4,096 of cost', [
+    'isHandshake ? HANDSHAKE_WINDOW_BYTES : this.#windowMax',
+    'this.#windowMax',
+  ]),
   operator('more than the window, from a writer', 'grant a window too small for a frame, against the sender', [
     'next && this.#sentCost + next.cost <= this.#window',
     'next',
@@ -238,8 +242,8 @@ export const VIEWS = [
 
 export const APPROVALS = [
   wrongCode('a row before m4', 'is a row before m4 goes out', [
-    'onVerified() this.#channel.processed() await this.#channel.send(withHeadroom(m4))',
-    'this.#channel.processed()\nawait this.#channel.send(withHeadroom(m4))\nonVerified()',
+    'onVerified() this.channel.processed() await this.channel.send(withHeadroom(m4))',
+    'this.channel.processed()\nawait this.channel.send(withHeadroom(m4))\nonVerified()',
   ]),
   operator('a row never disappears', 'bring somebody with the code who leaves, against the sender', [
     'get verified(): readonly SenderRun[] { return this.#verified }',

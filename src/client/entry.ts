@@ -2,7 +2,7 @@ import { type PairingCode, PairingCodeError, parsePairingCode } from '../crypto/
 import { relayUrl } from './calls/relay-api.ts'
 import { PairingError } from './errors.ts'
 
-/** The code, and the relay that it is of: a link names it as well. */
+/** The code, and the relay that it is of: a link names both. */
 export function parseEntry({ code, relay }: { readonly code: string; readonly relay?: string | undefined }): {
   code: PairingCode
   relay: string

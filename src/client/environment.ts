@@ -60,3 +60,14 @@ export function atMost<T>(environment: Environment, ms: number, work: Promise<T>
     work.then(resolve, reject).finally(() => environment.clearTimeout(timer))
   })
 }
+
+/** The longest that anybody waits for a relay to hear what it needs not know. */
+const COURTESY_MS = 10_000
+
+/**
+ * Tells the relay or a peer something that our own safety does not rest on. Resolves when that is told, or after so many
+ * milliseconds. Never rejects.
+ */
+export async function courtesy(environment: Environment, telling: Promise<void>, ms = COURTESY_MS): Promise<void> {
+  await atMost(environment, ms, telling).catch(() => {})
+}

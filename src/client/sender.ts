@@ -2,8 +2,8 @@ import { generatePairingCode, type PairingCode } from '../crypto/pairing-code.ts
 import { RECEIVERS_MAX } from '../protocol/limits.ts'
 import type { CreateSessionResponse } from '../protocol/responses.ts'
 import { encodeBase64Url } from '../protocol/text.ts'
-import { courtesy, RelayApi, Tries } from './calls/relay-api.ts'
-import { atMost, type Environment } from './environment.ts'
+import { RelayApi, Tries } from './calls/relay-api.ts'
+import { atMost, courtesy, type Environment } from './environment.ts'
 import { KNOWN_TO_RELAY, PairingError } from './errors.ts'
 import { Connection, type ConnectionStatus } from './link/connection.ts'
 import { Approvals, type PairingRequest } from './pairing/approvals.ts'
@@ -108,7 +108,7 @@ export class Sender {
       onSmallFrames: options.onSmallFrames,
       onChannelError: (channel, error) => this.#room.takeChannelError(channel, error),
       onBusy: (channel) => {
-        const isPresent = this.#approvals.approved.some((run) => run.channelNumber === channel && run.present)
+        const isPresent = this.#approvals.approved.some((run) => run.channel.number === channel && run.present)
         if (isPresent) options.onBusy?.('relay')
       },
       onEnd: (error) => this.#takeEnd(error),

@@ -1,5 +1,5 @@
 /**
- * The pairing handshake, suite 1, as two state machines over bytes; `messages.ts` shows the four messages. commit_R in m1
+ * The pairing handshake, suite 1, as two state machines over bytes; `handshake-messages.ts` shows the four messages. commit_R in m1
  * fixes the receiver first, commit_S in m2 fixes the sender before m3 opens commit_R: six digits suffice for that order.
  */
 

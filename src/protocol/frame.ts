@@ -26,10 +26,16 @@ export function writeFrameHeader(target: Uint8Array, type: FrameType, channel: n
   view.setUint32(4, seq)
 }
 
-/** A data frame from its ciphertext (copied). The data path leaves room for the header instead and copies nothing. */
-export function encodeData(channel: number, seq: number, ciphertext: Uint8Array): Uint8Array {
+/** A ciphertext (copied) behind room for a header. */
+export function withHeadroom(ciphertext: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(FRAME_HEADER_BYTES + ciphertext.length)
   bytes.set(ciphertext, FRAME_HEADER_BYTES)
+  return bytes
+}
+
+/** A data frame from its ciphertext (copied). The data path leaves room for the header instead and copies nothing. */
+export function encodeData(channel: number, seq: number, ciphertext: Uint8Array): Uint8Array {
+  const bytes = withHeadroom(ciphertext)
   writeFrameHeader(bytes, FRAME_DATA, channel, seq)
   return bytes
 }

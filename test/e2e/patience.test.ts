@@ -3,14 +3,24 @@ import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
-import { bytesSource } from '../../src/client/index.ts'
+import { bytesSource, type PairingRequest, type Receiver } from '../../src/client/index.ts'
 import { defaultEnvironment } from '../../src/client/runtime.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { ERROR_TITLES } from '../../src/protocol/error-titles.ts'
 import { ERRORS, type ErrorCode } from '../../src/protocol/errors.ts'
 import { FakeTime } from '../client/fake-time.ts'
 import type { RunningRelay } from '../support/server.ts'
-import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf } from './people.ts'
+import {
+  admit,
+  bytesOf,
+  collect,
+  errorOf,
+  join,
+  nextRequest,
+  openSender,
+  outcomeOf,
+  type SendingDevice,
+} from './people.ts'
 import { RawReceiver, RawSender, transferOf } from './raw-peers.ts'
 import { startRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
@@ -72,6 +82,35 @@ test('a goodbye that everybody answers waits for nothing', async () => {
   await collecting
   expect(time.now()).toBe(new FakeTime().now())
   expect(time.outstanding).toBe(0)
+})
+
+test.each<[string, (device: SendingDevice, request: PairingRequest, receiver: Receiver) => Promise<void>]>([
+  ['a sender that denies', (_device, request) => request.deny()],
+  ['a sender that cancels', ({ sender }) => sender.cancel()],
+  ['a receiver that leaves', (_device, _request, receiver) => receiver.close()],
+])('%s waits 10 s for a relay that does not answer', async (_, leave) => {
+  const time = new FakeTime()
+  const world = await DeviceWorld.create(time)
+  const device = await openSender(relay.url, { world })
+  const { receiver } = await join(relay.url, device.sender.code, { world })
+  const request = await nextRequest(device)
+  let asked = false
+  world.onFetch = () => {
+    asked = true
+    return new Promise(() => {})
+  }
+  let left = false
+  const leaving = leave(device, request, receiver).then(() => {
+    left = true
+  })
+  await until('it asks the relay', () => asked)
+  await time.advance(9_999)
+  expect(left).toBe(false)
+  await time.advance(1)
+  expect(left).toBe(true)
+  await leaving
+  world.onFetch = (send) => send()
+  await Promise.all([device.sender.cancel(), receiver.close()])
 })
 
 test('a receiver waits 10 s for the ack of its receipt, and keeps what it has', async () => {

@@ -76,7 +76,7 @@ export async function callRelay(environment: Environment, call: HttpCall): Promi
   if (status >= 200 && status < 300) return { status, type, bytes }
   const problem = Problem.safeParse(jsonOrUndefined(bytes.subarray(call.headroom)))
   if (problem.success) throw new RelayRefusal(plainCode(problem.data.code), problem.data.retryable, retryAfterSeconds)
-  // Proxies limit rates as well.
+  // Proxies limit rates too.
   if (status === 429) throw new RelayRefusal('rate_limited', true, retryAfterSeconds)
   throw notOfPairlay(status)
 }

@@ -1,7 +1,7 @@
 import { TTL_MAX_SECONDS } from '../../protocol/limits.ts'
 import type { CreateSessionRequest, DecisionRequest, JoinRequest } from '../../protocol/requests.ts'
 import { CreateSessionResponse, JoinResponse, type SessionLimits } from '../../protocol/responses.ts'
-import { atMost, type Environment, MESSAGE_MAX_BYTES, pause } from '../environment.ts'
+import { type Environment, MESSAGE_MAX_BYTES, pause } from '../environment.ts'
 import { PairingError, type PairingErrorCode } from '../errors.ts'
 import { bodyOf, callRelay, type HttpAnswer, RelayRefusal, RelayUnreachable } from './http-call.ts'
 
@@ -14,8 +14,6 @@ const FIRST_RETRY_MS = 300
 const RETRY_AFTER_MAX_MS = 10_000
 /** How long a create or join waits for a relay that limits rates, unless the app says otherwise. */
 const PATIENCE_MS = 10_000
-/** The longest that anybody waits for a relay to hear what it needs not know. */
-const COURTESY_MS = 10_000
 const ADDRESS_MAX_LENGTH = 2_048
 /** The most that is held for one direction of a channel, whatever window a relay announces. */
 export const WINDOW_MAX_BYTES = 64 * 1024 * 1024
@@ -174,16 +172,4 @@ export function pairingErrorOf(error: unknown): PairingError {
     return new PairingError('relay_refused', { detail: `It said ${error.code}.`, cause: error })
   }
   return new PairingError('internal', { cause: error })
-}
-
-/**
- * Tells the relay something that our own safety does not rest on, and that it forgets at the deadline anyway. Resolves when
- * the relay knows, or after 10 s. Never rejects.
- */
-export function courtesy(environment: Environment, telling: Promise<void>): Promise<void> {
-  return atMost(
-    environment,
-    COURTESY_MS,
-    telling.catch(() => {}),
-  )
 }

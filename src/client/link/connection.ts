@@ -15,7 +15,7 @@ const WATCH_EVERY_MS = 5_000
 const VIEW_WITHIN_MS = 10_000
 /** How often a flush looks whether the socket has passed everything on. The W3C WebSocket has no event for it. */
 const FLUSH_CHECK_MS = 5
-/** A socket that takes longer is not waited for: what it holds is kept and resent as well. */
+/** A socket that takes longer is not waited for: what it holds is kept and resent anyway. */
 const FLUSH_MAX_MS = 10_000
 /** The relay is busy when it has had no window for a frame for this long. */
 const BUSY_AFTER_MS = 5_000

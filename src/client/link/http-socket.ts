@@ -24,7 +24,7 @@ import {
 } from '../environment.ts'
 import { FRAME_METHODS, type FrameMethod, HttpChannel } from './http-channel.ts'
 
-/** Beside a poll. A browser allows six requests to one host, and the app's own commands need room as well. */
+/** Beside a poll. A browser allows six requests to one host, and the app's own commands need room too. */
 const FRAME_CALLS_MAX = 4
 const FRAME_TIMEOUT_MS = 60_000
 const POLL_TIMEOUT_MS = LONG_POLL_MAX_MS + 15_000

@@ -19,7 +19,7 @@ export class Transport {
   readonly #environment: Environment
   /** `tries_http` until an attach over HTTP has succeeded. There it stays: what kept WebSockets from passing is still there. */
   #kind: 'websocket' | 'tries_http' | 'http' = 'websocket'
-  /** Reports whether a WebSocket has lived, or carried something. Then it is mostly the network that fails, and not a proxy. */
+  /** Reports whether a WebSocket has lived, or carried something. Then the network fails rather than a proxy. */
   #proven = false
   #deadInARow = 0
   #failures = 0
@@ -65,7 +65,7 @@ export class Transport {
     const lived = this.#attachedAt !== undefined && this.#environment.now() - this.#attachedAt >= LIVES_MS
     if (lived || progress) this.#failures = 0
     // A relay that has shown a view and says why it closes is heard: nothing on the way is in the way. Without one it may
-    // have heard nothing itself, or it may be a proxy that says so.
+    // have heard nothing itself, or a proxy may have closed it.
     const heard = this.#attachedAt !== undefined && errorOfCloseCode(closeCode) !== undefined
     return this.#isForHttp(lived || heard, progress) ? 0 : this.#backoff()
   }

@@ -1,6 +1,6 @@
 import type { CreateSessionResponse } from '../../protocol/responses.ts'
-import { courtesy, pairingErrorOf, type RelayApi } from '../calls/relay-api.ts'
-import type { Environment } from '../environment.ts'
+import { pairingErrorOf, type RelayApi } from '../calls/relay-api.ts'
+import { courtesy, type Environment } from '../environment.ts'
 import { PairingError } from '../errors.ts'
 import type { SenderRun } from './sender-run.ts'
 import type { WaitingRoom } from './waiting-room.ts'

@@ -1,7 +1,8 @@
 import { HandshakeError, SenderHandshake, type VerifiedPeer } from '../../crypto/handshake.ts'
 import type { PairingCode } from '../../crypto/pairing-code.ts'
 import { SUITE } from '../../crypto/transcript.ts'
-import { FRAME_HEADER_BYTES, PROFILE_DEFAULT } from '../../protocol/limits.ts'
+import { withHeadroom } from '../../protocol/frame.ts'
+import { PROFILE_DEFAULT } from '../../protocol/limits.ts'
 import { decodeBase64Url } from '../../protocol/text.ts'
 import type { ReceiverRow } from '../../protocol/view.ts'
 import type { Environment } from '../environment.ts'
@@ -31,7 +32,7 @@ export interface SenderRunOptions {
 /** The sender's side of one receiver: one handshake, then the messages to it. Key, code and channel are pinned here. */
 export class SenderRun {
   readonly receiverCode: string
-  readonly channelNumber: number
+  readonly channel: Channel
   readonly name: string | undefined
   /** Resolves with what ends the run, for whoever waits on something else than its channel. */
   readonly ended: Promise<PairingError>
@@ -40,7 +41,6 @@ export class SenderRun {
   readonly #publicKey: string
   readonly #profile: string
   readonly #options: SenderRunOptions
-  readonly #channel: Channel
   #timeout: StepTimeout | undefined
   #bothPresent = false
   #over: PairingError | undefined
@@ -52,12 +52,11 @@ export class SenderRun {
 
   constructor(row: ReceiverRow & { readonly publicKey: string }, options: SenderRunOptions) {
     this.receiverCode = row.receiverCode
-    this.channelNumber = row.channel
     this.name = row.name
     this.#publicKey = row.publicKey
     this.#profile = row.profile ?? PROFILE_DEFAULT
     this.#options = options
-    this.#channel = options.connection.channel(row.channel)
+    this.channel = options.connection.channel(row.channel)
     this.ended = new Promise((resolve) => {
       this.#announceEnd = resolve
     })
@@ -81,10 +80,6 @@ export class SenderRun {
     return this.#bothPresent
   }
 
-  get channel(): Channel {
-    return this.#channel
-  }
-
   /** Six digits. Only a verified receiver has them. */
   get matchNumber(): string {
     return this.#requirePeer().matchNumber
@@ -98,13 +93,13 @@ export class SenderRun {
     // Its keys are zeros once the run has ended: nothing may be sealed with them.
     this.#requireAlive()
     const { maxFrameBytes } = this.#options
-    this.#writer ??= new MessageWriter(this.#channel, this.#requirePeer().sendKey, maxFrameBytes)
+    this.#writer ??= new MessageWriter(this.channel, this.#requirePeer().sendKey, maxFrameBytes)
     return this.#writer
   }
 
   get reader(): MessageReader {
     this.#requireAlive()
-    this.#reader ??= new MessageReader(this.#channel, this.#requirePeer().receiveKey)
+    this.#reader ??= new MessageReader(this.channel, this.#requirePeer().receiveKey)
     return this.#reader
   }
 
@@ -112,7 +107,7 @@ export class SenderRun {
   matches(row: ReceiverRow): boolean {
     const sameKey = row.publicKey === undefined || row.publicKey === this.#publicKey
     const sameProfile = row.publicKey === undefined || (row.profile ?? PROFILE_DEFAULT) === this.#profile
-    const samePlace = row.receiverCode === this.receiverCode && row.channel === this.channelNumber
+    const samePlace = row.receiverCode === this.receiverCode && row.channel === this.channel.number
     return samePlace && sameKey && sameProfile
   }
 
@@ -142,8 +137,8 @@ export class SenderRun {
       const m1 = await this.#receiveInTime()
       if (!isNewNonce(m1.subarray(0, NONCE_BYTES))) throw new HandshakeError()
       const m2 = handshake.answerM1(m1)
-      this.#channel.processed()
-      await this.#channel.send(withHeadroom(m2))
+      this.channel.processed()
+      await this.channel.send(withHeadroom(m2))
       const m3 = await this.#receiveInTime()
       // Again, in the very turn: another run may just have spent the last guess.
       this.#requireAlive()
@@ -151,8 +146,8 @@ export class SenderRun {
       this.#guessSpent = true
       this.#peer = peer
       onVerified()
-      this.#channel.processed()
-      await this.#channel.send(withHeadroom(m4))
+      this.channel.processed()
+      await this.channel.send(withHeadroom(m4))
     } catch (error) {
       let ended = errorOfAccident(error)
       if (error instanceof HandshakeError) {
@@ -173,7 +168,7 @@ export class SenderRun {
     if (this.#over) return
     this.#over = error
     this.#timeout?.stop()
-    this.#options.connection.drop(this.channelNumber, error)
+    this.#options.connection.drop(this.channel.number, error)
     this.#writer?.wipe()
     this.#reader?.wipe()
     this.#peer?.sendKey.fill(0)
@@ -186,7 +181,7 @@ export class SenderRun {
       this.end(new PairingError('handshake_timeout')),
     )
     this.#timeout.setPresence(this.#bothPresent)
-    const frame = await this.#channel.receive()
+    const frame = await this.channel.receive()
     this.#timeout.stop()
     this.#requireAlive()
     return frame
@@ -200,11 +195,4 @@ export class SenderRun {
     if (!this.#peer) throw new Error('the receiver is not verified')
     return this.#peer
   }
-}
-
-/** A handshake message as a frame with room for its header. */
-export function withHeadroom(message: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(FRAME_HEADER_BYTES + message.length)
-  bytes.set(message, FRAME_HEADER_BYTES)
-  return bytes
 }

@@ -1,4 +1,4 @@
-import { atMost, type Environment } from '../environment.ts'
+import { courtesy, type Environment } from '../environment.ts'
 import { PairingError } from '../errors.ts'
 import type { DeclineReason } from '../offer.ts'
 import type { SenderRun } from '../pairing/sender-run.ts'
@@ -104,11 +104,7 @@ export class Delivery {
       await writer.writeJson({ type: 'cancel', message: this.#index, reason })
       await channel.flushed()
     }
-    await atMost(
-      this.#environment,
-      CANCEL_MS,
-      telling().catch(() => {}),
-    )
+    await courtesy(this.#environment, telling(), CANCEL_MS)
   }
 
   async *#pieces(): AsyncGenerator<Uint8Array> {

@@ -1,4 +1,4 @@
-import { atMost, type Environment } from '../environment.ts'
+import { courtesy, type Environment } from '../environment.ts'
 import { errorOfAccident, PairingError } from '../errors.ts'
 import type { Connection } from '../link/connection.ts'
 import type { Approvals } from '../pairing/approvals.ts'
@@ -107,11 +107,7 @@ export class Sending {
       await run.writer.writeJson({ type: 'end', messages: run.writer.nextIndex - 1 })
       await run.channel.flushed()
     }
-    const goodbye = atMost(
-      this.#parts.environment,
-      GOODBYE_MS,
-      telling().catch(() => {}),
-    )
+    const goodbye = courtesy(this.#parts.environment, telling(), GOODBYE_MS)
     this.#goodbyes.set(run, goodbye)
     return goodbye
   }
