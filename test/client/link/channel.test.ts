@@ -308,6 +308,15 @@ describe('a relay that lies', () => {
     expect(await pairingErrorOf(() => attacker.takeData(dataOf(10, 1_000)))).toBe('peer_misbehaved')
   })
 
+  test.each([
+    [2_032, undefined],
+    [2_033, 'peer_misbehaved'],
+  ])('before it is verified it takes 4,096 of cost: 2,048 bytes, and %d of another frame', async (length, error) => {
+    const attacker = new Channel(1, WINDOW, new FakeWorld().environment)
+    attacker.takeData(dataOf(1, 2_048))
+    expect(await pairingErrorOf(() => attacker.takeData(dataOf(2, length)))).toBe(error)
+  })
+
   test('tiny frames cannot hold more memory than they pay for', async () => {
     const attacker = attachedChannel(channelRow(), 2_560).channel
     for (let seq = 1; seq <= 10; seq++) attacker.takeData(dataOf(seq, 1))

@@ -74,15 +74,6 @@ test.each<[string, (attacker: FakeWorld) => void]>([
   expect(await pairingErrorOf(next())).toBe('relay_misbehaved')
 })
 
-test('what waits before it is verified takes 4,096 bytes of frames at most, and over that it alone ends', async () => {
-  const { world, sender } = await opened()
-  world.socket.show({ receivers: [row(1), row(2)], channels: [channelRow(), channelRow({ channel: 2 })] })
-  world.socket.data(1, 1, new Uint8Array(2_049))
-  await settled()
-  expect(sender.failedAttempts).toEqual({ wrongCode: 0, timedOut: 0, invalid: 1 })
-  expect(sender.waitingUnproven).toBe(1)
-})
-
 test('invented receivers are looked at 1,024 times in a session’s life, with one refusal under way at a time', async () => {
   const waiting: number[] = []
   const used: string[] = []
