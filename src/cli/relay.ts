@@ -1,4 +1,4 @@
-import { PairingError, RelayRefusal, RelayUnreachable } from '../client/index.ts'
+import { PairingError, RelayRefusal, RelayUnreachable, relayUrl } from '../client/index.ts'
 import { CliError, exitOf } from './exit.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -21,10 +21,7 @@ const ADDRESS_MAX = 2_048
 export function relayAddress(text: string, source: string): string {
   const wrong = faultOf(text)
   if (wrong) throw new CliError(`${source} ${wrong}. A relay address looks like https://relay.example.`, 'usage')
-  const { origin, pathname } = new URL(text)
-  let path = pathname
-  while (path.endsWith('/')) path = path.slice(0, -1)
-  return origin + path
+  return relayUrl(text)
 }
 
 /** Returns what is wrong with an address, or undefined for one that a relay can have. */

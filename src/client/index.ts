@@ -2,6 +2,7 @@
 
 export { formatMatchNumber } from '../crypto/handshake.ts'
 export { RelayRefusal, RelayUnreachable } from './calls/http-call.ts'
+export { relayUrl } from './calls/relay-api.ts'
 export { cleanText, withoutInvisible } from './clean.ts'
 export { parseEntry } from './entry.ts'
 export type { Environment, WebSocketLike } from './environment.ts'
