@@ -424,7 +424,7 @@ function quoted(text: string): string {
 
 const hasScript = spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux') === true
 
-/** Tests that run side by side: they mostly wait for processes. */
+/** Tests that run side by side: most of their time they wait for processes. */
 export function describeConcurrent(name: string, tests: () => void): void {
   describe(name, { concurrent: true }, tests)
 }
