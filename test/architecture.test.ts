@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { EVENTS, QUESTIONS } from '../src/cli/events.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const RELAY_HALF = ['protocol/', 'relay/', 'store/', 'server/']
@@ -139,6 +140,15 @@ describe('the source', () => {
   test('has no import cycle between files, types included', () => {
     const cycles = files.flatMap((file) => pathTo(file, (target) => target === file) ?? [])
     expect(cycles).toEqual([])
+  })
+
+  test('of the CLI prints each event of its table, and asks each kind of question', () => {
+    const cli = files.filter((file) => file.startsWith('cli/')).map(sourceOf)
+    const wordsOf = (call: RegExp) => [...cli.join('').matchAll(call)].map(([, word]) => word)
+    const printed = wordsOf(/(?:\.event|writeEvent)\(\s*'(\w+)'/g)
+    expect(Object.keys(EVENTS).filter((event) => !printed.includes(event))).toEqual([])
+    const asked = wordsOf(/(?:\bask\(|\bkind: )'(\w+)'/g)
+    expect(QUESTIONS.filter((kind) => !asked.includes(kind))).toEqual([])
   })
 
   test(`has no file over ${LINES_MAX} lines without a reason`, () => {
