@@ -151,7 +151,7 @@ export interface PeerSocket {
   destroy(): void
 }
 
-/** Names of what is counted, never who: discards each have a reason. */
+/** Reasons to discard a frame. */
 export type Discard = 'channel_ended' | 'duplicate'
 export interface Metrics {
   discarded(reason: Discard): void

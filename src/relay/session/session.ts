@@ -2,7 +2,7 @@ import type { DenialReason } from '../../protocol/fields.ts'
 import { JOINS_MAX, PENDING_ABSENT_MS } from '../../protocol/limits.ts'
 import type { CloseReason } from '../../protocol/view.ts'
 
-/** A session is a value; `transitions.ts` has what can happen to it. Times are the store's monotonic milliseconds. */
+/** A session is a value; the transitions beside it are what can happen to it. Times are the store's monotonic milliseconds. */
 export type Session = OpenSession | ClosedSession
 
 /** A role that attaches: with a socket, which one node has, or over HTTP, where any node may be asked. */

@@ -5,7 +5,7 @@ import type { ClosedSession, LiveReceiver, OpenSession, Receiver, Session } from
 
 /**
  * A transition takes a session and gives the next, or throws RelayError, or gives the very same value when there is nothing
- * to change (every command may be repeated). What is not written here is illegal.
+ * to change (every command may be repeated). What is neither here nor in `joining.ts` and `presence.ts` is illegal.
  */
 
 export interface NewSession {
@@ -34,7 +34,7 @@ export function openSession(input: NewSession, now: number): OpenSession {
   }
 }
 
-/** The sender decides about a receiver, once. `bound` retires the code with the last approval it allows. */
+/** The sender decides about a receiver, once. The last approval that the session has room for retires the code. */
 export function decide(
   session: Session,
   receiverCode: string,
