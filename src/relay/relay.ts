@@ -2,11 +2,12 @@ import { PROFILE_DEFAULT } from '../protocol/limits.ts'
 import type { AttachedChannels, CreateSessionRequest, DecisionRequest, JoinRequest } from '../protocol/requests.ts'
 import type { CreateSessionResponse, JoinResponse, SessionLimits } from '../protocol/responses.ts'
 import type { AttachedView, View } from '../protocol/view.ts'
-import { keysOf } from './channel/direction.ts'
+import { mailboxKeys } from './channel/direction.ts'
+import type { WindowsSettings } from './channel/windows.ts'
 import { RelayError } from './errors.ts'
 import { Attaching } from './live/attach.ts'
 import type { Connection } from './live/connection.ts'
-import { type FrameCall, HttpLink } from './live/http-link.ts'
+import { type FrameCall, HttpFrames } from './live/http-frames.ts'
 import { RelayNode } from './live/node.ts'
 import { type Poll, poll } from './live/poll.ts'
 import { Sweep } from './live/sweep.ts'
@@ -14,21 +15,15 @@ import { livingIn, type MailboxPosition, type PeerSocket, type RelayPorts } from
 import { join } from './session/joining.ts'
 import { type OpenSession, payerOf, WITHIN } from './session/session.ts'
 import * as transitions from './session/transitions.ts'
-import { openSession } from './session/transitions.ts'
 
 /** Settings of the domain that an operator decides. Sizes in bytes. */
-export interface RelaySettings {
+export interface RelaySettings extends WindowsSettings {
   readonly sessionTtlSeconds: number
   readonly maxSessionTtlSeconds: number
   readonly maxReceivers: number
   readonly maxSessions: number
   readonly maxSessionsPerClient: number
   readonly maxSessionsPerSource: number
-  /** Limits what one client address may wait for, join and hold. */
-  readonly limitSources: boolean
-  readonly maxFrameBytes: number
-  readonly windowBytes: number
-  readonly memoryBudgetBytes: number
 }
 
 export type { FrameCall, RelayPorts }
@@ -37,13 +32,13 @@ export { WITHIN }
 const CHANGED = { about: 'session' } as const
 
 /**
- * The use cases behind the HTTP commands. Every refusal is a RelayError, and then nothing has changed. Tokens come in
- * as the client sent them and are compared by digest.
+ * The door of the domain: all that the edge may ask of it. Every refusal is a RelayError, and then nothing has changed.
+ * Tokens come in as the client sent them and are compared by digest.
  */
 export class Relay {
   readonly #node: RelayNode
   readonly #attaching: Attaching
-  readonly #http: HttpLink
+  readonly #http: HttpFrames
   readonly #sweep: Sweep
   readonly #ports: RelayPorts
   readonly #settings: RelaySettings
@@ -54,7 +49,7 @@ export class Relay {
     this.#settings = settings
     this.#node = new RelayNode(ports, settings)
     this.#attaching = new Attaching(this.#node)
-    this.#http = new HttpLink(this.#node)
+    this.#http = new HttpFrames(this.#node)
     this.#sweep = new Sweep(ports)
   }
 
@@ -64,14 +59,17 @@ export class Relay {
     return this.#ports.cluster?.isReachable === false ? 'unavailable' : undefined
   }
 
-  /** Registers a sender code for a client address, which is empty for one that nothing counts. RelayError `code_in_use`, `too_many_sessions`, `at_capacity`, `going_away`. */
+  /**
+   * Registers a sender code for a client address, which is empty for one that nothing counts. RelayError `code_in_use`,
+   * `too_many_sessions`, `at_capacity`, `going_away`.
+   */
   async createSession(request: CreateSessionRequest, clientAddress: string): Promise<CreateSessionResponse> {
     if (this.#node.isDraining) throw new RelayError('going_away')
     const { clock, secrets, sessions } = this.#ports
     const settings = this.#settings
     const token = secrets.token()
     const now = clock.now()
-    const session = openSession(
+    const session = transitions.openSession(
       {
         id: secrets.sessionId(),
         clientId: request.clientId,
@@ -130,17 +128,17 @@ export class Relay {
     }
     const channel = session.joins
     const expiresInMs = Math.max(0, Math.ceil(session.expiresAt - clock.now()))
-    const { channels } = this.#node.of(session.id)
+    const { channels } = this.#node.keep(session.id)
     if (hold) channels.assign(hold, channel)
     // The last link here may have gone while the store was asked.
     if (!this.#node.grantsFor(session.id)) await channels.release([channel])
-    if (!cluster) for (const key of keysOf(session.id, channel)) await mailboxes.open(key, 0, expiresInMs)
+    if (!cluster) for (const key of mailboxKeys(session.id, channel)) await mailboxes.open(key, 0, expiresInMs)
     bus.wake(session.id, CHANGED)
     const limits = this.#limitsOf(session)
     return { sessionId: session.id, token, channel, expiresInMs, limits, features: [], profile: session.profile }
   }
 
-  /** The sender decides about a receiver, once. RelayError as `decide`. */
+  /** The sender decides about a receiver, once. RelayError `decision_made`, `receiver_gone`, `session_full`. */
   async decide(sessionId: string, token: string, receiverCode: string, request: DecisionRequest): Promise<void> {
     await this.#node.authorize(sessionId, token, 'sender')
     const decision = request.decision === 'approved' ? request.decision : (request.reason ?? 'rejected')

@@ -6,11 +6,10 @@ import { type ChannelState, channelState, isAnswer, isHandshake } from '../sessi
 import { liveReceiver, type Party, presenceOf, type Session } from '../session/session.ts'
 import { inbound, mailboxKey, outbound } from './direction.ts'
 import type { Hold } from './hold.ts'
-import type { Windows } from './windows.ts'
+import type { Windows, WindowsSettings } from './windows.ts'
 
 /** The outcome of a frame, whatever transport it came by. The edge says it in its own words. */
-export type PutOutcome = Kept | Unkept
-export type AckOutcome = { readonly kind: 'raised' | 'unchanged' } | Unkept
+export type Outcome = Kept | Acked | Unkept
 
 /** The frame is there, now or since before. */
 export interface Kept {
@@ -22,7 +21,9 @@ export interface Kept {
   readonly isAnswer: boolean
 }
 
-export type Outcome = PutOutcome | AckOutcome
+interface Acked {
+  readonly kind: 'raised' | 'unchanged'
+}
 
 type Unkept =
   /** `early`: not before the approval. `foreign`: not a channel of this role. `gap` and `full`: neither next nor held; no room. */
@@ -40,14 +41,10 @@ const NOWHERE: MailboxPosition = { received: 0, acked: 0 }
 const HTTP_WINDOW_FRAMES = 4
 
 /** The part that all ends of a node have in common. */
-export interface EndRules {
+export interface EndRules extends Pick<WindowsSettings, 'windowBytes' | 'maxFrameBytes'> {
   readonly windows: Windows
   /** Set for one of several nodes. */
   readonly cluster: object | undefined
-  /** The largest a window grows, in bytes of frame cost. */
-  readonly windowBytes: number
-  /** The largest frame, header included. */
-  readonly maxFrameBytes: number
 }
 
 /** Where an end is. */
@@ -109,7 +106,7 @@ export class ChannelEnd {
   }
 
   /** Keeps the next frame of this role, if its session and its window let it. */
-  put(session: Session, frame: StoredFrame, now: number): Awaitable<PutOutcome> {
+  put(session: Session, frame: StoredFrame, now: number): Awaitable<Kept | Unkept> {
     const { seq, bytes } = frame
     const state = channelState(session, this.party, this.channel, now)
     if (state === 'ended') return ENDED
@@ -139,7 +136,7 @@ export class ChannelEnd {
   }
 
   /** Acks the frames for this role up to a seq. */
-  ackThrough(session: Session, seq: number, now: number): Awaitable<AckOutcome> {
+  ackThrough(session: Session, seq: number, now: number): Awaitable<Acked | Unkept> {
     const state = channelState(session, this.party, this.channel, now)
     if (state === 'ended') return ENDED
     if (state === 'invalid') return FOREIGN

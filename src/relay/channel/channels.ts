@@ -1,17 +1,13 @@
 import type { ChannelRow } from '../../protocol/view.ts'
 import { type Awaitable, after } from '../awaitable.ts'
-import { type Clock, type Cluster, livingIn, type MailboxPosition, type MailboxStore } from '../ports.ts'
+import { livingIn, type MailboxPosition, type RelayPorts } from '../ports.ts'
 import { channelsOf } from '../session/channel-state.ts'
 import { liveReceiver, type Party, type Present, type Session } from '../session/session.ts'
 import { ChannelEnd, type EndRules } from './channel-end.ts'
-import { keysOf } from './direction.ts'
+import { mailboxKeys } from './direction.ts'
 import type { Hold } from './hold.ts'
 
-export interface ChannelsPorts extends EndRules {
-  readonly mailboxes: MailboxStore
-  readonly clock: Clock
-  readonly cluster: Cluster | undefined
-}
+export type ChannelsPorts = EndRules & Pick<RelayPorts, 'mailboxes' | 'clock' | 'cluster'>
 
 /**
  * The channels of one session on this node: their mailboxes, in its own memory or where every node reaches them when the two
@@ -48,8 +44,8 @@ export class Channels {
     return this.#ports.cluster !== undefined && liveReceiver(session, channel)?.shared === true
   }
 
-  /** Makes a role's end of a channel, at the mailboxes where it is now. */
-  end(session: Session, party: Party, channel: number): ChannelEnd {
+  /** A role's end of a channel, at the mailboxes where it is now. Each is a new one. */
+  endOf(session: Session, party: Party, channel: number): ChannelEnd {
     const { cluster, mailboxes } = this.#ports
     const isShared = this.isShared(session, channel)
     const hold = this.#holds?.get(channel)
@@ -88,7 +84,7 @@ export class Channels {
 
   /** A role's ends of all its channels, of no link. */
   endsOf(session: Session, party: Party): readonly ChannelEnd[] {
-    return channelsOf(session, party).map((channel) => this.end(session, party, channel))
+    return channelsOf(session, party).map((channel) => this.endOf(session, party, channel))
   }
 
   /** Gives a channel the windows that were reserved for it. They are released when the channel was entered meanwhile. */
@@ -133,7 +129,7 @@ export class Channels {
 
   /** Reports whether nothing was sent on a channel yet, as far as this node's memory knows. */
   isBlank(channel: number): Awaitable<boolean> {
-    const [s2r, r2s] = keysOf(this.#sessionId, channel)
+    const [s2r, r2s] = mailboxKeys(this.#sessionId, channel)
     const blank = (position: MailboxPosition | undefined) => (position?.received ?? 0) === 0
     return after(this.#ports.mailboxes.position(s2r), (first) =>
       after(this.#ports.mailboxes.position(r2s), (second) => blank(first) && blank(second)),
@@ -142,7 +138,7 @@ export class Channels {
 
   /** Forgets the frames of channels, wherever they are: their ends have to resume. No view shows their windows before. */
   forget(channels: readonly number[]): Awaitable<void> {
-    const keys = channels.flatMap((channel) => keysOf(this.#sessionId, channel))
+    const keys = channels.flatMap((channel) => mailboxKeys(this.#sessionId, channel))
     const dropping = after(this.#ports.mailboxes.drop(keys), () => this.#ports.cluster?.mailboxes.drop(keys))
     if (dropping instanceof Promise) this.#forgetting = Promise.allSettled([this.#forgetting, dropping])
     return dropping
@@ -153,7 +149,7 @@ export class Channels {
     // Also those whose rows are gone already.
     const known = new Set([...session.receivers.map(({ channel }) => channel), ...this.#known()])
     const ended = [...known].filter((channel) => !liveReceiver(session, channel))
-    const keys = ended.flatMap((channel) => keysOf(this.#sessionId, channel))
+    const keys = ended.flatMap((channel) => mailboxKeys(this.#sessionId, channel))
     await this.release(ended)
     if (everywhere && keys.length > 0) await this.#ports.cluster?.mailboxes.drop(keys)
   }
@@ -178,7 +174,7 @@ export class Channels {
       this.#opened?.delete(channel)
       if (hold) this.#ports.windows.release(hold)
     }
-    return this.#ports.mailboxes.drop(channels.flatMap((channel) => keysOf(this.#sessionId, channel)))
+    return this.#ports.mailboxes.drop(channels.flatMap((channel) => mailboxKeys(this.#sessionId, channel)))
   }
 
   #known(): ReadonlySet<number> {

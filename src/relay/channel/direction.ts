@@ -5,8 +5,8 @@ export function mailboxKey(sessionId: string, channel: number, direction: Direct
   return `${sessionId}/${channel}/${direction}`
 }
 
-/** Both mailboxes of a channel. */
-export function keysOf(sessionId: string, channel: number): readonly [MailboxKey, MailboxKey] {
+/** Both mailboxes of a channel: the sender's, the receiver's. */
+export function mailboxKeys(sessionId: string, channel: number): readonly [MailboxKey, MailboxKey] {
   return [mailboxKey(sessionId, channel, 's2r'), mailboxKey(sessionId, channel, 'r2s')]
 }
 

@@ -1,7 +1,7 @@
 import type { Direction } from '../ports.ts'
 
-/** Pools that windows are taken from. */
-export type Kind = 'handshake' | 'transfer'
+/** The pools that windows are taken from. */
+export type PoolName = 'handshake' | 'transfer'
 
 /** The windows of one channel on this node: bytes reserved, then granted, at last released. */
 export interface Hold {
@@ -10,7 +10,7 @@ export interface Hold {
   channel: number
   readonly granted: Record<Direction, number>
   /** The pool that they are from, if there are any, and the client address that pays. */
-  kind: Kind | undefined
+  kind: PoolName | undefined
   payer: string
   /** Since when each end is away: the sender, the receiver. */
   absentSince: readonly (number | undefined)[]

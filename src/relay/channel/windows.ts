@@ -1,16 +1,17 @@
 import { ABSENT_GIVES_BACK_MS, HANDSHAKE_WINDOW_BYTES } from '../../protocol/limits.ts'
 import type { Direction } from '../ports.ts'
 import { isPresent, type LiveReceiver, type OpenSession, type Present, payerOf } from '../session/session.ts'
-import { emptyHold, type Hold, type Kind, sizeOf } from './hold.ts'
+import { emptyHold, type Hold, type PoolName, sizeOf } from './hold.ts'
 import { Pool } from './pool.ts'
 
 export interface WindowsSettings {
+  /** The sum of all windows, in bytes. */
   readonly memoryBudgetBytes: number
   /** The largest a window grows, in bytes of frame cost. */
   readonly windowBytes: number
   /** The largest frame, header included: the smallest window of a transfer. */
   readonly maxFrameBytes: number
-  /** Gives one client address no more than a share of each pool. */
+  /** Limits what one client address may wait for, join and hold: of each pool no more than a share. */
   readonly limitSources: boolean
 }
 
@@ -23,14 +24,14 @@ const PART = 1 / 8
  */
 export class Windows {
   readonly #settings: WindowsSettings
-  readonly #pools: Readonly<Record<Kind, Pool>>
+  readonly #pools: Readonly<Record<PoolName, Pool>>
   /** Bytes of the transfers' pool that windows have grown by: half a share for an address. The rest is for first full frames. */
   readonly #growth: Pool
   readonly #changed: (hold: Hold, how: 'gained' | 'lost') => void
   /** Holds of channels that are known. */
   readonly #holds = new Set<Hold>()
   /** Channels that wait, in the order of their coming, with the pool and the address that pays. */
-  readonly #waiting = new Map<Hold, { readonly kind: Kind; readonly payer: string }>()
+  readonly #waiting = new Map<Hold, { readonly kind: PoolName; readonly payer: string }>()
 
   /** `changed` is called for a hold that gained or lost its windows by what happened to others. */
   constructor(settings: WindowsSettings, changed: (hold: Hold, how: 'gained' | 'lost') => void) {
@@ -39,7 +40,7 @@ export class Windows {
     const budget = settings.memoryBudgetBytes
     const handshakes = Math.max(Math.floor(budget * PART), this.#need('handshake'))
     const transfers = Math.max(budget - handshakes, this.#need('transfer'))
-    const share = (kind: Kind, limit: number) =>
+    const share = (kind: PoolName, limit: number) =>
       settings.limitSources ? Math.max(Math.floor(limit * PART), this.#need(kind)) : limit
     this.#pools = {
       handshake: new Pool(handshakes, share('handshake', handshakes)),
@@ -135,13 +136,13 @@ export class Windows {
   }
 
   /** Gives a channel windows of a kind, or has it wait for them. */
-  #want(hold: Hold, kind: Kind, payer: string): void {
+  #want(hold: Hold, kind: PoolName, payer: string): void {
     if (hold.kind === kind || this.#take(hold, kind, payer)) this.#waiting.delete(hold)
     else if (this.#waiting.get(hold)?.kind !== kind) this.#waiting.set(hold, { kind, payer })
   }
 
   /** Takes windows of a kind for a channel, in place of those that it has; from the fullest address where there is no room. */
-  #take(hold: Hold, kind: Kind, payer: string): boolean {
+  #take(hold: Hold, kind: PoolName, payer: string): boolean {
     const pool = this.#pools[kind]
     const need = this.#need(kind)
     if (!pool.isWithinShare(payer, need)) return false
@@ -160,7 +161,7 @@ export class Windows {
   }
 
   /** The channel that has to wait in favour of an address's: its own address has more than that would have then. */
-  #largestOfFullest(kind: Kind, payer: string): Hold | undefined {
+  #largestOfFullest(kind: PoolName, payer: string): Hold | undefined {
     const pool = this.#pools[kind]
     const { fullest } = pool
     if (!this.#settings.limitSources || fullest === undefined) return undefined
@@ -175,7 +176,7 @@ export class Windows {
 
   /** Gives those who wait what there is now, in their order. One whose address has its share lets others go before it. */
   #serve(): void {
-    const full = new Set<Kind>()
+    const full = new Set<PoolName>()
     for (const [hold, { kind, payer }] of this.#waiting) {
       if (!this.#pools[kind].hasRoom(this.#need(kind))) full.add(kind)
       if (full.has(kind) || !this.#take(hold, kind, payer)) continue
@@ -194,7 +195,7 @@ export class Windows {
   }
 
   /** The sum of both windows that a channel begins with. */
-  #need(kind: Kind): number {
+  #need(kind: PoolName): number {
     const { maxFrameBytes } = this.#settings
     return 2 * (kind === 'transfer' ? Math.max(maxFrameBytes, HANDSHAKE_WINDOW_BYTES) : HANDSHAKE_WINDOW_BYTES)
   }

@@ -48,10 +48,10 @@ export class Attaching {
       if (this.#node.isDraining) throw new RelayError('going_away')
       return { via: 'http', until: now + POLL_LEASE_MS }
     })
-    const live = this.#node.of(sessionId)
+    const live = this.#node.keep(sessionId)
     live.askedUntil = clock.now() + POLL_LEASE_MS
     await live.channels.settle(session)
-    await resume(live, session, party, claims, (channel) => live.channels.end(session, party, channel))
+    await resume(live, session, party, claims, (channel) => live.channels.endOf(session, party, channel))
     // Its older socket is superseded, the other end's may have to move.
     bus.wake(sessionId, { about: 'session' })
     const { rows } = await live.channels.rows(session, live.channels.endsOf(session, party), true)
@@ -75,7 +75,7 @@ export class Attaching {
     const { party } = await this.#node.authorize(sessionId, token)
     const session = await this.#enter(sessionId, party, () => ({ via: 'socket', node: nodeId }))
     const generation = presenceOf(session, party)?.generation ?? 0
-    const live = this.#node.of(sessionId)
+    const live = this.#node.keep(sessionId)
     if (connection.isClosed) return live.detach({ party, generation })
     const link = new Link({ party, generation }, { socket, channels: live.channels, source: live, clock })
     const older = live.linkOf(party)

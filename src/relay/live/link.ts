@@ -80,7 +80,7 @@ export class Link {
   /** Begins to use a channel, before anything is waited for: what is used is not given up meanwhile. */
   use(session: Session, channel: number): ChannelEnd {
     this.#channels.enter(session, channel)
-    const end = this.#channels.end(session, this.party, channel)
+    const end = this.#channels.endOf(session, this.party, channel)
     this.ends = new Map(this.ends).set(channel, end)
     return end
   }

@@ -29,14 +29,14 @@ export class RelayNode {
   }
 
   /** The live session of this id, kept from now on until nothing is left of it. */
-  of(sessionId: string): LiveSession {
-    const live = this.at(sessionId)
+  keep(sessionId: string): LiveSession {
+    const live = this.peek(sessionId)
     this.#sessions.set(sessionId, live)
     return live
   }
 
   /** The live session of this id as it is now, which is not kept where there is nothing of it yet. */
-  at(sessionId: string): LiveSession {
+  peek(sessionId: string): LiveSession {
     return this.#sessions.get(sessionId) ?? new LiveSession(sessionId, this.ports, this.#sessions)
   }
 
@@ -90,7 +90,7 @@ export class RelayNode {
     const live = this.#sessions.get(sessionId)
     switch (wake.about) {
       case 'session':
-        if (here || (live && isWatched(live))) void this.of(sessionId).refresh(here)
+        if (here || (live && isWatched(live))) void this.keep(sessionId).refresh(here)
         return
       case 'frames':
         return live?.wakeReader(wake.channel, wake.direction)

@@ -26,7 +26,7 @@ export async function poll(node: RelayNode, sessionId: string, token: string, as
   const { clock } = node.ports
   const until = clock.now() + Math.min(asked.waitMs, LONG_POLL_MAX_MS)
   for (;;) {
-    const live = node.of(sessionId)
+    const live = node.keep(sessionId)
     const held = new HeldPoll(until)
     // Held before the session is read, so that no change falls in between.
     live.polls = [...live.polls, held]

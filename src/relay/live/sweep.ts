@@ -1,23 +1,15 @@
 import { RelayError } from '../errors.ts'
-import { type Bus, type Clock, type Cluster, livingIn, type Metrics, type SessionStore } from '../ports.ts'
+import { livingIn, type RelayPorts } from '../ports.ts'
 import { sweep } from '../session/presence.ts'
 import { deadlineOf } from '../session/session.ts'
 
-export interface SweepPorts {
-  readonly sessions: SessionStore
-  readonly clock: Clock
-  readonly bus: Bus
-  readonly metrics: Metrics
-  readonly cluster?: Cluster | undefined
-}
-
 /** Does to sessions what time alone does. */
 export class Sweep {
-  readonly #ports: SweepPorts
+  readonly #ports: RelayPorts
   /** Sessions that the last sweep failed on. */
   #failed: ReadonlySet<string> = new Set()
 
-  constructor(ports: SweepPorts) {
+  constructor(ports: RelayPorts) {
     this.#ports = ports
   }
 

@@ -20,7 +20,7 @@ export interface FrameCall {
 }
 
 /** Frames for clients that cannot hold a socket. Every call may be repeated. */
-export class HttpLink {
+export class HttpFrames {
   readonly #node: RelayNode
 
   constructor(node: RelayNode) {
@@ -83,7 +83,7 @@ export class HttpLink {
     if (state === 'invalid') throw new RelayError(party.role === 'receiver' ? 'forbidden' : 'receiver_not_found')
     if (state === 'ended') throw new RelayError('receiver_gone')
     requireCurrent(authorized, attachment)
-    const live = this.#node.at(sessionId)
-    return { session, live, end: live.channels.end(session, party, channel) }
+    const live = this.#node.peek(sessionId)
+    return { session, live, end: live.channels.endOf(session, party, channel) }
   }
 }
