@@ -60,7 +60,7 @@ const relay = new Relay(
     maxSessions: ENOUGH,
     maxSessionsPerClient: ENOUGH,
     maxSessionsPerSource: ENOUGH,
-    limitSources: false,
+    limitAddresses: false,
     maxFrameBytes: 262_272,
     windowBytes: 2_098_176,
     memoryBudgetBytes: ENOUGH,

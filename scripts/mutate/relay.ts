@@ -21,12 +21,12 @@ export const CODES = [
     'return failed.length > SOURCE_FAILURES_MAX',
   ]),
   bans('… of that address alone', 'is refused as an unknown code is after the fifth spent guess', [
-    ': receivers.filter((receiver) => receiver.clientAddress === clientAddress)',
+    ': receivers.filter((receiver) => receiver.addressDigest === addressDigest)',
     ': receivers',
   ]),
   bans('… looked at before the receiver code', 'is refused before anything is said of its receiver code', [
-    'if (isBanned(session, input.clientAddress) ||',
-    `${CODE_IN_USE}\n  if (isBanned(session, input.clientAddress) ||`,
+    'if (isBanned(session, input.addressDigest) ||',
+    `${CODE_IN_USE}\n  if (isBanned(session, input.addressDigest) ||`,
   ]),
   pending('Security 1: who stays away makes room', 'ends as left after 20 s', [
     'presence.until : seenAt) + PENDING_ABSENT_MS',
@@ -49,7 +49,7 @@ export const CODES = [
     '',
   ]),
   pending('joins of one address', 'joins, however they ended and whatever became of their rows', [
-    '|| joinsFrom(session, clientAddress) >= SOURCE_JOINS_MAX',
+    '|| joinsFrom(session, addressDigest) >= SOURCE_JOINS_MAX',
     '',
   ]),
   session('the pending limit of a session', 'th pending', [
@@ -61,7 +61,7 @@ export const CODES = [
     'if (error) throw error\n        // The sweep',
   ]),
   relay('Relay D4: sessions of one address', 'is refused beyond the sessions of one client address', [
-    "if (session.clientAddress !== '' && ofAddress >= caps.sessionsPerAddress) throw new RelayError('too_many_sessions')",
+    "if (session.addressDigest !== '' && ofAddress >= caps.sessionsPerAddress) throw new RelayError('too_many_sessions')",
     '',
   ]),
 ]
@@ -72,11 +72,11 @@ export const MEMORY = [
     "receiver.state === 'approved'",
   ]),
   windows('Relay D1: the fullest makes room', 'takes from the one that has most', [
-    'if (!this.#settings.limitSources || fullest === undefined) return undefined',
+    'if (!this.#settings.limitAddresses || fullest === undefined) return undefined',
     'if (fullest !== undefined) return undefined',
   ]),
   windows('Relay D6: the fullest makes room in a transfer', 'takes from receivers that never read', [
-    'if (!this.#settings.limitSources || fullest === undefined) return undefined',
+    'if (!this.#settings.limitAddresses || fullest === undefined) return undefined',
     'if (fullest !== undefined) return undefined',
   ]),
   windows('the share of one address', 'one source has an eighth of them at most', [

@@ -73,7 +73,7 @@ export class Relay {
       {
         id: secrets.sessionId(),
         clientId: request.clientId,
-        clientAddress: this.#digestOf(clientAddress),
+        addressDigest: this.#digestOf(clientAddress),
         profile: request.profile ?? PROFILE_DEFAULT,
         senderCode: request.senderCode,
         tokenDigest: secrets.digest(token),
@@ -107,17 +107,17 @@ export class Relay {
       profile,
       name,
       tokenDigest: secrets.digest(token),
-      clientAddress: this.#digestOf(clientAddress),
+      addressDigest: this.#digestOf(clientAddress),
     }
     const now = clock.now()
     const found = await sessions.findByCode(request.senderCode)
     if (!found) throw new RelayError('session_not_found')
-    const rules = { isAlive: livingIn(cluster), limitSources: this.#settings.limitSources }
+    const rules = { isAlive: livingIn(cluster), limitAddresses: this.#settings.limitAddresses }
     join(found, receiver, now, rules)
     // Both directions of the handshake are paid for before the receiver is in.
     const { windows } = this.#node
     const isGranting = this.#node.grantsFor(found.id)
-    const hold = isGranting ? windows.reserve(payerOf(receiver.clientAddress)) : undefined
+    const hold = isGranting ? windows.reserve(payerOf(receiver.addressDigest)) : undefined
     if (isGranting && !hold) throw new RelayError('at_capacity')
     let session: OpenSession
     try {

@@ -134,7 +134,7 @@ export function readConfig(env: Environment, readFile: (path: string) => string 
     corsOrigins: values.corsOrigins.map((item) => (item === '*' ? item : new URL(item).origin)),
     redisUrl: values.redisUrlFile === '' ? values.redisUrl : urlIn(values.redisUrlFile, env, readFile),
     maxSessionsPerSource: limited(values.maxSessionsPerSource, Infinity),
-    limitSources: values.rateLimit,
+    limitAddresses: values.rateLimit,
     limits: limited(
       {
         creates: values.rateLimitCreates,

@@ -104,12 +104,12 @@ if (!relay.unready) logger.info({ version, port }, 'the relay is ready')
 
 /** Returns the stores of a relay that is alone, in its own memory. */
 function storesOfOneNode() {
-  const sourceKey = randomBytes(32).toString('base64url')
+  const addressKey = randomBytes(32).toString('base64url')
   return {
     sessions: new MemorySessionStore(systemClock),
     bus: new MemoryBus(),
     clock: systemClock,
-    digestAddress: (clientAddress: string) => digestAddress(sourceKey, clientAddress),
+    digestAddress: (clientAddress: string) => digestAddress(addressKey, clientAddress),
   }
 }
 

@@ -80,7 +80,7 @@ const FORMS: [name: Name, field: keyof Config, right: Record<string, unknown>, w
       ...['10.0.0.0/8/8', '127.0.0.1,', '127.0.0.1 ::1'],
     ],
   ],
-  ['RATE_LIMIT', 'limitSources', { on: true, off: false }, ['false', '0', 'OFF', 'no']],
+  ['RATE_LIMIT', 'limitAddresses', { on: true, off: false }, ['false', '0', 'OFF', 'no']],
   [
     'RATE_LIMIT_EXEMPT',
     'rateLimitExempt',
@@ -120,7 +120,7 @@ describe('the configuration', () => {
       trustProxy: [],
       limits: { unknownCodes: 10, requests: 2_000, refusals: 20 },
       rateLimitExempt: [],
-      limitSources: true,
+      limitAddresses: true,
       memoryBudgetBytes: 268_435_456,
       redisUrl: '',
       redisCaFile: '',
@@ -204,7 +204,7 @@ describe('the configuration', () => {
   test('RATE_LIMIT=off takes every limit for one client address away, and no other', () => {
     const off = readConfig({ RATE_LIMIT: 'off', MAX_CONNECTIONS: '5' })
     expect(new Set(Object.values(off.limits))).toEqual(new Set([Infinity]))
-    expect([off.maxSessionsPerSource, off.limitSources, off.maxConnections]).toEqual([Infinity, false, 5])
+    expect([off.maxSessionsPerSource, off.limitAddresses, off.maxConnections]).toEqual([Infinity, false, 5])
   })
 
   test('REDIS_URL_FILE is a file that has REDIS_URL in it, which is never shown', () => {

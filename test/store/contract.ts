@@ -111,7 +111,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
         {
           id: `session-${made}`,
           clientId: 'a client',
-          clientAddress: 'a source',
+          addressDigest: 'a source',
           profile: 'AQ',
           senderCode: `code-${made}`,
           tokenDigest: `digest-${made}`,
@@ -129,10 +129,10 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
     }
     const joining = (receiverCode: string) => (current: Session, now: number) => {
       const tokenDigest = `digest of ${receiverCode}`
-      const clientAddress = `address of ${receiverCode}`
+      const addressDigest = `address of ${receiverCode}`
       return join(
         current,
-        { receiverCode, tokenDigest, publicKey: 'key', profile: 'AQ', name: undefined, clientAddress },
+        { receiverCode, tokenDigest, publicKey: 'key', profile: 'AQ', name: undefined, addressDigest },
         now,
       )
     }
@@ -218,7 +218,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
 
       test('open sessions of one client address beyond its cap are refused with too_many_sessions, closed ones are not counted', async () => {
         const caps = { ...CAPS, sessionsPerAddress: 2 }
-        const attacker = () => session({ clientAddress: 'greedy', clientId: `client ${made}` })
+        const attacker = () => session({ addressDigest: 'greedy', clientId: `client ${made}` })
         const first = attacker()
         await stores.sessions.create(first, caps)
         const outcomes = await Promise.all(
@@ -226,7 +226,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
         )
         expect(outcomes.filter((each) => each === undefined)).toHaveLength(1)
         expect(outcomes.filter((each) => each === 'too_many_sessions')).toHaveLength(4)
-        await stores.sessions.create(session({ clientAddress: 'modest' }), caps)
+        await stores.sessions.create(session({ addressDigest: 'modest' }), caps)
         await stores.sessions.update(first.id, closeBySender)
         await stores.sessions.create(attacker(), caps)
         await expectRefusal(() => stores.sessions.create(attacker(), caps), 'too_many_sessions')
@@ -234,10 +234,10 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
 
       test('sessions of nobody’s address are not counted for one', async () => {
         const caps = { ...CAPS, sessionsPerAddress: 1 }
-        for (let i = 0; i < 3; i++) await stores.sessions.create(session({ clientAddress: '' }), caps)
+        for (let i = 0; i < 3; i++) await stores.sessions.create(session({ addressDigest: '' }), caps)
       })
 
-      test('a session that is over counts against nobody, whether it was swept or not', async () => {
+      test('a session that was deleted while it was open counts against nobody', async () => {
         const caps = { ...CAPS, sessionsPerAddress: 1, sessionsPerClient: 1 }
         const one = session({ ttlSeconds: 30 })
         await stores.sessions.create(one, caps)

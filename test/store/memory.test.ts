@@ -28,7 +28,7 @@ describe('what memory stores hold', () => {
       {
         id: `session-${number}`,
         clientId: `client-${number % 3}`,
-        clientAddress: 'a source',
+        addressDigest: 'a source',
         profile: 'AQ',
         senderCode: `code-${number}`,
         tokenDigest: `digest-${number}`,

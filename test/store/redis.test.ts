@@ -49,7 +49,7 @@ for (const [name, start] of [
         const names = {
           id: `session-${name}`,
           clientId: 'c',
-          clientAddress: 's',
+          addressDigest: 's',
           profile: 'AQ',
           senderCode: `code-${name}`,
           tokenDigest: 'd',
@@ -80,7 +80,7 @@ for (const [name, start] of [
         const names = {
           id: `session-${i}`,
           clientId: `client-${i}`,
-          clientAddress: 'a source',
+          addressDigest: 'a source',
           profile: 'AQ',
           senderCode: `code-${i}`,
           tokenDigest: 'digest',

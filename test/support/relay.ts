@@ -28,7 +28,7 @@ export const SMALL_SETTINGS: RelaySettings = {
   maxFrameBytes: 4096,
   windowBytes: 8 * 4096,
   memoryBudgetBytes: 1024 * 1024,
-  limitSources: true,
+  limitAddresses: true,
 }
 
 /** Everything a relay holds. All of it is 0 when nothing is left of any session. */
@@ -65,7 +65,7 @@ export interface RelayOptions {
   readonly clock?: Clock
   readonly secrets?: Secrets
   /** Digests a client address. Returns the address itself, unless a test looks at it. */
-  readonly digestAddress?: (source: string) => string
+  readonly digestAddress?: (clientAddress: string) => string
   /** Puts something between the relay and its store of sessions. */
   readonly wrapSessions?: (store: SessionStore) => SessionStore
   readonly wrapMailboxes?: (store: MailboxStore) => MailboxStore
@@ -115,7 +115,7 @@ export function buildRelay(clock: Clock, secrets: Secrets, options: RelayOptions
       ...(options.cluster ? { cluster: options.cluster } : {}),
       clock,
       secrets,
-      digestAddress: options.digestAddress ?? ((source) => source),
+      digestAddress: options.digestAddress ?? ((clientAddress) => clientAddress),
       metrics: {
         discarded: (reason) => options.onDiscard?.(reason),
         failed: (error) => options.onFailure?.(error),

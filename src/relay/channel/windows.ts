@@ -12,7 +12,7 @@ export interface WindowsSettings {
   /** The largest frame, header included: the smallest window of a transfer. */
   readonly maxFrameBytes: number
   /** Limits what one client address may wait for, join and hold: of each pool no more than a share. */
-  readonly limitSources: boolean
+  readonly limitAddresses: boolean
 }
 
 /** Of the budget, and of each pool to one payer: an eighth. */
@@ -41,12 +41,12 @@ export class Windows {
     const handshakes = Math.max(Math.floor(budget * PART), this.#need('handshake'))
     const transfers = Math.max(budget - handshakes, this.#need('transfer'))
     const share = (kind: PoolName, limit: number) =>
-      settings.limitSources ? Math.max(Math.floor(limit * PART), this.#need(kind)) : limit
+      settings.limitAddresses ? Math.max(Math.floor(limit * PART), this.#need(kind)) : limit
     this.#pools = {
       handshake: new Pool(handshakes, share('handshake', handshakes)),
       transfer: new Pool(transfers, share('transfer', transfers)),
     }
-    this.#growth = new Pool(transfers, settings.limitSources ? share('transfer', transfers) / 2 : transfers)
+    this.#growth = new Pool(transfers, settings.limitAddresses ? share('transfer', transfers) / 2 : transfers)
   }
 
   /** The sum of all windows, in bytes. */
@@ -126,10 +126,10 @@ export class Windows {
     const isLost = isLongAway && (there.length === 0 || hold.kind === 'transfer')
     if (isLost) this.#giveBack(hold)
     if (receiver.state === 'approved' && there.length === ends.length)
-      this.#want(hold, 'transfer', payerOf(session.clientAddress))
+      this.#want(hold, 'transfer', payerOf(session.addressDigest))
     else if (hold.kind !== undefined || (isLongAway && there.length === 0)) this.#waiting.delete(hold)
     else if (there.length > 0 || receiver.state === 'pending')
-      this.#want(hold, 'handshake', payerOf(receiver.clientAddress))
+      this.#want(hold, 'handshake', payerOf(receiver.addressDigest))
     if (hold.kind !== before) this.#serve()
     if (isLost) return 'lost'
     return hold.kind === before ? 'same' : 'changed'
@@ -164,7 +164,7 @@ export class Windows {
   #largestOfFullest(kind: PoolName, payer: string): Hold | undefined {
     const pool = this.#pools[kind]
     const { fullest } = pool
-    if (!this.#settings.limitSources || fullest === undefined) return undefined
+    if (!this.#settings.limitAddresses || fullest === undefined) return undefined
     if (pool.heldBy(payer) + this.#need(kind) >= pool.heldBy(fullest)) return undefined
     let largest: Hold | undefined
     for (const hold of this.#holds) {

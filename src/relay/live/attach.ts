@@ -125,7 +125,7 @@ async function resume(
     const acked = isFirstAttach(session, party) ? 0 : known
     const opened = await live.channels.open(end, session, { received, acked })
     const peer = live.linkOf(party.role === 'sender' ? { role: 'receiver', channel } : { role: 'sender' })
-    // The relay had forgotten this channel: a peer that was on it there must resume as well. A channel that has moved was not
+    // The relay had forgotten this channel: a peer that was on it there must resume too. A channel that has moved was not
     // forgotten, and the peer follows it.
     if (opened.forgotten && peer && peer.ends.get(channel)?.isShared === end.isShared)
       live.close(peer, 'resume_required')

@@ -36,11 +36,11 @@ export function end(session: OpenSession, receiver: LiveReceiver, state: 'denied
 export function end(session: OpenSession, receiver: LiveReceiver, state: 'done' | 'left' | 'revoked'): OpenSession
 export function end(
   session: OpenSession,
-  { receiverCode, channel, tokenDigest, clientAddress }: LiveReceiver,
+  { receiverCode, channel, tokenDigest, addressDigest }: LiveReceiver,
   state: EndedReceiver['state'],
   reason: DenialReason = 'rejected',
 ): OpenSession {
-  const base = { receiverCode, channel, tokenDigest, clientAddress }
+  const base = { receiverCode, channel, tokenDigest, addressDigest }
   const ended: EndedReceiver = state === 'denied' ? { ...base, state, reason } : { ...base, state }
   return changed(session, { receivers: replace(session, ended) })
 }
@@ -54,7 +54,7 @@ export function changed(session: OpenSession, change: Partial<OpenSession>): Ope
 }
 
 export function closed(session: OpenSession, reason: CloseReason, at: number): ClosedSession {
-  const { id, clientId, clientAddress, senderCode, tokenDigest, version, joins } = session
+  const { id, clientId, addressDigest, senderCode, tokenDigest, version, joins } = session
   const receivers = session.receivers.map((receiver) => {
     if (!isLive(receiver)) return receiver
     return {
@@ -68,7 +68,7 @@ export function closed(session: OpenSession, reason: CloseReason, at: number): C
     state: 'closed',
     id,
     clientId,
-    clientAddress,
+    addressDigest,
     senderCode,
     tokenDigest,
     version: version + 1,

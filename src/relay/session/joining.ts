@@ -26,13 +26,13 @@ export interface NewReceiver {
   readonly publicKey: string
   readonly profile: string
   readonly name: string | undefined
-  readonly clientAddress: string
+  readonly addressDigest: string
 }
 
 /** Rules for a join beside the session itself. */
 export interface JoinRules extends Pick<Present, 'isAlive'> {
   /** Limits how often one client address may wait and join. */
-  readonly limitSources: boolean
+  readonly limitAddresses: boolean
 }
 
 /**
@@ -43,17 +43,17 @@ export function join(
   session: Session,
   input: NewReceiver,
   now: number,
-  rules: JoinRules = { isAlive: () => true, limitSources: true },
+  rules: JoinRules = { isAlive: () => true, limitAddresses: true },
 ): OpenSession {
   // Answer alike for every code that does not work: nobody learns which codes once did.
   if (session.state === 'closed' || now >= session.expiresAt || !isJoinable(session))
     throw new RelayError('session_not_found')
-  if (isBanned(session, input.clientAddress) || (rules.limitSources && hasHadEnough(session, input.clientAddress)))
+  if (isBanned(session, input.addressDigest) || (rules.limitAddresses && hasHadEnough(session, input.addressDigest)))
     throw new CodeUsedUp()
   if (session.receivers.some((receiver) => receiver.receiverCode === input.receiverCode)) {
     throw new RelayError('receiver_code_in_use')
   }
-  const open = makeRoom(session, input.clientAddress, { ...rules, now })
+  const open = makeRoom(session, input.addressDigest, { ...rules, now })
   const channel = open.joins + 1
   const joined: LiveReceiver = {
     state: 'pending',
@@ -70,44 +70,44 @@ export function join(
 }
 
 /** Reports whether a client address has spent its guesses: the code is then no code to it any more. */
-function isBanned(session: OpenSession, clientAddress: string): boolean {
-  const failed = receiversFrom(session, clientAddress).filter(
+function isBanned(session: OpenSession, addressDigest: string): boolean {
+  const failed = receiversFrom(session, addressDigest).filter(
     (receiver) => receiver.state === 'denied' && receiver.reason === 'handshake_failed',
   )
   return failed.length >= SOURCE_FAILURES_MAX
 }
 
 /** Reports whether a client address waits, unanswered, or has joined, as often as it may. */
-function hasHadEnough(session: OpenSession, clientAddress: string): boolean {
-  const waiting = receiversFrom(session, clientAddress)
+function hasHadEnough(session: OpenSession, addressDigest: string): boolean {
+  const waiting = receiversFrom(session, addressDigest)
     .filter(isLive)
     .filter(({ state, answered }) => state === 'pending' && !answered)
-  return waiting.length >= SOURCE_PENDING_MAX || joinsFrom(session, clientAddress) >= SOURCE_JOINS_MAX
+  return waiting.length >= SOURCE_PENDING_MAX || joinsFrom(session, addressDigest) >= SOURCE_JOINS_MAX
 }
 
 /** Receivers of one client address. Nobody's address is no address. */
-function receiversFrom({ receivers }: OpenSession, clientAddress: string): readonly Receiver[] {
-  return clientAddress === '' ? [] : receivers.filter((receiver) => receiver.clientAddress === clientAddress)
+function receiversFrom({ receivers }: OpenSession, addressDigest: string): readonly Receiver[] {
+  return addressDigest === '' ? [] : receivers.filter((receiver) => receiver.addressDigest === addressDigest)
 }
 
-function joinsFrom(session: OpenSession, clientAddress: string): number {
+function joinsFrom(session: OpenSession, addressDigest: string): number {
   return (
-    receiversFrom(session, clientAddress).length +
-    (clientAddress === '' ? 0 : (session.forgottenJoins[clientAddress] ?? 0))
+    receiversFrom(session, addressDigest).length +
+    (addressDigest === '' ? 0 : (session.forgottenJoins[addressDigest] ?? 0))
   )
 }
 
 /** Ends a pending receiver where there are PENDING_MAX. RelayError `session_full` when none has to make way. */
-function makeRoom(session: OpenSession, clientAddress: string, present: Present): OpenSession {
+function makeRoom(session: OpenSession, addressDigest: string, present: Present): OpenSession {
   const pending = session.receivers.filter(isLive).filter(({ state }) => state === 'pending')
   if (pending.length < PENDING_MAX) return session
   const unanswered = pending.filter(({ answered }) => !answered)
   const absent = unanswered.find(({ presence }) => !isPresent(presence, present))
   if (absent) return end(session, absent, 'left')
-  const joins = unanswered.map((receiver) => joinsFrom(session, receiver.clientAddress))
+  const joins = unanswered.map((receiver) => joinsFrom(session, receiver.addressDigest))
   const most = Math.max(...joins)
   const displaced = unanswered[joins.indexOf(most)]
-  if (!displaced || most < joinsFrom(session, clientAddress)) throw new RelayError('session_full')
+  if (!displaced || most < joinsFrom(session, addressDigest)) throw new RelayError('session_full')
   return end(session, displaced, 'left')
 }
 
@@ -117,10 +117,10 @@ function forgetRow(session: OpenSession): OpenSession {
   if (receivers.length <= RECEIVER_ROWS_MAX) return session
   const gone = receivers.find((receiver) => !countsAsJoin(receiver))
   if (!gone) return session
-  const joins = (forgottenJoins[gone.clientAddress] ?? 0) + 1
+  const joins = (forgottenJoins[gone.addressDigest] ?? 0) + 1
   return {
     ...session,
     receivers: receivers.filter((receiver) => receiver !== gone),
-    forgottenJoins: { ...forgottenJoins, [gone.clientAddress]: joins },
+    forgottenJoins: { ...forgottenJoins, [gone.addressDigest]: joins },
   }
 }

@@ -18,7 +18,7 @@ interface SessionBase {
   readonly id: string
   readonly clientId: string
   /** A keyed digest of the client address that created it. */
-  readonly clientAddress: string
+  readonly addressDigest: string
   readonly senderCode: string
   /** SHA-256 of the sender's token. */
   readonly tokenDigest: string
@@ -59,7 +59,7 @@ interface ReceiverBase {
   readonly channel: number
   readonly tokenDigest: string
   /** A keyed digest of the client address that it came from. Empty for one that nothing counts. */
-  readonly clientAddress: string
+  readonly addressDigest: string
 }
 
 /** A receiver with a channel that carries frames. */
@@ -85,7 +85,7 @@ export type EndedReceiver =
   | (ReceiverBase & { readonly state: 'done' | 'left' | 'revoked' })
 
 /** A receiver that was live when its session ended. */
-export interface ClosedReceiver extends Omit<ReceiverBase, 'clientAddress'> {
+export interface ClosedReceiver extends Omit<ReceiverBase, 'addressDigest'> {
   readonly state: 'pending' | 'approved'
 }
 
@@ -189,11 +189,11 @@ export function deadlineOf(session: Session): number {
   return Math.min(session.expiresAt, ...session.receivers.map(absenceDeadline))
 }
 
-/** Stands in a client address between a wider network and the part of it that is counted. */
+/** Stands in a client address, and in its digest, between a wider network and the part of it that is counted. */
 export const WITHIN = '|'
 
-/** Names who pays for the memory of a client address: the wider network that it is part of, if it is of one. */
-export function payerOf(clientAddress: string): string {
-  const [payer = ''] = clientAddress.split(WITHIN)
+/** The part of an address digest that pays for memory: the wider network, where the address is of one. */
+export function payerOf(addressDigest: string): string {
+  const [payer = ''] = addressDigest.split(WITHIN)
   return payer
 }

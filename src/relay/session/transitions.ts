@@ -11,7 +11,7 @@ import type { ClosedSession, LiveReceiver, OpenSession, Receiver, Session } from
 export interface NewSession {
   readonly id: string
   readonly clientId: string
-  readonly clientAddress: string
+  readonly addressDigest: string
   readonly senderCode: string
   readonly tokenDigest: string
   readonly profile: string

@@ -12,7 +12,7 @@ import { CreateSessionResponse, JoinResponse } from '../../protocol/responses.ts
 import { AttachedView, View } from '../../protocol/view.ts'
 import { CodeUsedUp, RelayError } from '../../relay/errors.ts'
 import type { Relay } from '../../relay/relay.ts'
-import { sourceOf } from '../limits/client-address.ts'
+import { addressText } from '../limits/client-address.ts'
 import type { HeldLimit } from '../limits/held-limits.ts'
 import type { RateLimits } from '../limits/rate-limits.ts'
 import { answers, type ByZod, SessionParams, tokenBeforeBody, tokenOf, withToken } from './request.ts'
@@ -39,7 +39,7 @@ export async function routes(instance: FastifyInstance, { relay, rates, polls }:
       },
     },
     async ({ body, clientAddress }, reply) =>
-      reply.code(201).send(await relay.createSession(body, sourceOf(clientAddress))),
+      reply.code(201).send(await relay.createSession(body, addressText(clientAddress))),
   )
   app.post(
     '/v1/receivers',
@@ -49,7 +49,7 @@ export async function routes(instance: FastifyInstance, { relay, rates, polls }:
     },
     async (request, reply) => {
       try {
-        return reply.code(201).send(await relay.join(request.body, sourceOf(request.clientAddress)))
+        return reply.code(201).send(await relay.join(request.body, addressText(request.clientAddress)))
       } catch (error) {
         if (isGuess(error)) await rates.unknownCode.count(request)
         throw error

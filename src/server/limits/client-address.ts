@@ -12,6 +12,15 @@ export interface ClientAddress {
   readonly wider: string | undefined
 }
 
+/** Headers that name a client too, and that any client may send. */
+const UNREAD_HEADERS = {
+  forwarded: unread('Forwarded'),
+  'x-real-ip': unread('X-Real-IP'),
+  'x-client-ip': unread('X-Client-IP'),
+  'true-client-ip': unread('True-Client-IP'),
+  'cf-connecting-ip': unread('CF-Connecting-IP'),
+} as const
+
 /** Something about the addresses in a request that an operator should know. */
 type AddressWarning = keyof typeof ADDRESS_WARNINGS
 
@@ -21,19 +30,12 @@ export const ADDRESS_WARNINGS = {
   silent: 'A proxy in TRUST_PROXY sent no X-Forwarded-For: all its clients count as one client address',
   unreadable:
     'A proxy in TRUST_PROXY sent an X-Forwarded-For that is no address: all its clients count as one client address',
-  forwarded: unread('Forwarded'),
-  'x-real-ip': unread('X-Real-IP'),
-  'x-client-ip': unread('X-Client-IP'),
-  'true-client-ip': unread('True-Client-IP'),
-  'cf-connecting-ip': unread('CF-Connecting-IP'),
+  ...UNREAD_HEADERS,
 } as const
 
 function unread(header: string): string {
   return `${header} names another client address than the one that counts, and is not read: only X-Forwarded-For of a proxy in TRUST_PROXY is`
 }
-
-/** Headers that name a client as well, and that any client may send. */
-const UNREAD_HEADERS = ['forwarded', 'x-real-ip', 'x-client-ip', 'true-client-ip', 'cf-connecting-ip'] as const
 
 type Network = readonly [IpAddress, number]
 
@@ -115,7 +117,7 @@ export class ClientAddresses {
       yield 'unreadable'
     }
     const counted = this.#clientOf(request)?.toString()
-    for (const header of UNREAD_HEADERS) {
+    for (const header of Object.keys(UNREAD_HEADERS) as (keyof typeof UNREAD_HEADERS)[]) {
       const named = namedIn(header, String(headers[header] ?? ''))
       if (named.length > 0 && !named.some((each) => addressOf(each)?.toString() === counted)) yield header
     }
@@ -189,7 +191,7 @@ function countedOf(address: IpAddress): ClientAddress {
   return { counted: network(4), wider: `${network(3)}/48` }
 }
 
-/** A client address as the relay's domain takes it: behind the wider network that it is part of, if it is of one. */
-export function sourceOf({ counted, wider }: ClientAddress): string {
+/** A client address as the domain takes it: behind the wider network that it is part of, if it is of one. */
+export function addressText({ counted, wider }: ClientAddress): string {
   return wider === undefined ? counted : wider + WITHIN + counted
 }

@@ -36,14 +36,14 @@ export class MemorySessionStore implements SessionStore {
   async create(session: OpenSession, caps: SessionCaps): Promise<void> {
     const ofClient = this.#openPerClient.get(session.clientId) ?? 0
     if (this.#idByCode.has(session.senderCode)) throw new RelayError('code_in_use')
-    const ofAddress = this.#openPerAddress.get(session.clientAddress) ?? 0
+    const ofAddress = this.#openPerAddress.get(session.addressDigest) ?? 0
     if (ofClient >= caps.sessionsPerClient) throw new RelayError('too_many_sessions')
-    if (session.clientAddress !== '' && ofAddress >= caps.sessionsPerAddress) throw new RelayError('too_many_sessions')
+    if (session.addressDigest !== '' && ofAddress >= caps.sessionsPerAddress) throw new RelayError('too_many_sessions')
     if (this.#byId.size >= caps.sessions) throw new RelayError('at_capacity')
     this.#byId.set(session.id, session)
     this.#idByCode.set(session.senderCode, session.id)
     this.#openPerClient.set(session.clientId, ofClient + 1)
-    this.#openPerAddress.set(session.clientAddress, ofAddress + 1)
+    this.#openPerAddress.set(session.addressDigest, ofAddress + 1)
     this.#schedule(session)
   }
 
@@ -109,9 +109,9 @@ export class MemorySessionStore implements SessionStore {
     if (ids.size === 0) this.#buckets.delete(bucket)
   }
 
-  #countDown({ clientId, clientAddress }: Session): void {
+  #countDown({ clientId, addressDigest }: Session): void {
     countDown(this.#openPerClient, clientId)
-    countDown(this.#openPerAddress, clientAddress)
+    countDown(this.#openPerAddress, addressDigest)
   }
 }
 

@@ -1,8 +1,8 @@
 import * as z from 'zod/mini'
 import type { Bus, BusListener, Clock, Wake } from '../../relay/ports.ts'
 import type { RedisConnection } from './connection.ts'
+import { WAKES } from './keys.ts'
 
-const CHANNEL = 'pairlay:wakes'
 /** A node that has not heard itself for this long hears nobody, in milliseconds. */
 const DEAF_MS = 5_000
 
@@ -41,7 +41,7 @@ export class RedisBus implements Bus {
       this.#say([this.#node])
       for (const listener of this.#listeners) listener.missed()
     }
-    this.#redis.subscribe(CHANNEL, heard, missed, (publish) => {
+    this.#redis.subscribe(WAKES, heard, missed, (publish) => {
       this.#publish = publish
     })
   }
@@ -71,7 +71,7 @@ export class RedisBus implements Bus {
 
   #say(message: z.infer<typeof Message>): void {
     if (!this.#publish) return
-    this.#redis.command(this.#publish, CHANNEL, JSON.stringify(message)).catch(() => {})
+    this.#redis.command(this.#publish, WAKES, JSON.stringify(message)).catch(() => {})
   }
 
   /** Anybody may publish, also a node of another version: what is not understood is dropped. */

@@ -1,8 +1,7 @@
 import type { Clock } from '../../relay/ports.ts'
 import type { RedisConnection } from './connection.ts'
+import { KEYS } from './keys.ts'
 
-/** How far the server's clock is from the one that all nodes go by, in milliseconds. Not there, it is not. */
-const SHIFT = 'pairlay:clock-shift'
 /** A server whose clock differs by more than this from what passed here since the last look has been set anew. */
 const JUMP_MS = 5_000
 /** How long the shift outlives the last node, in milliseconds: sessions do not last longer. */
@@ -30,7 +29,7 @@ export class RedisClock implements Clock {
   /** Sets it by the server's. Says by how many milliseconds that has jumped, 0 when it has not. */
   async calibrate(redis: RedisConnection): Promise<number> {
     const before = this.#own.now()
-    const answer = await redis.script('clock', [SHIFT], [KEEP_MS])
+    const answer = await redis.script('clock', [KEYS.clockShift], [KEEP_MS])
     const [seconds, microseconds, shift] = answer as [string, string, string | null]
     const server = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
     // The answer is half a round trip old.
@@ -42,7 +41,7 @@ export class RedisClock implements Clock {
       this.#offset = offset
       return 0
     }
-    await redis.command('SET', SHIFT, here + this.#offset - server, 'PX', KEEP_MS)
+    await redis.command('SET', KEYS.clockShift, here + this.#offset - server, 'PX', KEEP_MS)
     return jumped
   }
 }

@@ -1,4 +1,5 @@
 import type { RedisConnection } from './connection.ts'
+import { KEYS } from './keys.ts'
 import type { SharedKey } from './shared-key.ts'
 
 /** Counters that every node reaches. Each begins to count at its first use and is forgotten after its time. */
@@ -22,7 +23,7 @@ export class RedisCounters {
 
   async #run(script: 'increment' | 'count', key: string, args: readonly number[]) {
     // No address is written anywhere.
-    const answer = await this.#redis.script(script, [`pairlay:count:${this.#sharedKey.digest(key)}`], args)
+    const answer = await this.#redis.script(script, [KEYS.count(this.#sharedKey.digest(key))], args)
     const [current, ttl] = answer as [number, number]
     return { current, ttl: Math.max(0, ttl) }
   }

@@ -8,6 +8,7 @@ import type {
   StoredFrame,
 } from '../../relay/ports.ts'
 import type { RedisConnection } from './connection.ts'
+import { KEYS } from './keys.ts'
 
 /** Mailboxes that every node reaches. */
 export class RedisMailboxStore implements MailboxStore {
@@ -18,28 +19,28 @@ export class RedisMailboxStore implements MailboxStore {
   }
 
   async open(key: MailboxKey, floor: number, keepMs: number): Promise<{ created: boolean; position: MailboxPosition }> {
-    const answer = await this.#redis.script('openMailbox', keysOf(key), [floor, Math.ceil(keepMs)])
+    const answer = await this.#redis.script('openMailbox', KEYS.mailbox(key), [floor, Math.ceil(keepMs)])
     const [created, received, acked] = answer as [number, number, number]
     return { created: created === 1, position: { received, acked } }
   }
 
   async append(key: MailboxKey, { seq, bytes }: StoredFrame, window: number): Promise<AppendOutcome> {
     const cost = frameCost(bytes.length - FRAME_HEADER_BYTES)
-    const answer = await this.#redis.script('append', keysOf(key), [seq, cost, window, bytes])
+    const answer = await this.#redis.script('append', KEYS.mailbox(key), [seq, cost, window, bytes])
     if (!answer) return { kind: 'unknown' }
     const [kind, received, acked, unackedCost] = answer as ['stored' | 'duplicate' | 'gap' | 'full', ...number[]]
     return { kind, position: positionOf(received, acked), unackedCost: unackedCost ?? 0 }
   }
 
   async ackThrough(key: MailboxKey, seq: number): Promise<AckOutcome> {
-    const answer = await this.#redis.script('ack', keysOf(key), [seq])
+    const answer = await this.#redis.script('ack', KEYS.mailbox(key), [seq])
     if (!answer) return { kind: 'unknown' }
     const [kind, received, acked] = answer as ['raised' | 'unchanged', ...number[]]
     return { kind, position: positionOf(received, acked) }
   }
 
   async read(key: MailboxKey, after: number): Promise<StoredFrame | undefined> {
-    const [, frames] = keysOf(key)
+    const [, frames] = KEYS.mailbox(key)
     const answer = await this.#redis.bytes('XRANGE', frames, `${after + 1}-0`, '+', 'COUNT', 1)
     const [entry] = answer as [[Buffer, [Buffer, Buffer]]?]
     if (!entry) return undefined
@@ -48,21 +49,14 @@ export class RedisMailboxStore implements MailboxStore {
   }
 
   async position(key: MailboxKey): Promise<MailboxPosition | undefined> {
-    const [mailbox] = keysOf(key)
+    const [mailbox] = KEYS.mailbox(key)
     const [received, acked] = (await this.#redis.command('HMGET', mailbox, 'received', 'acked')) as (string | null)[]
     return received === null ? undefined : positionOf(Number(received), Number(acked))
   }
 
   async drop(keys: readonly MailboxKey[]): Promise<void> {
-    if (keys.length > 0) await this.#redis.command('DEL', ...keys.flatMap(keysOf))
+    if (keys.length > 0) await this.#redis.command('DEL', ...keys.flatMap(KEYS.mailbox))
   }
-}
-
-/** The keys of a mailbox: what is known of it, its frames, their costs. */
-function keysOf(key: MailboxKey): [string, string, string] {
-  const [sessionId, channel, direction] = key.split('/')
-  const mailbox = `pairlay:{${sessionId}}:${channel}:${direction}`
-  return [mailbox, `${mailbox}:frames`, `${mailbox}:costs`]
 }
 
 function positionOf(received = 0, acked = 0): MailboxPosition {

@@ -2,9 +2,9 @@ import type { Clock, Cluster, MailboxStore } from '../../relay/ports.ts'
 import type { RedisBus } from './bus.ts'
 import { RedisClock } from './clock.ts'
 import type { RedisConnection } from './connection.ts'
+import { KEYS } from './keys.ts'
 import type { SharedKey } from './shared-key.ts'
 
-const NODES = 'pairlay:nodes'
 /** A node that has not said so for this long does not live, in milliseconds. */
 const ALIVE_MS = 5_000
 /** A server that takes longer than this is too slow to send anybody here, in milliseconds. */
@@ -65,10 +65,10 @@ export class RedisNodes implements Cluster {
       await this.#sharedKey.load()
       this.#bus.beat()
       const now = this.#clock.now()
-      await this.#redis.command('ZADD', NODES, now, this.node)
-      await this.#redis.command('ZREMRANGEBYSCORE', NODES, '-inf', now - ALIVE_MS)
-      await this.#redis.command('PEXPIRE', NODES, 2 * ALIVE_MS)
-      const alive = new Set((await this.#redis.command('ZRANGE', NODES, 0, -1)) as string[])
+      await this.#redis.command('ZADD', KEYS.nodes, now, this.node)
+      await this.#redis.command('ZREMRANGEBYSCORE', KEYS.nodes, '-inf', now - ALIVE_MS)
+      await this.#redis.command('PEXPIRE', KEYS.nodes, 2 * ALIVE_MS)
+      const alive = new Set((await this.#redis.command('ZRANGE', KEYS.nodes, 0, -1)) as string[])
       const changed = alive.size !== this.#alive.size || [...alive].some((node) => !this.#alive.has(node))
       this.#alive = alive
       this.#lastBeatFailed = this.#own.now() - this.#beatingSince > SLOW_MS
@@ -83,6 +83,6 @@ export class RedisNodes implements Cluster {
   }
 
   async leave(): Promise<void> {
-    await this.#redis.command('ZREM', NODES, this.node).catch(() => {})
+    await this.#redis.command('ZREM', KEYS.nodes, this.node).catch(() => {})
   }
 }

@@ -1,9 +1,9 @@
-import { hash } from 'node:crypto'
 import { EPITAPH_MS } from '../../protocol/limits.ts'
 import { RelayError } from '../../relay/errors.ts'
 import type { Clock, SessionCaps, SessionStore } from '../../relay/ports.ts'
 import { deadlineOf, type OpenSession, type Session } from '../../relay/session/session.ts'
 import type { RedisConnection } from './connection.ts'
+import { KEYS } from './keys.ts'
 
 /** How often a change is tried again that another node's came before. */
 const ATTEMPTS = 16
@@ -17,11 +17,6 @@ const LOOKS_PER_SECOND = 10
 const DEAD_AT_ONCE = 100
 /** How much longer a key is kept than its session: the server's clock may be set forward by that, and end nothing. */
 export const SLACK_MS = 3_600_000
-
-/** All sessions by their next deadline. Any node may sweep them. */
-const DEADLINES = 'pairlay:deadlines'
-/** A key that is never there: asked for so that a code that is unknown takes as many steps as one that is not. */
-const NOWHERE = 'pairlay:nowhere'
 
 /**
  * Sessions that several nodes share: each one document, changed by compare-and-set over the transitions. Every key goes by
@@ -40,20 +35,20 @@ export class RedisSessionStore implements SessionStore {
 
   async create(session: OpenSession, caps: SessionCaps): Promise<void> {
     const keepMs = this.#keepMs(session)
-    const code = codeKey(session.senderCode)
+    const code = KEYS.code(session.senderCode)
     if ((await this.#redis.command('SET', code, session.id, 'NX', 'PX', keepMs)) === null)
       throw new RelayError('code_in_use')
     try {
       // First, so that what is counted is there.
-      await this.#redis.command('SET', sessionKey(session.id), JSON.stringify(session), 'PX', keepMs)
+      await this.#redis.command('SET', KEYS.session(session.id), JSON.stringify(session), 'PX', keepMs)
       const now = this.#clock.now()
-      if (!(await this.#admit(session, clientKey(session.clientId), caps.sessionsPerClient, now)))
+      if (!(await this.#admit(session, KEYS.client(session.clientId), caps.sessionsPerClient, now)))
         throw new RelayError('too_many_sessions')
-      if (session.clientAddress !== '' && Number.isFinite(caps.sessionsPerAddress)) {
-        if (!(await this.#admit(session, addressKey(session.clientAddress), caps.sessionsPerAddress, now)))
+      if (session.addressDigest !== '' && Number.isFinite(caps.sessionsPerAddress)) {
+        if (!(await this.#admit(session, KEYS.address(session.addressDigest), caps.sessionsPerAddress, now)))
           throw new RelayError('too_many_sessions')
       }
-      if (!(await this.#admit(session, DEADLINES, caps.sessions, ''))) throw new RelayError('at_capacity')
+      if (!(await this.#admit(session, KEYS.deadlines, caps.sessions, ''))) throw new RelayError('at_capacity')
     } catch (error) {
       // Keys that cannot be deleted now go by their time-outs.
       await this.#forget(session).catch(() => {})
@@ -75,23 +70,23 @@ export class RedisSessionStore implements SessionStore {
     if (this.#looks.length >= LOOKS_PER_SECOND) return false
     this.#looks.push(now)
     const ids = (await this.#redis.command('ZRANDMEMBER', set, DEAD_AT_ONCE)) as string[]
-    const there = await Promise.all(ids.map((id) => this.#redis.command('EXISTS', sessionKey(id))))
+    const there = await Promise.all(ids.map((id) => this.#redis.command('EXISTS', KEYS.session(id))))
     const dead = ids.filter((_, i) => there[i] === 0)
     if (dead.length > 0) await this.#redis.command('ZREM', set, ...dead)
     return dead.length > 0
   }
 
   async findByCode(senderCode: string): Promise<Session | undefined> {
-    const id = await this.#redis.command('GET', codeKey(senderCode))
-    return this.#read(typeof id === 'string' ? sessionKey(id) : NOWHERE)
+    const id = await this.#redis.command('GET', KEYS.code(senderCode))
+    return this.#read(typeof id === 'string' ? KEYS.session(id) : KEYS.nowhere)
   }
 
   get(sessionId: string): Promise<Session | undefined> {
-    return this.#read(sessionKey(sessionId))
+    return this.#read(KEYS.session(sessionId))
   }
 
   async update(sessionId: string, change: (session: Session, now: number) => Session): Promise<Session> {
-    const key = sessionKey(sessionId)
+    const key = KEYS.session(sessionId)
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       const text = await this.#redis.command('GET', key)
       if (typeof text !== 'string') throw new RelayError('session_not_found')
@@ -113,13 +108,13 @@ export class RedisSessionStore implements SessionStore {
   async delete(sessionId: string): Promise<void> {
     const session = await this.get(sessionId)
     if (session) await this.#forget(session)
-    else await this.#redis.command('ZREM', DEADLINES, sessionId)
+    else await this.#redis.command('ZREM', KEYS.deadlines, sessionId)
   }
 
   async due(): Promise<readonly string[]> {
     const now = this.#clock.now()
     const until = ['-inf', now, 'LIMIT', 0, SWEEP_MAX] as const
-    const ids = (await this.#redis.command('ZRANGEBYSCORE', DEADLINES, ...until)) as string[]
+    const ids = (await this.#redis.command('ZRANGEBYSCORE', KEYS.deadlines, ...until)) as string[]
     const due = await Promise.all(ids.map(async (id) => ((await this.#isPostponed(id, now)) ? [] : [id])))
     return due.flat()
   }
@@ -135,7 +130,7 @@ export class RedisSessionStore implements SessionStore {
     }
     const known = await deadline()
     if (known <= now) return false
-    await this.#redis.command('ZADD', DEADLINES, 'XX', 'GT', known, sessionId)
+    await this.#redis.command('ZADD', KEYS.deadlines, 'XX', 'GT', known, sessionId)
     // Look again: the deadline may have come nearer in between.
     await this.#hasten(sessionId, await deadline())
     return true
@@ -148,25 +143,25 @@ export class RedisSessionStore implements SessionStore {
 
   /** A session that has ended counts no more against its client, and is due when its epitaph is over. */
   async #tidyClosed(session: Session): Promise<void> {
-    await this.#redis.command('PEXPIRE', codeKey(session.senderCode), this.#keepMs(session))
+    await this.#redis.command('PEXPIRE', KEYS.code(session.senderCode), this.#keepMs(session))
     await this.#discount(session)
     await this.#hasten(session.id, deadlineOf(session))
   }
 
   async #hasten(sessionId: string, deadline: number): Promise<void> {
-    await this.#redis.command('ZADD', DEADLINES, 'XX', 'LT', deadline, sessionId)
+    await this.#redis.command('ZADD', KEYS.deadlines, 'XX', 'LT', deadline, sessionId)
   }
 
   async #forget(session: Session): Promise<void> {
-    await this.#redis.command('DEL', sessionKey(session.id))
-    await this.#redis.script('deleteIf', [codeKey(session.senderCode)], [session.id])
+    await this.#redis.command('DEL', KEYS.session(session.id))
+    await this.#redis.script('deleteIf', [KEYS.code(session.senderCode)], [session.id])
     await this.#discount(session)
-    await this.#redis.command('ZREM', DEADLINES, session.id)
+    await this.#redis.command('ZREM', KEYS.deadlines, session.id)
   }
 
   async #discount(session: Session): Promise<void> {
-    await this.#redis.command('ZREM', clientKey(session.clientId), session.id)
-    if (session.clientAddress !== '') await this.#redis.command('ZREM', addressKey(session.clientAddress), session.id)
+    await this.#redis.command('ZREM', KEYS.client(session.clientId), session.id)
+    if (session.addressDigest !== '') await this.#redis.command('ZREM', KEYS.address(session.addressDigest), session.id)
   }
 
   /** Beyond the end of the epitaph, in milliseconds. */
@@ -179,22 +174,4 @@ export class RedisSessionStore implements SessionStore {
 /** Treats a document that cannot be read as due: the sweep then reports why. */
 function rethrowRefusal(error: unknown): undefined {
   if (error instanceof RelayError) throw error
-}
-
-/** All keys of one session have its id as their hash tag, so that a cluster has them on one node. */
-function sessionKey(sessionId: string): string {
-  return `pairlay:{${sessionId}}`
-}
-
-function codeKey(senderCode: string): string {
-  return `pairlay:code:${senderCode}`
-}
-
-function addressKey(clientAddress: string): string {
-  return `pairlay:source:${clientAddress}`
-}
-
-/** A client names itself as it likes; its hash is as good a name for the key. */
-function clientKey(clientId: string): string {
-  return `pairlay:client:${hash('sha256', clientId, 'base64url')}`
 }

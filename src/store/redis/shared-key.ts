@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { RelayError } from '../../relay/errors.ts'
 import { digestAddress } from '../address-digest.ts'
 import type { RedisConnection } from './connection.ts'
+import { KEYS } from './keys.ts'
 
-const KEY = 'pairlay:source-key'
 /** How long it outlives the last node that reads it, in milliseconds. */
 const KEEP_MS = 600_000
 
@@ -22,12 +22,12 @@ export class SharedKey {
   }
 
   async #make(): Promise<string | undefined> {
-    await this.#redis.command('SET', KEY, randomBytes(32).toString('base64url'), 'NX', 'PX', KEEP_MS)
+    await this.#redis.command('SET', KEYS.addressKey, randomBytes(32).toString('base64url'), 'NX', 'PX', KEEP_MS)
     return this.#read()
   }
 
   async #read(): Promise<string | undefined> {
-    const key = await this.#redis.command('GETEX', KEY, 'PX', KEEP_MS)
+    const key = await this.#redis.command('GETEX', KEYS.addressKey, 'PX', KEEP_MS)
     return typeof key === 'string' ? key : undefined
   }
 

@@ -67,7 +67,7 @@ const windowOf = (socket: FakeSocket | undefined, channel = 1) =>
 const roomy = () => new TestRelay({ settings: settings(100_000_000) })
 /** A node with room for so many transfers, whatever address they are from. */
 const unlimited = (transfers: number) =>
-  new TestRelay({ settings: { ...forTransfers(transfers), limitSources: false } })
+  new TestRelay({ settings: { ...forTransfers(transfers), limitAddresses: false } })
 /** Sends a frame of the largest size. */
 const fill = async (socket: FakeSocket, seq: number) => {
   socket.data(1, seq, new Uint8Array(FRAME - 8))
@@ -482,7 +482,7 @@ describe('a window in use', () => {
   })
 
   test('an attacker who fills every window holds no more than the budget', async () => {
-    const node = new TestRelay({ settings: { ...settings(20 * FRAME), limitSources: false } })
+    const node = new TestRelay({ settings: { ...settings(20 * FRAME), limitAddresses: false } })
     const sockets = []
     for (let session = 0; session < 3; session++) {
       const { senderSocket, receiverSockets } = await node.pair(2)

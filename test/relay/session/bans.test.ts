@@ -56,7 +56,7 @@ describe('a join from a source whose handshakes fail', () => {
   })
 
   test('is refused for spent guesses also where nothing else of one address is limited', async () => {
-    const node = new TestRelay({ settings: { limitSources: false } })
+    const node = new TestRelay({ settings: { limitAddresses: false } })
     const sender = await node.open()
     for (let i = 0; i < 6; i++) await node.join(sender.senderCode, {}, '192.0.2.1')
     const other = await node.open()

@@ -30,7 +30,7 @@ function fresh(): OpenSession {
   const input = {
     id: 'id',
     clientId: 'client',
-    clientAddress: 'its source',
+    addressDigest: 'its source',
     profile: 'AQ',
     senderCode: 'code',
     tokenDigest: 'digest of sender',
@@ -52,9 +52,9 @@ class Scene {
       publicKey: 'key',
       profile: 'AQ',
       name: undefined,
-      clientAddress: source,
+      addressDigest: source,
     }
-    this.session = join(this.session, input, this.now, isAlive && { isAlive, limitSources: true })
+    this.session = join(this.session, input, this.now, isAlive && { isAlive, limitAddresses: true })
     return this.session.joins
   }
 

@@ -37,14 +37,14 @@ const newReceiver = (receiverCode: string, source = `source of ${receiverCode}`)
   publicKey: 'a key',
   profile: 'AQ',
   name: 'a name',
-  clientAddress: source,
+  addressDigest: source,
 })
 
 function fresh(maxReceivers = 8): OpenSession {
   const input = {
     id: 'id',
     clientId: 'client',
-    clientAddress: 'its source',
+    addressDigest: 'its source',
     profile: 'AQ',
     senderCode: 'code',
     tokenDigest: 'digest of sender',
@@ -313,7 +313,7 @@ describe('what a change does', () => {
       reason: 'closed_by_sender',
       id: 'id',
       clientId: 'client',
-      clientAddress: 'its source',
+      addressDigest: 'its source',
       senderCode: 'code',
       tokenDigest: 'digest of sender',
       version: 4,

@@ -110,7 +110,7 @@ describe('joins in a minute', () => {
   })
 
   test('with a code that the client address itself has used up are no unknown codes', async () => {
-    await start({ limits: { unknownCodes: 1 }, settings: { limitSources: true } })
+    await start({ limits: { unknownCodes: 1 }, settings: { limitAddresses: true } })
     await create('192.0.2.1', 'the-code')
     expect(await statuses(6, () => join('192.0.2.7', 'the-code'))).toEqual([201, 201, 404, 404, 404, 404])
     expect(await statuses(2, () => join('192.0.2.7', 'another-code'))).toEqual([404, 429])
