@@ -72,7 +72,7 @@ async function everything(): Promise<Record<string, string>> {
   sender.send(new Uint8Array(300_000).fill(1))
   await sender.closed()
   attached.send(`${token} as text`)
-  await attached.closed
+  await attached.closed()
   await http('DELETE', path, { token })
   await http('DELETE', decision.replace('/decision', ''), { token })
   clock.advance(60_000)

@@ -2,9 +2,6 @@ import { RelayError } from '../../relay/errors.ts'
 import type { ClientAddress } from './client-address.ts'
 import { WIDER_FACTOR } from './rate-limits.ts'
 
-/** When to ask again for a place that another client's leaving makes free, in seconds. */
-const RETRY_AFTER_SECONDS = 5
-
 /** A limit on what one client address holds at a time: connections, sockets, polls. */
 export class HeldLimit {
   readonly #max: number
@@ -31,7 +28,7 @@ export class HeldLimit {
 
   /** As `take`. Throws RelayError `rate_limited` when there is none left. */
   takeOrRefuse(address: ClientAddress): void {
-    if (!this.take(address)) throw new RelayError('rate_limited', undefined, RETRY_AFTER_SECONDS)
+    if (!this.take(address)) throw new RelayError('rate_limited')
   }
 
   release({ counted, wider }: ClientAddress): void {

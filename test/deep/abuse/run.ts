@@ -24,7 +24,7 @@ export const SETTINGS: Partial<RelaySettings> = {
   maxSessionsPerClient: LIMITS.sessionsPerClient,
   // Enough for everybody: who waits for room is in test/relay/channel/windows.test.ts.
   memoryBudgetBytes: 64 * 1024 * 1024,
-  limitSources: true,
+  limitAddresses: true,
   maxFrameBytes: LIMITS.approvedWindow,
   windowBytes: LIMITS.maxWindow,
 }

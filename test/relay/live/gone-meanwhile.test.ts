@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { Cluster } from '../../../src/relay/ports.ts'
 import { MemoryMailboxStore } from '../../../src/store/memory/mailboxes.ts'
 import { Gate } from '../../support/gate.ts'
 import { settled, TestRelay } from '../../support/relay.ts'
+import { clusterOf } from './two-nodes.ts'
 
 /** A node of several whose stores answer late where a test says so, and sockets that go while it waits for them. */
 describe('a node keeps nothing for a socket that went', () => {
@@ -12,16 +12,8 @@ describe('a node keeps nothing for a socket that went', () => {
   beforeEach(() => {
     sessions = new Gate()
     mailboxes = new Gate()
-    const cluster: Cluster = {
-      node: 'this one',
-      mailboxes: new MemoryMailboxStore(),
-      isAlive: () => true,
-      isReachable: true,
-      beat: async () => false,
-      leave: async () => {},
-    }
     node = new TestRelay({
-      cluster,
+      cluster: clusterOf('this one', new MemoryMailboxStore()),
       wrapSessions: (store) => sessions.behind(store),
       wrapMailboxes: (store) => mailboxes.behind(store),
     })
@@ -61,7 +53,7 @@ describe('a node keeps nothing for a socket that went', () => {
     expect(node.counters()).toMatchObject(nothing)
   })
 
-  test('while another took its place, and went as well', async () => {
+  test('while another took its place, and went too', async () => {
     const sender = await leftBehind()
     mailboxes.hold('open')
     const first = node.connect(sender.sessionId)

@@ -2,7 +2,6 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { ABSENT_GIVES_BACK_MS, HANDSHAKE_WINDOW_BYTES, SILENCE_MS } from '../../../src/protocol/limits.ts'
 import { RelayError } from '../../../src/relay/errors.ts'
 import type { MailboxStore } from '../../../src/relay/ports.ts'
-import type { MemoryMailboxStore } from '../../../src/store/memory/mailboxes.ts'
 import type { MemorySessionStore } from '../../../src/store/memory/sessions.ts'
 import type { FakeSocket } from '../../support/fake-socket.ts'
 import { expectRefusal } from '../../support/refusal.ts'
@@ -12,17 +11,6 @@ import { TwoNodes } from './two-nodes.ts'
 /** Contents of the data frames that a socket was sent. */
 function textsOf({ sent }: FakeSocket): string[] {
   return sent.flatMap((each) => (each.kind === 'data' ? [each.text] : []))
-}
-
-/** From now on mailboxes are opened when the function that comes back is called, and not before. */
-function openLate(store: MemoryMailboxStore): () => void {
-  const open = store.open.bind(store)
-  let release = () => {}
-  const released = new Promise<void>((resolve) => {
-    release = resolve
-  })
-  Object.assign(store, { open: (...args: Parameters<typeof open>) => released.then(() => open(...args)) })
-  return release
 }
 
 /** The next change of a session is made at once, and answered when the function that comes back is called. */
@@ -301,6 +289,7 @@ describe('a role that attaches over HTTP', () => {
     })
     await nodes.sessions.delete(sender.sessionId)
     nodes.A.look(sender.sessionId)
+    await settled()
     expect(dropped).toEqual([])
   })
 })
@@ -328,7 +317,7 @@ describe('a channel that moves', () => {
     const sender = await nodes.A.open()
     const receiver = await nodes.B.join(sender.senderCode)
     const S = await nodes.A.attach(sender)
-    const late = openLate(nodes.mailboxes)
+    nodes.gate.hold('open')
     const R = nodes.B.connect(receiver.sessionId)
     R.attach(receiver.token)
     await settled()
@@ -336,7 +325,7 @@ describe('a channel that moves', () => {
     await settled()
     S.data(1, 1, 'before it is open')
     await settled()
-    late()
+    nodes.gate.open()
     await settled()
     expect(S.closedWith).toBeUndefined()
     expect(textsOf(R)).toEqual(['before it is open'])

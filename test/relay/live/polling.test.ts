@@ -231,7 +231,7 @@ describe('frames of a relay that has forgotten', () => {
     expect(await R.get(2)).toEqual(X)
   })
 
-  test('a socket at the other end has to resume as well', async () => {
+  test('a socket at the other end has to resume too', async () => {
     const node = new TestRelay()
     const { sender, receivers, receiverSockets } = await node.pair()
     for (const direction of ['s2r', 'r2s'] as const) node.mailboxes.drop([`${sender.sessionId}/1/${direction}`])

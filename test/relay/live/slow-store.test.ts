@@ -198,7 +198,7 @@ describe('while the store has not answered yet', () => {
     expect(receiverSockets[0]?.seqs()).toEqual([1, 2])
   })
 
-  test('a socket that becomes congested after its session has ended is closed all the same', async () => {
+  test('a socket that becomes congested after its session has ended is closed too', async () => {
     const { node, mailboxes } = slowNode()
     const { sender, senderSocket, receiverSockets } = await node.pair()
     const stuck = receiverSockets[0] ?? expect.unreachable()
@@ -259,7 +259,7 @@ describe('when another node has changed the session, and the wake-up has not com
       publicKey: 'key',
       profile: 'AQ',
       name: undefined,
-      clientAddress: 's',
+      addressDigest: 's',
     }
     await node.sessions.update(sender.sessionId, (session, now) => join(session, receiver, now))
     socket.ack(1, 0)

@@ -6,6 +6,18 @@ import { FakeSecrets } from '../../support/fake-secrets.ts'
 import { Gate } from '../../support/gate.ts'
 import { settled, TestRelay } from '../../support/relay.ts'
 
+/** A cluster of nodes that all live, as one of them has it. */
+export function clusterOf(node: string, mailboxes: MailboxStore): Cluster {
+  return {
+    node,
+    mailboxes,
+    isAlive: () => true,
+    isReachable: true,
+    beat: async () => false,
+    leave: async () => {},
+  }
+}
+
 /** Two nodes over stores in memory that both reach, and a wire between them that a test can cut or hold. */
 export class TwoNodes {
   readonly A: TestRelay
@@ -27,16 +39,8 @@ export class TwoNodes {
     this.sessions = sessions
     const secrets = new FakeSecrets()
     const node = (name: string, mailboxes: MailboxStore) => {
-      const cluster: Cluster = {
-        node: name,
-        mailboxes,
-        isAlive: () => true,
-        isReachable: true,
-        beat: async () => false,
-        leave: async () => {},
-      }
       const wrapMailboxes = (store: MailboxStore) => (name === 'A' ? this.own.behind(store) : store)
-      const options = { cluster, bus: this.#bus(name), wrapSessions: () => sessions, wrapMailboxes }
+      const options = { cluster: clusterOf(name, mailboxes), bus: this.#bus(name), wrapSessions: () => sessions, wrapMailboxes }
       return new TestRelay(options, this.clock, secrets)
     }
     this.A = node('A', this.gate.behind(this.mailboxes))
