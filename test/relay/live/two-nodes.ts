@@ -40,7 +40,12 @@ export class TwoNodes {
     const secrets = new FakeSecrets()
     const node = (name: string, mailboxes: MailboxStore) => {
       const wrapMailboxes = (store: MailboxStore) => (name === 'A' ? this.own.behind(store) : store)
-      const options = { cluster: clusterOf(name, mailboxes), bus: this.#bus(name), wrapSessions: () => sessions, wrapMailboxes }
+      const options = {
+        cluster: clusterOf(name, mailboxes),
+        bus: this.#bus(name),
+        wrapSessions: () => sessions,
+        wrapMailboxes,
+      }
       return new TestRelay(options, this.clock, secrets)
     }
     this.A = node('A', this.gate.behind(this.mailboxes))
