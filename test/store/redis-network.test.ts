@@ -8,6 +8,8 @@ import { refusalOf } from '../support/refusal.ts'
 
 /** A proxy between a node and its Redis that may swallow what goes through it. */
 class Way {
+  /** Called with what a node asks, before it is passed on. */
+  asked = (_text: string) => {}
   readonly #server: Server
   readonly #ends = new Set<Socket>()
   readonly #lost = new WeakSet<Socket>()
@@ -23,6 +25,7 @@ class Way {
         from.on('error', () => {})
         from.on('close', () => to.destroy())
         from.on('data', (data) => {
+          if (from === near) this.asked(data.toString('latin1'))
           if (!this.#lost.has(near)) to.write(data)
         })
       }
@@ -55,10 +58,15 @@ describeRedis('a way to Redis', () => {
   let way: Way
   let stores: RedisStores
   let missed: number
+  let errors: string[]
   beforeEach(async () => {
     redis = await startRedis()
     way = await Way.start(redis.port)
-    stores = openRedis({ url: way.url, onError: () => {} }, { now: () => performance.now() })
+    errors = []
+    stores = openRedis(
+      { url: way.url, onError: ({ message }) => errors.push(message) },
+      { now: () => performance.now() },
+    )
     missed = 0
     stores.bus.subscribe({ woken: () => {}, missed: () => missed++ })
     while (!stores.cluster.isReachable) await delay(5)
@@ -84,5 +92,16 @@ describeRedis('a way to Redis', () => {
     expect(performance.now() - since).toBeLessThan(30_000)
     await expect.poll(outcome).toBeUndefined()
     clearInterval(asking)
+  })
+  test('that the node itself gives up with a command in flight has not failed', async () => {
+    await new Promise<void>((resolve) => {
+      way.asked = (text) => {
+        if (text.includes('PING')) resolve()
+      }
+    })
+    const unanswered = outcome()
+    stores.close()
+    expect(await unanswered).toBe('unavailable')
+    expect(errors).toEqual([])
   })
 })

@@ -1,4 +1,4 @@
-import { createClient, ErrorReply, RESP_TYPES } from '@redis/client'
+import { createClient, DisconnectsClientError, ErrorReply, RESP_TYPES } from '@redis/client'
 import { RelayError } from '../../relay/errors.ts'
 import { type Argument, argumentOf, SCRIPTS } from './scripts.ts'
 
@@ -34,7 +34,11 @@ export class RedisConnection {
   #listen = (_subscriber: Client) => {}
 
   constructor(options: RedisOptions) {
-    this.#options = options
+    // A command that was in flight when this node itself disconnected is no failure of the server's.
+    const onError = (error: Error) => {
+      if (!(error instanceof DisconnectsClientError)) options.onError(error)
+    }
+    this.#options = { ...options, onError }
     this.#client = clientOf(options)
     this.#subscriber = clientOf(options)
   }
