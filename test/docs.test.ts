@@ -324,7 +324,7 @@ describe('the documents', () => {
     ['docs/operate.md', `unknown codes: more than ${perMinute.unknownCodes} in a minute`],
     ['docs/operate.md', `requests: more than ${thousands(perMinute.requests)} in a second`],
     ['docs/operate.md', `refusals: more than ${perMinute.refusals} in a second`],
-    ['docs/operate.md', `failed handshakes: ${limits.SOURCE_FAILURES_MAX} in one session`],
+    ['docs/operate.md', `failed handshakes: ${limits.ADDRESS_FAILURES_MAX} in one session`],
     ['docs/operate.md', `${PROCESS_BYTES / 1024 ** 2} MiB for the process`],
     ['docs/operate.md', 'the most a client gets; not below `SESSION_TTL_SECONDS`'],
     ['docs/operate.md', 'may have under way; not below `MAX_FRAME_BYTES`'],
@@ -334,7 +334,7 @@ describe('the documents', () => {
     ['SECURITY.md', `absent for ${limits.PENDING_ABSENT_MS / 1000} seconds loses its place`],
     ['SECURITY.md', `at most ${WRONG_GUESSES_MAX + EMITTED_TAGS_MAX} in 2^25`],
     ['SECURITY.md', `${thousands(limits.JOINS_EVER_MAX)} joins in all end a code`],
-    ['SECURITY.md', `that takes ${limits.JOINS_EVER_MAX / limits.SOURCE_JOINS_MAX} addresses`],
+    ['SECURITY.md', `that takes ${limits.JOINS_EVER_MAX / limits.ADDRESS_JOINS_MAX} addresses`],
   ])('have what the program has: %s, %s', (path, sentence) => {
     expect(read(path).replaceAll(/\s+/g, ' ')).toContain(sentence)
   })

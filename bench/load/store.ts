@@ -46,7 +46,7 @@ const relay = new Relay(
     clock,
     digestAddress: (clientAddress: string) => clientAddress,
     secrets: { sessionId: () => secret.id, token: () => secret.token, digest: () => secret.digest },
-    metrics: {
+    diagnostics: {
       discarded: () => {},
       failed: (error) => {
         throw error

@@ -17,8 +17,8 @@ const CODE_IN_USE = `if (session.receivers.some((receiver) => receiver.receiverC
 
 export const CODES = [
   bans('five failures of an address (six)', 'is refused as an unknown code is after the fifth spent guess', [
-    'return failed.length >= SOURCE_FAILURES_MAX',
-    'return failed.length > SOURCE_FAILURES_MAX',
+    'return failed.length >= ADDRESS_FAILURES_MAX',
+    'return failed.length > ADDRESS_FAILURES_MAX',
   ]),
   bans('… of that address alone', 'is refused as an unknown code is after the fifth spent guess', [
     ': receivers.filter((receiver) => receiver.addressDigest === addressDigest)',
@@ -33,7 +33,7 @@ export const CODES = [
     'presence.until : seenAt) + Number.POSITIVE_INFINITY',
   ]),
   pending('Relay D2: the oldest that is away makes room', 'takes the place of the oldest that is away', [
-    "if (absent) return end(session, absent, 'left')",
+    "if (absent) return endReceiver(session, absent, { state: 'left' })",
     '',
   ]),
   pending('Security 3: joins that prove nothing', 'do not use the code up', [
@@ -45,11 +45,11 @@ export const CODES = [
     'const unanswered = pending',
   ]),
   pending('three joins of one address wait', 'pending, beyond which the code is no code to it', [
-    'waiting.length >= SOURCE_PENDING_MAX ||',
+    'waiting.length >= ADDRESS_PENDING_MAX ||',
     '',
   ]),
   pending('joins of one address', 'joins, however they ended and whatever became of their rows', [
-    '|| joinsFrom(session, addressDigest) >= SOURCE_JOINS_MAX',
+    '|| joinsFrom(session, addressDigest) >= ADDRESS_JOINS_MAX',
     '',
   ]),
   session('the pending limit of a session', 'th pending', [
@@ -80,15 +80,15 @@ export const MEMORY = [
     'if (fullest !== undefined) return undefined',
   ]),
   windows('the share of one address', 'one source has an eighth of them at most', [
-    "return address === '' || this.heldBy(address) + bytes <= this.#share",
+    "return address === '' || this.takenBy(address) + bytes <= this.#share",
     'return address.length >= 0 && bytes >= 0',
   ]),
   windows('the share that windows grow by', 'windows grow by half of the share of their source', [
-    'if (!this.#growth.isWithinShare(hold.payer, grown - granted)) return false',
+    'if (!this.#growth.isWithinShare(grant.payer, grown - granted)) return false',
     '',
   ]),
   windows('the budget', 'never holds more than its limit', [
-    'return this.#held + bytes <= this.#limit',
+    'return this.#taken + bytes <= this.#limit',
     'return bytes >= 0',
   ]),
   resume('Protocol F1: a writer acks none of its own frames', 'of the writer acks none of its own frames', [

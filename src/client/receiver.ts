@@ -1,6 +1,6 @@
 import type { VerifiedPeer } from '../crypto/handshake.ts'
 import { DeviceName } from '../protocol/fields.ts'
-import { NAME_MAX_BYTES, SOURCE_JOINS_MAX } from '../protocol/limits.ts'
+import { ADDRESS_JOINS_MAX, NAME_MAX_BYTES } from '../protocol/limits.ts'
 import { RelayApi } from './calls/relay-api.ts'
 import { parseEntry } from './entry.ts'
 import { type Environment, pause } from './environment.ts'
@@ -168,7 +168,7 @@ export class Receiver {
         this.#fingerprint = peer.fingerprint
         return peer
       } catch (error) {
-        if (this.#leaving || !this.#run.displaced || rejoins >= SOURCE_JOINS_MAX) {
+        if (this.#leaving || !this.#run.displaced || rejoins >= ADDRESS_JOINS_MAX) {
           this.#finish(errorOfAccident(error))
           throw error
         }

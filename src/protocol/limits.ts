@@ -33,10 +33,10 @@ export const JOINS_EVER_MAX = 1_024
 /** Rows of receivers in a view. */
 export const RECEIVER_ROWS_MAX = 32
 /** Receivers of one client address in a session: pending at once, and joins in all. */
-export const SOURCE_PENDING_MAX = 2
-export const SOURCE_JOINS_MAX = 8
+export const ADDRESS_PENDING_MAX = 2
+export const ADDRESS_JOINS_MAX = 8
 /** Spent guesses of receivers from one client address. To that address the code is then no code any more. */
-export const SOURCE_FAILURES_MAX = 5
+export const ADDRESS_FAILURES_MAX = 5
 export const VIEW_MAX_BYTES = 16_384
 
 /** Binary frame: `u8 type · u8 0 · u16 channel · u32 seq`, then the ciphertext. */

@@ -153,7 +153,7 @@ export interface PeerSocket {
 
 /** Reasons to discard a frame. */
 export type Discard = 'channel_ended' | 'duplicate'
-export interface Metrics {
+export interface Diagnostics {
   discarded(reason: Discard): void
   /** Something failed that no client caused. */
   failed(error: unknown): void
@@ -166,7 +166,7 @@ export interface RelayPorts {
   readonly bus: Bus
   readonly clock: Clock
   readonly secrets: Secrets
-  readonly metrics: Metrics
+  readonly diagnostics: Diagnostics
   /** A keyed digest of a client address, which is empty for nobody's. */
   readonly digestAddress: (clientAddress: string) => string
   /** Present in a relay of several nodes; the stores and the bus are then those of all nodes. */

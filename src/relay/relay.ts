@@ -13,7 +13,7 @@ import { type Poll, poll } from './live/poll.ts'
 import { Sweep } from './live/sweep.ts'
 import { livingIn, type MailboxPosition, type PeerSocket, type RelayPorts } from './ports.ts'
 import { join } from './session/joining.ts'
-import { type OpenSession, payerOf, WITHIN } from './session/session.ts'
+import { type OpenSession, payerOf, receiverOf, type Session, WITHIN } from './session/session.ts'
 import * as transitions from './session/transitions.ts'
 
 /** Settings of the domain that an operator decides. Sizes in bytes. */
@@ -29,7 +29,7 @@ export interface RelaySettings extends WindowsSettings {
 export type { FrameCall, RelayPorts }
 export { WITHIN }
 
-const CHANGED = { about: 'session' } as const
+type Change = (session: Session, now: number) => Session
 
 /**
  * The door of the domain: all that the edge may ask of it. Every refusal is a RelayError, and then nothing has changed.
@@ -117,61 +117,51 @@ export class Relay {
     // Both directions of the handshake are paid for before the receiver is in.
     const { windows } = this.#node
     const isGranting = this.#node.grantsFor(found.id)
-    const hold = isGranting ? windows.reserve(payerOf(receiver.addressDigest)) : undefined
-    if (isGranting && !hold) throw new RelayError('at_capacity')
+    const grant = isGranting ? windows.reserve(payerOf(receiver.addressDigest)) : undefined
+    if (isGranting && !grant) throw new RelayError('at_capacity')
     let session: OpenSession
     try {
       session = (await sessions.update(found.id, (current, now) => join(current, receiver, now, rules))) as OpenSession
     } catch (error) {
-      if (hold) windows.release(hold)
+      if (grant) windows.release(grant)
       throw error
     }
     const channel = session.joins
     const expiresInMs = Math.max(0, Math.ceil(session.expiresAt - clock.now()))
     const { channels } = this.#node.keep(session.id)
-    if (hold) channels.assign(hold, channel)
+    if (grant) channels.assign(grant, channel)
     // The last link here may have gone while the store was asked.
     if (!this.#node.grantsFor(session.id)) await channels.release([channel])
     if (!cluster) for (const key of mailboxKeys(session.id, channel)) await mailboxes.open(key, 0, expiresInMs)
-    bus.wake(session.id, CHANGED)
+    bus.wake(session.id, { about: 'session' })
     const limits = this.#limitsOf(session)
     return { sessionId: session.id, token, channel, expiresInMs, limits, features: [], profile: session.profile }
   }
 
   /** The sender decides about a receiver, once. RelayError `decision_made`, `receiver_gone`, `session_full`. */
-  async decide(sessionId: string, token: string, receiverCode: string, request: DecisionRequest): Promise<void> {
-    await this.#node.authorize(sessionId, token, 'sender')
+  decide(sessionId: string, token: string, receiverCode: string, request: DecisionRequest): Promise<void> {
     const decision = request.decision === 'approved' ? request.decision : (request.reason ?? 'rejected')
-    await this.#ports.sessions.update(sessionId, (current, now) =>
+    return this.#changeAsSender(sessionId, token, (current, now) =>
       transitions.decide(current, receiverCode, decision, now),
     )
-    this.#ports.bus.wake(sessionId, CHANGED)
   }
 
   /** The receiver is done or leaves; the sender revokes. */
   async endReceiver(sessionId: string, token: string, receiverCode: string): Promise<void> {
     const { session, party } = await this.#node.authorize(sessionId, token)
-    const { sessions } = this.#ports
-    if (party.role === 'sender') {
-      await sessions.update(sessionId, (current, now) => transitions.revoke(current, receiverCode, now))
-    } else {
-      const own = session.receivers.find(({ channel }) => channel === party.channel)
-      if (own?.receiverCode !== receiverCode) throw new RelayError('forbidden')
-      await sessions.update(sessionId, (current, now) => transitions.leave(current, party.channel, now))
-    }
-    this.#ports.bus.wake(sessionId, CHANGED)
+    if (party.role === 'sender')
+      return this.#change(sessionId, (current, now) => transitions.revoke(current, receiverCode, now))
+    const own = receiverOf(session, party.channel)
+    if (own?.receiverCode !== receiverCode) throw new RelayError('forbidden')
+    return this.#change(sessionId, (current, now) => transitions.leave(current, party.channel, now))
   }
 
-  async retireCode(sessionId: string, token: string): Promise<void> {
-    await this.#node.authorize(sessionId, token, 'sender')
-    await this.#ports.sessions.update(sessionId, transitions.retireCode)
-    this.#ports.bus.wake(sessionId, CHANGED)
+  retireCode(sessionId: string, token: string): Promise<void> {
+    return this.#changeAsSender(sessionId, token, transitions.retireCode)
   }
 
-  async closeSession(sessionId: string, token: string): Promise<void> {
-    await this.#node.authorize(sessionId, token, 'sender')
-    await this.#ports.sessions.update(sessionId, transitions.closeBySender)
-    this.#ports.bus.wake(sessionId, CHANGED)
+  closeSession(sessionId: string, token: string): Promise<void> {
+    return this.#changeAsSender(sessionId, token, transitions.closeBySender)
   }
 
   /** Looks at a token before more is read of a call. RelayError `session_not_found`, `unauthorized`. */
@@ -212,9 +202,9 @@ export class Relay {
   }
 
   /** Counts what this node holds beside sessions. All of it is 0 when nothing is left of any. */
-  get held() {
-    const { windows, held } = this.#node
-    const { links, watchers } = held
+  get counts() {
+    const { windows, counts } = this.#node
+    const { links, watchers } = counts
     const sockets = this.#attaching.size + links
     return { grantedBytes: windows.granted, grants: 2 * windows.size, sockets, watchers }
   }
@@ -240,6 +230,17 @@ export class Relay {
     this.#attaching.drain()
     await this.#node.drain()
     await this.#ports.cluster?.leave()
+  }
+
+  async #changeAsSender(sessionId: string, token: string, change: Change): Promise<void> {
+    await this.#node.authorize(sessionId, token, 'sender')
+    return this.#change(sessionId, change)
+  }
+
+  /** Changes a session, and wakes whoever looks at it. */
+  async #change(sessionId: string, change: Change): Promise<void> {
+    await this.#ports.sessions.update(sessionId, change)
+    this.#ports.bus.wake(sessionId, { about: 'session' })
   }
 
   /** Keeps a client address as digests: of the wider network, where there is one, and of the address itself. */

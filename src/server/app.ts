@@ -11,8 +11,8 @@ import { Refusals } from './http/refusals.ts'
 import { validateByZod } from './http/request.ts'
 import { routes } from './http/sessions.ts'
 import { ClientAddresses, nameClients } from './limits/client-address.ts'
+import { ConcurrencyLimit } from './limits/concurrency-limit.ts'
 import { limitConnections } from './limits/connections.ts'
-import { HeldLimit } from './limits/held-limits.ts'
 import { letPagesIn, Origins } from './limits/origins.ts'
 import { buildRateLimits, type SharedCounters } from './limits/rate-limits.ts'
 import { slowDown } from './limits/tarpit.ts'
@@ -87,9 +87,9 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await letPagesIn(app, origins, corsOrigins)
   await describeRoutes(app, version)
   const rates = await buildRateLimits(app, limits, options.sharedCounters)
-  const sockets = new HeldLimit(limits.sockets)
+  const sockets = new ConcurrencyLimit(limits.sockets)
   await app.register(websocket, { relay, maxFrameBytes, origins, refusals, rates, sockets })
-  await app.register(routes, { relay, rates, polls: new HeldLimit(limits.polls) })
+  await app.register(routes, { relay, rates, polls: new ConcurrencyLimit(limits.polls) })
   await app.register(frameRoutes, { relay, maxFrameBytes })
   await app.register(operations, { relay, version })
   return app

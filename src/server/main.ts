@@ -50,7 +50,7 @@ const relay = new Relay(
     ...(shared ?? storesOfOneNode()),
     mailboxes: new MemoryMailboxStore(),
     secrets: systemSecrets,
-    metrics: {
+    diagnostics: {
       discarded: (reason) => logger.debug({ reason }, 'a frame was discarded'),
       failed: (error) => logger.error({ err: error }, 'the relay failed'),
     },

@@ -26,7 +26,8 @@ export function misfitOf(budgetBytes: number, container: number | undefined): st
   if (container === undefined || budgetBytes + PROCESS_BYTES <= container) return undefined
   const fits = container - PROCESS_BYTES
   const advice = fits > 0 ? `set it to ${fits} or less` : `give the container more than ${PROCESS_BYTES}`
-  return `MEMORY_BUDGET_BYTES is ${budgetBytes}, and beside ${PROCESS_BYTES} for the process the container's ${container} bytes have no room for it: ${advice}`
+  const room = `beside ${PROCESS_BYTES} for the process the container's ${container} bytes have no room for it`
+  return `MEMORY_BUDGET_BYTES is ${budgetBytes}, and ${room}: ${advice}`
 }
 
 /** A budget from which memory is not short. */

@@ -80,7 +80,7 @@ function report(id, collect) {
   process.send({ id, heapBytes: heapUsed, externalBytes: external, counters: {
     sessions: sessions?.size ?? 0, storeEntries: sessions?.entries ?? 0,
     mailboxes: mailboxes?.size ?? 0, unackedBytes: mailboxes?.unackedCost ?? 0,
-    ...(relay?.held ?? { grantedBytes: 0, grants: 0, sockets: 0, watchers: 0 }),
+    ...(relay?.counts ?? { grantedBytes: 0, grants: 0, sockets: 0, watchers: 0 }),
   } })
 }
 process.channel.unref()

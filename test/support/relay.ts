@@ -91,7 +91,7 @@ export function nodeCounters(relay: Relay, mailboxes: MemoryMailboxStore): Count
     ...NOTHING_LEFT,
     mailboxes: mailboxes.size,
     unackedBytes: mailboxes.unackedCost,
-    ...relay.held,
+    ...relay.counts,
   }
 }
 
@@ -116,7 +116,7 @@ export function buildRelay(clock: Clock, secrets: Secrets, options: RelayOptions
       clock,
       secrets,
       digestAddress: options.digestAddress ?? ((clientAddress) => clientAddress),
-      metrics: {
+      diagnostics: {
         discarded: (reason) => options.onDiscard?.(reason),
         failed: (error) => options.onFailure?.(error),
       },

@@ -73,13 +73,13 @@ export async function startRelay(options: ServerOptions = {}): Promise<RunningRe
 }
 
 async function startAlone(options: ServerOptions): Promise<RunningRelay> {
-  const { logger, log, discards, metrics } = logging(options)
+  const { logger, log, discards, diagnostics } = logging(options)
   const settings = { ...DEFAULT_SETTINGS, ...options.settings }
   const built = buildRelay(options.clock ?? systemClock, options.secrets ?? systemSecrets, {
     ...options,
     settings,
-    onDiscard: metrics.discarded,
-    onFailure: metrics.failed,
+    onDiscard: diagnostics.discarded,
+    onFailure: diagnostics.failed,
   })
   const { app, url, port } = await listen(built.relay, settings, logger, options)
   const upgraded = countUpgraded(app.server)
@@ -156,14 +156,20 @@ export async function startNode(
   redisUrl: string,
   options: ServerOptions & { readonly ca?: string } = {},
 ): Promise<RunningNode> {
-  const { logger, log, discards, metrics } = logging(options)
+  const { logger, log, discards, diagnostics } = logging(options)
   const settings = { ...DEFAULT_SETTINGS, ...options.settings }
   const onError = ({ message }: Error) => logger.error({ reason: message }, 'Redis does not do what it should')
   const stores = openRedis({ url: redisUrl, ca: options.ca, onError }, systemClock, options.clock)
   const mailboxes = new MemoryMailboxStore()
   const wrap = options.wrapMailboxes ?? ((store) => store)
   const cluster = wrapMailboxesOf(stores.cluster, wrap)
-  const ports = { ...stores, cluster, mailboxes: wrap(mailboxes), secrets: options.secrets ?? systemSecrets, metrics }
+  const ports = {
+    ...stores,
+    cluster,
+    mailboxes: wrap(mailboxes),
+    secrets: options.secrets ?? systemSecrets,
+    diagnostics,
+  }
   const relay = new Relay(ports, settings)
   while (!stores.cluster.isReachable) await delay(2)
   const { app, url, port } = await listen(relay, settings, logger, options, stores.counters)
@@ -215,14 +221,14 @@ function logging(options: ServerOptions) {
   const log: string[] = []
   const discards: Discard[] = []
   const logger = pino({ level: options.logLevel ?? 'trace', base: null }, { write: (line: string) => log.push(line) })
-  const metrics = {
+  const diagnostics = {
     discarded: (reason: Discard) => {
       discards.push(reason)
       logger.debug({ reason }, 'a frame was discarded')
     },
     failed: (error: unknown) => logger.error({ err: error }, 'the relay failed'),
   }
-  return { log, discards, logger, metrics }
+  return { log, discards, logger, diagnostics }
 }
 
 async function listen(

@@ -5,7 +5,7 @@ import type { MailboxKey, MailboxPosition, MailboxStore, StoredFrame } from '../
 import { type ChannelState, channelState, isAnswer, isHandshake } from '../session/channel-state.ts'
 import { liveReceiver, type Party, presenceOf, type Session } from '../session/session.ts'
 import { inbound, mailboxKey, outbound } from './direction.ts'
-import type { Hold } from './hold.ts'
+import type { Grant } from './grant.ts'
 import type { Windows, WindowsSettings } from './windows.ts'
 
 /** The outcome of a frame, whatever transport it came by. The edge says it in its own words. */
@@ -26,7 +26,7 @@ interface Acked {
 }
 
 type Unkept =
-  /** `early`: not before the approval. `foreign`: not a channel of this role. `gap` and `full`: neither next nor held; no room. */
+  /** `early`: before the approval. `foreign`: no channel of this role. `gap`: neither next nor held. `full`: no room. */
   | { readonly kind: 'refused'; readonly why: 'early' | 'foreign' | 'gap' | 'full' }
   /** The store does not have what it had: the client has to resume. */
   | { readonly kind: 'forgotten' }
@@ -56,10 +56,10 @@ export interface EndPlacement {
   /** Set where other nodes reach the mailboxes. */
   readonly isShared: boolean
   /** The windows that this node grants the channel, if it does. */
-  readonly hold: Hold | undefined
+  readonly grant: Grant | undefined
 }
 
-/** The end of a channel that one role has: where it writes and reads, and the rules for both. Closes nothing: it answers in outcomes. */
+/** A role's end of a channel: where it writes and reads, and the rules for both. Closes nothing: it answers in outcomes. */
 export class ChannelEnd {
   readonly party: Party
   readonly channel: number
@@ -72,17 +72,17 @@ export class ChannelEnd {
   opening: Promise<void> | undefined
   readonly #rules: EndRules
   readonly #mailboxes: MailboxStore
-  readonly #hold: Hold | undefined
+  readonly #grant: Grant | undefined
   readonly #out: MailboxKey
   readonly #in: MailboxKey
 
-  constructor(rules: EndRules, { sessionId, party, channel, mailboxes, isShared, hold }: EndPlacement) {
+  constructor(rules: EndRules, { sessionId, party, channel, mailboxes, isShared, grant }: EndPlacement) {
     this.#rules = rules
     this.party = party
     this.channel = channel
     this.isShared = isShared
     this.#mailboxes = mailboxes
-    this.#hold = hold
+    this.#grant = grant
     this.#out = mailboxKey(sessionId, channel, outbound(party))
     this.#in = mailboxKey(sessionId, channel, inbound(party))
   }
@@ -160,7 +160,7 @@ export class ChannelEnd {
     return held.bytes.length !== bytes.length || held.bytes.some((byte, i) => byte !== bytes[i])
   }
 
-  /** The row of this end in a view; for one that fetches, with what can be fetched. `isWhole` is false where a store has lost something. */
+  /** The row of this end in a view, with what can be fetched if asked. `isWhole` is false where a store has lost something. */
   async row(session: Session, isFetching: boolean): Promise<{ readonly row: ChannelRow; readonly isWhole: boolean }> {
     const out = await this.#mailboxes.position(this.#out)
     const row = { channel: this.channel, ...(out ?? NOWHERE), window: this.windowIn(session) }
@@ -173,7 +173,7 @@ export class ChannelEnd {
   /** The cost that this role may have unacknowledged. */
   windowIn(session: Session): number {
     const { cluster, windowBytes, maxFrameBytes } = this.#rules
-    const granted = this.#hold?.granted[outbound(this.party)]
+    const granted = this.#grant?.bytes[outbound(this.party)]
     if (!cluster) return granted ?? 0
     const writesAnywhere = this.#mayWriteAnywhere(session)
     if (granted !== undefined && !writesAnywhere) return granted
@@ -182,8 +182,8 @@ export class ChannelEnd {
   }
 
   #grow(session: Session, unackedCost: number): boolean {
-    if (!this.#hold || this.#mayWriteAnywhere(session)) return false
-    return this.#rules.windows.grow(this.#hold, outbound(this.party), unackedCost)
+    if (!this.#grant || this.#mayWriteAnywhere(session)) return false
+    return this.#rules.windows.grow(this.#grant, outbound(this.party), unackedCost)
   }
 
   /** Reports whether each node must promise this role the same, whatever it has granted for the other end's socket. */

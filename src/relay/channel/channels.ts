@@ -5,7 +5,7 @@ import { channelsOf } from '../session/channel-state.ts'
 import { liveReceiver, type Party, type Present, type Session } from '../session/session.ts'
 import { ChannelEnd, type EndRules } from './channel-end.ts'
 import { mailboxKeys } from './direction.ts'
-import type { Hold } from './hold.ts'
+import type { Grant } from './grant.ts'
 
 export type ChannelsPorts = EndRules & Pick<RelayPorts, 'mailboxes' | 'clock' | 'cluster'>
 
@@ -19,7 +19,7 @@ export class Channels {
   readonly #sessionId: string
   readonly #ports: ChannelsPorts
   /** Undefined until there is one: most sessions wait most of the time. */
-  #holds: Map<number, Hold> | undefined
+  #grants: Map<number, Grant> | undefined
   /** Channels that were opened in this node's memory: also those that have been given up while they were being opened. */
   #opened: Set<number> | undefined
   /** Resolves when the frames are gone whose windows were given back, as long as they are not. */
@@ -31,7 +31,7 @@ export class Channels {
   }
 
   get isEmpty(): boolean {
-    return !this.#holds?.size && !this.#opened?.size
+    return !this.#grants?.size && !this.#opened?.size
   }
 
   /** Counts the changes of windows for the version of views. Several nodes would count differently: there it stays 0. */
@@ -48,14 +48,14 @@ export class Channels {
   endOf(session: Session, party: Party, channel: number): ChannelEnd {
     const { cluster, mailboxes } = this.#ports
     const isShared = this.isShared(session, channel)
-    const hold = this.#holds?.get(channel)
+    const grant = this.#grants?.get(channel)
     return new ChannelEnd(this.#ports, {
       sessionId: this.#sessionId,
       party,
       channel,
       mailboxes: isShared && cluster ? cluster.mailboxes : mailboxes,
       isShared,
-      hold,
+      grant,
     })
   }
 
@@ -71,7 +71,7 @@ export class Channels {
     return opened
   }
 
-  /** The rows of a role's ends. `isWhole` is false where one lacks something: nobody has used it, it has ended, or a store has lost it. */
+  /** The rows of a role's ends. `isWhole` is false where one is unused, has ended, or was lost by a store. */
   async rows(
     session: Session,
     ends: readonly ChannelEnd[],
@@ -88,22 +88,22 @@ export class Channels {
   }
 
   /** Gives a channel the windows that were reserved for it. They are released when the channel was entered meanwhile. */
-  assign(hold: Hold, channel: number): void {
+  assign(grant: Grant, channel: number): void {
     const { windows } = this.#ports
-    if (this.#holds?.has(channel)) return windows.release(hold)
-    windows.assign(hold, this.#sessionId, channel)
-    this.#holds ??= new Map()
-    this.#holds.set(channel, hold)
+    if (this.#grants?.has(channel)) return windows.release(grant)
+    windows.assign(grant, this.#sessionId, channel)
+    this.#grants ??= new Map()
+    this.#grants.set(channel, grant)
   }
 
   /** Begins to grant windows to a channel, if this node does not yet. */
   enter(session: Session, channel: number): void {
     const receiver = liveReceiver(session, channel)
-    if (session.state === 'closed' || !receiver || this.#holds?.has(channel)) return
-    const hold = this.#ports.windows.enter(this.#sessionId, channel)
-    this.#holds ??= new Map()
-    this.#holds.set(channel, hold)
-    if (this.#ports.windows.settle(hold, session, receiver, this.#present) !== 'same') this.changes++
+    if (session.state === 'closed' || !receiver || this.#grants?.has(channel)) return
+    const grant = this.#ports.windows.enter(this.#sessionId, channel)
+    this.#grants ??= new Map()
+    this.#grants.set(channel, grant)
+    if (this.#ports.windows.settle(grant, session, receiver, this.#present) !== 'same') this.changes++
   }
 
   /** Brings the windows in line with the roles that are there. Frames go first where a window was given back. */
@@ -112,18 +112,18 @@ export class Channels {
     // End a session that is over with its view, not with a new attach.
     if (session.state === 'closed' || present.now >= session.expiresAt) return
     const lost: number[] = []
-    for (const hold of this.#holds?.values() ?? []) {
-      const receiver = liveReceiver(session, hold.channel)
-      const outcome = receiver ? this.#ports.windows.settle(hold, session, receiver, present) : 'same'
+    for (const grant of this.#grants?.values() ?? []) {
+      const receiver = liveReceiver(session, grant.channel)
+      const outcome = receiver ? this.#ports.windows.settle(grant, session, receiver, present) : 'same'
       if (outcome !== 'same') this.changes++
-      if (outcome === 'lost') lost.push(hold.channel)
+      if (outcome === 'lost') lost.push(grant.channel)
     }
     if (lost.length > 0) return this.forget(lost)
   }
 
   /** Reports whether an end may have been away for long. */
   isDue(now: number): boolean {
-    for (const { lookAt } of this.#holds?.values() ?? []) if (lookAt <= now) return true
+    for (const { lookAt } of this.#grants?.values() ?? []) if (lookAt <= now) return true
     return false
   }
 
@@ -159,8 +159,8 @@ export class Channels {
   }
 
   /**
-   * Gives up the channels that no link of this node is on any more, also those that this node has granted and not yet seen. A node
-   * that is alone keeps them: there is nowhere else to resume.
+   * Gives up the channels that no link of this node is on, also those that it has granted and not yet seen. A node that is alone
+   * keeps them: there is nowhere else to resume.
    */
   abandon(isUsed: (channel: number) => boolean): Awaitable<void> {
     if (this.#ports.cluster) return this.release([...this.#known()].filter((channel) => !isUsed(channel)))
@@ -169,16 +169,16 @@ export class Channels {
   /** Gives up what this node has of channels. */
   release(channels: readonly number[]): Awaitable<void> {
     for (const channel of channels) {
-      const hold = this.#holds?.get(channel)
-      this.#holds?.delete(channel)
+      const grant = this.#grants?.get(channel)
+      this.#grants?.delete(channel)
       this.#opened?.delete(channel)
-      if (hold) this.#ports.windows.release(hold)
+      if (grant) this.#ports.windows.release(grant)
     }
     return this.#ports.mailboxes.drop(channels.flatMap((channel) => mailboxKeys(this.#sessionId, channel)))
   }
 
   #known(): ReadonlySet<number> {
-    return new Set([...(this.#holds?.keys() ?? []), ...(this.#opened ?? [])])
+    return new Set([...(this.#grants?.keys() ?? []), ...(this.#opened ?? [])])
   }
 
   get #present(): Present {

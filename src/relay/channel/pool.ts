@@ -6,7 +6,7 @@ export class Pool {
   readonly #limit: number
   readonly #share: number
   readonly #byAddress = new Map<string, number>()
-  #held = 0
+  #taken = 0
 
   constructor(limit: number, share: number) {
     this.#limit = limit
@@ -14,34 +14,34 @@ export class Pool {
   }
 
   /** The bytes taken. */
-  get held(): number {
-    return this.#held
+  get taken(): number {
+    return this.#taken
   }
 
-  heldBy(address: string): number {
+  takenBy(address: string): number {
     return this.#byAddress.get(address) ?? 0
   }
 
   hasRoom(bytes: number): boolean {
-    return this.#held + bytes <= this.#limit
+    return this.#taken + bytes <= this.#limit
   }
 
   /** Reports whether an address stays within its share with so many bytes more. */
   isWithinShare(address: string, bytes: number): boolean {
-    return address === '' || this.heldBy(address) + bytes <= this.#share
+    return address === '' || this.takenBy(address) + bytes <= this.#share
   }
 
   /** Takes bytes for an address; false, and nothing is taken, where there is no room or no share. */
   take(address: string, bytes: number): boolean {
     if (!this.hasRoom(bytes) || !this.isWithinShare(address, bytes)) return false
-    this.#held += bytes
-    this.#byAddress.set(address, this.heldBy(address) + bytes)
+    this.#taken += bytes
+    this.#byAddress.set(address, this.takenBy(address) + bytes)
     return true
   }
 
   giveBack(address: string, bytes: number): void {
-    this.#held -= bytes
-    const left = this.heldBy(address) - bytes
+    this.#taken -= bytes
+    const left = this.takenBy(address) - bytes
     if (left > 0) this.#byAddress.set(address, left)
     else this.#byAddress.delete(address)
   }
@@ -49,8 +49,8 @@ export class Pool {
   /** The address that has most, nobody's aside. */
   get fullest(): string | undefined {
     let fullest: string | undefined
-    for (const [address, held] of this.#byAddress) {
-      if (address !== '' && held > (fullest === undefined ? 0 : this.heldBy(fullest))) fullest = address
+    for (const [address, taken] of this.#byAddress) {
+      if (address !== '' && taken > (fullest === undefined ? 0 : this.takenBy(fullest))) fullest = address
     }
     return fullest
   }

@@ -1,7 +1,7 @@
 import { ABSENT_GIVES_BACK_MS, HANDSHAKE_WINDOW_BYTES } from '../../protocol/limits.ts'
 import type { Direction } from '../ports.ts'
 import { isPresent, type LiveReceiver, type OpenSession, type Present, payerOf } from '../session/session.ts'
-import { emptyHold, type Hold, type PoolName, sizeOf } from './hold.ts'
+import { type Grant, newGrant, type PoolName, sizeOf } from './grant.ts'
 import { Pool } from './pool.ts'
 
 export interface WindowsSettings {
@@ -27,21 +27,21 @@ export class Windows {
   readonly #pools: Readonly<Record<PoolName, Pool>>
   /** Bytes of the transfers' pool that windows have grown by: half a share for an address. The rest is for first full frames. */
   readonly #growth: Pool
-  readonly #changed: (hold: Hold, how: 'gained' | 'lost') => void
-  /** Holds of channels that are known. */
-  readonly #holds = new Set<Hold>()
+  readonly #changed: (grant: Grant, how: 'gained' | 'lost') => void
+  /** Of channels that are known. */
+  readonly #grants = new Set<Grant>()
   /** Channels that wait, in the order of their coming, with the pool and the address that pays. */
-  readonly #waiting = new Map<Hold, { readonly kind: PoolName; readonly payer: string }>()
+  readonly #waiting = new Map<Grant, { readonly name: PoolName; readonly payer: string }>()
 
-  /** `changed` is called for a hold that gained or lost its windows by what happened to others. */
-  constructor(settings: WindowsSettings, changed: (hold: Hold, how: 'gained' | 'lost') => void) {
+  /** `changed` is called for a grant that gained or lost its windows by what happened to others. */
+  constructor(settings: WindowsSettings, changed: (grant: Grant, how: 'gained' | 'lost') => void) {
     this.#settings = settings
     this.#changed = changed
     const budget = settings.memoryBudgetBytes
     const handshakes = Math.max(Math.floor(budget * PART), this.#need('handshake'))
     const transfers = Math.max(budget - handshakes, this.#need('transfer'))
-    const share = (kind: PoolName, limit: number) =>
-      settings.limitAddresses ? Math.max(Math.floor(limit * PART), this.#need(kind)) : limit
+    const share = (name: PoolName, limit: number) =>
+      settings.limitAddresses ? Math.max(Math.floor(limit * PART), this.#need(name)) : limit
     this.#pools = {
       handshake: new Pool(handshakes, share('handshake', handshakes)),
       transfer: new Pool(transfers, share('transfer', transfers)),
@@ -51,56 +51,56 @@ export class Windows {
 
   /** The sum of all windows, in bytes. */
   get granted(): number {
-    return this.#pools.handshake.held + this.#pools.transfer.held
+    return this.#pools.handshake.taken + this.#pools.transfer.taken
   }
 
   /** Channels that are known here. */
   get size(): number {
-    return this.#holds.size
+    return this.#grants.size
   }
 
   /** Takes the windows of a handshake for an address, before its channel is known. Undefined when there is no room. */
-  reserve(payer: string): Hold | undefined {
-    const hold = emptyHold('', 0)
-    return this.#take(hold, 'handshake', payer) ? hold : undefined
+  reserve(payer: string): Grant | undefined {
+    const grant = newGrant()
+    return this.#take(grant, 'handshake', payer) ? grant : undefined
   }
 
   /** Names the channel that has what was reserved. */
-  assign(hold: Hold, sessionId: string, channel: number): void {
-    hold.sessionId = sessionId
-    hold.channel = channel
-    this.#holds.add(hold)
+  assign(grant: Grant, sessionId: string, channel: number): void {
+    grant.sessionId = sessionId
+    grant.channel = channel
+    this.#grants.add(grant)
   }
 
   /** Begins to grant windows to a channel. */
-  enter(sessionId: string, channel: number): Hold {
-    const hold = emptyHold(sessionId, channel)
-    this.#holds.add(hold)
-    return hold
+  enter(sessionId: string, channel: number): Grant {
+    const grant = newGrant()
+    this.assign(grant, sessionId, channel)
+    return grant
   }
 
   /** Doubles a window that the next full frame would not fit into, as long as there is room. Says whether it did. */
-  grow(hold: Hold, direction: Direction, unackedCost: number): boolean {
+  grow(grant: Grant, direction: Direction, unackedCost: number): boolean {
     const { windowBytes, maxFrameBytes } = this.#settings
-    if (hold.kind !== 'transfer') return false
-    const granted = hold.granted[direction]
+    if (grant.pool !== 'transfer') return false
+    const granted = grant.bytes[direction]
     if (granted >= windowBytes || unackedCost + maxFrameBytes <= granted) return false
     const pool = this.#pools.transfer
     // Leave room for the first that waits.
     if (this.#waiting.size > 0 && !pool.hasRoom(this.#need('transfer') + granted)) return false
     const grown = Math.min(windowBytes, granted * 2)
-    if (!this.#growth.isWithinShare(hold.payer, grown - granted)) return false
-    if (!pool.take(hold.payer, grown - granted)) return false
-    this.#growth.take(hold.payer, grown - granted)
-    hold.granted[direction] = grown
+    if (!this.#growth.isWithinShare(grant.payer, grown - granted)) return false
+    if (!pool.take(grant.payer, grown - granted)) return false
+    this.#growth.take(grant.payer, grown - granted)
+    grant.bytes[direction] = grown
     return true
   }
 
   /** Gives back what was reserved, or what a channel has, and forgets it. */
-  release(hold: Hold): void {
-    this.#holds.delete(hold)
-    this.#waiting.delete(hold)
-    this.#giveBack(hold)
+  release(grant: Grant): void {
+    this.#grants.delete(grant)
+    this.#waiting.delete(grant)
+    this.#giveBack(grant)
     this.#serve()
   }
 
@@ -108,68 +108,68 @@ export class Windows {
    * Gives a channel what it needs as its session is now, and takes what it needs no more. `lost`: it gave back its window, and
    * what is held of it must be forgotten.
    */
-  settle(hold: Hold, session: OpenSession, receiver: LiveReceiver, present: Present): 'same' | 'changed' | 'lost' {
+  settle(grant: Grant, session: OpenSession, receiver: LiveReceiver, present: Present): 'same' | 'changed' | 'lost' {
     const { now } = present
     const ends = [session.presence, receiver.presence]
     const there = ends.filter((end) => isPresent(end, present))
     const leases = ends.map((end) => (end?.via === 'http' ? end.until : undefined))
-    hold.absentSince = ends.map((end, index) =>
-      isPresent(end, present) ? undefined : (hold.absentSince[index] ?? Math.min(now, leases[index] ?? now)),
+    grant.absentSince = ends.map((end, index) =>
+      isPresent(end, present) ? undefined : (grant.absentSince[index] ?? Math.min(now, leases[index] ?? now)),
     )
     // The end of a lease, or of the time that an absent end has. One that was away for that long is looked at when it comes.
-    const looks = hold.absentSince.map((since, index) =>
+    const looks = grant.absentSince.map((since, index) =>
       since === undefined ? (leases[index] ?? Number.POSITIVE_INFINITY) : since + ABSENT_GIVES_BACK_MS,
     )
-    hold.lookAt = Math.min(...looks.map((at) => (at > now ? at : Number.POSITIVE_INFINITY)))
+    grant.lookAt = Math.min(...looks.map((at) => (at > now ? at : Number.POSITIVE_INFINITY)))
     const isLongAway = looks.some((at) => at <= now)
-    const before = hold.kind
-    const isLost = isLongAway && (there.length === 0 || hold.kind === 'transfer')
-    if (isLost) this.#giveBack(hold)
+    const before = grant.pool
+    const isLost = isLongAway && (there.length === 0 || grant.pool === 'transfer')
+    if (isLost) this.#giveBack(grant)
     if (receiver.state === 'approved' && there.length === ends.length)
-      this.#want(hold, 'transfer', payerOf(session.addressDigest))
-    else if (hold.kind !== undefined || (isLongAway && there.length === 0)) this.#waiting.delete(hold)
+      this.#want(grant, 'transfer', payerOf(session.addressDigest))
+    else if (grant.pool !== undefined || (isLongAway && there.length === 0)) this.#waiting.delete(grant)
     else if (there.length > 0 || receiver.state === 'pending')
-      this.#want(hold, 'handshake', payerOf(receiver.addressDigest))
-    if (hold.kind !== before) this.#serve()
+      this.#want(grant, 'handshake', payerOf(receiver.addressDigest))
+    if (grant.pool !== before) this.#serve()
     if (isLost) return 'lost'
-    return hold.kind === before ? 'same' : 'changed'
+    return grant.pool === before ? 'same' : 'changed'
   }
 
-  /** Gives a channel windows of a kind, or has it wait for them. */
-  #want(hold: Hold, kind: PoolName, payer: string): void {
-    if (hold.kind === kind || this.#take(hold, kind, payer)) this.#waiting.delete(hold)
-    else if (this.#waiting.get(hold)?.kind !== kind) this.#waiting.set(hold, { kind, payer })
+  /** Gives a channel windows of a pool, or has it wait for them. */
+  #want(grant: Grant, name: PoolName, payer: string): void {
+    if (grant.pool === name || this.#take(grant, name, payer)) this.#waiting.delete(grant)
+    else if (this.#waiting.get(grant)?.name !== name) this.#waiting.set(grant, { name, payer })
   }
 
-  /** Takes windows of a kind for a channel, in place of those that it has; from the fullest address where there is no room. */
-  #take(hold: Hold, kind: PoolName, payer: string): boolean {
-    const pool = this.#pools[kind]
-    const need = this.#need(kind)
+  /** Takes a channel's windows of a pool, in place of those that it has; from the fullest address where there is no room. */
+  #take(grant: Grant, name: PoolName, payer: string): boolean {
+    const pool = this.#pools[name]
+    const need = this.#need(name)
     if (!pool.isWithinShare(payer, need)) return false
     if (!pool.hasRoom(need)) {
-      const fullest = this.#largestOfFullest(kind, payer)
+      const fullest = this.#largestOfFullest(name, payer)
       if (!fullest) return false
       this.#giveBack(fullest)
       this.#changed(fullest, 'lost')
     }
     if (!pool.take(payer, need)) return false
-    this.#giveBack(hold)
-    hold.kind = kind
-    hold.payer = payer
-    hold.granted.s2r = hold.granted.r2s = need / 2
+    this.#giveBack(grant)
+    grant.pool = name
+    grant.payer = payer
+    grant.bytes.s2r = grant.bytes.r2s = need / 2
     return true
   }
 
   /** The channel that has to wait in favour of an address's: its own address has more than that would have then. */
-  #largestOfFullest(kind: PoolName, payer: string): Hold | undefined {
-    const pool = this.#pools[kind]
+  #largestOfFullest(name: PoolName, payer: string): Grant | undefined {
+    const pool = this.#pools[name]
     const { fullest } = pool
     if (!this.#settings.limitAddresses || fullest === undefined) return undefined
-    if (pool.heldBy(payer) + this.#need(kind) >= pool.heldBy(fullest)) return undefined
-    let largest: Hold | undefined
-    for (const hold of this.#holds) {
-      if (hold.kind !== kind || hold.payer !== fullest) continue
-      if (!largest || sizeOf(hold) > sizeOf(largest)) largest = hold
+    if (pool.takenBy(payer) + this.#need(name) >= pool.takenBy(fullest)) return undefined
+    let largest: Grant | undefined
+    for (const grant of this.#grants) {
+      if (grant.pool !== name || grant.payer !== fullest) continue
+      if (!largest || sizeOf(grant) > sizeOf(largest)) largest = grant
     }
     return largest
   }
@@ -177,26 +177,26 @@ export class Windows {
   /** Gives those who wait what there is now, in their order. One whose address has its share lets others go before it. */
   #serve(): void {
     const full = new Set<PoolName>()
-    for (const [hold, { kind, payer }] of this.#waiting) {
-      if (!this.#pools[kind].hasRoom(this.#need(kind))) full.add(kind)
-      if (full.has(kind) || !this.#take(hold, kind, payer)) continue
-      this.#waiting.delete(hold)
-      this.#changed(hold, 'gained')
+    for (const [grant, { name, payer }] of this.#waiting) {
+      if (!this.#pools[name].hasRoom(this.#need(name))) full.add(name)
+      if (full.has(name) || !this.#take(grant, name, payer)) continue
+      this.#waiting.delete(grant)
+      this.#changed(grant, 'gained')
       // Begin again: its former windows may be enough for another.
       return this.#serve()
     }
   }
 
-  #giveBack(hold: Hold): void {
-    if (hold.kind !== undefined) this.#pools[hold.kind].giveBack(hold.payer, sizeOf(hold))
-    if (hold.kind === 'transfer') this.#growth.giveBack(hold.payer, sizeOf(hold) - this.#need('transfer'))
-    hold.kind = undefined
-    hold.granted.s2r = hold.granted.r2s = 0
+  #giveBack(grant: Grant): void {
+    if (grant.pool !== undefined) this.#pools[grant.pool].giveBack(grant.payer, sizeOf(grant))
+    if (grant.pool === 'transfer') this.#growth.giveBack(grant.payer, sizeOf(grant) - this.#need('transfer'))
+    grant.pool = undefined
+    grant.bytes.s2r = grant.bytes.r2s = 0
   }
 
   /** The sum of both windows that a channel begins with. */
-  #need(kind: PoolName): number {
+  #need(name: PoolName): number {
     const { maxFrameBytes } = this.#settings
-    return 2 * (kind === 'transfer' ? Math.max(maxFrameBytes, HANDSHAKE_WINDOW_BYTES) : HANDSHAKE_WINDOW_BYTES)
+    return 2 * (name === 'transfer' ? Math.max(maxFrameBytes, HANDSHAKE_WINDOW_BYTES) : HANDSHAKE_WINDOW_BYTES)
   }
 }

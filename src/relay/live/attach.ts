@@ -23,9 +23,9 @@ export class Attaching {
 
   constructor(node: RelayNode) {
     this.#node = node
-    const { clock, metrics, maxFrameBytes } = node.ports
+    const { clock, diagnostics, maxFrameBytes } = node.ports
     const attach = (connection: Connection, data: string | Uint8Array) => this.#attach(connection, data)
-    this.#connectionPorts = { attach, opening: this.#opening, clock, metrics, maxFrameBytes }
+    this.#connectionPorts = { attach, opening: this.#opening, clock, diagnostics, maxFrameBytes }
   }
 
   /** Sockets that have not attached. */

@@ -4,7 +4,7 @@ import { ATTACH_TIMEOUT_MS } from '../../protocol/limits.ts'
 import { type Awaitable, after } from '../awaitable.ts'
 import type { Outcome } from '../channel/channel-end.ts'
 import { closeCodeOf, RelayError } from '../errors.ts'
-import type { Clock, Metrics, PeerSocket } from '../ports.ts'
+import type { Clock, Diagnostics, PeerSocket } from '../ports.ts'
 import type { Link } from './link.ts'
 import type { LiveSession } from './live-session.ts'
 
@@ -14,7 +14,7 @@ export interface ConnectionPorts {
   /** All that have not attached. This one takes itself out. */
   readonly opening: Set<Connection>
   readonly clock: Clock
-  readonly metrics: Metrics
+  readonly diagnostics: Diagnostics
   readonly maxFrameBytes: number
 }
 
@@ -137,7 +137,7 @@ export class Connection {
   #fail(error: unknown): void {
     if (this.#attached) return this.#attached.live.fail(this.#attached.link, error)
     const code = closeCodeOf(error)
-    if (code === 'internal') this.#ports.metrics.failed(error)
+    if (code === 'internal') this.#ports.diagnostics.failed(error)
     this.close(code)
   }
 
@@ -152,7 +152,7 @@ export class Connection {
       case 'unchanged':
         return undefined
       case 'ended':
-        return this.#ports.metrics.discarded('channel_ended')
+        return this.#ports.diagnostics.discarded('channel_ended')
       case 'forgotten':
         throw new RelayError('resume_required')
       case 'refused':

@@ -7,7 +7,7 @@ import { type ChannelEnd, type Outcome, outcomeWithoutEnd } from '../channel/cha
 import type { Channels } from '../channel/channels.ts'
 import type { Clock, PeerSocket, StoredFrame } from '../ports.ts'
 import { channelState, channelsOf } from '../session/channel-state.ts'
-import { hasRow, type Party, presenceOf, type Session } from '../session/session.ts'
+import { type Party, presenceOf, receiverOf, type Session } from '../session/session.ts'
 
 /** Source of what a link sends when its socket has room. */
 export interface LinkSource {
@@ -97,9 +97,9 @@ export class Link {
   async align(session: Session): Promise<CloseErrorCode | undefined> {
     const { party } = this
     // A row that made way for others takes its token along.
-    if (party.role === 'receiver' && !hasRow(session, party.channel)) return 'unauthorized'
+    if (party.role === 'receiver' && !receiverOf(session, party.channel)) return 'unauthorized'
     if (session.state === 'closed') {
-      await this.#end(session.reason === 'shutting_down' ? 'going_away' : 'session_gone')
+      await this.#closeWithLastView(session.reason === 'shutting_down' ? 'going_away' : 'session_gone')
       return undefined
     }
     if ((presenceOf(session, party)?.generation ?? 0) > this.generation) return 'superseded'
@@ -175,7 +175,7 @@ export class Link {
   }
 
   /** Shows the last view and closes. A socket that takes nothing is closed without it. */
-  #end(code: CloseErrorCode): Awaitable<void> {
+  #closeWithLastView(code: CloseErrorCode): Awaitable<void> {
     if (this.#congested) return this.close(code)
     this.#closeAfter = code
     return this.showView()

@@ -72,7 +72,7 @@ export class LiveSession implements LinkSource {
   /** Does what follows from a frame that is there: its reader hears of it, and an answer is recorded. */
   kept({ channel, party, isShared }: ChannelEnd, { kind, isAnswer }: Kept): Awaitable<unknown> {
     const direction = outbound(party)
-    if (kind === 'duplicate') this.#ports.metrics.discarded('duplicate')
+    if (kind === 'duplicate') this.#ports.diagnostics.discarded('duplicate')
     else this.wakeReader(channel, direction)
     if (kind === 'stored' && isShared) this.#ports.bus.wake(this.id, { about: 'frames', channel, direction })
     return isAnswer ? this.#ports.sessions.update(this.id, (session) => answer(session, channel)) : undefined
@@ -145,12 +145,12 @@ export class LiveSession implements LinkSource {
   /** Closes a link for what a frame, or a store, has failed with. */
   fail(link: Link, error: unknown): void {
     const code = closeCodeOf(error)
-    if (code === 'internal') this.#ports.metrics.failed(error)
+    if (code === 'internal') this.#ports.diagnostics.failed(error)
     this.close(link, code)
   }
 
   #report(error: unknown): void {
-    if (!(error instanceof RelayError)) this.#ports.metrics.failed(error)
+    if (!(error instanceof RelayError)) this.#ports.diagnostics.failed(error)
   }
 
   /** Forgets a link that is gone, and tells the session unless a newer one is there. */

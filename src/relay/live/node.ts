@@ -52,7 +52,7 @@ export class RelayNode {
   }
 
   /** Counts links, and the sessions that polls are held for. */
-  get held(): { readonly links: number; readonly watchers: number } {
+  get counts(): { readonly links: number; readonly watchers: number } {
     let [links, watchers] = [0, 0]
     for (const live of this.#sessions.values()) {
       links += live.links.length

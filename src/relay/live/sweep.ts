@@ -22,7 +22,7 @@ export class Sweep {
       } catch (error) {
         if (error instanceof RelayError) throw error
         // The sweep comes again each second: report a failure once.
-        if (!this.#failed.has(id)) this.#ports.metrics.failed(error)
+        if (!this.#failed.has(id)) this.#ports.diagnostics.failed(error)
         failed.add(id)
       }
     }

@@ -1,10 +1,9 @@
-import type { DenialReason } from '../../protocol/fields.ts'
 import { EPITAPH_MS } from '../../protocol/limits.ts'
 import type { CloseReason } from '../../protocol/view.ts'
 import { RelayError } from '../errors.ts'
 import {
   type ClosedSession,
-  type EndedReceiver,
+  type Ending,
   isLive,
   type LiveReceiver,
   type OpenSession,
@@ -32,16 +31,12 @@ export function receiverOfChannel(session: OpenSession, channel: number): Receiv
   return receiver
 }
 
-export function end(session: OpenSession, receiver: LiveReceiver, state: 'denied', reason: DenialReason): OpenSession
-export function end(session: OpenSession, receiver: LiveReceiver, state: 'done' | 'left' | 'revoked'): OpenSession
-export function end(
+export function endReceiver(
   session: OpenSession,
   { receiverCode, channel, tokenDigest, addressDigest }: LiveReceiver,
-  state: EndedReceiver['state'],
-  reason: DenialReason = 'rejected',
+  ending: Ending,
 ): OpenSession {
-  const base = { receiverCode, channel, tokenDigest, addressDigest }
-  const ended: EndedReceiver = state === 'denied' ? { ...base, state, reason } : { ...base, state }
+  const ended = { receiverCode, channel, tokenDigest, addressDigest, ...ending }
   return changed(session, { receivers: replace(session, ended) })
 }
 
@@ -54,27 +49,12 @@ export function changed(session: OpenSession, change: Partial<OpenSession>): Ope
 }
 
 export function closed(session: OpenSession, reason: CloseReason, at: number): ClosedSession {
-  const { id, clientId, addressDigest, senderCode, tokenDigest, version, joins } = session
+  const { id, clientId, addressDigest, senderCode, tokenDigest, joins } = session
+  const base = { id, clientId, addressDigest, senderCode, tokenDigest, joins, version: session.version + 1 }
   const receivers = session.receivers.map((receiver) => {
     if (!isLive(receiver)) return receiver
-    return {
-      receiverCode: receiver.receiverCode,
-      channel: receiver.channel,
-      tokenDigest: receiver.tokenDigest,
-      state: receiver.state,
-    }
+    const { receiverCode, channel, tokenDigest, state } = receiver
+    return { receiverCode, channel, tokenDigest, state }
   })
-  return {
-    state: 'closed',
-    id,
-    clientId,
-    addressDigest,
-    senderCode,
-    tokenDigest,
-    version: version + 1,
-    joins,
-    reason,
-    forgetAt: at + EPITAPH_MS,
-    receivers,
-  }
+  return { state: 'closed', ...base, reason, forgetAt: at + EPITAPH_MS, receivers }
 }

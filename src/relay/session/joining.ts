@@ -1,13 +1,13 @@
 import {
+  ADDRESS_FAILURES_MAX,
+  ADDRESS_JOINS_MAX,
+  ADDRESS_PENDING_MAX,
   JOINS_EVER_MAX,
   PENDING_MAX,
   RECEIVER_ROWS_MAX,
-  SOURCE_FAILURES_MAX,
-  SOURCE_JOINS_MAX,
-  SOURCE_PENDING_MAX,
 } from '../../protocol/limits.ts'
 import { CodeUsedUp, RelayError } from '../errors.ts'
-import { changed, end } from './changes.ts'
+import { changed, endReceiver } from './changes.ts'
 import {
   countsAsJoin,
   isJoinable,
@@ -20,14 +20,10 @@ import {
   type Session,
 } from './session.ts'
 
-export interface NewReceiver {
-  readonly receiverCode: string
-  readonly tokenDigest: string
-  readonly publicKey: string
-  readonly profile: string
-  readonly name: string | undefined
-  readonly addressDigest: string
-}
+export type NewReceiver = Pick<
+  LiveReceiver,
+  'receiverCode' | 'tokenDigest' | 'publicKey' | 'profile' | 'name' | 'addressDigest'
+>
 
 /** Rules for a join beside the session itself. */
 export interface JoinRules extends Pick<Present, 'isAlive'> {
@@ -74,7 +70,7 @@ function isBanned(session: OpenSession, addressDigest: string): boolean {
   const failed = receiversFrom(session, addressDigest).filter(
     (receiver) => receiver.state === 'denied' && receiver.reason === 'handshake_failed',
   )
-  return failed.length >= SOURCE_FAILURES_MAX
+  return failed.length >= ADDRESS_FAILURES_MAX
 }
 
 /** Reports whether a client address waits, unanswered, or has joined, as often as it may. */
@@ -82,7 +78,7 @@ function hasHadEnough(session: OpenSession, addressDigest: string): boolean {
   const waiting = receiversFrom(session, addressDigest)
     .filter(isLive)
     .filter(({ state, answered }) => state === 'pending' && !answered)
-  return waiting.length >= SOURCE_PENDING_MAX || joinsFrom(session, addressDigest) >= SOURCE_JOINS_MAX
+  return waiting.length >= ADDRESS_PENDING_MAX || joinsFrom(session, addressDigest) >= ADDRESS_JOINS_MAX
 }
 
 /** Receivers of one client address. Nobody's address is no address. */
@@ -103,12 +99,12 @@ function makeRoom(session: OpenSession, addressDigest: string, present: Present)
   if (pending.length < PENDING_MAX) return session
   const unanswered = pending.filter(({ answered }) => !answered)
   const absent = unanswered.find(({ presence }) => !isPresent(presence, present))
-  if (absent) return end(session, absent, 'left')
+  if (absent) return endReceiver(session, absent, { state: 'left' })
   const joins = unanswered.map((receiver) => joinsFrom(session, receiver.addressDigest))
   const most = Math.max(...joins)
   const displaced = unanswered[joins.indexOf(most)]
   if (!displaced || most < joinsFrom(session, addressDigest)) throw new RelayError('session_full')
-  return end(session, displaced, 'left')
+  return endReceiver(session, displaced, { state: 'left' })
 }
 
 /** Keeps the rows within a view: the oldest that does not count as a join goes. Its join still counts for its client address. */

@@ -1,5 +1,5 @@
 import { POLL_LEASE_MS } from '../../protocol/limits.ts'
-import { changed, end, expireIfDue, receiverOfChannel, replace, requireOpen } from './changes.ts'
+import { changed, endReceiver, expireIfDue, receiverOfChannel, replace, requireOpen } from './changes.ts'
 import {
   type Arrival,
   absenceDeadline,
@@ -87,7 +87,7 @@ export function sweep(session: Session, now: number, isAlive: Present['isAlive']
 
 function endAbsent(session: OpenSession, receiver: LiveReceiver, { now, isAlive }: Present): OpenSession {
   const { presence, channel } = receiver
-  if (presence?.via !== 'socket') return end(session, receiver, 'left')
+  if (presence?.via !== 'socket') return endReceiver(session, receiver, { state: 'left' })
   // A node that has died cannot say that its sockets are gone. Since when they are is not known.
   if (!isAlive(presence.node)) return withPresence(session, { role: 'receiver', channel }, undefined, now)
   return { ...session, receivers: replace(session, { ...receiver, seenAt: now }) }

@@ -79,10 +79,13 @@ export interface LiveReceiver extends ReceiverBase {
   readonly shared: boolean
 }
 
+/** How a receiver has ended. */
+export type Ending =
+  | { readonly state: 'denied'; readonly reason: DenialReason }
+  | { readonly state: 'done' | 'left' | 'revoked' }
+
 /** A row without key and name. */
-export type EndedReceiver =
-  | (ReceiverBase & { readonly state: 'denied'; readonly reason: DenialReason })
-  | (ReceiverBase & { readonly state: 'done' | 'left' | 'revoked' })
+export type EndedReceiver = ReceiverBase & Ending
 
 /** A receiver that was live when its session ended. */
 export interface ClosedReceiver extends Omit<ReceiverBase, 'addressDigest'> {
@@ -146,18 +149,13 @@ export function liveReceiver(session: Session, channel: number): LiveReceiver | 
   return receiver && isLive(receiver) ? receiver : undefined
 }
 
-/** The row of a channel, unless it is gone. Until one has gone, the row of channel n is number n − 1. */
+/** The row of a channel. One that does not count as a join goes at some time; until one has, that of channel n is number n − 1. */
 export function receiverOf<T extends { readonly channel: number }>(
   { receivers }: { readonly receivers: readonly T[] },
   channel: number,
 ): T | undefined {
   const expected = receivers[channel - 1]
   return expected?.channel === channel ? expected : receivers.find((receiver) => receiver.channel === channel)
-}
-
-/** Reports whether a receiver has a row still: one that does not count as a join loses it at some time. */
-export function hasRow({ receivers }: Session, channel: number): boolean {
-  return receivers.some((receiver) => receiver.channel === channel)
 }
 
 /** Reports whether a receiver counts against JOINS_MAX: it waits, was approved, or spent a guess or a person's attention. */

@@ -1,23 +1,24 @@
 import type { DenialReason } from '../../protocol/fields.ts'
 import { RelayError } from '../errors.ts'
-import { changed, closed, end, expireIfDue, receiverOfChannel, replace, requireOpen } from './changes.ts'
-import type { ClosedSession, LiveReceiver, OpenSession, Receiver, Session } from './session.ts'
+import { changed, closed, endReceiver, expireIfDue, receiverOfChannel, replace, requireOpen } from './changes.ts'
+import {
+  type ClosedSession,
+  isLive,
+  type LiveReceiver,
+  type OpenSession,
+  type Receiver,
+  type Session,
+} from './session.ts'
 
 /**
  * A transition takes a session and gives the next, or throws RelayError, or gives the very same value when there is nothing
  * to change (every command may be repeated). What is neither here nor in `joining.ts` and `presence.ts` is illegal.
  */
 
-export interface NewSession {
-  readonly id: string
-  readonly clientId: string
-  readonly addressDigest: string
-  readonly senderCode: string
-  readonly tokenDigest: string
-  readonly profile: string
-  readonly ttlSeconds: number
-  readonly maxReceivers: number
-}
+export type NewSession = Pick<
+  OpenSession,
+  'id' | 'clientId' | 'addressDigest' | 'senderCode' | 'tokenDigest' | 'profile' | 'ttlSeconds' | 'maxReceivers'
+>
 
 export function openSession(input: NewSession, now: number): OpenSession {
   return {
@@ -45,7 +46,8 @@ export function decide(
   const receiver = requireReceiver(open, receiverCode)
   switch (receiver.state) {
     case 'pending':
-      return decision === 'approved' ? approve(open, receiver) : end(open, receiver, 'denied', decision)
+      if (decision === 'approved') return approve(open, receiver)
+      return endReceiver(open, receiver, { state: 'denied', reason: decision })
     case 'approved':
     case 'done':
     case 'revoked':
@@ -74,38 +76,16 @@ function approve(session: OpenSession, receiver: LiveReceiver): OpenSession {
 export function leave(session: Session, channel: number, now: number): OpenSession {
   const open = requireOpen(session, now)
   const receiver = receiverOfChannel(open, channel)
-  switch (receiver.state) {
-    case 'pending':
-      return end(open, receiver, 'left')
-    case 'approved':
-      return end(open, receiver, 'done')
-    case 'denied':
-    case 'done':
-    case 'left':
-    case 'revoked':
-      return open
-    default:
-      return receiver satisfies never
-  }
+  if (!isLive(receiver)) return open
+  return endReceiver(open, receiver, { state: receiver.state === 'approved' ? 'done' : 'left' })
 }
 
 /** The sender takes an approval back. */
 export function revoke(session: Session, receiverCode: string, now: number): OpenSession {
   const open = requireOpen(session, now)
   const receiver = requireReceiver(open, receiverCode)
-  switch (receiver.state) {
-    case 'pending':
-      throw new RelayError('not_approved')
-    case 'approved':
-      return end(open, receiver, 'revoked')
-    case 'denied':
-    case 'done':
-    case 'left':
-    case 'revoked':
-      return open
-    default:
-      return receiver satisfies never
-  }
+  if (receiver.state === 'pending') throw new RelayError('not_approved')
+  return isLive(receiver) ? endReceiver(open, receiver, { state: 'revoked' }) : open
 }
 
 /** No more joins. Receivers that have joined stay. */

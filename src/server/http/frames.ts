@@ -6,11 +6,16 @@ import { ChannelInPath, FrameQuery, SeqInPath } from '../../protocol/requests.ts
 import { FramePosition } from '../../protocol/responses.ts'
 import { RelayError } from '../../relay/errors.ts'
 import type { FrameCall, Relay } from '../../relay/relay.ts'
-import { type ByZod, tokenBeforeBody, tokenOf, withToken } from './request.ts'
+import { type ByZod, noContent, tokenBeforeBody, tokenOf, withToken } from './request.ts'
 
 const PATH = '/v1/sessions/:sessionId/channels/:channel/frames/:seq'
 const FrameParams = z.object({ sessionId: SessionId, channel: ChannelInPath, seq: SeqInPath })
 const Bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array)
+
+/** The schema of a call about a frame: what it answers beside its path and query. */
+function frameCall(summary: string, status?: 200, answer?: z.ZodMiniType) {
+  return { ...withToken(summary, FrameParams, status, answer), querystring: FrameQuery }
+}
 
 /** Frames for clients that cannot hold a socket. Bodies are ciphertext, without a frame's header. */
 export async function frameRoutes(
@@ -26,14 +31,8 @@ export async function frameRoutes(
       bodyLimit: maxFrameBytes - FRAME_HEADER_BYTES,
       onRequest: tokenBeforeBody(relay, FrameParams, FrameQuery),
       schema: {
-        ...withToken(
-          'Put the next frame of an own direction, its ciphertext as the body',
-          FrameParams,
-          200,
-          FramePosition,
-        ),
+        ...frameCall('Put the next frame of an own direction, its ciphertext as the body', 200, FramePosition),
         consumes: [CIPHERTEXT_TYPE],
-        querystring: FrameQuery,
       },
     },
     async (request) => {
@@ -42,18 +41,10 @@ export async function frameRoutes(
       return relay.putFrame(callOf(request), body)
     },
   )
-  const { response, ...fetching } = withToken(
-    'Fetch a frame that came for the caller; 204 while it is not there',
-    FrameParams,
-    200,
-    Bytes,
-  )
+  const fetching = frameCall('Fetch a frame that came for the caller; 204 while it is not there', 200, Bytes)
   app.get(
     PATH,
-    {
-      exposeHeadRoute: false,
-      schema: { ...fetching, querystring: FrameQuery, response: { ...response, 204: z.void() } },
-    },
+    { exposeHeadRoute: false, schema: { ...fetching, response: { ...fetching.response, 204: z.void() } } },
     async (request, reply) => {
       const ciphertext = await relay.fetchFrame(callOf(request))
       if (!ciphertext) return reply.code(204).send()
@@ -62,16 +53,8 @@ export async function frameRoutes(
   )
   app.delete(
     PATH,
-    {
-      schema: {
-        ...withToken('Ack every frame that came for the caller, up to this one', FrameParams),
-        querystring: FrameQuery,
-      },
-    },
-    async (request, reply) => {
-      await relay.ackFrames(callOf(request))
-      return reply.code(204).send()
-    },
+    { schema: frameCall('Ack every frame that came for the caller, up to this one') },
+    (request, reply) => noContent(reply, relay.ackFrames(callOf(request))),
   )
 }
 

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest, FastifyTypeProvider } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyTypeProvider } from 'fastify'
 import * as z from 'zod/mini'
 import { SessionId, Token } from '../../protocol/fields.ts'
 import { Problem } from '../../protocol/responses.ts'
@@ -59,6 +59,12 @@ function valid<T>(schema: z.ZodMiniType<T>, value: unknown): T {
 /** The first thing that is wrong with a request, without what is in it. */
 function detailOf({ issues: [issue] }: z.core.$ZodError): string {
   return `${issue?.path.join('.') || 'it'}: ${issue?.message ?? 'not of the documented form'}`
+}
+
+/** Answers with nothing but that a call is done. */
+export async function noContent(reply: FastifyReply, done: Promise<void>): Promise<FastifyReply> {
+  await done
+  return reply.code(204).send()
 }
 
 /** The bearer token of a request. Throws `unauthorized` when there is none of the right form. */

@@ -13,16 +13,16 @@ import { AttachedView, View } from '../../protocol/view.ts'
 import { CodeUsedUp, RelayError } from '../../relay/errors.ts'
 import type { Relay } from '../../relay/relay.ts'
 import { addressText } from '../limits/client-address.ts'
-import type { HeldLimit } from '../limits/held-limits.ts'
+import type { ConcurrencyLimit } from '../limits/concurrency-limit.ts'
 import type { RateLimits } from '../limits/rate-limits.ts'
-import { answers, type ByZod, SessionParams, tokenBeforeBody, tokenOf, withToken } from './request.ts'
+import { answers, type ByZod, noContent, SessionParams, tokenBeforeBody, tokenOf, withToken } from './request.ts'
 
 const ReceiverParams = z.object({ sessionId: SessionId, receiverCode: Code })
 
 export interface RouteOptions {
   readonly relay: Relay
   readonly rates: RateLimits
-  readonly polls: HeldLimit
+  readonly polls: ConcurrencyLimit
 }
 
 /** The HTTP commands of protocol v1. Each is its schema, one call of the relay, and its status. */
@@ -94,18 +94,12 @@ export async function routes(instance: FastifyInstance, { relay, rates, polls }:
   app.delete(
     '/v1/sessions/:sessionId',
     { schema: withToken('Sender: end the session', SessionParams) },
-    async (request, reply) => {
-      await relay.closeSession(request.params.sessionId, tokenOf(request))
-      return reply.code(204).send()
-    },
+    (request, reply) => noContent(reply, relay.closeSession(request.params.sessionId, tokenOf(request))),
   )
   app.delete(
     '/v1/sessions/:sessionId/code',
     { schema: withToken('Sender: take no more joins', SessionParams) },
-    async (request, reply) => {
-      await relay.retireCode(request.params.sessionId, tokenOf(request))
-      return reply.code(204).send()
-    },
+    (request, reply) => noContent(reply, relay.retireCode(request.params.sessionId, tokenOf(request))),
   )
   app.put(
     '/v1/sessions/:sessionId/receivers/:receiverCode/decision',
@@ -113,19 +107,17 @@ export async function routes(instance: FastifyInstance, { relay, rates, polls }:
       onRequest: tokenBeforeBody(relay, ReceiverParams),
       schema: { ...withToken('Sender: approve or deny a receiver, once', ReceiverParams), body: DecisionRequest },
     },
-    async (request, reply) => {
+    (request, reply) => {
       const { sessionId, receiverCode } = request.params
-      await relay.decide(sessionId, tokenOf(request), receiverCode, request.body)
-      return reply.code(204).send()
+      return noContent(reply, relay.decide(sessionId, tokenOf(request), receiverCode, request.body))
     },
   )
   app.delete(
     '/v1/sessions/:sessionId/receivers/:receiverCode',
     { schema: withToken('Receiver: done, or leave. Sender: revoke', ReceiverParams) },
-    async (request, reply) => {
+    (request, reply) => {
       const { sessionId, receiverCode } = request.params
-      await relay.endReceiver(sessionId, tokenOf(request), receiverCode)
-      return reply.code(204).send()
+      return noContent(reply, relay.endReceiver(sessionId, tokenOf(request), receiverCode))
     },
   )
 }

@@ -34,7 +34,8 @@ export const ADDRESS_WARNINGS = {
 } as const
 
 function unread(header: string): string {
-  return `${header} names another client address than the one that counts, and is not read: only X-Forwarded-For of a proxy in TRUST_PROXY is`
+  const rule = 'only X-Forwarded-For of a proxy in TRUST_PROXY is'
+  return `${header} names another client address than the one that counts, and is not read: ${rule}`
 }
 
 type Network = readonly [IpAddress, number]

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { RelayError } from '../../relay/errors.ts'
 import type { Refusals } from '../http/refusals.ts'
 import type { ClientAddresses } from './client-address.ts'
-import { HeldLimit } from './held-limits.ts'
+import { ConcurrencyLimit } from './concurrency-limit.ts'
 
 /** Connections beyond the maximum that are still answered with a refusal. The system has descriptors left for them. */
 const ANSWERED_BEYOND = 64
@@ -18,7 +18,7 @@ export interface ConnectionLimits {
 /** Bounds the connections of a server, in all and of one client address. */
 export function limitConnections(app: FastifyInstance, options: ConnectionLimits): void {
   const { max, addresses, refusals } = options
-  const perAddress = new HeldLimit(options.maxPerAddress)
+  const perAddress = new ConcurrencyLimit(options.maxPerAddress)
   const beyond = new WeakSet<Socket>()
   let open = 0
   app.server.prependListener('connection', (socket: Socket) => {

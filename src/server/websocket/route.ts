@@ -8,7 +8,7 @@ import type { Relay } from '../../relay/relay.ts'
 import { answerUpgradeError } from '../http/problems.ts'
 import type { Refusals } from '../http/refusals.ts'
 import { type ByZod, SessionParams } from '../http/request.ts'
-import type { HeldLimit } from '../limits/held-limits.ts'
+import type { ConcurrencyLimit } from '../limits/concurrency-limit.ts'
 import type { Origins } from '../limits/origins.ts'
 import type { RateLimits } from '../limits/rate-limits.ts'
 import { carry } from './client-socket.ts'
@@ -37,7 +37,7 @@ export async function websocket(
     origins: Origins
     refusals: Refusals
     rates: RateLimits
-    sockets: HeldLimit
+    sockets: ConcurrencyLimit
   },
 ): Promise<void> {
   const { relay, maxFrameBytes, origins, refusals, rates, sockets } = options

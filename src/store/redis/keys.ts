@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { MailboxKey } from '../../relay/ports.ts'
 
-/** All that relays have in Redis, by name. The keys of a session have its id as their hash tag: a cluster has them on one node. */
+/** All that relays have in Redis, by name. The hash tag of a session's keys is its id: a cluster has them on one node. */
 export const KEYS = {
   session: (sessionId: string) => `pairlay:{${sessionId}}`,
   /** The keys of a mailbox: what is known of it, its frames, their costs. */

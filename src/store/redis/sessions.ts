@@ -120,8 +120,8 @@ export class RedisSessionStore implements SessionStore {
   }
 
   /**
-   * Reports whether a session's deadline is later than the index says, and puts that right. The index is only ever lowered by those
-   * who change a session, because two of them can come here in another order than to the session.
+   * Reports whether a session's deadline is later than the index says, and puts that right. Those who change a session only
+   * ever lower the index, because two of them can come here in another order than to the session.
    */
   async #isPostponed(sessionId: string, now: number): Promise<boolean> {
     const deadline = async () => {

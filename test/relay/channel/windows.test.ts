@@ -42,8 +42,8 @@ describe('a pool', () => {
           expect(pool.take(source, bytes)).toBe(fits)
           if (fits) held.set(source, of(source) + bytes)
         }
-        expect(pool.held).toBe(sum())
-        for (const each of SOURCES) expect(pool.heldBy(each)).toBe(of(each))
+        expect(pool.taken).toBe(sum())
+        for (const each of SOURCES) expect(pool.takenBy(each)).toBe(of(each))
         const most = Math.max(of('one'), of('two'), of('three'))
         if (most === 0) expect(pool.fullest).toBeUndefined()
         else expect(of(pool.fullest ?? '')).toBe(most)
@@ -193,7 +193,7 @@ describe('where handshakes have no room', () => {
     const sender = await node.open()
     const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => node.join(sender.senderCode)))
     expect(outcomes.filter((each) => each.status === 'fulfilled')).toHaveLength(3)
-    expect(node.relay.held.grantedBytes).toBe(3 * BOTH)
+    expect(node.relay.counts.grantedBytes).toBe(3 * BOTH)
   })
 
   test('a join that fails gives back what was set aside for it', async () => {
@@ -203,7 +203,7 @@ describe('where handshakes have no room', () => {
     const twice = () => node.join(sender.senderCode, { receiverCode: 'same' }, 'another source')
     for (let i = 0; i < 20; i++) await expectRefusal(twice, 'receiver_code_in_use')
     await node.join(sender.senderCode, {}, 'another source')
-    expect(node.relay.held.grantedBytes).toBe(2 * BOTH)
+    expect(node.relay.counts.grantedBytes).toBe(2 * BOTH)
   })
 
   test('one source has an eighth of them at most, over all sessions', async () => {
@@ -247,7 +247,7 @@ describe('where handshakes have no room', () => {
     expect(windowOf(socket)).toBe(HANDSHAKE_WINDOW_BYTES)
     await settled()
     expect(attackers.filter(({ socket }) => socket.closedWith === 'resume_required')).toHaveLength(1)
-    expect(node.relay.held.grantedBytes).toBe(16 * BOTH)
+    expect(node.relay.counts.grantedBytes).toBe(16 * BOTH)
     const waiting = attackers.find(({ socket }) => socket.closedWith !== undefined)
     const again = await node.attach(waiting?.member as Member)
     expect(windowOf(again)).toBe(0)
@@ -270,9 +270,9 @@ describe('where handshakes have no room', () => {
       for (let j = 0; j < 8; j++)
         await node.approve(attacker, await node.join(attacker.senderCode, {}, `attacker ${i}`))
     }
-    expect(node.relay.held.grantedBytes).toBe(64 * BOTH)
+    expect(node.relay.counts.grantedBytes).toBe(64 * BOTH)
     await node.pass(ABSENT_GIVES_BACK_MS)
-    expect(node.relay.held.grantedBytes).toBe(0)
+    expect(node.relay.counts.grantedBytes).toBe(0)
   })
 })
 
@@ -467,7 +467,7 @@ describe('a window in use', () => {
     await settled()
     await fill(senderSocket, 2)
     expect(senderSocket.closedWith).toBeUndefined()
-    expect(node.relay.held.grantedBytes).toBe(2 * FRAME)
+    expect(node.relay.counts.grantedBytes).toBe(2 * FRAME)
   })
 
   test('is not lowered by acks, a short absence or a repeated approval', async () => {

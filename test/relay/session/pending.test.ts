@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import {
+  ADDRESS_JOINS_MAX,
+  ADDRESS_PENDING_MAX,
   JOINS_EVER_MAX,
   JOINS_MAX,
   PENDING_ABSENT_MS,
   PENDING_MAX,
   POLL_LEASE_MS,
   RECEIVER_ROWS_MAX,
-  SOURCE_JOINS_MAX,
-  SOURCE_PENDING_MAX,
 } from '../../../src/protocol/limits.ts'
 import { RelayError } from '../../../src/relay/errors.ts'
 import { join } from '../../../src/relay/session/joining.ts'
@@ -246,9 +246,9 @@ describe('a join where as many wait as may', () => {
 })
 
 describe('one source', () => {
-  test(`has at most ${SOURCE_PENDING_MAX} pending, beyond which the code is no code to it`, () => {
+  test(`has at most ${ADDRESS_PENDING_MAX} pending, beyond which the code is no code to it`, () => {
     const scene = new Scene()
-    for (let i = 1; i <= SOURCE_PENDING_MAX; i++) scene.join(`attacker ${i}`, 'one source')
+    for (let i = 1; i <= ADDRESS_PENDING_MAX; i++) scene.join(`attacker ${i}`, 'one source')
     expect(scene.tryToJoin('one too many', 'one source')).toBe('session_not_found')
     expect(scene.tryToJoin('honest')).toBeUndefined()
     scene.deny('attacker 1')
@@ -257,13 +257,13 @@ describe('one source', () => {
 
   test('has room for a further one when those that wait were answered: three devices of one home', () => {
     const scene = new Scene()
-    for (let i = 1; i <= SOURCE_PENDING_MAX; i++) scene.answer(scene.join(`at home ${i}`, 'one home'))
+    for (let i = 1; i <= ADDRESS_PENDING_MAX; i++) scene.answer(scene.join(`at home ${i}`, 'one home'))
     expect(scene.tryToJoin('a further one', 'one home')).toBeUndefined()
   })
 
-  test(`has at most ${SOURCE_JOINS_MAX} joins, however they ended and whatever became of their rows`, () => {
+  test(`has at most ${ADDRESS_JOINS_MAX} joins, however they ended and whatever became of their rows`, () => {
     const scene = new Scene()
-    for (let i = 1; i <= SOURCE_JOINS_MAX; i++) scene.leave(scene.join(`attacker ${i}`, 'one source'))
+    for (let i = 1; i <= ADDRESS_JOINS_MAX; i++) scene.leave(scene.join(`attacker ${i}`, 'one source'))
     expect(scene.tryToJoin('one too many', 'one source')).toBe('session_not_found')
     for (let i = 0; i < 2 * RECEIVER_ROWS_MAX; i++) scene.leave(scene.join(`other ${i}`))
     expect(scene.rows.join()).not.toContain('attacker')
@@ -273,7 +273,7 @@ describe('one source', () => {
   test('is banned for spent guesses alone', () => {
     for (const reason of ['handshake_timeout', 'handshake_invalid', 'unsupported', 'rejected'] as const) {
       const scene = new Scene()
-      for (let i = 1; i < SOURCE_JOINS_MAX; i++) {
+      for (let i = 1; i < ADDRESS_JOINS_MAX; i++) {
         scene.join(`r ${i}`, 'one source')
         scene.deny(`r ${i}`, reason)
       }

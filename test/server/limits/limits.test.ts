@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { HeldLimit } from '../../../src/server/limits/held-limits.ts'
+import { ConcurrencyLimit } from '../../../src/server/limits/concurrency-limit.ts'
 import { TEXT, wsFrame } from '../../conformance/raw.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { type CallOptions, call, sayRaw } from '../../support/http.ts'
@@ -189,7 +189,7 @@ describe('what a client address holds at a time', () => {
   })
 
   test('of a /48 may be eight times as much as of a /64, and nothing is kept of who holds nothing', () => {
-    const limit = new HeldLimit(2)
+    const limit = new ConcurrencyLimit(2)
     const of = (i: number) => ({ counted: `2001:db8:1:${i}::`, wider: '2001:db8:1::/48' })
     for (let i = 0; i < 16; i++) expect(limit.take(of(i % 8))).toBe(true)
     const attacker = of(9)

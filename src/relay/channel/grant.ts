@@ -3,14 +3,15 @@ import type { Direction } from '../ports.ts'
 /** The pools that windows are taken from. */
 export type PoolName = 'handshake' | 'transfer'
 
-/** The windows of one channel on this node: bytes reserved, then granted, at last released. */
-export interface Hold {
+/** The windows that this node grants a channel: reserved, then assigned, at last released. */
+export interface Grant {
   /** Empty while the bytes are reserved for a channel that is not known yet. */
   sessionId: string
   channel: number
-  readonly granted: Record<Direction, number>
+  /** The window of each direction. */
+  readonly bytes: Record<Direction, number>
   /** The pool that they are from, if there are any, and the client address that pays. */
-  kind: PoolName | undefined
+  pool: PoolName | undefined
   payer: string
   /** Since when each end is away: the sender, the receiver. */
   absentSince: readonly (number | undefined)[]
@@ -18,13 +19,13 @@ export interface Hold {
   lookAt: number
 }
 
-/** A hold without bytes. */
-export function emptyHold(sessionId: string, channel: number): Hold {
+/** A grant of no bytes yet. */
+export function newGrant(): Grant {
   return {
-    sessionId,
-    channel,
-    granted: { s2r: 0, r2s: 0 },
-    kind: undefined,
+    sessionId: '',
+    channel: 0,
+    bytes: { s2r: 0, r2s: 0 },
+    pool: undefined,
     payer: '',
     absentSince: [],
     lookAt: Number.POSITIVE_INFINITY,
@@ -32,6 +33,6 @@ export function emptyHold(sessionId: string, channel: number): Hold {
 }
 
 /** Both windows together, in bytes. */
-export function sizeOf({ granted }: Hold): number {
-  return granted.s2r + granted.r2s
+export function sizeOf({ bytes }: Grant): number {
+  return bytes.s2r + bytes.r2s
 }

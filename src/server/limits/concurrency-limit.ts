@@ -3,7 +3,7 @@ import type { ClientAddress } from './client-address.ts'
 import { WIDER_FACTOR } from './rate-limits.ts'
 
 /** A limit on what one client address holds at a time: connections, sockets, polls. */
-export class HeldLimit {
+export class ConcurrencyLimit {
   readonly #max: number
   readonly #held = new Map<string, number>()
 
