@@ -43,9 +43,13 @@ export async function fileSource(path: string): Promise<Source> {
       'usage',
     )
   }
-  if (!info.isFile()) throw new CliError(`${shown(path)} is not a file. Pipe it: pairlay send - < …`, 'usage')
+  const piped = (is: string) => new CliError(`${shown(path)} ${is}. Pipe it: pairlay send - < …`, 'usage')
+  if (!info.isFile()) throw piped('is not a file')
   const handle = await open(path).catch(unreadable)
+  // As files in /proc are.
+  const isUnsized = info.size === 0 && (await handle.read(Buffer.alloc(1)).catch(unreadable)).bytesRead > 0
   await handle.close()
+  if (isUnsized) throw piped('has no size, and is not empty')
   return {
     name: basename(path),
     size: info.size,
@@ -98,6 +102,12 @@ const REASONS: Readonly<Record<string, string>> = {
   EFBIG: 'the file is too large for this disk',
   ENAMETOOLONG: 'the name is too long for this disk',
   EROFS: 'the file system is read-only',
+}
+
+/** The error of what could not be written, which the sender is told of where it was for want of room. */
+export function unwritten(doing: string, error: NodeJS.ErrnoException): CliError {
+  const code = /^(ENOSPC|EDQUOT|EFBIG)$/.test(error.code ?? '') ? 'no_space' : 'failed'
+  return new CliError(`Cannot ${doing}: ${reasonOf(error)}.`, 'failed', code)
 }
 
 /** An operating system's error in words, without the path that the caller already names. */

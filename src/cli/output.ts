@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import type { DeclineReason, ItemInfo, Offer } from '../client/index.ts'
 import { CliError } from './exit.ts'
-import { exists, isDirectory, reasonOf } from './files.ts'
+import { exists, isDirectory, reasonOf, unwritten } from './files.ts'
 import { formatBytes, formatResult } from './format.ts'
 import { PartFile } from './part-file.ts'
 import { Progress } from './progress.ts'
@@ -37,6 +37,8 @@ export interface Target {
 export async function checkedOutput(terminal: Asker, options: OutputOptions): Promise<string | undefined> {
   const { output } = options
   if (output === '-') return output
+  // Node gives the bytes of an argument that are not UTF-8 as this character: it would be another name.
+  if (output?.includes('\ufffd')) throw new CliError('The value of -o is not UTF-8.', 'usage')
   const isOne = output === undefined || (await isDirectory(output))
   const directory = isOne ? (output ?? '.') : directoryOf(output)
   const problem = await problemWith(directory)
@@ -248,8 +250,10 @@ function tellSaved(target: Target | undefined, terminal: Terminal): void {
 
 function writeOut(bytes: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdout.write(bytes, (error) =>
-      error ? reject(new CliError('Nobody reads the output any more.')) : resolve(),
-    )
+    process.stdout.write(bytes, (error) => {
+      if (!error) return resolve()
+      const failure = unwritten('write the output', error)
+      reject(failure.code === 'no_space' ? failure : new CliError('Nobody reads the output any more.'))
+    })
   })
 }

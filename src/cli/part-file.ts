@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { type FileHandle, link, open, rename, unlink } from 'node:fs/promises'
 import { CliError } from './exit.ts'
-import { exists, reasonOf } from './files.ts'
+import { exists, unwritten } from './files.ts'
 import { partOf } from './names.ts'
 import { shown } from './shown.ts'
 
@@ -42,18 +42,15 @@ export class PartFile {
         parts.add(part)
         return new PartFile(path, part, handle, mode)
       } catch (error) {
-        const { code } = error as NodeJS.ErrnoException
-        if (code !== 'EEXIST') {
-          throw new CliError(`Cannot create ${shown(part)}: ${reasonOf(error as NodeJS.ErrnoException)}.`)
-        }
+        const reason = error as NodeJS.ErrnoException
+        if (reason.code !== 'EEXIST') throw unwritten(`create ${shown(part)}`, reason)
       }
     }
   }
 
   async write(bytes: Uint8Array): Promise<void> {
     await this.#handle.appendFile(bytes).catch((error: NodeJS.ErrnoException) => {
-      const code = /^(ENOSPC|EDQUOT|EFBIG)$/.test(error.code ?? '') ? 'no_space' : 'failed'
-      throw new CliError(`Cannot write ${shown(this.path)}: ${reasonOf(error)}.`, 'failed', code)
+      throw unwritten(`write ${shown(this.path)}`, error)
     })
   }
 
@@ -69,7 +66,7 @@ export class PartFile {
       })
     } catch (error) {
       if (error instanceof CliError) throw error
-      throw new CliError(`Cannot save ${shown(this.path)}: ${reasonOf(error as NodeJS.ErrnoException)}.`)
+      throw unwritten(`save ${shown(this.path)}`, error as NodeJS.ErrnoException)
     }
     await this.discard()
   }

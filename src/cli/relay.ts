@@ -99,8 +99,9 @@ function hangsUp(error: unknown): boolean {
 /** Returns a sentence about a proxy that the environment names and Node leaves alone. */
 function unusedProxy(variable: string): string {
   const { env, allowedNodeEnvironmentFlags } = process
-  const name = [variable, variable.toLowerCase(), 'ALL_PROXY', 'all_proxy'].find((each) => env[each])
-  const isUsed = env.NODE_USE_ENV_PROXY === '1' && allowedNodeEnvironmentFlags.has('--use-env-proxy')
-  if (name === undefined || isUsed) return ''
+  const uses = env.NODE_USE_ENV_PROXY === '1' && allowedNodeEnvironmentFlags.has('--use-env-proxy')
+  const names = [variable, variable.toLowerCase()]
+  const name = [...names, 'ALL_PROXY', 'all_proxy'].find((each) => env[each])
+  if (name === undefined || (uses && names.includes(name))) return ''
   return ` ${name} is set and is not used: Node 24 uses HTTP_PROXY and HTTPS_PROXY with NODE_USE_ENV_PROXY=1.`
 }

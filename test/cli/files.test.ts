@@ -1,5 +1,6 @@
 import * as fs from 'node:fs/promises'
 import { appendFile, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { CliError } from '../../src/cli/exit.ts'
 import { fileSource, fileSources, reasonOf } from '../../src/cli/files.ts'
@@ -128,8 +129,12 @@ describe('a file that is being received', () => {
     const handle = { appendFile, close: () => Promise.resolve() } as unknown as fs.FileHandle
     vi.mocked(fs.open).mockResolvedValueOnce(handle)
     const part = await PartFile.create(at('file'))
-    await expect(part.write(Buffer.from('x'))).rejects.toMatchObject({ exit: 'failed', code: 'no_space' })
+    const full = { exit: 'failed', code: 'no_space' }
+    await expect(part.write(Buffer.from('x'))).rejects.toMatchObject(full)
     await part.discard()
+    // As when it has no room for another name.
+    vi.mocked(fs.open).mockImplementationOnce(appendFile)
+    await expect(PartFile.create(at('file'))).rejects.toMatchObject(full)
   })
 
   test('with a name as long as the disk takes has a temporary name that fits too', async () => {
@@ -281,21 +286,20 @@ describeConcurrent('a receiver that cannot save', () => {
     expect(await readFile(at('file'), 'utf8')).toBe('mine')
   })
 
-  test.skipIf(process.platform === 'win32')(
-    'for want of room has its sender told that, and leaves nothing',
-    async () => {
-      const { at, path } = await temporaryDirectory()
-      await writeFile(at('file'), Buffer.alloc(3 * MIB))
-      const { sender, code } = await openPlain(['--yes', at('file')], { env })
-      const receiver = pairlayAfter('ulimit -f 1024', ['receive', code, '--yes', '-o', at('out')], { env })
-      const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
-      expect([sent.exitCode, received.exitCode]).toEqual([5, 1])
-      expect(sent.stderr.trimEnd().endsWith(`. ${PAIRING_ERRORS.no_space}`)).toBe(true)
-      const line = `pairlay: Cannot write ${at('out')}: the file is too large for this disk.`
-      expect(received.stderr.split('\n').slice(4)).toEqual([line, ''])
-      expect(await readdir(path)).toEqual(['file'])
-    },
-  )
+  test.skipIf(process.platform === 'win32').each([
+    ['ulimit -f 1024', 'out', 'out: the file is too large for this disk'],
+    ['exec > /dev/full', '-', 'the output: the disk is full'],
+  ])('for want of room has its sender told that, and leaves nothing: %s', async (setup, output, reason) => {
+    const { path } = await temporaryDirectory()
+    await writeFile(join(path, 'file'), Buffer.alloc(3 * MIB))
+    const { sender, code } = await openPlain(['--yes', join(path, 'file')], { env })
+    const receiver = pairlayAfter(setup, ['receive', code, '--yes', '-o', output], { env, cwd: path })
+    const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
+    expect([sent.exitCode, received.exitCode]).toEqual([5, 1])
+    expect(sent.stderr.trimEnd().endsWith(`. ${PAIRING_ERRORS.no_space}`)).toBe(true)
+    expect(received.stderr.split('\n').slice(4)).toEqual([`pairlay: Cannot write ${reason}.`, ''])
+    expect(await readdir(path)).toEqual(['file'])
+  })
 
   test('because nobody reads its output says so', async () => {
     const { sender, code } = await openSender(['-'], { env, stdin: 'open' })

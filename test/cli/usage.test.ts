@@ -120,6 +120,7 @@ describeConcurrent('wrong usage', () => {
       [['send', at('a\u001b[31m\nb')], none(at('a [31m b'))],
       [['send', at('.')], `${at('.')} is a directory. Send it as an archive: tar c DIRECTORY | pairlay send -`],
       [['send', '/dev/null'], '/dev/null is not a file. Pipe it: pairlay send - < …'],
+      [['send', '/proc/version'], '/proc/version has no size, and is not empty. Pipe it: pairlay send - < …'],
       [['send', '-', at('file 1')], 'A pipe is sent alone: its length is not known, so nothing can follow it.'],
       [['send', '--receivers', '2', '-'], 'A pipe can be read once, so it has one receiver. Save it to a file first.'],
       [['send', '--text', 'hello'], 'With --text the text is asked for, or read from stdin: name no files.'],
@@ -143,6 +144,7 @@ describeConcurrent('wrong usage', () => {
       [['receive', '--json', '-o', '-'], 'With -o - stdout is the data, so there is no room for --json.'],
       [['receive', '--name', 'x'.repeat(65)], tooLong],
       [['receive', '--name', '"'.repeat(33)], tooLong],
+      [['receive', '--yes', '-o', 'caf\ufffd'], 'The value of -o is not UTF-8.'],
       [['receive', '--yes', ''], 'There is no code. Enter the one that the sender shows.'],
     ])
   })
@@ -463,15 +465,16 @@ describeConcurrent('a relay', () => {
     const unused = (name: string) =>
       `Check the address and the network. ${name} is set and is not used: ` +
       'Node 24 uses HTTP_PROXY and HTTPS_PROXY with NODE_USE_ENV_PROXY=1.'
-    const proxied = (protocol: string, name: string): Mistake => {
+    const proxied = (protocol: string, name: string, env = {}): Mistake => {
       const url = `${protocol}://0.0.0.0:1`
       const args = ['receive', strangeCode(), '--yes', '--relay', url]
-      return [args, `${noRelayAt(url)} ${unused(name)}`, 'relay', { env: { [name]: 'http://p' } }]
+      return [args, `${noRelayAt(url)} ${unused(name)}`, 'relay', { env: { [name]: 'http://p', ...env } }]
     }
     await expectMistakes([
       proxied('http', 'HTTP_PROXY'),
       proxied('https', 'https_proxy'),
       proxied('https', 'ALL_PROXY'),
+      proxied('https', 'ALL_PROXY', { NODE_USE_ENV_PROXY: '1' }),
     ])
   })
 

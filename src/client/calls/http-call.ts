@@ -186,6 +186,7 @@ const UNTRUSTED: readonly (readonly [RegExp, string])[] = [
   [/EXPIRED/, 'expired'],
   [/NOT_YET/, 'not valid yet'],
   [/ISSUER_CERT|VERIFY_LEAF/, 'of an authority that is not known here'],
+  [/^(CERT_|INVALID_|UNSPECIFIED$)/, 'not for a server, or too weak'],
 ]
 
 /** The kind of a failed connection, where the runtime tells. */
@@ -194,7 +195,9 @@ function failureOf(error: unknown): { code?: PairingErrorCode; detail?: string }
     const code = 'code' in each ? String(each.code) : ''
     const untrusted = UNTRUSTED.find(([pattern]) => pattern.test(code))
     if (untrusted) return { code: 'relay_untrusted', detail: `It is ${untrusted[1]}.` }
-    if (/^(ERR_SSL_|EPROTO$)/.test(code)) return { detail: 'There is no TLS: the address may be http://.' }
+    if (/^(ERR_SSL_(WRONG_VERSION|PACKET_LENGTH)|EPROTO$)/.test(code))
+      return { detail: 'There is no TLS: the address may be http://.' }
+    if (code.startsWith('ERR_SSL_')) return { detail: 'It takes another TLS than this device.' }
     if (code.startsWith('HPE_')) return { detail: 'There is no HTTP: the address may be https://.' }
   }
   return {}
