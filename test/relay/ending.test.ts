@@ -10,8 +10,7 @@ describe('the epitaph', () => {
   async function closedPair() {
     const node = new TestRelay()
     const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
-    await node.close(sender)
-    await settled()
+    await settled(node.close(sender))
     return { node, sender, receiver: receivers[0] ?? expect.unreachable(), senderSocket, receiverSockets }
   }
 
@@ -109,8 +108,7 @@ describe('the deadline', () => {
     await expectRefusal(() => node.approve(sender, late), 'session_gone')
     await expectRefusal(() => node.end(receiver, receiver), 'session_gone')
     await expectRefusal(() => node.relay.retireCode(sender.sessionId, sender.token), 'session_gone')
-    senderSocket.data(1, 1)
-    await settled()
+    await settled(senderSocket.data(1, 1))
     expect(receiverSockets[0]?.frames).toEqual([])
     expect(node.discards).toEqual(['channel_ended'])
   })
@@ -172,8 +170,7 @@ describe('draining', () => {
   test('every socket gets the closed view with shutting_down, then going_away', async () => {
     const node = new TestRelay()
     const [one, two] = [await node.pair(2), await node.pair()]
-    await node.relay.drain()
-    await settled()
+    await settled(node.relay.drain())
     for (const socket of [one.senderSocket, ...one.receiverSockets, two.senderSocket, ...two.receiverSockets]) {
       expect(socket.sent.at(-1)).toMatchObject({ kind: 'view', view: { state: 'closed', reason: 'shutting_down' } })
       expect(socket.closedWith).toBe('going_away')
@@ -186,8 +183,7 @@ describe('draining', () => {
     const node = new TestRelay()
     const sender = await node.open()
     const socket = node.connect(sender.sessionId)
-    await node.relay.drain()
-    await settled()
+    await settled(node.relay.drain())
     expect(socket.closedWith).toBe('going_away')
   })
 
@@ -207,8 +203,7 @@ describe('draining', () => {
     const attacker = receiverSockets[0] ?? expect.unreachable()
     attacker.room = 1
     attacker.answersClose = false
-    senderSocket.data(1, 1)
-    await settled()
+    await settled(senderSocket.data(1, 1))
     await node.relay.drain()
     expect(attacker.closedWith).toBe('going_away')
     expect(attacker.violations).toBe(0)

@@ -274,7 +274,8 @@ export function publicKey(number: number): string {
   return bytes.toString('base64url')
 }
 
-/** Resolves when everything that could happen without time or input has happened: memory stores answer in microtasks. */
-export function settled(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
+/** Resolves when all that follows from these calls without time or input has happened: memory stores answer in microtasks. */
+export async function settled(...calls: unknown[]): Promise<void> {
+  await Promise.all(calls)
+  await new Promise((resolve) => setImmediate(resolve))
 }

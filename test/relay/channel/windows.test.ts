@@ -70,8 +70,7 @@ const unlimited = (transfers: number) =>
   new TestRelay({ settings: { ...forTransfers(transfers), limitAddresses: false } })
 /** Sends a frame of the largest size. */
 const fill = async (socket: FakeSocket, seq: number) => {
-  socket.data(1, seq, new Uint8Array(FRAME - 8))
-  await settled()
+  await settled(socket.data(1, seq, new Uint8Array(FRAME - 8)))
 }
 
 describe('a channel', () => {
@@ -94,8 +93,7 @@ describe('a channel', () => {
     const sender = await node.open()
     const receiver = await node.join(sender.senderCode)
     const sockets = [await node.attach(sender), await node.attach(receiver)]
-    await node.approve(sender, receiver)
-    await settled()
+    await settled(node.approve(sender, receiver))
     for (const { views } of sockets) {
       expect(views.at(-1)).toMatchObject({ receivers: [{ state: 'approved' }], channels: [{ window: FRAME }] })
       expect(views.at(-2)?.receivers).toMatchObject([{ state: 'pending' }])
@@ -106,8 +104,7 @@ describe('a channel', () => {
     const node = roomy()
     const { receivers, sender, senderSocket, receiverSockets } = await node.pair()
     await fill(senderSocket, 1)
-    receiverSockets[0]?.vanish()
-    await settled()
+    await settled(receiverSockets[0]?.vanish())
     await node.pass(ABSENT_GIVES_BACK_MS - 1_000)
     expect(node.counters()).toMatchObject({ grantedBytes: 3 * FRAME, unackedBytes: FRAME })
     expect(senderSocket.closedWith).toBeUndefined()
@@ -124,11 +121,9 @@ describe('a channel', () => {
   test('keeps what it has while no end is away for 60 s, though there is always one away', async () => {
     const node = roomy()
     const { receivers, sender, senderSocket, receiverSockets } = await node.pair()
-    receiverSockets[0]?.vanish()
-    await settled()
+    await settled(receiverSockets[0]?.vanish())
     await node.pass(ABSENT_GIVES_BACK_MS - 10_000)
-    senderSocket.vanish()
-    await settled()
+    await settled(senderSocket.vanish())
     await node.pass(2_000)
     const again = await node.attach(receivers[0] as Member)
     await node.pass(ABSENT_GIVES_BACK_MS - 3_000)
@@ -151,8 +146,7 @@ describe('a channel', () => {
   test('whose session is over ends with that, however long an end was away', async () => {
     const node = roomy()
     const { senderSocket, receiverSockets } = await node.pair(1, { ttlSeconds: 60 })
-    receiverSockets[0]?.vanish()
-    await settled()
+    await settled(receiverSockets[0]?.vanish())
     node.clock.advance(ABSENT_GIVES_BACK_MS)
     await node.tick()
     expect(senderSocket.closedWith).toBe('session_gone')
@@ -251,8 +245,7 @@ describe('where handshakes have no room', () => {
     const waiting = attackers.find(({ socket }) => socket.closedWith !== undefined)
     const again = await node.attach(waiting?.member as Member)
     expect(windowOf(again)).toBe(0)
-    await node.end(honest, honest)
-    await settled()
+    await settled(node.end(honest, honest))
     expect(windowOf(again)).toBe(HANDSHAKE_WINDOW_BYTES)
   })
 
@@ -299,8 +292,7 @@ describe('where transfers have no room', () => {
     const [S] = await attachBoth(node, first as never)
     const waiting = await attachBoth(node, second as never)
     expect([windowOf(S), ...waiting.map((socket) => windowOf(socket))]).toEqual([FRAME, 4096, 4096])
-    await node.end(first?.receiver as JoinedReceiver, first?.receiver as JoinedReceiver)
-    await settled()
+    await settled(node.end(first?.receiver as JoinedReceiver, first?.receiver as JoinedReceiver))
     for (const socket of waiting) {
       expect(socket.closedWith).toBeUndefined()
       expect(windowOf(socket)).toBe(FRAME)
@@ -314,8 +306,7 @@ describe('where transfers have no room', () => {
     for (const pair of pairs) sockets.push((await attachBoth(node, pair))[0])
     const served: (number | undefined)[][] = []
     for (const { receiver } of pairs.slice(0, 3)) {
-      await node.end(receiver, receiver)
-      await settled()
+      await settled(node.end(receiver, receiver))
       served.push(sockets.map((socket) => windowOf(socket)))
     }
     expect(served).toEqual([
@@ -399,8 +390,7 @@ describe('where transfers have no room', () => {
     const [first, second] = await approvedPairs(node, 2)
     const [, attacker] = await attachBoth(node, first as never)
     const [S] = await attachBoth(node, second as never)
-    attacker.vanish()
-    await settled()
+    await settled(attacker.vanish())
     await node.pass(ABSENT_GIVES_BACK_MS)
     expect(windowOf(S)).toBe(FRAME)
   })
@@ -430,8 +420,7 @@ describe('a window in use', () => {
     expect(windows).toEqual([FRAME, 2 * FRAME, 4 * FRAME, 8 * FRAME])
     expect(senderSocket.closedWith).toBeUndefined()
     expect((await node.view(receivers[0] ?? sender)).channels).toMatchObject([{ window: FRAME }])
-    senderSocket.data(1, 9, new Uint8Array(1))
-    await settled()
+    await settled(senderSocket.data(1, 9, new Uint8Array(1)))
     expect(senderSocket.closedWith).toBe('window_exceeded')
   })
 
@@ -439,8 +428,7 @@ describe('a window in use', () => {
     const node = roomy()
     const { senderSocket } = await node.pair()
     const sent = async (seq: number, ciphertextBytes: number) => {
-      senderSocket.data(1, seq, new Uint8Array(ciphertextBytes))
-      await settled()
+      await settled(senderSocket.data(1, seq, new Uint8Array(ciphertextBytes)))
       return senderSocket.view.channels[0]?.window
     }
     expect(await sent(1, 1)).toBe(2 * FRAME)
@@ -463,8 +451,7 @@ describe('a window in use', () => {
     const { senderSocket, receiverSockets } = await node.pair()
     await fill(senderSocket, 1)
     expect(senderSocket.view.channels).toMatchObject([{ window: FRAME }])
-    receiverSockets[0]?.ack(1, 1)
-    await settled()
+    await settled(receiverSockets[0]?.ack(1, 1))
     await fill(senderSocket, 2)
     expect(senderSocket.closedWith).toBeUndefined()
     expect(node.relay.counts.grantedBytes).toBe(2 * FRAME)
@@ -474,9 +461,7 @@ describe('a window in use', () => {
     const node = roomy()
     const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
     await fill(senderSocket, 1)
-    receiverSockets[0]?.ack(1, 1)
-    senderSocket.vanish()
-    await settled()
+    await settled(receiverSockets[0]?.ack(1, 1), senderSocket.vanish())
     if (receivers[0]) await node.approve(sender, receivers[0])
     expect((await node.view(sender)).channels).toMatchObject([{ window: 2 * FRAME }])
   })

@@ -53,8 +53,7 @@ describe('the first frame', () => {
       const sender = await node.open()
       const before = await node.view(sender)
       const attacker = node.connect(sender.sessionId)
-      attacker.say(frame(sender.token))
-      await settled()
+      await settled(attacker.say(frame(sender.token)))
       expect(attacker.closedWith).toBe(code)
       expect(attacker.sent).toEqual([])
       expect(await node.view(sender)).toEqual(before)
@@ -130,10 +129,8 @@ describe('the first frame', () => {
     const sender = await node.open()
     const attacker = node.connect(sender.sessionId)
     attacker.answersClose = false
-    attacker.say('nonsense')
-    await settled()
-    attacker.attach(sender.token)
-    await settled()
+    await settled(attacker.say('nonsense'))
+    await settled(attacker.attach(sender.token))
     expect(attacker.sent).toEqual([])
     expect((await node.view(sender)).version).toBe('1')
     expect(attacker.violations).toBe(0)
@@ -143,9 +140,7 @@ describe('the first frame', () => {
     const node = new TestRelay()
     const sender = await node.open()
     const socket = node.connect(sender.sessionId)
-    socket.vanish()
-    socket.attach(sender.token)
-    await settled()
+    await settled(socket.vanish(), socket.attach(sender.token))
     expect(socket.sent).toEqual([])
     expect(node.counters().sockets).toBe(0)
   })
@@ -191,11 +186,9 @@ describe('after the attach', () => {
     const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
     expect(senderSocket.view.receivers).toMatchObject([{ present: true }])
     expect(receiverSockets[0]?.view.senderPresent).toBe(true)
-    senderSocket.vanish()
-    await settled()
+    await settled(senderSocket.vanish())
     expect(receiverSockets[0]?.view.senderPresent).toBe(false)
-    receiverSockets[0]?.vanish()
-    await settled()
+    await settled(receiverSockets[0]?.vanish())
     expect((await node.view(sender)).receivers).toMatchObject([{ present: false }])
     expect((await node.view(receivers[0] ?? sender)).senderPresent).toBe(false)
   })
@@ -203,8 +196,7 @@ describe('after the attach', () => {
   test('text is refused with invalid_frame', async () => {
     const node = new TestRelay()
     const { sender, senderSocket } = await node.pair()
-    senderSocket.attach(sender.token)
-    await settled()
+    await settled(senderSocket.attach(sender.token))
     expect(senderSocket.closedWith).toBe('invalid_frame')
   })
 
@@ -223,9 +215,7 @@ describe('after the attach', () => {
     test(`a binary frame with ${name} is refused with invalid_frame, and nothing is kept`, async () => {
       const node = new TestRelay()
       const { senderSocket: attacker, receiverSockets } = await node.pair()
-      attacker.say(Uint8Array.from(bytes))
-      attacker.data(1, 1)
-      await settled()
+      await settled(attacker.say(Uint8Array.from(bytes)), attacker.data(1, 1))
       expect(attacker.closedWith).toBe('invalid_frame')
       expect(receiverSockets[0]?.frames).toEqual([])
       expect(node.counters().unackedBytes).toBe(0)
@@ -242,8 +232,7 @@ describe('after the attach', () => {
     const newerReceiver = await node.attach(receiver)
     expect(receiverSocket?.closedWith).toBe('superseded')
     const before = receiverSocket?.sent.length
-    newer.data(1, 1)
-    await settled()
+    await settled(newer.data(1, 1))
     expect(newerReceiver.seqs()).toEqual([1])
     expect(receiverSocket?.sent).toHaveLength(before ?? 0)
     expect(receiverSocket?.violations).toBe(0)
@@ -257,8 +246,7 @@ describe('after the attach', () => {
     const { sender, receivers, senderSocket } = await node.pair()
     senderSocket.answersClose = false
     const newer = await node.attach(sender)
-    senderSocket.vanish()
-    await settled()
+    await settled(senderSocket.vanish())
     expect(newer.closedWith).toBeUndefined()
     expect((await node.view(receivers[0] ?? sender)).senderPresent).toBe(true)
   })
@@ -268,8 +256,7 @@ describe('after the attach', () => {
     const { sender, senderSocket: attacker, receiverSockets } = await node.pair()
     attacker.answersClose = false
     await node.attach(sender)
-    attacker.data(1, 1, 'late')
-    await settled()
+    await settled(attacker.data(1, 1, 'late'))
     expect(receiverSockets[0]?.frames).toEqual([])
   })
 
@@ -283,8 +270,7 @@ describe('after the attach', () => {
     const node = new TestRelay()
     const { sender, receivers, receiverSockets } = await node.pair()
     const receiver = receivers[0] ?? expect.unreachable()
-    await node.end(sender, receiver)
-    await settled()
+    await settled(node.end(sender, receiver))
     expect(receiverSockets[0]?.view).toMatchObject({ receivers: [{ state: 'revoked' }], channels: [] })
     const again = await node.attach(receiver)
     expect(again.view).toMatchObject({ receivers: [{ state: 'revoked' }], channels: [] })
@@ -296,8 +282,7 @@ describe('after the attach', () => {
   test('positions on channels that are not the caller’s are ignored', async () => {
     const node = new TestRelay()
     const { receivers, senderSocket } = await node.pair(2)
-    senderSocket.data(1, 1)
-    await settled()
+    await settled(senderSocket.data(1, 1))
     const attacker = await node.attach(receivers[1] ?? expect.unreachable(), [
       { channel: 1, received: 1, acked: 0 },
       { channel: 9, received: 5, acked: 5 },

@@ -19,17 +19,14 @@ async function pendingPair() {
 /** The same, approved. */
 async function approvedPair() {
   const pair = await pendingPair()
-  await pair.node.approve(pair.sender, pair.receiver)
-  await settled()
+  await settled(pair.node.approve(pair.sender, pair.receiver))
   return pair
 }
 
 describe('data', () => {
   test('arrives as it was sent, in both directions', async () => {
     const { senderSocket, receiverSocket } = await approvedPair()
-    senderSocket.data(1, 1, 'to the receiver')
-    receiverSocket.data(1, 1, 'to the sender')
-    await settled()
+    await settled(senderSocket.data(1, 1, 'to the receiver'), receiverSocket.data(1, 1, 'to the sender'))
     expect(receiverSocket.frames).toEqual([{ channel: 1, seq: 1, text: 'to the receiver' }])
     expect(senderSocket.frames).toEqual([{ channel: 1, seq: 1, text: 'to the sender' }])
   })
@@ -37,8 +34,7 @@ describe('data', () => {
   test('of the sender reaches the receiver of the channel and nobody else', async () => {
     const node = new TestRelay()
     const { senderSocket, receiverSockets } = await node.pair(3)
-    senderSocket.data(2, 1, 'for the second')
-    await settled()
+    await settled(senderSocket.data(2, 1, 'for the second'))
     expect(receiverSockets.map((each) => each.frames.length)).toEqual([0, 1, 0])
   })
 
@@ -68,9 +64,7 @@ describe('data', () => {
 
   test('that leaves a gap is refused with invalid_frame and not kept', async () => {
     const { node, senderSocket: attacker, receiverSocket } = await approvedPair()
-    attacker.data(1, 1)
-    attacker.data(1, 3)
-    await settled()
+    await settled(attacker.data(1, 1), attacker.data(1, 3))
     expect(attacker.closedWith).toBe('invalid_frame')
     expect(receiverSocket.seqs()).toEqual([1])
     expect(node.counters().unackedBytes).toBe(256)
@@ -80,11 +74,9 @@ describe('data', () => {
     const { node, senderSocket, receiverSocket } = await approvedPair()
     for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
     await settled()
-    receiverSocket.ack(1, 2)
-    await settled()
+    await settled(receiverSocket.ack(1, 2))
     const before = senderSocket.acks.length
-    senderSocket.data(1, 2, 'forged')
-    await settled()
+    await settled(senderSocket.data(1, 2, 'forged'))
     expect(senderSocket.acks.slice(before)).toEqual([{ channel: 1, seq: 2 }])
     expect(receiverSocket.frames.map((each) => each.text)).toEqual(['frame 1', 'frame 2', 'frame 3'])
     expect(node.discards).toEqual(['duplicate'])
@@ -96,8 +88,7 @@ describe('data', () => {
     for (let seq = 1; seq <= 8; seq++) attacker.data(1, seq, new Uint8Array(4088))
     await settled()
     expect(attacker.closedWith).toBeUndefined()
-    attacker.data(1, 9, new Uint8Array(1))
-    await settled()
+    await settled(attacker.data(1, 9, new Uint8Array(1)))
     expect(attacker.closedWith).toBe('window_exceeded')
     expect(node.counters().unackedBytes).toBe(8 * 4096)
   })
@@ -109,27 +100,22 @@ describe('data', () => {
     for (let seq = 9; seq <= 10; seq++) senderSocket.data(1, seq, new Uint8Array(4088))
     await settled()
     expect(senderSocket.closedWith).toBeUndefined()
-    senderSocket.data(1, 11, new Uint8Array(1))
-    await settled()
+    await settled(senderSocket.data(1, 11, new Uint8Array(1)))
     expect(senderSocket.closedWith).toBe('window_exceeded')
   })
 
   test('on a channel that was never given out is refused with invalid_frame', async () => {
     const { senderSocket: attacker } = await approvedPair()
-    attacker.data(2, 1)
-    await settled()
+    await settled(attacker.data(2, 1))
     expect(attacker.closedWith).toBe('invalid_frame')
   })
 
   test('of a receiver on the channel of another is refused with invalid_frame, and so is an ack', async () => {
     const node = new TestRelay()
     const { senderSocket, receiverSockets } = await node.pair(3)
-    senderSocket.data(1, 1)
-    await settled()
+    await settled(senderSocket.data(1, 1))
     const [victim, attacker, second] = receiverSockets
-    attacker?.data(1, 1, 'in another’s name')
-    second?.ack(1, 1)
-    await settled()
+    await settled(attacker?.data(1, 1, 'in another’s name'), second?.ack(1, 1))
     expect(attacker?.closedWith).toBe('invalid_frame')
     expect(second?.closedWith).toBe('invalid_frame')
     expect(senderSocket.frames).toEqual([])
@@ -146,10 +132,8 @@ describe('before the approval', () => {
       [receiverSocket, senderSocket],
     ] as const) {
       for (let seq = 1; seq <= HANDSHAKE_MAX_SEQ; seq++) {
-        from.data(1, seq, new Uint8Array(HANDSHAKE_MAX_CIPHERTEXT_BYTES))
-        await settled()
-        to.ack(1, seq)
-        await settled()
+        await settled(from.data(1, seq, new Uint8Array(HANDSHAKE_MAX_CIPHERTEXT_BYTES)))
+        await settled(to.ack(1, seq))
       }
       expect(from.closedWith).toBeUndefined()
       expect(to.seqs()).toEqual([1, 2])
@@ -160,16 +144,14 @@ describe('before the approval', () => {
     const { senderSocket, receiverSocket: attacker } = await pendingPair()
     for (let seq = 1; seq <= HANDSHAKE_MAX_SEQ; seq++) attacker.data(1, seq)
     await settled()
-    attacker.data(1, HANDSHAKE_MAX_SEQ + 1)
-    await settled()
+    await settled(attacker.data(1, HANDSHAKE_MAX_SEQ + 1))
     expect(attacker.closedWith).toBe('invalid_frame')
     expect(senderSocket.seqs()).toEqual([1, 2])
   })
 
   test(`${HANDSHAKE_MAX_CIPHERTEXT_BYTES + 1} bytes are refused with invalid_frame`, async () => {
     const { node, senderSocket, receiverSocket: attacker } = await pendingPair()
-    attacker.data(1, 1, new Uint8Array(HANDSHAKE_MAX_CIPHERTEXT_BYTES + 1))
-    await settled()
+    await settled(attacker.data(1, 1, new Uint8Array(HANDSHAKE_MAX_CIPHERTEXT_BYTES + 1)))
     expect(attacker.closedWith).toBe('invalid_frame')
     expect(senderSocket.frames).toEqual([])
     expect(node.counters().unackedBytes).toBe(0)
@@ -177,11 +159,9 @@ describe('before the approval', () => {
 
   test(`more than ${HANDSHAKE_WINDOW_BYTES} unacknowledged bytes are refused with window_exceeded`, async () => {
     const { node, receiverSocket: attacker } = await pendingPair()
-    attacker.data(1, 1, new Uint8Array(HANDSHAKE_MAX_CIPHERTEXT_BYTES))
-    await settled()
+    await settled(attacker.data(1, 1, new Uint8Array(HANDSHAKE_MAX_CIPHERTEXT_BYTES)))
     expect(attacker.closedWith).toBeUndefined()
-    attacker.data(1, 2, new Uint8Array(HANDSHAKE_MAX_CIPHERTEXT_BYTES))
-    await settled()
+    await settled(attacker.data(1, 2, new Uint8Array(HANDSHAKE_MAX_CIPHERTEXT_BYTES)))
     expect(attacker.closedWith).toBe('window_exceeded')
     expect(node.counters().unackedBytes).toBe(HANDSHAKE_MAX_CIPHERTEXT_BYTES + 8)
   })
@@ -195,8 +175,7 @@ describe('before the approval', () => {
       for (let seq = 1; seq <= 2; seq++) attacker.data(channel, seq, new Uint8Array(2040))
       for (let seq = 1; seq <= 2; seq++) senderSocket.data(channel, seq, new Uint8Array(2040))
       await settled()
-      attacker.data(channel, 3, new Uint8Array(1))
-      await settled()
+      await settled(attacker.data(channel, 3, new Uint8Array(1)))
       expect(attacker.closedWith).toBe('invalid_frame')
     }
     expect(senderSocket.closedWith).toBeUndefined()
@@ -209,8 +188,7 @@ describe('before the approval', () => {
     await settled()
     senderSocket.ack(1, HANDSHAKE_MAX_SEQ)
     await node.approve(sender, receiver)
-    receiverSocket.data(1, 3, new Uint8Array(4088))
-    await settled()
+    await settled(receiverSocket.data(1, 3, new Uint8Array(4088)))
     expect(receiverSocket.closedWith).toBeUndefined()
     expect(senderSocket.seqs()).toEqual([1, 2, 3])
   })
@@ -219,8 +197,7 @@ describe('before the approval', () => {
     const { node, sender, receiver, senderSocket, receiverSocket } = await pendingPair()
     const before = receiverSocket.sent.length
     await node.approve(sender, receiver)
-    senderSocket.data(1, 1, new Uint8Array(4088))
-    await settled()
+    await settled(senderSocket.data(1, 1, new Uint8Array(4088)))
     expect(receiverSocket.sent.slice(before)).toMatchObject([
       { kind: 'view', view: { receivers: [{ state: 'approved' }] } },
       { kind: 'data', seq: 1 },
@@ -229,11 +206,8 @@ describe('before the approval', () => {
 
   test('acks of any seq pass', async () => {
     const { senderSocket, receiverSocket } = await pendingPair()
-    senderSocket.data(1, 1)
-    await settled()
-    receiverSocket.ack(1, 1)
-    receiverSocket.ack(1, 7)
-    await settled()
+    await settled(senderSocket.data(1, 1))
+    await settled(receiverSocket.ack(1, 1), receiverSocket.ack(1, 7))
     expect(receiverSocket.closedWith).toBeUndefined()
     expect(senderSocket.acks.at(-1)).toEqual({ channel: 1, seq: 7 })
   })
@@ -244,8 +218,7 @@ describe('acks', () => {
     const { node, senderSocket, receiverSocket } = await approvedPair()
     for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
     await settled()
-    receiverSocket.ack(1, 2)
-    await settled()
+    await settled(receiverSocket.ack(1, 2))
     expect(senderSocket.acks.at(-1)).toEqual({ channel: 1, seq: 2 })
     expect(node.counters().unackedBytes).toBe(256)
   })
@@ -254,8 +227,7 @@ describe('acks', () => {
     const { senderSocket, receiverSocket } = await approvedPair()
     for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
     await settled()
-    receiverSocket.ack(1, 2)
-    await settled()
+    await settled(receiverSocket.ack(1, 2))
     const before = senderSocket.sent.length
     for (const seq of [2, 1, 0]) receiverSocket.ack(1, seq)
     await settled()
@@ -265,15 +237,11 @@ describe('acks', () => {
 
   test('above what the relay holds raise it and are passed on, and the frames they cover are duplicates', async () => {
     const { node, sender, senderSocket, receiverSocket } = await approvedPair()
-    senderSocket.data(1, 1)
-    await settled()
-    receiverSocket.ack(1, 5)
-    await settled()
+    await settled(senderSocket.data(1, 1))
+    await settled(receiverSocket.ack(1, 5))
     expect(senderSocket.acks.at(-1)).toEqual({ channel: 1, seq: 5 })
     expect((await node.view(sender)).channels).toMatchObject([{ received: 5, acked: 5 }])
-    senderSocket.data(1, 5)
-    senderSocket.data(1, 6)
-    await settled()
+    await settled(senderSocket.data(1, 5), senderSocket.data(1, 6))
     expect(receiverSocket.seqs()).toEqual([1, 6])
     expect(senderSocket.closedWith).toBeUndefined()
   })
@@ -281,20 +249,15 @@ describe('acks', () => {
   test('do not change the version of the view, nor do frames', async () => {
     const { node, sender, senderSocket, receiverSocket } = await approvedPair()
     const { version } = await node.view(sender)
-    senderSocket.data(1, 1)
-    await settled()
-    receiverSocket.ack(1, 1)
-    await settled()
+    await settled(senderSocket.data(1, 1))
+    await settled(receiverSocket.ack(1, 1))
     expect((await node.view(sender)).version).toBe(version)
   })
 
   test('for a peer that is not attached are told by its next view', async () => {
     const { node, sender, senderSocket, receiverSocket } = await approvedPair()
-    senderSocket.data(1, 1)
-    await settled()
-    senderSocket.vanish()
-    receiverSocket.ack(1, 1)
-    await settled()
+    await settled(senderSocket.data(1, 1))
+    await settled(senderSocket.vanish(), receiverSocket.ack(1, 1))
     const again = await node.attach(sender)
     expect(again.view.channels).toMatchObject([{ received: 1, acked: 1 }])
   })
@@ -319,9 +282,7 @@ describe('after the end of a channel', () => {
     test(`${state}: frames and acks are discarded and counted, nobody loses a socket, and nothing is held`, async () => {
       const pair = await pendingPair()
       const { node, senderSocket, receiverSocket } = pair
-      senderSocket.data(1, 1)
-      receiverSocket.data(1, 1)
-      await settled()
+      await settled(senderSocket.data(1, 1), receiverSocket.data(1, 1))
       await end(pair)
       await settled()
       expect(node.counters()).toMatchObject({ mailboxes: 0, unackedBytes: 0, grants: 0, grantedBytes: 0 })
@@ -342,21 +303,16 @@ describe('after the end of a channel', () => {
     const node = new TestRelay()
     const { sender, receivers, senderSocket, receiverSockets } = await node.pair(2)
     await node.end(sender, receivers[0] ?? expect.unreachable())
-    senderSocket.data(1, 1)
-    senderSocket.data(2, 1)
-    await settled()
+    await settled(senderSocket.data(1, 1), senderSocket.data(2, 1))
     expect(receiverSockets.map((each) => each.seqs(1).concat(each.seqs(2)))).toEqual([[], [1]])
   })
 
   test('what waited for a receiver that has ended is not sent to it', async () => {
     const { node, sender, receiver, senderSocket, receiverSocket } = await approvedPair()
     receiverSocket.room = 0
-    senderSocket.data(1, 1)
-    await settled()
-    await node.end(sender, receiver)
-    await settled()
-    receiverSocket.drain()
-    await settled()
+    await settled(senderSocket.data(1, 1))
+    await settled(node.end(sender, receiver))
+    await settled(receiverSocket.drain())
     expect(receiverSocket.seqs().length).toBeLessThanOrEqual(1)
     expect(receiverSocket.view.receivers).toMatchObject([{ state: 'revoked' }])
   })

@@ -7,18 +7,12 @@ describe('what goes out on a socket', () => {
     const { sender, senderSocket, receiverSockets } = await node.pair()
     senderSocket.room = 0
     const [receiverSocket] = receiverSockets
-    receiverSocket?.data(1, 1)
-    await settled()
+    await settled(receiverSocket?.data(1, 1))
     const before = senderSocket.sent.length
-    senderSocket.data(1, 1)
-    receiverSocket?.data(1, 2)
-    await settled()
-    receiverSocket?.ack(1, 1)
-    await settled()
-    await node.relay.retireCode(sender.sessionId, sender.token)
-    await settled()
-    senderSocket.drain()
-    await settled()
+    await settled(senderSocket.data(1, 1), receiverSocket?.data(1, 2))
+    await settled(receiverSocket?.ack(1, 1))
+    await settled(node.relay.retireCode(sender.sessionId, sender.token))
+    await settled(senderSocket.drain())
     expect(senderSocket.sent.slice(before).map((each) => each.kind)).toEqual(['view', 'ack', 'data'])
     expect(senderSocket.seqs()).toEqual([1, 2])
   })
@@ -27,19 +21,16 @@ describe('what goes out on a socket', () => {
     const node = new TestRelay()
     const { sender, senderSocket, receiverSockets } = await node.pair()
     senderSocket.room = 1
-    receiverSockets[0]?.data(1, 1)
-    await settled()
+    await settled(receiverSockets[0]?.data(1, 1))
     const before = senderSocket.sent.length
     for (let seq = 1; seq <= 5; seq++) senderSocket.data(1, seq)
     await settled()
     for (let seq = 1; seq <= 5; seq++) {
-      receiverSockets[0]?.ack(1, seq)
-      await settled()
+      await settled(receiverSockets[0]?.ack(1, seq))
     }
     for (let i = 0; i < 5; i++) await node.join(sender.senderCode)
     await settled()
-    senderSocket.drain()
-    await settled()
+    await settled(senderSocket.drain())
     const after = senderSocket.sent.slice(before)
     expect(after.map((each) => each.kind)).toEqual(['view', 'ack'])
     expect(after).toMatchObject([{ view: { receivers: { length: 6 } } }, { channel: 1, seq: 5 }])
@@ -50,16 +41,12 @@ describe('what goes out on a socket', () => {
     const { sender, receivers, senderSocket, receiverSockets } = await node.pair(2)
     const slow = receiverSockets[0] ?? expect.unreachable()
     slow.room = 1
-    senderSocket.data(1, 1)
-    await settled()
+    await settled(senderSocket.data(1, 1))
     const before = slow.sent.length
-    senderSocket.data(1, 2)
-    slow.data(1, 1)
-    await settled()
+    await settled(senderSocket.data(1, 2), slow.data(1, 1))
     senderSocket.ack(1, 1)
     await node.end(sender, receivers[1] ?? expect.unreachable())
-    await node.relay.retireCode(sender.sessionId, sender.token)
-    await settled()
+    await settled(node.relay.retireCode(sender.sessionId, sender.token))
     expect(slow.sent).toHaveLength(before)
     expect(slow.violations).toBe(0)
   })
@@ -76,12 +63,10 @@ describe('what goes out on a socket', () => {
     })
     await settled()
     // Each by itself: a view, then three acks.
-    await node.relay.retireCode(sender.sessionId, sender.token)
-    await settled()
+    await settled(node.relay.retireCode(sender.sessionId, sender.token))
     for (let i = 0; i < 4; i++) {
       const before = senderSocket.sent.length
-      senderSocket.drain(1)
-      await settled()
+      await settled(senderSocket.drain(1))
       expect(senderSocket.sent.length - before).toBe(1)
     }
     expect(senderSocket.violations).toBe(0)
@@ -97,8 +82,7 @@ describe('what goes out on a socket', () => {
     await settled()
     for (let seq = 1; seq <= 8; seq++) {
       expect(slow.seqs().at(-1)).toBe(seq)
-      slow.drain(1)
-      await settled()
+      await settled(slow.drain(1))
     }
     expect(slow.seqs()).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
     expect(slow.violations).toBe(0)
@@ -120,8 +104,7 @@ describe('what goes out on a socket', () => {
     expect(senderSocket.closedWith).toBeUndefined()
     for (const [index, socket] of others.entries()) expect(socket.seqs(index + 2)).toHaveLength(100)
     expect(slow?.seqs().length).toBeLessThanOrEqual(1)
-    slow?.drain()
-    await settled()
+    await settled(slow?.drain())
     expect(slow?.seqs()).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
   })
 
@@ -129,15 +112,13 @@ describe('what goes out on a socket', () => {
     const node = new TestRelay()
     const { senderSocket, receiverSockets } = await node.pair(3)
     senderSocket.room = 1
-    receiverSockets[0]?.data(1, 1)
-    await settled()
+    await settled(receiverSockets[0]?.data(1, 1))
     receiverSockets.forEach((socket, index) => {
       for (let seq = index === 0 ? 2 : 1; seq <= 4; seq++) socket.data(index + 1, seq)
     })
     await settled()
     const before = senderSocket.frames.length
-    senderSocket.drain()
-    await settled()
+    await settled(senderSocket.drain())
     const turns = senderSocket.frames.slice(before).map((each) => each.channel)
     expect([...turns.slice(0, 3)].sort()).toEqual([1, 2, 3])
     expect([...turns.slice(3, 6)].sort()).toEqual([1, 2, 3])
@@ -152,10 +133,8 @@ describe('what goes out on a socket', () => {
     for (let seq = 1; seq <= 4; seq++) senderSocket.data(1, seq)
     await settled()
     senderSocket.data(1, 5)
-    await node.close(sender)
-    await settled()
-    receiverSocket.drain()
-    await settled()
+    await settled(node.close(sender))
+    await settled(receiverSocket.drain())
     expect(receiverSocket.seqs()).toEqual([...new Set(receiverSocket.seqs())])
     expect(receiverSocket.closedWith).toBe('session_gone')
     expect(receiverSocket.violations).toBe(0)
@@ -166,11 +145,9 @@ describe('what goes out on a socket', () => {
     const { sender, senderSocket, receiverSockets } = await node.pair()
     const stuck = receiverSockets[0] ?? expect.unreachable()
     stuck.room = 1
-    senderSocket.data(1, 1)
-    await settled()
+    await settled(senderSocket.data(1, 1))
     const views = stuck.views.length
-    await node.close(sender)
-    await settled()
+    await settled(node.close(sender))
     expect(stuck.closedWith).toBe('session_gone')
     expect(stuck.views).toHaveLength(views)
   })

@@ -39,18 +39,15 @@ describe('when one node does not hear what the other says', () => {
   test('frames, acks and an end are seen after 25 s of silence at the latest', async () => {
     const { sender, receiver, S, R } = await nodes.pair()
     nodes.deaf = true
-    S.data(1, 1, 'unheard')
-    await settled()
+    await settled(S.data(1, 1, 'unheard'))
     expect(textsOf(R)).toEqual([])
     await nodes.pass(SILENCE_MS)
     expect(textsOf(R)).toEqual(['unheard'])
-    R.ack(1, 1)
-    await settled()
+    await settled(R.ack(1, 1))
     expect(S.view?.channels).toMatchObject([{ received: 1, acked: 0 }])
     await nodes.pass(SILENCE_MS)
     expect(S.view?.channels).toMatchObject([{ received: 1, acked: 1 }])
-    await nodes.B.end(receiver, receiver)
-    await settled()
+    await settled(nodes.B.end(receiver, receiver))
     expect(S.view?.receivers).toMatchObject([{ state: 'approved' }])
     await nodes.pass(SILENCE_MS)
     expect(S.view?.receivers).toMatchObject([{ state: 'done' }])
@@ -64,8 +61,7 @@ describe('when one node does not hear what the other says', () => {
     const receiver = await nodes.B.join(sender.senderCode)
     const S = await nodes.A.attach(sender)
     const R = await nodes.B.attach(receiver)
-    S.data(1, 1, 'm2')
-    await settled()
+    await settled(S.data(1, 1, 'm2'))
     expect(textsOf(R)).toEqual(['m2'])
     nodes.deaf = true
     await nodes.A.approve(sender, receiver)
@@ -74,8 +70,7 @@ describe('when one node does not hear what the other says', () => {
     const before = R.sent.length
     nodes.deaf = false
     // Of all that was said, only the last frame is heard.
-    S.data(1, 6, 'x')
-    await settled()
+    await settled(S.data(1, 6, 'x'))
     const [first, ...rest] = R.sent.slice(before)
     expect(first).toMatchObject({ kind: 'view', view: { receivers: [{ state: 'approved' }] } })
     expect(rest.map(({ kind }) => kind)).toEqual(['data', 'data', 'data', 'data', 'data'])
@@ -83,14 +78,11 @@ describe('when one node does not hear what the other says', () => {
 
   test('the end of one channel costs a sender that has not heard of it no socket', async () => {
     const { receiver, S } = await nodes.pair()
-    S.data(1, 1, 'x')
-    await settled()
+    await settled(S.data(1, 1, 'x'))
     nodes.deaf = true
-    await nodes.B.end(receiver, receiver)
-    await settled()
+    await settled(nodes.B.end(receiver, receiver))
     nodes.A.ears.missed()
-    S.data(1, 2, 'y')
-    await settled()
+    await settled(S.data(1, 2, 'y'))
     expect(S.closedWith).toBeUndefined()
     expect(S.view).toMatchObject({ receivers: [{ state: 'done' }], channels: [] })
   })
@@ -111,27 +103,20 @@ describe('a store that has lost frames', () => {
 
   test('of a writer has it resume with its next frame', async () => {
     const { sender, S, R } = await nodes.pair()
-    S.data(1, 1, 'one')
-    S.data(1, 2, 'two')
-    await settled()
+    await settled(S.data(1, 1, 'one'), S.data(1, 2, 'two'))
     forget(sender.sessionId)
     // As a copy of the store would that was behind.
-    nodes.mailboxes.open(`${sender.sessionId}/1/s2r`, 1)
-    S.data(1, 3, 'three')
-    await settled()
+    await settled(nodes.mailboxes.open(`${sender.sessionId}/1/s2r`, 1), S.data(1, 3, 'three'))
     expect(S.closedWith).toBe('resume_required')
     const again = await nodes.A.attach(sender, [{ channel: 1, received: 0, acked: 0 }])
     expect(again.view?.channels).toMatchObject([{ received: 1 }])
-    again.data(1, 2, 'two')
-    again.data(1, 3, 'three')
-    await settled()
+    await settled(again.data(1, 2, 'two'), again.data(1, 3, 'three'))
     expect(textsOf(R)).toEqual(['one', 'two', 'three'])
   })
 
   test('of a writer that has nothing more to say has it resume when it is next shown where it is', async () => {
     const { sender, S } = await nodes.pair()
-    S.data(1, 1, 'one')
-    await settled()
+    await settled(S.data(1, 1, 'one'))
     forget(sender.sessionId)
     nodes.mailboxes.open(`${sender.sessionId}/1/s2r`, 0)
     await nodes.pass(SILENCE_MS)
@@ -147,10 +132,8 @@ describe('a store that has lost frames', () => {
 
   test('does not excuse a client that leaves one out', async () => {
     const { S: attacker } = await nodes.pair()
-    attacker.data(1, 1, 'one')
-    await settled()
-    attacker.data(1, 3, 'three')
-    await settled()
+    await settled(attacker.data(1, 1, 'one'))
+    await settled(attacker.data(1, 3, 'three'))
     expect(attacker.closedWith).toBe('invalid_frame')
   })
 })
@@ -164,8 +147,7 @@ describe('while a shared store is slow', () => {
     for (let seq = 1; seq <= 16; seq++) S.data(1, seq, 'x')
     await settled()
     expect(S.closedWith).toBeUndefined()
-    nodes.gate.open()
-    await settled()
+    await settled(nodes.gate.open())
     expect(textsOf(R)).toHaveLength(16)
   })
 
@@ -201,20 +183,17 @@ describe('a channel that every node reaches', () => {
 describe('a window that was given back', () => {
   test('is not shown before its frames are gone from where every node reaches them', async () => {
     const { S, R } = await nodes.pair()
-    S.data(1, 1, new Uint8Array(4_088))
-    await settled()
+    await settled(S.data(1, 1, new Uint8Array(4_088)))
     const grown = [{ window: 8_192 }]
     expect(S.view.channels).toMatchObject(grown)
-    R.vanish()
-    await settled()
+    await settled(R.vanish())
     nodes.gate.hold('drop')
     await nodes.pass(ABSENT_GIVES_BACK_MS)
     await nodes.pass(SILENCE_MS)
     await settled()
     expect(nodes.gate.waiting).toBeGreaterThan(0)
     expect(S.view.channels).toMatchObject(grown)
-    nodes.gate.open()
-    await settled()
+    await settled(nodes.gate.open())
     expect(S.view.channels).toMatchObject(grown)
     expect(S.closedWith).toBe('resume_required')
   })
@@ -232,8 +211,7 @@ describe('a join that the store answers late', () => {
     await joining
     await settled()
     expect(nodes.A.counters()).toMatchObject({ grants: 2, grantedBytes: 2 * HANDSHAKE_WINDOW_BYTES })
-    await nodes.A.close(sender)
-    await settled()
+    await settled(nodes.A.close(sender))
     expect(nodes.A.counters()).toMatchObject({ grants: 0, grantedBytes: 0 })
   })
 
@@ -243,8 +221,7 @@ describe('a join that the store answers late', () => {
     const answer = answerLate(nodes.sessions)
     const joining = nodes.A.join(sender.senderCode)
     await settled()
-    S.vanish()
-    await settled()
+    await settled(S.vanish())
     answer()
     await joining
     await settled()
@@ -258,8 +235,7 @@ describe('a store that was away when a socket went', () => {
     const update = nodes.sessions.update.bind(nodes.sessions)
     const isPresent = async () => (await nodes.A.view(sender)).receivers.map(({ present }) => present)
     Object.assign(nodes.sessions, { update: () => Promise.reject(new RelayError('unavailable')) })
-    R.vanish()
-    await settled()
+    await settled(R.vanish())
     await nodes.B.tick()
     expect(await isPresent()).toEqual([true])
     Object.assign(nodes.sessions, { update })
@@ -288,8 +264,7 @@ describe('a role that attaches over HTTP', () => {
       },
     })
     await nodes.sessions.delete(sender.sessionId)
-    nodes.A.look(sender.sessionId)
-    await settled()
+    await settled(nodes.A.look(sender.sessionId))
     expect(dropped).toEqual([])
   })
 })
@@ -301,14 +276,11 @@ describe('a channel that moves', () => {
     const S = await nodes.A.attach(sender)
     nodes.own.hold('position')
     const R = await nodes.B.attach(receiver)
-    R.data(1, 1, 'm1')
-    nodes.A.look(sender.sessionId)
-    await settled()
+    await settled(R.data(1, 1, 'm1'), nodes.A.look(sender.sessionId))
     expect(nodes.own.waiting).toBeGreaterThan(1)
     // The looks end one after the other.
     while (nodes.own.waiting > 0) {
-      nodes.own.release(1)
-      await settled()
+      await settled(nodes.own.release(1))
     }
     expect(textsOf(S)).toEqual(['m1'])
   })
@@ -319,14 +291,10 @@ describe('a channel that moves', () => {
     const S = await nodes.A.attach(sender)
     nodes.gate.hold('open')
     const R = nodes.B.connect(receiver.sessionId)
-    R.attach(receiver.token)
-    await settled()
-    nodes.A.look(sender.sessionId)
-    await settled()
-    S.data(1, 1, 'before it is open')
-    await settled()
-    nodes.gate.open()
-    await settled()
+    await settled(R.attach(receiver.token))
+    await settled(nodes.A.look(sender.sessionId))
+    await settled(S.data(1, 1, 'before it is open'))
+    await settled(nodes.gate.open())
     expect(S.closedWith).toBeUndefined()
     expect(textsOf(R)).toEqual(['before it is open'])
   })
@@ -336,10 +304,8 @@ describe('a channel that moves', () => {
     const receiver = await nodes.A.join(sender.senderCode)
     const S = await nodes.A.attach(sender)
     const { sessionId, token } = receiver
-    await nodes.A.relay.attach(sessionId, token, [])
-    await settled()
-    S.data(1, 1, 'm2')
-    await settled()
+    await settled(nodes.A.relay.attach(sessionId, token, []))
+    await settled(S.data(1, 1, 'm2'))
     expect(S.closedWith).toBeUndefined()
     const view = await nodes.A.relay.view(sessionId, token, { version: undefined, waitMs: 0, channels: [] })
     expect(view.channels).toMatchObject([{ available: 1 }])
@@ -347,12 +313,10 @@ describe('a channel that moves', () => {
 
   test('back to one node stays where it was: its ends do not have to attach again', async () => {
     const { receiver, S, R } = await nodes.pair()
-    S.data(1, 1, 'shared')
-    await settled()
+    await settled(S.data(1, 1, 'shared'))
     R.vanish()
     const here = await nodes.A.attach(receiver, [{ channel: 1, received: 1, acked: 0 }])
-    S.data(1, 2, 'still shared')
-    await settled()
+    await settled(S.data(1, 2, 'still shared'))
     expect(textsOf(here)).toEqual(['still shared'])
     expect(S.closedWith).toBeUndefined()
   })
@@ -370,8 +334,7 @@ describe('a poll over HTTP', () => {
   test('that meets the end of a channel shows the end, and never a channel that has lost its frames', async () => {
     const { sender, receiver, R } = await nodes.pair()
     const { relay } = nodes.A
-    await relay.attach(sender.sessionId, sender.token, [])
-    await settled()
+    await settled(relay.attach(sender.sessionId, sender.token, []))
     R.data(1, 1, 'a frame')
     await relay.putFrame({ sessionId: sender.sessionId, token: sender.token, channel: 1, seq: 1 }, new Uint8Array(8))
     nodes.gate.hold('position')
@@ -379,16 +342,14 @@ describe('a poll over HTTP', () => {
     const polled = relay.view(sender.sessionId, sender.token, { version: undefined, waitMs: 0, channels })
     await settled()
     expect(nodes.gate.waiting).toBe(1)
-    await nodes.B.end(receiver, receiver)
-    await settled()
+    await settled(nodes.B.end(receiver, receiver))
     nodes.gate.open()
     expect(await polled).toMatchObject({ receivers: [{ state: 'done' }], channels: [] })
   })
 
   test('and frames over HTTP may go to any node, the one with the other end’s socket as well: the window is the same', async () => {
     const { sender, S } = await nodes.pair()
-    await nodes.A.relay.attach(sender.sessionId, sender.token, [])
-    await settled()
+    await settled(nodes.A.relay.attach(sender.sessionId, sender.token, []))
     expect(S.closedWith).toBe('superseded')
     const windows = []
     for (let seq = 1; seq <= 4; seq++) {
@@ -405,8 +366,7 @@ describe('a poll over HTTP', () => {
   test('shows a window of four full frames, as no node has a grant for who writes without a socket', async () => {
     const { sender, receiver } = await nodes.pair()
     const { relay } = nodes.B
-    await relay.attach(sender.sessionId, receiver.token, [])
-    await settled()
+    await settled(relay.attach(sender.sessionId, receiver.token, []))
     const poll = { version: undefined, waitMs: 0, channels: [] }
     const { channels } = await relay.view(sender.sessionId, receiver.token, poll)
     expect(channels).toMatchObject([{ window: 4 * 4_096 }])
@@ -419,8 +379,7 @@ describe('a poll over HTTP', () => {
   test('is held while nothing has come that its caller does not know, and ends with a frame or an ack', async () => {
     const { sender, receiver, S } = await nodes.pair()
     const { relay } = nodes.B
-    await relay.attach(sender.sessionId, receiver.token, [])
-    await settled()
+    await settled(relay.attach(sender.sessionId, receiver.token, []))
     const { version } = await nodes.B.view(receiver)
     const poll = (fetched: number, acked: number) => {
       const seen = { version, waitMs: 25_000, channels: [{ channel: 1, fetched, acked }] }
@@ -433,16 +392,14 @@ describe('a poll over HTTP', () => {
     const first = poll(0, 0)
     await settled()
     expect(first.ended()).toBe(false)
-    S.data(1, 1, 'a frame')
-    await settled()
+    await settled(S.data(1, 1, 'a frame'))
     expect((await first.view).channels).toMatchObject([{ available: 1, acked: 0 }])
     const call = { sessionId: sender.sessionId, token: receiver.token, channel: 1, seq: 1 }
     await relay.putFrame(call, new Uint8Array(8))
     const second = poll(1, 0)
     await settled()
     expect(second.ended()).toBe(false)
-    S.ack(1, 1)
-    await settled()
+    await settled(S.ack(1, 1))
     expect((await second.view).channels).toMatchObject([{ available: 1, acked: 1 }])
   })
 })

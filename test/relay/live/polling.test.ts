@@ -101,13 +101,11 @@ describe('presence without a socket', () => {
     const node = new TestRelay()
     const { sender, receivers, senderSocket } = await node.pair()
     const S = over(node, sender)
-    await S.attach()
-    await settled()
+    await settled(S.attach())
     expect(senderSocket.closedWith).toBe('superseded')
     expect(await presentIn(node, receivers[0])).toBe(true)
     const again = await node.attach(sender)
-    again.vanish()
-    await settled()
+    await settled(again.vanish())
     await S.poll()
     expect(await presentIn(node, receivers[0])).toBe(false)
   })
@@ -165,12 +163,10 @@ describe('a poll', () => {
     const changing = change(pair)
     await settled()
     while (sessions.waiting > 1) {
-      sessions.releaseNewest()
-      await settled()
+      await settled(sessions.releaseNewest())
     }
     await changing
-    sessions.open()
-    await settled()
+    await settled(sessions.open())
     expect(answered).toBe(true)
     await held
   })
@@ -184,9 +180,7 @@ describe('a poll', () => {
     void over(node, attacker).poll([{ channel: 2, fetched: 0, acked: 0 }], LONG_POLL_MAX_MS, version)
     await settled()
     const { get } = asked
-    senderSocket.data(1, 1)
-    receiverSockets[0]?.ack(1, 1)
-    await settled()
+    await settled(senderSocket.data(1, 1), receiverSockets[0]?.ack(1, 1))
     expect(senderSocket.acks.at(-1)).toEqual({ channel: 1, seq: 1 })
     expect(asked.get).toBe(get)
   })
@@ -270,8 +264,7 @@ describe('an attach over HTTP has a name', () => {
     const older = over(node, receiver, (await R.attach()).attachment)
     const socket = await node.attach(receiver)
     await expectRefusal(() => older.get(1), 'superseded')
-    socket.vanish()
-    await settled()
+    await settled(socket.vanish())
     await expectRefusal(() => older.poll(), 'superseded')
   })
 

@@ -26,8 +26,7 @@ describe('a silent socket', () => {
     const before = receiverSockets[0]?.views.length
     for (let seq = 1; seq <= 5; seq++) {
       node.clock.advance(SILENCE_MS - 1)
-      senderSocket.data(1, seq)
-      await settled()
+      await settled(senderSocket.data(1, seq))
       await node.tick()
     }
     expect(receiverSockets[0]?.views).toHaveLength(before ?? 0)
@@ -80,8 +79,7 @@ describe('a silent socket', () => {
     const busy = receiverSockets[0] ?? expect.unreachable()
     busy.answersPings = false
     for (let seq = 1; seq <= 6; seq++) {
-      senderSocket.data(1, seq)
-      await settled()
+      await settled(senderSocket.data(1, seq))
       busy.ack(1, seq)
       await node.pass(SILENCE_MS)
     }
@@ -96,8 +94,7 @@ describe('a silent socket', () => {
     const stuck = receiverSockets[0] ?? expect.unreachable()
     stuck.answersPings = false
     stuck.room = 1
-    senderSocket.data(1, 1)
-    await settled()
+    await settled(senderSocket.data(1, 1))
     await node.pass(3 * SILENCE_MS)
     expect(stuck.destroyed).toBe(true)
     expect(stuck.violations).toBe(0)

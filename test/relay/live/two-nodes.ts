@@ -66,8 +66,7 @@ export class TwoNodes {
     const receiver = await this.B.join(sender.senderCode)
     const S = await this.A.attach(sender)
     const R = await this.B.attach(receiver)
-    await this.A.approve(sender, receiver)
-    await settled()
+    await settled(this.A.approve(sender, receiver))
     return { sender, receiver, S, R }
   }
 
