@@ -2,16 +2,15 @@ import { describe, expect, test } from 'vitest'
 import { EPITAPH_MS } from '../../src/protocol/limits.ts'
 import type { CloseReason, ReceiverState } from '../../src/protocol/view.ts'
 import { expectRefusal } from '../support/refusal.ts'
-import { type JoinedReceiver, type Member, NOTHING_LEFT, settled, TestRelay } from '../support/relay.ts'
+import { type JoinedReceiver, type Member, NOTHING_LEFT, opened, paired, settled, TestRelay } from '../support/relay.ts'
 
 const TTL_MS = 900_000
 
 describe('the epitaph', () => {
   async function closedPair() {
-    const node = new TestRelay()
-    const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
+    const { node, sender, receiver, senderSocket, receiverSockets } = await paired()
     await settled(node.close(sender))
-    return { node, sender, receiver: receivers[0] ?? expect.unreachable(), senderSocket, receiverSockets }
+    return { node, sender, receiver: receiver, senderSocket, receiverSockets }
   }
 
   test('every attached socket gets the closed view and then session_gone', async () => {
@@ -96,9 +95,7 @@ describe('the epitaph', () => {
 
 describe('the deadline', () => {
   test('ends the session to the millisecond, without anybody having noticed', async () => {
-    const node = new TestRelay()
-    const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
-    const receiver = receivers[0] ?? expect.unreachable()
+    const { node, sender, receiver, senderSocket, receiverSocket } = await paired()
     node.clock.advance(TTL_MS - 1)
     expect(await node.view(sender)).toMatchObject({ state: 'open', expiresInMs: 1 })
     const late = await node.join(sender.senderCode)
@@ -109,13 +106,12 @@ describe('the deadline', () => {
     await expectRefusal(() => node.end(receiver, receiver), 'session_gone')
     await expectRefusal(() => node.relay.retireCode(sender.sessionId, sender.token), 'session_gone')
     await settled(senderSocket.data(1, 1))
-    expect(receiverSockets[0]?.frames).toEqual([])
+    expect(receiverSocket.frames).toEqual([])
     expect(node.discards).toEqual(['channel_ended'])
   })
 
   test('an attach after it gets the closed view and then session_gone, also when it is the first to notice', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     node.clock.advance(TTL_MS)
     const socket = await node.attach(sender)
     expect(socket.sent).toMatchObject([{ kind: 'view', view: { state: 'closed', reason: 'expired' } }])
@@ -123,16 +119,14 @@ describe('the deadline', () => {
   })
 
   test('closing after it finds the session expired', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     node.clock.advance(TTL_MS)
     await node.close(sender)
     expect(await node.view(sender)).toMatchObject({ state: 'closed', reason: 'expired' })
   })
 
   test('tells every socket at the next tick', async () => {
-    const node = new TestRelay()
-    const { senderSocket, receiverSockets } = await node.pair()
+    const { node, senderSocket, receiverSockets } = await paired()
     await node.pass(TTL_MS)
     for (const socket of [senderSocket, ...receiverSockets]) {
       expect(socket.view).toMatchObject({ state: 'closed', reason: 'expired' })
@@ -141,14 +135,13 @@ describe('the deadline', () => {
   })
 
   test('is not moved by anything that happens', async () => {
-    const node = new TestRelay()
-    const { sender, receivers, senderSocket } = await node.pair()
+    const { node, sender, receiver, senderSocket } = await paired()
     for (let second = 1; second < 900; second++) {
       node.clock.advance(1_000)
       if (second % 100 === 0) {
         senderSocket.data(1, second / 100)
         await node.join(sender.senderCode)
-        await node.attach(receivers[0] ?? expect.unreachable())
+        await node.attach(receiver)
         await node.tick()
       }
     }
@@ -156,8 +149,7 @@ describe('the deadline', () => {
   })
 
   test('an epitaph that nobody swept for long is over with the second tick', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     node.clock.advance(TTL_MS + EPITAPH_MS)
     await node.tick()
     await node.tick()
@@ -180,16 +172,14 @@ describe('draining', () => {
   })
 
   test('a socket that has not attached gets going_away', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const socket = node.connect(sender.sessionId)
     await settled(node.relay.drain())
     expect(socket.closedWith).toBe('going_away')
   })
 
   test('a socket that comes later gets going_away at once', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     await node.relay.drain()
     const socket = await node.attach(sender)
     expect(socket.closedWith).toBe('going_away')
@@ -198,9 +188,7 @@ describe('draining', () => {
   })
 
   test('a stuck socket does not hold it up', async () => {
-    const node = new TestRelay()
-    const { senderSocket, receiverSockets } = await node.pair()
-    const attacker = receiverSockets[0] ?? expect.unreachable()
+    const { node, senderSocket, receiverSocket: attacker } = await paired()
     attacker.room = 1
     attacker.answersClose = false
     await settled(senderSocket.data(1, 1))
@@ -211,8 +199,7 @@ describe('draining', () => {
   })
 
   test('a long poll is answered with the closed view', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const { version } = await node.view(sender)
     const held = node.relay.view(sender.sessionId, sender.token, { version, waitMs: 25_000 })
     await settled()
@@ -222,8 +209,7 @@ describe('draining', () => {
   })
 
   test('creates and joins are refused with going_away, and nothing is held any more', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     await node.relay.drain()
     expect(node.relay.unready).toBe('going_away')
     await expectRefusal(() => node.open(), 'going_away')
@@ -234,8 +220,7 @@ describe('draining', () => {
   })
 
   test('a session that ended before keeps its reason', async () => {
-    const node = new TestRelay()
-    const { sender } = await node.pair()
+    const { node, sender } = await paired()
     await node.close(sender)
     await node.relay.drain()
     expect(await node.view(sender)).toMatchObject({ reason: 'closed_by_sender' })
@@ -278,8 +263,7 @@ describe('nothing is left of a session', () => {
 
   /** Two approved receivers and a third in the state to be tested, frames in every direction, and a long poll. */
   async function busy(reach: (typeof states)[ReceiverState]) {
-    const node = new TestRelay()
-    const { sender, receivers: approved, senderSocket, receiverSockets } = await node.pair(2)
+    const { node, sender, receivers: approved, senderSocket, receiverSockets } = await paired(2)
     const third = await node.join(sender.senderCode)
     const scene: Scene = { node, sender, receivers: [...approved, third] }
     receiverSockets.push(await node.attach(third))

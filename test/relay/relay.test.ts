@@ -3,7 +3,7 @@ import { EPITAPH_MS, LONG_POLL_MAX_MS } from '../../src/protocol/limits.ts'
 import type { RelayError } from '../../src/relay/errors.ts'
 import { FakeSecrets } from '../support/fake-secrets.ts'
 import { expectRefusal } from '../support/refusal.ts'
-import { publicKey, settled, TestRelay } from '../support/relay.ts'
+import { opened, publicKey, settled, TestRelay } from '../support/relay.ts'
 
 describe('creating a session', () => {
   const request = { clientId: 'a client', senderCode: 'a-code' }
@@ -33,8 +33,7 @@ describe('creating a session', () => {
   })
 
   test('is refused for a code in use, and the owner notices nothing', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const before = await node.view(sender)
     const attacker = () => node.open({ senderCode: sender.senderCode })
     await expectRefusal(attacker, 'code_in_use')
@@ -43,8 +42,7 @@ describe('creating a session', () => {
   })
 
   test('is refused beyond MAX_SESSIONS, epitaphs included, and works again when one is gone', async () => {
-    const node = new TestRelay({ settings: { maxSessions: 2 } })
-    const sender = await node.open()
+    const { node, sender } = await opened({}, { settings: { maxSessions: 2 } })
     await node.open()
     await node.close(sender)
     const attacker = () => node.open()
@@ -63,8 +61,7 @@ describe('creating a session', () => {
   })
 
   test('is refused beyond the sessions of one client id, and works again when one is closed', async () => {
-    const node = new TestRelay({ settings: { maxSessionsPerClient: 2 } })
-    const sender = await node.open({ clientId: 'attacker' })
+    const { node, sender } = await opened({ clientId: 'attacker' }, { settings: { maxSessionsPerClient: 2 } })
     await node.open({ clientId: 'attacker' })
     const attacker = () => node.open({ clientId: 'attacker' })
     await expectRefusal(attacker, 'too_many_sessions')
@@ -82,8 +79,7 @@ describe('creating a session', () => {
 
 describe('joining', () => {
   test('gives the id of the session, a token, the channel, the time that is left and the limits', async () => {
-    const node = new TestRelay()
-    const sender = await node.open({ ttlSeconds: 60, maxReceivers: 2 })
+    const { node, sender } = await opened({ ttlSeconds: 60, maxReceivers: 2 })
     node.clock.advance(12_345)
     const request = { senderCode: sender.senderCode, receiverCode: 'receiver', publicKey: publicKey(1) }
     expect(await node.relay.join(request, 'a source')).toEqual({
@@ -98,8 +94,7 @@ describe('joining', () => {
   })
 
   test('gets the sender’s profile, and shows its own to the sender and itself', async () => {
-    const node = new TestRelay()
-    const sender = await node.open({ profile: 'AgEC' })
+    const { node, sender } = await opened({ profile: 'AgEC' })
     const request = { senderCode: sender.senderCode, receiverCode: 'phone', publicKey: publicKey(1), profile: 'AgM' }
     const joined = await node.relay.join(request, 'a source')
     expect(joined.profile).toBe('AgEC')
@@ -110,8 +105,7 @@ describe('joining', () => {
   })
 
   test('is shown to the sender with key and name', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const socket = await node.attach(sender)
     await settled(node.join(sender.senderCode, { receiverCode: 'phone', publicKey: publicKey(7), name: 'Pixel' }))
     expect(socket.view.receivers).toEqual([
@@ -153,8 +147,7 @@ describe('joining', () => {
   })
 
   test('is refused for a receiver code that was used, and the session stays as it is', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     await node.join(sender.senderCode, { receiverCode: 'same' })
     const before = await node.view(sender)
     const attacker = () => node.join(sender.senderCode, { receiverCode: 'same' })
@@ -172,8 +165,7 @@ describe('joining', () => {
 
 describe('commands', () => {
   async function scene() {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const [one, two] = [await node.join(sender.senderCode), await node.join(sender.senderCode)]
     const stranger = { sessionId: sender.sessionId, token: new FakeSecrets(1_000_000).token() }
     const other = await node.open()
@@ -259,8 +251,7 @@ describe('commands', () => {
 
 describe('a long poll', () => {
   async function scene() {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const { version } = await node.view(sender)
     const answers: string[] = []
     const poll = (waitMs: number, asked: string | undefined = version) => {

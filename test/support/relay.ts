@@ -142,6 +142,8 @@ export interface JoinedReceiver extends Member {
   readonly channel: number
 }
 
+type TestRelayOptions = Omit<RelayOptions, 'clock' | 'secrets' | 'onDiscard' | 'onFailure'>
+
 /** A relay with a clock of its own, and short ways to say what tests say often. */
 export class TestRelay {
   readonly clock: FakeClock
@@ -156,11 +158,7 @@ export class TestRelay {
   readonly failures: unknown[] = []
   #made = 0
 
-  constructor(
-    options: Omit<RelayOptions, 'clock' | 'secrets' | 'onDiscard' | 'onFailure'> = {},
-    clock = new FakeClock(),
-    secrets = new FakeSecrets(),
-  ) {
+  constructor(options: TestRelayOptions = {}, clock = new FakeClock(), secrets = new FakeSecrets()) {
     this.clock = clock
     const built = buildRelay(clock, secrets, {
       ...options,
@@ -234,7 +232,7 @@ export class TestRelay {
     return socket
   }
 
-  /** A session with so many approved receivers, and everybody attached. */
+  /** A session with so many approved receivers, and everybody attached. Of the receivers the first is also at hand by itself. */
   async pair(receivers = 1, request: Partial<CreateSessionRequest> = {}) {
     const sender = await this.open(request)
     const joined: JoinedReceiver[] = []
@@ -246,7 +244,8 @@ export class TestRelay {
     const senderSocket = await this.attach(sender)
     const receiverSockets: FakeSocket[] = []
     for (const receiver of joined) receiverSockets.push(await this.attach(receiver))
-    return { sender, receivers: joined, senderSocket, receiverSockets }
+    const [receiver, receiverSocket] = [joined[0] as JoinedReceiver, receiverSockets[0] as FakeSocket]
+    return { sender, receivers: joined, receiver, senderSocket, receiverSockets, receiverSocket }
   }
 
   /** Lets time pass as a running relay would: a tick a second. */
@@ -265,6 +264,18 @@ export class TestRelay {
     await this.relay.tick()
     await settled()
   }
+}
+
+/** A relay with one session. */
+export async function opened(request: Partial<CreateSessionRequest> = {}, options: TestRelayOptions = {}) {
+  const node = new TestRelay(options)
+  return { node, sender: await node.open(request) }
+}
+
+/** A relay with one session, so many approved receivers, and everybody attached. */
+export async function paired(receivers = 1, options: TestRelayOptions = {}) {
+  const node = new TestRelay(options)
+  return { node, ...(await node.pair(receivers)) }
 }
 
 /** 32 bytes in base64url, different for every number. */

@@ -11,7 +11,7 @@ import { Pool } from '../../../src/relay/channel/pool.ts'
 import type { FakeSocket } from '../../support/fake-socket.ts'
 import { holds } from '../../support/property.ts'
 import { expectRefusal } from '../../support/refusal.ts'
-import { type JoinedReceiver, type Member, settled, TestRelay } from '../../support/relay.ts'
+import { type JoinedReceiver, type Member, opened, paired, settled, TestRelay } from '../../support/relay.ts'
 
 const SOURCES = ['one', 'two', 'three', '']
 
@@ -102,9 +102,9 @@ describe('a channel', () => {
 
   test('keeps what it has for 60 s while an end is away, then gives back the window and what is held, and both resume', async () => {
     const node = roomy()
-    const { receivers, sender, senderSocket, receiverSockets } = await node.pair()
+    const { receiver, sender, senderSocket, receiverSocket } = await node.pair()
     await fill(senderSocket, 1)
-    await settled(receiverSockets[0]?.vanish())
+    await settled(receiverSocket.vanish())
     await node.pass(ABSENT_GIVES_BACK_MS - 1_000)
     expect(node.counters()).toMatchObject({ grantedBytes: 3 * FRAME, unackedBytes: FRAME })
     expect(senderSocket.closedWith).toBeUndefined()
@@ -113,19 +113,19 @@ describe('a channel', () => {
     expect(node.counters()).toMatchObject({ grantedBytes: 0, unackedBytes: 0 })
     const again = await node.attach(sender, [{ channel: 1, received: 0, acked: 0 }])
     expect(again.view.channels).toMatchObject([{ received: 0, acked: 0, window: HANDSHAKE_WINDOW_BYTES }])
-    await node.attach(receivers[0] as Member, [{ channel: 1, received: 0, acked: 0 }])
+    await node.attach(receiver, [{ channel: 1, received: 0, acked: 0 }])
     expect(again.closedWith).toBeUndefined()
     expect(windowOf(again)).toBe(FRAME)
   })
 
   test('keeps what it has while no end is away for 60 s, though there is always one away', async () => {
     const node = roomy()
-    const { receivers, sender, senderSocket, receiverSockets } = await node.pair()
-    await settled(receiverSockets[0]?.vanish())
+    const { receiver, sender, senderSocket, receiverSocket } = await node.pair()
+    await settled(receiverSocket.vanish())
     await node.pass(ABSENT_GIVES_BACK_MS - 10_000)
     await settled(senderSocket.vanish())
     await node.pass(2_000)
-    const again = await node.attach(receivers[0] as Member)
+    const again = await node.attach(receiver)
     await node.pass(ABSENT_GIVES_BACK_MS - 3_000)
     expect(again.closedWith).toBeUndefined()
     expect((await node.view(sender)).channels).toMatchObject([{ window: FRAME }])
@@ -145,8 +145,8 @@ describe('a channel', () => {
 
   test('whose session is over ends with that, however long an end was away', async () => {
     const node = roomy()
-    const { senderSocket, receiverSockets } = await node.pair(1, { ttlSeconds: 60 })
-    await settled(receiverSockets[0]?.vanish())
+    const { senderSocket, receiverSocket } = await node.pair(1, { ttlSeconds: 60 })
+    await settled(receiverSocket.vanish())
     node.clock.advance(ABSENT_GIVES_BACK_MS)
     await node.tick()
     expect(senderSocket.closedWith).toBe('session_gone')
@@ -154,10 +154,10 @@ describe('a channel', () => {
 
   test('whose end asks over HTTP keeps its window for as long as that asks', async () => {
     const node = roomy()
-    const { receivers, receiverSockets, senderSocket } = await node.pair()
-    const { sessionId, token } = receivers[0] as JoinedReceiver
+    const { receiver, receiverSocket, senderSocket } = await node.pair()
+    const { sessionId, token } = receiver
     await node.relay.attach(sessionId, token, [])
-    receiverSockets[0]?.vanish()
+    receiverSocket.vanish()
     for (let i = 0; i < 5; i++) {
       await node.pass(POLL_LEASE_MS - 1_000)
       await node.relay.view(sessionId, token, { version: undefined, waitMs: 0, channels: [] })
@@ -170,8 +170,7 @@ describe('a channel', () => {
 
 describe('where handshakes have no room', () => {
   test('a join is refused with at_capacity and changes nothing, an approval is not', async () => {
-    const node = new TestRelay({ settings: forHandshakes(2) })
-    const sender = await node.open()
+    const { node, sender } = await opened({}, { settings: forHandshakes(2) })
     const receiver = await node.join(sender.senderCode)
     await node.join(sender.senderCode)
     const before = await node.view(sender)
@@ -183,16 +182,14 @@ describe('where handshakes have no room', () => {
   })
 
   test('joins at the same time do not together pass the pool', async () => {
-    const node = new TestRelay({ settings: forHandshakes(3) })
-    const sender = await node.open()
+    const { node, sender } = await opened({}, { settings: forHandshakes(3) })
     const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => node.join(sender.senderCode)))
     expect(outcomes.filter((each) => each.status === 'fulfilled')).toHaveLength(3)
     expect(node.relay.counts.grantedBytes).toBe(3 * BOTH)
   })
 
   test('a join that fails gives back what was set aside for it', async () => {
-    const node = new TestRelay({ settings: forHandshakes(2) })
-    const sender = await node.open()
+    const { node, sender } = await opened({}, { settings: forHandshakes(2) })
     await node.join(sender.senderCode, { receiverCode: 'same' })
     const twice = () => node.join(sender.senderCode, { receiverCode: 'same' }, 'another source')
     for (let i = 0; i < 20; i++) await expectRefusal(twice, 'receiver_code_in_use')
@@ -250,8 +247,7 @@ describe('where handshakes have no room', () => {
   })
 
   test('where every source has as little, nobody takes from another', async () => {
-    const node = new TestRelay({ settings: forHandshakes(8) })
-    const sender = await node.open()
+    const { node, sender } = await opened({}, { settings: forHandshakes(8) })
     for (let source = 0; source < 8; source++) await node.join(sender.senderCode, {}, `source ${source}`)
     await expectRefusal(async () => node.join((await node.open()).senderCode), 'at_capacity')
   })
@@ -332,9 +328,7 @@ describe('where transfers have no room', () => {
     for (const pair of await approvedPairs(node, 4, '192.0.2.1')) {
       const [S] = await attachBoth(node, pair)
       sockets.push(S)
-      for (let seq = 1; seq * FRAME <= (windowOf(S) ?? 0); seq++) {
-        await fill(S, seq)
-      }
+      for (let seq = 1; seq * FRAME <= (windowOf(S) ?? 0); seq++) await fill(S, seq)
     }
     expect(sockets.map((socket) => (windowOf(socket) ?? 0) / FRAME)).toEqual([8, 2, 1, 1])
   })
@@ -410,7 +404,7 @@ describe('a pending receiver that stays away', () => {
 describe('a window in use', () => {
   test('a window doubles while the transfer uses it, up to the limit, in its own direction alone', async () => {
     const node = roomy()
-    const { sender, receivers, senderSocket } = await node.pair()
+    const { receiver, senderSocket } = await node.pair()
     const windows = [senderSocket.view.channels[0]?.window]
     for (let seq = 1; seq <= 8; seq++) {
       await fill(senderSocket, seq)
@@ -419,7 +413,7 @@ describe('a window in use', () => {
     }
     expect(windows).toEqual([FRAME, 2 * FRAME, 4 * FRAME, 8 * FRAME])
     expect(senderSocket.closedWith).toBeUndefined()
-    expect((await node.view(receivers[0] ?? sender)).channels).toMatchObject([{ window: FRAME }])
+    expect((await node.view(receiver)).channels).toMatchObject([{ window: FRAME }])
     await settled(senderSocket.data(1, 9, new Uint8Array(1)))
     expect(senderSocket.closedWith).toBe('window_exceeded')
   })
@@ -437,21 +431,18 @@ describe('a window in use', () => {
   })
 
   test('the last step of a window ends at its limit, not beyond', async () => {
-    const node = new TestRelay({ settings: { ...settings(100_000_000), windowBytes: 3 * FRAME } })
-    const { senderSocket } = await node.pair()
-    for (let seq = 1; seq <= 3; seq++) {
-      await fill(senderSocket, seq)
-    }
+    const { senderSocket } = await paired(1, { settings: { ...settings(100_000_000), windowBytes: 3 * FRAME } })
+    for (let seq = 1; seq <= 3; seq++) await fill(senderSocket, seq)
     expect(senderSocket.view.channels).toMatchObject([{ window: 3 * FRAME }])
     expect(senderSocket.closedWith).toBeUndefined()
   })
 
   test('stays as it is while there is no room, and an ack makes it usable again', async () => {
     const node = unlimited(1)
-    const { senderSocket, receiverSockets } = await node.pair()
+    const { senderSocket, receiverSocket } = await node.pair()
     await fill(senderSocket, 1)
     expect(senderSocket.view.channels).toMatchObject([{ window: FRAME }])
-    await settled(receiverSockets[0]?.ack(1, 1))
+    await settled(receiverSocket.ack(1, 1))
     await fill(senderSocket, 2)
     expect(senderSocket.closedWith).toBeUndefined()
     expect(node.relay.counts.grantedBytes).toBe(2 * FRAME)
@@ -459,10 +450,10 @@ describe('a window in use', () => {
 
   test('is not lowered by acks, a short absence or a repeated approval', async () => {
     const node = roomy()
-    const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
+    const { sender, receiver, senderSocket, receiverSocket } = await node.pair()
     await fill(senderSocket, 1)
-    await settled(receiverSockets[0]?.ack(1, 1), senderSocket.vanish())
-    if (receivers[0]) await node.approve(sender, receivers[0])
+    await settled(receiverSocket.ack(1, 1), senderSocket.vanish())
+    await node.approve(sender, receiver)
     expect((await node.view(sender)).channels).toMatchObject([{ window: 2 * FRAME }])
   })
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { ATTACH_MAX_BYTES, ATTACH_TIMEOUT_MS, JOINS_MAX, SEQ_MAX } from '../../../src/protocol/limits.ts'
 import { FakeSecrets } from '../../support/fake-secrets.ts'
-import { settled, TestRelay } from '../../support/relay.ts'
+import { opened, paired, settled, TestRelay } from '../../support/relay.ts'
 
 /** Of the right form, and issued by no relay here. */
 const strangers = new FakeSecrets(1_000_000)
@@ -49,8 +49,7 @@ describe('the first frame', () => {
   ]
   for (const [name, frame, code] of refusals) {
     test(`is refused with ${code} when it is ${name}, and the session stays as it is`, async () => {
-      const node = new TestRelay()
-      const sender = await node.open()
+      const { node, sender } = await opened()
       const before = await node.view(sender)
       const attacker = node.connect(sender.sessionId)
       await settled(attacker.say(frame(sender.token)))
@@ -63,8 +62,7 @@ describe('the first frame', () => {
   }
 
   test('may be 4 KiB exactly and have fields nobody knows', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const socket = node.connect(sender.sessionId)
     socket.say(attachText(sender.token, { channels: [], later: { version: 2 } }).padEnd(ATTACH_MAX_BYTES))
     await settled()
@@ -83,8 +81,7 @@ describe('the first frame', () => {
   })
 
   test('with a token nobody issued is refused with unauthorized', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const attacker = await node.attach({ sessionId: sender.sessionId, token: strangers.token() })
     expect(attacker.closedWith).toBe('unauthorized')
     expect(attacker.sent).toEqual([])
@@ -110,8 +107,7 @@ describe('the first frame', () => {
   })
 
   test(`that has not come after ${ATTACH_TIMEOUT_MS} ms ends the socket with attach_timeout, not earlier`, async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const attacker = node.connect(sender.sessionId)
     const other = await node.attach(sender)
     node.clock.advance(ATTACH_TIMEOUT_MS - 1)
@@ -125,8 +121,7 @@ describe('the first frame', () => {
   })
 
   test('that comes after the close changes nothing', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const attacker = node.connect(sender.sessionId)
     attacker.answersClose = false
     await settled(attacker.say('nonsense'))
@@ -137,8 +132,7 @@ describe('the first frame', () => {
   })
 
   test('of a socket that vanished before does nothing', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const socket = node.connect(sender.sessionId)
     await settled(socket.vanish(), socket.attach(sender.token))
     expect(socket.sent).toEqual([])
@@ -148,8 +142,7 @@ describe('the first frame', () => {
 
 describe('after the attach', () => {
   test('the view comes first, however much is waiting', async () => {
-    const node = new TestRelay()
-    const { sender, receivers, senderSocket, receiverSockets } = await node.pair(2)
+    const { node, sender, receivers, senderSocket, receiverSockets } = await paired(2)
     for (const socket of receiverSockets) socket.vanish()
     for (const channel of [1, 2]) for (const seq of [1, 2, 3]) senderSocket.data(channel, seq)
     await settled()
@@ -164,8 +157,7 @@ describe('after the attach', () => {
   })
 
   test('the first view has the channels as the attach left them', async () => {
-    const node = new TestRelay()
-    const { sender, senderSocket } = await node.pair(2)
+    const { node, sender, senderSocket } = await paired(2)
     for (const channel of [1, 2]) for (const seq of [1, 2, 3]) senderSocket.data(channel, seq)
     await settled()
     const again = await node.attach(sender, [{ channel: 2, received: 0, acked: 0 }])
@@ -182,20 +174,18 @@ describe('after the attach', () => {
   })
 
   test('everybody sees that the role is present, and that it is not after it has gone', async () => {
-    const node = new TestRelay()
-    const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
+    const { node, sender, receiver, senderSocket, receiverSocket } = await paired()
     expect(senderSocket.view.receivers).toMatchObject([{ present: true }])
-    expect(receiverSockets[0]?.view.senderPresent).toBe(true)
+    expect(receiverSocket.view.senderPresent).toBe(true)
     await settled(senderSocket.vanish())
-    expect(receiverSockets[0]?.view.senderPresent).toBe(false)
-    await settled(receiverSockets[0]?.vanish())
+    expect(receiverSocket.view.senderPresent).toBe(false)
+    await settled(receiverSocket.vanish())
     expect((await node.view(sender)).receivers).toMatchObject([{ present: false }])
-    expect((await node.view(receivers[0] ?? sender)).senderPresent).toBe(false)
+    expect((await node.view(receiver)).senderPresent).toBe(false)
   })
 
   test('text is refused with invalid_frame', async () => {
-    const node = new TestRelay()
-    const { sender, senderSocket } = await node.pair()
+    const { sender, senderSocket } = await paired()
     await settled(senderSocket.attach(sender.token))
     expect(senderSocket.closedWith).toBe('invalid_frame')
   })
@@ -213,75 +203,66 @@ describe('after the attach', () => {
   ]
   for (const [name, bytes] of malformed) {
     test(`a binary frame with ${name} is refused with invalid_frame, and nothing is kept`, async () => {
-      const node = new TestRelay()
-      const { senderSocket: attacker, receiverSockets } = await node.pair()
+      const { node, senderSocket: attacker, receiverSocket } = await paired()
       await settled(attacker.say(Uint8Array.from(bytes)), attacker.data(1, 1))
       expect(attacker.closedWith).toBe('invalid_frame')
-      expect(receiverSockets[0]?.frames).toEqual([])
+      expect(receiverSocket.frames).toEqual([])
       expect(node.counters().unackedBytes).toBe(0)
     })
   }
 
   test('a newer socket of the role supersedes the older one, which sees nothing more', async () => {
-    const node = new TestRelay()
-    const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
-    const [receiver, receiverSocket] = [receivers[0] ?? expect.unreachable(), receiverSockets[0]]
+    const { node, sender, receiver, senderSocket, receiverSocket } = await paired()
     const newer = await node.attach(sender)
     expect(senderSocket.closedWith).toBe('superseded')
     expect(newer.closedWith).toBeUndefined()
     const newerReceiver = await node.attach(receiver)
-    expect(receiverSocket?.closedWith).toBe('superseded')
-    const before = receiverSocket?.sent.length
+    expect(receiverSocket.closedWith).toBe('superseded')
+    const before = receiverSocket.sent.length
     await settled(newer.data(1, 1))
     expect(newerReceiver.seqs()).toEqual([1])
-    expect(receiverSocket?.sent).toHaveLength(before ?? 0)
-    expect(receiverSocket?.violations).toBe(0)
+    expect(receiverSocket.sent).toHaveLength(before)
+    expect(receiverSocket.violations).toBe(0)
     expect(node.counters().sockets).toBe(2)
     expect((await node.view(sender)).receivers).toMatchObject([{ present: true }])
     expect((await node.view(receiver)).senderPresent).toBe(true)
   })
 
   test('a superseded socket that goes late does not take the presence from its successor', async () => {
-    const node = new TestRelay()
-    const { sender, receivers, senderSocket } = await node.pair()
+    const { node, sender, receiver, senderSocket } = await paired()
     senderSocket.answersClose = false
     const newer = await node.attach(sender)
     await settled(senderSocket.vanish())
     expect(newer.closedWith).toBeUndefined()
-    expect((await node.view(receivers[0] ?? sender)).senderPresent).toBe(true)
+    expect((await node.view(receiver)).senderPresent).toBe(true)
   })
 
   test('what a superseded socket still sends is not taken', async () => {
-    const node = new TestRelay()
-    const { sender, senderSocket: attacker, receiverSockets } = await node.pair()
+    const { node, sender, senderSocket: attacker, receiverSocket } = await paired()
     attacker.answersClose = false
     await node.attach(sender)
     await settled(attacker.data(1, 1, 'late'))
-    expect(receiverSockets[0]?.frames).toEqual([])
+    expect(receiverSocket.frames).toEqual([])
   })
 
   test('one receiver does not supersede another, nor the sender', async () => {
-    const node = new TestRelay()
-    const { senderSocket, receiverSockets } = await node.pair(3)
+    const { senderSocket, receiverSockets } = await paired(3)
     expect([senderSocket, ...receiverSockets].map((each) => each.closedWith)).toEqual(Array(4).fill(undefined))
   })
 
   test('a receiver that ended may attach and sees how, with no channel, and supersedes its older socket', async () => {
-    const node = new TestRelay()
-    const { sender, receivers, receiverSockets } = await node.pair()
-    const receiver = receivers[0] ?? expect.unreachable()
+    const { node, sender, receiver, receiverSocket } = await paired()
     await settled(node.end(sender, receiver))
-    expect(receiverSockets[0]?.view).toMatchObject({ receivers: [{ state: 'revoked' }], channels: [] })
+    expect(receiverSocket.view).toMatchObject({ receivers: [{ state: 'revoked' }], channels: [] })
     const again = await node.attach(receiver)
     expect(again.view).toMatchObject({ receivers: [{ state: 'revoked' }], channels: [] })
     expect(again.closedWith).toBeUndefined()
-    expect(receiverSockets[0]?.closedWith).toBe('superseded')
+    expect(receiverSocket.closedWith).toBe('superseded')
     expect((await node.view(sender)).receivers[0]).not.toHaveProperty('present')
   })
 
   test('positions on channels that are not the caller’s are ignored', async () => {
-    const node = new TestRelay()
-    const { receivers, senderSocket } = await node.pair(2)
+    const { node, receivers, senderSocket } = await paired(2)
     await settled(senderSocket.data(1, 1))
     const attacker = await node.attach(receivers[1] ?? expect.unreachable(), [
       { channel: 1, received: 1, acked: 0 },

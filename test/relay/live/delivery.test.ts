@@ -3,7 +3,7 @@ import { describe, expect } from 'vitest'
 import { frameCost } from '../../../src/protocol/limits.ts'
 import type { FakeSocket } from '../../support/fake-socket.ts'
 import { holds } from '../../support/property.ts'
-import { type Member, settled, TestRelay } from '../../support/relay.ts'
+import { type Member, opened, settled, type TestRelay } from '../../support/relay.ts'
 
 /** A channel as a client sees it: what it writes, what it has read. Written after PROTOCOL.md, not after the relay. */
 interface Lane {
@@ -148,8 +148,7 @@ describe('delivery', () => {
     400,
     fc.array(step, { minLength: 10, maxLength: 150, size: 'max' }),
     async (steps) => {
-      const node = new TestRelay()
-      const sender = await node.open()
+      const { node, sender } = await opened()
       const receivers = [await node.join(sender.senderCode), await node.join(sender.senderCode)]
       for (const receiver of receivers) await node.approve(sender, receiver)
       const senderClient = new Client(node, sender, [1, 2])

@@ -4,22 +4,23 @@ import {
   HANDSHAKE_MAX_SEQ,
   HANDSHAKE_WINDOW_BYTES,
 } from '../../../src/protocol/limits.ts'
-import { settled, TestRelay } from '../../support/relay.ts'
+import { opened, paired, settled } from '../../support/relay.ts'
 
 /** A session with one pending receiver, both attached. */
 async function pendingPair() {
-  const node = new TestRelay()
-  const sender = await node.open()
+  const { node, sender } = await opened()
   const receiver = await node.join(sender.senderCode)
   const senderSocket = await node.attach(sender)
   const receiverSocket = await node.attach(receiver)
   return { node, sender, receiver, senderSocket, receiverSocket }
 }
 
-/** The same, approved. */
-async function approvedPair() {
+/** The same, approved, and the sender has sent so many frames. */
+async function approvedPair(frames = 0) {
   const pair = await pendingPair()
   await settled(pair.node.approve(pair.sender, pair.receiver))
+  for (let seq = 1; seq <= frames; seq++) pair.senderSocket.data(1, seq)
+  await settled()
   return pair
 }
 
@@ -32,15 +33,13 @@ describe('data', () => {
   })
 
   test('of the sender reaches the receiver of the channel and nobody else', async () => {
-    const node = new TestRelay()
-    const { senderSocket, receiverSockets } = await node.pair(3)
+    const { senderSocket, receiverSockets } = await paired(3)
     await settled(senderSocket.data(2, 1, 'for the second'))
     expect(receiverSockets.map((each) => each.frames.length)).toEqual([0, 1, 0])
   })
 
   test('of a receiver reaches the sender under its channel', async () => {
-    const node = new TestRelay()
-    const { senderSocket, receiverSockets } = await node.pair(2)
+    const { senderSocket, receiverSockets } = await paired(2)
     receiverSockets.forEach((socket, index) => {
       socket.data(index + 1, 1, `from ${index + 1}`)
     })
@@ -52,13 +51,12 @@ describe('data', () => {
   })
 
   test('waits for a peer that is not attached', async () => {
-    const node = new TestRelay()
-    const { receivers, senderSocket, receiverSockets } = await node.pair()
-    receiverSockets[0]?.vanish()
+    const { node, receiver, senderSocket, receiverSocket } = await paired()
+    receiverSocket.vanish()
     senderSocket.data(1, 1)
     senderSocket.data(1, 2)
     await settled()
-    const socket = await node.attach(receivers[0] ?? expect.unreachable())
+    const socket = await node.attach(receiver)
     expect(socket.seqs()).toEqual([1, 2])
   })
 
@@ -71,9 +69,7 @@ describe('data', () => {
   })
 
   test('that came already is discarded, counted and answered with the cumulative ack', async () => {
-    const { node, senderSocket, receiverSocket } = await approvedPair()
-    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
-    await settled()
+    const { node, senderSocket, receiverSocket } = await approvedPair(3)
     await settled(receiverSocket.ack(1, 2))
     const before = senderSocket.acks.length
     await settled(senderSocket.data(1, 2, 'forged'))
@@ -111,8 +107,7 @@ describe('data', () => {
   })
 
   test('of a receiver on the channel of another is refused with invalid_frame, and so is an ack', async () => {
-    const node = new TestRelay()
-    const { senderSocket, receiverSockets } = await node.pair(3)
+    const { node, senderSocket, receiverSockets } = await paired(3)
     await settled(senderSocket.data(1, 1))
     const [victim, attacker, second] = receiverSockets
     await settled(attacker?.data(1, 1, 'in another’s name'), second?.ack(1, 1))
@@ -167,8 +162,7 @@ describe('before the approval', () => {
   })
 
   test('eight pending receivers hold 64 KiB at most, whatever everybody sends', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const senderSocket = await node.attach(sender)
     for (let channel = 1; channel <= 8; channel++) {
       const attacker = await node.attach(await node.join(sender.senderCode))
@@ -215,18 +209,14 @@ describe('before the approval', () => {
 
 describe('acks', () => {
   test('free what they cover and are passed on', async () => {
-    const { node, senderSocket, receiverSocket } = await approvedPair()
-    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
-    await settled()
+    const { node, senderSocket, receiverSocket } = await approvedPair(3)
     await settled(receiverSocket.ack(1, 2))
     expect(senderSocket.acks.at(-1)).toEqual({ channel: 1, seq: 2 })
     expect(node.counters().unackedBytes).toBe(256)
   })
 
   test('that are not above the last are not passed on', async () => {
-    const { senderSocket, receiverSocket } = await approvedPair()
-    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
-    await settled()
+    const { senderSocket, receiverSocket } = await approvedPair(3)
     await settled(receiverSocket.ack(1, 2))
     const before = senderSocket.sent.length
     for (const seq of [2, 1, 0]) receiverSocket.ack(1, seq)
@@ -300,9 +290,8 @@ describe('after the end of a channel', () => {
   }
 
   test('the other channels of the sender go on', async () => {
-    const node = new TestRelay()
-    const { sender, receivers, senderSocket, receiverSockets } = await node.pair(2)
-    await node.end(sender, receivers[0] ?? expect.unreachable())
+    const { node, sender, receiver, senderSocket, receiverSockets } = await paired(2)
+    await node.end(sender, receiver)
     await settled(senderSocket.data(1, 1), senderSocket.data(2, 1))
     expect(receiverSockets.map((each) => each.seqs(1).concat(each.seqs(2)))).toEqual([[], [1]])
   })

@@ -1,10 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { settled, TestRelay } from '../../support/relay.ts'
+import { paired, settled } from '../../support/relay.ts'
 
 describe('what goes out on a socket', () => {
   test('everything that waits comes after a drain in the order view, acks, data', async () => {
-    const node = new TestRelay()
-    const { sender, senderSocket, receiverSockets } = await node.pair()
+    const { node, sender, senderSocket, receiverSockets } = await paired()
     senderSocket.room = 0
     const [receiverSocket] = receiverSockets
     await settled(receiverSocket?.data(1, 1))
@@ -18,16 +17,13 @@ describe('what goes out on a socket', () => {
   })
 
   test('of views and acks that could not go out only the latest does', async () => {
-    const node = new TestRelay()
-    const { sender, senderSocket, receiverSockets } = await node.pair()
+    const { node, sender, senderSocket, receiverSocket } = await paired()
     senderSocket.room = 1
-    await settled(receiverSockets[0]?.data(1, 1))
+    await settled(receiverSocket.data(1, 1))
     const before = senderSocket.sent.length
     for (let seq = 1; seq <= 5; seq++) senderSocket.data(1, seq)
     await settled()
-    for (let seq = 1; seq <= 5; seq++) {
-      await settled(receiverSockets[0]?.ack(1, seq))
-    }
+    for (let seq = 1; seq <= 5; seq++) await settled(receiverSocket.ack(1, seq))
     for (let i = 0; i < 5; i++) await node.join(sender.senderCode)
     await settled()
     await settled(senderSocket.drain())
@@ -37,9 +33,7 @@ describe('what goes out on a socket', () => {
   })
 
   test('a congested socket gets nothing at all until it has drained', async () => {
-    const node = new TestRelay()
-    const { sender, receivers, senderSocket, receiverSockets } = await node.pair(2)
-    const slow = receiverSockets[0] ?? expect.unreachable()
+    const { node, sender, receivers, senderSocket, receiverSocket: slow } = await paired(2)
     slow.room = 1
     await settled(senderSocket.data(1, 1))
     const before = slow.sent.length
@@ -52,10 +46,9 @@ describe('what goes out on a socket', () => {
   })
 
   test('a socket that is congested by an ack or a view gets no more of them either', async () => {
-    const node = new TestRelay()
-    const { sender, senderSocket, receiverSockets } = await node.pair(3)
+    const { node, sender, senderSocket, receiverSockets, receiverSocket } = await paired(3)
     senderSocket.room = 1
-    receiverSockets[0]?.data(1, 1)
+    receiverSocket.data(1, 1)
     for (const channel of [1, 2, 3]) senderSocket.data(channel, 1)
     await settled()
     receiverSockets.forEach((socket, index) => {
@@ -74,9 +67,7 @@ describe('what goes out on a socket', () => {
   })
 
   test('a socket that takes one thing at a time gets all frames in order', async () => {
-    const node = new TestRelay()
-    const { senderSocket, receiverSockets } = await node.pair()
-    const slow = receiverSockets[0] ?? expect.unreachable()
+    const { senderSocket, receiverSocket: slow } = await paired()
     slow.room = 1
     for (let seq = 1; seq <= 8; seq++) senderSocket.data(1, seq)
     await settled()
@@ -89,8 +80,7 @@ describe('what goes out on a socket', () => {
   })
 
   test('a slow receiver does not slow the others, nor the sender', async () => {
-    const node = new TestRelay()
-    const { senderSocket, receiverSockets } = await node.pair(3)
+    const { senderSocket, receiverSockets } = await paired(3)
     const [slow, ...others] = receiverSockets
     if (slow) slow.room = 0
     for (let seq = 1; seq <= 100; seq++) {
@@ -109,10 +99,9 @@ describe('what goes out on a socket', () => {
   })
 
   test('channels take turns on the sender’s socket', async () => {
-    const node = new TestRelay()
-    const { senderSocket, receiverSockets } = await node.pair(3)
+    const { senderSocket, receiverSockets, receiverSocket } = await paired(3)
     senderSocket.room = 1
-    await settled(receiverSockets[0]?.data(1, 1))
+    await settled(receiverSocket.data(1, 1))
     receiverSockets.forEach((socket, index) => {
       for (let seq = index === 0 ? 2 : 1; seq <= 4; seq++) socket.data(index + 1, seq)
     })
@@ -126,9 +115,7 @@ describe('what goes out on a socket', () => {
   })
 
   test('nothing is sent twice, and nothing after the close', async () => {
-    const node = new TestRelay()
-    const { sender, senderSocket, receiverSockets } = await node.pair()
-    const receiverSocket = receiverSockets[0] ?? expect.unreachable()
+    const { node, sender, senderSocket, receiverSocket } = await paired()
     receiverSocket.answersClose = false
     for (let seq = 1; seq <= 4; seq++) senderSocket.data(1, seq)
     await settled()
@@ -141,9 +128,7 @@ describe('what goes out on a socket', () => {
   })
 
   test('a socket that is congested when its session ends is closed without the last view', async () => {
-    const node = new TestRelay()
-    const { sender, senderSocket, receiverSockets } = await node.pair()
-    const stuck = receiverSockets[0] ?? expect.unreachable()
+    const { node, sender, senderSocket, receiverSocket: stuck } = await paired()
     stuck.room = 1
     await settled(senderSocket.data(1, 1))
     const views = stuck.views.length

@@ -4,7 +4,7 @@ import type { AttachedChannels } from '../../../src/protocol/requests.ts'
 import type { SessionStore } from '../../../src/relay/ports.ts'
 import { Gate } from '../../support/gate.ts'
 import { expectRefusal } from '../../support/refusal.ts'
-import { type Member, settled, TestRelay } from '../../support/relay.ts'
+import { type Member, opened, paired, settled, TestRelay } from '../../support/relay.ts'
 
 /** Section 5.9 as the domain has it: who is present without a socket, and what a poll waits for. */
 
@@ -98,22 +98,21 @@ describe('presence without a socket', () => {
   })
 
   test('ends a socket of the role, and is ended by one: polls do not bring it back', async () => {
-    const node = new TestRelay()
-    const { sender, receivers, senderSocket } = await node.pair()
+    const { node, sender, receiver, senderSocket } = await paired()
     const S = over(node, sender)
     await settled(S.attach())
     expect(senderSocket.closedWith).toBe('superseded')
-    expect(await presentIn(node, receivers[0])).toBe(true)
+    expect(await presentIn(node, receiver)).toBe(true)
     const again = await node.attach(sender)
     await settled(again.vanish())
     await S.poll()
-    expect(await presentIn(node, receivers[0])).toBe(false)
+    expect(await presentIn(node, receiver)).toBe(false)
   })
 
   test('of the late detach of a superseded socket is not the end of it', async () => {
     const sessions = new Gate()
     const node = new TestRelay({ wrapSessions: (store) => sessions.behind(store) })
-    const { sender, receivers, senderSocket } = await node.pair()
+    const { sender, receiver, senderSocket } = await node.pair()
     sessions.hold('update')
     senderSocket.vanish()
     const attaching = over(node, sender).attach()
@@ -121,7 +120,7 @@ describe('presence without a socket', () => {
     sessions.open()
     await attaching
     await settled()
-    expect(await presentIn(node, receivers[0])).toBe(true)
+    expect(await presentIn(node, receiver)).toBe(true)
   })
 })
 
@@ -173,14 +172,14 @@ describe('a poll', () => {
 
   test('of a denied stranger does not look again for the frames of others', async () => {
     const { node, asked } = countingNode()
-    const { sender, senderSocket, receiverSockets } = await node.pair()
+    const { sender, senderSocket, receiverSocket } = await node.pair()
     const attacker = await node.join(sender.senderCode)
     await node.relay.decide(sender.sessionId, sender.token, attacker.receiverCode, { decision: 'denied' })
     const { version } = await node.view(attacker)
     void over(node, attacker).poll([{ channel: 2, fetched: 0, acked: 0 }], LONG_POLL_MAX_MS, version)
     await settled()
     const { get } = asked
-    await settled(senderSocket.data(1, 1), receiverSockets[0]?.ack(1, 1))
+    await settled(senderSocket.data(1, 1), receiverSocket.ack(1, 1))
     expect(senderSocket.acks.at(-1)).toEqual({ channel: 1, seq: 1 })
     expect(asked.get).toBe(get)
   })
@@ -226,12 +225,11 @@ describe('frames of a relay that has forgotten', () => {
   })
 
   test('a socket at the other end has to resume too', async () => {
-    const node = new TestRelay()
-    const { sender, receivers, receiverSockets } = await node.pair()
+    const { node, sender, receivers, receiverSocket } = await paired()
     for (const direction of ['s2r', 'r2s'] as const) node.mailboxes.drop([`${sender.sessionId}/1/${direction}`])
     await over(node, sender).attach()
     await settled()
-    expect(receiverSockets[0].closedWith).toBe('resume_required')
+    expect(receiverSocket.closedWith).toBe('resume_required')
     expect(receivers).toHaveLength(1)
   })
 })
@@ -347,8 +345,7 @@ describe('a relay that stops', () => {
   })
 
   test('takes no new attach', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     await node.relay.drain()
     await expectRefusal(() => over(node, sender).attach(), 'going_away')
   })

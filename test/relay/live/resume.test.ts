@@ -1,20 +1,18 @@
 import { describe, expect, test } from 'vitest'
-import { settled, TestRelay } from '../../support/relay.ts'
+import { opened, paired, settled } from '../../support/relay.ts'
 
-async function pair() {
-  const node = new TestRelay()
-  const { sender, receivers, senderSocket, receiverSockets } = await node.pair()
-  const [receiver, receiverSocket] = [receivers[0], receiverSockets[0]]
-  if (!receiver || !receiverSocket) throw new Error('no receiver')
+/** A pair whose sender has sent so many frames. */
+async function pair(frames = 0) {
+  const { node, sender, receiver, senderSocket, receiverSocket } = await paired()
+  for (let seq = 1; seq <= frames; seq++) senderSocket.data(1, seq)
+  await settled()
   const forget = (direction: 's2r' | 'r2s') => node.mailboxes.drop([`${sender.sessionId}/1/${direction}`])
   return { node, sender, receiver, senderSocket, receiverSocket, forget }
 }
 
 describe('a re-attach', () => {
   test('of the writer is told what the relay holds', async () => {
-    const { node, sender, senderSocket } = await pair()
-    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
-    await settled()
+    const { node, sender } = await pair(3)
     const again = await node.attach(sender, [{ channel: 1, received: 0, acked: 0 }])
     expect(again.views[0]?.channels).toMatchObject([{ received: 3, acked: 0 }])
     await settled(again.data(1, 4))
@@ -22,42 +20,32 @@ describe('a re-attach', () => {
   })
 
   test('of the reader gets everything after what it has processed, and nothing before', async () => {
-    const { node, receiver, senderSocket } = await pair()
-    for (const seq of [1, 2, 3, 4]) senderSocket.data(1, seq)
-    await settled()
+    const { node, receiver } = await pair(4)
     const again = await node.attach(receiver, [{ channel: 1, received: 2, acked: 0 }])
     expect(again.seqs()).toEqual([3, 4])
   })
 
   test('of the reader counts as an ack, which the writer gets', async () => {
-    const { node, receiver, senderSocket } = await pair()
-    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
-    await settled()
+    const { node, receiver, senderSocket } = await pair(3)
     await node.attach(receiver, [{ channel: 1, received: 2, acked: 0 }])
     expect(senderSocket.acks.at(-1)).toEqual({ channel: 1, seq: 2 })
     expect(node.counters().unackedBytes).toBe(256)
   })
 
   test('of the reader with less than it has acked goes on where its acks ended', async () => {
-    const { node, receiver, senderSocket, receiverSocket } = await pair()
-    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
-    await settled()
+    const { node, receiver, receiverSocket } = await pair(3)
     await settled(receiverSocket.ack(1, 2))
     const attacker = await node.attach(receiver, [{ channel: 1, received: 0, acked: 0 }])
     expect(attacker.seqs()).toEqual([3])
   })
 
   test('without a word about the channel gets everything that is not acked', async () => {
-    const { node, receiver, senderSocket } = await pair()
-    for (const seq of [1, 2]) senderSocket.data(1, seq)
-    await settled()
+    const { node, receiver } = await pair(2)
     expect((await node.attach(receiver)).seqs()).toEqual([1, 2])
   })
 
   test('of the writer acks none of its own frames, whatever it says of acks', async () => {
-    const { node, sender, senderSocket } = await pair()
-    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
-    await settled()
+    const { node, sender } = await pair(3)
     for (const acked of [2, 3, 500]) {
       const attacker = await node.attach(sender, [{ channel: 1, received: 0, acked }])
       expect(attacker.view.channels).toMatchObject([{ received: 3, acked: 0 }])
@@ -66,8 +54,7 @@ describe('a re-attach', () => {
   })
 
   test('of a receiver for the first time has no frames that were acked, and leaves no gap to the sender', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const senderSocket = await node.attach(sender)
     const attacker = await node.attach(await node.join(sender.senderCode), [{ channel: 1, received: 0, acked: 1 }])
     expect(attacker.view.channels).toMatchObject([{ received: 0, acked: 0 }])
@@ -93,9 +80,7 @@ describe('a forgotten mailbox', () => {
   })
 
   test('starts again at what the writer knows to be acked, and makes the reader resume', async () => {
-    const { node, sender, senderSocket, receiverSocket, forget } = await pair()
-    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
-    await settled()
+    const { node, sender, receiverSocket, forget } = await pair(3)
     await settled(receiverSocket.ack(1, 1))
     await forget('s2r')
     const again = await node.attach(sender, [{ channel: 1, received: 0, acked: 1 }])
@@ -104,9 +89,7 @@ describe('a forgotten mailbox', () => {
   })
 
   test('starts again at what the reader has processed, if that is more, and makes the writer resume', async () => {
-    const { node, sender, receiver, senderSocket, receiverSocket, forget } = await pair()
-    for (const seq of [1, 2, 3]) senderSocket.data(1, seq)
-    await settled()
+    const { node, sender, receiver, senderSocket, receiverSocket, forget } = await pair(3)
     await forget('s2r')
     receiverSocket.vanish()
     await node.attach(receiver, [{ channel: 1, received: 2, acked: 0 }])
@@ -116,9 +99,7 @@ describe('a forgotten mailbox', () => {
   })
 
   test('loses nothing: after both have resumed the reader has every frame once, in order', async () => {
-    const { node, sender, receiver, senderSocket, receiverSocket, forget } = await pair()
-    for (const seq of [1, 2, 3, 4]) senderSocket.data(1, seq)
-    await settled()
+    const { node, sender, receiver, senderSocket, receiverSocket, forget } = await pair(4)
     await settled(receiverSocket.ack(1, 2))
     await forget('s2r')
     await forget('r2s')
@@ -135,8 +116,7 @@ describe('a forgotten mailbox', () => {
   })
 
   test('of one channel leaves the sockets of the other receivers alone', async () => {
-    const node = new TestRelay()
-    const { sender, senderSocket, receiverSockets } = await node.pair(2)
+    const { node, sender, senderSocket, receiverSockets } = await paired(2)
     await node.mailboxes.drop([`${sender.sessionId}/1/s2r`])
     await settled(senderSocket.data(1, 1))
     await node.attach(sender)

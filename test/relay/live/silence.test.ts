@@ -1,11 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { MISSED_PINGS_MAX, SILENCE_MS } from '../../../src/protocol/limits.ts'
-import { settled, TestRelay } from '../../support/relay.ts'
+import { opened, paired, settled } from '../../support/relay.ts'
 
 describe('a silent socket', () => {
   test(`gets the view after ${SILENCE_MS} ms in which nothing was sent, with the time that is left, and not earlier`, async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const socket = await node.attach(sender)
     node.clock.advance(SILENCE_MS - 1)
     await node.tick()
@@ -21,32 +20,28 @@ describe('a silent socket', () => {
   })
 
   test('gets none as long as something else was sent', async () => {
-    const node = new TestRelay()
-    const { senderSocket, receiverSockets } = await node.pair()
-    const before = receiverSockets[0]?.views.length
+    const { node, senderSocket, receiverSocket } = await paired()
+    const before = receiverSocket.views.length
     for (let seq = 1; seq <= 5; seq++) {
       node.clock.advance(SILENCE_MS - 1)
       await settled(senderSocket.data(1, seq))
       await node.tick()
     }
-    expect(receiverSockets[0]?.views).toHaveLength(before ?? 0)
+    expect(receiverSocket.views).toHaveLength(before ?? 0)
   })
 
   test(`is pinged every ${SILENCE_MS} ms, whatever else is sent`, async () => {
-    const node = new TestRelay()
-    const { senderSocket, receiverSockets } = await node.pair()
+    const { node, senderSocket, receiverSocket } = await paired()
     for (let seq = 1; seq <= 4; seq++) {
       senderSocket.data(1, seq)
       await node.pass(SILENCE_MS)
     }
-    expect(receiverSockets[0]?.pings).toBe(4)
-    expect(receiverSockets[0]?.destroyed).toBe(false)
+    expect(receiverSocket.pings).toBe(4)
+    expect(receiverSocket.destroyed).toBe(false)
   })
 
   test(`that leaves ${MISSED_PINGS_MAX} pings unanswered is cut, and is present no more`, async () => {
-    const node = new TestRelay()
-    const { receivers, senderSocket, receiverSockets } = await node.pair()
-    const stopped = receiverSockets[0] ?? expect.unreachable()
+    const { node, receiver, senderSocket, receiverSocket: stopped } = await paired()
     stopped.answersPings = false
     await node.pass(3 * SILENCE_MS - 1)
     expect([stopped.pings, stopped.destroyed]).toEqual([2, false])
@@ -57,13 +52,12 @@ describe('a silent socket', () => {
     expect(senderSocket.view.receivers).toMatchObject([{ present: false }])
     expect(senderSocket.destroyed).toBe(false)
     expect(node.counters().sockets).toBe(1)
-    const again = await node.attach(receivers[0] ?? expect.unreachable())
+    const again = await node.attach(receiver)
     expect(again.closedWith).toBeUndefined()
   })
 
   test('that answers every other ping stays', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const socket = await node.attach(sender)
     socket.answersPings = false
     for (let i = 0; i < 10; i++) {
@@ -74,9 +68,7 @@ describe('a silent socket', () => {
   })
 
   test('that answers no ping stays as long as something comes on it', async () => {
-    const node = new TestRelay()
-    const { senderSocket, receiverSockets } = await node.pair()
-    const busy = receiverSockets[0] ?? expect.unreachable()
+    const { node, senderSocket, receiverSocket: busy } = await paired()
     busy.answersPings = false
     for (let seq = 1; seq <= 6; seq++) {
       await settled(senderSocket.data(1, seq))
@@ -89,9 +81,7 @@ describe('a silent socket', () => {
   })
 
   test('that is congested and silent is cut like any other', async () => {
-    const node = new TestRelay()
-    const { senderSocket, receiverSockets } = await node.pair()
-    const stuck = receiverSockets[0] ?? expect.unreachable()
+    const { node, senderSocket, receiverSocket: stuck } = await paired()
     stuck.answersPings = false
     stuck.room = 1
     await settled(senderSocket.data(1, 1))
@@ -101,8 +91,7 @@ describe('a silent socket', () => {
   })
 
   test('before its attach gets neither views nor pings', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const attacker = node.connect(sender.sessionId)
     await node.pass(SILENCE_MS)
     expect(attacker.sent).toEqual([])

@@ -141,11 +141,11 @@ describe('while the store has not answered yet', () => {
 
   test('a frame that was stored just before its channel ended does not bring its grant back', async () => {
     const { node, mailboxes } = slowNode()
-    const { sender, receivers, senderSocket } = await node.pair()
+    const { sender, receiver, senderSocket } = await node.pair()
     mailboxes.hold('append')
     await settled(senderSocket.data(1, 1))
     expect(mailboxes.waiting).toBe(1)
-    await settled(node.end(sender, receivers[0] ?? expect.unreachable()))
+    await settled(node.end(sender, receiver))
     await settled(mailboxes.open())
     expect(node.counters()).toMatchObject({ grants: 0, grantedBytes: 0, mailboxes: 0 })
     await node.close(sender)
@@ -155,7 +155,7 @@ describe('while the store has not answered yet', () => {
 
   test('frames of one socket stay in order', async () => {
     const { node, mailboxes } = slowNode()
-    const { senderSocket, receiverSockets } = await node.pair()
+    const { senderSocket, receiverSocket } = await node.pair()
     mailboxes.hold('append')
     for (let seq = 1; seq <= 5; seq++) senderSocket.data(1, seq)
     for (let seq = 1; seq <= 5; seq++) {
@@ -164,12 +164,12 @@ describe('while the store has not answered yet', () => {
       mailboxes.release()
     }
     await settled()
-    expect(receiverSockets[0]?.seqs()).toEqual([1, 2, 3, 4, 5])
+    expect(receiverSocket.seqs()).toEqual([1, 2, 3, 4, 5])
   })
 
   test('a wake-up during a read is not lost', async () => {
     const { node, mailboxes } = slowNode()
-    const { senderSocket, receiverSockets } = await node.pair()
+    const { senderSocket, receiverSocket } = await node.pair()
     mailboxes.hold('read')
     await settled(senderSocket.data(1, 1))
     expect(mailboxes.waiting).toBe(1)
@@ -178,13 +178,12 @@ describe('while the store has not answered yet', () => {
     expect(mailboxes.waiting).toBe(1)
     await settled(senderSocket.data(1, 2))
     await settled(mailboxes.open())
-    expect(receiverSockets[0]?.seqs()).toEqual([1, 2])
+    expect(receiverSocket.seqs()).toEqual([1, 2])
   })
 
   test('a socket that becomes congested after its session has ended is closed too', async () => {
     const { node, mailboxes } = slowNode()
-    const { sender, senderSocket, receiverSockets } = await node.pair()
-    const stuck = receiverSockets[0] ?? expect.unreachable()
+    const { sender, senderSocket, receiverSocket: stuck } = await node.pair()
     mailboxes.hold('read')
     await settled(senderSocket.data(1, 1))
     expect(mailboxes.waiting).toBe(1)
@@ -247,10 +246,8 @@ describe('when another node has changed the session, and the wake-up has not com
 
   test('an end counts before a frame is kept', async () => {
     const { node } = slowNode()
-    const { sender, receivers, senderSocket } = await node.pair()
-    await node.sessions.update(sender.sessionId, (session, now) =>
-      revoke(session, receivers[0]?.receiverCode ?? '', now),
-    )
+    const { sender, receiver, senderSocket } = await node.pair()
+    await node.sessions.update(sender.sessionId, (session, now) => revoke(session, receiver.receiverCode ?? '', now))
     await node.mailboxes.drop([`${sender.sessionId}/1/s2r`])
     await settled(senderSocket.data(1, 1))
     expect(senderSocket.closedWith).toBeUndefined()
@@ -282,7 +279,7 @@ describe('when the store fails', () => {
 
   test('a frame ends its socket with internal, the failure is reported, and a re-attach goes on', async () => {
     const { node, fail } = brokenNode()
-    const { sender, senderSocket, receiverSockets } = await node.pair()
+    const { sender, senderSocket, receiverSocket } = await node.pair()
     fail(true)
     await settled(senderSocket.data(1, 1))
     expect(senderSocket.closedWith).toBe('internal')
@@ -291,7 +288,7 @@ describe('when the store fails', () => {
     const again = await node.attach(sender)
     await settled(again.data(1, 1))
     expect(again.closedWith).toBeUndefined()
-    expect(receiverSockets[0]?.seqs()).toEqual([1])
+    expect(receiverSocket.seqs()).toEqual([1])
   })
 
   test('an attach ends its socket with internal', async () => {

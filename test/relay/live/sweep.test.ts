@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { PENDING_ABSENT_MS } from '../../../src/protocol/limits.ts'
 import type { SessionStore } from '../../../src/relay/ports.ts'
-import { settled, TestRelay } from '../../support/relay.ts'
+import { opened, settled, TestRelay } from '../../support/relay.ts'
 
 /** A relay whose store fails on one session, as on a document that nobody can read. */
 function failingOn(broken: { sessionId: string }) {
@@ -32,8 +32,7 @@ describe('the sweep', () => {
   })
 
   test('ends a pending receiver that stays away, tells the sender, and gives back what it held', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const senderSocket = await node.attach(sender)
     const attacker = await node.join(sender.senderCode)
     await node.pass(PENDING_ABSENT_MS - 1_000)
@@ -45,8 +44,7 @@ describe('the sweep', () => {
   })
 
   test('leaves a receiver that the sender has answered with its second frame, over either transport', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const [one, other] = [await node.join(sender.senderCode), await node.join(sender.senderCode)]
     const senderSocket = await node.attach(sender)
     for (const seq of [1, 2]) senderSocket.data(one.channel, seq)
@@ -62,8 +60,7 @@ describe('the sweep', () => {
   })
 
   test('closes the socket of a receiver whose row has made way for others', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const attacker = await node.join(sender.senderCode)
     const socket = await node.attach(attacker)
     await node.end(attacker, attacker)

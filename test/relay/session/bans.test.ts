@@ -1,7 +1,7 @@
 import { describe, test } from 'vitest'
 import type { DenialReason } from '../../../src/protocol/fields.ts'
 import { expectRefusal } from '../../support/refusal.ts'
-import { TestRelay } from '../../support/relay.ts'
+import { opened, TestRelay } from '../../support/relay.ts'
 
 type Sender = Awaited<ReturnType<TestRelay['open']>>
 
@@ -28,8 +28,7 @@ describe('a join from a source whose handshakes fail', () => {
   })
 
   test('is refused before anything is said of its receiver code, or of how many wait', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     for (let i = 0; i < 5; i++) await fail(node, sender, 'handshake_failed', '192.0.2.1')
     await node.join(sender.senderCode, { receiverCode: 'taken' })
     const attacker = () => node.join(sender.senderCode, { receiverCode: 'taken' }, '192.0.2.1')
@@ -39,8 +38,7 @@ describe('a join from a source whose handshakes fail', () => {
   })
 
   test('is not refused for handshakes that took too long, were broken before a guess, or are of another suite', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     for (let i = 0; i < 4; i++) await fail(node, sender, 'handshake_failed', '192.0.2.1')
     for (const reason of ['handshake_timeout', 'handshake_invalid', 'unsupported'] as const) {
       await fail(node, sender, reason, '192.0.2.1')
@@ -49,15 +47,13 @@ describe('a join from a source whose handshakes fail', () => {
   })
 
   test('is not refused to an address that nothing counts, however often it fails or joins', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     for (let i = 0; i < 10; i++) await fail(node, sender, 'handshake_failed', '')
     for (let i = 0; i < 4; i++) await node.join(sender.senderCode, {}, '')
   })
 
   test('is refused for spent guesses also where nothing else of one address is limited', async () => {
-    const node = new TestRelay({ settings: { limitAddresses: false } })
-    const sender = await node.open()
+    const { node, sender } = await opened({}, { settings: { limitAddresses: false } })
     for (let i = 0; i < 6; i++) await node.join(sender.senderCode, {}, '192.0.2.1')
     const other = await node.open()
     for (let i = 0; i < 5; i++) await fail(node, other, 'handshake_failed', '192.0.2.1')

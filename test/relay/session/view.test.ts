@@ -12,7 +12,7 @@ import {
 import { View } from '../../../src/protocol/view.ts'
 import { VARIABLES } from '../../../src/server/config.ts'
 import { FakeSecrets } from '../../support/fake-secrets.ts'
-import { publicKey, TestRelay } from '../../support/relay.ts'
+import { opened, paired, publicKey, TestRelay } from '../../support/relay.ts'
 
 /** The largest window an operator can set, as large as it gets in a view. */
 const WINDOW_BYTES = 64 * 1024 * 1024
@@ -94,8 +94,7 @@ describe('the view', () => {
   })
 
   test('of a receiver shows itself, its channel and whether the sender is there, and nothing of the others', async () => {
-    const node = new TestRelay()
-    const { sender, receivers } = await node.pair(3)
+    const { node, sender, receivers, receiver } = await paired(3)
     const second = receivers[1] ?? expect.unreachable()
     const view = await node.view(second)
     expect(view).toMatchObject({
@@ -107,14 +106,13 @@ describe('the view', () => {
     expect(view.receivers).toHaveLength(1)
     expect(view.channels).toHaveLength(1)
     const text = JSON.stringify(view)
-    for (const other of [receivers[0], receivers[2]]) expect(text).not.toContain(other?.receiverCode)
+    for (const other of [receiver, receivers[2]]) expect(text).not.toContain(other?.receiverCode)
     expect(text).not.toContain(sender.senderCode)
     expect(text).not.toContain('a client')
   })
 
   test('has no token, no digest, no code of the sender and no client id in it', async () => {
-    const node = new TestRelay()
-    const { sender, receivers } = await node.pair(2)
+    const { node, sender, receivers } = await paired(2)
     for (const member of [sender, ...receivers]) {
       const text = JSON.stringify(await node.view(member))
       for (const secret of [
@@ -130,8 +128,7 @@ describe('the view', () => {
   })
 
   test('is another version after every change of the session, and the same one without', async () => {
-    const node = new TestRelay()
-    const sender = await node.open()
+    const { node, sender } = await opened()
     const versions = [(await node.view(sender)).version]
     const receiver = await node.join(sender.senderCode)
     versions.push((await node.view(sender)).version)
