@@ -177,7 +177,7 @@ export const SIDES = [
   usage(
     'Security 16: a device counts its tries',
     'is tried three times by a device at most',
-    ['await app.attempts?.take(', 'await (undefined as typeof app.attempts)?.take('],
+    ['await attempts?.take(', 'await (undefined as typeof attempts)?.take('],
     ['(await attempts?.emitted(code.locator)) ?? 0', '0'],
   ),
   attempts('Security 16: a try is counted once', 'are never one too many, when twenty are made at the same time', [

@@ -52,12 +52,11 @@ export const HANDSHAKE = [
       'const state = ((this as any).m2 ??= this.#state)',
     ],
     [
-      'const m4 = await this.channel.receive()',
-      `let m4 = await this.channel.receive()
+      'const m4 = await this.#steps.receive(STEP, timedOut)',
+      `let m4 = await this.#steps.receive(STEP, timedOut)
       while (m4.length === 1184) {
-        this.channel.processed()
-        await this.channel.send(withHeadroom(handshake.answerM2(m4)))
-        m4 = await this.channel.receive()
+        await this.#steps.send(handshake.answerM2(m4))
+        m4 = await this.#steps.receive(STEP, timedOut)
       }`,
     ],
   ),
@@ -175,15 +174,13 @@ export const BUDGETS = [
   ]),
   operator('wrong guesses are counted', 'swap T_R, against the sender', ['this.#wrongGuesses++', '']),
   messages('… before the next m3 is looked at', FLOODS, [
-    'if (error.guessSpent) onWrongGuess()',
-    'if (error.guessSpent) setTimeout(onWrongGuess)',
+    "this.#state = 'wrong_guess' onWrongGuess()",
+    "this.#state = 'wrong_guess'\nsetTimeout(onWrongGuess)",
   ]),
-  messages(
-    'a run that has ended looks at no m3',
-    FLOODS,
-    ['this.#requireAlive() const { m4, peer }', 'const { m4, peer }'],
-    ['this.#timeout.stop() this.#requireAlive() return frame', 'this.#timeout.stop()\nreturn frame'],
-  ),
+  messages('a run that has ended looks at no m3', FLOODS, [
+    'this.#requireAlive() const { m4, peer }',
+    'const { m4, peer }',
+  ]),
   messages('retiring the code ends runs that are not verified', FLOODS, [
     "for (const run of this.#runs.values()) if (!run.verified) run.end(new PairingError('session_full'))",
     '',
@@ -217,7 +214,10 @@ export const BUDGETS = [
     '… when sent, not when acked',
     TAGS,
     [EMITTED, ''],
-    ['const m4 = await this.channel.receive()', `const m4 = await this.channel.receive()\n${EMITTED}`],
+    [
+      'const m4 = await this.#steps.receive(STEP, timedOut)',
+      `const m4 = await this.#steps.receive(STEP, timedOut)\n${EMITTED}`,
+    ],
   ),
   operator('a success gives no tag back', 'drop the approval and what follows, against the receiver', [
     'const peer = handshake.finish(m4)',
@@ -232,8 +232,8 @@ export const BUDGETS = [
     '() => {}',
   ]),
   operator('time-outs pause while somebody is away', 'say that nobody is present any more, against the sender', [
-    '} else this.#pause()',
-    '}',
+    'this.#pause() this.#bothPresent = bothPresent',
+    'this.#bothPresent = bothPresent',
   ]),
 ]
 
@@ -244,8 +244,8 @@ export const LEFT = [
   ]),
   operator('the sender wipes a run that ended', 'drop m3, against the sender', ['handshake?.wipe()', '']),
   operator('the receiver wipes a run that ended', 'drop m4, against the receiver', [
-    'this.#timeout?.stop() handshake.wipe()',
-    'this.#timeout?.stop()',
+    'this.#steps.stop() handshake.wipe()',
+    'this.#steps.stop()',
   ]),
   operator('traffic secrets at the sender', 'swap n_S, against the receiver', [
     'this.#peer?.sendKey.fill(0) this.#peer?.receiveKey.fill(0)',
@@ -277,6 +277,6 @@ export const LEFT = [
   ]),
   operator('added: the match number beside the approval', 'drop the end and what follows, against the receiver', [
     "{ decision: 'approved' })",
-    "{ decision: 'approved', number: run.matchNumber } as never)",
+    "{ decision: 'approved', number: run.peer.matchNumber } as never)",
   ]),
 ]

@@ -131,7 +131,7 @@ const ended = (condition: string) => `else if (${condition}) {
         run.end(run.over ?? endOf(run, row))
         this.#runs.delete(channel)
       }`
-const PINNED = 'row?.receiverCode === this.receiverCode && row.channel === this.session.channel'
+const PINNED = 'row.receiverCode === pinned.receiverCode && row.channel === pinned.channel'
 
 export const VIEWS = [
   operator('sender: a view of the other role', 'show the view of the other role, against the sender', [
@@ -139,11 +139,11 @@ export const VIEWS = [
     'rows.size',
   ]),
   operator('sender: pinned receiver code', 'show another receiver code, against the sender', [
-    'const samePlace = row.receiverCode === this.receiverCode && row.channel === this.channel.number',
+    `const samePlace = ${PINNED}`,
     'const samePlace = true',
   ]),
   operator('sender: pinned key', 'show another key, against the sender', [
-    'const sameKey = row.publicKey === undefined || row.publicKey === this.#publicKey',
+    'const sameKey = row.publicKey === undefined || row.publicKey === pinned.publicKey',
     'const sameKey = true',
   ]),
   operator('sender: one row for a channel', 'show a second row of the same channel, against the sender', [
@@ -163,20 +163,17 @@ export const VIEWS = [
     "view.role !== 'receiver' || surplus",
     'surplus',
   ]),
-  operator('receiver: one row', 'show a second receiver, against the receiver', [
-    '|| surplus || !pinned',
-    '|| !pinned',
-  ]),
+  operator('receiver: one row', 'show a second receiver, against the receiver', ['surplus || !row ||', '!row ||']),
   operator('receiver: own code', 'show another receiver code, against the receiver', [
     PINNED,
-    'row?.channel === this.session.channel',
+    'row.channel === pinned.channel',
   ]),
   operator('receiver: own channel', 'show another channel, against the receiver', [
     PINNED,
-    'row?.receiverCode === this.receiverCode',
+    'row.receiverCode === pinned.receiverCode',
   ]),
   operator('receiver: own key', 'show another key, against the receiver', [
-    'const sameKey = row?.publicKey === undefined || row.publicKey === this.#publicKey',
+    'const sameKey = row.publicKey === undefined || row.publicKey === pinned.publicKey',
     'const sameKey = true',
   ]),
   operator('receiver: a denial ends it', 'forge denied, rejected, against the receiver', [
@@ -188,15 +185,15 @@ export const VIEWS = [
     '',
   ]),
   operator('views are parsed', 'say a view of another form, against the sender', [
-    "if (!parsed.success) throw new PairingError('relay_misbehaved') const view = parsed.data",
-    'const view = (parsed.data ?? parseJson(text)) as View',
+    "const { data: view } = View.safeParse(parseJson(text)) if (!view) throw new PairingError('relay_misbehaved')",
+    'const view = (View.safeParse(parseJson(text)).data ?? parseJson(text)) as View',
   ]),
   operator('nonsense ends the connection', 'say text that is not JSON, against the sender', [
     'try { work() } catch (error) { this.crash(error) }',
     'try { work() } catch {}',
   ]),
   connection('no frame before the first view', 'C6: a frame before the first view', [
-    "if (!this.#attached) throw new PairingError('relay_misbehaved')",
+    "if (this.#state.at !== 'attached') throw new PairingError('relay_misbehaved')",
     '',
   ]),
   operator('a number that came is dropped', 'duplicate every frame under its number, against the sender', [
@@ -242,8 +239,8 @@ export const VIEWS = [
 
 export const APPROVALS = [
   wrongCode('a row before m4', 'is a row before m4 goes out', [
-    'onVerified() this.channel.processed() await this.channel.send(withHeadroom(m4))',
-    'this.channel.processed()\nawait this.channel.send(withHeadroom(m4))\nonVerified()',
+    'onVerified() await this.#steps.send(m4)',
+    'await this.#steps.send(m4)\nonVerified()',
   ]),
   operator('a row never disappears', 'bring somebody with the code who leaves, against the sender', [
     'get verified(): readonly SenderRun[] { return this.#verified }',

@@ -78,17 +78,11 @@ async function* announced(path: string, size: number): AsyncGenerator<Uint8Array
 }
 
 export async function exists(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    () => false,
-  )
+  return (await lstat(path).catch(() => undefined)) !== undefined
 }
 
 export async function isDirectory(path: string): Promise<boolean> {
-  return stat(path).then(
-    (info) => info.isDirectory(),
-    () => false,
-  )
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true
 }
 
 const REASONS: Readonly<Record<string, string>> = {

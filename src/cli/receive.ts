@@ -84,10 +84,9 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
       onRejoin: () => terminal.event('rejoined', {}, 'The relay had given this place away. Joined again.'),
       ...connectionReport(terminal, state),
     })
-    const over = () => {
+    void receiver.ended.then(() => {
       state.over = true
-    }
-    receiver.ended.then(over, over)
+    })
     return await untilInterrupted(
       terminal,
       () => (state.offer && !state.offer.complete ? state.offer.decline('cancelled') : receiver.close()),
@@ -116,6 +115,7 @@ async function receiveAll(receiver: Receiver, terminal: Terminal, options: Optio
   const matchNumber = await receiver.verified
   const line = `The sender should show ${formatMatchNumber(matchNumber)}. Waiting for its approval …`
   terminal.event('number', { matchNumber, fingerprint: receiver.fingerprint }, line)
+  const expiresInMs = () => receiver.expiresInMs
   const stopWatching = watchPresence({
     others: [
       {
@@ -126,7 +126,7 @@ async function receiveAll(receiver: Receiver, terminal: Terminal, options: Optio
       },
     ],
     connected: () => state.connected,
-    expiresInMs: () => receiver.expiresInMs,
+    expiresInMs,
     terminal,
   })
   const asking: Asker = {
@@ -138,7 +138,6 @@ async function receiveAll(receiver: Receiver, terminal: Terminal, options: Optio
     for await (const offer of receiver.offers()) {
       transfers++
       state.offer = offer
-      const expiresInMs = () => receiver.expiresInMs
       const taking = { offer, matchNumber, terminal, expiresInMs, isOver: () => state.over }
       await takeOffer(taking, safeNames(offer.items, names), asking, options)
       state.offer = undefined

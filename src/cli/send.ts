@@ -65,14 +65,8 @@ export async function send(paths: readonly string[], options: SendOptions): Prom
         leaving.abort()
         return sender.cancel()
       },
-      async () => {
-        try {
-          return await pairAndSend(sender, sources, run)
-        } finally {
-          // Whatever has ended it: nobody shall wait for the deadline.
-          await sender.cancel()
-        }
-      },
+      // Whatever has ended it: nobody shall wait for the deadline.
+      () => pairAndSend(sender, sources, run).finally(() => sender.cancel()),
     )
   } catch (error) {
     throw failureOf(error, relay, run.approved.length > 0)

@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events'
 import type { FailedAttempts } from '../client/index.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -11,7 +12,7 @@ export class Strangers {
   #unproven = 0
   #told = 0
   #usedUp = false
-  #changed: (() => void)[] = []
+  readonly #changes = new EventEmitter().setMaxListeners(0)
 
   constructor(terminal: Pick<Terminal, 'event' | 'say'>) {
     this.#terminal = terminal
@@ -20,13 +21,13 @@ export class Strangers {
   readonly onFailedAttempt = ({ wrongCode, timedOut, invalid }: FailedAttempts): void => {
     const line = failedAttempts(wrongCode, timedOut, invalid)
     this.#terminal.event('failed_attempt', { wrongCode, timedOut, invalid }, line)
-    this.#wake()
+    this.#changes.emit('change')
   }
 
   readonly onWaiting = ({ unproven }: { unproven: number }): void => {
     this.#unproven = unproven
     this.#timer ??= setTimeout(() => this.#tell(), UNPROVEN_AFTER_MS)
-    this.#wake()
+    this.#changes.emit('change')
   }
 
   readonly onUsedUp = (): void => {
@@ -41,8 +42,8 @@ export class Strangers {
   }
 
   /** Resolves at the next change. */
-  change(): Promise<void> {
-    return new Promise((resolve) => this.#changed.push(resolve))
+  change(): Promise<unknown> {
+    return once(this.#changes, 'change')
   }
 
   stop(): void {
@@ -56,12 +57,6 @@ export class Strangers {
     const waiting = this.#unproven === 1 ? '1 device waits that has' : `${this.#unproven} devices wait that have`
     const line = this.#unproven > 0 ? `${waiting} not proved to know the code.` : undefined
     this.#terminal.event('waiting', { unproven: this.#unproven }, line)
-  }
-
-  #wake(): void {
-    const changed = this.#changed
-    this.#changed = []
-    for (const resolve of changed) resolve()
   }
 }
 

@@ -5,9 +5,8 @@ import { RelayApi } from './calls/relay-api.ts'
 import { parseEntry } from './entry.ts'
 import { type Environment, pause } from './environment.ts'
 import { errorOfAccident, PairingError } from './errors.ts'
-import type { ConnectionStatus } from './link/connection.ts'
 import type { Offer } from './offer.ts'
-import { type AttemptStore, ReceiverRun, type ReceiverRunOptions } from './pairing/receiver-run.ts'
+import { type JoinOptions, ReceiverRun, type ReceiverRunOptions } from './pairing/receiver-run.ts'
 import { defaultEnvironment } from './runtime.ts'
 import { receive } from './transfer/receiving.ts'
 
@@ -15,29 +14,15 @@ import { receive } from './transfer/receiving.ts'
 const REJOIN_PAUSE_MS = 1_000
 const REJOIN_PAUSE_MAX_MS = 15_000
 
-export interface ReceiverOptions {
+export interface ReceiverOptions extends JoinOptions {
   /** The relay's address. A link as the code has it already. */
   readonly relay?: string | undefined
   /** The code as the person typed it, or the sender's link. */
   readonly code: string
-  /** The name that the sender sees beside the match number, unverified. At most 64 bytes. */
-  readonly name?: string | undefined
-  /** The longest that a relay which limits rates may make a join wait, in milliseconds. */
-  readonly patienceMs?: number | undefined
-  /** Where this device counts its tries, beyond this process. */
-  readonly attempts?: AttemptStore | undefined
-  /** Aborting it leaves the session. */
-  readonly signal?: AbortSignal | undefined
   /** Called when the sender has approved this device: what it sends comes next. */
   readonly onApproved?: (() => void) | undefined
   /** Called when this device has joined again by itself, under a new receiver code. */
   readonly onRejoin?: (() => void) | undefined
-  /** Called when the sender, though present, has not answered for 20 s, or the relay has had no room for 5 s. */
-  readonly onBusy?: ((who: 'relay' | 'sender') => void) | undefined
-  readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
-  readonly onFallback?: (() => void) | undefined
-  readonly onSmallFrames?: ((maxBytes: number) => void) | undefined
-  readonly environment?: Partial<Environment> | undefined
 }
 
 /** The side that wants the data. See docs/sdk.md for the whole of a pairing. */
@@ -51,8 +36,7 @@ export class Receiver {
   readonly #runOptions: ReceiverRunOptions
   #run: ReceiverRun
   #expiresAt = 0
-  #matchNumber: string | undefined
-  #fingerprint: string | undefined
+  #verified: VerifiedPeer | undefined
   readonly #peer: Promise<VerifiedPeer>
   #leaving: Promise<void> | undefined
   #reading = false
@@ -105,16 +89,16 @@ export class Receiver {
 
   /** Six digits that the sender shows too, once it is certain that the sender knows the code. */
   get matchNumber(): string | undefined {
-    return this.#matchNumber
+    return this.#verified?.matchNumber
   }
 
   get fingerprint(): string | undefined {
-    return this.#fingerprint
+    return this.#verified?.fingerprint
   }
 
   /** Reports whether the sender has a connection to the relay, as far as the relay says. */
   get senderPresent(): boolean {
-    return this.#run.senderPresent
+    return this.#run.present
   }
 
   /** Milliseconds until the relay forgets the session. */
@@ -130,15 +114,13 @@ export class Receiver {
     const peer = await this.#peer
     this.#reading = true
     const { channel, session } = this.#run
-    const { maxFrameBytes } = session.limits
-    const { onApproved } = this.#options
     try {
       yield* receive({
         channel,
         peer,
-        maxFrameBytes,
+        maxFrameBytes: session.limits.maxFrameBytes,
         environment: this.#environment,
-        onApproved,
+        onApproved: this.#options.onApproved,
         leave: () => this.close(),
       })
     } finally {
@@ -163,10 +145,8 @@ export class Receiver {
   async #pair(): Promise<VerifiedPeer> {
     for (let rejoins = 0; ; rejoins++) {
       try {
-        const peer = await this.#run.peer
-        this.#matchNumber = peer.matchNumber
-        this.#fingerprint = peer.fingerprint
-        return peer
+        this.#verified = await this.#run.peer
+        return this.#verified
       } catch (error) {
         if (this.#leaving || !this.#run.displaced || rejoins >= ADDRESS_JOINS_MAX) {
           this.#finish(errorOfAccident(error))

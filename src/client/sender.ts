@@ -5,39 +5,25 @@ import { encodeBase64Url } from '../protocol/text.ts'
 import { RelayApi, Tries } from './calls/relay-api.ts'
 import { atMost, courtesy, type Environment } from './environment.ts'
 import { KNOWN_TO_RELAY, PairingError } from './errors.ts'
-import { Connection, type ConnectionStatus } from './link/connection.ts'
+import { Connection } from './link/connection.ts'
+import type { DeviceOptions } from './options.ts'
 import { Approvals, type PairingRequest } from './pairing/approvals.ts'
 import type { SenderRun } from './pairing/sender-run.ts'
-import { type FailedAttempts, WaitingRoom } from './pairing/waiting-room.ts'
+import { type FailedAttempts, type WaitingListeners, WaitingRoom } from './pairing/waiting-room.ts'
 import { defaultEnvironment } from './runtime.ts'
+import { Signal } from './signal.ts'
 import type { Source } from './source.ts'
 import type { Receipt } from './transfer/delivery.ts'
 import { GOODBYE_MS, Sending, type SendOptions } from './transfer/sending.ts'
 
-export interface SenderOptions {
+export interface SenderOptions extends DeviceOptions, WaitingListeners {
   /** The relay's address, such as https://relay.example. */
   readonly relay: string
   /** How many devices may be approved. Devices that share a code could, together with the relay, play the sender to each other. */
   readonly receivers?: number | undefined
   readonly ttlSeconds?: number | undefined
-  /** The longest that a relay which limits rates may make `open` wait, in milliseconds. */
-  readonly patienceMs?: number | undefined
-  /** Aborting it ends the session. */
-  readonly signal?: AbortSignal | undefined
-  /** Called when a device failed the handshake, with how many failed so far, and how. */
-  readonly onFailedAttempt?: ((failed: FailedAttempts) => void) | undefined
-  /** Called when there are more or fewer devices that have proved nothing yet. */
-  readonly onWaiting?: ((waiting: { unproven: number }) => void) | undefined
-  /** Called once, when the relay takes no more devices although this side has not said so: others used the code up. */
-  readonly onUsedUp?: (() => void) | undefined
   /** Called when the relay has had no room for what is to be sent for 5 s, although the receiver is there. */
   readonly onBusy?: ((who: 'relay') => void) | undefined
-  readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
-  /** Called once, when no WebSocket passes and the session goes on over HTTP. */
-  readonly onFallback?: (() => void) | undefined
-  /** Called once, when something on the way takes no large requests and smaller ones are sent from now on. */
-  readonly onSmallFrames?: ((maxBytes: number) => void) | undefined
-  readonly environment?: Partial<Environment> | undefined
 }
 
 let clientId: string | undefined
@@ -54,12 +40,11 @@ export class Sender {
   readonly #room: WaitingRoom
   readonly #approvals: Approvals
   readonly #sending: Sending
-  #closing = false
   #goodbye: Promise<void> | undefined
   #telling: Promise<void> = Promise.resolve()
   readonly #abort = () => void this.cancel()
   #ended: PairingError | undefined
-  #changed: (() => void)[] = []
+  readonly #changed = new Signal()
 
   /** Registers a fresh code at the relay. Throws PairingError, and RangeError or TypeError for options that cannot be. */
   static async open(options: SenderOptions): Promise<Sender> {
@@ -98,14 +83,11 @@ export class Sender {
     this.#expiresAt = environment.now() + session.expiresInMs
     this.#connection = new Connection({
       relayUrl: api.url,
-      credentials: session,
-      expiresInMs: session.expiresInMs,
-      windowBytes: session.limits.windowBytes,
+      session,
       environment,
+      app: options,
       onView: (view) => this.#room.takeView(view),
-      onStatus: (status) => this.#takeStatus(status),
-      onFallback: options.onFallback,
-      onSmallFrames: options.onSmallFrames,
+      onAway: () => this.#room.absent(),
       onChannelError: (channel, error) => this.#room.takeChannelError(channel, error),
       onBusy: (channel) => {
         const isPresent = this.#approvals.approved.some((run) => run.channel.number === channel && run.present)
@@ -113,22 +95,17 @@ export class Sender {
       },
       onEnd: (error) => this.#takeEnd(error),
     })
+    const own = { api, session, connection: this.#connection, environment }
     this.#room = new WaitingRoom({
+      ...own,
       code,
-      api,
-      session,
-      connection: this.#connection,
-      environment,
+      app: options,
       isFull: () => this.#approvals.isFull,
-      onFailedAttempt: options.onFailedAttempt,
-      onWaiting: options.onWaiting,
-      onUsedUp: options.onUsedUp,
-      onChange: () => this.#wake(),
+      onChange: () => this.#changed.fire(),
     })
     const receivers = Math.min(options.receivers ?? 1, session.limits.maxReceivers)
-    const parts = { room: this.#room, connection: this.#connection, environment }
-    this.#approvals = new Approvals({ room: this.#room, api, session, environment, receivers })
-    this.#sending = new Sending({ ...parts, approvals: this.#approvals })
+    this.#approvals = new Approvals({ ...own, room: this.#room, receivers })
+    this.#sending = new Sending({ ...own, room: this.#room, approvals: this.#approvals })
     this.#connection.start()
     // An abort may have come while the relay was asked.
     if (options.signal?.aborted) this.#abort()
@@ -178,11 +155,11 @@ export class Sender {
     for (;;) {
       const run = this.#room.next()
       if (run) yield this.#approvals.requestOf(run)
-      else if (this.#ended && !this.#closing) throw this.#ended
+      else if (this.#ended && this.#ended.code !== 'aborted') throw this.#ended
       else if (this.#room.settled) {
         if (this.#room.usedUp && this.#approvals.approved.length === 0) throw new PairingError('used_up')
         return
-      } else await this.#change()
+      } else await this.#changed.next()
     }
   }
 
@@ -221,15 +198,9 @@ export class Sender {
 
   /** Ends the session at once, for every receiver. Resolves when the relay knows, or does not answer. */
   cancel(): Promise<void> {
-    this.#closing ||= !this.#ended
     // First of all here: a relay that does not answer must not keep anybody waiting for this.
     this.#connection.end(new PairingError('aborted'))
     return this.#telling
-  }
-
-  #takeStatus(status: ConnectionStatus): void {
-    if (status === 'reconnecting') this.#room.absent()
-    this.#options.onStatus?.(status)
   }
 
   #takeEnd(error: PairingError): void {
@@ -242,16 +213,6 @@ export class Sender {
   }
 
   async #untilOver(runs: readonly SenderRun[]): Promise<void> {
-    while (!this.#ended && runs.some((run) => !run.over)) await this.#change()
-  }
-
-  #change(): Promise<void> {
-    return new Promise((resolve) => this.#changed.push(resolve))
-  }
-
-  #wake(): void {
-    const changed = this.#changed
-    this.#changed = []
-    for (const resolve of changed) resolve()
+    while (!this.#ended && runs.some((run) => !run.over)) await this.#changed.next()
   }
 }

@@ -34,9 +34,7 @@ interface NodeCipher {
   final(): Uint8Array
   getAuthTag(): Uint8Array
 }
-interface NodeDecipher {
-  update(data: Uint8Array): Uint8Array
-  final(): Uint8Array
+interface NodeDecipher extends Omit<NodeCipher, 'getAuthTag'> {
   setAuthTag(tag: Uint8Array): void
 }
 

@@ -1,12 +1,15 @@
 import { describe, expect, test } from 'vitest'
-import { StepTimeout } from '../../src/client/pairing/step-timeout.ts'
+import { Channel } from '../../src/client/link/channel.ts'
+import { HandshakeSteps } from '../../src/client/pairing/handshake-steps.ts'
 import { defaultEnvironment } from '../../src/client/runtime.ts'
 import { FakeWorld } from './support.ts'
 
-function timeoutOf(ms: number) {
+/** A side of a handshake that waits for a message. */
+function timeoutOf(presentMs: number, inAllMs?: number) {
   const { environment, time } = new FakeWorld()
   let fired = 0
-  const timeout = new StepTimeout(environment, { presentMs: ms }, () => fired++)
+  const timeout = new HandshakeSteps(environment, new Channel(1, 4_096, environment))
+  void timeout.receive({ presentMs, ...(inAllMs === undefined ? {} : { inAllMs }) }, () => fired++)
   return { timeout, time, fired: () => fired }
 }
 
@@ -71,23 +74,20 @@ describe('a time-out that can be paused', () => {
 
 describe('a time-out of a step', () => {
   test('fires after its time in all, however often the other device comes and goes', async () => {
-    const { environment, time } = new FakeWorld()
-    let fired = 0
-    const timeout = new StepTimeout(environment, { presentMs: 20_000, inAllMs: 60_000 }, () => fired++)
+    const { timeout, time, fired } = timeoutOf(20_000, 60_000)
     for (let i = 0; i < 10; i++) {
       timeout.setPresence(i % 2 === 0)
       await time.advance(3_000)
     }
     await time.advance(29_999)
-    expect(fired).toBe(0)
+    expect(fired()).toBe(0)
     await time.advance(1)
-    expect(fired).toBe(1)
+    expect(fired()).toBe(1)
     expect(time.outstanding).toBe(0)
   })
 
   test('leaves no timer once stopped', () => {
-    const { environment, time } = new FakeWorld()
-    const timeout = new StepTimeout(environment, { presentMs: 20_000, inAllMs: 60_000 }, () => {})
+    const { timeout, time } = timeoutOf(20_000, 60_000)
     timeout.setPresence(true)
     timeout.stop()
     expect(time.outstanding).toBe(0)

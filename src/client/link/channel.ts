@@ -10,6 +10,7 @@ import {
 import type { ChannelRow } from '../../protocol/view.ts'
 import type { Environment } from '../environment.ts'
 import { PairingError } from '../errors.ts'
+import { Signal } from '../signal.ts'
 
 /** A quarter of the smallest grant: what may be processed before the peer must hear of it. */
 const ACK_AFTER_BYTES = 65_536
@@ -47,7 +48,8 @@ export class Channel {
   #sentCost = 0
   #window = HANDSHAKE_WINDOW_BYTES
   #frameMax = Number.POSITIVE_INFINITY
-  #waitingForRoom: (() => void)[] = []
+  /** Fires when the window may have room, or the peer has acked. */
+  readonly #room = new Signal()
   /** Since when the relay has had no window for the next frame, although nothing is under way. */
   starvedSince: number | undefined
 
@@ -61,10 +63,9 @@ export class Channel {
   #handedOutCost = 0
   #processedCost = 0
   #ackTimer: unknown
-  #waitingForFrame: (() => void) | undefined
-  #failure: PairingError | undefined
-  /** Reports whether the failure took frames that no peer has acked. */
-  #lost = false
+  readonly #came = new Signal()
+  /** Ends the channel. `lost` tells of frames that no peer has acked. */
+  #end: { readonly error: PairingError; readonly lost: boolean } | undefined
 
   constructor(number: number, windowMax: number, environment: Environment) {
     this.number = number
@@ -108,26 +109,26 @@ export class Channel {
    * has processed all of it.
    */
   async send(bytes: Uint8Array, onAcked?: () => void): Promise<void> {
-    if (this.#failure) throw this.#failure
+    this.#requireOpen()
     this.#append(bytes, onAcked ? [onAcked] : [])
     const last = this.#unacked.at(-1)
     this.#flush()
     while (last && this.#unackedCost > this.#window && this.#waits(last)) {
-      await new Promise<void>((resolve) => this.#waitingForRoom.push(resolve))
-      if (this.#failure) throw this.#failure
+      await this.#room.next()
+      this.#requireOpen()
     }
   }
 
   /** Resolves when the peer has acked everything sent so far. */
   async flushed(): Promise<void> {
     const last = this.#unacked.at(-1)
-    let acked = last === undefined && !this.#lost
+    let acked = last === undefined && !this.#end?.lost
     last?.onAcked.push(() => {
       acked = true
     })
     while (!acked) {
-      if (this.#failure) throw this.#failure
-      await new Promise<void>((resolve) => this.#waitingForRoom.push(resolve))
+      this.#requireOpen()
+      await this.#room.next()
     }
   }
 
@@ -140,10 +141,8 @@ export class Channel {
         this.#handedOutCost += frameCost(frame.length)
         return frame
       }
-      if (this.#failure) throw this.#failure
-      await new Promise<void>((resolve) => {
-        this.#waitingForFrame = resolve
-      })
+      this.#requireOpen()
+      await this.#came.next()
     }
   }
 
@@ -154,7 +153,7 @@ export class Channel {
     this.#inboxCost -= this.#handedOutCost
     this.#processedCost += this.#handedOutCost
     this.#handedOutCost = 0
-    if (this.#failure) return
+    if (this.#end) return
     if (this.#processedCost >= ACK_AFTER_BYTES) this.sendAck()
     else this.#ackTimer ??= this.#environment.setTimeout(() => this.sendAck(), ACK_AFTER_MS)
   }
@@ -236,20 +235,22 @@ export class Channel {
     if (isGap || this.#inboxCost > room || isEarly) throw new PairingError('peer_misbehaved')
     this.#received = frame.seq
     this.#inbox.push(ciphertext)
-    this.#waitingForFrame?.()
-    this.#waitingForFrame = undefined
+    this.#came.fire()
   }
 
   /** Ends the channel: whatever waits, or will, throws this. What came before can still be read. */
   fail(error: PairingError): void {
-    this.#failure ??= error
+    this.#end ??= { error, lost: this.#unacked.length > 0 }
     this.#send = undefined
-    this.#lost ||= this.#unacked.length > 0
     this.#unacked = []
     this.starvedSince = undefined
     this.#environment.clearTimeout(this.#ackTimer)
-    this.#waitingForFrame?.()
-    this.#releaseWaiting()
+    this.#came.fire()
+    this.#room.fire()
+  }
+
+  #requireOpen(): void {
+    if (this.#end) throw this.#end.error
   }
 
   #append(bytes: Uint8Array, onAcked: (() => void)[]): void {
@@ -281,17 +282,11 @@ export class Channel {
     }
     if (next && this.#send && this.#sentCost === 0) this.starvedSince ??= this.#environment.now()
     else this.starvedSince = undefined
-    this.#releaseWaiting()
+    this.#room.fire()
   }
 
   #waits(frame: Outgoing): boolean {
     return this.#unacked.indexOf(frame) >= this.#sentThrough - this.#acked
-  }
-
-  #releaseWaiting(): void {
-    const waiting = this.#waitingForRoom
-    this.#waitingForRoom = []
-    for (const resolve of waiting) resolve()
   }
 
   #costOfFirst(count: number): number {

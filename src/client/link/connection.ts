@@ -6,6 +6,7 @@ import { View } from '../../protocol/view.ts'
 import type { Credentials } from '../calls/relay-api.ts'
 import { type Environment, type FailedFrame, pause, type SocketClose, type WebSocketLike } from '../environment.ts'
 import { errorOfAccident, errorOfClose, errorOfCloseReason, PairingError } from '../errors.ts'
+import type { ConnectionStatus, DeviceOptions } from '../options.ts'
 import { Channel } from './channel.ts'
 import { FrameFailures } from './frame-failures.ts'
 import { Transport } from './transport.ts'
@@ -22,17 +23,13 @@ const BUSY_AFTER_MS = 5_000
 
 export interface ConnectionOptions {
   readonly relayUrl: string
-  readonly credentials: Credentials
-  readonly expiresInMs: number
-  /** The most that one direction of a channel may have under way. */
-  readonly windowBytes: number
+  /** The window is the most that one direction of a channel may have under way. */
+  readonly session: Credentials & { readonly expiresInMs: number; readonly limits: { readonly windowBytes: number } }
   readonly environment: Environment
+  readonly app: Pick<DeviceOptions, 'onStatus' | 'onFallback' | 'onSmallFrames'>
   readonly onView: (view: View) => void
-  readonly onStatus: (status: ConnectionStatus) => void
-  /** Called once, when no WebSocket passes and the connection stays on HTTP. */
-  readonly onFallback: (() => void) | undefined
-  /** Called once, when frames become smaller than so many bytes because something on the way takes no larger ones. */
-  readonly onSmallFrames: ((maxBytes: number) => void) | undefined
+  /** Called when there is no connection to the relay any more. */
+  readonly onAway: () => void
   /** Called when a channel has ended for what came on it; the others live on. */
   readonly onChannelError: (channel: number, error: PairingError) => void
   /** Called when the relay has had no window for a channel's next frame for a while. */
@@ -41,7 +38,11 @@ export interface ConnectionOptions {
   readonly onEnd: (error: PairingError, closeCode: number | undefined) => void
 }
 
-export type ConnectionStatus = 'connected' | 'reconnecting'
+/** The life of a connection: between two sockets, with one that has shown no view yet, with one that has, over. */
+type State =
+  | { readonly at: 'between' }
+  | { readonly at: 'opening' | 'attached'; readonly socket: WebSocketLike }
+  | { readonly at: 'ended'; readonly error: PairingError }
 
 /**
  * A role's connection, over any number of WebSockets, or of what takes their place over HTTP: attach, resume, acks, window,
@@ -56,27 +57,28 @@ export class Connection {
   readonly #failures = new FrameFailures()
   /** Channels whose wait for a window was told. */
   readonly #busy = new Set<number>()
-  #socket: WebSocketLike | undefined
-  #attached = false
+  #state: State = { at: 'between' }
+  /** Runs while the next try, or the first view of a socket, is waited for. */
+  #timer: unknown
+  #watchTimer: unknown
   #status: ConnectionStatus | undefined
   /** Reports whether anything new came on this socket. */
   #progress = false
   #lastHeardAt = 0
-  #retryTimer: unknown
-  #viewTimer: unknown
-  #watchTimer: unknown
-  #ended: PairingError | undefined
 
   constructor(options: ConnectionOptions) {
     this.#options = options
     this.#environment = options.environment
-    this.#deadline = options.environment.now() + options.expiresInMs
-    const sessionUrl = `${options.relayUrl}/v1/sessions/${options.credentials.sessionId}`
+    this.#deadline = options.environment.now() + options.session.expiresInMs
+    const sessionUrl = `${options.relayUrl}/v1/sessions/${options.session.sessionId}`
     this.#transport = new Transport(sessionUrl, options.environment)
   }
 
+  get #socket(): WebSocketLike | undefined {
+    return 'socket' in this.#state ? this.#state.socket : undefined
+  }
+
   start(): void {
-    if (this.#ended) return
     this.#open()
     this.#watch()
   }
@@ -85,10 +87,10 @@ export class Connection {
   channel(number: number): Channel {
     const existing = this.#channels.get(number)
     if (existing) return existing
-    const channel = new Channel(number, this.#options.windowBytes, this.#environment)
+    const channel = new Channel(number, this.#options.session.limits.windowBytes, this.#environment)
     channel.limitFrames(this.#failures.maxBytes)
     this.#channels.set(number, channel)
-    if (this.#ended) channel.fail(this.#ended)
+    if (this.#state.at === 'ended') channel.fail(this.#state.error)
     return channel
   }
 
@@ -103,18 +105,20 @@ export class Connection {
   async flush(): Promise<void> {
     for (const channel of this.#channels.values()) channel.sendAck()
     const until = this.#environment.now() + FLUSH_MAX_MS
-    while (this.#attached && (this.#socket?.bufferedAmount ?? 0) > 0 && this.#environment.now() < until) {
+    while (
+      this.#state.at === 'attached' &&
+      (this.#socket?.bufferedAmount ?? 0) > 0 &&
+      this.#environment.now() < until
+    ) {
       await pause(this.#environment, FLUSH_CHECK_MS)
     }
   }
 
   /** Ends everything: no more reconnects, and whatever waits throws `error`. */
   end(error: PairingError, closeCode?: number): void {
-    if (this.#ended) return
-    this.#ended = error
-    this.#environment.clearTimeout(this.#retryTimer)
+    if (this.#state.at === 'ended') return
     this.#environment.clearTimeout(this.#watchTimer)
-    this.#detach()
+    this.#detach({ at: 'ended', error })
     for (const channel of this.#channels.values()) channel.fail(error)
     this.#options.onEnd(error, closeCode)
   }
@@ -143,9 +147,9 @@ export class Connection {
       return this.#lost({ code: ABNORMAL_CLOSURE })
     }
     socket.binaryType = 'arraybuffer'
-    this.#socket = socket
+    this.#enter({ at: 'opening', socket })
     this.#lastHeardAt = this.#environment.now()
-    this.#viewTimer = this.#later(() => this.#lost({ code: ABNORMAL_CLOSURE }), VIEW_WITHIN_MS)
+    this.#timer = this.#later(() => this.#lost({ code: ABNORMAL_CLOSURE }), VIEW_WITHIN_MS)
     // An old socket can still speak while it closes.
     const whileCurrent = (work: () => void) => {
       if (socket === this.#socket) this.#guard(work)
@@ -154,7 +158,7 @@ export class Connection {
       whileCurrent(() => {
         const channels = [...this.#channels.values()].map((channel) => channel.resume())
         this.#transport.asked()
-        socket.send(JSON.stringify({ type: 'attach', token: this.#options.credentials.token, channels }))
+        socket.send(JSON.stringify({ type: 'attach', token: this.#options.session.token, channels }))
       })
     socket.onmessage = ({ data }) => whileCurrent(() => this.#take(data))
     socket.onerror = () => {}
@@ -172,13 +176,12 @@ export class Connection {
   }
 
   #takeView(text: string): void {
-    const parsed = View.safeParse(parseJson(text))
-    if (!parsed.success) throw new PairingError('relay_misbehaved')
-    const view = parsed.data
-    const first = !this.#attached && view.state === 'open'
+    const { data: view } = View.safeParse(parseJson(text))
+    if (!view) throw new PairingError('relay_misbehaved')
+    const first = this.#state.at === 'opening' && view.state === 'open'
     // The app's side first: it drops the channels that are over and opens those that are new.
     this.#options.onView(view)
-    if (this.#ended) return
+    if (this.#state.at === 'ended') return
     const rows = new Map(view.channels.map((row) => [row.channel, row]))
     for (const channel of this.#channels.values()) {
       const row = rows.get(channel.number)
@@ -190,15 +193,14 @@ export class Connection {
       }
     }
     if (view.state === 'closed') return this.end(errorOfCloseReason(view.reason))
-    if (!first || this.#ended) return
-    this.#attached = true
-    this.#environment.clearTimeout(this.#viewTimer)
-    if (this.#transport.attached()) this.#options.onFallback?.()
+    if (!first || this.#state.at !== 'opening') return
+    this.#enter({ ...this.#state, at: 'attached' })
+    if (this.#transport.attached()) this.#options.app.onFallback?.()
     this.#tell('connected')
   }
 
   #takeFrame(bytes: Uint8Array): void {
-    if (!this.#attached) throw new PairingError('relay_misbehaved')
+    if (this.#state.at !== 'attached') throw new PairingError('relay_misbehaved')
     const frame = decodeFrame(bytes)
     // A frame of a channel that is over may have been on its way.
     const channel = this.#channels.get(frame.channel)
@@ -230,17 +232,17 @@ export class Connection {
     if (error !== undefined) return this.crash(error)
     const fatal = errorOfClose(code)
     // A session that ended while this socket was congested did not say how: the next attach is told.
-    const untold = this.#attached && code === ERRORS.session_gone.closeCode
+    const untold = this.#state.at === 'attached' && code === ERRORS.session_gone.closeCode
     const isOwn = code === ERRORS.superseded.closeCode && this.#transport.isLateAttach()
     if (fatal && !untold && !isOwn) return this.end(fatal, code)
-    this.#detach()
+    this.#detach({ at: 'between' })
     const shrinks = frame !== undefined && this.#takeFailure(frame)
-    if (this.#ended) return
+    if (this.#state.at === 'ended') return
     if (this.#environment.now() >= this.#deadline) return this.end(new PairingError('expired'))
     // A frame that was too large says nothing of the network.
     if (!shrinks) this.#tell('reconnecting')
     const ms = this.#transport.lost(this.#progress || shrinks, code)
-    this.#retryTimer = this.#later(() => this.#open(), ms)
+    this.#timer = this.#later(() => this.#open(), ms)
   }
 
   /** Returns whether frames are smaller from here on, because the relay or something on the way said so. */
@@ -251,22 +253,26 @@ export class Connection {
     if (follows === 'drop' && channel) this.#dropFor(channel, new PairingError('peer_misbehaved'))
     if (follows !== 'shrink') return false
     for (const each of this.#channels.values()) each.limitFrames(this.#failures.maxBytes)
-    if (before === Number.POSITIVE_INFINITY) this.#options.onSmallFrames?.(this.#failures.maxBytes)
+    if (before === Number.POSITIVE_INFINITY) this.#options.app.onSmallFrames?.(this.#failures.maxBytes)
     return frame.how === 'too_large'
   }
 
   #tell(status: ConnectionStatus): void {
     if (status === this.#status) return
     this.#status = status
-    this.#options.onStatus(status)
+    if (status === 'reconnecting') this.#options.onAway()
+    this.#options.app.onStatus?.(status)
   }
 
-  #detach(): void {
-    this.#attached = false
-    this.#environment.clearTimeout(this.#viewTimer)
-    for (const channel of this.#channels.values()) channel.detach()
+  #enter(state: State): void {
+    this.#environment.clearTimeout(this.#timer)
+    this.#state = state
+  }
+
+  #detach(state: State): void {
     const socket = this.#socket
-    this.#socket = undefined
+    this.#enter(state)
+    for (const channel of this.#channels.values()) channel.detach()
     socket?.close()
   }
 

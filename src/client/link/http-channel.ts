@@ -38,16 +38,9 @@ export class HttpChannel {
   /** The frame that a call of this kind is due for; undefined when there is none, or one is under way. */
   due(method: FrameMethod): number | undefined {
     if (this.busy.has(method)) return undefined
-    switch (method) {
-      case 'DELETE':
-        return this.processed > this.told ? this.processed : undefined
-      case 'PUT':
-        return this.outbox[0]?.seq
-      case 'GET':
-        return this.available > this.fetched ? this.fetched + 1 : undefined
-      default:
-        return method satisfies never
-    }
+    if (method === 'DELETE') return this.processed > this.told ? this.processed : undefined
+    if (method === 'PUT') return this.outbox[0]?.seq
+    return this.available > this.fetched ? this.fetched + 1 : undefined
   }
 
   /** To be called when a poll begins. */

@@ -205,18 +205,12 @@ export class HttpSocket implements WebSocketLike {
   }
 
   #settle(channel: HttpChannel, method: FrameMethod, seq: number, answer: HttpAnswer): void {
-    switch (method) {
-      case 'DELETE':
-        channel.told = seq
-        return
-      case 'PUT':
-        channel.outbox.shift()
-        channel.taken = seq
-        return this.#takePosition(channel, bodyOf(answer, FramePosition))
-      case 'GET':
-        return this.#takeFrame(channel, seq, answer)
-      default:
-        return method satisfies never
+    if (method === 'DELETE') channel.told = seq
+    else if (method === 'GET') this.#takeFrame(channel, seq, answer)
+    else {
+      channel.outbox.shift()
+      channel.taken = seq
+      this.#takePosition(channel, bodyOf(answer, FramePosition))
     }
   }
 

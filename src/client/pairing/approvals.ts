@@ -1,9 +1,8 @@
-import type { CreateSessionResponse } from '../../protocol/responses.ts'
-import { pairingErrorOf, type RelayApi } from '../calls/relay-api.ts'
-import { courtesy, type Environment } from '../environment.ts'
+import { pairingErrorOf } from '../calls/relay-api.ts'
+import { courtesy } from '../environment.ts'
 import { PairingError } from '../errors.ts'
 import type { SenderRun } from './sender-run.ts'
-import type { WaitingRoom } from './waiting-room.ts'
+import type { SenderSession, WaitingRoom } from './waiting-room.ts'
 
 /** A verified receiver that waits for a decision. Another holder of the whole code would be a second one, with another number. */
 export interface PairingRequest {
@@ -24,11 +23,8 @@ export interface PairingRequest {
   deny(): Promise<void>
 }
 
-export interface ApprovalsOptions {
+export interface ApprovalsOptions extends SenderSession {
   readonly room: WaitingRoom
-  readonly api: RelayApi
-  readonly session: CreateSessionResponse
-  readonly environment: Environment
   /** How many receivers may be approved, as far as the relay grants it. */
   readonly receivers: number
 }
@@ -57,7 +53,7 @@ export class Approvals {
   /** See `Sender.approveNumber`. */
   async approveNumber(typed: string): Promise<PairingRequest> {
     const digits = typed.replaceAll(/\D/g, '')
-    const [run, second] = this.#options.room.verified.filter((each) => each.matchNumber === digits)
+    const [run, second] = this.#options.room.verified.filter((each) => each.peer.matchNumber === digits)
     if (!run) throw new PairingError('no_such_number')
     if (second) throw new PairingError('number_not_unique')
     await this.#approve(run)
@@ -66,12 +62,12 @@ export class Approvals {
 
   /** The request that an app gets to see of a verified receiver. */
   requestOf(run: SenderRun): PairingRequest {
-    const { receiverCode, name, matchNumber, fingerprint } = run
+    const { receiverCode, name, peer } = run
     return {
       receiverCode,
       name,
-      matchNumber,
-      fingerprint,
+      matchNumber: peer.matchNumber,
+      fingerprint: peer.fingerprint,
       get present() {
         return run.present
       },
@@ -106,7 +102,7 @@ export class Approvals {
       this.#asked.delete(run)
       throw pairingErrorOf(error)
     }
-    run.approved = true
+    run.takeApproval()
     if (run.over) {
       await courtesy(environment, api.endReceiver(session, run.receiverCode))
       throw run.over

@@ -1,73 +1,53 @@
 import { HandshakeError, ReceiverHandshake, type VerifiedPeer } from '../../crypto/handshake.ts'
 import { type PairingCode, randomReceiverCode } from '../../crypto/pairing-code.ts'
-import { SUITE } from '../../crypto/transcript.ts'
 import { ERRORS } from '../../protocol/errors.ts'
-import { withHeadroom } from '../../protocol/frame.ts'
-import { PROFILE_DEFAULT } from '../../protocol/limits.ts'
 import type { JoinResponse } from '../../protocol/responses.ts'
-import { decodeBase64Url, encodeBase64Url } from '../../protocol/text.ts'
+import { encodeBase64Url } from '../../protocol/text.ts'
 import type { View } from '../../protocol/view.ts'
 import { RelayRefusal } from '../calls/http-call.ts'
 import { type RelayApi, Tries } from '../calls/relay-api.ts'
 import { courtesy, type Environment } from '../environment.ts'
 import { errorOfAccident, errorOfRow, KNOWN_TO_RELAY, PairingError } from '../errors.ts'
 import type { Channel } from '../link/channel.ts'
-import { Connection, type ConnectionStatus } from '../link/connection.ts'
-import { HANDSHAKE_STEP_MS, STEP, StepTimeout } from './step-timeout.ts'
+import { Connection } from '../link/connection.ts'
+import type { DeviceOptions } from '../options.ts'
+import { type AttemptStore, countTag, requireTags } from './emitted-tags.ts'
+import { HANDSHAKE_STEP_MS, HandshakeSteps, isOf, type Pinned, profileOf, STEP } from './handshake-steps.ts'
 
-/** Tags this device emits for one code, whatever happens in between. */
-export const EMITTED_TAGS_MAX = 3
-
-/** Where a device counts the tags it emits for a code, for longer than this process lives. Neither call rejects. */
-export interface AttemptStore {
-  /** Tags emitted so far for the code with this locator. */
-  emitted(locator: string): Promise<number>
-  /** Counts one more before it is emitted, and resolves with true, or with false where `max` were emitted. */
-  take(locator: string, max: number, expiresInMs: number): Promise<boolean>
-}
-
-/** Tags emitted so far, per code. For the life of the process: a new code is the way out. */
-const emittedTags = new Map<string, number>()
-
-/** Throws PairingError when no tag may be emitted any more for this code. */
-export async function requireTags(code: PairingCode, attempts: AttemptStore | undefined): Promise<void> {
-  const emitted = Math.max(emittedTags.get(code.text) ?? 0, (await attempts?.emitted(code.locator)) ?? 0)
-  if (emitted >= EMITTED_TAGS_MAX) throw new PairingError('attempts_used_up')
+/** Options of a join. */
+export interface JoinOptions extends DeviceOptions {
+  /** The name that the sender sees beside the match number, unverified. At most 64 bytes. */
+  readonly name?: string | undefined
+  /** Where this device counts its tries, beyond this process. */
+  readonly attempts?: AttemptStore | undefined
+  /** Called when the sender, though present, has not answered for 20 s, or the relay has had no room for 5 s. */
+  readonly onBusy?: ((who: 'relay' | 'sender') => void) | undefined
 }
 
 export interface ReceiverRunOptions {
+  readonly code: PairingCode
   readonly api: RelayApi
   readonly environment: Environment
-  readonly code: PairingCode
-  readonly app: {
-    readonly name?: string | undefined
-    readonly patienceMs?: number | undefined
-    readonly signal?: AbortSignal | undefined
-    readonly onBusy?: ((who: 'relay' | 'sender') => void) | undefined
-    readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
-    readonly onFallback?: (() => void) | undefined
-    readonly onSmallFrames?: ((maxBytes: number) => void) | undefined
-    readonly attempts?: AttemptStore | undefined
-  }
+  readonly app: JoinOptions
   /** Called once, when this run is over. */
   readonly onEnd: (run: ReceiverRun, error: PairingError) => void
 }
 
-/** A join, with its keys, its connection and its handshake. */
+/** The receiver's side: a join with its key and its connection, and one handshake. Code, key and channel are pinned here. */
 export class ReceiverRun {
   readonly receiverCode: string
+  readonly channel: Channel
   readonly session: JoinResponse
   readonly connection: Connection
-  readonly channel: Channel
+  /** Resolves once the handshake has verified the sender. Rejects with what ended the run before. */
   readonly peer: Promise<VerifiedPeer>
   readonly #options: ReceiverRunOptions
-  readonly #publicKey: string
-  #timeout: StepTimeout | undefined
-  #bothPresent = false
+  readonly #pinned: Pinned
+  readonly #steps: HandshakeSteps
   /** Reports whether a tag was counted, and may be out. */
   #tagged = false
-  #rowEnded = false
-  #displaced = false
+  /** This device's row at the relay. A displaced one is forgotten before m3 went out, which lets somebody test a guess. */
+  #row: 'live' | 'ended' | 'displaced' = 'live'
   #telling: Promise<void> = Promise.resolve()
 
   /** Enters the code. Throws PairingError. */
@@ -98,44 +78,66 @@ export class ReceiverRun {
     handshake: ReceiverHandshake,
     receiverCode: string,
   ) {
-    const { app } = options
+    const { api, environment, app } = options
     this.#options = options
-    this.session = session
     this.receiverCode = receiverCode
-    this.#publicKey = encodeBase64Url(handshake.publicKey)
+    this.session = session
+    this.#pinned = { receiverCode, channel: session.channel, publicKey: encodeBase64Url(handshake.publicKey) }
     this.connection = new Connection({
-      relayUrl: options.api.url,
-      credentials: session,
-      expiresInMs: session.expiresInMs,
-      windowBytes: session.limits.windowBytes,
-      environment: options.environment,
+      relayUrl: api.url,
+      session,
+      environment,
+      app,
       onView: (view) => this.#takeView(view),
-      onStatus: (status) => {
-        if (status === 'reconnecting') this.#timeout?.setPresence(false)
-        app.onStatus?.(status)
-      },
-      onFallback: app.onFallback,
-      onSmallFrames: app.onSmallFrames,
+      onAway: () => this.#steps.setPresence(false),
       onChannelError: (_, error) => this.connection.end(error),
       onBusy: () => {
-        if (this.#bothPresent) app.onBusy?.('relay')
+        if (this.present) app.onBusy?.('relay')
       },
       onEnd: (error, closeCode) => this.#takeEnd(error, closeCode),
     })
     this.channel = this.connection.channel(session.channel)
+    this.#steps = new HandshakeSteps(environment, this.channel)
     this.peer = this.#shakeHands(handshake)
     this.peer.catch(() => {})
     this.connection.start()
   }
 
   /** Reports whether the sender has a connection to the relay, as far as the relay says. */
-  get senderPresent(): boolean {
-    return this.#bothPresent
+  get present(): boolean {
+    return this.#steps.bothPresent
   }
 
-  /** Reports whether the relay has forgotten this receiver before m3 went out, which lets somebody test a guess: it may join again. */
+  /** Reports whether this device may join again: nobody could test a guess. */
   get displaced(): boolean {
-    return this.#displaced
+    return this.#row === 'displaced'
+  }
+
+  async #shakeHands(handshake: ReceiverHandshake): Promise<VerifiedPeer> {
+    const { code, app } = this.#options
+    const { sessionId, profile, expiresInMs } = this.session
+    const timedOut = () => this.connection.end(new PairingError('handshake_timeout'))
+    try {
+      await this.#steps.send(handshake.start(sessionId, profileOf(profile)))
+      const m2 = await this.#steps.receive({ presentMs: HANDSHAKE_STEP_MS }, () => app.onBusy?.('sender'))
+      const m3 = handshake.answerM2(m2)
+      this.#tagged = true
+      await countTag(code, app.attempts, expiresInMs)
+      await this.#steps.send(m3)
+      const m4 = await this.#steps.receive(STEP, timedOut)
+      const peer = handshake.finish(m4)
+      this.channel.processed()
+      this.channel.verified()
+      return peer
+    } catch (error) {
+      const isWrong = error instanceof HandshakeError
+      const ended = isWrong ? new PairingError('wrong_code', { cause: error }) : errorOfAccident(error)
+      void this.leave(ended)
+      throw ended
+    } finally {
+      this.#steps.stop()
+      handshake.wipe()
+    }
   }
 
   /** Leaves, for a reason. Resolves when the relay knows, or does not answer. Never rejects. */
@@ -146,77 +148,31 @@ export class ReceiverRun {
     await this.#telling
   }
 
-  async #shakeHands(handshake: ReceiverHandshake): Promise<VerifiedPeer> {
-    const { code, environment, app } = this.#options
-    try {
-      const senderProfile = decodeBase64Url(this.session.profile ?? PROFILE_DEFAULT)
-      if (senderProfile[0] !== SUITE) throw new PairingError('unsupported')
-      await this.channel.send(withHeadroom(handshake.start(this.session.sessionId, senderProfile)))
-      this.#time(new StepTimeout(environment, { presentMs: HANDSHAKE_STEP_MS }, () => app.onBusy?.('sender')))
-      const m2 = await this.channel.receive()
-      this.#timeout?.stop()
-      const m3 = handshake.answerM2(m2)
-      // Counted before it is sent, in one turn with the check: runs side by side share the budget.
-      const emitted = (emittedTags.get(code.text) ?? 0) + 1
-      if (emitted > EMITTED_TAGS_MAX) throw new PairingError('attempts_used_up')
-      emittedTags.set(code.text, emitted)
-      this.#tagged = true
-      const { locator } = code
-      const isCounted = await app.attempts?.take(locator, EMITTED_TAGS_MAX, this.session.expiresInMs)
-      if (isCounted === false) throw new PairingError('attempts_used_up')
-      this.channel.processed()
-      await this.channel.send(withHeadroom(m3))
-      const timedOut = () => this.connection.end(new PairingError('handshake_timeout'))
-      this.#time(new StepTimeout(environment, STEP, timedOut))
-      const m4 = await this.channel.receive()
-      this.#timeout?.stop()
-      const peer = handshake.finish(m4)
-      this.channel.processed()
-      this.channel.verified()
-      return peer
-    } catch (error) {
-      const failure =
-        error instanceof HandshakeError ? new PairingError('wrong_code', { cause: error }) : errorOfAccident(error)
-      void this.leave(failure)
-      throw failure
-    } finally {
-      this.#timeout?.stop()
-      handshake.wipe()
-    }
-  }
-
-  #time(timeout: StepTimeout): void {
-    this.#timeout = timeout
-    timeout.setPresence(this.#bothPresent)
-  }
-
   #takeView(view: View): void {
     const [row, surplus] = view.receivers
-    const pinned = row?.receiverCode === this.receiverCode && row.channel === this.session.channel
-    const sameKey = row?.publicKey === undefined || row.publicKey === this.#publicKey
-    if (view.role !== 'receiver' || surplus || !pinned || !sameKey) throw new PairingError('relay_misbehaved')
+    if (view.role !== 'receiver' || surplus || !row || !isOf(this.#pinned, row))
+      throw new PairingError('relay_misbehaved')
     if (row.state === 'approved') this.channel.approved()
     const ended = view.state === 'closed' ? undefined : errorOfRow(row)
     if (ended) {
-      this.#rowEnded = true
-      this.#displaced = !this.#tagged && (row.state === 'left' || row.state === 'ended')
+      this.#endRow(row.state === 'left' || row.state === 'ended')
       return this.connection.end(ended)
     }
-    this.#bothPresent = view.senderPresent === true
-    this.#timeout?.setPresence(this.#bothPresent)
+    this.#steps.setPresence(view.senderPresent === true)
   }
 
   #takeEnd(error: PairingError, closeCode: number | undefined): void {
     const { api, environment, onEnd } = this.#options
-    this.#timeout?.stop()
+    this.#steps.stop()
     // A relay that has let go of a row knows its token no longer.
-    if (closeCode === ERRORS.unauthorized.closeCode) {
-      this.#rowEnded = true
-      this.#displaced = !this.#tagged
-    }
-    if (!this.#rowEnded && !KNOWN_TO_RELAY.includes(error.code)) {
+    if (closeCode === ERRORS.unauthorized.closeCode) this.#endRow(true)
+    if (this.#row === 'live' && !KNOWN_TO_RELAY.includes(error.code)) {
       this.#telling = courtesy(environment, api.endReceiver(this.session, this.receiverCode))
     }
     onEnd(this, error)
+  }
+
+  #endRow(forgotten: boolean): void {
+    this.#row = forgotten && !this.#tagged ? 'displaced' : 'ended'
   }
 }

@@ -1,7 +1,5 @@
 import { HandshakeError, SenderHandshake, type VerifiedPeer } from '../../crypto/handshake.ts'
 import type { PairingCode } from '../../crypto/pairing-code.ts'
-import { SUITE } from '../../crypto/transcript.ts'
-import { withHeadroom } from '../../protocol/frame.ts'
 import { PROFILE_DEFAULT } from '../../protocol/limits.ts'
 import { decodeBase64Url } from '../../protocol/text.ts'
 import type { ReceiverRow } from '../../protocol/view.ts'
@@ -10,7 +8,7 @@ import { errorOfAccident, PairingError } from '../errors.ts'
 import type { Channel } from '../link/channel.ts'
 import type { Connection } from '../link/connection.ts'
 import { MessageReader, MessageWriter } from '../transfer/messages.ts'
-import { STEP, StepTimeout } from './step-timeout.ts'
+import { HandshakeSteps, isOf, type Pinned, profileOf, STEP } from './handshake-steps.ts'
 
 /** n_R, the first field of m1. */
 const NONCE_BYTES = 32
@@ -36,30 +34,37 @@ export class SenderRun {
   readonly name: string | undefined
   /** Resolves with what ends the run, for whoever waits on something else than its channel. */
   readonly ended: Promise<PairingError>
-  /** Reports whether the relay has taken the approval. */
-  approved = false
-  readonly #publicKey: string
-  readonly #profile: string
   readonly #options: SenderRunOptions
-  #timeout: StepTimeout | undefined
-  #bothPresent = false
+  readonly #row: ReceiverRow & Pinned
+  readonly #steps: HandshakeSteps
+  /** How far the receiver came. It stays, whatever ends the run. */
+  #state: 'handshake' | 'wrong_guess' | 'verified' | 'approved' = 'handshake'
   #over: PairingError | undefined
-  #guessSpent = false
   #peer: VerifiedPeer | undefined
   #writer: MessageWriter | undefined
   #reader: MessageReader | undefined
   #announceEnd: (error: PairingError) => void = () => {}
 
-  constructor(row: ReceiverRow & { readonly publicKey: string }, options: SenderRunOptions) {
+  constructor(row: ReceiverRow & Pinned, options: SenderRunOptions) {
+    this.#options = options
     this.receiverCode = row.receiverCode
     this.name = row.name
-    this.#publicKey = row.publicKey
-    this.#profile = row.profile ?? PROFILE_DEFAULT
-    this.#options = options
+    this.#row = row
     this.channel = options.connection.channel(row.channel)
+    this.#steps = new HandshakeSteps(options.environment, this.channel)
     this.ended = new Promise((resolve) => {
       this.#announceEnd = resolve
     })
+  }
+
+  /** Reports whether both devices have a connection to the relay, as far as the relay says. */
+  get present(): boolean {
+    return this.#steps.bothPresent
+  }
+
+  /** Reports whether the receiver spent a guess at the code, a right one or a wrong one. */
+  get guessSpent(): boolean {
+    return this.#state !== 'handshake'
   }
 
   /** Reports whether the handshake has verified the receiver. */
@@ -67,53 +72,49 @@ export class SenderRun {
     return this.#peer !== undefined
   }
 
-  /** Reports whether the receiver spent a guess at the code, a right one or a wrong one. */
-  get guessSpent(): boolean {
-    return this.#guessSpent
+  /** Reports whether the relay has taken the approval. */
+  get approved(): boolean {
+    return this.#state === 'approved'
   }
 
   get over(): PairingError | undefined {
     return this.#over
   }
 
-  get present(): boolean {
-    return this.#bothPresent
-  }
-
-  /** Six digits. Only a verified receiver has them. */
-  get matchNumber(): string {
-    return this.#requirePeer().matchNumber
-  }
-
-  get fingerprint(): string {
-    return this.#requirePeer().fingerprint
+  /** The receiver, once it is verified. */
+  get peer(): VerifiedPeer {
+    if (!this.#peer) throw new Error('the receiver is not verified')
+    return this.#peer
   }
 
   get writer(): MessageWriter {
     // Its keys are zeros once the run has ended: nothing may be sealed with them.
     this.#requireAlive()
     const { maxFrameBytes } = this.#options
-    this.#writer ??= new MessageWriter(this.channel, this.#requirePeer().sendKey, maxFrameBytes)
+    this.#writer ??= new MessageWriter(this.channel, this.peer.sendKey, maxFrameBytes)
     return this.#writer
   }
 
   get reader(): MessageReader {
     this.#requireAlive()
-    this.#reader ??= new MessageReader(this.channel, this.#requirePeer().receiveKey)
+    this.#reader ??= new MessageReader(this.channel, this.peer.receiveKey)
     return this.#reader
+  }
+
+  /** The relay has taken the approval. */
+  takeApproval(): void {
+    this.#state = 'approved'
   }
 
   /** Reports whether a later row of the view is still about the receiver that was seen first. */
   matches(row: ReceiverRow): boolean {
-    const sameKey = row.publicKey === undefined || row.publicKey === this.#publicKey
-    const sameProfile = row.publicKey === undefined || (row.profile ?? PROFILE_DEFAULT) === this.#profile
-    const samePlace = row.receiverCode === this.receiverCode && row.channel === this.channel.number
-    return samePlace && sameKey && sameProfile
+    const { profile = PROFILE_DEFAULT } = this.#row
+    const sameProfile = row.publicKey === undefined || (row.profile ?? PROFILE_DEFAULT) === profile
+    return isOf(this.#row, row) && sameProfile
   }
 
   setPresence(bothPresent: boolean): void {
-    this.#bothPresent = bothPresent
-    this.#timeout?.setPresence(bothPresent)
+    this.#steps.setPresence(bothPresent)
   }
 
   /**
@@ -122,43 +123,42 @@ export class SenderRun {
    */
   async shakeHands(): Promise<void> {
     const { code, sessionId, environment, onWrongGuess, onVerified, isNewNonce } = this.#options
+    const timedOut = () => this.end(new PairingError('handshake_timeout'))
     let handshake: SenderHandshake | undefined
     try {
-      const receiverProfile = decodeBase64Url(this.#profile)
-      if (receiverProfile[0] !== SUITE) throw new PairingError('unsupported')
       handshake = new SenderHandshake({
         code,
         sessionId,
         receiverCode: this.receiverCode,
-        receiverPublicKey: decodeBase64Url(this.#publicKey),
-        receiverProfile,
+        receiverPublicKey: decodeBase64Url(this.#row.publicKey),
+        receiverProfile: profileOf(this.#row.profile),
         random: environment.random,
       })
-      const m1 = await this.#receiveInTime()
+      const m1 = await this.#steps.receive(STEP, timedOut)
+      this.#requireAlive()
       if (!isNewNonce(m1.subarray(0, NONCE_BYTES))) throw new HandshakeError()
-      const m2 = handshake.answerM1(m1)
-      this.channel.processed()
-      await this.channel.send(withHeadroom(m2))
-      const m3 = await this.#receiveInTime()
-      // Again, in the very turn: another run may just have spent the last guess.
+      await this.#steps.send(handshake.answerM1(m1))
+      const m3 = await this.#steps.receive(STEP, timedOut)
+      // In one turn with the look at m3: another run may just have spent the last guess.
       this.#requireAlive()
       const { m4, peer } = handshake.answerM3(m3)
-      this.#guessSpent = true
+      this.#state = 'verified'
       this.#peer = peer
       onVerified()
-      this.channel.processed()
-      await this.channel.send(withHeadroom(m4))
+      await this.#steps.send(m4)
     } catch (error) {
       let ended = errorOfAccident(error)
       if (error instanceof HandshakeError) {
-        this.#guessSpent = error.guessSpent
-        if (error.guessSpent) onWrongGuess()
+        if (error.guessSpent) {
+          this.#state = 'wrong_guess'
+          onWrongGuess()
+        }
         ended = new PairingError(error.guessSpent ? 'wrong_code' : 'peer_misbehaved', { cause: error })
       }
       this.end(ended)
       throw ended
     } finally {
-      this.#timeout?.stop()
+      this.#steps.stop()
       handshake?.wipe()
     }
   }
@@ -167,7 +167,7 @@ export class SenderRun {
   end(error: PairingError): void {
     if (this.#over) return
     this.#over = error
-    this.#timeout?.stop()
+    this.#steps.stop()
     this.#options.connection.drop(this.channel.number, error)
     this.#writer?.wipe()
     this.#reader?.wipe()
@@ -176,23 +176,7 @@ export class SenderRun {
     this.#announceEnd(error)
   }
 
-  async #receiveInTime(): Promise<Uint8Array> {
-    this.#timeout = new StepTimeout(this.#options.environment, STEP, () =>
-      this.end(new PairingError('handshake_timeout')),
-    )
-    this.#timeout.setPresence(this.#bothPresent)
-    const frame = await this.channel.receive()
-    this.#timeout.stop()
-    this.#requireAlive()
-    return frame
-  }
-
   #requireAlive(): void {
     if (this.#over) throw this.#over
-  }
-
-  #requirePeer(): VerifiedPeer {
-    if (!this.#peer) throw new Error('the receiver is not verified')
-    return this.#peer
   }
 }

@@ -17,17 +17,29 @@ export interface FailedAttempts {
   readonly invalid: number
 }
 
-export interface WaitingRoomOptions {
-  readonly code: PairingCode
+/** A sender's session. */
+export interface SenderSession {
   readonly api: RelayApi
   readonly session: CreateSessionResponse
   readonly connection: Connection
   readonly environment: Environment
+}
+
+/** Calls to an app about those who enter its code. */
+export interface WaitingListeners {
+  /** Called when a device failed the handshake, with how many failed so far, and how. */
+  readonly onFailedAttempt?: ((failed: FailedAttempts) => void) | undefined
+  /** Called when there are more or fewer devices that have proved nothing yet. */
+  readonly onWaiting?: ((waiting: { unproven: number }) => void) | undefined
+  /** Called once, when the relay takes no more devices although this side has not said so: others used the code up. */
+  readonly onUsedUp?: (() => void) | undefined
+}
+
+export interface WaitingRoomOptions extends SenderSession {
+  readonly code: PairingCode
+  readonly app: WaitingListeners
   /** Reports whether the approvals asked for are as many as the relay allows: then it retires the code by itself. */
   readonly isFull: () => boolean
-  readonly onFailedAttempt: ((failed: FailedAttempts) => void) | undefined
-  readonly onWaiting: ((waiting: { unproven: number }) => void) | undefined
-  readonly onUsedUp: (() => void) | undefined
   /** Called after every change of what can be read here. */
   readonly onChange: () => void
 }
@@ -161,7 +173,10 @@ export class WaitingRoom {
     } catch (error) {
       const ended = errorOfAccident(error)
       const failure = FAILURES[ended.code]?.[1]
-      if (failure && !run.verified) this.#countFailure({ ...this.#failed, [failure]: this.#failed[failure] + 1 })
+      if (failure && !run.verified) {
+        this.#failed = { ...this.#failed, [failure]: this.#failed[failure] + 1 }
+        this.#options.app.onFailedAttempt?.(this.#failed)
+      }
       void this.dismiss(run, ended)
     } finally {
       this.#slots.end(run.guessSpent)
@@ -178,22 +193,17 @@ export class WaitingRoom {
     this.#changed()
   }
 
-  #countFailure(failed: FailedAttempts): void {
-    this.#failed = failed
-    this.#options.onFailedAttempt?.(failed)
-  }
-
   #takeUsedUp(): void {
     if (this.#code !== 'open') return
     this.#code = 'used_up'
-    this.#options.onUsedUp?.()
+    this.#options.app.onUsedUp?.()
   }
 
   #changed(): void {
     const { unproven } = this
     if (unproven !== this.#toldUnproven) {
       this.#toldUnproven = unproven
-      this.#options.onWaiting?.({ unproven })
+      this.#options.app.onWaiting?.({ unproven })
     }
     this.#options.onChange()
   }

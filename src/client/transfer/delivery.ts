@@ -67,7 +67,8 @@ export class Delivery {
       for (const interrupt of this.#interrupts) interrupt(new PairingError('aborted'))
     }
     signal?.addEventListener('abort', abort, { once: true })
-    const { receiverCode, matchNumber } = this.#run
+    const { receiverCode } = this.#run
+    const { matchNumber } = this.#run.peer
     const totalBytes = totalOf(this.#transfer.sources)
     let reported: number | undefined
     let startedAt: number | undefined

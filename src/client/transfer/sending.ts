@@ -1,9 +1,8 @@
-import { courtesy, type Environment } from '../environment.ts'
+import { courtesy } from '../environment.ts'
 import { errorOfAccident, PairingError } from '../errors.ts'
-import type { Connection } from '../link/connection.ts'
 import type { Approvals } from '../pairing/approvals.ts'
 import type { SenderRun } from '../pairing/sender-run.ts'
-import type { WaitingRoom } from '../pairing/waiting-room.ts'
+import type { SenderSession, WaitingRoom } from '../pairing/waiting-room.ts'
 import { requireSources, type Source, sized } from '../source.ts'
 import { Delivery, type Receipt, type SendProgress, type Transfer } from './delivery.ts'
 import { encodeHeader } from './transfer.ts'
@@ -20,11 +19,9 @@ export interface SendOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-interface SendingParts {
+interface SendingParts extends SenderSession {
   readonly approvals: Approvals
   readonly room: WaitingRoom
-  readonly connection: Connection
-  readonly environment: Environment
 }
 
 /** Transfers to those who are approved, and the goodbye behind the last. */
@@ -78,7 +75,8 @@ export class Sending {
   }
 
   async #receiptOf(run: SenderRun, transfer: Transfer): Promise<Receipt> {
-    const { receiverCode, matchNumber } = run
+    const { receiverCode } = run
+    const { matchNumber } = run.peer
     let delivery: Delivery | undefined
     try {
       delivery = new Delivery(run, transfer, this.#parts.environment)

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { PairingError } from '../../../src/client/errors.ts'
-import { Connection, type ConnectionStatus } from '../../../src/client/link/connection.ts'
+import { Connection } from '../../../src/client/link/connection.ts'
+import type { ConnectionStatus } from '../../../src/client/options.ts'
 import { FrameJoiner } from '../../../src/crypto/fragments.ts'
 import { ciphertextOf, FRAME_ACK } from '../../../src/protocol/frame.ts'
 import type { CloseReason, View } from '../../../src/protocol/view.ts'
@@ -24,14 +25,15 @@ function startedConnection({ windowBytes = 1_000_000, expiresInMs = EXPIRES_MS, 
   const told: string[] = []
   const connection = new Connection({
     relayUrl: 'https://relay.example/base',
-    credentials: { sessionId: SESSION, token: TOKEN },
-    expiresInMs,
-    windowBytes,
+    session: { sessionId: SESSION, token: TOKEN, expiresInMs, limits: { windowBytes } },
     environment: world.environment,
+    app: {
+      onStatus: (status) => void statuses.push(status),
+      onFallback: () => void fallbacks.push(world.time.now()),
+      onSmallFrames: (bytes) => void told.push(`small ${bytes}`),
+    },
     onView: (view) => void views.push(view),
-    onStatus: (status) => void statuses.push(status),
-    onFallback: () => void fallbacks.push(world.time.now()),
-    onSmallFrames: (bytes) => void told.push(`small ${bytes}`),
+    onAway: () => {},
     onChannelError: (number, { code }) => void dropped.push(`${number} ${code}`),
     onBusy: (number) => void told.push(`busy ${number}`),
     onEnd: (error) => void ends.push(error),

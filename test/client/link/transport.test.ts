@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { PairingError } from '../../../src/client/errors.ts'
-import { Connection, type ConnectionStatus } from '../../../src/client/link/connection.ts'
+import { Connection } from '../../../src/client/link/connection.ts'
+import type { ConnectionStatus } from '../../../src/client/options.ts'
 import { channelRow } from '../fake-web-socket.ts'
 import { FakeWorld, frameOf } from '../support.ts'
 
@@ -11,14 +12,14 @@ function startedConnection(world = new FakeWorld()) {
   const ends: PairingError[] = []
   const connection = new Connection({
     relayUrl: 'https://relay.example/base',
-    credentials: { sessionId: 'A'.repeat(22), token: 'T'.repeat(43) },
-    expiresInMs: 900_000,
-    windowBytes: 1_000_000,
+    session: {
+      ...{ sessionId: 'A'.repeat(22), token: 'T'.repeat(43), expiresInMs: 900_000 },
+      limits: { windowBytes: 1_000_000 },
+    },
     environment: world.environment,
+    app: { onStatus: (status) => void told.push(status), onFallback: () => void told.push('fallback') },
     onView: () => {},
-    onStatus: (status) => void told.push(status),
-    onFallback: () => void told.push('fallback'),
-    onSmallFrames: () => {},
+    onAway: () => {},
     onChannelError: () => {},
     onBusy: () => {},
     onEnd: (error) => void ends.push(error),

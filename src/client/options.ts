@@ -1,0 +1,17 @@
+import type { Environment } from './environment.ts'
+
+export type ConnectionStatus = 'connected' | 'reconnecting'
+
+/** Options of either side. */
+export interface DeviceOptions {
+  /** The longest that a relay which limits rates may make `open` or `join` wait, in milliseconds. */
+  readonly patienceMs?: number | undefined
+  /** Aborting it ends the session, or leaves it. */
+  readonly signal?: AbortSignal | undefined
+  readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
+  /** Called once, when no WebSocket passes and the session goes on over HTTP. */
+  readonly onFallback?: (() => void) | undefined
+  /** Called once, when something on the way takes no large requests and smaller ones are sent from now on. */
+  readonly onSmallFrames?: ((maxBytes: number) => void) | undefined
+  readonly environment?: Partial<Environment> | undefined
+}
