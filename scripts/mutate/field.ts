@@ -344,7 +344,7 @@ export const SIDES = [
     'if (options.qr && isLoopback(relay))',
   ]),
   usage('CLI F59: a proxy that is not used', 'it is said that the proxy is not used', [
-    "if (name === undefined || isUsed) return ''",
+    "if (name === undefined || (uses && names.includes(name))) return ''",
     "if (name !== '') return ''",
   ]),
   usage('CLI F68: a Node that is too old', 'a Node that is too old is named', [
@@ -491,8 +491,8 @@ export const OPERATOR = [
   ]),
   deploy('Relay I4: the image’s user is a number', 'runs as a user with a number', ['USER 1000', 'USER node']),
   server('Relay I9: a hang-up without a terminal', 'without a terminal ignores SIGHUP', [
-    "const skip = hasTerminal() ? [] : (['SIGHUP'] as const)",
-    "const skip = [] as 'SIGHUP'[]",
+    "(['SIGHUP', 'SIGUSR2'] as const).filter(",
+    "(['SIGUSR2'] as ('SIGHUP' | 'SIGUSR2')[]).filter(",
   ]),
   start('Relay I15: a budget fits its container', 'has to have room for its budget beside the process', [
     'if (container === undefined || budgetBytes + PROCESS_BYTES <= container) return undefined',

@@ -2,7 +2,7 @@ import { type Environment, VARIABLES } from './config.ts'
 
 /** Beginnings of names that nothing but a setting of a relay is likely to have. */
 const PREFIXES = [
-  'ALLOWED_HOST',
+  'ALLOWED_',
   'CORS',
   'MAX_',
   'MEMORY_BUDGET',
@@ -11,6 +11,7 @@ const PREFIXES = [
   'SESSION_TTL',
   'SHUTDOWN_',
   'TRUST',
+  'VALKEY_',
   'WINDOW_BYTES',
 ]
 /** Names that a container's platform makes for a service with one of these beginnings. */
@@ -27,7 +28,10 @@ export function lookalikesIn(env: Environment): Lookalike[] {
   const known = Object.keys(VARIABLES)
   return Object.keys(env).flatMap((name) => {
     if (known.includes(name) || OF_A_SERVICE.test(name)) return []
-    const written = name.toUpperCase().replaceAll('-', '_')
+    const written = name
+      .toUpperCase()
+      .replaceAll('-', '_')
+      .replace(/^PAIRLAY_/, '')
     const [similar = '', distance = Infinity] =
       known
         .map((each) => [each, distanceOf(written.replace(/_FILE$/, ''), each.replace(/_FILE$/, ''))] as const)

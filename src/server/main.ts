@@ -74,10 +74,11 @@ const ticking = setInterval(() => {
   })
 }, TICK_MS)
 
-// A reload or a log rotation sends it by habit. At a terminal it says that the terminal is gone.
-const skip = hasTerminal() ? [] : (['SIGHUP'] as const)
-for (const signal of skip) process.on(signal, () => logger.info('SIGHUP is ignored: settings are read at the start'))
-closeWithGrace({ delay: config.shutdownTimeoutSeconds * 1000, logger, skip: [...skip] }, async ({ signal, err }) => {
+// A reload or a log rotation sends them by habit. At a terminal SIGHUP says that the terminal is gone.
+const skip = (['SIGHUP', 'SIGUSR2'] as const).filter((signal) => signal !== 'SIGHUP' || !hasTerminal())
+for (const each of [...skip, 'SIGUSR1'])
+  process.on(each, () => logger.info(`${each} is ignored: settings are read at the start`))
+closeWithGrace({ delay: config.shutdownTimeoutSeconds * 1000, logger, skip }, async ({ signal, err }) => {
   if (err) logger.error({ err }, 'stopping after an error')
   else logger.info({ signal }, 'draining')
   clearInterval(ticking)

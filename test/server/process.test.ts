@@ -121,10 +121,12 @@ describe('the relay process', () => {
     expect(await exited).toBe(0)
   })
 
-  test('without a terminal ignores SIGHUP, and says that', async () => {
+  test('without a terminal ignores SIGHUP and the signals of log rotations, and says that', async () => {
     const { url, child, out, exited } = await start()
-    child.kill('SIGHUP')
-    while (!out().includes('SIGHUP is ignored')) await once(child.stdout ?? child, 'data')
+    for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) {
+      child.kill(signal)
+      while (!out().includes(`${signal} is ignored`)) await once(child.stdout ?? child, 'data')
+    }
     expect((await call(url, 'GET', '/healthz')).status).toBe(200)
     child.kill('SIGTERM')
     expect(await exited).toBe(0)

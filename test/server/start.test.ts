@@ -20,6 +20,8 @@ describe('environment variables that look like a setting', () => {
     ['port', 'PORT'],
     ['CORS_ORIGIN', 'CORS_ORIGINS'],
     ['ALLOWED_HOST', 'ALLOWED_HOSTS'],
+    ['PAIRLAY_TRUST_PROXY', 'TRUST_PROXY'],
+    ['VALKEY_URL', 'REDIS_URL'],
     ['REDIS_URI', 'REDIS_URL'],
     ['SESSION_TTL', 'SESSION_TTL_SECONDS'],
   ])('%s is named, with %s', (name, similar) => {

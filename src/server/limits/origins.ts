@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { isIPv4 } from 'node:net'
+import { isIPv6 } from 'node:net'
 import cors from '@fastify/cors'
 import type { FastifyInstance } from 'fastify'
 import { RelayError } from '../../relay/errors.ts'
@@ -40,11 +40,11 @@ export class Origins {
 
   constructor({ host, corsOrigins, allowedHosts, addresses }: OriginOptions) {
     this.#origins = new Set(corsOrigins)
-    this.#onLoopback = isLoopback(host)
+    this.#onLoopback = isLoopback(nameOf(host))
     this.#addresses = addresses
     const origins = corsOrigins.filter((origin) => origin !== '*').map((origin) => new URL(origin).hostname)
     const all = allowedHosts.includes('*') || (allowedHosts.length === 0 && !this.#onLoopback)
-    this.#hosts = all ? undefined : new Set([...allowedHosts.map((name) => name.toLowerCase()), ...origins])
+    this.#hosts = all ? undefined : new Set([...allowedHosts.map(nameOf), ...origins])
   }
 
   /**
@@ -77,16 +77,13 @@ function isOriginOf(origin: string, host = ''): boolean {
   return page.host !== '' && URL.canParse(own) && new URL(own).host === page.host
 }
 
-/** The name in a Host header, without its port and the brackets of an IPv6 address. */
+/** A name or address as a URL has it, without its port. Empty for what is neither. */
 function nameOf(host: string): string {
-  return host
-    .trim()
-    .toLowerCase()
-    .replace(/:\d*$/, '')
-    .replace(/^\[(.*)\]$/, '$1')
+  const url = `http://${isIPv6(host) ? `[${host}]` : host}`
+  return URL.canParse(url) ? new URL(url).hostname : ''
 }
 
 /** Reports whether a name means this machine and nothing else. */
 function isLoopback(name: string): boolean {
-  return name === 'localhost' || name === '::1' || (isIPv4(name) && name.startsWith('127.'))
+  return /^(localhost|127\.[\d.]+|\[::1\]|\[::ffff:7f[\da-f]{2}:[\da-f]+\])$/.test(name)
 }
