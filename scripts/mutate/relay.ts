@@ -49,7 +49,7 @@ export const CODES = [
     '',
   ]),
   pending('joins of one address', 'joins, however they ended and whatever became of their rows', [
-    '|| joinsFrom(session, addressDigest) >= ADDRESS_JOINS_MAX',
+    '|| countedOf(addressDigest).some(hasJoined)',
     '',
   ]),
   session('the pending limit of a session', 'th pending', [
@@ -61,7 +61,7 @@ export const CODES = [
     'if (error) throw error\n        // The sweep',
   ]),
   relay('Relay D4: sessions of one address', 'is refused beyond the sessions of one client address', [
-    "if (session.addressDigest !== '' && ofAddress >= caps.sessionsPerAddress) throw new RelayError('too_many_sessions')",
+    '|| counted.some(isFull)',
     '',
   ]),
 ]

@@ -13,7 +13,7 @@ import { type Poll, poll } from './live/poll.ts'
 import { Sweep } from './live/sweep.ts'
 import { livingIn, type MailboxPosition, type PeerSocket, type RelayPorts } from './ports.ts'
 import { join } from './session/joining.ts'
-import { type OpenSession, payerOf, receiverOf, type Session, WITHIN } from './session/session.ts'
+import { type OpenSession, payerOf, receiverOf, type Session, WIDER_FACTOR, WITHIN } from './session/session.ts'
 import * as transitions from './session/transitions.ts'
 
 /** Settings of the domain that an operator decides. Sizes in bytes. */
@@ -27,7 +27,7 @@ export interface RelaySettings extends WindowsSettings {
 }
 
 export type { FrameCall, RelayPorts }
-export { WITHIN }
+export { WIDER_FACTOR, WITHIN }
 
 type Change = (session: Session, now: number) => Session
 

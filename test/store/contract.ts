@@ -5,7 +5,7 @@ import { EPITAPH_MS, frameCost, PENDING_ABSENT_MS, SEQ_MAX } from '../../src/pro
 import type { Bus, MailboxKey, MailboxStore, SessionStore, StoredFrame } from '../../src/relay/ports.ts'
 import { join } from '../../src/relay/session/joining.ts'
 import { answer, attach, detach } from '../../src/relay/session/presence.ts'
-import type { OpenSession, Session } from '../../src/relay/session/session.ts'
+import { type OpenSession, type Session, WIDER_FACTOR } from '../../src/relay/session/session.ts'
 import { closeBySender, openSession, retireCode } from '../../src/relay/session/transitions.ts'
 import { holds } from '../support/property.ts'
 import { expectRefusal, refusalOf } from '../support/refusal.ts'
@@ -216,21 +216,27 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
         await stores.sessions.create(session({ clientId: 'modest' }), caps)
       })
 
-      test('open sessions of one client address beyond its cap are refused with too_many_sessions, closed ones are not counted', async () => {
-        const caps = { ...CAPS, sessionsPerAddress: 2 }
-        const attacker = () => session({ addressDigest: 'greedy', clientId: `client ${made}` })
-        const first = attacker()
-        await stores.sessions.create(first, caps)
-        const outcomes = await Promise.all(
-          Array.from({ length: 5 }, () => refusalOf(() => stores.sessions.create(attacker(), caps))),
-        )
-        expect(outcomes.filter((each) => each === undefined)).toHaveLength(1)
-        expect(outcomes.filter((each) => each === 'too_many_sessions')).toHaveLength(4)
-        await stores.sessions.create(session({ addressDigest: 'modest' }), caps)
-        await stores.sessions.update(first.id, closeBySender)
-        await stores.sessions.create(attacker(), caps)
-        await expectRefusal(() => stores.sessions.create(attacker(), caps), 'too_many_sessions')
-      })
+      test.each<[string, number, () => string]>([
+        ['client address', 2, () => 'greedy'],
+        ['wider network', 2 / WIDER_FACTOR, () => `network|${made}`],
+      ])(
+        'open sessions of one %s beyond its cap are refused with too_many_sessions, closed ones are not counted',
+        async (_, sessionsPerAddress, digest) => {
+          const caps = { ...CAPS, sessionsPerAddress }
+          const attacker = () => session({ addressDigest: digest(), clientId: `client ${made}` })
+          const first = attacker()
+          await stores.sessions.create(first, caps)
+          const outcomes = await Promise.all(
+            Array.from({ length: 5 }, () => refusalOf(() => stores.sessions.create(attacker(), caps))),
+          )
+          expect(outcomes.filter((each) => each === undefined)).toHaveLength(1)
+          expect(outcomes.filter((each) => each === 'too_many_sessions')).toHaveLength(4)
+          await stores.sessions.create(session({ addressDigest: 'modest' }), caps)
+          await stores.sessions.update(first.id, closeBySender)
+          await stores.sessions.create(attacker(), caps)
+          await expectRefusal(() => stores.sessions.create(attacker(), caps), 'too_many_sessions')
+        },
+      )
 
       test('sessions of nobody’s address are not counted for one', async () => {
         const caps = { ...CAPS, sessionsPerAddress: 1 }

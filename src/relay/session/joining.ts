@@ -9,6 +9,7 @@ import {
 import { CodeUsedUp, RelayError } from '../errors.ts'
 import { changed, endReceiver } from './changes.ts'
 import {
+  countedOf,
   countsAsJoin,
   isJoinable,
   isLive,
@@ -16,6 +17,7 @@ import {
   type LiveReceiver,
   type OpenSession,
   type Present,
+  payerOf,
   type Receiver,
   type Session,
 } from './session.ts'
@@ -78,7 +80,9 @@ function hasHadEnough(session: OpenSession, addressDigest: string): boolean {
   const waiting = receiversFrom(session, addressDigest)
     .filter(isLive)
     .filter(({ state, answered }) => state === 'pending' && !answered)
-  return waiting.length >= ADDRESS_PENDING_MAX || joinsFrom(session, addressDigest) >= ADDRESS_JOINS_MAX
+  const hasJoined = ([digest, factor]: readonly [string, number]) =>
+    joinsFrom(session, digest) >= ADDRESS_JOINS_MAX * factor
+  return waiting.length >= ADDRESS_PENDING_MAX || countedOf(addressDigest).some(hasJoined)
 }
 
 /** Receivers of one client address. Nobody's address is no address. */
@@ -86,11 +90,11 @@ function receiversFrom({ receivers }: OpenSession, addressDigest: string): reado
   return addressDigest === '' ? [] : receivers.filter((receiver) => receiver.addressDigest === addressDigest)
 }
 
-function joinsFrom(session: OpenSession, addressDigest: string): number {
-  return (
-    receiversFrom(session, addressDigest).length +
-    (addressDigest === '' ? 0 : (session.forgottenJoins[addressDigest] ?? 0))
-  )
+/** Joins of a client address, or of all of a wider network. */
+function joinsFrom({ receivers, forgottenJoins }: OpenSession, counted: string): number {
+  const isOf = (digest: string) => digest !== '' && (digest === counted || payerOf(digest) === counted)
+  const forgotten = Object.entries(forgottenJoins).map(([digest, joins]) => (isOf(digest) ? joins : 0))
+  return forgotten.reduce((sum, joins) => sum + joins, receivers.filter((each) => isOf(each.addressDigest)).length)
 }
 
 /** Ends a pending receiver where there are PENDING_MAX. RelayError `session_full` when none has to make way. */
@@ -100,10 +104,10 @@ function makeRoom(session: OpenSession, addressDigest: string, present: Present)
   const unanswered = pending.filter(({ answered }) => !answered)
   const absent = unanswered.find(({ presence }) => !isPresent(presence, present))
   if (absent) return endReceiver(session, absent, { state: 'left' })
-  const joins = unanswered.map((receiver) => joinsFrom(session, receiver.addressDigest))
+  const joins = unanswered.map((receiver) => joinsFrom(session, payerOf(receiver.addressDigest)))
   const most = Math.max(...joins)
   const displaced = unanswered[joins.indexOf(most)]
-  if (!displaced || most < joinsFrom(session, addressDigest)) throw new RelayError('session_full')
+  if (!displaced || most < joinsFrom(session, payerOf(addressDigest))) throw new RelayError('session_full')
   return endReceiver(session, displaced, { state: 'left' })
 }
 

@@ -190,6 +190,17 @@ export function deadlineOf(session: Session): number {
 /** Stands in a client address, and in its digest, between a wider network and the part of it that is counted. */
 export const WITHIN = '|'
 
+/** A wider network, such as an IPv6 /48, may have so many times as much as a client address of it. */
+export const WIDER_FACTOR = 8
+
+/** Digests that limits count for an address digest, each with a factor of its limits: itself, and the wider network. */
+export function countedOf(addressDigest: string): readonly (readonly [digest: string, factor: number])[] {
+  if (addressDigest === '') return []
+  const payer = payerOf(addressDigest)
+  const own = [addressDigest, 1] as const
+  return payer === addressDigest ? [own] : [own, [payer, WIDER_FACTOR]]
+}
+
 /** The part of an address digest that pays for memory: the wider network, where the address is of one. */
 export function payerOf(addressDigest: string): string {
   const [payer = ''] = addressDigest.split(WITHIN)

@@ -1,6 +1,6 @@
 import { RelayError } from '../../relay/errors.ts'
+import { WIDER_FACTOR } from '../../relay/relay.ts'
 import type { ClientAddress } from './client-address.ts'
-import { WIDER_FACTOR } from './rate-limits.ts'
 
 /** A limit on what one client address holds at a time: connections, sockets, polls. */
 export class ConcurrencyLimit {

@@ -1,11 +1,10 @@
 import rateLimit, { type FastifyRateLimitStore, type FastifyRateLimitStoreCtor } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { RelayError } from '../../relay/errors.ts'
+import { WIDER_FACTOR } from '../../relay/relay.ts'
 import type { ClientLimits } from '../config.ts'
 
 const MINUTE_MS = 60_000
-/** A /48 may have so many times as much as a /64. */
-export const WIDER_FACTOR = 8
 /** How many addresses are counted at a time, for each limit. Who asked least recently is forgotten first. */
 const ADDRESSES_MAX = 100_000
 

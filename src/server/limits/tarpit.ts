@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Clock } from '../../relay/ports.ts'
+import { WIDER_FACTOR } from '../../relay/relay.ts'
 import type { ClientLimits } from '../config.ts'
 import type { ClientAddress } from './client-address.ts'
-import { WIDER_FACTOR } from './rate-limits.ts'
 
 const SECOND_MS = 1_000
 

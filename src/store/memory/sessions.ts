@@ -1,6 +1,6 @@
 import { RelayError } from '../../relay/errors.ts'
 import type { Clock, SessionCaps, SessionStore } from '../../relay/ports.ts'
-import { deadlineOf, type OpenSession, type Session } from '../../relay/session/session.ts'
+import { countedOf, deadlineOf, type OpenSession, type Session } from '../../relay/session/session.ts'
 
 /**
  * Sessions in one process's memory, with a time-out. Deadlines lie in buckets of one second, so that a sweep looks only
@@ -36,14 +36,15 @@ export class MemorySessionStore implements SessionStore {
   async create(session: OpenSession, caps: SessionCaps): Promise<void> {
     const ofClient = this.#openPerClient.get(session.clientId) ?? 0
     if (this.#idByCode.has(session.senderCode)) throw new RelayError('code_in_use')
-    const ofAddress = this.#openPerAddress.get(session.addressDigest) ?? 0
-    if (ofClient >= caps.sessionsPerClient) throw new RelayError('too_many_sessions')
-    if (session.addressDigest !== '' && ofAddress >= caps.sessionsPerAddress) throw new RelayError('too_many_sessions')
+    const isFull = ([digest, factor]: readonly [string, number]) =>
+      (this.#openPerAddress.get(digest) ?? 0) >= caps.sessionsPerAddress * factor
+    const counted = countedOf(session.addressDigest)
+    if (ofClient >= caps.sessionsPerClient || counted.some(isFull)) throw new RelayError('too_many_sessions')
     if (this.#byId.size >= caps.sessions) throw new RelayError('at_capacity')
     this.#byId.set(session.id, session)
     this.#idByCode.set(session.senderCode, session.id)
     this.#openPerClient.set(session.clientId, ofClient + 1)
-    this.#openPerAddress.set(session.addressDigest, ofAddress + 1)
+    for (const [digest] of counted) this.#openPerAddress.set(digest, (this.#openPerAddress.get(digest) ?? 0) + 1)
     this.#schedule(session)
   }
 
@@ -111,7 +112,7 @@ export class MemorySessionStore implements SessionStore {
 
   #countDown({ clientId, addressDigest }: Session): void {
     countDown(this.#openPerClient, clientId)
-    countDown(this.#openPerAddress, addressDigest)
+    for (const [digest] of countedOf(addressDigest)) countDown(this.#openPerAddress, digest)
   }
 }
 

@@ -1,7 +1,7 @@
 import { EPITAPH_MS } from '../../protocol/limits.ts'
 import { RelayError } from '../../relay/errors.ts'
 import type { Clock, SessionCaps, SessionStore } from '../../relay/ports.ts'
-import { deadlineOf, type OpenSession, type Session } from '../../relay/session/session.ts'
+import { countedOf, deadlineOf, type OpenSession, type Session } from '../../relay/session/session.ts'
 import type { RedisConnection } from './connection.ts'
 import { KEYS } from './keys.ts'
 
@@ -44,10 +44,9 @@ export class RedisSessionStore implements SessionStore {
       const now = this.#clock.now()
       if (!(await this.#admit(session, KEYS.client(session.clientId), caps.sessionsPerClient, now)))
         throw new RelayError('too_many_sessions')
-      if (session.addressDigest !== '' && Number.isFinite(caps.sessionsPerAddress)) {
-        if (!(await this.#admit(session, KEYS.address(session.addressDigest), caps.sessionsPerAddress, now)))
+      for (const [digest, factor] of Number.isFinite(caps.sessionsPerAddress) ? countedOf(session.addressDigest) : [])
+        if (!(await this.#admit(session, KEYS.address(digest), caps.sessionsPerAddress * factor, now)))
           throw new RelayError('too_many_sessions')
-      }
       if (!(await this.#admit(session, KEYS.deadlines, caps.sessions, ''))) throw new RelayError('at_capacity')
     } catch (error) {
       // Keys that cannot be deleted now go by their time-outs.
@@ -161,7 +160,8 @@ export class RedisSessionStore implements SessionStore {
 
   async #discount(session: Session): Promise<void> {
     await this.#redis.command('ZREM', KEYS.client(session.clientId), session.id)
-    if (session.addressDigest !== '') await this.#redis.command('ZREM', KEYS.address(session.addressDigest), session.id)
+    for (const [digest] of countedOf(session.addressDigest))
+      await this.#redis.command('ZREM', KEYS.address(digest), session.id)
   }
 
   /** Beyond the end of the epitaph, in milliseconds. */

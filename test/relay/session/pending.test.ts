@@ -18,6 +18,7 @@ import {
   isJoinable,
   type OpenSession,
   type Party,
+  WIDER_FACTOR,
 } from '../../../src/relay/session/session.ts'
 import { decide, leave, openSession } from '../../../src/relay/session/transitions.ts'
 
@@ -220,10 +221,12 @@ describe('a join where as many wait as may', () => {
     expect(scene.pending).toContain('honest')
   })
 
-  test('takes the place of the oldest where all have joined equally often', () => {
+  test('takes the place of the oldest where all have joined equally often, or of one of the network that has most', () => {
     const scene = full()
-    scene.join('honest')
+    scene.attach(scene.join('honest'))
     expect(scene.rows[0]).toBe('attacker 1 left')
+    for (let i = 1; i < 2 * PENDING_MAX; i++) scene.attach(scene.join(`neighbour ${i}`, `one network|${i}`))
+    expect(scene.pending).toContain('honest')
   })
 
   test('is session_full to a source that has joined more often than each of them', () => {
@@ -261,13 +264,16 @@ describe('one source', () => {
     expect(scene.tryToJoin('a further one', 'one home')).toBeUndefined()
   })
 
-  test(`has at most ${ADDRESS_JOINS_MAX} joins, however they ended and whatever became of their rows`, () => {
+  test.each<[number, string, (i: number) => string]>([
+    [ADDRESS_JOINS_MAX, 'address', () => 'one source'],
+    [ADDRESS_JOINS_MAX * WIDER_FACTOR, 'network', (i) => `one network|${i}`],
+  ])('has at most %d joins of one %s, however they ended and whatever became of their rows', (most, _, source) => {
     const scene = new Scene()
-    for (let i = 1; i <= ADDRESS_JOINS_MAX; i++) scene.leave(scene.join(`attacker ${i}`, 'one source'))
-    expect(scene.tryToJoin('one too many', 'one source')).toBe('session_not_found')
+    for (let i = 1; i <= most; i++) scene.leave(scene.join(`attacker ${i}`, source(i)))
+    expect(scene.tryToJoin('one too many', source(0))).toBe('session_not_found')
     for (let i = 0; i < 2 * RECEIVER_ROWS_MAX; i++) scene.leave(scene.join(`other ${i}`))
     expect(scene.rows.join()).not.toContain('attacker')
-    expect(scene.tryToJoin('one too many', 'one source')).toBe('session_not_found')
+    expect(scene.tryToJoin('one too many', source(0))).toBe('session_not_found')
   })
 
   test('is banned for spent guesses alone', () => {
