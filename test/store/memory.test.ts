@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { EPITAPH_MS } from '../../src/protocol/limits.ts'
 import { expireIfDue } from '../../src/relay/session/changes.ts'
-import { closeBySender, openSession } from '../../src/relay/session/transitions.ts'
+import { closeBySender } from '../../src/relay/session/transitions.ts'
 import { MemoryBus } from '../../src/store/memory/bus.ts'
 import { MemoryMailboxStore } from '../../src/store/memory/mailboxes.ts'
 import { MemorySessionStore } from '../../src/store/memory/sessions.ts'
 import { FakeClock } from '../support/fake-clock.ts'
+import { newSession } from '../support/session-values.ts'
 import { storeContract } from './contract.ts'
 
 storeContract('memory stores', async () => {
@@ -24,17 +25,8 @@ storeContract('memory stores', async () => {
 describe('what memory stores hold', () => {
   const CAPS = { sessions: 1000, sessionsPerClient: 1000, sessionsPerAddress: 1000 }
   const open = (clock: FakeClock, number: number, ttlSeconds: number) =>
-    openSession(
-      {
-        id: `session-${number}`,
-        clientId: `client-${number % 3}`,
-        addressDigest: 'a source',
-        profile: 'AQ',
-        senderCode: `code-${number}`,
-        tokenDigest: `digest-${number}`,
-        ttlSeconds,
-        maxReceivers: 8,
-      },
+    newSession(
+      { id: `session-${number}`, clientId: `client-${number % 3}`, senderCode: `code-${number}`, ttlSeconds },
       clock.now(),
     )
 

@@ -2,9 +2,9 @@ import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Clock } from '../../src/relay/ports.ts'
-import { openSession } from '../../src/relay/session/transitions.ts'
 import { openRedis } from '../../src/store/redis/open.ts'
 import { describeRedis, type RedisServer, startRedis, startRedisCluster } from '../support/redis-server.ts'
+import { newSession } from '../support/session-values.ts'
 import { storeContract } from './contract.ts'
 
 for (const [name, start] of [
@@ -46,18 +46,8 @@ for (const [name, start] of [
       while (!stores.cluster.isReachable) await delay(5)
       const caps = { sessions: 2, sessionsPerClient: 2, sessionsPerAddress: 2 }
       const create = (name: string) => {
-        const names = {
-          id: `session-${name}`,
-          clientId: 'c',
-          addressDigest: 's',
-          profile: 'AQ',
-          senderCode: `code-${name}`,
-          tokenDigest: 'd',
-        }
-        return stores.sessions.create(
-          openSession({ ...names, ttlSeconds: 600, maxReceivers: 1 }, stores.clock.now()),
-          caps,
-        )
+        const names = { id: `session-${name}`, senderCode: `code-${name}` }
+        return stores.sessions.create(newSession({ ...names, ttlSeconds: 600 }, stores.clock.now()), caps)
       }
       await create('kept')
       await create('evicted')
@@ -76,15 +66,10 @@ for (const [name, start] of [
       while (!stores.cluster.isReachable) await delay(5)
       const now = stores.clock.now()
       const create = (i: number) => {
-        const names = {
-          id: `session-${i}`,
-          clientId: `client-${i}`,
-          addressDigest: 'a source',
-          profile: 'AQ',
-          senderCode: `code-${i}`,
-          tokenDigest: 'digest',
-        }
-        const session = openSession({ ...names, ttlSeconds: 30, maxReceivers: 1 }, now)
+        const session = newSession(
+          { id: `session-${i}`, clientId: `client-${i}`, senderCode: `code-${i}`, ttlSeconds: 30 },
+          now,
+        )
         return stores.sessions.create(session, { sessions: 1_000, sessionsPerClient: 1, sessionsPerAddress: 1_000 })
       }
       await Promise.all(Array.from({ length: 501 }, (_, i) => create(i)))

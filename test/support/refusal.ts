@@ -8,9 +8,23 @@ export async function refusalOf(call: () => unknown): Promise<ErrorCode | undefi
     await call()
     return undefined
   } catch (error) {
-    if (error instanceof RelayError) return error.code
-    throw error
+    return codeOf(error)
   }
+}
+
+/** As `refusalOf`, of a call that does not wait. */
+export function refusalNow(call: () => unknown): ErrorCode | undefined {
+  try {
+    call()
+    return undefined
+  } catch (error) {
+    return codeOf(error)
+  }
+}
+
+function codeOf(error: unknown): ErrorCode {
+  if (error instanceof RelayError) return error.code
+  throw error
 }
 
 /** Asserts that a call is refused with a code of the error table. */

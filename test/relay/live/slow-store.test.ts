@@ -5,6 +5,7 @@ import { decide, retireCode, revoke } from '../../../src/relay/session/transitio
 import { Gate } from '../../support/gate.ts'
 import { expectRefusal, refusalOf } from '../../support/refusal.ts'
 import { NOTHING_LEFT, settled, TestRelay } from '../../support/relay.ts'
+import { newReceiver } from '../../support/session-values.ts'
 
 /** A relay whose stores answer late where a test says so, as a store on another machine does. */
 function slowNode() {
@@ -230,15 +231,7 @@ describe('when another node has changed the session, and the wake-up has not com
     const { node } = slowNode()
     const sender = await node.open()
     const socket = await node.attach(sender)
-    const receiver = {
-      receiverCode: 'r',
-      tokenDigest: 'd',
-      publicKey: 'key',
-      profile: 'AQ',
-      name: undefined,
-      addressDigest: 's',
-    }
-    await node.sessions.update(sender.sessionId, (session, now) => join(session, receiver, now))
+    await node.sessions.update(sender.sessionId, (session, now) => join(session, newReceiver('r'), now))
     await settled(socket.ack(1, 0))
     expect(socket.closedWith).toBeUndefined()
     expect(socket.view?.channels).toMatchObject([{ channel: 1 }])

@@ -9,7 +9,6 @@ import {
   POLL_LEASE_MS,
   RECEIVER_ROWS_MAX,
 } from '../../../src/protocol/limits.ts'
-import { RelayError } from '../../../src/relay/errors.ts'
 import { join } from '../../../src/relay/session/joining.ts'
 import { answer, attach, detach, stayAttached, sweep } from '../../../src/relay/session/presence.ts'
 import {
@@ -20,54 +19,31 @@ import {
   type Party,
   WIDER_FACTOR,
 } from '../../../src/relay/session/session.ts'
-import { decide, leave, openSession } from '../../../src/relay/session/transitions.ts'
+import { decide, leave } from '../../../src/relay/session/transitions.ts'
+import { refusalNow } from '../../support/refusal.ts'
+import { newReceiver, newSession } from '../../support/session-values.ts'
 
 /** Section 3.3: strangers who know a locator alone do not use a code up. */
 
 const NOW = 1_000
 const TTL_SECONDS = 3_600
 
-function fresh(): OpenSession {
-  const input = {
-    id: 'id',
-    clientId: 'client',
-    addressDigest: 'its source',
-    profile: 'AQ',
-    senderCode: 'code',
-    tokenDigest: 'digest of sender',
-  }
-  return openSession({ ...input, ttlSeconds: TTL_SECONDS, maxReceivers: 8 }, NOW)
-}
-
 const socketAt = (node: string): Arrival => ({ via: 'socket', node })
 
 /** A session that is joined by short names. */
 class Scene {
-  session: OpenSession = fresh()
+  session = newSession({ ttlSeconds: TTL_SECONDS }, NOW)
   now = NOW
 
-  join(name: string, source = `source of ${name}`, isAlive?: (node: string) => boolean): number {
-    const input = {
-      receiverCode: name,
-      tokenDigest: `digest of ${name}`,
-      publicKey: 'key',
-      profile: 'AQ',
-      name: undefined,
-      addressDigest: source,
-    }
-    this.session = join(this.session, input, this.now, isAlive && { isAlive, limitAddresses: true })
+  join(name: string, source?: string, isAlive?: (node: string) => boolean): number {
+    const rules = isAlive && { isAlive, limitAddresses: true }
+    this.session = join(this.session, newReceiver(name, source), this.now, rules)
     return this.session.joins
   }
 
   /** Its refusal, or undefined when it came in. */
   tryToJoin(name: string, source?: string): string | undefined {
-    try {
-      this.join(name, source)
-      return undefined
-    } catch (error) {
-      if (error instanceof RelayError) return error.code
-      throw error
-    }
+    return refusalNow(() => this.join(name, source))
   }
 
   attach(channel: number, at: Arrival = socketAt('here')): void {

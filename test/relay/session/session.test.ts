@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { EPITAPH_MS, JOINS_MAX, PENDING_MAX } from '../../../src/protocol/limits.ts'
-import { RelayError } from '../../../src/relay/errors.ts'
 import { expireIfDue } from '../../../src/relay/session/changes.ts'
-import { join, type NewReceiver } from '../../../src/relay/session/joining.ts'
+import { join } from '../../../src/relay/session/joining.ts'
 import { answer, attach, detach } from '../../../src/relay/session/presence.ts'
 import {
   type ClosedSession,
@@ -15,15 +14,9 @@ import {
   presenceOf,
   type Session,
 } from '../../../src/relay/session/session.ts'
-import {
-  closeBySender,
-  decide,
-  leave,
-  openSession,
-  retireCode,
-  revoke,
-  shutDown,
-} from '../../../src/relay/session/transitions.ts'
+import { closeBySender, decide, leave, retireCode, revoke, shutDown } from '../../../src/relay/session/transitions.ts'
+import { refusalNow } from '../../support/refusal.ts'
+import { newReceiver, newSession } from '../../support/session-values.ts'
 
 const START = 1_000
 const NOW = START + 10_000
@@ -31,26 +24,7 @@ const HERE = { via: 'socket', node: 'here' } as const
 const TTL_SECONDS = 60
 const DEADLINE = START + TTL_SECONDS * 1000
 
-const newReceiver = (receiverCode: string, source = `source of ${receiverCode}`): NewReceiver => ({
-  receiverCode,
-  tokenDigest: `digest of ${receiverCode}`,
-  publicKey: 'a key',
-  profile: 'AQ',
-  name: 'a name',
-  addressDigest: source,
-})
-
-function fresh(maxReceivers = 8): OpenSession {
-  const input = {
-    id: 'id',
-    clientId: 'client',
-    addressDigest: 'its source',
-    profile: 'AQ',
-    senderCode: 'code',
-    tokenDigest: 'digest of sender',
-  }
-  return openSession({ ...input, ttlSeconds: TTL_SECONDS, maxReceivers }, START)
-}
+const fresh = (maxReceivers = 8) => newSession({ ttlSeconds: TTL_SECONDS, maxReceivers }, START)
 
 /** A session with one receiver, r, that has just joined. */
 const joined = () => join(fresh(), newReceiver('r'), NOW)
@@ -313,7 +287,7 @@ describe('what a change does', () => {
       reason: 'closed_by_sender',
       id: 'id',
       clientId: 'client',
-      addressDigest: 'its source',
+      addressDigest: 'its address',
       senderCode: 'code',
       tokenDigest: 'digest of sender',
       version: 4,
@@ -387,7 +361,7 @@ describe('bounds', () => {
     const attacker = newReceiver('one too many')
     let full = joinMany(fresh(), PENDING_MAX)
     for (let channel = 1; channel <= PENDING_MAX; channel++) full = answer(full, channel) as OpenSession
-    expect(codeOf(() => join(full, attacker, NOW))).toBe('session_full')
+    expect(refusalNow(() => join(full, attacker, NOW))).toBe('session_full')
     expect(join(decide(full, 'r3', 'rejected', NOW), attacker, NOW).receivers).toHaveLength(PENDING_MAX + 1)
   })
 
@@ -395,14 +369,14 @@ describe('bounds', () => {
     let session = joinMany(fresh(2), 4)
     session = leave(decide(session, 'r0', 'approved', NOW), 1, NOW)
     session = decide(session, 'r1', 'approved', NOW)
-    expect(codeOf(() => decide(session, 'r2', 'approved', NOW))).toBe('session_full')
+    expect(refusalNow(() => decide(session, 'r2', 'approved', NOW))).toBe('session_full')
     expect(decide(session, 'r2', 'rejected', NOW).receivers[2]?.state).toBe('denied')
   })
 
   test('a revoked approval makes room for another', () => {
     let session = joinMany(fresh(1), 2)
     session = decide(session, 'r0', 'approved', NOW)
-    expect(codeOf(() => decide(session, 'r1', 'approved', NOW))).toBe('session_full')
+    expect(refusalNow(() => decide(session, 'r1', 'approved', NOW))).toBe('session_full')
     session = decide(revoke(session, 'r0', NOW), 'r1', 'approved', NOW)
     expect(session.receivers.map((each) => each.state)).toEqual(['revoked', 'approved'])
   })
@@ -413,7 +387,7 @@ describe('bounds', () => {
     expect(isJoinable(session)).toBe(true)
     session = decide(session, 'r1', 'approved', NOW)
     expect(isJoinable(session)).toBe(false)
-    expect(codeOf(() => join(session, newReceiver('late'), NOW))).toBe('session_not_found')
+    expect(refusalNow(() => join(session, newReceiver('late'), NOW))).toBe('session_not_found')
     expect(isJoinable(revoke(session, 'r1', NOW))).toBe(false)
   })
 
@@ -425,7 +399,7 @@ describe('bounds', () => {
     }
     expect(isJoinable(session)).toBe(false)
     expect(session.receivers).toHaveLength(JOINS_MAX)
-    expect(codeOf(() => join(session, newReceiver('late'), NOW))).toBe('session_not_found')
+    expect(refusalNow(() => join(session, newReceiver('late'), NOW))).toBe('session_not_found')
   })
 
   test('channels count up from 1 and are never used again', () => {
@@ -437,7 +411,7 @@ describe('bounds', () => {
 
   test('a receiver code is never free again in its session', () => {
     for (const situation of ['denied rejected', 'done', 'left', 'revoked'] as const) {
-      expect(codeOf(() => join(SITUATIONS[situation](), newReceiver('r'), NOW))).toBe('receiver_code_in_use')
+      expect(refusalNow(() => join(SITUATIONS[situation](), newReceiver('r'), NOW))).toBe('receiver_code_in_use')
     }
   })
 })
@@ -478,24 +452,12 @@ function generationOf(session: Session, party: Party): number {
   return presenceOf(session, party)?.generation ?? 0
 }
 
-function codeOf(call: () => unknown): string | undefined {
-  try {
-    call()
-    return undefined
-  } catch (error) {
-    if (error instanceof RelayError) return error.code
-    throw error
-  }
-}
-
 function outcomeOf(call: () => Session, before: Session): string {
-  try {
-    const after = call()
-    return after === before ? same : describeState(after)
-  } catch (error) {
-    if (error instanceof RelayError) return error.code
-    throw error
-  }
+  let after = before
+  const refusal = refusalNow(() => {
+    after = call()
+  })
+  return refusal ?? (after === before ? same : describeState(after))
 }
 
 /** A value nobody can change: a transition that tried would throw. */
