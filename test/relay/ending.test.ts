@@ -13,54 +13,6 @@ describe('the epitaph', () => {
     return { node, sender, receiver: receiver, senderSocket, receiverSockets }
   }
 
-  test('every attached socket gets the closed view and then session_gone', async () => {
-    const { senderSocket, receiverSockets } = await closedPair()
-    for (const socket of [senderSocket, ...receiverSockets]) {
-      expect(socket.sent.at(-1)).toMatchObject({
-        kind: 'view',
-        view: { state: 'closed', reason: 'closed_by_sender', expiresInMs: 0, joinable: false, channels: [] },
-      })
-      expect(socket.closedWith).toBe('session_gone')
-    }
-  })
-
-  test('the view tells of the end, to each role its own', async () => {
-    const { node, sender, receiver } = await closedPair()
-    const row = { receiverCode: receiver.receiverCode, channel: 1, state: 'approved' }
-    const common = { type: 'session', state: 'closed', reason: 'closed_by_sender', expiresInMs: 0, joinable: false }
-    const version = expect.any(String)
-    expect(await node.view(sender)).toEqual({ ...common, version, role: 'sender', receivers: [row], channels: [] })
-    expect(await node.view(receiver)).toEqual({
-      ...common,
-      version,
-      role: 'receiver',
-      senderPresent: false,
-      receivers: [row],
-      channels: [],
-    })
-  })
-
-  test('an attach gets the closed view and then session_gone', async () => {
-    const { node, sender, receiver } = await closedPair()
-    for (const member of [sender, receiver]) {
-      const socket = await node.attach(member)
-      expect(socket.sent).toMatchObject([{ kind: 'view', view: { state: 'closed', reason: 'closed_by_sender' } }])
-      expect(socket.closedWith).toBe('session_gone')
-    }
-    expect(node.counters().sockets).toBe(0)
-  })
-
-  test('every command is session_gone, but closing again, which changes nothing', async () => {
-    const { node, sender, receiver } = await closedPair()
-    const before = await node.view(sender)
-    await expectRefusal(() => node.approve(sender, receiver), 'session_gone')
-    await expectRefusal(() => node.end(sender, receiver), 'session_gone')
-    await expectRefusal(() => node.end(receiver, receiver), 'session_gone')
-    await expectRefusal(() => node.relay.retireCode(sender.sessionId, sender.token), 'session_gone')
-    await node.close(sender)
-    expect(await node.view(sender)).toEqual(before)
-  })
-
   test('a token that is not of the session learns nothing', async () => {
     const { node, sender } = await closedPair()
     const other = await node.open()
@@ -68,14 +20,6 @@ describe('the epitaph', () => {
     await expectRefusal(() => node.view(attacker), 'unauthorized')
     await expectRefusal(() => node.close(attacker), 'unauthorized')
     expect((await node.attach(attacker)).closedWith).toBe('unauthorized')
-  })
-
-  test('the code is reserved, and joins with it are told what they would be told of any code', async () => {
-    const { node, sender } = await closedPair()
-    const { senderCode } = sender
-    await node.pass(EPITAPH_MS - 1)
-    await expectRefusal(() => node.open({ senderCode }), 'code_in_use')
-    await expectRefusal(() => node.join(senderCode), 'session_not_found')
   })
 
   test(`ends after ${EPITAPH_MS} ms: then there is nothing, and the code is free`, async () => {

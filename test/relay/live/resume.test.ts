@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { opened, paired, settled } from '../../support/relay.ts'
+import { paired, settled } from '../../support/relay.ts'
 
 /** A pair whose sender has sent so many frames. */
 async function pair(frames = 0) {
@@ -11,34 +11,6 @@ async function pair(frames = 0) {
 }
 
 describe('a re-attach', () => {
-  test('of the writer is told what the relay holds', async () => {
-    const { node, sender } = await pair(3)
-    const again = await node.attach(sender, [{ channel: 1, received: 0, acked: 0 }])
-    expect(again.views[0]?.channels).toMatchObject([{ received: 3, acked: 0 }])
-    await settled(again.data(1, 4))
-    expect(again.closedWith).toBeUndefined()
-  })
-
-  test('of the reader gets everything after what it has processed, and nothing before', async () => {
-    const { node, receiver } = await pair(4)
-    const again = await node.attach(receiver, [{ channel: 1, received: 2, acked: 0 }])
-    expect(again.seqs()).toEqual([3, 4])
-  })
-
-  test('of the reader counts as an ack, which the writer gets', async () => {
-    const { node, receiver, senderSocket } = await pair(3)
-    await node.attach(receiver, [{ channel: 1, received: 2, acked: 0 }])
-    expect(senderSocket.acks.at(-1)).toEqual({ channel: 1, seq: 2 })
-    expect(node.counters().unackedBytes).toBe(256)
-  })
-
-  test('of the reader with less than it has acked goes on where its acks ended', async () => {
-    const { node, receiver, receiverSocket } = await pair(3)
-    await settled(receiverSocket.ack(1, 2))
-    const attacker = await node.attach(receiver, [{ channel: 1, received: 0, acked: 0 }])
-    expect(attacker.seqs()).toEqual([3])
-  })
-
   test('without a word about the channel gets everything that is not acked', async () => {
     const { node, receiver } = await pair(2)
     expect((await node.attach(receiver)).seqs()).toEqual([1, 2])
@@ -51,15 +23,6 @@ describe('a re-attach', () => {
       expect(attacker.view.channels).toMatchObject([{ received: 3, acked: 0 }])
     }
     expect(node.counters().unackedBytes).toBe(3 * 256)
-  })
-
-  test('of a receiver for the first time has no frames that were acked, and leaves no gap to the sender', async () => {
-    const { node, sender } = await opened()
-    const senderSocket = await node.attach(sender)
-    const attacker = await node.attach(await node.join(sender.senderCode), [{ channel: 1, received: 0, acked: 1 }])
-    expect(attacker.view.channels).toMatchObject([{ received: 0, acked: 0 }])
-    await settled(attacker.data(1, 2))
-    expect([attacker.closedWith, senderSocket.seqs()]).toEqual(['invalid_frame', []])
   })
 })
 

@@ -118,23 +118,6 @@ describe('the upgrade', () => {
 })
 
 describe('a socket', () => {
-  test('carries frames in both directions, byte for byte, and acks', async () => {
-    const { from, to } = await attached()
-    const large = Buffer.alloc(262_264, 'payload ')
-    from.data(1, 1, large)
-    from.data(1, 2, 'second')
-    to.data(1, 1, 'answer')
-    await to.until(() => to.received === 2)
-    await from.until(() => from.texts.length === 1)
-    expect(to.texts).toEqual([large.toString(), 'second'])
-    expect(from.texts).toEqual(['answer'])
-    to.ack(1, 2)
-    await from.until(() => from.messages.some((each) => each.kind === 'ack' && each.seq === 2))
-    await until(() => relay.counters().unackedBytes === 256)
-    from.cut()
-    to.cut()
-  })
-
   test('that sends many frames in one packet has them relayed in order', async () => {
     const { from, to } = await attached()
     from.socket.setMaxListeners(0)
@@ -178,23 +161,6 @@ describe('a socket', () => {
     expect(to.texts).toEqual([text, text])
     from.cut()
     to.cut()
-  })
-
-  test('that is cut without a word is present no more', async () => {
-    const { from, to } = await attached()
-    to.cut()
-    await from.until(() => from.view.receivers[0]?.present === false)
-    await until(() => relay.counters().webSockets === 1)
-    from.cut()
-  })
-
-  test('that sends a frame larger than it may is closed with 1009, and nothing is held', async () => {
-    const { sender } = await pair()
-    const attacker = await WireSocket.attach(relay.url, sender)
-    attacker.send(new Uint8Array(262_273).fill(1))
-    expect((await attacker.closed()).code).toBe(1009)
-    await until(() => relay.counters().sockets === 0)
-    expect(relay.counters()).toMatchObject({ unackedBytes: 0, webSockets: 0 })
   })
 
   test('that sends a frame larger than it may in fragments is closed with 1009', async () => {
