@@ -48,7 +48,7 @@ export const CODES = [
     'waiting.length >= ADDRESS_PENDING_MAX ||',
     '',
   ]),
-  pending('joins of one address', 'joins, however they ended and whatever became of their rows', [
+  pending('joins of one address', 'however they ended and whatever became of their rows', [
     '|| countedOf(addressDigest).some(hasJoined)',
     '',
   ]),

@@ -19,7 +19,7 @@ import { GOODBYE_MS, Sending, type SendOptions } from './transfer/sending.ts'
 export interface SenderOptions extends DeviceOptions, WaitingListeners {
   /** The relay's address, such as https://relay.example. */
   readonly relay: string
-  /** How many devices may be approved. Devices that share a code could, together with the relay, play the sender to each other. */
+  /** How many devices may be approved. Those that share a code could, together with the relay, play the sender to each other. */
   readonly receivers?: number | undefined
   readonly ttlSeconds?: number | undefined
   /** Called when the relay has had no room for what is to be sent for 5 s, although the receiver is there. */

@@ -32,7 +32,7 @@ export class FrameJoiner {
   #whole: Uint8Array | undefined
   #length = 1
 
-  /** The whole frame that ends with this one, or undefined where more must follow. @throws StreamError for too much, or nothing */
+  /** The whole frame that ends with this one, or undefined where more follow. @throws StreamError for too much, or nothing */
   take(frame: Uint8Array): Uint8Array | undefined {
     if (frame[0] !== PART && !this.#whole) return frame
     this.#whole ??= new Uint8Array(1 + FRAME_BODY_MAX_BYTES)

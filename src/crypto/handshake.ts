@@ -1,6 +1,6 @@
 /**
- * The pairing handshake, suite 1, as two state machines over bytes; `handshake-messages.ts` shows the four messages. commit_R in m1
- * fixes the receiver first, commit_S in m2 fixes the sender before m3 opens commit_R: six digits suffice for that order.
+ * The pairing handshake, suite 1, as two state machines over bytes; `handshake-messages.ts` shows the four messages. commit_R in
+ * m1 fixes the receiver first, commit_S in m2 fixes the sender before m3 opens commit_R: six digits suffice for that order.
  */
 
 import { concatBytes } from '@noble/hashes/utils.js'
@@ -205,7 +205,7 @@ export class ReceiverHandshake {
     this.#state = { awaits: 'start', options, secretKey }
   }
 
-  /** Takes the session id (22 characters of base64url) and the sender's profile as the join returned them, returns m1 (1248 bytes). */
+  /** Takes the session id (22 base64url characters) and the sender's profile as the join gave them, returns m1 (1248 bytes). */
   start(sessionId: string, senderProfile: Uint8Array = DEFAULT_PROFILE): Uint8Array {
     return endOnFailure(this, () => {
       const state = this.#state

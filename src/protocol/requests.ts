@@ -65,8 +65,8 @@ const SeenChannels = z.pipe(
 )
 
 /**
- * The position of the caller of a view. `channels` only from one that is attached over HTTP: the last inbound frame it has fetched
- * of each channel and the last of its own that it knows to be acked; may be empty.
+ * The position of the caller of a view. `channels` only from one that is attached over HTTP: of each channel the last inbound
+ * frame that it has fetched, and the last of its own that it knows to be acked; may be empty.
  */
 export const ViewQuery = z.object({
   version: z.optional(z.union([z.literal(''), ViewVersion])),

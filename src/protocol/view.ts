@@ -12,7 +12,7 @@ import {
 } from './fields.ts'
 import { RECEIVER_ROWS_MAX } from './limits.ts'
 
-/** The text messages of a relay. Unknown fields are ignored and unknown words read as known ones: a later version can add some. */
+/** The text messages of a relay. Unknown fields are ignored, unknown words read as known ones: a later version can add some. */
 
 /** `Sec-WebSocket-Protocol`. */
 export const SUBPROTOCOL = 'pairlay.v1'

@@ -5,7 +5,7 @@ import type { ChannelRow } from '../../protocol/view.ts'
 export const FRAME_METHODS = ['DELETE', 'PUT', 'GET'] as const
 export type FrameMethod = (typeof FRAME_METHODS)[number]
 
-/** How far one channel is over HTTP, and what it has to do next. Calls of one kind follow each other, so that frames keep their order. */
+/** How far one channel is over HTTP, and what it has to do next. Calls of one kind follow each other: frames keep their order. */
 export class HttpChannel {
   readonly number: number
   /** Kinds of calls that are under way. */

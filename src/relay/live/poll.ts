@@ -15,7 +15,7 @@ export interface Poll {
   readonly waitMs: number
   /** Which attach over HTTP the caller goes by. */
   readonly attachment?: string | undefined
-  /** For a role attached over HTTP, of each channel: the last frame it has fetched, and the last of its own it knows to be acked. */
+  /** For a role attached over HTTP, of each channel: the last frame fetched, and the last own one that it knows to be acked. */
   readonly channels?:
     | readonly { readonly channel: number; readonly fetched: number; readonly acked: number }[]
     | undefined

@@ -149,7 +149,7 @@ export function liveReceiver(session: Session, channel: number): LiveReceiver | 
   return receiver && isLive(receiver) ? receiver : undefined
 }
 
-/** The row of a channel. One that does not count as a join goes at some time; until one has, that of channel n is number n − 1. */
+/** The row of a channel. Until one that does not count as a join has made room, that of channel n is number n − 1. */
 export function receiverOf<T extends { readonly channel: number }>(
   { receivers }: { readonly receivers: readonly T[] },
   channel: number,

@@ -18,7 +18,7 @@ type Mask = (source: Uint8Array, mask: Uint8Array, output: Uint8Array, offset: n
  * Control frames go to ws as they came. With the first frame that is fragmented, too large or against the protocol everything
  * is handed over to ws, because what is right to do then depends on all that follows.
  *
- * Without it a relay that has held many sockets spends 1.75 to 1.87 times the CPU per GB (`npm run bench -- --only optimisations`).
+ * Without it a relay that has held many sockets spends 1.75 to 1.87 times the CPU a GB: `npm run bench -- --only optimisations`.
  */
 export class WholeMessages {
   /** The largest message that is taken. What was begun under another maximum is not looked at again. */

@@ -15,7 +15,7 @@ end
 
 /** Steps that the server does as one, by name. Each takes its keys and its arguments. */
 export const SCRIPTS = {
-  /** Adds a member to a set by deadline, unless so many others are there whose time is not over. The set lives as long as they. */
+  /** Adds a member to a set by deadline, unless so many others are there whose time is not over. The set lives as long. */
   admit: script(`
 if ARGV[5] ~= '' then redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[5]) end
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end

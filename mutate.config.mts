@@ -1,1 +1,0 @@
-export default { test: { include: ['test/**/*.test.ts'], testTimeout: 120000, hookTimeout: 120000 } }
