@@ -33,8 +33,7 @@ describeNginx('pairlay behind an nginx that refuses upgrades', () => {
   })
 
   test('with --json has one event for it, before the connection is there', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), 'content')
+    const { at } = await temporaryDirectory({ file: 'content' })
     const env = { PAIRLAY_RELAY: nginx.url }
     const { sender, code } = await openSender([at('file')], { env })
     const receiver = pairlay(['receive', '--yes', '--json', '-o', at('saved'), code], { env })

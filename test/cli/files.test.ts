@@ -68,8 +68,7 @@ describe('a file that is being received', () => {
   })
 
   test('takes another temporary name where there is one already, which is left alone', async () => {
-    const { at, path } = await temporaryDirectory()
-    await writeFile(at('victim'), 'mine')
+    const { at, path } = await temporaryDirectory({ victim: 'mine' })
     await symlink(at('victim'), at('file.part'))
     await writeFile(at('file.1.part'), 'mine')
     const part = await PartFile.create(at('file'))
@@ -176,8 +175,7 @@ describe('a file that is being received', () => {
 
 describe('a file to send', () => {
   test('that cannot be opened is refused before anything is asked of the relay', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('secret'), '')
+    const { at } = await temporaryDirectory({ secret: '' })
     vi.mocked(fs.open).mockRejectedValue(Object.assign(new Error(), { code: 'EACCES' }))
     await expect(fileSource(at('secret'))).rejects.toThrow(
       new CliError(`Cannot read ${at('secret')}: permission denied.`, 'usage'),
@@ -213,8 +211,7 @@ describe('files to send', () => {
   })
 
   test('that have grown since they were announced give the bytes that were', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('log'), 'one\n')
+    const { at } = await temporaryDirectory({ log: 'one\n' })
     const source = await fileSource(at('log'))
     await appendFile(at('log'), 'two\n')
     expect(await textOf(source)).toBe('one\n')
@@ -224,8 +221,7 @@ describe('files to send', () => {
   })
 
   test('that have become shorter, or have gone, say which of them it was', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('log'), 'content')
+    const { at } = await temporaryDirectory({ log: 'content' })
     const source = await fileSource(at('log'))
     const read = async () => {
       for await (const _ of source.open());
@@ -267,8 +263,7 @@ describeConcurrent('a receiver that cannot save', () => {
   }
 
   test('because there is no such directory says so before it enters the code', async () => {
-    const { at, path } = await temporaryDirectory()
-    await writeFile(at('file'), 'mine')
+    const { at, path } = await temporaryDirectory({ file: 'mine' })
     await expectEarly(['--yes', '-o', at('missing/file')], `${at('missing')} is not a directory.`, 2)
     await expectEarly(['-o', at('missing/')], `${at('missing')} is not a directory.`, 2)
     await expectEarly(['-o', at('file/')], `${at('file')} is not a directory.`, 2)
@@ -277,8 +272,7 @@ describeConcurrent('a receiver that cannot save', () => {
   })
 
   test('because the name is taken says so before it enters the code, and leaves what is there', async () => {
-    const { at, path } = await temporaryDirectory()
-    await writeFile(at('file'), 'mine')
+    const { at, path } = await temporaryDirectory({ file: 'mine' })
     const line = `${at('file')} is there already, and is not overwritten. Save elsewhere with -o.`
     await expectEarly(['--yes', '-o', at('file')], line, 1)
     await expectEarly(['-o', at('file')], line, 1)
@@ -338,10 +332,7 @@ describeTerminal('a partial file', () => {
 
 describeConcurrent('a file whose size changes while its code waits', () => {
   test.each(['longer', 'short'])('is sent as it is when the transfer begins: %s', async (content) => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), 'before')
-    await writeFile(at('other'), 'other')
-    await mkdir(at('out'))
+    const { at } = await temporaryDirectory({ file: 'before', other: 'other', 'out/': '' })
     const { sender, code } = await openSender([at('file'), at('other')], { env })
     await writeFile(at('file'), content)
     const received = await run(['receive', code, '--yes', '-o', at('out')], { env })
@@ -353,8 +344,7 @@ describeConcurrent('a file whose size changes while its code waits', () => {
 
 describeConcurrent('a sender that cannot read on', () => {
   test('because the file has become shorter delivers nothing, and says which it was', async () => {
-    const { at, path } = await temporaryDirectory()
-    await writeFile(at('file'), Buffer.alloc(8 * MIB))
+    const { at, path } = await temporaryDirectory({ file: Buffer.alloc(8 * MIB) })
     const { sender, code } = await openPlain(['--yes', at('file')], { env })
     const receiver = pairlay(['receive', code, '-o', at('out')], { env, stdin: 'open' })
     await receiver.says('Save it')
@@ -367,8 +357,7 @@ describeConcurrent('a sender that cannot read on', () => {
   })
 
   test('because the file has gone delivers nothing', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), 'content')
+    const { at } = await temporaryDirectory({ file: 'content' })
     const { sender, code } = await openSender([at('file')], { env })
     await rm(at('file'))
     const receiver = await take(relay, code)

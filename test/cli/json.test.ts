@@ -1,4 +1,4 @@
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { expect, test } from 'vitest'
 import { bytesSource, cleanText, formatMatchNumber, Receiver, Sender } from '../../src/client/index.ts'
@@ -29,10 +29,7 @@ function steps(events: readonly Event[]): Event[] {
 
 describeConcurrent('with --json', () => {
   test('a whole run is these events, in this order, on both sides, and no line for people', async () => {
-    const { at } = await temporaryDirectory()
-    await mkdir(at('out'))
-    await writeFile(at('a'), 'a')
-    await writeFile(at('b'), 'bb')
+    const { at } = await temporaryDirectory({ 'out/': '', a: 'a', b: 'bb' })
     const sender = pairlay(['send', at('a'), at('b'), '--json'], { env, stdin: 'open' })
     const { code } = await sender.event('code')
     const receiver = pairlay(['receive', '--json', '-o', at('out')], { env, stdin: `${code}\ny\n` })
@@ -114,8 +111,7 @@ describeConcurrent('with --json', () => {
     expect((await sender.ended()).exitCode).toBe(130)
     expect(sender.events.at(-1)).toEqual({ event: 'interrupted' })
 
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), '')
+    const { at } = await temporaryDirectory({ file: '' })
     const asking = pairlay(['send', at('file'), '--json'], { env, stdin: 'open' })
     const { code } = await asking.event('code')
     const receiver = await take(relay, String(code))
@@ -141,8 +137,7 @@ describeConcurrent('with --json', () => {
   })
 
   test('three receivers are approved as they come, and each is told of by its own number', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), 'content')
+    const { at } = await temporaryDirectory({ file: 'content' })
     const { sender, code } = await openSender([at('file'), '--receivers', '3'], { env })
     const receivers = ['x', 'y', 'z'].map((out) =>
       pairlay(['receive', code, '--yes', '--json', '-o', at(out)], { env }),
@@ -160,8 +155,7 @@ describeConcurrent('with --json', () => {
   })
 
   test('one of three that cannot save is named, and the others have it', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), 'content')
+    const { at } = await temporaryDirectory({ file: 'content' })
     const { sender, code } = await openSender([at('file'), '--receivers', '3'], { env })
     const failing = pairlay(['receive', code, '--yes', '--json', '-o', at('.')], { env })
     const others = [await take(relay, code), await take(relay, code)]

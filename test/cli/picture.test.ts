@@ -34,18 +34,15 @@ describeTerminal('the picture', () => {
 
 /** A pairing from beginning to end: the lines that both terminals show afterwards. */
 async function pairing(bytes: number): Promise<string[][]> {
-  const { path, at } = await temporaryDirectory()
-  await writeFile(at('holiday.zip'), '')
+  const { path, at } = await temporaryDirectory({ 'holiday.zip': '' })
   await truncate(at('holiday.zip'), bytes)
   await mkdir(at('other'))
   const sender = new Screen(['send', 'holiday.zip'], { env, cwd: path, columns: COLUMNS })
   const [code] = await sender.says(CODE)
   const receiver = new Screen(['receive'], { env, cwd: at('other'), columns: COLUMNS })
-  await receiver.says('Code: ')
-  await receiver.enter(code)
+  await receiver.answer('Code: ', code)
   for (const screen of [sender, receiver]) {
-    await screen.says('[y/N] ')
-    await screen.enter('y')
+    await screen.answer('[y/N] ', 'y')
   }
   await Promise.all([sender.ended(), receiver.ended()])
   const commands = ['$ pairlay send holiday.zip', '$ pairlay receive']

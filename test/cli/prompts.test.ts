@@ -99,18 +99,15 @@ describeTerminal('the sender at a terminal', () => {
     const receiver = await take(relay, code)
     const number = formatMatchNumber(await receiver.number)
     await screen.says(`A device has proved that it knows the\ncode. Its number: ${number}\n`)
-    await screen.says(`Does the other device show ${number}?\n[y/N] `)
-    await screen.enter('y')
-    await screen.says('Waiting for more devices. Press Enter to\nsend to those approved now. ')
-    await screen.enter('')
+    await screen.answer(`Does the other device show ${number}?\n[y/N] `, 'y')
+    await screen.answer('Waiting for more devices. Press Enter to\nsend to those approved now. ', '')
     expect((await screen.ended()).exitCode).toBe(0)
   })
 
   test('denies with n, nothing is sent, and the code is of no use any more', async () => {
     const { screen, code } = await openScreen()
     const receiver = await take(relay, code)
-    await screen.says(YES_NO)
-    await screen.enter('n')
+    await screen.answer(YES_NO, 'n')
     expect((await screen.ended()).exitCode).toBe(3)
     expect(screen.shown.at(-2)).toContain('pairlay: No device was approved, and nothing was sent.')
     expect(await receiver.taken).toEqual({ error: 'denied' })
@@ -122,8 +119,7 @@ describeTerminal('the sender at a terminal', () => {
     for (let line = 0; line < 5; line++) await screen.enter('y')
     await screen.says(/\ny(?=\n)/, 5)
     const receiver = await take(relay, code)
-    await screen.says(YES_NO)
-    await screen.enter('n')
+    await screen.answer(YES_NO, 'n')
     expect((await screen.ended()).exitCode).toBe(3)
     expect(await receiver.taken).toEqual({ error: 'denied' })
   })
@@ -135,8 +131,7 @@ describeTerminal('the sender at a terminal', () => {
     const second = await take(relay, code)
     await screen.says(TYPE_IT)
     await screen.type(`${await receiver.number}\r${await second.number}\r`)
-    await screen.says(TYPE_IT, 2)
-    await screen.enter('')
+    await screen.answer(TYPE_IT, '', 2)
     expect((await screen.ended()).exitCode).toBe(0)
     expect(await receiver.taken).toEqual({ items: ['content'] })
     expect(await second.taken).toEqual({ error: 'closed_by_sender' })
@@ -160,13 +155,10 @@ describeTerminal('the sender at a terminal', () => {
     const receiver = await take(relay, code)
     await screen.says(YES_NO)
     const attacker = await take(relay, code, 'the attacker')
-    await screen.says(TYPE_IT)
-    await screen.enter('y')
+    await screen.answer(TYPE_IT, 'y')
     await screen.says(PAIRING_ERRORS.no_such_number)
-    await screen.says(TYPE_IT, 2)
-    await screen.enter('123 45')
-    await screen.says(TYPE_IT, 3)
-    await screen.enter(formatMatchNumber(await receiver.number))
+    await screen.answer(TYPE_IT, '123 45', 2)
+    await screen.answer(TYPE_IT, formatMatchNumber(await receiver.number), 3)
     expect((await screen.ended()).exitCode).toBe(0)
     expect(await receiver.taken).toEqual({ items: ['content'] })
     expect(await attacker.taken).toEqual({ error: 'closed_by_sender' })
@@ -179,16 +171,17 @@ describeTerminal('the sender at a terminal', () => {
     const attacker = await take(relay, withOtherSecret(code))
     expect(await attacker.taken).toEqual({ error: 'wrong_code' })
     await screen.says('\n1 device tried a wrong code.\n')
-    await screen.says('Others have tried this code. Type the number that the right one shows (Enter: none): ')
-    await screen.enter(await receiver.number)
+    await screen.answer(
+      'Others have tried this code. Type the number that the right one shows (Enter: none): ',
+      await receiver.number,
+    )
     expect((await screen.ended()).exitCode).toBe(0)
     expect(await receiver.taken).toEqual({ items: ['content'] })
   })
 
   test('sees what happens meanwhile on a line of its own, and the question again', async () => {
     const own = await RelayProgram.start()
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), 'content')
+    const { at } = await temporaryDirectory({ file: 'content' })
     const screen = new Screen(['send', '--relay', own.url, at('file')])
     const [, code = ''] = await screen.says(/Code: (\S+)/)
     await take(own, code)
@@ -210,13 +203,11 @@ describeTerminal('the sender at a terminal', () => {
   })
 
   test('is asked there, when stdin is a pipe that is sent', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), 'from a pipe')
+    const { at } = await temporaryDirectory({ file: 'from a pipe' })
     const screen = new Screen(['send', '-'], { env, after: `< ${at('file')}` })
     const [, code = ''] = await screen.says(/Code: (\S+)/)
     const receiver = await take(relay, code)
-    await screen.says(YES_NO)
-    await screen.enter('y')
+    await screen.answer(YES_NO, 'y')
     expect((await screen.ended()).exitCode).toBe(0)
     expect(await receiver.taken).toEqual({ items: ['from a pipe'] })
   })
@@ -255,8 +246,7 @@ describeTerminal('the receiver at a terminal', () => {
     const { at, path } = await temporaryDirectory()
     const { sender, code } = await openSender(['-'], { env, stdin: 'content' })
     const screen = new Screen(['receive', '-o', at('file')], { env })
-    await screen.says('Code: ')
-    await screen.enter(code.toLowerCase())
+    await screen.answer('Code: ', code.toLowerCase())
     const [, number = ''] = await screen.says(SAVE_IT)
     expect(number).toBe(formatMatchNumber(String((await sender.event('request')).matchNumber)))
     expect(await readdir(path)).toEqual([])
@@ -280,23 +270,18 @@ describeTerminal('the receiver at a terminal', () => {
     const { sender, code } = await openSender(['-'], { env, stdin: 'content' })
     const { path } = await temporaryDirectory()
     const screen = new Screen(['receive', '--yes'], { env, cwd: path })
-    await screen.says('Code: ')
-    await screen.enter(code.slice(0, -1))
+    await screen.answer('Code: ', code.slice(0, -1))
     await screen.says('A pairing code has 11 symbols')
-    await screen.says('Code: ', 2)
-    await screen.enter('')
-    await screen.says('There is no code. Enter the one that the sender shows.\nCode: ')
-    await screen.enter('relay.example/#')
+    await screen.answer('Code: ', '', 2)
+    await screen.answer('There is no code. Enter the one that the sender shows.\nCode: ', 'relay.example/#')
     await screen.says('The address in this link has no http:// or https:// in front')
-    await screen.says('Code: ', 4)
-    await screen.enter(code)
+    await screen.answer('Code: ', code, 4)
     expect([(await screen.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([0, 0])
   })
 
   test('that presses Ctrl-D instead of a code is asked no more', async () => {
     const screen = new Screen(['receive'], { env })
-    await screen.says('Code: ')
-    await screen.enter('WRONG')
+    await screen.answer('Code: ', 'WRONG')
     await screen.says('Code: ', 2)
     await screen.type('\u0004')
     expect((await screen.ended()).exitCode).toBe(2)
@@ -308,18 +293,14 @@ describeTerminal('the receiver at a terminal', () => {
     const usual = { PAIRLAY_RELAY: 'http://127.0.0.1:1' }
     const question = `The link leads to ${relay.url}, which is not the usual relay. Go there? [y/N] `
     const refusing = new Screen(['receive', link], { env: usual })
-    await refusing.says(question)
-    await refusing.enter('n')
+    await refusing.answer(question, 'n')
     expect((await refusing.ended()).exitCode).toBe(2)
     expect(refusing.shown.at(-2)).toBe('pairlay: That relay was asked nothing.')
     const { at } = await temporaryDirectory()
     const screen = new Screen(['receive', '-o', at('file')], { env: usual })
-    await screen.says('Code: ')
-    await screen.enter(link)
-    await screen.says(question)
-    await screen.enter('y')
-    await screen.says(SAVE_IT)
-    await screen.enter('y')
+    await screen.answer('Code: ', link)
+    await screen.answer(question, 'y')
+    await screen.answer(SAVE_IT, 'y')
     expect([(await screen.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([0, 0])
     expect(screen.text.split('Go there?')).toHaveLength(2)
   })
@@ -327,12 +308,10 @@ describeTerminal('the receiver at a terminal', () => {
   test('has accepted nothing with a y that it typed before the offer came', async () => {
     const { sender, code } = await openFile([], { env, stdin: 'open' })
     const { screen, path } = await openReceiver(code)
-    await screen.says('Waiting for its approval')
-    await screen.enter('y')
+    await screen.answer('Waiting for its approval', 'y')
     await screen.says(/\ny(?=\n)/)
     await sender.write('y\n')
-    await screen.says(SAVE_IT)
-    await screen.enter('n')
+    await screen.answer(SAVE_IT, 'n')
     expect([(await screen.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([5, 5])
     expect(await readdir(path)).toEqual([])
   })
@@ -340,8 +319,7 @@ describeTerminal('the receiver at a terminal', () => {
   test('refuses with Enter, and nothing is saved', async () => {
     const { code, delivered } = await offer(relay, { file: 'content' })
     const { screen, path } = await openReceiver(code)
-    await screen.says(SAVE_IT)
-    await screen.enter('')
+    await screen.answer(SAVE_IT, '')
     expect((await screen.ended()).exitCode).toBe(5)
     expect(screen.shown.at(-2)).toBe('pairlay: Refused. Nothing was saved.')
     expect(await delivered).toEqual([false])
@@ -351,14 +329,10 @@ describeTerminal('the receiver at a terminal', () => {
   test('is asked for another name as long as the name is taken', async () => {
     const { code, delivered } = await offer(relay, { file: 'content' })
     const { screen, at } = await openReceiver(code, [], ['file', 'taken'])
-    await screen.says(`file ${ANOTHER_NAME}`)
-    await screen.enter('taken')
-    await screen.says(`taken ${ANOTHER_NAME}`)
-    await screen.enter('missing/free')
-    await screen.says('missing is not a directory. Another name (Enter: stop): ')
-    await screen.enter('free')
-    await screen.says('Save it as free, ')
-    await screen.enter('y')
+    await screen.answer(`file ${ANOTHER_NAME}`, 'taken')
+    await screen.answer(`taken ${ANOTHER_NAME}`, 'missing/free')
+    await screen.answer('missing is not a directory. Another name (Enter: stop): ', 'free')
+    await screen.answer('Save it as free, ', 'y')
     expect((await screen.ended()).exitCode).toBe(0)
     expect(await delivered).toEqual([true])
     const texts = ['free', 'file', 'taken'].map((name) => readFile(at(name), 'utf8'))
@@ -369,16 +343,11 @@ describeTerminal('the receiver at a terminal', () => {
     const { code, delivered } = await offer(relay, { one: '1', two: '2', three: '3' })
     const { screen, at } = await openReceiver(code, [], ['one', 'two'])
     const CLASH = 'is the name of another of these files. Another name (Enter: stop): '
-    await screen.says(`one ${ANOTHER_NAME}`)
-    await screen.enter('./Three')
-    await screen.says(`Three ${CLASH}`)
-    await screen.enter('free')
-    await screen.says(`two ${ANOTHER_NAME}`)
-    await screen.enter('FREE')
-    await screen.says(`FREE ${CLASH}`)
-    await screen.enter('other')
-    await screen.says(/\? \[y\/N\] /)
-    await screen.enter('y')
+    await screen.answer(`one ${ANOTHER_NAME}`, './Three')
+    await screen.answer(`Three ${CLASH}`, 'free')
+    await screen.answer(`two ${ANOTHER_NAME}`, 'FREE')
+    await screen.answer(`FREE ${CLASH}`, 'other')
+    await screen.answer(/\? \[y\/N\] /, 'y')
     expect((await screen.ended()).exitCode).toBe(0)
     expect((await delivered).every(Boolean)).toBe(true)
     const texts = ['free', 'other', 'three'].map((name) => readFile(at(name), 'utf8'))
@@ -387,15 +356,11 @@ describeTerminal('the receiver at a terminal', () => {
 
   test('is asked for another name than that of -o before the code', async () => {
     const { sender, code } = await openSender(['-'], { env, stdin: 'content' })
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), 'mine')
+    const { at } = await temporaryDirectory({ file: 'mine' })
     const screen = new Screen(['receive', '-o', at('file')], { env })
-    await screen.says(`file ${ANOTHER_NAME}`)
-    await screen.enter(at('other'))
-    await screen.says('Code: ')
-    await screen.enter(code)
-    await screen.says(SAVE_IT)
-    await screen.enter('y')
+    await screen.answer(`file ${ANOTHER_NAME}`, at('other'))
+    await screen.answer('Code: ', code)
+    await screen.answer(SAVE_IT, 'y')
     expect([(await screen.ended()).exitCode, (await sender.ended()).exitCode]).toEqual([0, 0])
     expect(await readFile(at('other'), 'utf8')).toBe('content')
     expect(await readFile(at('file'), 'utf8')).toBe('mine')
@@ -404,8 +369,7 @@ describeTerminal('the receiver at a terminal', () => {
   test('that names no other name saves nothing', async () => {
     const { code, delivered } = await offer(relay, { file: 'content' })
     const { screen, at, path } = await openReceiver(code, [], ['file'])
-    await screen.says(ANOTHER_NAME)
-    await screen.enter('')
+    await screen.answer(ANOTHER_NAME, '')
     expect((await screen.ended()).exitCode).toBe(5)
     expect(screen.shown.at(-2)).toBe('pairlay: Nothing was saved.')
     expect(await delivered).toEqual([false])
@@ -416,8 +380,7 @@ describeTerminal('the receiver at a terminal', () => {
   test('never obeys what an attacker calls its items', async () => {
     const attacker = await offer(relay, { [HOSTILE]: 'x', [`${HOSTILE}2`]: 'x' })
     const { screen, path } = await openReceiver(attacker.code)
-    await screen.says('[y/N] ')
-    await screen.enter('y')
+    await screen.answer('[y/N] ', 'y')
     expect((await screen.ended()).exitCode).toBe(0)
     expect(await attacker.delivered).toEqual([true])
     expect(foreignControls(screen.raw)).toEqual([])
@@ -445,16 +408,36 @@ describeTerminal('a text at a terminal', () => {
 
   test('is sent as it was typed, with the spaces around it', async () => {
     const screen = new Screen(['send', '--text'], { env })
-    await screen.says('Text to send: ')
-    await screen.enter('  two  spaces ')
+    await screen.answer('Text to send: ', '  two  spaces ')
     const [, code = ''] = await screen.says(/Code: (\S+)/)
     const receiver = await take(relay, code)
-    await screen.says(YES_NO)
-    await screen.enter('y')
+    await screen.answer(YES_NO, 'y')
     expect((await screen.ended()).exitCode).toBe(0)
     expect(await receiver.taken).toEqual({ items: ['  two  spaces '] })
   })
 })
+
+/** A pipe from a sender to a receiver, each at a terminal. */
+async function openPipe(columns = 160) {
+  const { at } = await temporaryDirectory()
+  execFileSync('mkfifo', [at('pipe')])
+  const sender = new Screen(['send', '--yes', '-'], { env, columns, after: `< ${at('pipe')}` })
+  const pipe = await open(at('pipe'), 'w')
+  const [, code = ''] = await sender.says(/Code: (\S+)/)
+  const receiver = new Screen(['receive', code, '--yes', '-o', at('file')], { env, columns })
+  const flowUntil = async (shown: Promise<unknown>) => {
+    let enough = false
+    const watching = shown.finally(() => {
+      enough = true
+    })
+    await eventually('enough progress', async () => {
+      await pipe.write(Buffer.alloc(MIB / 2))
+      return enough || undefined
+    })
+    await watching
+  }
+  return { sender, receiver, pipe, flowUntil }
+}
 
 describeTerminal('progress at a terminal', () => {
   const LINE = /^\d+(\.\d)? [KM]iB {2}[\d.]+ \w+\/s$/
@@ -464,21 +447,8 @@ describeTerminal('progress at a terminal', () => {
     ['of 40 columns', 40],
     ['that does not say how wide it is', 0],
   ])('%s is one line at each side, rewritten again and again, and gone in the end', async (_, columns) => {
-    const { at } = await temporaryDirectory()
-    execFileSync('mkfifo', [at('pipe')])
-    const sender = new Screen(['send', '--yes', '-'], { env, columns, after: `< ${at('pipe')}` })
-    const pipe = await open(at('pipe'), 'w')
-    const [, code = ''] = await sender.says(/Code: (\S+)/)
-    const receiver = new Screen(['receive', code, '--yes', '-o', at('file')], { env, columns })
-    let enough = false
-    const watching = Promise.all([sender.says(/ \S+ MiB {2}/, 3), receiver.says(/\S+ MiB {2}/, 3)]).finally(() => {
-      enough = true
-    })
-    await eventually('three lines of progress', async () => {
-      await pipe.write(Buffer.alloc(MIB / 2))
-      return enough || undefined
-    })
-    await watching
+    const { sender, receiver, pipe, flowUntil } = await openPipe(columns)
+    await flowUntil(Promise.all([sender.says(/ \S+ MiB {2}/, 3), receiver.says(/\S+ MiB {2}/, 3)]))
     await pipe.close()
     expect([(await sender.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual([0, 0])
     for (const screen of [sender, receiver]) {
@@ -493,22 +463,9 @@ describeTerminal('progress at a terminal', () => {
 
 describeTerminal('Ctrl-C during the progress', () => {
   test.each(['sender', 'receiver'])('leaves nothing of it behind at the %s', async (side) => {
-    const { at } = await temporaryDirectory()
-    execFileSync('mkfifo', [at('pipe')])
-    const sender = new Screen(['send', '--yes', '-'], { env, after: `< ${at('pipe')}` })
-    const pipe = await open(at('pipe'), 'w')
-    const [, code = ''] = await sender.says(/Code: (\S+)/)
-    const receiver = new Screen(['receive', code, '--yes', '-o', at('file')], { env })
+    const { sender, receiver, pipe, flowUntil } = await openPipe()
     const screen = side === 'sender' ? sender : receiver
-    let enough = false
-    const watching = screen.says(/\S+ MiB {2}/).finally(() => {
-      enough = true
-    })
-    await eventually('a line of progress', async () => {
-      await pipe.write(Buffer.alloc(MIB / 2))
-      return enough || undefined
-    })
-    await watching
+    await flowUntil(screen.says(/\S+ MiB {2}/))
     await screen.type('\u0003')
     expect((await screen.ended()).exitCode).toBe(130)
     expect(screen.raw).toContain('^C')
@@ -524,8 +481,7 @@ describeTerminal('Ctrl-C during the progress', () => {
 describeTerminal('a command under nohup', () => {
   /** Runs it at a terminal in a directory of its own, and gives the process that it becomes. */
   async function outlasting(args: readonly string[], env: Readonly<Record<string, string>>) {
-    const { at, path } = await temporaryDirectory()
-    await writeFile(at('file'), 'content')
+    const { at, path } = await temporaryDirectory({ file: 'content' })
     const before = `trap 'exit' HUP; echo $$ > ${at('pid')}`
     const screen = new Screen(args, { env, cwd: path, before, under: 'nohup', after: `> ${at('out')} 2>&1` })
     const said = (pattern: RegExp) =>
@@ -533,46 +489,47 @@ describeTerminal('a command under nohup', () => {
         `says ${pattern}`,
         async () => (await readFile(at('out'), 'utf8').catch(() => '')).match(pattern) ?? undefined,
       )
-    return { screen, said, pid: () => readFile(at('pid'), 'utf8').then(Number), pidFile: at('pid'), at }
+    const signal = async (signal: NodeJS.Signals) => process.kill(Number(await readFile(at('pid'), 'utf8')), signal)
+    const hangUp = async () => {
+      await signal('SIGHUP')
+      screen.close()
+    }
+    return { said, signal, hangUp, ended: () => ended(at('pid')) }
   }
 
   test('goes on when its terminal is closed: a sender', async () => {
-    const { screen, said, pid, pidFile } = await outlasting(['send', '--yes', 'file'], env)
+    const { said, hangUp, ended } = await outlasting(['send', '--yes', 'file'], env)
     const [, code = ''] = await said(/Code: (\S+)/)
-    process.kill(await pid(), 'SIGHUP')
-    screen.close()
+    await hangUp()
     expect(await (await take(relay, code)).taken).toEqual({ items: ['content'] })
-    await ended(pidFile)
+    await ended()
     await said(/Delivered/)
   })
 
   test('goes on when its terminal is closed: a receiver', async () => {
     const waiting = await openSender(['-'], { env, stdin: 'open' })
-    const { screen, said, pid, pidFile } = await outlasting(['receive', waiting.code, '--yes', '-o', 'got'], env)
+    const { said, hangUp, ended } = await outlasting(['receive', waiting.code, '--yes', '-o', 'got'], env)
     await said(/Approved/)
-    process.kill(await pid(), 'SIGHUP')
-    screen.close()
+    await hangUp()
     waiting.sender.endStdin()
-    await ended(pidFile)
+    await ended()
     await said(/Saved got/)
   })
 
   test('goes on when its terminal is closed: a relay', async () => {
-    const { screen, said, pid, pidFile } = await outlasting(['serve', '--port', '0'], {})
+    const { said, signal, hangUp, ended } = await outlasting(['serve', '--port', '0'], {})
     const [, port] = await said(/"port":(\d+),"msg":"the relay is ready"/)
-    process.kill(await pid(), 'SIGHUP')
-    screen.close()
+    await hangUp()
     const { sender } = await openSender(['-', '--relay', `http://127.0.0.1:${port}`])
     await sender.event('connection')
-    process.kill(await pid(), 'SIGTERM')
-    await ended(pidFile)
+    await signal('SIGTERM')
+    await ended()
   })
 })
 
 describeTerminal('a command whose shell ignores hang-ups', () => {
   test('goes on when its terminal is closed', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), 'content')
+    const { at } = await temporaryDirectory({ file: 'content' })
     const under = `sh -c 'trap "" HUP; "$@"; exit' sh`
     const screen = new Screen(['send', '--yes', at('file')], { env, under })
     const [, code = ''] = await screen.says(/Code: (\S+)/)

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream, mkdtempSync, readFileSync } from 'node:fs'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -362,11 +362,14 @@ export interface Directory {
   readonly at: (name: string) => string
 }
 
-/** A directory that goes with the file's last test. */
-export async function temporaryDirectory(): Promise<Directory> {
+/** A directory with these files, and with folders where a name ends in a slash. It goes with the file's last test. */
+export async function temporaryDirectory(content: Readonly<Record<string, string | Buffer>> = {}): Promise<Directory> {
   const path = await mkdtemp(join(tmpdir(), 'pairlay-cli-'))
   directories.add(path)
-  return { path, at: (name) => join(path, name) }
+  const at = (name: string) => join(path, name)
+  for (const [name, bytes] of Object.entries(content))
+    await (name.endsWith('/') ? mkdir(at(name)) : writeFile(at(name), bytes))
+  return { path, at }
 }
 
 /** A relay as a process of its own. */
@@ -489,6 +492,13 @@ export class Screen {
   /** Closes the window. */
   close(): void {
     this.#program.signal('SIGKILL')
+  }
+
+  /** Types a line when a question, or what else asks for it, was shown. */
+  async answer(question: string | RegExp, line: string, nth = 1): Promise<RegExpMatchArray> {
+    const shown = await this.says(question, nth)
+    await this.enter(line)
+    return shown
   }
 
   /** Resolves when the text was shown, `nth` times. */

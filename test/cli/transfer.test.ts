@@ -110,17 +110,13 @@ describe('a file', () => {
   })
 
   test('of 0 bytes arrives', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('nothing'), '')
-    await mkdir(at('out'))
+    const { at } = await temporaryDirectory({ nothing: '', 'out/': '' })
     await handOver(relay, [at('nothing')], ['-o', at('out')])
     expect((await stat(at('out/nothing'))).size).toBe(0)
   })
 
   test('is saved into a directory beside others, and as the file that -o names', async () => {
-    const { at } = await temporaryDirectory()
-    await mkdir(at('out'))
-    await writeFile(at('out/other'), 'other')
+    const { at } = await temporaryDirectory({ 'out/': '', 'out/other': 'other' })
     await writeSample(at('sample'), 300 * KIB)
     for (const output of ['out', 'out/named']) await handOver(relay, [at('sample')], ['-o', at(output)])
     expect((await readdir(at('out'))).sort()).toEqual(['named', 'other', 'sample'])
@@ -132,10 +128,7 @@ describe('a file', () => {
 
 describeConcurrent('several files', () => {
   test('arrive together, empty ones among them, and the name that comes twice gets a number', async () => {
-    const { at } = await temporaryDirectory()
-    await mkdir(at('from'))
-    await mkdir(at('out'))
-    await writeFile(at('a'), '')
+    const { at } = await temporaryDirectory({ 'from/': '', 'out/': '', a: '' })
     await writeSample(at('b'), 3 * MIB + 5)
     await writeFile(at('from/a'), 'the other a')
     await writeFile(at('c'), '')
@@ -147,8 +140,7 @@ describeConcurrent('several files', () => {
   })
 
   test('may be called like the temporary name of each other', async () => {
-    const { at } = await temporaryDirectory()
-    await mkdir(at('out'))
+    const { at } = await temporaryDirectory({ 'out/': '' })
     const names = ['x', 'x.part', 'X.PART.part', 'y.part', 'y']
     for (const name of names) await writeFile(at(name), `this is ${name}`)
     await handOver(relay, names.map(at), ['-o', at('out')])

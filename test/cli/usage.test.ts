@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
@@ -197,8 +197,9 @@ describeConcurrent('help', () => {
 })
 
 test('a Node that is too old is named, with the one that is needed, instead of a stack', async () => {
-  const { at } = await temporaryDirectory()
-  await writeFile(at('old.cjs'), "Object.defineProperty(process.versions, 'node', { value: '20.9.0' })")
+  const { at } = await temporaryDirectory({
+    'old.cjs': "Object.defineProperty(process.versions, 'node', { value: '20.9.0' })",
+  })
   const { exitCode, stderr } = await run(['send', 'file'], { env: { NODE_OPTIONS: `--require ${at('old.cjs')}` } })
   expect([exitCode, stderr]).toEqual([1, 'pairlay: This is Node 20.9.0. Pairlay needs Node 20.19 or later.\n'])
 })
@@ -292,8 +293,7 @@ describeConcurrent('a code', () => {
 
   test('is tried although the tries cannot be counted, which is told', async () => {
     const { code } = await openSender(['-'], { env, stdin: 'content' })
-    const { at } = await temporaryDirectory()
-    await writeFile(at('state'), 'a file')
+    const { at } = await temporaryDirectory({ state: 'a file' })
     const own = { PAIRLAY_RELAY: relay.url, XDG_STATE_HOME: at('state') }
     const { exitCode, stderr } = await run(['receive', code, '--yes', '-o', '-'], { env: own })
     expect(exitCode).toBe(0)
@@ -521,9 +521,7 @@ describeConcurrent('without a terminal', () => {
   const lines = (text: string) => text.split('\n').filter((line) => !line.endsWith('/s'))
 
   test('both sides print plain lines on stderr, and nothing on stdout', async () => {
-    const { at } = await temporaryDirectory()
-    await mkdir(at('out'))
-    await writeFile(at('file'), 'hello')
+    const { at } = await temporaryDirectory({ 'out/': '', file: 'hello' })
     const { sender, code } = await openPlain(['--yes', at('file')], { env })
     const received = await run(['receive', code, '--yes', '-o', at('out')], { env })
     const sent = await sender.ended()
@@ -555,10 +553,7 @@ describeConcurrent('without a terminal', () => {
   })
 
   test('questions take their answers from stdin, and each stays a line of its own', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('a'), 'a')
-    await writeFile(at('b'), 'bb')
-    await mkdir(at('out'))
+    const { at } = await temporaryDirectory({ a: 'a', b: 'bb', 'out/': '' })
     const { sender, code } = await openPlain([at('a'), at('b'), '--ttl', '60'], { env, stdin: 'open' })
     const receiver = pairlay(['receive'], { env, stdin: 'open', cwd: at('out') })
     await receiver.says(/^Code: $/)
@@ -593,8 +588,7 @@ describeConcurrent('without a terminal', () => {
   })
 
   test('nobody to answer is exit 2 at the sender before it shows a code', async () => {
-    const { at } = await temporaryDirectory()
-    await writeFile(at('file'), '')
+    const { at } = await temporaryDirectory({ file: '' })
     const line = 'pairlay: There is nobody to answer. Use --yes to approve without asking.\n'
     for (const [args, stdin] of [[at('file')], [at('file'), ''], ['-', 'data'], ['--text', 'text']]) {
       const { exitCode, stdout, stderr } = await run(['send', args ?? ''], { env, ...(stdin && { stdin }) })
@@ -631,8 +625,7 @@ describeConcurrent('without a terminal', () => {
   })
 
   test('an offer that is not wanted, or does not fit, is not delivered', async () => {
-    const { at } = await temporaryDirectory()
-    await mkdir(at('out'))
+    const { at } = await temporaryDirectory({ 'out/': '' })
     const refusals: [args: string[], stdin: string, line: string, exitCode: number][] = [
       [['-o', at('out')], 'n\n', 'Refused. Nothing was saved.', 5],
       [['--yes', '-o', '-'], '', 'Several files do not fit into one pipe. Receive them into a directory with -o.', 2],

@@ -2,19 +2,18 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
 import { POLL_LEASE_MS } from '../../src/protocol/limits.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import type { RunningRelay } from '../support/server.ts'
-import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair } from './people.ts'
-import { setting, startRelay } from './setting.ts'
+import { admit, bytesOf, collect, errorOf, join, meet, nextRequest, openSender, outcomeOf, pair } from './people.ts'
+import { setting, startRelay, type TestRelay } from './setting.ts'
 import { type DeviceWorld, until } from './world.ts'
 
 /** The knowledge of each side about the other. */
 
 const clock = new FakeClock()
-let relay: RunningRelay
+let relay: TestRelay
 beforeAll(async () => {
   relay = await startRelay({ clock })
 })
-afterAll(() => relay.close())
+afterAll(() => relay.end())
 
 /** Takes a device off the network, and lets the relay notice. One that asks over HTTP counts as present for a minute. */
 async function unplug(world: DeviceWorld): Promise<void> {
@@ -39,19 +38,14 @@ describe('the sender', () => {
     await until('the device is back', () => request.present)
     await joined.receiver.close()
     expect((await request.ended).code).toBe('receiver_left')
-    await device.sender.cancel()
   })
 
   test('has no device left to send to when the approved one has gone', async () => {
-    const device = await openSender(relay.url)
-    const { receiver } = await join(relay.url, device.sender.code)
-    const request = await nextRequest(device)
-    await receiver.verified
+    const { device, receiver, request } = await meet(relay.url)
     await request.approve()
     await receiver.close()
     await request.ended
     expect(await errorOf(device.sender.send([bytesSource(bytesOf(10), 'a')]))).toBe('receiver_left')
-    await device.sender.cancel()
   })
 })
 
@@ -61,7 +55,6 @@ describe('the requests', () => {
     await admit(relay.url, device)
     await admit(relay.url, device)
     expect((await device.requests.next()).done).toBe(true)
-    await device.sender.cancel()
   })
 
   test('need not be waited for: what is sent goes to those approved so far', async () => {
@@ -93,7 +86,7 @@ describe('the receiver', () => {
   })
 
   test('sees whether the sender is there, and how long the session lasts', async () => {
-    const { receiver, world, sender } = await pair(relay.url, { sender: { ttlSeconds: 120 } })
+    const { receiver, world } = await pair(relay.url, { sender: { ttlSeconds: 120 } })
     expect(receiver.senderPresent).toBe(true)
     expect(receiver.expiresInMs).toBeGreaterThan(0)
     expect(receiver.expiresInMs).toBeLessThanOrEqual(120_000)
@@ -101,7 +94,6 @@ describe('the receiver', () => {
     await until('the sender is not there', () => !receiver.senderPresent)
     world.unplugged = false
     await until('the sender is back', () => receiver.senderPresent)
-    await sender.cancel()
   })
 
   test('is told that something may be missing only when it was approved', async () => {

@@ -4,28 +4,38 @@ import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { decodeFrame, FRAME_DATA } from '../../src/protocol/frame.ts'
 import type { View } from '../../src/protocol/view.ts'
 import { FakeTime } from '../client/fake-time.ts'
-import type { RunningRelay } from '../support/server.ts'
-import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair, take } from './people.ts'
+import {
+  admit,
+  bytesOf,
+  collect,
+  errorOf,
+  join,
+  nextRequest,
+  openSender,
+  outcomeOf,
+  pair,
+  sendAll,
+  take,
+} from './people.ts'
 import { RawReceiver, RawSender, transferOf } from './raw-peers.ts'
-import { startRelay } from './setting.ts'
+import { startRelay, type TestRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
 /** The end of a session and its reason, as each side is told. */
 
-let relay: RunningRelay
+let relay: TestRelay
 
 beforeEach(async () => {
   relay = await startRelay()
 })
-afterEach(() => relay.close())
+afterEach(() => relay.end())
 
 test('a sender that ends by itself tells the relay, so that nobody waits for the deadline', async () => {
-  const { receiver, world, sender } = await pair(relay.url)
+  const { receiver, world } = await pair(relay.url)
   const end = errorOf(collect(receiver))
   world.socket.inject('{"type":"session"}')
   expect(await end).toBe('closed_by_sender')
   expect((await receiver.ended).code).toBe('closed_by_sender')
-  await sender.cancel()
 })
 
 test('a receiver that ends by itself tells the relay as well', async () => {
@@ -36,7 +46,6 @@ test('a receiver that ends by itself tells the relay as well', async () => {
   // Over HTTP the sender may hear of it while it sends.
   const sent = await sender.send([bytesSource(bytesOf(1), 'a')]).catch((error: PairingError) => error.code)
   expect(typeof sent === 'string' ? sent : outcomeOf(sent[0])).toMatch(/^(receiver_left|not_delivered)$/)
-  await sender.cancel()
 })
 
 test('an app whose person is asked sees at once that the session is over', async () => {
@@ -47,7 +56,6 @@ test('an app whose person is asked sees at once that the session is over', async
   await sender.cancel()
   expect((await receiver.ended).code).toBe('closed_by_sender')
   expect((await sending).map(outcomeOf)).toEqual(['aborted'])
-  await receiver.close()
 })
 
 test('what is final before the receipt is lost stays final, and counts as not confirmed', async () => {
@@ -130,7 +138,6 @@ test('payload before the approval is refused', async () => {
   const end = errorOf(collect(receiver))
   attacker.sendMessage(transferOf({ items: [{ name: 'a', size: 1 }] }, 'x'))
   expect(await end).toBe('peer_misbehaved')
-  await attacker.close()
 })
 
 test('a suite that is not known is denied as unsupported, spends nothing, and bans nobody', async () => {
@@ -158,7 +165,6 @@ test('a suite that is not known is denied as unsupported, spends nothing, and ba
   expect(sender.failedAttempts).toEqual({ wrongCode: 0, timedOut: 0, invalid: 0 })
   const { receiver } = await join(relay.url, sender.code)
   expect(await receiver.verified).toMatch(/^\d{6}$/)
-  await sender.cancel()
 })
 
 test('a sender of another suite is unsupported at the receiver, which leaves', async () => {
@@ -171,7 +177,6 @@ test('a sender of another suite is unsupported at the receiver, which leaves', a
   const { receiver } = await join(relay.url, sender.code, { world })
   expect(await errorOf(receiver.verified)).toBe('unsupported')
   await until('it has left', () => sender.waitingUnproven === 0)
-  await sender.cancel()
 })
 
 test('a profile that a relay changes on the way makes the handshake fail', async () => {
@@ -183,7 +188,6 @@ test('a profile that a relay changes on the way makes the handshake fail', async
   }
   const { receiver } = await join(relay.url, sender.code, { world })
   expect(await errorOf(receiver.verified)).toBe('wrong_code')
-  await sender.cancel()
 })
 
 /** Lets the relay say of a receiver's first runs that they have left. */
@@ -245,7 +249,6 @@ test('it waits 0, 1, 2, 4, 8, 15 s, and gives up after eight joins more', async 
   await receiver.close()
   await time.advance(15_000)
   expect(await end).toBe('aborted')
-  await sender.cancel()
 })
 
 test('a person who leaves is not joined again', async () => {
@@ -255,7 +258,6 @@ test('a person who leaves is not joined again', async () => {
   await receiver.close()
   expect((await receiver.ended).code).toBe('aborted')
   expect(rejoined).toBe(0)
-  await sender.cancel()
 })
 
 test('tags are counted beyond the process where the app keeps them', async () => {
@@ -266,7 +268,6 @@ test('tags are counted beyond the process where the app keeps them', async () =>
   await receiver.verified
   expect(count).toBe(3)
   expect(await errorOf(join(relay.url, device.sender.code, { attempts }))).toBe('attempts_used_up')
-  await device.sender.cancel()
 })
 
 test('a stranger who knows the locator alone and claims what never was ends nothing but its own channel', async () => {
@@ -287,9 +288,7 @@ test('a stranger who knows the locator alone and claims what never was ends noth
   attacker.send(attacker.m1())
   await attacker.socket.until((view) => view?.receivers[0]?.state === 'denied')
   expect(attacker.socket.view?.receivers[0].reason).toBe('handshake_invalid')
-  expect((await device.sender.send([bytesSource(bytesOf(1_000), 'a')])).map(outcomeOf)).toEqual([1_000])
-  await device.sender.close()
-  await collecting
+  expect(await sendAll(device.sender, 1_000, collecting)).toEqual([1_000])
 })
 
 test('wrong use is an error at once, and names what is wrong', async () => {

@@ -2,10 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bytesSource, type ConnectionStatus, Receiver, Sender, type SendProgress } from '../../src/client/index.ts'
 import { checkSymbol, parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { describeNginx, Nginx, type Rules } from '../support/nginx.ts'
-import type { RunningRelay } from '../support/server.ts'
 import { isAlone } from '../support/setting.ts'
 import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, sha256 } from './people.ts'
-import { startRelay } from './setting.ts'
+import { startRelay, type TestRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
 /** Where WebSockets do not pass for one side or the other, the same transfer goes on over HTTP. */
@@ -18,11 +17,11 @@ const PASSING_UPGRADES = `
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $http_connection;`
 
-let relay: RunningRelay
+let relay: TestRelay
 beforeAll(async () => {
   relay = await startRelay()
 })
-afterAll(() => relay.close())
+afterAll(() => relay.end())
 
 /** A device, and what its app was told of its connection. */
 class Device {
@@ -147,7 +146,6 @@ describe.each(MIXES)('%s', (_, sends, receives) => {
     const end = errorOf(collect(receiver))
     await (await nextRequest(device)).deny()
     expect(await end).toBe('denied')
-    await device.sender.cancel()
   })
 
   test('a session that is cancelled in the middle ends on both sides, and leaves nothing', async () => {

@@ -4,20 +4,19 @@ import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { decodeFrame, encodeAck, encodeData, FRAME_ACK, FRAME_DATA } from '../../src/protocol/frame.ts'
 import type { ReceiverRow, View } from '../../src/protocol/view.ts'
 import { DEFAULT_SETTINGS } from '../support/relay.ts'
-import type { RunningRelay } from '../support/server.ts'
-import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair } from './people.ts'
+import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair, sendAll } from './people.ts'
 import { RawReceiver, RawSender, transferOf } from './raw-peers.ts'
-import { startRelay } from './setting.ts'
+import { startRelay, type TestRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
 /** A relay or a peer that lies: whatever it says, nothing is delivered that was not, and nobody else suffers for it. */
 
-let relay: RunningRelay
+let relay: TestRelay
 
 beforeEach(async () => {
   relay = await startRelay()
 })
-afterEach(() => relay.close())
+afterEach(() => relay.end())
 
 /** Lets the relay say something else to a device: a hook for the first data frame with this seq. */
 function changingFrame(seq: number, change: (frame: Buffer) => void, world: DeviceWorld): void {
@@ -66,7 +65,6 @@ describe('a receiver that lies in its receipt', () => {
     lie(attacker)
     expect((await sending).map(outcomeOf)).toEqual(['corrupt'])
     await attacker.socket.until((view) => view?.receivers[0]?.state === 'revoked')
-    await device.sender.cancel()
   })
 
   test('the right one counts', async () => {
@@ -80,7 +78,6 @@ describe('a receiver that lies in its receipt', () => {
     expect(await raw.readMessage()).toEqual(Buffer.concat([header, bytesOf(1_000)]))
     raw.sendMessage('{"message":1,"bytes":1000}')
     expect((await sending).map(outcomeOf)).toEqual([1_000])
-    await device.sender.cancel()
   })
 
   test('done without a receipt is not delivered', async () => {
@@ -92,7 +89,6 @@ describe('a receiver that lies in its receipt', () => {
     for (let i = 0; i < 2; i++) await attacker.readMessage()
     await attacker.leave()
     expect((await sending).map(outcomeOf)).toEqual(['not_delivered'])
-    await device.sender.cancel()
   })
 })
 
@@ -104,9 +100,7 @@ describe('a receiver that acks what was never sent', () => {
     const attacker = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
     attacker.socket.ack(attacker.channel, 1_000_000)
     await attacker.socket.until((view) => view?.receivers[0]?.state === 'denied')
-    expect((await device.sender.send([bytesSource(bytesOf(1_000), 'a')])).map(outcomeOf)).toEqual([1_000])
-    await device.sender.close()
-    await collecting
+    expect(await sendAll(device.sender, 1_000, collecting)).toEqual([1_000])
   })
 
   test('after it is approved ends its own transfer, and nobody else’s', async () => {
@@ -136,9 +130,7 @@ describe('a receiver that acks what was never sent', () => {
     attacker.socket.ack(attacker.channel, 1_000_000)
     device.world.unplugged = false
     await attacker.socket.until((view) => view?.receivers[0]?.state === 'denied')
-    expect((await device.sender.send([bytesSource(bytesOf(1_000), 'a')])).map(outcomeOf)).toEqual([1_000])
-    await device.sender.close()
-    await collecting
+    expect(await sendAll(device.sender, 1_000, collecting)).toEqual([1_000])
   })
 })
 
@@ -181,7 +173,6 @@ describe('a sender that lies', () => {
     // Once it was taken up, all that is said of it is that it failed.
     if (said.length > 0)
       expect(JSON.parse((await attacker.readReceipt()).toString())).toEqual({ message: 1, refused: 'failed' })
-    await attacker.close()
   })
 
   test.each([1, 2, -1, '"1"', 'null', undefined])(
@@ -221,7 +212,6 @@ describe('a sender that lies', () => {
     expect(JSON.parse((await attacker.readReceipt()).toString())).toEqual({ message: 1, bytes: 1 })
     await attacker.closeSession()
     expect(await end).toBe('closed_by_sender')
-    await attacker.close()
   })
 
   test('about m4 never gets a number shown', async () => {
@@ -234,7 +224,6 @@ describe('a sender that lies', () => {
     attacker.send(m4)
     expect(await errorOf(receiver.verified)).toBe('wrong_code')
     expect(receiver.matchNumber).toBe(undefined)
-    await attacker.close()
   })
 })
 
@@ -246,7 +235,6 @@ describe('a relay that changes frames', () => {
     const end = errorOf(collect(receiver))
     expect((await sender.send([bytesSource(bytesOf(100_000), 'a')])).map(outcomeOf)).toEqual(['receiver_failed'])
     expect(await end).toBe('corrupt')
-    await sender.cancel()
   })
 
   test('of the receipt', async () => {
@@ -296,7 +284,6 @@ describe('a relay that changes frames', () => {
     const end = errorOf(collect(receiver))
     await sender.send([bytesSource(bytesOf(600_000), 'a')])
     expect(await end).toBe('corrupt')
-    await sender.cancel()
   })
 
   test('into none: it acks everything itself, and says that the receiver is done', async () => {
@@ -329,7 +316,7 @@ describe('a relay that changes frames', () => {
       if (frame?.type === FRAME_DATA) seq = frame.seq
       return data
     }
-    const { sender, receiver } = await pair(relay.url, { receiver: { world } })
+    const { receiver } = await pair(relay.url, { receiver: { world } })
     const { windowBytes, maxFrameBytes } = DEFAULT_SETTINGS
     await until('the word of the approval is there', () => seq === 3)
     let taken = 0
@@ -340,7 +327,6 @@ describe('a relay that changes frames', () => {
     expect(taken).toBeLessThanOrEqual(windowBytes + maxFrameBytes)
     // Frames from before the close are still looked at, and are rubbish.
     expect(await errorOf(collect(receiver))).toBe('corrupt')
-    await sender.cancel()
   })
 })
 
@@ -376,7 +362,6 @@ describe('a relay whose view lies', () => {
       expect(await errorOf(device.sender.approveNumber(request.matchNumber))).toBe('relay_misbehaved')
       expect(decisions).not.toContain('{"decision":"approved"}')
       await other.close()
-      await device.sender.cancel()
     })
 
     test.each(lies)('%s, in the middle of a transfer, is not delivered', async (_, lie) => {
@@ -425,7 +410,6 @@ describe('a relay whose view lies', () => {
       expect(await errorOf(receiver.verified)).toBe('wrong_code')
       await until('the failure is counted', () => sender.failedAttempts.invalid === 1)
       expect(sender.verifiedCount).toBe(0)
-      await sender.cancel()
     })
   })
 
@@ -456,7 +440,6 @@ describe('a relay whose view lies', () => {
       expect(await errorOf(receiver.verified)).toBe(expected)
       expect(await errorOf(collect(receiver))).toBe(expected)
       await until('its socket is closed', () => world.openSockets.size === 0)
-      await sender.cancel()
     })
 
     test('a denial is shown as what it is, the relay’s word', async () => {
@@ -465,7 +448,6 @@ describe('a relay whose view lies', () => {
       changingViews((attacker) => change(attacker, { state: 'denied', reason: 'rejected' }), world)
       const { receiver } = await join(relay.url, sender.code, { world })
       await expect(receiver.verified).rejects.toThrow('The relay says that')
-      await sender.cancel()
     })
   })
 })

@@ -9,7 +9,6 @@ import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { ERROR_TITLES } from '../../src/protocol/error-titles.ts'
 import { ERRORS, type ErrorCode } from '../../src/protocol/errors.ts'
 import { FakeTime } from '../client/fake-time.ts'
-import type { RunningRelay } from '../support/server.ts'
 import {
   admit,
   bytesOf,
@@ -22,17 +21,17 @@ import {
   type SendingDevice,
 } from './people.ts'
 import { RawReceiver, RawSender, transferOf } from './raw-peers.ts'
-import { startRelay } from './setting.ts'
+import { startRelay, type TestRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
 /** How long the SDK waits for others, and how much it takes from them, before it goes on without. */
 
-let relay: RunningRelay
+let relay: TestRelay
 
 beforeEach(async () => {
   relay = await startRelay()
 })
-afterEach(() => relay.close())
+afterEach(() => relay.end())
 
 /** Waits until somebody waits for exactly this long, and lets that time pass. */
 async function passWait(time: FakeTime, ms: number): Promise<void> {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import {
   type AcceptOptions,
+  bytesSource,
   type ItemInfo,
   type Offer,
   PairingError,
@@ -13,6 +14,7 @@ import {
   type SenderOptions,
 } from '../../src/client/index.ts'
 import { urlForReceivers } from '../support/server.ts'
+import { leaving } from './setting.ts'
 import { DeviceWorld } from './world.ts'
 
 /** Actions of the people at the two devices, and what they get. */
@@ -33,6 +35,7 @@ type Options<T> = Omit<Partial<T>, 'environment'> & { readonly world?: DeviceWor
 export async function openSender(relay: string, options: Options<SenderOptions> = {}): Promise<SendingDevice> {
   const { world = await DeviceWorld.create(), ...rest } = options
   const sender = await Sender.open({ relay, ...rest, environment: world.environment })
+  leaving.push(() => sender.cancel())
   return { sender, world, requests: sender.requests() }
 }
 
@@ -43,6 +46,7 @@ export async function join(
 ): Promise<ReceivingDevice> {
   const { world = await DeviceWorld.create(), ...rest } = options
   const receiver = await Receiver.join({ relay: urlForReceivers(relay), code, ...rest, environment: world.environment })
+  leaving.push(() => receiver.close())
   return { receiver, world }
 }
 
@@ -51,6 +55,26 @@ export async function nextRequest({ requests }: SendingDevice): Promise<PairingR
   const { value, done } = await requests.next()
   if (done || !value) throw new Error('no more receivers can come')
   return value
+}
+
+/** A sender, and a receiver that is verified. Nothing is decided. */
+export async function meet(
+  relay: string,
+  options: { readonly sender?: Options<SenderOptions>; readonly receiver?: Options<ReceiverOptions> } = {},
+) {
+  const device = await openSender(relay, options.sender)
+  const { receiver, world: receiverWorld } = await join(relay, device.sender.code, options.receiver)
+  const request = await nextRequest(device)
+  await receiver.verified
+  return { ...device, device, receiver, receiverWorld, request }
+}
+
+/** Sends so many bytes, says goodbye, and gives the outcomes when `collecting` is over too. */
+export async function sendAll(sender: Sender, bytes: number, ...collecting: Promise<unknown>[]) {
+  const receipts = await sender.send([bytesSource(bytesOf(bytes), 'a')])
+  await sender.close()
+  await Promise.all(collecting)
+  return receipts.map(outcomeOf)
 }
 
 /** Lets a receiver join and approves it by the number that it shows. */

@@ -3,20 +3,31 @@ import { bytesSource, type Offer, type Receiver, streamSource } from '../../src/
 import { SenderHandshake } from '../../src/crypto/handshake.ts'
 import { ciphertextOf, decodeFrame, FRAME_DATA } from '../../src/protocol/frame.ts'
 import { DEFAULT_SETTINGS } from '../support/relay.ts'
-import type { RunningRelay } from '../support/server.ts'
 import { hasFrames } from '../support/setting.ts'
-import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair, sha256 } from './people.ts'
-import { startRelay } from './setting.ts'
+import {
+  admit,
+  bytesOf,
+  collect,
+  errorOf,
+  join,
+  nextRequest,
+  openSender,
+  outcomeOf,
+  pair,
+  sendAll,
+  sha256,
+} from './people.ts'
+import { startRelay, type TestRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
-let relay: RunningRelay
+let relay: TestRelay
 
 beforeEach(async () => {
   relay = await startRelay()
 })
 afterEach(async () => {
   vi.restoreAllMocks()
-  await relay.close()
+  await relay.end()
 })
 
 /** A sender and so many receivers that are verified, none of them decided about. */
@@ -99,7 +110,6 @@ describe('several receivers', () => {
     expect(await errorOf(sender.send([pipe]))).toBe('already_sent')
     await receivers[0].receiver.close()
     await until('the sender knows', () => relay.counters().mailboxes === 2)
-    await sender.cancel()
   })
 })
 
@@ -131,7 +141,6 @@ describe('a receiver that stands still', () => {
     for (let { done } = await reader.read(); !done; ) ({ done } = await reader.read())
     await items.next()
     expect((await sending).map(outcomeOf)).toEqual([payload.length, payload.length, payload.length])
-    await sender.cancel()
   })
 
   test('because its network does, too', async () => {
@@ -162,9 +171,8 @@ describe('a receiver that stands still', () => {
 
 describe('approving', () => {
   test('with one verified device takes one tap', async () => {
-    const { joined, sender } = await verified(1)
+    const { joined } = await verified(1)
     await joined[0].request.approve()
-    await sender.cancel()
   })
 
   test('with two of them takes typing: a tap approves neither, whichever it was for', async () => {
@@ -176,9 +184,7 @@ describe('approving', () => {
     const typed = ` ${matchNumber.slice(0, 3)} ${matchNumber.slice(3)}\n`
     expect((await sender.approveNumber(typed)).receiverCode).toBe(receiverCode)
     const collecting = collect(joined[1].receiver)
-    expect((await sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
-    await sender.close()
-    await collecting
+    expect(await sendAll(sender, 10, collecting)).toEqual([10])
   })
 
   test('of a number that two devices show is refused, for both', async () => {
@@ -194,14 +200,12 @@ describe('approving', () => {
     await decided
     // A receiver that has left may still show the number to somebody.
     expect(await errorOf(sender.approveNumber('482 913'))).toBe('number_not_unique')
-    await sender.cancel()
   })
 
   test('goes as far as the sender asked for, and not one further', async () => {
     const { sender, joined } = await verified(3, 2)
     for (const { request } of joined.slice(0, 2)) await sender.approveNumber(request.matchNumber)
     expect(await errorOf(sender.approveNumber(joined[2].request.matchNumber))).toBe('session_full')
-    await sender.cancel()
   })
 
   test('of two at once does not go further either', async () => {
@@ -214,7 +218,6 @@ describe('approving', () => {
     const outcomes = await Promise.all(joined.map(({ request }) => errorOf(sender.approveNumber(request.matchNumber))))
     expect(outcomes).toEqual([undefined, 'session_full'])
     expect(decisions).toHaveLength(1)
-    await sender.cancel()
   })
 
   test('retires the code with the last device it allows', async () => {
@@ -223,7 +226,6 @@ describe('approving', () => {
     await admit(relay.url, device)
     expect(await errorOf(join(relay.url, device.sender.code))).toBe('code_not_found')
     expect((await device.requests.next()).done).toBe(true)
-    await device.sender.cancel()
   })
 
   test('that fails because the last device left meanwhile retires the code all the same', async () => {
@@ -239,16 +241,14 @@ describe('approving', () => {
     expect(await errorOf(joined[0].request.approve())).toBe('not_delivered')
     expect((await requests.next()).done).toBe(true)
     await expect.poll(() => errorOf(join(relay.url, sender.code))).toBe('code_not_found')
-    await sender.cancel()
   })
 
   test('of a device that has left says so', async () => {
-    const { sender, joined, world } = await verified(1)
+    const { joined, world } = await verified(1)
     await joined[0].receiver.close()
     await until('the sender is told', () => relay.counters().mailboxes === 0)
     await expect.poll(() => errorOf(joined[0].request.approve())).toBe('receiver_left')
     expect(world.openSockets.size).toBe(1)
-    await sender.cancel()
   })
 
   test('lets no payload out before the relay has said yes, however early the app sends', async () => {
@@ -273,9 +273,7 @@ describe('approving', () => {
     answer()
     await Promise.all([approving, again])
     const collecting = collect(joined[0].receiver)
-    expect((await sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
-    await sender.close()
-    await collecting
+    expect(await sendAll(sender, 10, collecting)).toEqual([10])
   })
 })
 
@@ -294,7 +292,6 @@ describe('denying', () => {
     await denying
     expect(sender.verifiedCount).toBe(1)
     expect(await errorOf(join(relay.url, sender.code))).toBe('code_not_found')
-    await sender.cancel()
   })
 
   test('a device that is approved already is not undone by a second row that is denied', async () => {

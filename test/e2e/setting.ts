@@ -8,8 +8,14 @@ export const setting = {
   webSocketsPass: SETTING !== 'http',
 }
 
+/** Ends the devices that a test has left in their sessions. */
+export const leaving: (() => Promise<void>)[] = []
+
+/** A relay for a test. `end` lets its devices leave before it closes, which they would take for a lost connection. */
+export type TestRelay = RunningRelay & { end(): Promise<void> }
+
 /** A relay as this setting has it. */
-export async function startRelay(options: ServerOptions = {}): Promise<RunningRelay> {
+export async function startRelay(options: ServerOptions = {}): Promise<TestRelay> {
   // Each device comes from an address of its own, as through a proxy.
   const relay = await startServer({ trustProxy: ['127.0.0.1'], ...options })
   const connections = new Set<Socket>()
@@ -18,7 +24,11 @@ export async function startRelay(options: ServerOptions = {}): Promise<RunningRe
     socket.once('close', () => connections.delete(socket))
   })
   // Look up each time what a relay counts or logs.
-  return Object.assign(Object.create(relay) as RunningRelay, {
+  const own = Object.assign(Object.create(relay) as RunningRelay, {
+    end: () => {
+      for (const leave of leaving.splice(0)) void leave()
+      return own.close()
+    },
     close: async () => {
       // The fetch of Node keeps a connection that it opened for a call which was aborted. The relay would wait for its request.
       const looking = setInterval(() => {
@@ -29,4 +39,5 @@ export async function startRelay(options: ServerOptions = {}): Promise<RunningRe
       clearInterval(looking)
     },
   })
+  return own
 }

@@ -3,22 +3,33 @@ import { bytesSource } from '../../src/client/index.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { EPITAPH_MS } from '../../src/protocol/limits.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import type { RunningRelay } from '../support/server.ts'
 import { isAlone } from '../support/setting.ts'
-import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair, sha256 } from './people.ts'
-import { setting, startRelay } from './setting.ts'
+import {
+  admit,
+  bytesOf,
+  collect,
+  errorOf,
+  join,
+  meet,
+  nextRequest,
+  openSender,
+  outcomeOf,
+  pair,
+  sha256,
+} from './people.ts'
+import { setting, startRelay, type TestRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
 /** The ten steps of a pairing, as PROTOCOL.md lists them, through the SDK and a real relay on a real port. */
 
-let relay: RunningRelay
+let relay: TestRelay
 let clock: FakeClock
 
 beforeEach(async () => {
   clock = new FakeClock()
   relay = await startRelay({ clock })
 })
-afterEach(() => relay.close())
+afterEach(() => relay.end())
 
 /** Random bytes that are the same until they have been drawn so many times. */
 function repeating(draws: number, length: number): (asked: number) => Uint8Array {
@@ -53,8 +64,6 @@ describe('step 1: the sender registers a random code with a time-out', () => {
     expect(one.sender.expiresInMs).toBeGreaterThan(55_000)
     expect(one.sender.expiresInMs).toBeLessThanOrEqual(60_000)
     if (isAlone) expect(relay.counters().sessions).toBe(2)
-    await one.sender.cancel()
-    await other.sender.cancel()
   })
 
   test('only the first half of the code is ever sent', async () => {
@@ -68,7 +77,6 @@ describe('step 1: the sender registers a random code with a time-out', () => {
     const { locator, secret } = parsePairingCode(sender.code)
     expect(said.join()).toContain(locator)
     expect(said.join()).not.toContain(secret)
-    await sender.cancel()
   })
 })
 
@@ -82,14 +90,12 @@ describe('step 2: a code that is in use is refused', () => {
     expect(other.locator).not.toBe(one.locator)
     expect(other.secret).not.toBe(one.secret)
     expect((await post('/v1/sessions', { clientId: 'x', senderCode: one.locator })).code).toBe('code_in_use')
-    await first.sender.cancel()
-    await second.sender.cancel()
   })
 
   test('after four codes in use it gives up', async () => {
     const worlds = [await DeviceWorld.create(), await DeviceWorld.create()]
     for (const world of worlds) world.random = repeating(100, CODE_DRAW)
-    const { sender } = await openSender(relay.url, { world: worlds[0] })
+    await openSender(relay.url, { world: worlds[0] })
     let requests = 0
     worlds[1].onFetch = (send) => {
       requests++
@@ -97,7 +103,6 @@ describe('step 2: a code that is in use is refused', () => {
     }
     expect(await errorOf(openSender(relay.url, { world: worlds[1] }))).toBe('relay_refused')
     expect(requests).toBe(4)
-    await sender.cancel()
   })
 })
 
@@ -121,7 +126,6 @@ describe('step 3: the receiver enters the code, makes its own code and key pair,
     expect(bodies.join()).not.toContain(secret)
     const { value: request } = await requests.next()
     expect(request).toMatchObject({ receiverCode: receiver.receiverCode, name: 'a laptop' })
-    await sender.cancel()
   })
 
   test('two receivers have different codes and different keys', async () => {
@@ -135,7 +139,6 @@ describe('step 3: the receiver enters the code, makes its own code and key pair,
     for (let i = 0; i < 2; i++) await join(relay.url, device.sender.code, { world })
     expect(bodies[0].receiverCode).not.toBe(bodies[1].receiverCode)
     expect(bodies[0].publicKey).not.toBe(bodies[1].publicKey)
-    await device.sender.cancel()
   })
 })
 
@@ -172,7 +175,6 @@ describe('step 5: a repeated receiver code is refused', () => {
       publicKey: 'A'.repeat(43),
     })
     expect(again).toMatchObject({ status: 409, code: 'receiver_code_in_use' })
-    await device.sender.cancel()
   })
 })
 
@@ -193,17 +195,13 @@ describe('step 6: the sender sees the waiting receivers, and approves or denies 
   })
 
   test('a denied one is told so, as the relay’s word, and the code is retired', async () => {
-    const device = await openSender(relay.url)
-    const { receiver } = await join(relay.url, device.sender.code)
-    const request = await nextRequest(device)
-    await receiver.verified
+    const { device, receiver, request } = await meet(relay.url)
     const refused = errorOf(collect(receiver))
     await request.deny()
     expect(await refused).toBe('denied')
     expect(await errorOf(join(relay.url, device.sender.code))).toBe('code_not_found')
     expect((await device.requests.next()).done).toBe(true)
     expect(await errorOf(device.sender.send([bytesSource(Buffer.from('hello'), 'a.txt')]))).toBe('nobody_approved')
-    await device.sender.cancel()
   })
 
   test('before it is approved, a receiver gets nothing', async () => {
@@ -211,7 +209,6 @@ describe('step 6: the sender sees the waiting receivers, and approves or denies 
     await join(relay.url, device.sender.code)
     await nextRequest(device)
     expect(await errorOf(device.sender.send([bytesSource(Buffer.from('hello'), 'a.txt')]))).toBe('nobody_approved')
-    await device.sender.cancel()
   })
 })
 
@@ -266,7 +263,6 @@ describe('step 9: received and decrypted, the receiver cleans up', () => {
       grantedBytes: 0,
       unackedBytes: 0,
     })
-    await device.sender.cancel()
   })
 
   test('after the goodbye nothing is left but the epitaph, which says completed', async () => {
@@ -320,6 +316,5 @@ describe('step 10: all of it within the time-out', () => {
     clock.advance(EPITAPH_MS)
     await relay.tick()
     expect((await sending).map(outcomeOf)).toEqual(['expired'])
-    await receiver.close()
   })
 })

@@ -9,18 +9,17 @@ import {
 import { encodeHeader } from '../../src/client/transfer/transfer.ts'
 import { decodeFrame, FRAME_ACK } from '../../src/protocol/frame.ts'
 import { DEFAULT_SETTINGS } from '../support/relay.ts'
-import type { RunningRelay } from '../support/server.ts'
 import { hasFrames } from '../support/setting.ts'
 import { bytesOf, collect, errorOf, outcomeOf, pair, sha256, take } from './people.ts'
-import { setting, startRelay } from './setting.ts'
+import { setting, startRelay, type TestRelay } from './setting.ts'
 import { DeviceWorld, NOTHING_LEFT_HERE, until } from './world.ts'
 
-let relay: RunningRelay
+let relay: TestRelay
 
 beforeEach(async () => {
   relay = await startRelay()
 })
-afterEach(() => relay.close())
+afterEach(() => relay.end())
 
 /** A source that gives pieces as a test says, and counts what was asked of it. */
 function sourceOf(pieces: () => AsyncIterable<Uint8Array>, size?: number): Source {
@@ -195,7 +194,6 @@ describe('stopping', () => {
     }, 5)
     expect((await sender.send([source], { signal: AbortSignal.abort() })).map(outcomeOf)).toEqual(['aborted'])
     expect(await end).toBe('cancelled')
-    await sender.cancel()
   })
 
   test('the whole session of the sender ends everything at once, though the source has nothing to give', async () => {
@@ -245,7 +243,6 @@ describe('stopping', () => {
     const end = errorOf(collect(receiver, { onProgress: () => abort.abort() }))
     expect((await sender.send([stuckSource()])).map(outcomeOf)).toEqual(['not_delivered'])
     expect(await end).toBe('aborted')
-    await sender.cancel()
   })
 
   test('a signal that is aborted while the relay is asked is not overheard', async () => {
@@ -340,7 +337,6 @@ describe('a source', () => {
     expect(outcomeOf(receipt)).toBe(expected)
     if (!receipt.delivered) expect(receipt.error.message).not.toContain('secret')
     expect(await end).toBe(told ?? expected)
-    await sender.cancel()
   })
 
   test('is asked for no more than the window and a frame before the receiver has read', async () => {
@@ -369,7 +365,6 @@ describe('a source', () => {
     await offer.decline()
     expect((await sending).map(outcomeOf)).toEqual(['receiver_failed'])
     expect(await end).toBe('incomplete')
-    await sender.cancel()
   })
 })
 
@@ -380,7 +375,6 @@ describe('a receiver', () => {
     const collecting = collect(receiver, { beforeReceipt: () => Promise.reject(full) }).catch((error) => error)
     expect((await sender.send([bytesSource(bytesOf(100_000), 'a')])).map(outcomeOf)).toEqual(['receiver_failed'])
     expect(await collecting).toBe(full)
-    await sender.cancel()
   })
 
   test('is told that its receipt has come before the sender’s app is, so that the app may end at once', async () => {
@@ -453,7 +447,6 @@ describe('a receiver', () => {
     await breakOut(offer)
     expect((await sending).map(outcomeOf)).toEqual(['receiver_failed'])
     await until('its sockets are closed', () => receiverWorld.openSockets.size === 0)
-    await sender.cancel()
   })
 
   test('accepts an offer once', async () => {

@@ -2,13 +2,12 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
 import { ReceiverHandshake, SenderHandshake, type VerifiedPeer } from '../../src/crypto/handshake.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
-import type { RunningRelay } from '../support/server.ts'
-import { bytesOf, collect, errorOf, join, nextRequest, openSender, pair } from './people.ts'
+import { bytesOf, collect, errorOf, meet, openSender, pair } from './people.ts'
 import { RawReceiver } from './raw-peers.ts'
-import { startRelay } from './setting.ts'
+import { startRelay, type TestRelay } from './setting.ts'
 import { until } from './world.ts'
 
-let relay: RunningRelay
+let relay: TestRelay
 /** Outcomes of all handshakes of this process. */
 let peers: VerifiedPeer[]
 
@@ -29,7 +28,7 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   vi.restoreAllMocks()
-  await relay.close()
+  await relay.end()
 })
 
 /** All keys that both sides had: four of 64 bytes, for one pair. */
@@ -61,25 +60,17 @@ test('nor after one that was cancelled in the middle', async () => {
 })
 
 test('nor of a device that was verified and denied', async () => {
-  const device = await openSender(relay.url)
-  const { receiver } = await join(relay.url, device.sender.code)
-  const request = await nextRequest(device)
-  await receiver.verified
+  const { receiver, request } = await meet(relay.url)
   const end = errorOf(collect(receiver))
   await request.deny()
   await end
   await expectWiped()
-  await device.sender.cancel()
 })
 
 test('nor of one that was verified and left before its app had asked for anything', async () => {
-  const device = await openSender(relay.url)
-  const { receiver } = await join(relay.url, device.sender.code)
-  await nextRequest(device)
-  await receiver.verified
+  const { receiver } = await meet(relay.url)
   await receiver.close()
   await expectWiped()
-  await device.sender.cancel()
 })
 
 test('a session that is cancelled refuses nobody on the way: who waits is told that it ended', async () => {

@@ -1,20 +1,19 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { bytesSource, type FailedAttempts } from '../../src/client/index.ts'
+import type { FailedAttempts } from '../../src/client/index.ts'
 import { generatePairingCode, type PairingCode, parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { decodeFrame, FRAME_DATA } from '../../src/protocol/frame.ts'
 import { FakeTime } from '../client/fake-time.ts'
-import type { RunningRelay } from '../support/server.ts'
-import { bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair } from './people.ts'
+import { collect, errorOf, join, nextRequest, openSender, pair, sendAll } from './people.ts'
 import { RawReceiver, RawSender, random } from './raw-peers.ts'
-import { setting, startRelay } from './setting.ts'
+import { setting, startRelay, type TestRelay } from './setting.ts'
 import { DeviceWorld, freshAddress, until } from './world.ts'
 
-let relay: RunningRelay
+let relay: TestRelay
 
 beforeEach(async () => {
   relay = await startRelay({ trustProxy: ['127.0.0.1'] })
 })
-afterEach(() => relay.close())
+afterEach(() => relay.end())
 
 /** The right first half and a guess at the second. */
 function guessAt(code: string): PairingCode {
@@ -79,7 +78,6 @@ describe('a wrong second half', () => {
     expect(sender.verifiedCount).toBe(0)
     const { receiver } = await join(relay.url, sender.code)
     expect((await nextRequest(device)).receiverCode).toBe(receiver.receiverCode)
-    await sender.cancel()
   })
 
   test('the error says nothing of the code', async () => {
@@ -89,7 +87,6 @@ describe('a wrong second half', () => {
     const error = await receiver.verified.catch((reason: Error) => reason)
     expect(String(error)).toContain('The code was wrong or someone interfered. Get a new code.')
     expect(String(error)).not.toContain(typed.secret)
-    await sender.cancel()
   })
 })
 
@@ -105,7 +102,6 @@ describe('the sender’s budget', () => {
     await until('the relay discards its m1', () => relay.discards.includes('channel_ended'))
     expect(answered).not.toContain(attacker.channel)
     expect(await errorOf(join(relay.url, sender.code))).toBe('code_not_found')
-    await sender.cancel()
   })
 
   test('four leave one, whatever goes well in between', async () => {
@@ -120,9 +116,7 @@ describe('the sender’s budget', () => {
     expect((await device.requests.next()).done).toBe(true)
     expect(await errorOf(join(relay.url, sender.code))).toBe('code_not_found')
     const collecting = collect(receiver)
-    expect((await sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
-    await sender.close()
-    await collecting
+    expect(await sendAll(sender, 10, collecting)).toEqual([10])
   })
 
   test('a device that was verified before can still be approved', async () => {
@@ -133,9 +127,7 @@ describe('the sender’s budget', () => {
     for (let i = 0; i < 5; i++) await spendGuess(sender.code)
     await sender.approveNumber(request.matchNumber)
     const collecting = collect(receiver)
-    expect((await sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
-    await sender.close()
-    await collecting
+    expect(await sendAll(sender, 10, collecting)).toEqual([10])
   })
 
   test('what is no guess costs none: rubbish, a broken commitment, a receiver code of another shape', async () => {
@@ -171,7 +163,6 @@ describe('the sender’s budget', () => {
     await until('all are counted', () => failures.length === 9)
     const { receiver } = await join(relay.url, sender.code)
     expect((await nextRequest(device)).matchNumber).toBe(await receiver.verified)
-    await sender.cancel()
   })
 
   test('a nonce that was used in this session before is not answered', async () => {
@@ -188,7 +179,6 @@ describe('the sender’s budget', () => {
     attacker.send(replay)
     expect(await denialOf(attacker)).toBe('handshake_invalid')
     expect([...answered]).toEqual([first.channel])
-    await sender.cancel()
   })
 })
 
@@ -227,7 +217,6 @@ describe('the receiver’s budget', () => {
       'attempts_used_up',
     )
     expect(tags.size).toBe(3)
-    await attacker.close()
   })
 
   test('runs side by side share it', async () => {
@@ -240,7 +229,6 @@ describe('the receiver’s budget', () => {
     expect(outcomes.filter((outcome) => outcome === undefined)).toHaveLength(3)
     expect(outcomes.filter((outcome) => outcome === 'attempts_used_up')).toHaveLength(1)
     expect(tags.size).toBe(3)
-    await sender.cancel()
   })
 
   test('cutting the network around m3 makes it send the same bytes again, not another tag', async () => {
@@ -255,12 +243,11 @@ describe('the receiver’s budget', () => {
       }
       return data
     }
-    const { receiver, sender } = await pair(relay.url, { receiver: { world } })
+    const { receiver } = await pair(relay.url, { receiver: { world } })
     expect(receiver.matchNumber).toMatch(/^\d{6}$/)
     expect(tags.size).toBe(1)
     // Count a frame that a WebSocket took just before the cut; over HTTP it was not sent.
     expect(frames()).toBe(setting.webSocketsPass ? 5 : 6)
-    await sender.cancel()
   })
 
   test('a second m2 is never answered', async () => {
@@ -273,7 +260,6 @@ describe('the receiver’s budget', () => {
     attacker.send(other.answerM1(m1))
     expect(await errorOf(receiver.verified)).toBe('wrong_code')
     expect(tags.size).toBe(1)
-    await attacker.close()
   })
 
   test('no tag is emitted for an m2 that cannot be one', async () => {
@@ -284,7 +270,6 @@ describe('the receiver’s budget', () => {
     attacker.send(new Uint8Array(1184))
     expect(await errorOf(receiver.verified)).toBe('wrong_code')
     expect(tags.size).toBe(0)
-    await attacker.close()
   })
 })
 
@@ -302,7 +287,6 @@ describe('handshakes', () => {
     expect((await nextRequest(device)).matchNumber).toBe(await receiver.verified)
     expect(sender.waitingUnproven).toBeGreaterThan(0)
     expect(sender.typingRequired).toBe(true)
-    await sender.cancel()
   })
 })
 
@@ -317,7 +301,6 @@ describe('a handshake that takes too long', () => {
     await time.advance(1)
     expect(await denialOf(attacker)).toBe('handshake_timeout')
     expect(failures).toEqual([{ wrongCode: 0, timedOut: 1, invalid: 0 }])
-    await sender.cancel()
   })
 
   test('20 s without m3: the same, however long m1 took', async () => {
@@ -333,7 +316,6 @@ describe('a handshake that takes too long', () => {
     expect(failures).toEqual([])
     await time.advance(1)
     expect(await denialOf(attacker)).toBe('handshake_timeout')
-    await sender.cancel()
   })
 
   test('time counts only while the receiver is there', async () => {
@@ -352,7 +334,6 @@ describe('a handshake that takes too long', () => {
     expect(failures).toEqual([])
     const finishing = raw.shakeHands()
     expect((await nextRequest(device)).matchNumber).toBe((await finishing).matchNumber)
-    await sender.cancel()
   })
 
   test('60 s in all are the most, also for who comes and goes', async () => {
@@ -367,7 +348,6 @@ describe('a handshake that takes too long', () => {
     expect(failures).toEqual([])
     await time.advance(1)
     expect(failures).toEqual([{ wrongCode: 0, timedOut: 1, invalid: 0 }])
-    await sender.cancel()
   })
 
   test('the receiver says after 20 s with a sender that gives no m2 that it is busy, and waits on', async () => {
@@ -388,8 +368,6 @@ describe('a handshake that takes too long', () => {
     attacker.send(m4)
     expect(await receiver.verified).toBe(peer.matchNumber)
     expect(busy).toEqual(['sender'])
-    await receiver.close()
-    await attacker.close()
   })
 
   test('the receiver waits 20 s for m4, while the sender is there', async () => {
@@ -409,7 +387,6 @@ describe('a handshake that takes too long', () => {
     await until('its clock runs on', () => time.due.includes(8_000))
     await time.advance(8_000)
     expect(await end).toBe('handshake_timeout')
-    await attacker.close()
   })
 
   test('once it is over no clock runs any more, however long the people take and whatever views come', async () => {
@@ -427,9 +404,7 @@ describe('a handshake that takes too long', () => {
       await other.close()
       for (const time of times) await time.advance(21_000)
     }
-    expect((await sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
-    await sender.close()
-    await collecting
+    expect(await sendAll(sender, 10, collecting)).toEqual([10])
   })
 })
 
@@ -449,7 +424,6 @@ describe('a device that verified', () => {
     expect(await errorOf(request.approve())).toBe('typing_required')
     expect(await errorOf(sender.approveNumber(matchNumber))).toBe('receiver_left')
     await sender.approveNumber(request.matchNumber)
-    await sender.cancel()
   })
 
   test('is a row before m4 goes out, so that nobody knows the number unseen', async () => {
@@ -462,7 +436,6 @@ describe('a device that verified', () => {
     const attacker = await RawReceiver.join(relay.url, parsePairingCode(sender.code))
     await attacker.shakeHands()
     expect(counts).toEqual([1])
-    await sender.cancel()
   })
 })
 
