@@ -8,26 +8,7 @@ import { holds } from '../support/property.ts'
 const anyName = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 300 }),
   fc.string({
-    unit: fc.constantFrom(
-      '.',
-      '/',
-      '\\',
-      ' ',
-      '-',
-      'a',
-      '\u001b',
-      '\n',
-      '\u202e',
-      ':',
-      '🎉',
-      '\u200d',
-      '\ufe0f',
-      '\u2800',
-      '\u0301',
-      'م',
-      '$(',
-      '`',
-    ),
+    unit: fc.constantFrom(...'./\\ -a\u001b\n\u202e:🎉\u200d\ufe0f\u2800\u0301م`', '$('),
     maxLength: 12,
   }),
   fc
@@ -130,26 +111,12 @@ describe('a name that has to be changed', () => {
   })
 
   test('gets its number before the extension, or the extensions of what was compressed or signed', () => {
-    expect(allOf('report.final.pdf', 'report.final.pdf', 'REPORT.final.PDF')).toEqual([
-      'report.final.pdf',
-      'report.final (2).pdf',
-      'REPORT.final (3).PDF',
-    ])
+    const reports = allOf('report.final.pdf', 'report.final.pdf', 'REPORT.final.PDF')
+    expect(reports).toEqual(['report.final.pdf', 'report.final (2).pdf', 'REPORT.final (3).PDF'])
     const second = (name: string) => allOf(name, name)[1]
-    expect(
-      ['a.tar.gz', 'dump.sql.xz', 'a.txt.asc', 'a.gz', 'v1.2', 'Dr. Who', '.bashrc', 'a', 'a.7z', 'x.jpeg'].map(second),
-    ).toEqual([
-      'a (2).tar.gz',
-      'dump (2).sql.xz',
-      'a (2).txt.asc',
-      'a (2).gz',
-      'v1.2 (2)',
-      'Dr. Who (2)',
-      '_bashrc (2)',
-      'a (2)',
-      'a (2).7z',
-      'x (2).jpeg',
-    ])
+    const compressed = ['a.tar.gz', 'dump.sql.xz', 'a.txt.asc', 'a.gz', 'a.7z', 'x.jpeg'].map(second)
+    expect(compressed.join()).toBe('a (2).tar.gz,dump (2).sql.xz,a (2).txt.asc,a (2).gz,a (2).7z,x (2).jpeg')
+    expect(['v1.2', 'Dr. Who', '.bashrc', 'a'].map(second).join()).toBe('v1.2 (2),Dr. Who (2),_bashrc (2),a (2)')
   })
 
   test('gets a number when an earlier transfer of the same run took it', () => {
@@ -206,12 +173,8 @@ describe('characters without a width in a name', () => {
 })
 
 test('a safe name has no command that a shell would run within double quotes', () => {
-  expect(['$(touch x)', 'a`touch x`', 'Budget $5.txt', '~$doc.docx'].map(safeName)).toEqual([
-    '_(touch x)',
-    'a_touch x_',
-    'Budget $5.txt',
-    '~$doc.docx',
-  ])
+  expect(['$(touch x)', 'a`touch x`'].map(safeName)).toEqual(['_(touch x)', 'a_touch x_'])
+  for (const harmless of ['Budget $5.txt', '~$doc.docx']) expect(safeName(harmless)).toBe(harmless)
 })
 
 test('runs of spaces in a name stay', () => {
@@ -238,16 +201,8 @@ describe('a text at a terminal', () => {
 describe('what a device calls itself', () => {
   test('looks like no number, whatever its digits are', () => {
     const names = ['482 913', '48-29-13', '４８２９１３', '٤٨٢ ٩١٣', '④⑧②', '4 . 8 . 2', 'vm-12', 'iPhone 15 Pro']
-    expect(names.map(shownDevice)).toEqual([
-      '### ###',
-      '##-##-##',
-      '######',
-      '### ###',
-      '###',
-      '# . # . #',
-      'vm-12',
-      'iPhone 15 Pro',
-    ])
+    const shown = '### ###, ##-##-##, ######, ### ###, ###, # . # . #, vm-12, iPhone 15 Pro'
+    expect(names.map(shownDevice).join(', ')).toBe(shown)
   })
 
   test('ends no quotation, and is cut to 64 characters', () => {

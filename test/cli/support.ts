@@ -9,6 +9,7 @@ import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, vi } from 'vitest'
 import { execute } from '../../src/cli/program.ts'
 import { bytesSource, PairingError, type Receipt, Receiver, Sender } from '../../src/client/index.ts'
+import { Signal } from '../../src/client/signal.ts'
 import { checkSymbol } from '../../src/crypto/pairing-code.ts'
 import { CLI } from '../support/build.ts'
 
@@ -53,7 +54,7 @@ export class Program {
   readonly #exited: Promise<number>
   #stderr = ''
   #exitCode: number | undefined
-  #changed: (() => void)[] = []
+  readonly #changed = new Signal()
 
   constructor(command: string, args: readonly string[], options: StartOptions = {}) {
     const { env = {}, cwd, stdin, stdoutUnread } = options
@@ -72,7 +73,7 @@ export class Program {
         this.#exitCode = code ?? 128 + constants.signals[signal as NodeJS.Signals]
         resolve(this.#exitCode)
       })
-      this.#child.on('close', () => this.#wake())
+      this.#child.on('close', () => this.#changed.fire())
     })
     // A process that ends early takes no more input, and says elsewhere why it ended.
     this.#child.stdin?.on('error', () => {})
@@ -80,7 +81,7 @@ export class Program {
     if (!stdoutUnread) this.readStdout()
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr += text
-      this.#wake()
+      this.#changed.fire()
     })
   }
 
@@ -108,7 +109,7 @@ export class Program {
   readStdout(onPiece: (piece: Buffer) => void = (piece) => this.#stdout.push(piece)): void {
     this.#child.stdout?.on('data', (piece: Buffer) => {
       onPiece(piece)
-      this.#wake()
+      this.#changed.fire()
     })
   }
 
@@ -147,8 +148,7 @@ export class Program {
       const found = look()
       if (found !== undefined) return found
       if (!this.running) throw this.#failure(`ended with ${this.#exitCode} before: ${what}`)
-      const changed = new Promise<void>((resolve) => this.#changed.push(resolve))
-      if ((await Promise.race([changed, late])) === 'late') throw this.#failure(`never: ${what}`)
+      if ((await Promise.race([this.#changed.next(), late])) === 'late') throw this.#failure(`never: ${what}`)
     }
   }
 
@@ -172,12 +172,6 @@ export class Program {
     const hurry = setTimeout(() => this.#child.kill('SIGKILL'), GOODBYE_MS)
     await this.#exited
     clearTimeout(hurry)
-  }
-
-  #wake(): void {
-    const changed = this.#changed
-    this.#changed = []
-    for (const resolve of changed) resolve()
   }
 
   #failure(what: string): Error {

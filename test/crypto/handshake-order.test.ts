@@ -31,40 +31,33 @@ function expectEnd(run: SenderHandshake | ReceiverHandshake, call: () => unknown
   for (const attacker of later) expect(thrownBy(attacker)).toBeInstanceOf(HandshakeError)
 }
 
+/** The run after another step. */
+function stepped<Run>(run: Run, step: (run: Run) => unknown): Run {
+  step(run)
+  return run
+}
+
 describe('the sender', () => {
-  it('never answers a second m1', () => {
-    const sender = senderAwaitingM3()
-    expectEnd(sender, () => sender.answerM1(m1))
-  })
+  const again = (sender: SenderHandshake) => sender.answerM3(m3)
+  const wrongM3 = m3.slice().fill(0, 32)
 
-  it('never answers a second m1 from someone else', () => {
-    const attacker = attackingReceiver()
-    const sender = senderAwaitingM3()
-    expectEnd(sender, () => sender.answerM1(attacker.m1))
-  })
-
-  it('never answers m3 before m1', () => {
-    const sender = newSender()
-    expectEnd(sender, () => sender.answerM3(m3))
-  })
-
-  it('never answers m3 twice, not even after a valid one', () => {
-    const sender = senderAwaitingM3()
-    sender.answerM3(m3)
-    expectEnd(sender, () => sender.answerM3(m3))
-  })
-
-  it('never looks at a second m3 after a wrong one: one run is one guess', () => {
-    const sender = senderAwaitingM3()
-    const attacker = m3.slice().fill(0, 32)
-    expect(thrownBy(() => sender.answerM3(attacker))).toMatchObject({ guessSpent: true })
-    expectEnd(sender, () => sender.answerM3(m3))
-  })
-
-  it('answers nothing after wipe', () => {
-    const sender = senderAwaitingM3()
-    sender.wipe()
-    expectEnd(sender, () => sender.answerM3(m3))
+  it.each<[string, () => SenderHandshake, (attacked: SenderHandshake) => unknown]>([
+    ['answers a second m1', senderAwaitingM3, (sender) => sender.answerM1(m1)],
+    ['answers a second m1 from someone else', senderAwaitingM3, (sender) => sender.answerM1(attackingReceiver().m1)],
+    ['answers m3 before m1', newSender, again],
+    ['answers m3 twice, not even after a valid one', () => stepped(senderAwaitingM3(), again), again],
+    [
+      'looks at a second m3 after a wrong one: one run is one guess',
+      () =>
+        stepped(senderAwaitingM3(), (sender) =>
+          expect(thrownBy(() => sender.answerM3(wrongM3))).toMatchObject({ guessSpent: true }),
+        ),
+      again,
+    ],
+    ['answers anything after wipe', () => stepped(senderAwaitingM3(), (sender) => sender.wipe()), again],
+  ])('never %s', (_, make, attack) => {
+    const sender = make()
+    expectEnd(sender, () => attack(sender))
   })
 })
 
@@ -78,45 +71,21 @@ describe('the receiver', () => {
     expectEnd(receiver, () => receiver.answerM2(second))
   })
 
-  it('never answers the same m2 twice', () => {
-    const receiver = receiverAwaitingM4()
-    expectEnd(receiver, () => receiver.answerM2(m2))
-  })
+  const finish = (receiver: ReceiverHandshake) => receiver.finish(m4)
+  const answer = (receiver: ReceiverHandshake) => receiver.answerM2(m2)
 
-  it('never starts twice', () => {
-    const receiver = receiverAwaitingM2()
-    expectEnd(receiver, () => receiver.start(sessionId))
-  })
-
-  it('never answers m2 before it started', () => {
-    const receiver = newReceiver()
-    expectEnd(receiver, () => receiver.answerM2(m2))
-  })
-
-  it.each([
-    ['before it started', newReceiver],
-    ['before m2', receiverAwaitingM2],
-  ])('never finishes %s', (_, make) => {
+  it.each<[string, () => ReceiverHandshake, (attacked: ReceiverHandshake) => unknown]>([
+    ['answers the same m2 twice', receiverAwaitingM4, answer],
+    ['starts twice', receiverAwaitingM2, (receiver) => receiver.start(sessionId)],
+    ['answers m2 before it started', newReceiver, answer],
+    ['finishes before it started', newReceiver, finish],
+    ['finishes before m2', receiverAwaitingM2, finish],
+    ['finishes twice', () => stepped(receiverAwaitingM4(), finish), finish],
+    ['finishes after a wrong m4', receiverAwaitingM4, (receiver) => receiver.finish(m4.slice().fill(0, 32))],
+    ['answers anything after wipe', () => stepped(receiverAwaitingM4(), (receiver) => receiver.wipe()), finish],
+  ])('never %s', (_, make, attack) => {
     const receiver = make()
-    expectEnd(receiver, () => receiver.finish(m4))
-  })
-
-  it('never finishes twice', () => {
-    const receiver = receiverAwaitingM4()
-    receiver.finish(m4)
-    expectEnd(receiver, () => receiver.finish(m4))
-  })
-
-  it('never finishes after a wrong m4', () => {
-    const receiver = receiverAwaitingM4()
-    const attacker = m4.slice().fill(0, 32)
-    expectEnd(receiver, () => receiver.finish(attacker))
-  })
-
-  it('answers nothing after wipe', () => {
-    const receiver = receiverAwaitingM4()
-    receiver.wipe()
-    expectEnd(receiver, () => receiver.finish(m4))
+    expectEnd(receiver, () => attack(receiver))
   })
 })
 
@@ -130,22 +99,20 @@ describe('what does not have its shape', () => {
   ]
 
   it('is no m1, m2, m3 or m4', () => {
-    for (const attacker of otherLengths(m1)) {
-      const sender = newSender()
-      expectEnd(sender, () => sender.answerM1(attacker))
+    const taking = <Run extends SenderHandshake | ReceiverHandshake>(
+      message: Uint8Array,
+      make: () => Run,
+      take: (run: Run, attacker: Uint8Array) => unknown,
+    ) => {
+      for (const attacker of otherLengths(message)) {
+        const run = make()
+        expectEnd(run, () => take(run, attacker))
+      }
     }
-    for (const attacker of otherLengths(m2)) {
-      const receiver = receiverAwaitingM2()
-      expectEnd(receiver, () => receiver.answerM2(attacker))
-    }
-    for (const attacker of otherLengths(m3)) {
-      const sender = senderAwaitingM3()
-      expectEnd(sender, () => sender.answerM3(attacker))
-    }
-    for (const attacker of otherLengths(m4)) {
-      const receiver = receiverAwaitingM4()
-      expectEnd(receiver, () => receiver.finish(attacker))
-    }
+    taking(m1, newSender, (sender, attacker) => sender.answerM1(attacker))
+    taking(m2, receiverAwaitingM2, (receiver, attacker) => receiver.answerM2(attacker))
+    taking(m3, senderAwaitingM3, (sender, attacker) => sender.answerM3(attacker))
+    taking(m4, receiverAwaitingM4, (receiver, attacker) => receiver.finish(attacker))
   })
 
   const lastSymbols = [...'BCDEFGHIJKLMNOP'] // the id of the vector ends in _w; these differ in bits a decoder drops

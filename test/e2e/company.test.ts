@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
 import { POLL_LEASE_MS } from '../../src/protocol/limits.ts'
 import { FakeClock } from '../support/fake-clock.ts'
-import { admit, bytesOf, collect, errorOf, join, meet, nextRequest, openSender, outcomeOf, pair } from './people.ts'
+import { admit, bytesOf, collect, errorOf, join, meet, nextRequest, openSender, pair, sendAll } from './people.ts'
 import { setting, startRelay, type TestRelay } from './setting.ts'
 import { type DeviceWorld, until } from './world.ts'
 
@@ -62,8 +62,7 @@ describe('the requests', () => {
     const { receiver } = await admit(relay.url, device)
     await device.requests.return()
     const collecting = collect(receiver)
-    expect((await device.sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
-    await device.sender.close()
+    expect(await sendAll(device.sender, 10)).toEqual([10])
     expect(await collecting).toHaveLength(1)
   })
 })
@@ -79,9 +78,7 @@ describe('the receiver', () => {
     expect(approved).toBe(0)
     await request.approve()
     await until('it is told', () => approved === 1)
-    await device.sender.send([bytesSource(bytesOf(10), 'a')])
-    await device.sender.close()
-    await collecting
+    await sendAll(device.sender, 10, collecting)
     expect(approved).toBe(1)
   })
 

@@ -9,6 +9,7 @@ import {
   bytesOf,
   collect,
   errorOf,
+  firstOffer,
   join,
   nextRequest,
   openSender,
@@ -61,9 +62,7 @@ test('an app whose person is asked sees at once that the session is over', async
 test('what is final before the receipt is lost stays final, and counts as not confirmed', async () => {
   const { sender, receiver } = await pair(relay.url)
   const sending = sender.send([bytesSource(bytesOf(5), 'a')])
-  const offers = receiver.offers()
-  const { value: offer } = await offers.next()
-  if (!offer) throw new Error('there was no offer')
+  const { offer, offers } = await firstOffer(receiver)
   await take(offer, {
     beforeReceipt: async () => {
       await sender.cancel()
@@ -96,9 +95,7 @@ test('a receiver that decides slowly holds nobody else: the other is told of and
     last: true,
     onReceipt: (receipt) => void receipts.push(receipt),
   })
-  const offers = slow.offers()
-  const { value: offer } = await offers.next()
-  if (!offer) throw new Error('there was no offer')
+  const { offer } = await firstOffer(slow)
   expect(await collect(quick)).toHaveLength(1)
   expect(receipts.map(({ matchNumber }) => matchNumber)).toEqual([quick.matchNumber])
   await offer.decline('no_space')

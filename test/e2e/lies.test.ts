@@ -40,7 +40,23 @@ function changingViews(change: (view: View) => void, world: DeviceWorld): void {
   }
 }
 
+/** A sender with an honest receiver that is approved, and room for another. */
+async function withHonest() {
+  const device = await openSender(relay.url, { receivers: 2 })
+  const { receiver } = await admit(relay.url, device)
+  return { device, collecting: collect(receiver) }
+}
+
 describe('a receiver that lies in its receipt', () => {
+  /** A sender of 1,000 bytes, and a receiver by hand that it has approved. */
+  async function sendingTo() {
+    const device = await openSender(relay.url)
+    const raw = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
+    await raw.shakeHands()
+    await (await nextRequest(device)).approve()
+    return { raw, sending: device.sender.send([bytesSource(bytesOf(1_000), 'a')]) }
+  }
+
   const receipts: [string, (raw: RawReceiver) => void][] = [
     ['of another transfer', (raw) => raw.sendMessage('{"message":2,"bytes":1000}')],
     ['of the approval', (raw) => raw.sendMessage('{"message":0,"bytes":1000}')],
@@ -55,11 +71,7 @@ describe('a receiver that lies in its receipt', () => {
   ]
 
   test.each(receipts)('one %s counts for nothing', async (_, lie) => {
-    const device = await openSender(relay.url)
-    const attacker = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
-    await attacker.shakeHands()
-    await (await nextRequest(device)).approve()
-    const sending = device.sender.send([bytesSource(bytesOf(1_000), 'a')])
+    const { raw: attacker, sending } = await sendingTo()
     expect(JSON.parse((await attacker.readMessage()).toString())).toEqual({ type: 'approved' })
     await attacker.readMessage()
     lie(attacker)
@@ -68,11 +80,7 @@ describe('a receiver that lies in its receipt', () => {
   })
 
   test('the right one counts', async () => {
-    const device = await openSender(relay.url)
-    const raw = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
-    await raw.shakeHands()
-    await (await nextRequest(device)).approve()
-    const sending = device.sender.send([bytesSource(bytesOf(1_000), 'a')])
+    const { raw, sending } = await sendingTo()
     await raw.readMessage()
     const header = transferOf({ items: [{ name: 'a', size: 1_000 }] })
     expect(await raw.readMessage()).toEqual(Buffer.concat([header, bytesOf(1_000)]))
@@ -81,11 +89,7 @@ describe('a receiver that lies in its receipt', () => {
   })
 
   test('done without a receipt is not delivered', async () => {
-    const device = await openSender(relay.url)
-    const attacker = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
-    await attacker.shakeHands()
-    await (await nextRequest(device)).approve()
-    const sending = device.sender.send([bytesSource(bytesOf(1_000), 'a')])
+    const { raw: attacker, sending } = await sendingTo()
     for (let i = 0; i < 2; i++) await attacker.readMessage()
     await attacker.leave()
     expect((await sending).map(outcomeOf)).toEqual(['not_delivered'])
@@ -94,9 +98,7 @@ describe('a receiver that lies in its receipt', () => {
 
 describe('a receiver that acks what was never sent', () => {
   test('before it is approved ends its own handshake, and nobody else’s', async () => {
-    const device = await openSender(relay.url, { receivers: 2 })
-    const honest = await admit(relay.url, device)
-    const collecting = collect(honest.receiver)
+    const { device, collecting } = await withHonest()
     const attacker = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
     attacker.socket.ack(attacker.channel, 1_000_000)
     await attacker.socket.until((view) => view?.receivers[0]?.state === 'denied')
@@ -104,9 +106,7 @@ describe('a receiver that acks what was never sent', () => {
   })
 
   test('after it is approved ends its own transfer, and nobody else’s', async () => {
-    const device = await openSender(relay.url, { receivers: 2 })
-    const honest = await admit(relay.url, device)
-    const collecting = collect(honest.receiver)
+    const { device, collecting } = await withHonest()
     const attacker = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
     const { matchNumber } = await attacker.shakeHands()
     await nextRequest(device)
@@ -119,9 +119,7 @@ describe('a receiver that acks what was never sent', () => {
   })
 
   test('while the sender is away, too', async () => {
-    const device = await openSender(relay.url, { receivers: 2 })
-    const honest = await admit(relay.url, device)
-    const collecting = collect(honest.receiver)
+    const { device, collecting } = await withHonest()
     const attacker = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
     await attacker.socket.until((view) => view?.senderPresent === true)
     device.world.unplugged = true

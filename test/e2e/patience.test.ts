@@ -3,23 +3,13 @@ import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
-import { bytesSource, type PairingRequest, type Receiver } from '../../src/client/index.ts'
+import type { PairingRequest, Receiver } from '../../src/client/index.ts'
 import { defaultEnvironment } from '../../src/client/runtime.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { ERROR_TITLES } from '../../src/protocol/error-titles.ts'
 import { ERRORS, type ErrorCode } from '../../src/protocol/errors.ts'
 import { FakeTime } from '../client/fake-time.ts'
-import {
-  admit,
-  bytesOf,
-  collect,
-  errorOf,
-  join,
-  nextRequest,
-  openSender,
-  outcomeOf,
-  type SendingDevice,
-} from './people.ts'
+import { admit, collect, errorOf, join, nextRequest, openSender, type SendingDevice, sendAll } from './people.ts'
 import { RawReceiver, RawSender, transferOf } from './raw-peers.ts'
 import { startRelay, type TestRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
@@ -207,8 +197,7 @@ test('an answer that is lost costs the code it was for: the next try has another
   // The first join waits for ever, and may be somebody's who knows the code.
   await device.sender.approveNumber((await nextRequest(device)).matchNumber)
   const collecting = collect(joined.receiver)
-  expect((await device.sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
-  await device.sender.close()
+  expect(await sendAll(device.sender, 10)).toEqual([10])
   await collecting
 })
 

@@ -120,6 +120,14 @@ export async function collect(receiver: Receiver, options: AcceptOptions = {}): 
   return transfers
 }
 
+/** The first offer of a receiver, and those that follow. */
+export async function firstOffer(receiver: Receiver): Promise<{ offer: Offer; offers: AsyncGenerator<Offer, void> }> {
+  const offers = receiver.offers()
+  const { value: offer } = await offers.next()
+  if (!offer) throw new Error('there was no offer')
+  return { offer, offers }
+}
+
 export async function take(offer: Offer, options: AcceptOptions = {}): Promise<Received[]> {
   const items: Received[] = []
   for await (const { stream, index: _, ...info } of offer.accept(options)) {

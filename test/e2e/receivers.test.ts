@@ -9,6 +9,7 @@ import {
   bytesOf,
   collect,
   errorOf,
+  firstOffer,
   join,
   nextRequest,
   openSender,
@@ -62,8 +63,7 @@ describe('several receivers', () => {
     const outcomes = joined.map(({ receiver }) => collect(receiver).catch((error) => error.code))
     for (const { request } of joined.slice(0, 2)) await sender.approveNumber(request.matchNumber)
     await joined[2].request.deny()
-    expect((await sender.send([bytesSource(bytesOf(1_000), 'a')])).map(outcomeOf)).toEqual([1_000, 1_000])
-    await sender.close()
+    expect(await sendAll(sender, 1_000)).toEqual([1_000, 1_000])
     const [one, other, denied] = await Promise.all(outcomes)
     expect([one.length, other.length, denied]).toEqual([1, 1, 'denied'])
   })
@@ -92,8 +92,7 @@ describe('several receivers', () => {
     }
     const { sender, receivers } = await pair(relay.url, { receivers: 2, sender: { world } })
     const collecting = receivers.map(({ receiver }) => collect(receiver))
-    await sender.send([bytesSource(bytesOf(600_000), 'a')])
-    await sender.close()
+    await sendAll(sender, 600_000)
     await Promise.all(collecting)
     const [one = [], other = []] = frames.values()
     expect(one.map(({ length }) => length)).toEqual(other.map(({ length }) => length))
@@ -119,10 +118,8 @@ describe('a receiver that stands still', () => {
   test('because its app does not read does not slow the others, and costs the relay its window at most', async () => {
     const { sender, receivers } = await pair(relay.url, { receivers: 3 })
     const [still, ...others] = receivers
-    const offers = still.receiver.offers()
     const sending = sender.send([bytesSource(payload, 'a')])
-    const { value: offer } = await offers.next()
-    if (!offer) throw new Error('there was no offer')
+    const { offer } = await firstOffer(still.receiver)
     const items = offer.accept()
     const { value: item } = await items.next()
     if (!item) throw new Error('there was no item')
@@ -299,8 +296,7 @@ describe('denying', () => {
     await sender.approveNumber(joined[0].request.matchNumber)
     const collecting = collect(joined[0].receiver)
     await joined[1].request.deny()
-    expect((await sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
-    await sender.close()
+    expect(await sendAll(sender, 10)).toEqual([10])
     expect(await collecting).toHaveLength(1)
   })
 })

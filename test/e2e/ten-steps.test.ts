@@ -15,6 +15,7 @@ import {
   openSender,
   outcomeOf,
   pair,
+  sendAll,
   sha256,
 } from './people.ts'
 import { setting, startRelay, type TestRelay } from './setting.ts'
@@ -268,9 +269,7 @@ describe('step 9: received and decrypted, the receiver cleans up', () => {
   test('after the goodbye nothing is left but the epitaph, which says completed', async () => {
     const { sender, receiver } = await pair(relay.url)
     const collecting = collect(receiver)
-    await sender.send([bytesSource(bytesOf(1_000), 'a')])
-    await sender.close()
-    await collecting
+    await sendAll(sender, 1_000, collecting)
     await until('the sockets close', () => relay.counters().webSockets === 0)
     expect(relay.counters()).toMatchObject({ ...(isAlone ? { sessions: 1 } : {}), mailboxes: 0, grants: 0 })
     clock.advance(EPITAPH_MS)

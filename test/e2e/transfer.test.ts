@@ -10,7 +10,7 @@ import { encodeHeader } from '../../src/client/transfer/transfer.ts'
 import { decodeFrame, FRAME_ACK } from '../../src/protocol/frame.ts'
 import { DEFAULT_SETTINGS } from '../support/relay.ts'
 import { hasFrames } from '../support/setting.ts'
-import { bytesOf, collect, errorOf, outcomeOf, pair, sha256, take } from './people.ts'
+import { bytesOf, collect, errorOf, firstOffer, outcomeOf, pair, sendAll, sha256, take } from './people.ts'
 import { setting, startRelay, type TestRelay } from './setting.ts'
 import { DeviceWorld, NOTHING_LEFT_HERE, until } from './world.ts'
 
@@ -107,8 +107,7 @@ describe('what arrives is what was sent', () => {
     const small = await startRelay({ settings: { maxFrameBytes: 65_568, windowBytes: 65_568 } })
     const { sender, receiver } = await pair(small.url)
     const collecting = collect(receiver)
-    expect((await sender.send([bytesSource(bytesOf(1_000_000), 'a')])).map(outcomeOf)).toEqual([1_000_000])
-    await sender.close()
+    expect(await sendAll(sender, 1_000_000)).toEqual([1_000_000])
     expect((await collecting)[0][0].sha256).toBe(sha256(bytesOf(1_000_000)))
     await small.close()
   })
@@ -126,8 +125,7 @@ describe('before anything is sent', () => {
     const { sender, receiver } = await pair(relay.url)
     const collecting = collect(receiver)
     await expect(sender.send(sources)).rejects.toThrow(RangeError)
-    expect((await sender.send([bytesSource(bytesOf(10), 'a')])).map(outcomeOf)).toEqual([10])
-    await sender.close()
+    expect(await sendAll(sender, 10)).toEqual([10])
     expect(await collecting).toHaveLength(1)
   })
 })
@@ -348,10 +346,8 @@ describe('a source', () => {
       }
     })
     const { sender, receiver } = await pair(relay.url)
-    const offers = receiver.offers()
     const sending = sender.send([long])
-    const { value: offer } = await offers.next()
-    if (!offer) throw new Error('there was no offer')
+    const { offer, offers } = await firstOffer(receiver)
     const { windowBytes, maxFrameBytes } = DEFAULT_SETTINGS
     if (hasFrames) await until('the window is full', () => relay.counters().unackedBytes > windowBytes - maxFrameBytes)
     let [last, same] = [given, 0]
@@ -440,10 +436,8 @@ describe('a receiver', () => {
 
   test('that breaks off leaves at once, before it asks for anything else', async () => {
     const { sender, receiver, receiverWorld } = await pair(relay.url)
-    const offers = receiver.offers()
     const sending = sender.send([bytesSource(bytesOf(3_000_000), 'a')])
-    const { value: offer } = await offers.next()
-    if (!offer) throw new Error('there was no offer')
+    const { offer } = await firstOffer(receiver)
     await breakOut(offer)
     expect((await sending).map(outcomeOf)).toEqual(['receiver_failed'])
     await until('its sockets are closed', () => receiverWorld.openSockets.size === 0)
@@ -457,8 +451,7 @@ describe('a receiver', () => {
         await expect(take(offer)).rejects.toThrow('an offer is accepted once')
       }
     })()
-    expect((await sender.send([bytesSource(bytesOf(3), 'a')])).map(outcomeOf)).toEqual([3])
-    await sender.close()
+    expect(await sendAll(sender, 3)).toEqual([3])
     await using
   })
 

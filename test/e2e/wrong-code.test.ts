@@ -291,11 +291,17 @@ describe('handshakes', () => {
 })
 
 describe('a handshake that takes too long', () => {
-  test('20 s without m1: denied, and said to be late, not wrong', async () => {
+  /** A sender whose clock runs, for a receiver that has sent nothing. */
+  async function awaitingM1() {
     const time = new FakeTime()
-    const { sender, failures } = await watchedSender(1, time)
-    const attacker = await RawReceiver.join(relay.url, parsePairingCode(sender.code))
+    const watched = await watchedSender(1, time)
+    const raw = await RawReceiver.join(relay.url, parsePairingCode(watched.sender.code))
     await until('its clock runs', () => time.due.includes(20_000))
+    return { ...watched, time, raw }
+  }
+
+  test('20 s without m1: denied, and said to be late, not wrong', async () => {
+    const { time, failures, raw: attacker } = await awaitingM1()
     await time.advance(19_999)
     expect(failures).toEqual([])
     await time.advance(1)
@@ -304,10 +310,7 @@ describe('a handshake that takes too long', () => {
   })
 
   test('20 s without m3: the same, however long m1 took', async () => {
-    const time = new FakeTime()
-    const { sender, failures } = await watchedSender(1, time)
-    const attacker = await RawReceiver.join(relay.url, parsePairingCode(sender.code))
-    await until('its clock runs', () => time.due.includes(20_000))
+    const { time, failures, raw: attacker } = await awaitingM1()
     await time.advance(15_000)
     attacker.send(attacker.m1())
     await attacker.next()
@@ -319,10 +322,7 @@ describe('a handshake that takes too long', () => {
   })
 
   test('time counts only while the receiver is there', async () => {
-    const time = new FakeTime()
-    const { sender, device, failures } = await watchedSender(1, time)
-    const raw = await RawReceiver.join(relay.url, parsePairingCode(sender.code))
-    await until('its clock runs', () => time.due.includes(20_000))
+    const { time, device, failures, raw } = await awaitingM1()
     await time.advance(14_000)
     await raw.socket.close()
     await until('its clock stands', () => !time.due.includes(6_000))
@@ -337,10 +337,7 @@ describe('a handshake that takes too long', () => {
   })
 
   test('60 s in all are the most, also for who comes and goes', async () => {
-    const time = new FakeTime()
-    const { sender, failures } = await watchedSender(1, time)
-    const attacker = await RawReceiver.join(relay.url, parsePairingCode(sender.code))
-    await until('its clock runs', () => time.due.includes(20_000))
+    const { time, failures, raw: attacker } = await awaitingM1()
     await time.advance(14_000)
     await attacker.socket.close()
     await until('its clock stands', () => !time.due.includes(6_000))
