@@ -442,7 +442,7 @@ export const OPERATOR = [
     '',
   ]),
   operations('Relay P24: idle connections', 'the time-outs are the documented ones', [
-    'export const KEEP_ALIVE_TIMEOUT_MS = 75_000',
+    'export const KEEP_ALIVE_TIMEOUT_MS = 125_000',
     'export const KEEP_ALIVE_TIMEOUT_MS = 5_000',
   ]),
   config('Relay E1: a refused value is shown', 'an error shows the value on one line', [

@@ -86,10 +86,11 @@ export const ViewQuery = z.object({
 /** The attach that a call about a frame belongs to. */
 export const FrameQuery = z.object({ attachment: z.optional(AttachmentId) })
 
-/** Where a client goes on. `received`: the last inbound seq it has processed; `acked`: its last seq that it knows to be acked. */
-export const AttachedChannels = z
-  .array(z.object({ channel: ChannelNumber, received: Seq, acked: Seq }))
-  .check(z.maxLength(JOINS_MAX))
+/** Where a client goes on, each channel once. `received`: the last inbound seq it has processed; `acked`: its last seq that it knows to be acked. */
+export const AttachedChannels = z.array(z.object({ channel: ChannelNumber, received: Seq, acked: Seq })).check(
+  z.maxLength(JOINS_MAX),
+  z.refine((rows) => new Set(rows.map(({ channel }) => channel)).size === rows.length),
+)
 export type AttachedChannels = z.infer<typeof AttachedChannels>
 
 export const AttachRequest = z.object({ channels: AttachedChannels })

@@ -21,11 +21,11 @@ import { websocket } from './websocket/route.ts'
 
 /**
  * Time-outs of HTTP, in milliseconds: for all headers, for the whole request, for an idle kept-alive connection. The last is
- * longer than any proxy's default: the proxy must close first, because it knows when it is about to send.
+ * longer than Caddy's 120 s, and other proxies' less: the proxy must close first, because it knows when it is about to send.
  */
 export const HEADERS_TIMEOUT_MS = 8_000
 export const REQUEST_TIMEOUT_MS = 10_000
-export const KEEP_ALIVE_TIMEOUT_MS = 75_000
+export const KEEP_ALIVE_TIMEOUT_MS = 125_000
 /** How often Node looks for requests that are late; the time-outs are no finer than this. */
 const TIMEOUT_CHECK_MS = 1_000
 

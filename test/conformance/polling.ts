@@ -138,7 +138,8 @@ export function polling(relay: Relay): void {
     const attaches: readonly (readonly [string, unknown])[] = [
       ['nothing', {}],
       ['channels that are no list', { channels: {} }],
-      ['33 channels', { channels: Array(33).fill({ channel: 1, received: 0, acked: 0 }) }],
+      ['33 channels', { channels: Array.from({ length: 33 }, (_, i) => ({ channel: i + 1, received: 0, acked: 0 })) }],
+      ['a channel twice', { channels: [0, 1].map((acked) => ({ channel: 1, received: 0, acked })) }],
       ['channel 0', { channels: [{ channel: 0, received: 0, acked: 0 }] }],
       ['a seq below 0', { channels: [{ channel: 1, received: -1, acked: 0 }] }],
       ['a seq above 4,294,967,295', { channels: [{ channel: 1, received: 0, acked: 4_294_967_296 }] }],

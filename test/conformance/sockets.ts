@@ -39,6 +39,7 @@ export function sockets(relay: Relay): void {
     })
 
     const token = 'TOKEN'
+    const row = { channel: 1, received: 0, acked: 0 }
     const malformed: readonly (readonly [string, string | Buffer])[] = [
       ['empty', ''],
       ['not JSON', '{"type":"attach"'],
@@ -52,17 +53,18 @@ export function sockets(relay: Relay): void {
       ['without channels', JSON.stringify({ type: 'attach', token })],
       ['with channels that are no list', JSON.stringify({ type: 'attach', token, channels: {} })],
       ...[
-        { channel: 0, received: 0, acked: 0 },
-        { channel: 65_536, received: 0, acked: 0 },
-        { channel: 1, received: -1, acked: 0 },
-        { channel: 1, received: 0, acked: 4_294_967_296 },
-        { channel: 1, received: 0.5, acked: 0 },
-        { channel: 1, received: '0', acked: 0 },
+        { ...row, channel: 0 },
+        { ...row, channel: 65_536 },
+        { ...row, received: -1 },
+        { ...row, acked: 4_294_967_296 },
+        { ...row, received: 0.5 },
+        { ...row, received: '0' },
         { channel: 1, received: 0 },
       ].map(
-        (row) =>
-          [`with a row ${JSON.stringify(row)}`, JSON.stringify({ type: 'attach', token, channels: [row] })] as const,
+        (bad) =>
+          [`with a row ${JSON.stringify(bad)}`, JSON.stringify({ type: 'attach', token, channels: [bad] })] as const,
       ),
+      ['with two rows of a channel', JSON.stringify({ type: 'attach', token, channels: [row, { ...row, acked: 1 }] })],
       ['with a key __proto__', `{"type":"attach","token":"${token}","channels":[],"__proto__":{}}`],
       ['binary', Buffer.from(JSON.stringify({ type: 'attach', token, channels: [] }))],
       ['a data frame', data(1, 1, 'x')],

@@ -226,7 +226,7 @@ describe('the attach frame', () => {
     [
       attach,
       { ...attach, channels: [row, { channel: 0xffff, received: SEQ_MAX, acked: SEQ_MAX }] },
-      { ...attach, channels: Array(32).fill(row) },
+      { ...attach, channels: Array.from({ length: 32 }, (_, i) => ({ ...row, channel: i + 1 })) },
       { ...attach, later: 1 },
     ],
     [

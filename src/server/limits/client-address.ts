@@ -19,6 +19,9 @@ const UNREAD_HEADERS = {
   'x-client-ip': unread('X-Client-IP'),
   'true-client-ip': unread('True-Client-IP'),
   'cf-connecting-ip': unread('CF-Connecting-IP'),
+  'fastly-client-ip': unread('Fastly-Client-IP'),
+  'x-cluster-client-ip': unread('X-Cluster-Client-IP'),
+  'x-envoy-external-address': unread('X-Envoy-External-Address'),
 } as const
 
 /** Something about the addresses in a request that an operator should know. */
