@@ -35,6 +35,7 @@ const config = protection('test/server/config.test.ts')
 const start = protection('test/server/start.test.ts')
 const server = protection('test/server/process.test.ts')
 const redis = protection('test/store/redis.test.ts')
+const redisNetwork = protection('test/store/redis-network.test.ts')
 const redisClock = protection('test/store/redis-clock.test.ts')
 const digests = protection('test/store/address-digest.test.ts')
 const deploy = protection('test/deploy.test.ts')
@@ -484,6 +485,10 @@ export const OPERATOR = [
   redis('Relay R3: sessions that are not there make room', 'a full set makes room for the sessions in it', [
     "if (dead.length > 0) await this.#redis.command('ZREM', set, ...dead)",
     '',
+  ]),
+  redisNetwork('an own disconnect is no failure of Redis', 'that the node itself gives up with a command in flight', [
+    'if (!(error instanceof DisconnectsClientError)) options.onError(error)',
+    'options.onError(error)',
   ]),
   redisClock('Relay R5: a clock that jumps', 'moves no deadline, at any node', [
     'if (Math.abs(jumped) <= JUMP_MS) {',
