@@ -59,18 +59,6 @@ describe('what memory stores hold', () => {
     expect(await store.due()).toHaveLength(10)
   })
 
-  test('closing moves a deadline forward or back, and it is due once', async () => {
-    const clock = new FakeClock()
-    const store = new MemorySessionStore(clock)
-    await store.create(open(clock, 1, 30), CAPS)
-    clock.advance(29_999)
-    await store.update('session-1', closeBySender)
-    clock.advance(EPITAPH_MS - 1)
-    expect(await store.due()).toEqual([])
-    clock.advance(1)
-    expect(await store.due()).toEqual(['session-1'])
-  })
-
   test('the cost of all mailboxes is the sum of what each holds, and 0 when all was acked or dropped', async () => {
     const store = new MemoryMailboxStore()
     await store.open('one/1/s2r', 0)

@@ -17,3 +17,13 @@ export function holds<T>(
     await fc.assert(property, { seed: SEED, numRuns: runs * FACTOR })
   })
 }
+
+/** Commands of these names, with these fields, and so often among others: a choice of `fc.oneof`. */
+export function often<const N extends string, F extends object>(
+  weight: number,
+  names: readonly N[],
+  fields: { readonly [K in keyof F]: fc.Arbitrary<F[K]> },
+) {
+  const arbitrary = fc.record({ do: fc.constantFrom(...names), ...fields })
+  return { weight, arbitrary: arbitrary as unknown as fc.Arbitrary<{ readonly do: N } & Readonly<F>> }
+}

@@ -125,20 +125,6 @@ describe('presence without a socket', () => {
 })
 
 describe('a poll', () => {
-  test('is held for 25 s at most, by the clock of the relay and its tick', async () => {
-    const { node, sender, S } = await pairOverHttp()
-    const { version } = await node.view(sender)
-    let answered = 0
-    const held = S.poll([{ channel: 1, fetched: 0, acked: 0 }], 3_600_000, version).then(() => answered++)
-    node.clock.advance(LONG_POLL_MAX_MS - 1)
-    await node.tick()
-    expect(answered).toBe(0)
-    node.clock.advance(1)
-    await node.tick()
-    await held
-    expect(node.counters().watchers).toBe(0)
-  })
-
   test.each([
     ['a frame', ({ S }: Pair) => S.put(1)],
     ['an ack', ({ R }: Pair) => R.ack(1)],
@@ -276,25 +262,9 @@ describe('an attach over HTTP has a name', () => {
     await node.close(sender)
     expect(await over(node, sender, attachment).poll()).toMatchObject({ state: 'closed' })
   })
-
-  test('without it every call is taken', async () => {
-    const { R, S } = await pairOverHttp()
-    await R.attach()
-    await S.put(1)
-    expect(await R.get(1)).toEqual(X)
-  })
 })
 
 describe('one seq', () => {
-  test('with other bytes than those that are held is refused with frame_refused, and the first are kept', async () => {
-    const { S, R } = await pairOverHttp()
-    await S.put(1, Buffer.from('first'))
-    await expectRefusal(() => S.put(1, Buffer.from('other')), 'frame_refused')
-    await expectRefusal(() => S.put(1, Buffer.from('firs')), 'frame_refused')
-    expect(await S.put(1, Buffer.from('first'))).toMatchObject({ received: 1 })
-    expect(Buffer.from((await R.get(1)) ?? []).toString()).toBe('first')
-  })
-
   test('that was acked is refused with frame_refused, whether a later one is held or none', async () => {
     const { S, R } = await pairOverHttp()
     await S.put(1)

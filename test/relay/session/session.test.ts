@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { EPITAPH_MS, JOINS_MAX, PENDING_MAX } from '../../../src/protocol/limits.ts'
+import { EPITAPH_MS, PENDING_MAX } from '../../../src/protocol/limits.ts'
 import { expireIfDue } from '../../../src/relay/session/changes.ts'
 import { join } from '../../../src/relay/session/joining.ts'
 import { answer, attach, detach } from '../../../src/relay/session/presence.ts'
@@ -373,14 +373,6 @@ describe('bounds', () => {
     expect(decide(session, 'r2', 'rejected', NOW).receivers[2]?.state).toBe('denied')
   })
 
-  test('a revoked approval makes room for another', () => {
-    let session = joinMany(fresh(1), 2)
-    session = decide(session, 'r0', 'approved', NOW)
-    expect(refusalNow(() => decide(session, 'r1', 'approved', NOW))).toBe('session_full')
-    session = decide(revoke(session, 'r0', NOW), 'r1', 'approved', NOW)
-    expect(session.receivers.map((each) => each.state)).toEqual(['revoked', 'approved'])
-  })
-
   test('the last approval that fits retires the code, one before it does not', () => {
     let session = joinMany(fresh(2), 2)
     session = decide(session, 'r0', 'approved', NOW)
@@ -389,30 +381,6 @@ describe('bounds', () => {
     expect(isJoinable(session)).toBe(false)
     expect(refusalNow(() => join(session, newReceiver('late'), NOW))).toBe('session_not_found')
     expect(isJoinable(revoke(session, 'r1', NOW))).toBe(false)
-  })
-
-  test(`the code takes no more than ${JOINS_MAX} joins that a person denied`, () => {
-    let session = fresh()
-    for (let i = 0; i < JOINS_MAX; i++) {
-      expect(isJoinable(session)).toBe(true)
-      session = decide(joinMany(session, 1, i), `r${i}`, 'rejected', NOW)
-    }
-    expect(isJoinable(session)).toBe(false)
-    expect(session.receivers).toHaveLength(JOINS_MAX)
-    expect(refusalNow(() => join(session, newReceiver('late'), NOW))).toBe('session_not_found')
-  })
-
-  test('channels count up from 1 and are never used again', () => {
-    let session = joinMany(fresh(), 3)
-    session = leave(session, 2, NOW)
-    session = joinMany(session, 1, 3)
-    expect(session.receivers.map((each) => each.channel)).toEqual([1, 2, 3, 4])
-  })
-
-  test('a receiver code is never free again in its session', () => {
-    for (const situation of ['denied rejected', 'done', 'left', 'revoked'] as const) {
-      expect(refusalNow(() => join(SITUATIONS[situation](), newReceiver('r'), NOW))).toBe('receiver_code_in_use')
-    }
   })
 })
 
