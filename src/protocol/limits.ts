@@ -26,7 +26,7 @@ export const RECEIVERS_MAX = 8
 export const PENDING_MAX = 8
 /** Pending receivers that have not been attached for this long in a row end as `left`. */
 export const PENDING_ABSENT_MS = 20_000
-/** Joins of one session that count. With so many the code takes none; a receiver that left, or spent no guess, counts no more. */
+/** Joins that count, with which a code takes none: who waits, was approved, or spent a guess or a person's attention. */
 export const JOINS_MAX = 32
 /** Joins of one session, all told, however they ended. The last one retires the code. */
 export const JOINS_EVER_MAX = 1_024
