@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { RedisClock } from '../../src/store/redis/clock.ts'
+import { EvictionWatch } from '../../src/store/redis/eviction.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 
 /** A server with a clock of its own and one key. */
@@ -58,3 +59,18 @@ test.each([3_600_000, -600_000, 8_000])(
     for (const clock of [first, second, late]) expect(await look(clock)).toBe(0)
   },
 )
+
+test('a server that is set to forget keys while it runs is told of within a minute, once', async () => {
+  const clock = new FakeClock()
+  const server = { policy: 'noeviction', command: async () => `maxmemory:1\r\nmaxmemory_policy:${server.policy}\r\n` }
+  const told: string[] = []
+  const watch = new EvictionWatch(server, clock, ({ message }) => told.push(message))
+  await watch.look()
+  server.policy = 'allkeys-lru'
+  for (let seconds = 0; seconds < 180; seconds++) {
+    clock.advance(1_000)
+    await watch.look()
+    if (seconds === 59) expect(told).toEqual([expect.stringContaining('allkeys-lru')])
+  }
+  expect(told).toHaveLength(1)
+})

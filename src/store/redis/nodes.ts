@@ -2,6 +2,7 @@ import type { Clock, Cluster, MailboxStore } from '../../relay/ports.ts'
 import type { RedisBus } from './bus.ts'
 import { RedisClock } from './clock.ts'
 import type { RedisConnection } from './connection.ts'
+import type { EvictionWatch } from './eviction.ts'
 import { KEYS } from './keys.ts'
 import type { SharedKey } from './shared-key.ts'
 
@@ -19,6 +20,7 @@ export interface NodesOptions {
   readonly own: Clock
   readonly sharedKey: SharedKey
   readonly bus: RedisBus
+  readonly eviction: EvictionWatch
   readonly onError: (error: Error) => void
 }
 
@@ -48,7 +50,7 @@ export class RedisNodes implements Cluster {
   }
 
   async beat(): Promise<boolean> {
-    const { redis, clock, own, sharedKey, bus, onError } = this.#options
+    const { redis, clock, own, sharedKey, bus, eviction, onError } = this.#options
     this.#beatingSince = own.now()
     try {
       if (clock instanceof RedisClock) {
@@ -58,6 +60,8 @@ export class RedisNodes implements Cluster {
       }
       await sharedKey.load()
       bus.beat()
+      // The command itself has reported a refusal.
+      eviction.look().catch(() => {})
       const now = clock.now()
       await redis.command('ZADD', KEYS.nodes, now, this.node)
       await redis.command('ZREMRANGEBYSCORE', KEYS.nodes, '-inf', now - ALIVE_MS)

@@ -4,7 +4,7 @@ import { RedisBus } from './bus.ts'
 import { RedisClock } from './clock.ts'
 import { RedisConnection, type RedisOptions } from './connection.ts'
 import { RedisCounters } from './counters.ts'
-import { evictionOf } from './eviction.ts'
+import { EvictionWatch } from './eviction.ts'
 import { RedisMailboxStore } from './mailboxes.ts'
 import { RedisNodes } from './nodes.ts'
 import { RedisSessionStore } from './sessions.ts'
@@ -37,17 +37,10 @@ export function openRedis(
   const sharedKey = new SharedKey(redis)
   const mailboxes = new RedisMailboxStore(redis)
   const { onError } = options
-  const cluster = new RedisNodes({ node, sharedKey, mailboxes, redis, clock, own, bus, onError })
+  const eviction = new EvictionWatch(redis, own, onError)
+  const cluster = new RedisNodes({ node, sharedKey, mailboxes, redis, clock, own, bus, eviction, onError })
   bus.start()
-  const checkEviction = async () => {
-    const eviction = await evictionOf(redis)
-    if (eviction) options.onError(new Error(eviction))
-  }
-  redis.start(() => {
-    void cluster.beat()
-    // The command itself has reported a refusal.
-    checkEviction().catch(() => {})
-  })
+  redis.start(() => void cluster.beat())
   return {
     sessions: new RedisSessionStore(redis, clock),
     bus,
