@@ -1,10 +1,13 @@
 import type { Environment } from '../../src/client/environment.ts'
 import { PairingError, type PairingErrorCode } from '../../src/client/errors.ts'
 import { Channel } from '../../src/client/link/channel.ts'
+import { Connection } from '../../src/client/link/connection.ts'
+import type { ConnectionStatus } from '../../src/client/options.ts'
 import { decodeFrame, FRAME_ACK } from '../../src/protocol/frame.ts'
 import { FRAME_HEADER_BYTES } from '../../src/protocol/limits.ts'
+import type { ChannelRow, View } from '../../src/protocol/view.ts'
 import { FakeTime } from './fake-time.ts'
-import { FakeWebSocket } from './fake-web-socket.ts'
+import { channelRow, FakeWebSocket } from './fake-web-socket.ts'
 
 /** A world without network and clock. What a test does not expect to be used throws. */
 export class FakeWorld {
@@ -37,6 +40,65 @@ export class FakeWorld {
     if (!socket) throw new Error('no socket was opened')
     return socket
   }
+}
+
+export const SESSION = 'A'.repeat(22)
+export const TOKEN = 'T'.repeat(43)
+
+/** A connection, and everything that is told of it. */
+export function startedConnection({
+  windowBytes = 1_000_000,
+  expiresInMs = 900_000,
+  jitter = 0,
+  world = new FakeWorld(),
+} = {}) {
+  world.jitter = jitter
+  const views: View[] = []
+  const statuses: (ConnectionStatus | 'fallback')[] = []
+  const ends: PairingError[] = []
+  /** Channels that ended by themselves, and sizes and waits. */
+  const dropped: string[] = []
+  const told: string[] = []
+  const connection = new Connection({
+    relayUrl: 'https://relay.example/base',
+    session: { sessionId: SESSION, token: TOKEN, expiresInMs, limits: { windowBytes } },
+    environment: world.environment,
+    app: {
+      onStatus: (status) => void statuses.push(status),
+      onFallback: () => void statuses.push('fallback'),
+      onSmallFrames: (bytes) => void told.push(`small ${bytes}`),
+    },
+    onView: (view) => void views.push(view),
+    onAway: () => {},
+    onChannelError: (number, { code }) => void dropped.push(`${number} ${code}`),
+    onBusy: (number) => void told.push(`busy ${number}`),
+    onEnd: (error) => void ends.push(error),
+  })
+  connection.start()
+  return { world, connection, views, statuses, ends, dropped, told, codes: () => ends.map(({ code }) => code) }
+}
+
+/** The newest socket opens, and shows a channel. */
+export function attach({ socket }: FakeWorld, row: Partial<ChannelRow> = {}): void {
+  socket.open()
+  socket.show({ channels: [channelRow(row)] })
+}
+
+/** The newest socket is lost so many times, each before it has shown a view; and the next is opened. */
+export async function fail(world: FakeWorld, times = 1, code?: number): Promise<void> {
+  for (let i = 0; i < times; i++) {
+    world.socket.drop(code)
+    await world.time.advance(0)
+  }
+}
+
+/** Loses the newest socket, and says how long it takes until there is another, in steps of 10 ms. */
+export async function dropAndWait(world: FakeWorld): Promise<number> {
+  const before = world.sockets.length
+  const lostAt = world.time.now()
+  world.socket.drop()
+  while (world.sockets.length === before) await world.time.advance(10)
+  return world.time.now() - lostAt
 }
 
 /** The code of the PairingError a call throws or rejects with; undefined when it does neither. Anything else is thrown on. */

@@ -40,19 +40,9 @@ describe('a relay', () => {
     })
 
     it('cannot cut a frame anywhere', () => {
+      const lengths = [0, 1, 16, 17, 18, ...[0, 1, 17].map((more) => SEALED_BYTES + more)]
       const cuts = (frame: Uint8Array) =>
-        [
-          0,
-          1,
-          16,
-          17,
-          18,
-          SEALED_BYTES,
-          SEALED_BYTES + 1,
-          SEALED_BYTES + 17,
-          frame.length - 16,
-          frame.length - 1,
-        ].filter((length) => length < frame.length)
+        [...lengths, frame.length - 16, frame.length - 1].filter((length) => length < frame.length)
       const attackers = frames.flatMap((frame, i) => cuts(frame).map((n) => frames.with(i, frame.subarray(0, n))))
       expect(accepted(attackers)).toEqual([])
     })

@@ -50,17 +50,20 @@ function problem(code: string, change = {}) {
   return json({ type: 'about:blank', title: 'No', status, code, retryable, ...change }, status)
 }
 
+/** What becomes of a create that is answered so. */
+function failureOf(answer: () => Response | Promise<Response>): Promise<unknown> {
+  return apiWith(answer)
+    .api.createSession(request)
+    .catch((reason: unknown) => reason)
+}
+
 /** Lets retries happen, and says how long they waited. */
 async function outcomeOf(world: FakeWorld, call: Promise<unknown>): Promise<{ error: unknown; waits: number[] }> {
   let outcome: { error: unknown } | undefined
-  call.then(
-    () => {
-      outcome = { error: undefined }
-    },
-    (error: unknown) => {
-      outcome = { error }
-    },
-  )
+  const settle = (error?: unknown) => {
+    outcome = { error }
+  }
+  call.then(() => settle(), settle)
   const waits: number[] = []
   for (;;) {
     await settled()
@@ -136,8 +139,7 @@ describe('a request', () => {
     const { api, world, calls } = apiWith(
       () => new Promise<Response>((_, reject) => calls[0].init.signal?.addEventListener('abort', reject)),
     )
-    const creating = api.createSession(request)
-    const { error, waits } = await outcomeOf(world, creating)
+    const { error, waits } = await outcomeOf(world, api.createSession(request))
     expect(waits).toEqual([15_000])
     expect(error).toBeInstanceOf(RelayUnreachable)
   })
@@ -185,8 +187,7 @@ describe('an answer', () => {
     ['a negative time', json({ ...CREATED, expiresInMs: -1 }, 201)],
     ['a key __proto__', () => new Response(JSON.stringify(CREATED).replace('{', '{"__proto__":{},'), { status: 201 })],
   ])('that is %s is not one of a Pairlay relay, and the person is told so', async (_, answer) => {
-    const { api } = apiWith(answer)
-    const error = await api.createSession(request).catch((reason: unknown) => reason)
+    const error = await failureOf(answer)
     expect(error).toBeInstanceOf(RelayUnreachable)
     const meaning = meaningOf(error)
     expect(meaning.code).toBe('relay_unreachable')
@@ -206,8 +207,7 @@ describe('an answer', () => {
         }),
         { status: 201 },
       )
-    const { api } = apiWith(attacker)
-    await expect(api.createSession(request)).rejects.toBeInstanceOf(RelayUnreachable)
+    expect(await failureOf(attacker)).toBeInstanceOf(RelayUnreachable)
     expect(given).toBeLessThan(10 * 16_384)
   })
 
@@ -290,9 +290,7 @@ describe('what a refusal means', () => {
   test.each(['\u001b[31mred', 'A'.repeat(10_000), 'constructor.name', ''])(
     'a code that is not a word reaches neither message nor cause: %j',
     async (attacker) => {
-      const { api } = apiWith(problem(attacker))
-      const error = await api.createSession(request).catch((reason: unknown) => reason)
-      const meaning = meaningOf(error)
+      const meaning = meaningOf(await failureOf(problem(attacker)))
       expect(meaning.code).toBe('relay_refused')
       expect(meaning.message).toBe('The relay refused. It said something_else.')
       expect((meaning.cause as Error).message).toBe('the relay answered something_else')
@@ -313,9 +311,7 @@ describe('what a refusal means', () => {
   })
 
   test('the title and detail of a problem reach nobody', async () => {
-    const attacker = problem('forbidden', { title: 'Visit evil.example', detail: 'and pay' })
-    const { api } = apiWith(attacker)
-    const error = await api.createSession(request).catch((reason: unknown) => reason)
+    const error = await failureOf(problem('forbidden', { title: 'Visit evil.example', detail: 'and pay' }))
     expect(meaningOf(error).message + String(error)).not.toMatch(/evil|pay/)
   })
 })
@@ -399,8 +395,7 @@ describe('an address that is not the relay’s', () => {
     ['ECONNREFUSED', 'relay_unreachable', 'Check the address'],
   ])('a connection that fails with %s is %s', async (code, meaning, words) => {
     const cause = Object.assign(new Error('below'), { code })
-    const { api } = apiWith(() => Promise.reject(new TypeError('fetch failed', { cause })))
-    const error = meaningOf(await api.createSession(request).catch((reason: unknown) => reason))
+    const error = meaningOf(await failureOf(() => Promise.reject(new TypeError('fetch failed', { cause }))))
     expect(error.code).toBe(meaning)
     expect(error.message).toContain(words)
   })

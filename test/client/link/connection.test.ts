@@ -1,46 +1,20 @@
 import { describe, expect, test } from 'vitest'
 import { PairingError } from '../../../src/client/errors.ts'
-import { Connection } from '../../../src/client/link/connection.ts'
-import type { ConnectionStatus } from '../../../src/client/options.ts'
 import { FrameJoiner } from '../../../src/crypto/fragments.ts'
 import { ciphertextOf, FRAME_ACK } from '../../../src/protocol/frame.ts'
-import type { CloseReason, View } from '../../../src/protocol/view.ts'
+import type { CloseReason } from '../../../src/protocol/view.ts'
 import { channelRow, VIEW } from '../fake-web-socket.ts'
-import { FakeWorld, frameOf, pairingErrorOf } from '../support.ts'
-
-const TOKEN = 'T'.repeat(43)
-const SESSION = 'A'.repeat(22)
-const EXPIRES_MS = 900_000
-
-function startedConnection({ windowBytes = 1_000_000, expiresInMs = EXPIRES_MS, jitter = 0 } = {}) {
-  const world = new FakeWorld()
-  world.jitter = jitter
-  const views: View[] = []
-  const statuses: ConnectionStatus[] = []
-  const ends: PairingError[] = []
-  /** When the app was told that it goes on over HTTP. */
-  const fallbacks: number[] = []
-  /** Channels that ended by themselves, and sizes and waits that were told. */
-  const dropped: string[] = []
-  const told: string[] = []
-  const connection = new Connection({
-    relayUrl: 'https://relay.example/base',
-    session: { sessionId: SESSION, token: TOKEN, expiresInMs, limits: { windowBytes } },
-    environment: world.environment,
-    app: {
-      onStatus: (status) => void statuses.push(status),
-      onFallback: () => void fallbacks.push(world.time.now()),
-      onSmallFrames: (bytes) => void told.push(`small ${bytes}`),
-    },
-    onView: (view) => void views.push(view),
-    onAway: () => {},
-    onChannelError: (number, { code }) => void dropped.push(`${number} ${code}`),
-    onBusy: (number) => void told.push(`busy ${number}`),
-    onEnd: (error) => void ends.push(error),
-  })
-  connection.start()
-  return { world, connection, views, statuses, ends, fallbacks, dropped, told }
-}
+import {
+  attach,
+  dropAndWait,
+  type FakeWorld,
+  fail,
+  frameOf,
+  pairingErrorOf,
+  SESSION,
+  startedConnection,
+  TOKEN,
+} from '../support.ts'
 
 /** A connection with one channel, attached. */
 function attachedConnection(options = {}) {
@@ -48,9 +22,16 @@ function attachedConnection(options = {}) {
   const channel = started.connection.channel(1)
   channel.verified()
   channel.approved()
-  started.world.socket.open()
-  started.world.socket.show({ channels: [channelRow()] })
+  attach(started.world)
   return { ...started, channel }
+}
+
+/** Two channels, attached. */
+function twoChannels() {
+  const attached = attachedConnection()
+  const second = attached.connection.channel(2)
+  attached.world.socket.show({ channels: [channelRow(), channelRow({ channel: 2 })] })
+  return { ...attached, second }
 }
 
 describe('attaching', () => {
@@ -75,8 +56,7 @@ describe('attaching', () => {
     world.socket.data(3, 1, new Uint8Array(9))
     await channel.receive()
     channel.processed()
-    world.socket.drop()
-    await world.time.advance(0)
+    await fail(world)
     world.socket.open()
     expect(world.socket.texts).toEqual([
       { type: 'attach', token: TOKEN, channels: [{ channel: 3, received: 1, acked: 1 }] },
@@ -118,15 +98,6 @@ describe('attaching', () => {
   })
 })
 
-/** Loses the newest socket, and says how long it takes until there is another, in ms. */
-async function dropAndWait(world: FakeWorld): Promise<number> {
-  const before = world.sockets.length
-  const lostAt = world.time.now()
-  world.socket.drop()
-  while (world.sockets.length === before) await world.time.advance(10)
-  return world.time.now() - lostAt
-}
-
 describe('losing the socket', () => {
   test('it reconnects after a part of 250 ms, doubled each time, and of 10 s at most', async () => {
     const { world } = attachedConnection({ jitter: 1 })
@@ -151,8 +122,7 @@ describe('losing the socket', () => {
     const attached = attachedConnection({ jitter: 1 })
     await attached.world.time.advance(3_000)
     for (let i = 0; i < 3; i++) await dropAndWait(attached.world)
-    attached.world.socket.open()
-    attached.world.socket.show({ channels: [channelRow()] })
+    attach(attached.world)
     return attached
   }
 
@@ -176,8 +146,7 @@ describe('losing the socket', () => {
   test('one that attaches and dies at once does not, nor one that says what was said before', async () => {
     const { world } = await attachedAfterFailures()
     expect(await dropAndWait(world)).toBe(2_000)
-    world.socket.open()
-    world.socket.show({ channels: [channelRow()] })
+    attach(world)
     world.socket.ack(1, 0)
     await world.time.advance(2_999)
     expect(await dropAndWait(world)).toBe(4_000)
@@ -189,8 +158,7 @@ describe('losing the socket', () => {
     await world.time.advance(10_000)
     world.socket.drop()
     await world.time.advance(10_000)
-    world.socket.open()
-    world.socket.show({ channels: [channelRow()] })
+    attach(world)
     expect(statuses).toEqual(['connected', 'reconnecting', 'connected'])
   })
 
@@ -199,10 +167,8 @@ describe('losing the socket', () => {
     await channel.send(frameOf(300, 1))
     await channel.send(frameOf(300, 2))
     const first = world.socket.frames.map(({ bytes }) => bytes)
-    world.socket.drop()
-    await world.time.advance(0)
-    world.socket.open()
-    world.socket.show({ channels: [channelRow()] })
+    await fail(world)
+    attach(world)
     expect(world.socket.frames.map(({ bytes }) => bytes)).toEqual(first)
   })
 
@@ -227,11 +193,11 @@ describe('losing the socket', () => {
     [1003, 'relay_refused'],
     [1007, 'relay_refused'],
   ] as const)('close code %d ends it with %s, for good', async (code, expected) => {
-    const { world, ends, channel } = attachedConnection()
+    const { world, channel, codes } = attachedConnection()
     world.socket.drop(code)
     await world.time.advance(100_000)
     expect(world.sockets).toHaveLength(1)
-    expect(ends.map((error) => error.code)).toEqual([expected])
+    expect(codes()).toEqual([expected])
     expect(await pairingErrorOf(channel.receive())).toBe(expected)
     expect(world.time.outstanding).toBe(0)
   })
@@ -246,14 +212,12 @@ describe('losing the socket', () => {
   })
 
   test('4001 because of an attach of its own, given up and handled late, is no end: once for each within 60 s', async () => {
-    const { world, ends } = attachedConnection()
+    const { world, ends, codes } = attachedConnection()
     const attachAgain = async () => {
       await world.time.advance(10_000)
-      world.socket.open()
-      world.socket.show({ channels: [channelRow()] })
+      attach(world)
     }
-    world.socket.drop()
-    await world.time.advance(0)
+    await fail(world)
     world.socket.open()
     await world.time.advance(10_000)
     await attachAgain()
@@ -261,11 +225,10 @@ describe('losing the socket', () => {
     expect(ends).toEqual([])
     await attachAgain()
     world.socket.drop(4001)
-    expect(ends.map(({ code }) => code)).toEqual(['superseded'])
+    expect(codes()).toEqual(['superseded'])
 
     const later = attachedConnection()
-    later.world.socket.drop()
-    await later.world.time.advance(0)
+    await fail(later.world)
     later.world.socket.open()
     await later.world.time.advance(10_000)
     later.world.socket.open()
@@ -275,7 +238,7 @@ describe('losing the socket', () => {
       later.world.socket.show()
     }
     later.world.socket.drop(4001)
-    expect(later.ends.map(({ code }) => code)).toEqual(['superseded'])
+    expect(later.codes()).toEqual(['superseded'])
   })
 
   test('what a replaced socket still says, or that it opens late, means nothing', async () => {
@@ -295,24 +258,23 @@ describe('losing the socket', () => {
     const early = startedConnection()
     early.world.socket.open()
     early.world.socket.drop(4410)
-    expect(early.ends.map(({ code }) => code)).toEqual(['expired'])
+    expect(early.codes()).toEqual(['expired'])
 
     const late = attachedConnection()
-    late.world.socket.drop(4410)
-    await late.world.time.advance(0)
+    await fail(late.world, 1, 4410)
     late.world.socket.open()
     late.world.socket.show({ state: 'closed', reason: 'closed_by_sender' })
-    expect(late.ends.map(({ code }) => code)).toEqual(['closed_by_sender'])
+    expect(late.codes()).toEqual(['closed_by_sender'])
   })
 
   test('at the deadline it gives up with expired', async () => {
-    const { world, ends } = startedConnection({ expiresInMs: 30_000, jitter: 1 })
+    const { world, ends, codes } = startedConnection({ expiresInMs: 30_000, jitter: 1 })
     while (ends.length === 0) {
       expect(world.time.now()).toBeLessThan(1_000 + 30_000 + 10_000)
       world.socket.drop()
       await world.time.advance(5_000)
     }
-    expect(ends.map(({ code }) => code)).toEqual(['expired'])
+    expect(codes()).toEqual(['expired'])
     expect(world.time.now()).toBeGreaterThanOrEqual(1_000 + 30_000)
     expect(world.time.outstanding).toBe(0)
   })
@@ -366,25 +328,23 @@ describe('a relay that misbehaves', () => {
     ['a frame that is too short', new Uint8Array(7).buffer],
     ['something that is neither text nor bytes', { length: 8 }],
   ])('C6: %s ends the connection', async (_, data) => {
-    const { world: attacker, ends, channel } = attachedConnection()
+    const { world: attacker, channel, codes } = attachedConnection()
     attacker.socket.say(data)
-    expect(ends.map(({ code }) => code)).toEqual(['relay_misbehaved'])
+    expect(codes()).toEqual(['relay_misbehaved'])
     expect(attacker.socket.closed).toBe(true)
     expect(await pairingErrorOf(channel.receive())).toBe('relay_misbehaved')
     expect(attacker.time.outstanding).toBe(0)
   })
 
   test('C6: a frame before the first view ends it', () => {
-    const { world: attacker, ends } = startedConnection()
+    const { world: attacker, codes } = startedConnection()
     attacker.socket.open()
     attacker.socket.ack(1, 1)
-    expect(ends.map(({ code }) => code)).toEqual(['relay_misbehaved'])
+    expect(codes()).toEqual(['relay_misbehaved'])
   })
 
   test('C3: an ack of what was never sent, which the peer may have made, ends its channel and no other', async () => {
-    const { world: attacker, ends, channel, connection, dropped } = attachedConnection()
-    const other = connection.channel(2)
-    attacker.socket.show({ channels: [channelRow(), channelRow({ channel: 2 })] })
+    const { world: attacker, ends, channel, second: other, dropped } = twoChannels()
     attacker.socket.ack(1, 1)
     expect(await pairingErrorOf(channel.receive())).toBe('peer_misbehaved')
     expect(dropped).toEqual(['1 peer_misbehaved'])
@@ -397,10 +357,8 @@ describe('a relay that misbehaves', () => {
     const { world: attacker, channel } = attachedConnection()
     await channel.send(frameOf(1))
     attacker.socket.ack(1, 1)
-    attacker.socket.drop()
-    await attacker.time.advance(0)
-    attacker.socket.open()
-    attacker.socket.show({ channels: [channelRow({ received: 0 })] })
+    await fail(attacker)
+    attach(attacker, { received: 0 })
     expect(await pairingErrorOf(channel.receive())).toBe('relay_misbehaved')
   })
 
@@ -427,9 +385,7 @@ describe('a relay that misbehaves', () => {
 /** Whatever a peer can send through an honest relay. */
 describe('a peer that misbehaves', () => {
   test('C1: leaves a gap: its channel ends, and no other', async () => {
-    const { world, connection, ends, dropped } = attachedConnection()
-    const other = connection.channel(2)
-    world.socket.show({ channels: [channelRow(), channelRow({ channel: 2 })] })
+    const { world, second: other, ends, dropped } = twoChannels()
     world.socket.data(1, 2, new Uint8Array(1))
     expect(dropped).toEqual(['1 peer_misbehaved'])
     expect(ends).toEqual([])
@@ -441,9 +397,7 @@ describe('a peer that misbehaves', () => {
     ['a third data frame', [10, 10, 10]],
     ['a frame over 2,048 bytes', [2_049]],
   ])('sends %s before it is approved: its channel ends', (_, lengths) => {
-    const { world, connection, dropped } = attachedConnection()
-    connection.channel(2)
-    world.socket.show({ channels: [channelRow(), channelRow({ channel: 2 })] })
+    const { world, dropped } = twoChannels()
     lengths.forEach((length, i) => {
       world.socket.data(2, i + 1, new Uint8Array(length))
     })
@@ -462,8 +416,7 @@ describe('a peer that misbehaves', () => {
     const refuse = async (name: string) => {
       world.socket.onclose?.({ code: 1006, frame: { channel: 1, name, how: 'refused', bytes: 0 } })
       await world.time.advance(10_000)
-      world.socket.open()
-      world.socket.show({ channels: [channelRow()] })
+      attach(world)
     }
     await refuse('GET 1')
     await refuse('GET 1')
@@ -483,12 +436,12 @@ describe('an error that nobody foresaw', () => {
     ['of the app, told of a view', ({ world }) => world.socket.show({ version: 'throws' })],
   ])('C8: %s ends the connection as internal, with its cause', (_, happen) => {
     const started = attachedConnection()
-    const { views, ends } = started
+    const { views, ends, codes } = started
     views.push = () => {
       throw new URIError('malformed')
     }
     happen(started)
-    expect(ends.map(({ code }) => code)).toEqual(['internal'])
+    expect(codes()).toEqual(['internal'])
     expect(ends[0].cause).toBeInstanceOf(URIError)
   })
 })
@@ -525,8 +478,7 @@ describe('frames that something on the way does not take', () => {
 
   async function reattach(world: FakeWorld) {
     await world.time.advance(250)
-    world.socket.open()
-    world.socket.show({ channels: [channelRow({ window: 1_000_000 })] })
+    attach(world, { window: 1_000_000 })
   }
 
   test('too large: they are halved at once, sent in parts, and the app is told once, and of no lost connection', async () => {
@@ -581,19 +533,19 @@ describe('the end', () => {
     ['completed', 'closed_by_sender'],
     [undefined, 'session_lost'],
   ])('a closed view with reason %s is %s to who waits', async (reason, expected) => {
-    const { world, ends, channel } = attachedConnection()
+    const { world, codes, channel } = attachedConnection()
     const waiting = pairingErrorOf(channel.receive())
     world.socket.show({ state: 'closed', ...(reason ? { reason } : {}) })
     expect(await waiting).toBe(expected)
-    expect(ends.map(({ code }) => code)).toEqual([expected])
+    expect(codes()).toEqual([expected])
     expect(world.time.outstanding).toBe(0)
   })
 
   test('closes the socket, stops every timer, fails every channel, and is announced once', async () => {
-    const { world, connection, ends, channel } = attachedConnection()
+    const { world, connection, codes, channel } = attachedConnection()
     connection.end(new PairingError('aborted'))
     connection.end(new PairingError('expired'))
-    expect(ends.map(({ code }) => code)).toEqual(['aborted'])
+    expect(codes()).toEqual(['aborted'])
     expect(world.socket.closed).toBe(true)
     expect(world.time.outstanding).toBe(0)
     expect(await pairingErrorOf(channel.receive())).toBe('aborted')

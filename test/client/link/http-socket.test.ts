@@ -45,14 +45,31 @@ function openSocket() {
   return { world, http, socket, said, heard, closes, opens: () => opens }
 }
 
+/** A view of one channel for which nothing has come. */
+const quiet = (change: Partial<View> = {}) => viewOf([channelRow({ available: 0 })], change)
+/** The row of a channel for which one frame has come. */
+const ONE = [channelRow({ available: 1 })]
+
+/** Lets a socket attach, and gives the call. */
+async function attaching({ socket, http }: ReturnType<typeof openSocket>, channels: object[] = []) {
+  await settled()
+  socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels }))
+  return http.one('PUT /attachment')
+}
+
 /** A socket that has attached and polls. */
 async function attachedSocket({ rows = [channelRow({ available: 0 })], claims = [] as object[] } = {}) {
   const opened = openSocket()
-  await settled()
-  opened.socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: claims }))
-  await opened.http.one('PUT /attachment').answer(viewOf(rows))
+  await (await attaching(opened, claims)).answer(viewOf(rows))
   opened.heard()
   return opened
+}
+
+/** A socket that has been told of a frame, and has one of its own under way. */
+async function busySocket() {
+  const attached = await attachedSocket({ rows: ONE })
+  attached.socket.send(encodeData(1, 1, filled(1, 1)))
+  return attached
 }
 
 /** Lets a poll bring these rows, with a new version. The next poll follows. */
@@ -84,15 +101,13 @@ describe('attaching', () => {
   })
 
   test('the view comes as text, as it was', async () => {
-    const { http, socket, said } = openSocket()
-    socket.send(JSON.stringify({ token: TOKEN, channels: [] }))
-    const view = viewOf([channelRow({ available: 0 })])
-    await http.one('PUT /attachment').answer(view)
-    expect(said).toEqual([view])
+    const opened = openSocket()
+    await (await attaching(opened)).answer(quiet())
+    expect(opened.said).toEqual([quiet()])
   })
 
   test('no secret is in any URL', async () => {
-    const attached = await attachedSocket({ rows: [channelRow({ available: 1 })] })
+    const attached = await attachedSocket({ rows: ONE })
     attached.socket.send(encodeData(1, 1, filled(9, 1)))
     attached.socket.send(encodeAck(1, 1))
     expect(attached.http.calls.length).toBeGreaterThan(3)
@@ -127,12 +142,12 @@ describe('polling', () => {
 
   test('one that brings something is followed by another 10 ms after it began, at the earliest', async () => {
     const { http, world } = await attachedSocket()
-    await http.one('poll').answer(viewOf([channelRow({ available: 0 })], { version: '2' }))
+    await http.one('poll').answer(quiet({ version: '2' }))
     await world.time.advance(9)
     expect(http.open).toEqual([])
     await world.time.advance(1)
     await world.time.advance(10_000)
-    await http.one('poll').answer(viewOf([channelRow({ available: 0 })], { version: '3' }))
+    await http.one('poll').answer(quiet({ version: '3' }))
     expect(http.open).toEqual(['poll'])
   })
 
@@ -140,7 +155,7 @@ describe('polling', () => {
     const { http, world } = await attachedSocket()
     const attacker = http
     for (let i = 0; i < 10; i++) {
-      await attacker.one('poll').answer(viewOf([channelRow({ available: 0 })]))
+      await attacker.one('poll').answer(quiet())
       await world.time.advance(999)
       expect(http.open).toEqual([])
       await world.time.advance(1)
@@ -223,7 +238,7 @@ describe('own frames', () => {
     socket.send(encodeData(1, 1, filled(1, 1)))
     for (const version of ['2', '3']) {
       await world.time.advance(29_999)
-      await http.one('poll').answer(viewOf([channelRow({ available: 0 })], { version }))
+      await http.one('poll').answer(quiet({ version }))
     }
     expect(closes).toEqual([])
     await world.time.advance(2)
@@ -246,7 +261,7 @@ describe('frames of the other side', () => {
   })
 
   test('come byte for byte', async () => {
-    const { http, socket } = await attachedSocket({ rows: [channelRow({ available: 1 })] })
+    const { http, socket } = await attachedSocket({ rows: ONE })
     const came: unknown[] = []
     socket.onmessage = ({ data }) => void came.push(data)
     const ciphertext = Uint8Array.from({ length: 1_000 }, (_, i) => i)
@@ -266,7 +281,7 @@ describe('frames of the other side', () => {
   })
 
   test('one that is not there after all is asked for when a poll tells of it again', async () => {
-    const attached = await attachedSocket({ rows: [channelRow({ available: 1 })] })
+    const attached = await attachedSocket({ rows: ONE })
     await attached.http.one('GET 1/1').answer(undefined)
     expect(attached.http.open).toEqual(['poll'])
     expect(attached.heard()).toEqual([])
@@ -307,8 +322,7 @@ describe('a channel that ends', () => {
     'may be learned from %s first: the view tells how, and nothing is said on it meanwhile',
     async (code) => {
       for (const name of ['PUT 1/1', 'GET 1/1', 'DELETE 1/5']) {
-        const attached = await attachedSocket({ rows: [channelRow({ available: 1 })] })
-        attached.socket.send(encodeData(1, 1, filled(1, 1)))
+        const attached = await busySocket()
         attached.socket.send(encodeAck(1, 5))
         await attached.http.one(name).refuse(code)
         attached.socket.send(encodeData(1, 2, filled(1, 1)))
@@ -327,8 +341,7 @@ describe('a relay that has forgotten', () => {
     ['an own frame that it had taken', [channelRow({ received: 0, available: 1 })], {}],
     ['a frame of the other side that was there', [channelRow({ received: 1, available: 0 })], {}],
   ])('%s is attached to anew', async (_, rows, change) => {
-    const attached = await attachedSocket({ rows: [channelRow({ available: 1 })] })
-    attached.socket.send(encodeData(1, 1, filled(1, 1)))
+    const attached = await busySocket()
     await attached.http.one('PUT 1/1').answer({ received: 1, acked: 0, window: 4096 })
     await poll(attached, [channelRow({ received: 1, available: 1 })])
     attached.heard()
@@ -378,18 +391,16 @@ describe('the end of the socket', () => {
 
   test.each(codes)('%s closes it with %d, whatever was asked', async (code, closeCode) => {
     for (const name of ['poll', 'PUT 1/1', 'GET 1/1', 'DELETE 1/1']) {
-      const { http, socket, closes, world } = await attachedSocket({ rows: [channelRow({ available: 1 })] })
-      socket.send(encodeData(1, 1, filled(1, 1)))
+      const { http, socket, closes, world } = await busySocket()
       socket.send(encodeAck(1, 1))
       await http.one(name).refuse(code)
       expect(closes).toEqual([closeCode])
       expect(http.open).toEqual([])
       expect(world.time.outstanding).toBe(0)
     }
-    const { http, socket, closes } = openSocket()
-    socket.send(JSON.stringify({ token: TOKEN, channels: [] }))
-    await http.one('PUT /attachment').refuse(code)
-    expect(closes).toEqual([closeCode])
+    const opened = openSocket()
+    await (await attaching(opened)).refuse(code)
+    expect(opened.closes).toEqual([closeCode])
   })
 
   test('session_gone closes it with 4410 when it attaches or polls', async () => {
@@ -411,8 +422,7 @@ describe('the end of the socket', () => {
   })
 
   test('closing it aborts what is under way, stops its timers, and is told once, as 1005', async () => {
-    const { http, socket, closes, world } = await attachedSocket({ rows: [channelRow({ available: 1 })] })
-    socket.send(encodeData(1, 1, filled(1, 1)))
+    const { http, socket, closes, world } = await busySocket()
     const calls = ['poll', 'GET 1/1', 'PUT 1/1'].map((name) => http.one(name))
     socket.close()
     socket.close()
@@ -429,7 +439,7 @@ describe('the end of the socket', () => {
 
   test('closing it between two polls stops the timer as well', async () => {
     const { http, socket, world } = await attachedSocket()
-    await http.one('poll').answer(viewOf([channelRow({ available: 0 })]))
+    await http.one('poll').answer(quiet())
     expect(world.time.outstanding).toBe(1)
     socket.close()
     expect(world.time.outstanding).toBe(0)
@@ -438,8 +448,7 @@ describe('the end of the socket', () => {
   })
 
   test('nothing comes after that, not even an answer that was there already', async () => {
-    const { http, socket, heard } = await attachedSocket({ rows: [channelRow({ available: 1 })] })
-    socket.send(encodeData(1, 1, filled(1, 1)))
+    const { http, socket, heard } = await busySocket()
     const answers = [
       http.one('poll').answer(viewOf([channelRow({ acked: 1, received: 1, available: 1 })])),
       http.one('GET 1/1').bytes(filled(1, 1)),
@@ -488,8 +497,7 @@ describe('an attacker in the place of the relay', () => {
     ['a position that is none', (http) => http.one('PUT 1/1').answer({ received: 1, acked: -1, window: 0 })],
     ['no position', (http) => http.one('PUT 1/1').answer(undefined)],
   ])('that gives %s has said nothing: the socket closes as lost', async (_, answer) => {
-    const attacker = await attachedSocket({ rows: [channelRow({ available: 1 })] })
-    attacker.socket.send(encodeData(1, 1, filled(1, 1)))
+    const attacker = await busySocket()
     await answer(attacker.http)
     expect(attacker.closes).toEqual([1006])
     expect(attacker.heard()).toEqual([])
@@ -518,10 +526,8 @@ describe('an attacker in the place of the relay', () => {
 describe('the name of an attach', () => {
   test('goes with every call behind it', async () => {
     const opened = openSocket()
-    await settled()
-    opened.socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: [] }))
-    const view = viewOf([channelRow({ available: 1 })])
-    await opened.http.one('PUT /attachment').answer({ ...view, attachment: 'Ab_-9' })
+    const view = viewOf(ONE)
+    await (await attaching(opened)).answer({ ...view, attachment: 'Ab_-9' })
     opened.socket.send(encodeData(1, 1, filled(9, 1)))
     opened.socket.send(encodeAck(1, 1))
     await settled()
@@ -532,35 +538,29 @@ describe('the name of an attach', () => {
   })
 
   test('that is no name is no answer of a relay', async () => {
-    const { http, socket, closes } = openSocket()
-    await settled()
-    socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: [] }))
-    await http.one('PUT /attachment').answer({ ...viewOf(), attachment: 'a&b=c' })
-    expect(closes).toEqual([1006])
+    const opened = openSocket()
+    await (await attaching(opened)).answer({ ...viewOf(), attachment: 'a&b=c' })
+    expect(opened.closes).toEqual([1006])
   })
 })
 
 describe('what nobody foresaw', () => {
   test('half of a surrogate pair as the version is no view, and throws nothing', async () => {
-    const { http, socket } = openSocket()
+    const opened = openSocket()
     const closes: unknown[] = []
-    socket.onclose = ({ code, error }) => void closes.push([code, error])
-    await settled()
-    socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: [] }))
-    await http.one('PUT /attachment').answer({ ...viewOf(), version: '\ud800' })
+    opened.socket.onclose = ({ code, error }) => void closes.push([code, error])
+    await (await attaching(opened)).answer({ ...viewOf(), version: '\ud800' })
     expect(closes).toEqual([[1006, undefined]])
   })
 
   test('closes the socket with the error, and rejects nothing that nobody holds', async () => {
-    const { http, socket } = openSocket()
+    const opened = openSocket()
     const errors: unknown[] = []
-    socket.onclose = ({ error }) => void errors.push(error)
-    socket.onmessage = () => {
+    opened.socket.onclose = ({ error }) => void errors.push(error)
+    opened.socket.onmessage = () => {
       throw new URIError('malformed')
     }
-    await settled()
-    socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels: [] }))
-    await http.one('PUT /attachment').answer(viewOf())
+    await (await attaching(opened)).answer(viewOf())
     expect(errors).toEqual([new URIError('malformed')])
   })
 

@@ -1,32 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import type { PairingError } from '../../../src/client/errors.ts'
-import { Connection } from '../../../src/client/link/connection.ts'
-import type { ConnectionStatus } from '../../../src/client/options.ts'
-import { channelRow } from '../fake-web-socket.ts'
-import { FakeWorld, frameOf } from '../support.ts'
+import { attach, dropAndWait, FakeWorld, fail, frameOf, SESSION, startedConnection } from '../support.ts'
 
 /** When a connection goes on over HTTP, and that its app hears of it once. */
 
-function startedConnection(world = new FakeWorld()) {
-  const told: (ConnectionStatus | 'fallback')[] = []
-  const ends: PairingError[] = []
-  const connection = new Connection({
-    relayUrl: 'https://relay.example/base',
-    session: {
-      ...{ sessionId: 'A'.repeat(22), token: 'T'.repeat(43), expiresInMs: 900_000 },
-      limits: { windowBytes: 1_000_000 },
-    },
-    environment: world.environment,
-    app: { onStatus: (status) => void told.push(status), onFallback: () => void told.push('fallback') },
-    onView: () => {},
-    onAway: () => {},
-    onChannelError: () => {},
-    onBusy: () => {},
-    onEnd: (error) => void ends.push(error),
-  })
-  const channel = connection.channel(1)
-  connection.start()
-  return { world, connection, channel, told, ends }
+/** A connection with a channel. */
+function started(world = new FakeWorld()) {
+  const made = startedConnection({ world })
+  return { ...made, channel: made.connection.channel(1) }
 }
 
 /** Sockets opened so far: W for a WebSocket, H for one over HTTP. */
@@ -34,37 +14,24 @@ function opened({ sockets }: FakeWorld): string {
   return sockets.map(({ protocol }) => (protocol === 'over HTTP' ? 'H' : 'W')).join('')
 }
 
-function attach({ socket }: FakeWorld): void {
-  socket.open()
-  socket.show({ channels: [channelRow()] })
-}
-
-/** The newest socket is lost so many times, each before it has shown a view; and the next is opened. */
-async function fail(world: FakeWorld, times = 1): Promise<void> {
-  for (let i = 0; i < times; i++) {
-    world.socket.drop()
-    await world.time.advance(0)
-  }
-}
-
 describe('where no WebSocket passes', () => {
   test('the third attempt is over HTTP, at once, to the same session, and the app is told', async () => {
-    const { world, told } = startedConnection()
+    const { world, statuses: told } = started()
     world.jitter = 1
     world.socket.drop()
     await world.time.advance(250)
     world.socket.drop()
     await world.time.advance(0)
     expect(opened(world)).toBe('WWH')
-    expect(world.socket.url).toBe(`https://relay.example/base/v1/sessions/${'A'.repeat(22)}`)
-    expect(world.sockets[0].url).toBe(`wss://relay.example/base/v1/sessions/${'A'.repeat(22)}/socket`)
+    expect(world.socket.url).toBe(`https://relay.example/base/v1/sessions/${SESSION}`)
+    expect(world.sockets[0].url).toBe(`wss://relay.example/base/v1/sessions/${SESSION}/socket`)
     expect(told).toEqual(['reconnecting'])
     attach(world)
     expect(told).toEqual(['reconnecting', 'fallback', 'connected'])
   })
 
   test('it stays on HTTP, whatever happens to it then, and the app is told no second time', async () => {
-    const { world, told } = startedConnection()
+    const { world, statuses: told } = started()
     await fail(world, 2)
     attach(world)
     await fail(world, 3)
@@ -77,19 +44,12 @@ describe('where no WebSocket passes', () => {
   })
 
   test('over HTTP it backs off as on WebSockets', async () => {
-    const { world } = startedConnection()
+    const { world } = started()
     await fail(world, 2)
     attach(world)
     await world.time.advance(3_000)
     world.jitter = 1
-    for (const ms of [250, 500, 1_000]) {
-      world.socket.drop()
-      const before = world.sockets.length
-      await world.time.advance(ms - 1)
-      expect(world.sockets).toHaveLength(before)
-      await world.time.advance(1)
-      expect(world.sockets).toHaveLength(before + 1)
-    }
+    for (const ms of [250, 500, 1_000]) expect(await dropAndWait(world)).toBe(ms)
   })
 
   test('a runtime that has none, or does not let it be used, is such a place', async () => {
@@ -98,7 +58,7 @@ describe('where no WebSocket passes', () => {
       throw new ReferenceError('WebSocket is not defined')
     }
     Object.assign(world.environment, { openWebSocket })
-    const { told } = startedConnection(world)
+    const { statuses: told } = started(world)
     await world.time.advance(0)
     await world.time.advance(0)
     expect(opened(world)).toBe('H')
@@ -107,7 +67,7 @@ describe('where no WebSocket passes', () => {
   })
 
   test('a proxy that takes the upgrade and never answers is such a place after 20 s', async () => {
-    const { world } = startedConnection()
+    const { world } = started()
     await world.time.advance(10_000)
     world.socket.open()
     await world.time.advance(9_999)
@@ -117,7 +77,7 @@ describe('where no WebSocket passes', () => {
   })
 
   test('so is one that lets sockets attach and kills them within 3 s', async () => {
-    const { world } = startedConnection()
+    const { world } = started()
     for (const ms of [0, 2_999]) {
       attach(world)
       await world.time.advance(ms)
@@ -127,17 +87,16 @@ describe('where no WebSocket passes', () => {
   })
 
   test.each([1001, 1011, 4408])('so is one that ends them with %d before any view', async (code) => {
-    const { world } = startedConnection()
+    const { world } = started()
     for (let i = 0; i < 2; i++) {
       world.socket.open()
-      world.socket.drop(code)
-      await world.time.advance(0)
+      await fail(world, 1, code)
     }
     expect(opened(world)).toBe('WWH')
   })
 
   test('frames that were not acked are sent again over HTTP, byte for byte', async () => {
-    const { world, channel } = startedConnection()
+    const { world, channel } = started()
     attach(world)
     await channel.send(frameOf(300, 1))
     const [{ bytes }] = world.socket.frames
@@ -150,7 +109,7 @@ describe('where no WebSocket passes', () => {
 
 describe('where WebSockets have passed', () => {
   test('eight have to die in a row: after one that lived for 3 s', async () => {
-    const { world } = startedConnection()
+    const { world } = started()
     attach(world)
     await world.time.advance(3_000)
     await fail(world, 8)
@@ -160,7 +119,7 @@ describe('where WebSockets have passed', () => {
   })
 
   test('or after one that carried something, though it died soon', async () => {
-    const { world, told } = startedConnection()
+    const { world, statuses: told } = started()
     attach(world)
     world.socket.data(1, 1, new Uint8Array(1))
     await fail(world, 7)
@@ -172,17 +131,16 @@ describe('where WebSockets have passed', () => {
   })
 
   test('a relay that says why it closes was heard: however often it does so, no proxy is in the way', async () => {
-    const { world } = startedConnection()
+    const { world } = started()
     for (const code of [1001, 1013, 1011, 1001, 1013]) {
       attach(world)
-      world.socket.drop(code)
-      await world.time.advance(0)
+      await fail(world, 1, code)
     }
     expect(opened(world)).toBe('WWWWWW')
   })
 
   test('one that lives starts the count anew, one that carries something and dies does not', async () => {
-    const { world } = startedConnection()
+    const { world } = started()
     attach(world)
     await world.time.advance(3_000)
     await fail(world, 5)
@@ -200,24 +158,19 @@ describe('where WebSockets have passed', () => {
 })
 
 test('what came on one socket is no merit of the next', async () => {
-  const { world } = startedConnection()
+  const { world } = started()
   attach(world)
   world.socket.data(1, 1, new Uint8Array(1))
   world.jitter = 1
   for (const ms of [250, 500]) {
-    world.socket.drop()
-    const before = world.sockets.length
-    await world.time.advance(ms - 1)
-    expect(world.sockets).toHaveLength(before)
-    await world.time.advance(1)
-    expect(world.sockets).toHaveLength(before + 1)
+    expect(await dropAndWait(world)).toBe(ms)
     attach(world)
   }
 })
 
 describe('a relay that is not there at all', () => {
   test('is no reason to stay on HTTP: WebSockets are tried again, as often as before', async () => {
-    const { world, told } = startedConnection()
+    const { world, statuses: told } = started()
     await fail(world, 8)
     expect(opened(world)).toBe('WWHWWHWWH')
     expect(told).toEqual(['reconnecting'])
@@ -228,32 +181,12 @@ describe('a relay that is not there at all', () => {
   })
 
   test('costs no more attempts for that: only the first over HTTP comes at once', async () => {
-    const { world } = startedConnection()
+    const { world } = started()
     world.jitter = 1
     const waits: number[] = []
-    for (let i = 0; i < 7; i++) {
-      const before = world.sockets.length
-      const lostAt = world.time.now()
-      world.socket.drop()
-      while (world.sockets.length === before) await world.time.advance(10)
-      waits.push(world.time.now() - lostAt)
-    }
+    while (waits.length < 7) waits.push(await dropAndWait(world))
     expect(opened(world)).toBe('WWHWWHWW')
     // The fake clock is looked at every 10 ms.
     expect(waits).toEqual([250, 10, 500, 1_000, 10, 2_000, 4_000])
   })
-})
-
-test.each([
-  [4401, 'relay_refused'],
-  [4404, 'session_lost'],
-  [4410, 'expired'],
-  [4001, 'superseded'],
-])('a WebSocket that the relay itself ends with %d is the end, and no reason for HTTP', async (code, expected) => {
-  const { world, ends } = startedConnection()
-  await fail(world)
-  world.socket.drop(code)
-  await world.time.advance(60_000)
-  expect(opened(world)).toBe('WW')
-  expect(ends.map((error) => error.code)).toEqual([expected])
 })

@@ -29,6 +29,9 @@ function headerOf(json: unknown, claimed?: number): Buffer {
   return Buffer.concat([length, text])
 }
 
+/** Items of these sizes. */
+const items = (...sizes: number[]) => sizes.map((size, i) => ({ name: `item ${i}`, size }))
+
 async function readItem(transfer: TransferReader, size: number | undefined): Promise<Buffer> {
   const pieces: Uint8Array[] = []
   let left = size
@@ -51,13 +54,7 @@ describe('encoding a header', () => {
     ['a negative size', [{ name: 'a', size: -1 }]],
     ['a size that is no whole number', [{ name: 'a', size: 1.5 }]],
     ['a size beyond safe integers', [{ name: 'a', size: 2 ** 53 }]],
-    [
-      'sizes whose sum is beyond safe integers',
-      [
-        { name: 'a', size: Number.MAX_SAFE_INTEGER },
-        { name: 'b', size: 1 },
-      ],
-    ],
+    ['sizes whose sum is beyond safe integers', items(Number.MAX_SAFE_INTEGER, 1)],
     ['two items, one of unknown size', [{ name: 'a' }, { name: 'b', size: 1 }]],
     ['a type of 256 characters', [{ name: 'a', size: 1, type: 'x'.repeat(256) }]],
     ['names that are too long together', Array(ITEMS_MAX).fill({ name: 'a'.repeat(255), size: 1 })],
@@ -70,13 +67,7 @@ describe('encoding a header', () => {
     ['a name of 255 bytes', [{ name: 'a'.repeat(255), size: 1 }]],
     ['an emoji', [{ name: '📦', size: 1 }]],
     ['one item of unknown size', [{ name: 'a' }]],
-    [
-      'the largest sum',
-      [
-        { name: 'a', size: Number.MAX_SAFE_INTEGER - 1 },
-        { name: 'b', size: 1 },
-      ],
-    ],
+    ['the largest sum', items(Number.MAX_SAFE_INTEGER - 1, 1)],
   ])('takes %s, and a reader gets it back', async (_, items) => {
     const transfer = await opened(encodeHeader(items))
     expect(transfer.items).toEqual(items)
@@ -104,15 +95,7 @@ describe('reading a header', () => {
     ['a negative size', headerOf({ items: [{ name: 'a', size: -1 }] })],
     ['a size in exponents beyond safe integers', headerOf('{"items":[{"name":"a","size":1e300}]}')],
     ['a size that is text', headerOf({ items: [{ name: 'a', size: '0' }] })],
-    [
-      'a sum beyond safe integers',
-      headerOf({
-        items: [
-          { name: 'a', size: 2 ** 53 - 1 },
-          { name: 'b', size: 1 },
-        ],
-      }),
-    ],
+    ['a sum beyond safe integers', headerOf({ items: items(2 ** 53 - 1, 1) })],
     ['two items of unknown size', headerOf({ items: [{ name: 'a' }, { name: 'b' }] })],
     ['no JSON', headerOf('items')],
     ['nothing', headerOf('')],
