@@ -50,7 +50,7 @@ function problem(code: string, change = {}) {
   return json({ type: 'about:blank', title: 'No', status, code, retryable, ...change }, status)
 }
 
-/** What becomes of a create that is answered so. */
+/** Gives the error of a create that is answered so. */
 function failureOf(answer: () => Response | Promise<Response>): Promise<unknown> {
   return apiWith(answer)
     .api.createSession(request)
