@@ -1,20 +1,23 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { createReadStream, mkdtempSync, readFileSync } from 'node:fs'
+import { createReadStream, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
-import { afterAll, beforeAll, describe, expect, vi } from 'vitest'
+import { beforeAll, describe, expect, vi } from 'vitest'
 import { execute } from '../../src/cli/program.ts'
 import { bytesSource, PairingError, type Receipt, Receiver, Sender } from '../../src/client/index.ts'
 import { Signal } from '../../src/client/signal.ts'
 import { checkSymbol } from '../../src/crypto/pairing-code.ts'
 import { CLI } from '../support/build.ts'
+import { withLastTest } from '../support/leftovers.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const RELAY = join(ROOT, 'dist/server/main.js')
+/** Collecting garbage on several threads takes longer where each processor is busy. */
+const NODE = [process.execPath, '--single-threaded-gc'] as const
 
 /** How long something may take that a test waits for: many times what it takes on a slow machine. */
 const PATIENCE_MS = 40_000
@@ -181,17 +184,8 @@ export class Program {
 }
 
 /** Where the tries of these tests are counted, and no person's. */
-const state = mkdtempSync(join(tmpdir(), 'pairlay-state-'))
-const programs = new Set<Program>()
-const directories = new Set<string>()
-const relays = new Set<RelayProgram>()
-
-// With the last test of a file, because its tests may run side by side.
-afterAll(async () => {
-  await Promise.all([...programs].map((program) => program.kill()))
-  for (const relay of relays) await relay.stop('SIGKILL')
-  for (const directory of [...directories, state]) await rm(directory, { recursive: true, force: true })
-})
+const state = join(tmpdir(), `pairlay-state-${process.pid}`)
+const removeState = () => rm(state, { recursive: true, force: true })
 
 /** A relay for all tests of a file, and the environment that makes it the one to use. It starts with the first test. */
 export function relayOfFile(): { readonly url: string; readonly env: { readonly PAIRLAY_RELAY: string } } {
@@ -214,7 +208,8 @@ export function relayOfFile(): { readonly url: string; readonly env: { readonly 
 
 /** Starts `pairlay` with these arguments. It is ended with the file's last test at the latest. */
 export function pairlay(args: readonly string[], options: StartOptions = {}): Program {
-  return start(process.execPath, [CLI, ...args], options)
+  const [node, flag] = NODE
+  return start(node, [flag, CLI, ...args], options)
 }
 
 /** Runs `pairlay` to its end. */
@@ -226,6 +221,7 @@ let turn: Promise<unknown> = Promise.resolve()
 
 /** Carries out a command line that asks nothing, in this process and when the one before has ended. */
 export function runHere(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+  withLastTest(removeState)
   const work = async (): Promise<Outcome> => {
     const written = { stdout: '', stderr: '' }
     const spies = (['stdout', 'stderr'] as const).map((name) =>
@@ -251,12 +247,13 @@ export function runHere(args: readonly string[], env: Readonly<Record<string, st
 
 /** Starts `pairlay` in a shell that has first run `preparation`. */
 export function pairlayAfter(preparation: string, args: readonly string[], options: StartOptions = {}): Program {
-  return start('sh', ['-c', `${preparation}; exec "$@"`, 'sh', process.execPath, CLI, ...args], options)
+  return start('sh', ['-c', `${preparation}; exec "$@"`, 'sh', ...NODE, CLI, ...args], options)
 }
 
 function start(command: string, args: readonly string[], options: StartOptions): Program {
+  withLastTest(removeState)
   const program = new Program(command, args, options)
-  programs.add(program)
+  withLastTest(() => program.kill())
   return program
 }
 
@@ -359,7 +356,7 @@ export interface Directory {
 /** A directory with these files, and with folders where a name ends in a slash. It goes with the file's last test. */
 export async function temporaryDirectory(content: Readonly<Record<string, string | Buffer>> = {}): Promise<Directory> {
   const path = await mkdtemp(join(tmpdir(), 'pairlay-cli-'))
-  directories.add(path)
+  withLastTest(() => rm(path, { recursive: true, force: true }))
   const at = (name: string) => join(path, name)
   for (const [name, bytes] of Object.entries(content))
     await (name.endsWith('/') ? mkdir(at(name)) : writeFile(at(name), bytes))
@@ -379,9 +376,11 @@ export class RelayProgram {
   }
 
   static async start(settings: Readonly<Record<string, string>> = {}): Promise<RelayProgram> {
-    const program = new Program(process.execPath, [RELAY], { env: { PORT: '0', RATE_LIMIT: 'off', ...settings } })
+    const program = new Program(process.execPath, ['--single-threaded-gc', RELAY], {
+      env: { PORT: '0', RATE_LIMIT: 'off', ...settings },
+    })
     const relay = new RelayProgram(program, await portOf(program))
-    relays.add(relay)
+    withLastTest(() => relay.stop('SIGKILL'))
     return relay
   }
 
@@ -450,7 +449,7 @@ export class Screen {
   constructor(args: readonly string[], options: ScreenOptions = {}) {
     const { columns = 160, before = ':', under = '', after = '', ...rest } = options
     if (!hasScript) throw new Error('REQUIRE_ALL is set, but there is no script(1) of util-linux here')
-    const command = [process.execPath, CLI, ...args].map(quoted).join(' ')
+    const command = [...NODE, CLI, ...args].map(quoted).join(' ')
     const size = columns === 0 ? '' : `stty cols ${columns} rows 24; `
     const session = `${before}; ${size}exec ${under} ${command} ${after}`
     this.#program = start('script', ['--quiet', '--flush', '--return', '--command', session, '/dev/null'], {

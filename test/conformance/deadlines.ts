@@ -1,12 +1,16 @@
 import { describe, expect, test } from 'vitest'
+import { startRelayProcess } from '../support/relay-process.ts'
+import { isAlone } from '../support/setting.ts'
 import { join, openSession, pair, type Sender } from './client.ts'
 import { Device, data } from './device.ts'
 import { expectClosed, expectProblem, stateOf } from './documented.ts'
 import { RawConnection } from './raw.ts'
-import type { Relay } from './relay.ts'
+import { isForeign, type Relay } from './relay.ts'
 
 /** Three times what the slowest of these takes. */
 const PATIENCE_MS = 60_000
+/** How long an end may be absent before its frames are forgotten. */
+const ABSENCE_MS = 60_000
 
 /**
  * PROTOCOL.md, sections 5.1 and 7: what comes too late. These deadlines take seconds, so they run from the moment this is
@@ -50,17 +54,27 @@ export function startDeadlines(relay: Relay): () => void {
   })
 
   const absentReader = start(async () => {
-    const { sender, receiver, S, R } = await pair(relay)
+    const withClock = isForeign || !isAlone ? undefined : await startRelayProcess({ TRUST_PROXY: '127.0.0.1' })
+    const { sender, receiver, S, R } = await pair(withClock ?? relay)
     const sent = [1, 2].map((seq) => data(1, seq, Buffer.alloc(1_000, seq)))
     S.send(...sent)
     await R.dataThrough(1, 2)
     R.cut()
+    if (withClock) {
+      await S.nextView(({ receivers }) => receivers[0].present === false)
+      await withClock.advance(ABSENCE_MS - 5_000)
+      S.send(sent[0])
+      expect(await S.nextAck()).toBe('1/0')
+      await withClock.advance(5_000)
+    }
     await untilForgotten(sender, S, sent[0])
     const again = await sender.attach()
     const [first] = again.messages
     again.send(...sent)
     const reader = await receiver.attach()
-    return { S, first, sent, read: await reader.dataThrough(1, 2) }
+    const read = await reader.dataThrough(1, 2)
+    await withClock?.stop()
+    return { S, first, sent, read }
   })
 
   return () =>
