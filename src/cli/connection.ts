@@ -15,12 +15,8 @@ export function connectionReport(terminal: Pick<Terminal, 'event' | 'say'>, stat
     onFallback: () =>
       terminal.event('fallback', {}, 'WebSockets do not pass here. Going on over HTTP, which is slower.'),
     onSmallFrames: (maxBytes: number) => {
-      const size = formatBytes(maxBytes)
-      terminal.event(
-        'small_frames',
-        { maxBytes },
-        `Large requests do not pass here. Going on with ${size} at a time, which is slower.`,
-      )
+      const line = `Large requests do not pass here. Going on with ${formatBytes(maxBytes)} at a time, which is slower.`
+      terminal.event('small_frames', { maxBytes }, line)
     },
     onBusy: (who: 'relay' | 'sender') => {
       const wait = who === 'relay' ? 'The relay has no room at the moment.' : 'The sender has not answered yet.'

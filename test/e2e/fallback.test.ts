@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { bytesSource, type ConnectionStatus, Receiver, Sender, type SendProgress } from '../../src/client/index.ts'
+import { bytesSource, type ConnectionStatus, Receiver, Sender } from '../../src/client/index.ts'
 import { checkSymbol, parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { describeNginx, Nginx, type Rules } from '../support/nginx.ts'
 import { isAlone } from '../support/setting.ts'
@@ -111,22 +111,6 @@ describe.each(MIXES)('%s', (_, sends, receives) => {
     expect([sending.fallbacks, receiving.fallbacks]).toEqual([sends ? 0 : 1, receives ? 0 : 1])
   })
 
-  test('progress grows to the total on both sides', async () => {
-    const [sending, receiving] = await devices()
-    const { sender, receiver } = await pairOf(sending, receiving)
-    const sent: SendProgress[] = []
-    const received: number[] = []
-    const collecting = collect(receiver, { onProgress: ({ bytes }) => void received.push(bytes) })
-    await sender.send([bytesSource(PAYLOAD, 'a')], { onProgress: (progress) => void sent.push(progress) })
-    await sender.close()
-    await collecting
-    for (const steps of [sent.map(({ bytes }) => bytes), received]) {
-      expect(steps).toEqual(steps.toSorted((a, b) => a - b))
-      expect(steps.at(-1)).toBe(PAYLOAD.length)
-      expect(steps.length).toBeGreaterThan(3)
-    }
-  })
-
   test('an offer that is declined, a denial and a wrong code end as they do on WebSockets', async () => {
     const [sending, receiving] = await devices()
     const declined = await pairOf(sending, receiving)
@@ -146,35 +130,6 @@ describe.each(MIXES)('%s', (_, sends, receives) => {
     const end = errorOf(collect(receiver))
     await (await nextRequest(device)).deny()
     expect(await end).toBe('denied')
-  })
-
-  test('a session that is cancelled in the middle ends on both sides, and leaves nothing', async () => {
-    const [sending, receiving] = await devices()
-    const { sender, receiver } = await pairOf(sending, receiving)
-    const end = errorOf(collect(receiver, { onProgress: () => void sender.cancel() }))
-    expect((await sender.send([bytesSource(PAYLOAD, 'a')])).map(outcomeOf)).toEqual(['aborted'])
-    expect(await end).toBe('closed_by_sender')
-    await sender.cancel()
-    for (const { world } of [sending, receiving]) {
-      await until('the SDK lets go', () => JSON.stringify(world.left) === '{"timers":0,"sockets":0,"requests":0}')
-    }
-  })
-
-  // Sessions that others know outlive a relay.
-  test.skipIf(!isAlone)('a relay that stops in the middle says so to both', async () => {
-    const stopping = await startRelay()
-    const [sending, receiving] = await devices()
-    const relays = { sender: stopping.url, receiver: stopping.url }
-    const { sender, receiver } = await pairOf(sending, receiving, relays)
-    let stopped: Promise<void> | undefined
-    const stop = () => {
-      stopped ??= stopping.close()
-    }
-    const end = errorOf(collect(receiver, { onProgress: stop }))
-    const receipts = await sender.send([bytesSource(bytesOf(20_000_000), 'a')])
-    expect(receipts.map(outcomeOf)).toEqual(['shutting_down'])
-    await stopped
-    expect(await end).toBe('shutting_down')
   })
 })
 
