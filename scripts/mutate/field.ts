@@ -316,12 +316,12 @@ export const SIDES = [
     "detail === ''",
   ]),
   source('CLI F75: bytes of every kind', 'is sent as its bytes', [
-    "return 'buffer' in bytes ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(bytes)",
-    'return new Uint8Array(bytes as ArrayBuffer)',
+    'new Uint8Array(buffer, byteOffset, byteLength)',
+    'new Uint8Array(buffer)',
   ]),
   source('CLI F75: what is no bytes', 'is refused at once, as a TypeError', [
-    "if (typeof bytes?.byteLength !== 'number') throw new TypeError('bytesSource takes an ArrayBuffer or a view of one')",
-    '',
+    'if (all.length === byteLength) return all',
+    'if (all) return all',
   ]),
   entry('CLI F77: a link is taken', 'names a code and a relay', [
     "if (fragment === undefined || address === '') return",

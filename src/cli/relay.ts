@@ -85,15 +85,18 @@ function reasonFor({ detail, cause }: PairingError, relay: string): string {
   }
   const plain = relay.startsWith('http:')
   // Servers with TLS answer plain HTTP with 400, or hang up.
-  if (plain && (status === 400 || hangsUp(cause))) return 'If this port has TLS, the address begins with https://.'
+  if (plain && (status === 400 || failedWith(/^(UND_ERR_SOCKET|ECONNRESET)$/, cause)))
+    return 'If this port has TLS, the address begins with https://.'
   if (detail !== undefined) return detail
+  if (failedWith(/^ERR_SSL_/, cause)) return 'It takes another TLS than this device.'
   if (isLoopback(relay)) return 'Start one with `pairlay serve`, or name one with --relay.'
   return `Check the address and the network.${unusedProxy(plain ? 'HTTP_PROXY' : 'HTTPS_PROXY')}`
 }
 
-function hangsUp(error: unknown): boolean {
+/** Reports whether an error, or what caused it, has such a code. */
+function failedWith(code: RegExp, error: unknown): boolean {
   if (!(error instanceof Error)) return false
-  return ('code' in error && /^(UND_ERR_SOCKET|ECONNRESET)$/.test(String(error.code))) || hangsUp(error.cause)
+  return ('code' in error && code.test(String(error.code))) || failedWith(code, error.cause)
 }
 
 /** Returns a sentence about a proxy that the environment names and Node leaves alone. */

@@ -32,7 +32,7 @@ export function bytesSource(bytes: Uint8Array | ArrayBuffer | ArrayBufferView, n
 
 /** A stream of unknown length. It has one receiver. */
 export function streamSource(stream: ReadableStream<Uint8Array>, name: string, type?: string): Source {
-  if (!(stream instanceof ReadableStream)) throw new TypeError('streamSource takes a ReadableStream')
+  if (!(stream instanceof ReadableStream) || stream.locked) throw new TypeError('streamSource takes a ReadableStream')
   return { name, ...(type === undefined ? {} : { type }), once: true, open: () => piecesOf(stream) }
 }
 
@@ -56,10 +56,11 @@ export async function sized(source: Source): Promise<Source> {
 }
 
 function bytesOf(bytes: Uint8Array | ArrayBuffer | ArrayBufferView): Uint8Array {
-  if (bytes instanceof Uint8Array) return bytes
-  // A buffer may be of another realm, so that its class says nothing.
-  if (typeof bytes?.byteLength !== 'number') throw new TypeError('bytesSource takes an ArrayBuffer or a view of one')
-  return 'buffer' in bytes ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(bytes)
+  // A buffer may be of another realm, so that its class says nothing. One that was handed on throws.
+  const { buffer = bytes, byteOffset, byteLength } = Object(bytes)
+  const all = new Uint8Array(buffer, byteOffset, byteLength)
+  if (all.length === byteLength) return all
+  throw new TypeError('bytesSource takes a buffer of bytes')
 }
 
 /** A web stream's pieces. Not every browser can iterate a stream itself. */

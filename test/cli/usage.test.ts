@@ -503,8 +503,13 @@ describeConcurrent('a relay', () => {
     const own = ' Trust one of your own with NODE_EXTRA_CA_CERTS=ca.pem.'
     const start = 'The certificate of https://r.example cannot be trusted.'
     expect(said('It is self-signed.')).toBe(`${start} It is self-signed.${own}`)
-    expect(said('It is of an authority that is not known here.')).toContain(own)
+    expect(said('It is of an unknown authority.')).toContain(own)
     expect(said('It has expired.')).toBe(`${start} It has expired.`)
+    const cause = Object.assign(new Error(), { code: 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION' })
+    const unreachable = new PairingError('relay_unreachable', { cause: new TypeError('failed', { cause }) })
+    expect(failureOf(unreachable, 'https://r.example/', false)).toMatchObject({
+      message: 'No relay answers at https://r.example. It takes another TLS than this device.',
+    })
   })
 
   test('that is full is exit 4', async () => {

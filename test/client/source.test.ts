@@ -82,6 +82,15 @@ describe('a source held to its size', () => {
   })
 })
 
+const handedOn = (view: Uint8Array<ArrayBuffer>) => {
+  structuredClone(view.buffer, { transfer: [view.buffer] })
+  return view
+}
+const readAlready = (stream: ReadableStream<Uint8Array>) => {
+  stream.getReader()
+  return stream
+}
+
 test.each<[string, () => ArrayBuffer | ArrayBufferView]>([
   ['an ArrayBuffer', () => new Uint8Array([1, 2, 3]).buffer],
   ['a view of a part of one', () => new DataView(new Uint8Array([9, 1, 2, 3, 9]).buffer, 1, 3)],
@@ -98,6 +107,9 @@ test.each<[string, () => unknown]>([
   ['a text for bytes', () => bytesSource('abc' as unknown as Uint8Array, 'a')],
   ['nothing for bytes', () => bytesSource(undefined as unknown as Uint8Array, 'a')],
   ['numbers for bytes', () => bytesSource([1, 2] as unknown as Uint8Array, 'a')],
+  ['what only has a length for bytes', () => bytesSource({ byteLength: 3 } as unknown as ArrayBuffer, 'a')],
+  ['a view of what was handed on', () => bytesSource(handedOn(new Uint8Array(3)), 'a')],
+  ['a stream that is being read', () => streamSource(readAlready(new Blob(['abc']).stream()), 'a')],
   ['a path for a Blob', () => blobSource('/etc/hosts' as unknown as Blob, 'a')],
   ['a Blob for a stream', () => streamSource(new Blob() as unknown as ReadableStream<Uint8Array>, 'a')],
 ])('%s is refused at once, as a TypeError', (_, use) => {

@@ -180,25 +180,23 @@ function redirectOf(url: string, location: string | null): RelayUnreachable {
 }
 
 /** The codes that runtimes with OpenSSL have for a certificate they do not accept, in words. */
-const UNTRUSTED: readonly (readonly [RegExp, string])[] = [
-  [/SELF_SIGNED/, 'self-signed'],
-  [/ALTNAME|HOSTNAME/, 'for another name'],
-  [/EXPIRED/, 'expired'],
-  [/NOT_YET/, 'not valid yet'],
-  [/ISSUER_CERT|VERIFY_LEAF/, 'of an authority that is not known here'],
-  [/^(CERT_|INVALID_|UNSPECIFIED$)/, 'not for a server, or too weak'],
-]
+const UNTRUSTED = {
+  SELF_SIGNED: 'self-signed',
+  'ALTNAME|HOSTNAME': 'for another name',
+  EXPIRED: 'expired',
+  NOT_YET: 'not valid yet',
+  'ISSUER_CERT|VERIFY_LEAF': 'of an unknown authority',
+  '^(CERT_|INVALID_|UNSPECIFIED)': 'weak, or not for a server',
+}
 
 /** The kind of a failed connection, where the runtime tells. */
 function failureOf(error: unknown): { code?: PairingErrorCode; detail?: string } {
   for (let each = error; each instanceof Error; each = each.cause) {
     const code = 'code' in each ? String(each.code) : ''
-    const untrusted = UNTRUSTED.find(([pattern]) => pattern.test(code))
+    const untrusted = Object.entries(UNTRUSTED).find(([pattern]) => RegExp(pattern).test(code))
     if (untrusted) return { code: 'relay_untrusted', detail: `It is ${untrusted[1]}.` }
-    if (/^(ERR_SSL_(WRONG_VERSION|PACKET_LENGTH)|EPROTO$)/.test(code))
-      return { detail: 'There is no TLS: the address may be http://.' }
-    if (code.startsWith('ERR_SSL_')) return { detail: 'It takes another TLS than this device.' }
-    if (code.startsWith('HPE_')) return { detail: 'There is no HTTP: the address may be https://.' }
+    if (/SSL_(WRONG|PACKET)|EPROTO/.test(code)) return { detail: 'There is no TLS: the address may be http://.' }
+    if (/HPE_/.test(code)) return { detail: 'There is no HTTP: the address may be https://.' }
   }
   return {}
 }
