@@ -77,7 +77,7 @@ export class Attaching {
     const generation = presenceOf(session, party)?.generation ?? 0
     const live = this.#node.keep(sessionId)
     if (connection.isClosed) return live.detach({ party, generation })
-    const link = new Link({ party, generation }, { socket, channels: live.channels, source: live, clock })
+    const link = new Link(party, generation, { socket, channels: live.channels, source: live, clock })
     const older = live.linkOf(party)
     // The older one may have attached later, though the store answered it earlier.
     if (older && generation > 0 && older.generation > generation) throw new RelayError('superseded')

@@ -43,10 +43,7 @@ export class Link {
   unansweredPings = 0
   lastSentAt: number
   #lastPingAt: number
-  readonly #channels: Channels
-  readonly #socket: PeerSocket
-  readonly #source: LinkSource
-  readonly #clock: Clock
+  readonly #ports: LinkPorts
   /** By channel, and only there once there is something: most sockets wait most of the time. */
   #acks: Map<number, number> | undefined
   #ready: Set<number> | undefined
@@ -60,17 +57,11 @@ export class Link {
   #closed = false
   #pumping: Promise<void> | undefined
 
-  constructor(
-    { party, generation }: { readonly party: Party; readonly generation: number },
-    { socket, channels, source, clock }: LinkPorts,
-  ) {
+  constructor(party: Party, generation: number, ports: LinkPorts) {
     this.party = party
     this.generation = generation
-    this.#channels = channels
-    this.#socket = socket
-    this.#source = source
-    this.#clock = clock
-    this.lastSentAt = this.#lastPingAt = clock.now()
+    this.#ports = ports
+    this.lastSentAt = this.#lastPingAt = ports.clock.now()
   }
 
   get closed(): boolean {
@@ -79,8 +70,8 @@ export class Link {
 
   /** Begins to use a channel, before anything is waited for: what is used is not given up meanwhile. */
   use(session: Session, channel: number): ChannelEnd {
-    this.#channels.enter(session, channel)
-    const end = this.#channels.endOf(session, this.party, channel)
+    this.#ports.channels.enter(session, channel)
+    const end = this.#ports.channels.endOf(session, this.party, channel)
     this.ends = new Map(this.ends).set(channel, end)
     return end
   }
@@ -106,10 +97,10 @@ export class Link {
     // Until its channels are open there is no first view: it would say the wrong place to resume at.
     if (!this.isResumed) return undefined
     for (const channel of channelsOf(session, party)) {
-      if (this.ends.get(channel)?.isShared === this.#channels.isShared(session, channel)) continue
+      if (this.ends.get(channel)?.isShared === this.#ports.channels.isShared(session, channel)) continue
       if (!(await this.#follow(session, channel))) return 'resume_required'
     }
-    const news = `${session.version}.${this.#channels.changes}`
+    const news = `${session.version}.${this.#ports.channels.changes}`
     if (this.#shown !== news && !this.#closed) {
       this.#shown = news
       await this.showView()
@@ -119,15 +110,15 @@ export class Link {
 
   /** Opens a channel that is new, or has moved before anything was sent on it. False when it has moved after that. */
   async #follow(session: Session, channel: number): Promise<boolean> {
-    if (this.ends.has(channel) && !(await this.#channels.isBlank(channel))) return false
+    if (this.ends.has(channel) && !(await this.#ports.channels.isBlank(channel))) return false
     const followed = this.ends.get(channel)
-    if (followed?.isShared === this.#channels.isShared(session, channel)) {
+    if (followed?.isShared === this.#ports.channels.isShared(session, channel)) {
       // Another look at the session was first.
       await followed.opening
       return true
     }
     const end = this.use(session, channel)
-    const opening = this.#channels.open(end, session, { received: 0, acked: 0 })
+    const opening = this.#ports.channels.open(end, session, { received: 0, acked: 0 })
     end.opening = opening.then(
       () => {
         end.opening = undefined
@@ -145,7 +136,7 @@ export class Link {
   /** The rows of its open channels. */
   rows(session: Session): ReturnType<Channels['rows']> {
     const open = channelsOf(session, this.party).flatMap((channel) => this.ends.get(channel) ?? [])
-    return this.#channels.rows(session, open, false)
+    return this.#ports.channels.rows(session, open, false)
   }
 
   /** Shows that the session or a window changed. Resolves when nothing more can be sent for now. */
@@ -185,7 +176,7 @@ export class Link {
   close(code: CloseErrorCode): void {
     if (this.#closed) return
     this.#closed = true
-    this.#socket.close(code)
+    this.#ports.socket.close(code)
   }
 
   /** Sends nothing more: the socket is gone. */
@@ -198,11 +189,11 @@ export class Link {
     if (now - this.#lastPingAt < SILENCE_MS) return
     if (this.unansweredPings >= MISSED_PINGS_MAX) {
       this.#closed = true
-      return this.#socket.destroy()
+      return this.#ports.socket.destroy()
     }
     this.unansweredPings++
     this.#lastPingAt = now
-    this.#socket.ping()
+    this.#ports.socket.ping()
   }
 
   /** Sends what is due, in order view, acks, data, until nothing is or the socket is congested. One run at a time. */
@@ -214,13 +205,13 @@ export class Link {
         if (step instanceof Promise) return this.#pumpAfter(step)
       }
     } catch (error) {
-      this.#source.fail(this, error)
+      this.#ports.source.fail(this, error)
     }
   }
 
   #pumpAfter(step: Promise<void>): Promise<void> {
     this.#pumping = step
-      .catch((error: unknown) => this.#source.fail(this, error))
+      .catch((error: unknown) => this.#ports.source.fail(this, error))
       .then(() => {
         this.#pumping = undefined
         return this.pump()
@@ -231,7 +222,7 @@ export class Link {
   #step(): Awaitable<void> {
     if (this.#viewDue) {
       this.#viewDue = false
-      return this.#source.view(this).then((view) => this.#sendView(view))
+      return this.#ports.source.view(this).then((view) => this.#sendView(view))
     }
     for (const [channel, seq] of this.#acks ?? []) {
       this.#acks?.delete(channel)
@@ -252,7 +243,7 @@ export class Link {
     this.#ready?.delete(channel)
     const end = this.ends.get(channel)
     if (!end) return
-    return after(this.#source.nextFrame(this, end), (frame) => {
+    return after(this.#ports.source.nextFrame(this, end), (frame) => {
       if (!frame || this.#closed) return
       end.readAfter = frame.seq
       this.#send(frame.bytes)
@@ -266,8 +257,8 @@ export class Link {
   }
 
   #send(data: string | Uint8Array): void {
-    this.lastSentAt = this.#clock.now()
-    if (this.#socket.send(data) === 'sent') return
+    this.lastSentAt = this.#ports.clock.now()
+    if (this.#ports.socket.send(data) === 'sent') return
     this.#congested = true
     if (this.#closeAfter) this.close(this.#closeAfter)
   }
