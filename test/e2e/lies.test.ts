@@ -170,7 +170,7 @@ describe('a sender that lies', () => {
     expect(await end).toBe(/^(an empty message|a byte too few)$/.test(name) ? 'incomplete' : 'corrupt')
     // Once it was taken up, all that is said of it is that it failed.
     if (said.length > 0)
-      expect(JSON.parse((await attacker.readReceipt()).toString())).toEqual({ message: 1, refused: 'failed' })
+      expect(JSON.parse((await attacker.readMessage()).toString())).toEqual({ message: 1, refused: 'failed' })
   })
 
   test.each([1, 2, -1, '"1"', 'null', undefined])(
@@ -207,7 +207,7 @@ describe('a sender that lies', () => {
     await attacker.pairWith()
     const end = errorOf(collect(receiver))
     attacker.sendMessage(transferOf(oneByte, 'x'))
-    expect(JSON.parse((await attacker.readReceipt()).toString())).toEqual({ message: 1, bytes: 1 })
+    expect(JSON.parse((await attacker.readMessage()).toString())).toEqual({ message: 1, bytes: 1 })
     await attacker.closeSession()
     expect(await end).toBe('closed_by_sender')
   })

@@ -111,7 +111,7 @@ test('a receiver waits 10 s for the ack of its receipt, and keeps what it has', 
   attacker.sendMessage(transferOf({ items: [{ name: 'a', size: 1 }] }, 'x'))
   attacker.sendMessage('{"type":"end","messages":1}')
   const collecting = collect(receiver)
-  await attacker.readReceipt()
+  await attacker.readMessage()
   await passWait(time, 10_000)
   expect((await collecting)[0][0]).toMatchObject({ name: 'a', bytes: 1 })
   await attacker.close()

@@ -72,31 +72,81 @@ export class RawSocket extends WireSocket {
   }
 }
 
-/** A device that joins, and sends only what it is told to. */
-export class RawReceiver {
-  readonly receiverCode: string
+/** A client with a token, which sends only what it is told to. */
+class RawPeer {
+  /** The channel of what it sends and waits for, unless told otherwise. */
   readonly channel: number
   socket: RawSocket
+  protected verified: VerifiedPeer | undefined
   readonly #relay: string
   readonly #credentials: Credentials
-  readonly #handshake: ReceiverHandshake
-  #seq = 0
+  readonly #seqs = new Map<number, number>()
   #messages = { sent: 0, read: 0 }
-  #peer: VerifiedPeer | undefined
 
-  private constructor(
-    relay: string,
-    credentials: Credentials,
-    receiverCode: string,
-    channel: number,
-    socket: RawSocket,
-    handshake: ReceiverHandshake,
-  ) {
+  constructor(relay: string, credentials: Credentials, socket: RawSocket, channel = 1) {
     this.#relay = relay
     this.#credentials = credentials
-    this.receiverCode = receiverCode
-    this.channel = channel
     this.socket = socket
+    this.channel = channel
+  }
+
+  get peer(): VerifiedPeer {
+    if (!this.verified) throw new Error('the handshake is not over')
+    return this.verified
+  }
+
+  get sessionId(): string {
+    return this.#credentials.sessionId
+  }
+
+  /** A new socket, for one that was closed. */
+  async attach(): Promise<void> {
+    this.socket = await RawSocket.attach(this.#relay, this.#credentials)
+  }
+
+  send(ciphertext: Uint8Array, channel = this.channel): void {
+    const seq = (this.#seqs.get(channel) ?? 0) + 1
+    this.#seqs.set(channel, seq)
+    this.socket.data(channel, seq, ciphertext)
+  }
+
+  next(channel = this.channel): Promise<Uint8Array> {
+    return this.socket.next(channel)
+  }
+
+  /** Seals the next message of this side and sends it, or one with another index. */
+  sendMessage(plaintext: Uint8Array | string, index = this.#messages.sent): void {
+    this.#messages.sent++
+    const sealer = new StreamSealer(messageKey(this.peer.sendKey, index))
+    this.send(sealer.sealFrame(Buffer.from(plaintext), true))
+  }
+
+  /** Opens the next message of the other side. */
+  async readMessage(): Promise<Buffer> {
+    const opener = new StreamOpener(messageKey(this.peer.receiveKey, this.#messages.read++))
+    const pieces: Uint8Array[] = []
+    while (!opener.finished) pieces.push(opener.openFrame(await this.next()).plaintext)
+    return Buffer.concat(pieces)
+  }
+
+  protected command(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
+    const { sessionId, token } = this.#credentials
+    return call(method, `${this.#relay}/v1/sessions/${sessionId}${path}`, body, { token })
+  }
+}
+
+/** A device that joins. */
+export class RawReceiver extends RawPeer {
+  readonly receiverCode: string
+  readonly #handshake: ReceiverHandshake
+
+  private constructor(
+    receiverCode: string,
+    handshake: ReceiverHandshake,
+    ...of: ConstructorParameters<typeof RawPeer>
+  ) {
+    super(...of)
+    this.receiverCode = receiverCode
     this.#handshake = handshake
   }
 
@@ -118,29 +168,11 @@ export class RawReceiver {
     if (joined.status !== 201) throw new Error(`the join was refused: ${joined.code}`)
     const credentials = { sessionId: String(joined.sessionId), token: String(joined.token) }
     const socket = await RawSocket.attach(relay, credentials)
-    return new RawReceiver(relay, credentials, asked, Number(joined.channel), socket, handshake)
-  }
-
-  get peer(): VerifiedPeer {
-    if (!this.#peer) throw new Error('the handshake is not over')
-    return this.#peer
-  }
-
-  /** A new socket, for one that was closed. */
-  async attach(): Promise<void> {
-    this.socket = await RawSocket.attach(this.#relay, this.#credentials)
-  }
-
-  send(ciphertext: Uint8Array): void {
-    this.socket.data(this.channel, ++this.#seq, ciphertext)
-  }
-
-  next(): Promise<Uint8Array> {
-    return this.socket.next(this.channel)
+    return new RawReceiver(asked, handshake, relay, credentials, socket, Number(joined.channel))
   }
 
   m1(): Uint8Array {
-    return this.#handshake.start(this.#credentials.sessionId)
+    return this.#handshake.start(this.sessionId)
   }
 
   m3(m2: Uint8Array): Uint8Array {
@@ -151,28 +183,12 @@ export class RawReceiver {
   async shakeHands(): Promise<VerifiedPeer> {
     this.send(this.m1())
     this.send(this.m3(await this.next()))
-    this.#peer = this.#handshake.finish(await this.next())
-    return this.#peer
-  }
-
-  /** Seals the next message of this side and sends it, or one with another index. */
-  sendMessage(plaintext: Uint8Array | string, index = this.#messages.sent): void {
-    this.#messages.sent++
-    const sealer = new StreamSealer(messageKey(this.peer.sendKey, index))
-    this.send(sealer.sealFrame(Buffer.from(plaintext), true))
-  }
-
-  /** Opens the next message of the sender. */
-  async readMessage(): Promise<Buffer> {
-    const opener = new StreamOpener(messageKey(this.peer.receiveKey, this.#messages.read++))
-    const pieces: Uint8Array[] = []
-    while (!opener.finished) pieces.push(opener.openFrame(await this.next()).plaintext)
-    return Buffer.concat(pieces)
+    this.verified = this.#handshake.finish(await this.next())
+    return this.verified
   }
 
   async leave(): Promise<void> {
-    const { sessionId, token } = this.#credentials
-    await call('DELETE', `${this.#relay}/v1/sessions/${sessionId}/receivers/${this.receiverCode}`, undefined, { token })
+    await this.command('DELETE', `/receivers/${this.receiverCode}`)
   }
 
   async close(): Promise<void> {
@@ -180,52 +196,20 @@ export class RawReceiver {
   }
 }
 
-/** A device that waits under a code, and sends only what it is told to. */
-export class RawSender {
+/** A device that waits under a code. */
+export class RawSender extends RawPeer {
   readonly code: PairingCode
-  socket: RawSocket
-  readonly #relay: string
-  readonly #credentials: Credentials
-  readonly #seqs = new Map<number, number>()
-  #messages = 0
-  #peer: VerifiedPeer | undefined
 
-  private constructor(relay: string, code: PairingCode, credentials: Credentials, socket: RawSocket) {
-    this.#relay = relay
+  private constructor(code: PairingCode, ...of: ConstructorParameters<typeof RawPeer>) {
+    super(...of)
     this.code = code
-    this.#credentials = credentials
-    this.socket = socket
   }
 
   static async open(relay: string): Promise<RawSender> {
     const code = generatePairingCode(random)
     const created = await call('POST', `${relay}/v1/sessions`, { clientId: 'raw', senderCode: code.locator })
     const credentials = { sessionId: String(created.sessionId), token: String(created.token) }
-    return new RawSender(relay, code, credentials, await RawSocket.attach(relay, credentials))
-  }
-
-  get peer(): VerifiedPeer {
-    if (!this.#peer) throw new Error('the handshake is not over')
-    return this.#peer
-  }
-
-  get sessionId(): string {
-    return this.#credentials.sessionId
-  }
-
-  /** A new socket, for one that was closed. */
-  async attach(): Promise<void> {
-    this.socket = await RawSocket.attach(this.#relay, this.#credentials)
-  }
-
-  send(ciphertext: Uint8Array, channel = 1): void {
-    const seq = (this.#seqs.get(channel) ?? 0) + 1
-    this.#seqs.set(channel, seq)
-    this.socket.data(channel, seq, ciphertext)
-  }
-
-  next(channel = 1): Promise<Uint8Array> {
-    return this.socket.next(channel)
+    return new RawSender(code, relay, credentials, await RawSocket.attach(relay, credentials))
   }
 
   /** Waits for the receiver of a channel, and gives the sender's side of its handshake. */
@@ -247,15 +231,13 @@ export class RawSender {
     this.send(handshake.answerM1(await this.next()))
     const { m4, peer } = handshake.answerM3(await this.next())
     this.send(m4)
-    this.#peer = peer
+    this.verified = peer
     return peer
   }
 
   decide(decision: Record<string, string>): Promise<Record<string, unknown>> {
-    const { sessionId, token } = this.#credentials
     const [row] = this.socket.view?.receivers ?? []
-    const path = `/v1/sessions/${sessionId}/receivers/${row.receiverCode}/decision`
-    return call('PUT', this.#relay + path, decision, { token })
+    return this.command('PUT', `/receivers/${row.receiverCode}/decision`, decision)
   }
 
   /** Handshake, approval, and the message that says so. */
@@ -265,21 +247,8 @@ export class RawSender {
     this.sendMessage('{"type":"approved"}')
   }
 
-  sendMessage(plaintext: Uint8Array | string, index = this.#messages): void {
-    this.#messages++
-    const sealer = new StreamSealer(messageKey(this.peer.sendKey, index))
-    this.send(sealer.sealFrame(Buffer.from(plaintext), true))
-  }
-
-  /** The plaintext of the receiver's first message. */
-  async readReceipt(): Promise<Buffer> {
-    const opener = new StreamOpener(messageKey(this.peer.receiveKey, 0))
-    return Buffer.from(opener.openFrame(await this.next()).plaintext)
-  }
-
   async closeSession(): Promise<void> {
-    const { sessionId, token } = this.#credentials
-    await call('DELETE', `${this.#relay}/v1/sessions/${sessionId}`, undefined, { token })
+    await this.command('DELETE', '')
   }
 
   async close(): Promise<void> {
