@@ -1,4 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are pieces of source text
+import { connection, lies, relayApi, wrongCode } from './files.ts'
 import { protection } from './mutation.ts'
 
 const prompts = protection('test/cli/prompts.test.ts')
@@ -11,13 +12,9 @@ const progress = protection('test/cli/progress.test.ts')
 const cliTransfer = protection('test/cli/transfer.test.ts')
 const attempts = protection('test/cli/attempts.test.ts')
 const endings = protection('test/e2e/endings.test.ts')
-const wrongCode = protection('test/e2e/wrong-code.test.ts')
-const lies = protection('test/e2e/lies.test.ts')
 const patience = protection('test/e2e/patience.test.ts')
 const source = protection('test/client/source.test.ts')
 const entry = protection('test/client/entry.test.ts')
-const relayApi = protection('test/client/calls/relay-api.test.ts')
-const connection = protection('test/client/link/connection.test.ts')
 const httpSocket = protection('test/client/link/http-socket.test.ts')
 const waitingRoom = protection('test/client/pairing/waiting-room.test.ts')
 const hostile = protection('test/deep/fuzz/hostile-bounds.test.ts')
@@ -282,7 +279,7 @@ export const SIDES = [
     'if (bytesPerSecond <= USUAL_BYTES_PER_SECOND) return undefined',
     'if (bytesPerSecond > 0) return undefined',
   ]),
-  prompts('CLI F36: an ignored hang-up', 'goes on when its terminal is closed: a sender', [
+  prompts('CLI F36: an ignored hang-up', 'continues when its terminal is closed: a sender', [
     "return SIGNALS.filter((signal) => signal !== 'SIGHUP')",
     'return SIGNALS',
   ]),

@@ -1,13 +1,10 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are pieces of source text
+import { messages, operator, written, wrongCode } from './files.ts'
 import { protection } from './mutation.ts'
 
-const operator = protection('test/deep/adversary/operators.test.ts')
-const messages = protection('test/deep/adversary/messages.test.ts')
 const middle = protection('test/deep/adversary/middle.test.ts')
-const written = protection('test/client/transfer/messages.test.ts')
 const wipe = protection('test/deep/adversary/wipe.test.ts')
 const order = protection('test/crypto/handshake-order.test.ts')
-const wrongCode = protection('test/e2e/wrong-code.test.ts')
 const vectors = protection('test/crypto/handshake-vectors.test.ts')
 
 const CHANCE = 'has two equal numbers by chance alone'

@@ -1,19 +1,13 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are pieces of source text
+import { connection, lies, messages, operator, relayApi, written, wrongCode } from './files.ts'
 import { protection } from './mutation.ts'
 
-const operator = protection('test/deep/adversary/operators.test.ts')
-const messages = protection('test/deep/adversary/messages.test.ts')
-const lies = protection('test/e2e/lies.test.ts')
 const tenSteps = protection('test/e2e/ten-steps.test.ts')
 const receivers = protection('test/e2e/receivers.test.ts')
-const wrongCode = protection('test/e2e/wrong-code.test.ts')
 const stream = protection('test/crypto/stream.test.ts')
 const attacks = protection('test/crypto/stream-attacks.test.ts')
 const transfer = protection('test/client/transfer/transfer.test.ts')
-const written = protection('test/client/transfer/messages.test.ts')
 const channel = protection('test/client/link/channel.test.ts')
-const connection = protection('test/client/link/connection.test.ts')
-const relayApi = protection('test/client/calls/relay-api.test.ts')
 
 const OPENED = 'this.#aead.open(this.#key, this.#nonces.next(last && i === chunks - 1), chunk, output)'
 const CHECKED = 'await this.#transfer.finish()'

@@ -497,7 +497,7 @@ describeTerminal('a command under nohup', () => {
     return { said, signal, hangUp, ended: () => ended(at('pid')) }
   }
 
-  test('goes on when its terminal is closed: a sender', async () => {
+  test('continues when its terminal is closed: a sender', async () => {
     const { said, hangUp, ended } = await outlasting(['send', '--yes', 'file'], env)
     const [, code = ''] = await said(/Code: (\S+)/)
     await hangUp()
@@ -506,7 +506,7 @@ describeTerminal('a command under nohup', () => {
     await said(/Delivered/)
   })
 
-  test('goes on when its terminal is closed: a receiver', async () => {
+  test('continues when its terminal is closed: a receiver', async () => {
     const waiting = await openSender(['-'], { env, stdin: 'open' })
     const { said, hangUp, ended } = await outlasting(['receive', waiting.code, '--yes', '-o', 'got'], env)
     await said(/Approved/)
@@ -516,7 +516,7 @@ describeTerminal('a command under nohup', () => {
     await said(/Saved got/)
   })
 
-  test('goes on when its terminal is closed: a relay', async () => {
+  test('continues when its terminal is closed: a relay', async () => {
     const { said, signal, hangUp, ended } = await outlasting(['serve', '--port', '0'], {})
     const [, port] = await said(/"port":(\d+),"msg":"the relay is ready"/)
     await hangUp()
@@ -528,7 +528,7 @@ describeTerminal('a command under nohup', () => {
 })
 
 describeTerminal('a command whose shell ignores hang-ups', () => {
-  test('goes on when its terminal is closed', async () => {
+  test('continues when its terminal is closed', async () => {
     const { at } = await temporaryDirectory({ file: 'content' })
     const under = `sh -c 'trap "" HUP; "$@"; exit' sh`
     const screen = new Screen(['send', '--yes', at('file')], { env, under })

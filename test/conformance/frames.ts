@@ -162,7 +162,7 @@ export function frames(relay: Relay): void {
       )
     })
 
-    test('after the approval the channel goes on where the handshake ended', async () => {
+    test('after the approval the channel continues where the handshake ended', async () => {
       const sender = await openSession(relay)
       const receiver = await join(sender)
       const [S, R] = await attachBoth(sender, receiver)

@@ -71,7 +71,7 @@ export function polling(relay: Relay): void {
       },
     )
 
-    test.skipIf(isOverHttp)('a socket supersedes an attach over HTTP, and goes on where it says', async () => {
+    test.skipIf(isOverHttp)('a socket supersedes an attach over HTTP, and continues where it says', async () => {
       const { sender, receiver } = await pairOverHttp()
       for (const seq of [1, 2, 3]) await sender.put(1, seq, `frame ${seq}`)
       await receiver.fetch(1, 1)

@@ -44,7 +44,7 @@ export function resume(relay: Relay): void {
       expect(attacker.count('data')).toBe(2)
     })
 
-    test('a writer that attaches again learns from the first view what the relay holds, and goes on there', async () => {
+    test('a writer that attaches again learns from the first view what the relay holds, and continues there', async () => {
       const { sender, S, R } = await pair(relay)
       S.send(data(1, 1, 'a'), data(1, 2, 'b'), data(1, 3, 'c'))
       await R.dataThrough(1, 3)

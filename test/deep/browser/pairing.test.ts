@@ -169,12 +169,12 @@ describe.skipIf(WITHOUT_CHROMIUM)('the SDK in Chromium', () => {
     expect(received.matchNumber).toBe(sent.matchNumber)
   })
 
-  test('a page whose connection is cut while it sends goes on where it was', async () => {
+  test('a page whose connection is cut while it sends continues where it was', async () => {
     const statuses = await sendCutTwice(await proxy([2 * MIB, 5 * MIB]))
     expect(statuses).toEqual(['connected', 'reconnecting', 'connected', 'reconnecting', 'connected'])
   })
 
-  test('a page whose connection is cut while it receives goes on where it was', async () => {
+  test('a page whose connection is cut while it receives continues where it was', async () => {
     const between = await proxy([2 * MIB, 5 * MIB])
     const { sending, code } = await cliSends(LONG)
     const page = await open()
@@ -205,7 +205,7 @@ describe.skipIf(WITHOUT_CHROMIUM)('the SDK in Chromium', () => {
     expect(between.refused).toBe(4)
   })
 
-  test('a page over HTTP whose connections are cut while it sends goes on where it was', async () => {
+  test('a page over HTTP whose connections are cut while it sends continues where it was', async () => {
     const between = await proxy([2 * MIB, 5 * MIB])
     between.refusesSockets = true
     const statuses = await sendCutTwice(between)

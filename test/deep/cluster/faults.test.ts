@@ -131,7 +131,7 @@ describeRedis('a node whose Redis', () => {
     expect(ms).toBeLessThan(10_000)
   })
 
-  test('is out of memory says so, refuses what is new, and lets what is there come to its end', async () => {
+  test('is out of memory reports it, refuses what is new, and lets what is there come to its end', async () => {
     const { sender, receiver, S, R } = await pair(A, B)
     S.data(1, 1, 'before')
     await R.until(() => R.received === 1)
@@ -152,7 +152,7 @@ describeRedis('a node whose Redis', () => {
     expect((await create()).status).toBe(201)
   })
 
-  test('is slow says so, and still works', async () => {
+  test('is slow reports it, and still works', async () => {
     await untilReady()
     // A script that keeps the server busy for a while, again and again.
     const busy =

@@ -46,7 +46,7 @@ describeRedis('limits of several nodes', () => {
     }
   })
 
-  test('on unknown codes are counted by all nodes together as well', async () => {
+  test('on unknown codes are also counted by all nodes together', async () => {
     const [A, B] = [await start({ limits: { unknownCodes: 2 } }), await start({ limits: { unknownCodes: 2 } })]
     const join = (node: RunningNode) =>
       call(node.url, 'POST', '/v1/receivers', {

@@ -73,7 +73,7 @@ for (const kind of [HAPROXY, NGINX]) {
       for (const { failures } of nodes) expect(failures).toEqual([])
     })
 
-    test('every call may go to the next one: then frames go through Redis, and everything arrives all the same', async () => {
+    test('every call may go to the next one: then frames go through Redis, and everything still arrives', async () => {
       await balance({ goingRound: true })
       for (let round = 0; round < 4; round++) {
         const device = await openSender(balancer.url)
@@ -85,7 +85,7 @@ for (const kind of [HAPROXY, NGINX]) {
       for (const { failures } of nodes) expect(failures).toEqual([])
     })
 
-    test('every call of a device without WebSockets may go to the next one as well, and it has to attach once', async () => {
+    test('every call of a device without WebSockets may also go to the next one, and it has to attach once', async () => {
       await balance({ goingRound: true })
       for (const withoutSockets of ['sender', 'receiver', 'both'] as const) {
         const told: string[] = []
@@ -131,7 +131,7 @@ for (const kind of [HAPROXY, NGINX]) {
       ['is killed', (node: RelayProcess) => node.kill()],
       ['is stopped', (node: RelayProcess) => node.stop()],
     ] as const) {
-      test(`one that ${what} is left out, and the transfer that it had under way goes on`, async () => {
+      test(`one that ${what} is left out, and the transfer that it had under way continues`, async () => {
         await balance()
         const { sender, receiver } = await pair(balancer.url)
         const [has] = await Promise.all(nodes.map(sockets))
