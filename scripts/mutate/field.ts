@@ -400,8 +400,8 @@ export const OPERATOR = [
     'return this.#heardAt < 0',
   ]),
   frames('Security 9: the token before the body', 'of a token do not wait for a body', [
-    'onRequest: tokenBeforeBody(relay, FrameParams, FrameQuery),',
-    '',
+    'const onRequest = tokenBeforeBody(relay, FrameParams, FrameQuery)',
+    'const onRequest = async () => {}',
   ]),
   route('Security 9: the length of a first message', 'whose first message is longer than an attach may be', [
     'export const ATTACH_MAX_BYTES = 4096',

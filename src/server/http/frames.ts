@@ -25,11 +25,12 @@ export async function frameRoutes(
   const app = instance.withTypeProvider<ByZod>()
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(CIPHERTEXT_TYPE, { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  const onRequest = tokenBeforeBody(relay, FrameParams, FrameQuery)
   app.put(
     PATH,
     {
       bodyLimit: maxFrameBytes - FRAME_HEADER_BYTES,
-      onRequest: tokenBeforeBody(relay, FrameParams, FrameQuery),
+      onRequest,
       schema: {
         ...frameCall('Put the next frame of an own direction, its ciphertext as the body', 200, FramePosition),
         consumes: [CIPHERTEXT_TYPE],
@@ -53,7 +54,7 @@ export async function frameRoutes(
   )
   app.delete(
     PATH,
-    { schema: frameCall('Ack every frame that came for the caller, up to this one') },
+    { onRequest, schema: frameCall('Ack every frame that came for the caller, up to this one') },
     (request, reply) => noContent(reply, relay.ackFrames(callOf(request))),
   )
 }

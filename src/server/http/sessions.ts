@@ -93,12 +93,15 @@ export async function routes(instance: FastifyInstance, { relay, rates, polls }:
   )
   app.delete(
     '/v1/sessions/:sessionId',
-    { schema: withToken('Sender: end the session', SessionParams) },
+    { onRequest: tokenBeforeBody(relay, SessionParams), schema: withToken('Sender: end the session', SessionParams) },
     (request, reply) => noContent(reply, relay.closeSession(request.params.sessionId, tokenOf(request))),
   )
   app.delete(
     '/v1/sessions/:sessionId/code',
-    { schema: withToken('Sender: take no more joins', SessionParams) },
+    {
+      onRequest: tokenBeforeBody(relay, SessionParams),
+      schema: withToken('Sender: take no more joins', SessionParams),
+    },
     (request, reply) => noContent(reply, relay.retireCode(request.params.sessionId, tokenOf(request))),
   )
   app.put(
@@ -114,7 +117,10 @@ export async function routes(instance: FastifyInstance, { relay, rates, polls }:
   )
   app.delete(
     '/v1/sessions/:sessionId/receivers/:receiverCode',
-    { schema: withToken('Receiver: done, or leave. Sender: revoke', ReceiverParams) },
+    {
+      onRequest: tokenBeforeBody(relay, ReceiverParams),
+      schema: withToken('Receiver: done, or leave. Sender: revoke', ReceiverParams),
+    },
     (request, reply) => {
       const { sessionId, receiverCode } = request.params
       return noContent(reply, relay.endReceiver(sessionId, tokenOf(request), receiverCode))

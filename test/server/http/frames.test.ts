@@ -54,6 +54,8 @@ describe('checks', () => {
       ['PUT', '/channels/1/frames/1', OCTETS],
       ['PUT', '/attachment', 'application/json'],
       ['PUT', '/receivers/RCODE/decision', 'application/json'],
+      ['DELETE', '/channels/1/frames/1', OCTETS],
+      ...['', '/code', '/receivers/RCODE'].map((path) => ['DELETE', path, 'application/json']),
     ]
     for (const [method, path, type] of calls) {
       const attacker =
