@@ -57,7 +57,7 @@ export class PairingError extends Error {
   /** The part of the message beyond what the code means. */
   readonly detail: string | undefined
 
-  constructor(code: PairingErrorCode, options: { detail?: string; cause?: unknown } = {}) {
+  constructor(code: PairingErrorCode, options: { detail?: string | undefined; cause?: unknown } = {}) {
     const { detail, cause } = options
     super(detail === undefined ? PAIRING_ERRORS[code] : `${PAIRING_ERRORS[code]} ${detail}`, { cause })
     this.code = code

@@ -37,7 +37,7 @@ export class RelayUnreachable extends Error {
 
   constructor(
     message: string,
-    more: { code?: PairingErrorCode; detail?: string | undefined; status?: number; cause?: unknown } = {},
+    more: { code?: PairingErrorCode; detail?: string | undefined; status?: number | undefined; cause?: unknown } = {},
   ) {
     super(message, { cause: more.cause })
     this.code = more.code ?? 'relay_unreachable'
@@ -92,7 +92,7 @@ export function bodyOf<T>({ bytes }: HttpAnswer, schema: z.ZodMiniType<T>): T {
 export function notOfPairlay(status?: number): RelayUnreachable {
   const message = `the answer is not one of a Pairlay relay${status === undefined ? '' : ` (HTTP ${status})`}`
   const detail = `There is something else at this address: ${message}.`
-  return new RelayUnreachable(message, { detail, ...(status === undefined ? {} : { status }) })
+  return new RelayUnreachable(message, { detail, status })
 }
 
 interface Exchange extends HttpAnswer {

@@ -161,7 +161,7 @@ export function pairingErrorOf(error: unknown): PairingError {
   if (error instanceof PairingError) return error
   if (error instanceof RelayUnreachable) {
     const { code, detail } = error
-    return new PairingError(code, { ...(detail === undefined ? {} : { detail }), cause: error })
+    return new PairingError(code, { detail, cause: error })
   }
   if (error instanceof RelayRefusal) {
     const code = Object.hasOwn(REFUSALS, error.code) ? REFUSALS[error.code] : undefined

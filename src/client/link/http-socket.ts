@@ -184,7 +184,7 @@ export class HttpSocket implements WebSocketLike {
     try {
       const answer = await this.#call(method, `/channels/${channel.number}/frames/${seq}${this.#named('?')}`, {
         timeoutMs: FRAME_TIMEOUT_MS,
-        ...(body ? { body } : {}),
+        body,
         ...(method === 'GET' ? { maxBytes: MESSAGE_MAX_BYTES, headroom: FRAME_HEADER_BYTES } : {}),
       })
       this.#settle(channel, method, seq, answer)

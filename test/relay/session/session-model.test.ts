@@ -38,7 +38,7 @@ const command = fc.oneof(
     ttl: fc.constantFrom(30, 900, 3600),
     max: fc.integer({ min: 1, max: 8 }),
   }),
-  // One that fails has a handshake that comes to nothing at once.
+  // A join that fails has a handshake that comes to nothing at once.
   often(20, ['join'], { at, receiver, named: fc.boolean(), source, fails: fc.boolean() }),
   often(10, ['decide'], { at, receiver, decision }),
   often(6, ['revoke', 'leave'], { at, receiver }),
