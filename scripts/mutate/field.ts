@@ -202,7 +202,7 @@ export const SIDES = [
     "if (response.type === 'opaqueredirect' || (status >= 300 && status < 400)) {",
     'if (status === 0) {',
   ]),
-  relayApi('Relay R6: an outage is called one', 'what a refusal means unavailable is relay_unavailable', [
+  relayApi('Relay R6: an outage is called one', 'unavailable is relay_unavailable', [
     "unavailable: 'relay_unavailable',",
     "unavailable: 'at_capacity',",
   ]),
