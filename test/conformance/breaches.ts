@@ -118,8 +118,8 @@ async function twoChannels(relay: Relay) {
       [S, R],
       [R, S],
     ]) {
-      from.send(data(2, 1, 'it goes on'))
-      expect((await to.nextData()).bytes).toEqual(data(2, 1, 'it goes on'))
+      from.send(data(2, 1, 'it continues'))
+      expect((await to.nextData()).bytes).toEqual(data(2, 1, 'it continues'))
       to.send(ack(2, 1))
       while ((await from.nextAck()) !== '2/1');
     }

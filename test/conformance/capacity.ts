@@ -121,7 +121,7 @@ export function capacity(): void {
       late.write(`${head}Content-Length: ${body.length}\r\n`)
       await call(relay, 'GET', '/readyz')
       const stopped = relay.stop()
-      // A session that other nodes know goes on without this one.
+      // A session that other nodes know continues without this one.
       const end = hasSharedStore ? { state: 'open' } : { state: 'closed', reason: 'shutting_down' }
       for (const device of [S, R]) {
         await expectClosed(device, 'going_away')

@@ -23,7 +23,7 @@ const OUT_OF_REACH: Readonly<Record<string, string>> = {
   'close forbidden': 'reserved: no frame leads to it',
   'http internal': 'the relay would have to fail',
   'close internal': 'the relay would have to fail',
-  'http resume_required': 'takes a minute of absence, and a socket is told as well',
+  'http resume_required': 'takes a minute of absence, and a socket is told too',
   'http unavailable': 'takes a relay of several nodes that loses its store',
   'close unavailable': 'takes a relay of several nodes that loses its store',
   ...(isForeign

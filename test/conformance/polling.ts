@@ -249,7 +249,7 @@ export function polling(relay: Relay): void {
     })
 
     test.skipIf(hasSharedStore)(
-      'grows the window as a socket would, and the answer says so; past it is frame_refused',
+      'grows the window as a socket would, and the answer shows it; past it is frame_refused',
       async () => {
         const { sender, receiver } = await pairOverHttp()
         const { maxFrameBytes, windowBytes } = sender.limits

@@ -99,7 +99,7 @@ export async function fillWindow(sender: Sender, S: Device): Promise<number[]> {
     if (room >= 256) {
       S.send(data(1, seq++, Buffer.alloc(room - 8, seq)))
       cost += room
-      // Whenever the next full frame would not fit, the window grows; a view says so.
+      // Whenever the next full frame would not fit, the window grows; a view shows it.
       if (window < windowBytes && cost + maxFrameBytes > window) {
         windows.push((await S.nextView(({ channels }) => channels[0].window > window)).channels[0].window)
       }

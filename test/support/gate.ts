@@ -14,7 +14,7 @@ export class Gate {
         if (typeof member !== 'function') return member
         return async (...args: unknown[]) => {
           const answer = Promise.resolve(Reflect.apply(member, target, args))
-          // A refusal waits as well, and is then no unhandled rejection.
+          // A refusal waits too, and is then no unhandled rejection.
           await answer.catch(() => {})
           if (this.#held.has(method)) {
             await new Promise<void>((release) => this.#waiting.push({ method, release }))

@@ -19,7 +19,7 @@ export interface RelayProcess {
   state(): Promise<ProcessState>
   /** Moves the relay's clock forward, and resolves after its next tick, within a second or so. */
   advance(milliseconds: number): Promise<void>
-  /** Advances past every deadline there is, twice, so that epitaphs are over as well. */
+  /** Advances past every deadline there is, twice, so that epitaphs are over too. */
   forgetEverything(): Promise<void>
   stop(): Promise<number>
   /** Ends it at once, as a crash does. */

@@ -64,7 +64,7 @@ export class ShapingProxy {
       for (let offset = 0; offset < chunk.length; offset += SEGMENT_BYTES) {
         const segment = chunk.subarray(offset, offset + SEGMENT_BYTES)
         let late = 0
-        // A repetition can be lost as well.
+        // A repetition can be lost too.
         while (this.#random.chance(loss)) late += retransmitMs
         if (late > 0) this.lost++
         queued += segment.length

@@ -4,7 +4,7 @@ import { program } from './programs.ts'
 import { Run, SETTINGS } from './run.ts'
 import { memoryTarget, type Target, wireTarget } from './targets.ts'
 
-/** Sessions alone, in more runs, are in test/relay/session/session-model.test.ts; here are tokens, sockets and frames as well. */
+/** Sessions alone, in more runs, are in test/relay/session/session-model.test.ts; here are tokens, sockets and frames too. */
 const TARGETS: readonly {
   readonly name: string
   readonly runs: number

@@ -4,7 +4,7 @@ import { often } from '../../support/property.ts'
 
 /** Programs of commands. Numbers choose among what there is when a command is run, so that most meet something. */
 
-/** Whose token a command shows: mostly the right one. */
+/** The token that a command shows: in most cases the right one. */
 export type As = 'right' | 'sender' | 'receiver' | 'other session' | 'nobody'
 
 const small = fc.nat({ max: 5 })

@@ -1,15 +1,7 @@
 import nacl from 'tweetnacl'
 import { M1, M2, M3, M4, split } from '../../../src/crypto/handshake-messages.ts'
 import { associateReceiver, commitReceiver, commitSender, type KeySchedule } from '../../../src/crypto/transcript.ts'
-import {
-  type HandmadeAnswer,
-  HandmadeReceiver,
-  HandmadeSender,
-  type Knowledge,
-  open,
-  pointOf,
-  type Twist,
-} from './handmade.ts'
+import { type Answer, HandmadeReceiver, HandmadeSender, type Knowledge, open, pointOf, type Twist } from './handmade.ts'
 
 /**
  * DELIBERATELY BROKEN BUILDS. Both honest sides, put together from the real building blocks, with one protection left
@@ -82,7 +74,7 @@ export class BrokenSender {
   readonly #flaw: Flaw
   readonly #known: Knowledge
   readonly #side: HandmadeSender
-  #answer: HandmadeAnswer | undefined
+  #answer: Answer | undefined
   #theirs: { m1: Uint8Array; publicKey: Uint8Array } | undefined
 
   constructor(flaw: Flaw, known: Knowledge, random: Random) {

@@ -47,7 +47,7 @@ type Identity = Pick<ReturnType<typeof receiverWithoutCode>, 'receiverCode' | 'p
 /** Sends so many m1 and nothing more. `atOnce`: the most that were answered and whose handshake was still open. */
 export async function floodOfM1(count: number) {
   const { seed, time, relay, end } = await openSender('a flood of m1')
-  // A view has 32 rows at most. Who is not shown any more is over; the code's budgets must know of all the same.
+  // A view has 32 rows at most. A device that is not shown any more is over; the code's budgets must still count it.
   const latest = (view: View) => ({
     ...view,
     receivers: view.receivers.slice(-AT_A_TIME),

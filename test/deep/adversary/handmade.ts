@@ -136,7 +136,7 @@ export class HandmadeSender {
   }
 
   /** Answers m1. The costly part is done once, for all nonces. */
-  answer(m1: Uint8Array, theirPublicKey: Uint8Array): HandmadeAnswer {
+  answer(m1: Uint8Array, theirPublicKey: Uint8Array): Answer {
     const { point, K, dh, commitment, suiteOfSender = 1, suiteOfReceiver = 1 } = this.#twist
     const { locator, secret, receiverCode, sessionId } = this.#known
     const [receiverNonce, receiverCommitment, ek] = split(m1, M1)
@@ -152,7 +152,7 @@ export class HandmadeSender {
       products.set(Yb.join(), product)
       return product
     }
-    const withNonce = (nonce: Uint8Array): HandmadeAnswer => {
+    const withNonce = (nonce: Uint8Array): Answer => {
       const committed = commitment?.(Ya, nonce) ?? commitSender(nonce)
       const ADa = associateSender(suiteOfSender, sessionId, this.publicKey, committed, receiverCommitment, cipherText)
       return {
@@ -166,12 +166,12 @@ export class HandmadeSender {
   }
 }
 
-export interface HandmadeAnswer {
+export interface Answer {
   readonly nonce: Uint8Array
   readonly m2: Uint8Array
   keys(Yb: Uint8Array): KeySchedule
   /** The same side, had it drawn another nonce. */
-  withNonce(nonce: Uint8Array): HandmadeAnswer
+  withNonce(nonce: Uint8Array): Answer
 }
 
 /** The m4 that opens a nonce, whatever was committed to. */

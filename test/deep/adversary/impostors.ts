@@ -2,15 +2,7 @@ import { ristretto255 } from '@noble/curves/ed25519.js'
 import nacl from 'tweetnacl'
 import { cpaceVectors, fromHex } from '../../crypto/support.ts'
 import { attack, BROKEN, type Case, type Ends, ends, GOOD, REFUSED, UNANSWERED, UNPROVEN } from './cases.ts'
-import {
-  type HandmadeAnswer,
-  HandmadeReceiver,
-  HandmadeSender,
-  type Knowledge,
-  open,
-  pointOf,
-  type Twist,
-} from './handmade.ts'
+import { type Answer, HandmadeReceiver, HandmadeSender, type Knowledge, open, pointOf, type Twist } from './handmade.ts'
 import { type Message, onMessage, saying, swapField } from './operators.ts'
 import type { Flying, Operator } from './relay.ts'
 import type { Seed } from './seed.ts'
@@ -48,7 +40,7 @@ export function impostorReceiver(seed: Seed, secret: () => string, twist: Twist)
 
 /** Takes the place of the sender. */
 export function impostorSender(seed: Seed, secret: () => string, twist: Twist): Operator {
-  let attacker: HandmadeAnswer
+  let attacker: Answer
   return {
     name: 'impostor',
     data(frame, relay) {

@@ -1,7 +1,7 @@
 import { M2, M4, split } from '../../../src/crypto/handshake-messages.ts'
 import type { KeySchedule } from '../../../src/crypto/transcript.ts'
 import { BrokenReceiver, BrokenSender, type Flaw, Refused, twistOf } from './broken.ts'
-import { type HandmadeAnswer, HandmadeReceiver, HandmadeSender, type Knowledge, open, pointOf } from './handmade.ts'
+import { type Answer, HandmadeReceiver, HandmadeSender, type Knowledge, open, pointOf } from './handmade.ts'
 import { keyOf, knowledgeOf, secretOf } from './impostors.ts'
 import type { Operator } from './relay.ts'
 import { play } from './scenario.ts'
@@ -52,7 +52,7 @@ export async function meddle(order: Order, seed: Seed): Promise<Meddling> {
 function middle(order: Order, seed: Seed, secret: () => string, early: string[]): Operator {
   const random = (length: number) => seed.bytes(length)
   let receiver: HandmadeReceiver
-  let sender: HandmadeAnswer
+  let sender: Answer
   let theirM2: Uint8Array
   let theirM3: Uint8Array
   let atSender: string
@@ -126,14 +126,14 @@ function grind(random: Random, keys: Pick<KeySchedule, 'matchNumber'>, wanted: s
 }
 
 /** The same answer with the nonce that he should have committed to, if he had known the receiver's point. */
-function fitting(answer: HandmadeAnswer, random: Random, point: Uint8Array, wanted: string): HandmadeAnswer {
+function fitting(answer: Answer, random: Random, point: Uint8Array, wanted: string): Answer {
   const matchNumber = (nonce: Uint8Array) => answer.withNonce(nonce).keys(point).matchNumber(nonce)
   return answer.withNonce(grind(random, { matchNumber }, wanted))
 }
 
 type Random = (length: number) => Uint8Array
 
-/** Against builds with a flaw: as well as that flaw lets him. */
+/** Against builds with a flaw: as far as that flaw lets him. */
 export function meddleWithBuild(flaw: Flaw, seed: Seed): Meddling {
   const random = (length: number) => seed.bytes(length)
   const known: Knowledge = { locator: 'K7QM3', secret: 'XPDT2', receiverCode: '7F3KQ2', sessionId: seed.bytes(16) }
@@ -172,7 +172,7 @@ function pairWithSender(flaw: Flaw, known: Knowledge, random: Random): string {
   return realSender.answerM3(attacker.m3(m2)).number
 }
 
-/** Looks at the sender's nonce in m2, and goes on only with a run that has the right number: the others are never seen. */
+/** Looks at the sender's nonce in m2, and continues only with a run that has the right number: the others are never seen. */
 function peek(known: Knowledge, random: Random, atReceiver: string): Meddling {
   const flaw = 'n_S lies open in m2'
   const HANDSHAKES = 8

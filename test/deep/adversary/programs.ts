@@ -19,7 +19,7 @@ interface Context {
 type Maker = (context: Context) => Operator
 
 const role = (seed: Seed): Role => seed.pick(['sender', 'receiver'])
-/** Some frame of a pairing: mostly of the handshake. */
+/** Some frame of a pairing: in most cases of the handshake. */
 const anyFrame = (seed: Seed) => {
   const [from, seq] = [role(seed), 1 + seed.below(5)]
   return (frame: Flying) => frame.from === from && frame.seq === seq

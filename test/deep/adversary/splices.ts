@@ -55,7 +55,7 @@ export const spliceCases: Case[] = [
     'skip the first of two transfers',
     'receiver',
     STUCK,
-    // The sender goes on only after a receipt, which no relay can make.
+    // The sender continues only after a receipt, which no relay can make.
     ({ relay }) => [
       skipped('sender', 4, ({ guest }) => {
         relay.acknowledge(guest, 'sender', 4)

@@ -118,7 +118,7 @@ export class Stranger {
     return joined
   }
 
-  /** Attaches over HTTP, and goes on asking as seldom as it may. */
+  /** Attaches over HTTP, and keeps asking as seldom as it may. */
   async attachOverHttp(member: Member): Promise<void> {
     await this.#ask('PUT', `/v1/sessions/${member.sessionId}/attachment`, { channels: [] }, member.token)
     this.#polls.push({ member, at: this.#environment.now() })
@@ -219,7 +219,7 @@ export interface Attack {
   readonly name: string
   /** Everything an address can still do this second. Called once a second. */
   readonly act: (attacker: Stranger, locator: string) => Promise<void>
-  /** How long it goes on before an honest person tries, in seconds; each time it is another session. */
+  /** How long it lasts before an honest person tries, in seconds; each time it is another session. */
   readonly before: readonly number[]
   /** Where the sender's person sees that somebody is there: among those that wait, or that failed. */
   readonly seen: 'waiting' | 'failed' | 'nowhere'

@@ -15,7 +15,7 @@ export interface World {
   readonly time: FakeTime
   /** The network of a device at an address. Of two nodes it gets the requested one. */
   device(address: string, seed: Seed, node?: 'first' | 'last'): Promise<Environment>
-  /** Lets time pass. What follows from it has happened before it goes on. */
+  /** Lets time pass. What follows from it has happened before it continues. */
   pass(ms: number): Promise<void>
   end(): Promise<void>
 }

@@ -42,7 +42,7 @@ export interface PairingOptions {
   readonly ttlSeconds: number
   /** After which a side that has not ended is silent. */
   readonly limitMs: number
-  /** Called before what happens goes on. */
+  /** Called before what happens continues. */
   readonly onHappening?: (happening: Happening) => void
   /** Told of the session's id and time, as the relay gave them. */
   readonly onSession?: ((sessionId: string, expiresInMs: number) => void) | undefined

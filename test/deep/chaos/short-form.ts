@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import { type Plan, SHORT } from './plan.ts'
 import type { Row } from './tally.ts'
 
-/** Longer than any section takes on two busy cores. What hangs inside has closer limits, and says so. */
+/** Longer than any section takes on two busy cores. What hangs inside has closer limits, and reports them. */
 export const TIMEOUT_MS = 180_000
 
 /** Runs a section as `npm run chaos -- --short` does, and holds it to what the table promises. */

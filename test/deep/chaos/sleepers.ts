@@ -12,7 +12,7 @@ import type { Plan } from './plan.ts'
 import { within } from './side-by-side.ts'
 import { type Row, Tally, type Verdict } from './tally.ts'
 
-/** A device that does nothing for a while, in the middle of a transfer: its process is stopped, and goes on later. */
+/** A device that does nothing for a while, in the middle of a transfer: its process is stopped, and continues later. */
 
 export interface Nap {
   readonly who: readonly Side[]

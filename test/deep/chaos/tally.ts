@@ -32,7 +32,7 @@ export class Tally {
   readonly #faults: string[] = []
   readonly #notes: string[] = []
 
-  /** With `mustSurvive` a clean error is a fault as well. */
+  /** With `mustSurvive` a clean error is a fault too. */
   constructor(phase: string, { mustSurvive = false } = {}) {
     this.#phase = phase
     this.#mustSurvive = mustSurvive

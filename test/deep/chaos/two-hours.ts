@@ -16,7 +16,7 @@ const STEP_LIMIT_MS = 15_000
 interface UnderWay {
   readonly name: string
   readonly life: AsyncGenerator<number, DeviceWorld[]>
-  /** The minute at which it goes on. */
+  /** The minute at which it continues. */
   next: number
 }
 

@@ -8,6 +8,7 @@ import { describeRedis, type RedisServer, type RedisUser, startRedis } from '../
 import { type RunningNode, startNode } from '../../support/server.ts'
 import { WireSocket } from '../../support/wire-socket.ts'
 import { decide, end, join as joinSession, open, pair, view } from './party.ts'
+import { ticking } from './two-nodes.ts'
 
 const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8')
 const acl = read('deploy/redis.acl')
@@ -74,6 +75,7 @@ describeRedis('a redis-server with the users of deploy/redis.acl', () => {
     const A = await start()
     const B = await start()
     for (const node of [A, B, A]) await node.tick()
+    const stopTicking = ticking([A, B])
     const { sender, receiver, S, R } = await pair(A, B)
     S.data(1, 1, 'to the receiver')
     R.data(1, 1, 'to the sender')
@@ -81,7 +83,7 @@ describeRedis('a redis-server with the users of deploy/redis.acl', () => {
     await S.until(() => S.texts.includes('to the sender'))
     R.ack(1, 1)
     await S.until(() => S.messages.some((each) => each.kind === 'ack' && each.seq === 1))
-    // Over HTTP, where the frames are as well.
+    // Over HTTP, where the frames are too.
     const attached = await call(A.url, 'PUT', `/v1/sessions/${receiver.sessionId}/attachment`, {
       token: receiver.token,
       body: { channels: [{ channel: 1, received: 1, acked: 0 }] },
@@ -100,6 +102,7 @@ describeRedis('a redis-server with the users of deploy/redis.acl', () => {
     const stranger = await joinSession(B, another.senderCode)
     await decide(A, another, stranger.receiverCode, { decision: 'denied' })
     for (const each of [sender, another]) expect((await end(B, each)).status).toBe(204)
+    stopTicking()
     for (const node of [A, B]) await node.tick()
     await A.close()
     await B.close()

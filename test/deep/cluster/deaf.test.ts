@@ -37,7 +37,7 @@ describeRedis('a node that hears what is no wake', () => {
   })
 })
 
-/** A bus on a connection that hears nothing, unless a test says so. */
+/** A bus on a connection that hears nothing, unless a test wants it to. */
 function deafBus() {
   const clock = new FakeClock()
   const published: string[] = []

@@ -83,7 +83,7 @@ describeRedis('a node whose Redis', () => {
     const again = await WireSocket.attach(A.url, sender)
     const R = await WireSocket.attach(B.url, receiver)
     const { received = 0 } = again.view.channels[0] ?? {}
-    // The frame may have been taken in the end: then it is a duplicate, and comes once all the same.
+    // The frame may have been taken in the end: then it is a duplicate, and still comes once.
     again.data(1, 1, 'to the other node')
     await R.until(() => R.received >= 1)
     expect(received).toBeLessThanOrEqual(1)

@@ -15,7 +15,7 @@ describeRedis('two nodes', () => {
   let B: RunningNode
   beforeAll(async () => {
     redis = await startRedis()
-    ;[A, B] = await startTwo(redis.url)
+    ;[A, B] = await startTwo(redis.url, { clock: new FakeClock() })
   })
   afterAll(async () => {
     await A.close()
@@ -172,7 +172,7 @@ describeRedis('two nodes', () => {
   })
 
   test('a node keeps nothing of a session whose sockets have left it', async () => {
-    const [C, D] = await startTwo(redis.url)
+    const [C, D] = await startTwo(redis.url, { clock: new FakeClock() })
     const { sender, S, R } = await pair(C, D)
     S.data(1, 1, 'x')
     await R.until(() => R.received === 1)
@@ -215,7 +215,7 @@ describeRedis('time over two nodes', () => {
   })
 
   test('every key has a time-out, none beyond its session’s deadline and a minute', async () => {
-    const [A, B] = await startTwo(redis.url)
+    const [A, B] = await startTwo(redis.url, { clock: new FakeClock() })
     const { S, R } = await pair(A, B)
     S.data(1, 1, 'x')
     R.data(1, 1, 'y')

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bytesSource } from '../../../src/client/index.ts'
 import { bytesOf, collect, join, nextRequest, openSender, outcomeOf, sha256 } from '../../e2e/people.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
 import { describeRedis, type RedisServer, startRedisCluster } from '../../support/redis-server.ts'
 import type { RunningNode } from '../../support/server.ts'
 import { startTwo } from './two-nodes.ts'
@@ -11,7 +12,7 @@ describeRedis('a redis-server in cluster mode', () => {
   let B: RunningNode
   beforeAll(async () => {
     redis = await startRedisCluster()
-    ;[A, B] = await startTwo(redis.url)
+    ;[A, B] = await startTwo(redis.url, { clock: new FakeClock() })
   })
   afterAll(async () => {
     await Promise.all([A.close(), B.close()])

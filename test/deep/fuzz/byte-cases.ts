@@ -8,7 +8,7 @@ export interface ByteCase {
   /** `cut`: the relay closes nothing, and the connection ends when the client ends it. */
   readonly code: number | 'cut'
   readonly pongs?: readonly string[]
-  /** How many data frames reach the peer all the same. */
+  /** How many data frames still reach the peer. */
   readonly delivers?: number
 }
 

@@ -166,7 +166,7 @@ describe('receivers that a relay invents', () => {
     collectGarbage()
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4 * MIB)
     await settled()
-    // The session goes on: a peer ends its own channel, whoever it is.
+    // The session continues: a peer ends its own channel, whoever it is.
     expect(relay.commands).not.toContain('DELETE')
     await sender.cancel()
   })

@@ -122,7 +122,7 @@ test('an upgrade of another version is told which one is known', async () => {
   expect(headerOf(answer, 'sec-websocket-version')).toBe('13')
 })
 
-/** HTTP/1.1 without a Host: no HTTP, and Node says so without a body. */
+/** HTTP/1.1 without a Host: no HTTP, and Node answers that without a body. */
 function isHostMissing({ status, body, headers }: RawAnswer): boolean {
   return status === 400 && body === '' && !headers.some(([name]) => name === 'content-type')
 }
