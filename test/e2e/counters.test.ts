@@ -8,7 +8,18 @@ import { FakeTime } from '../client/fake-time.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { NO_SERVER_STATE, type RunningRelay } from '../support/server.ts'
 import { isAlone } from '../support/setting.ts'
-import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, pair } from './people.ts'
+import {
+  admit,
+  bytesOf,
+  collect,
+  errorOf,
+  join,
+  nextRequest,
+  openSender,
+  outcomeOf,
+  pair,
+  wrongCode,
+} from './people.ts'
 import { RawReceiver, RawSender, RawSocket } from './raw-peers.ts'
 import { setting, startRelay } from './setting.ts'
 import { DeviceWorld, NOTHING_LEFT_HERE, until } from './world.ts'
@@ -95,10 +106,8 @@ const roads: Record<string, Road> = {
   },
   'with nothing but wrong codes': async (relay) => {
     const { sender, requests, world } = await openSender(relay.url)
-    const { locator, secret } = parsePairingCode(sender.code)
-    const wrong = { locator, secret: secret === '00000' ? '11111' : '00000', text: '' }
     for (let i = 0; i < 5; i++) {
-      const attacker = await RawReceiver.join(relay.url, wrong)
+      const attacker = await RawReceiver.join(relay.url, wrongCode(sender.code))
       attacker.send(attacker.m1())
       attacker.send(attacker.m3(await attacker.next()))
       await attacker.socket.until((view) => view?.receivers[0]?.state === 'denied')

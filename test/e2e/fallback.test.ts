@@ -1,9 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bytesSource, type ConnectionStatus, Receiver, Sender } from '../../src/client/index.ts'
-import { checkSymbol, parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { describeNginx, Nginx, type Rules } from '../support/nginx.ts'
 import { isAlone } from '../support/setting.ts'
-import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf, sha256 } from './people.ts'
+import {
+  admit,
+  bytesOf,
+  collect,
+  errorOf,
+  join,
+  nextRequest,
+  openSender,
+  outcomeOf,
+  sha256,
+  wrongCode,
+} from './people.ts'
 import { startRelay, type TestRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
@@ -123,7 +133,7 @@ describe.each(MIXES)('%s', (_, sends, receives) => {
 
     const [denying, denied] = await devices()
     const device = await openSender(relay.url, { world: denying.world })
-    const wrong = await join(relay.url, wrongCode(device.sender.code), { world: (await devices())[1].world })
+    const wrong = await join(relay.url, wrongCode(device.sender.code).text, { world: (await devices())[1].world })
     expect(await errorOf(wrong.receiver.verified)).toBe('wrong_code')
     await until('the sender counts it', () => device.sender.failedAttempts.wrongCode === 1)
     const { receiver } = await join(relay.url, device.sender.code, { world: denied.world })
@@ -229,11 +239,4 @@ test('an app gives the SDK nothing for it: without any option it falls back as w
 /** Behaves as a runtime without WebSockets. */
 function refused(): never {
   throw new ReferenceError('WebSocket is not defined')
-}
-
-/** A code that differs from this one in its second half alone. */
-function wrongCode(code: string): string {
-  const { locator, secret } = parsePairingCode(code)
-  const other = secret === '00000' ? '11111' : '00000'
-  return `${locator}-${other}${checkSymbol(locator + other)}`
 }

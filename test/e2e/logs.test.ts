@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
-import { admit, collect, errorOf, join, nextRequest, openSender } from './people.ts'
+import { admit, collect, errorOf, join, nextRequest, openSender, wrongCode } from './people.ts'
 import { RawReceiver, RawSocket } from './raw-peers.ts'
 import { startRelay } from './setting.ts'
 import { DeviceWorld } from './world.ts'
@@ -43,7 +43,7 @@ test('nothing that anybody entered, was given or sent is in the relay’s log, a
   note('number', approved.receiver.matchNumber)
   note('fingerprint', approved.receiver.fingerprint)
   const collecting = collect(approved.receiver)
-  const wrong = await RawReceiver.join(relay.url, { locator, secret: secret === '00000' ? '11111' : '00000', text: '' })
+  const wrong = await RawReceiver.join(relay.url, wrongCode(text))
   wrong.send(wrong.m1())
   wrong.send(wrong.m3(await wrong.next()))
   await wrong.socket.until((view) => view?.receivers[0]?.state === 'denied')

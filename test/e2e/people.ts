@@ -13,6 +13,7 @@ import {
   Sender,
   type SenderOptions,
 } from '../../src/client/index.ts'
+import { checkSymbol, type PairingCode, parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { urlForReceivers } from '../support/server.ts'
 import { leaving } from './setting.ts'
 import { DeviceWorld } from './world.ts'
@@ -146,6 +147,13 @@ export function sha256(...pieces: Uint8Array[]): string {
   const hash = createHash('sha256')
   for (const piece of pieces) hash.update(piece)
   return hash.digest('hex')
+}
+
+/** A code that differs from this one in its second half alone. */
+export function wrongCode(code: string): PairingCode {
+  const { locator, secret } = parsePairingCode(code)
+  const other = secret === '00000' ? '11111' : '00000'
+  return parsePairingCode(`${locator}-${other}${checkSymbol(locator + other)}`)
 }
 
 /** Bytes that look random and are the same every time. */

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { FailedAttempts } from '../../src/client/index.ts'
-import { generatePairingCode, type PairingCode, parsePairingCode } from '../../src/crypto/pairing-code.ts'
+import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { decodeFrame, FRAME_DATA } from '../../src/protocol/frame.ts'
 import { FakeTime } from '../client/fake-time.ts'
-import { collect, errorOf, join, nextRequest, openSender, pair, sendAll } from './people.ts'
-import { RawReceiver, RawSender, random } from './raw-peers.ts'
+import { collect, errorOf, join, nextRequest, openSender, pair, sendAll, wrongCode } from './people.ts'
+import { RawReceiver, RawSender } from './raw-peers.ts'
 import { setting, startRelay, type TestRelay } from './setting.ts'
 import { DeviceWorld, freshAddress, until } from './world.ts'
 
@@ -15,24 +15,9 @@ beforeEach(async () => {
 })
 afterEach(() => relay.end())
 
-/** The right first half and a guess at the second. */
-function guessAt(code: string): PairingCode {
-  const { locator, secret } = parsePairingCode(code)
-  for (;;) {
-    const { secret: guess } = generatePairingCode(random)
-    if (guess === secret) continue
-    // Only a code that a person could have typed has a check symbol.
-    for (const symbol of '0123456789ABCDEFGHJKMNPQRSTVWXYZ') {
-      try {
-        return parsePairingCode(`${locator}-${guess}${symbol}`)
-      } catch {}
-    }
-  }
-}
-
 /** A receiver that spends one guess: everything by the rules, but for the secret. */
 async function spendGuess(code: string): Promise<RawReceiver> {
-  const attacker = await RawReceiver.join(relay.url, guessAt(code))
+  const attacker = await RawReceiver.join(relay.url, wrongCode(code))
   attacker.send(attacker.m1())
   attacker.send(attacker.m3(await attacker.next()))
   await attacker.socket.until((view) => view?.receivers[0]?.state === 'denied')
@@ -65,7 +50,7 @@ describe('a wrong second half', () => {
   test('is never listed; the sender is told how many tried, and the one who typed it that it was wrong', async () => {
     const { sender, device, failures } = await watchedSender()
     for (let count = 1; count <= 2; count++) {
-      const { receiver } = await join(relay.url, guessAt(sender.code).text)
+      const { receiver } = await join(relay.url, wrongCode(sender.code).text)
       expect(await errorOf(receiver.verified)).toBe('wrong_code')
       expect(await errorOf(collect(receiver))).toBe('wrong_code')
       await until('the sender is told', () => failures.length === count)
@@ -82,7 +67,7 @@ describe('a wrong second half', () => {
 
   test('the error says nothing of the code', async () => {
     const { sender } = await watchedSender()
-    const typed = guessAt(sender.code)
+    const typed = wrongCode(sender.code)
     const { receiver } = await join(relay.url, typed.text)
     const error = await receiver.verified.catch((reason: Error) => reason)
     expect(String(error)).toContain('The code was wrong or someone interfered. Get a new code.')
