@@ -4,8 +4,8 @@ import type { Terminal } from './terminal.ts'
 
 /** How long a farewell may take when a person has asked to stop. */
 const FAREWELL_MS = 3_000
-/** Ctrl-C, a system that goes down, and a terminal that was closed. */
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** Ctrl-C, Ctrl-\, a system that goes down, and a terminal that was closed. */
+const SIGNALS = ['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
  * Runs `work` until it ends or a signal comes. Then the other side is told by `leave`, and the result is the exit code of

@@ -26,7 +26,7 @@ export function serve({ host, port }: ServeOptions): Promise<number> {
     terminalGone ||= signal === 'SIGHUP' && hasTerminal()
     relay.kill(signal)
   }
-  for (const signal of [...endingSignals(), 'SIGQUIT'] as const) process.on(signal, pass)
+  for (const signal of endingSignals()) process.on(signal, pass)
   return new Promise((resolve) => {
     relay.on('error', () => resolve(EXIT.failed))
     relay.on('exit', (code) => {

@@ -272,7 +272,7 @@ describeConcurrent('a relay that', () => {
     expect(await readdir(path)).toEqual([])
   })
 
-  test.each(['SIGINT', 'SIGTERM'] as const)(
+  test.each(['SIGINT', 'SIGQUIT', 'SIGTERM'] as const)(
     'does not answer keeps nobody who wants to leave, by %s',
     async (signal) => {
       const { own, sender, receiver, path } = await startOver()
