@@ -211,20 +211,23 @@ export function tryToJoin(
   return call(relay.forReceivers ?? relay, 'POST', '/v1/receivers', { body, headers })
 }
 
-export async function join(
-  sender: Sender,
-  request: {
-    receiverCode?: string
-    publicKey?: string
-    name?: string
-    profile?: string
-    from?: string | undefined
-  } = {},
-): Promise<Receiver> {
+type JoinFields = Readonly<{
+  receiverCode?: string
+  publicKey?: string
+  name?: string
+  profile?: string
+  from?: string | undefined
+}>
+
+export function join({ relay, senderCode }: Sender, request: JoinFields = {}): Promise<Receiver> {
+  return joinWith(relay, senderCode, request)
+}
+
+export async function joinWith(relay: Relay, senderCode: string, request: JoinFields = {}): Promise<Receiver> {
   const whole = { receiverCode: freshCode(), publicKey: fresh32Bytes(), ...request }
-  const answer = await tryToJoin(sender.relay, sender.senderCode, whole)
+  const answer = await tryToJoin(relay, senderCode, whole)
   if (answer.status !== 201) throw new Error(`no join: ${answer.status} ${answer.text}`)
-  return new Receiver(sender.relay.forReceivers ?? sender.relay, whole, answer.body as Grant)
+  return new Receiver(relay.forReceivers ?? relay, whole, answer.body as Grant)
 }
 
 /**

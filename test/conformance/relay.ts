@@ -37,7 +37,12 @@ export const isOverHttp = SETTING === 'http'
 export async function openRelay(): Promise<Relay> {
   const { PAIRLAY_URL } = process.env
   if (!PAIRLAY_URL) return startRelay()
-  return { url: PAIRLAY_URL.replace(/\/+$/, ''), failures: [], stop: async () => 0 }
+  return relayAt(PAIRLAY_URL.replace(/\/+$/, ''))
+}
+
+/** A relay that somebody else starts and stops. */
+export function relayAt(url: string): Relay {
+  return { url, failures: [], stop: async () => 0 }
 }
 
 /** Starts the relay of this tree in the setting that the suite runs in. Of the environment it gets `settings` and nothing else. */

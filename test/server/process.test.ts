@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { call } from '../support/http.ts'
 import { describeRedis, startRedis } from '../support/redis-server.ts'
 import { WireSocket } from '../support/wire-socket.ts'
@@ -18,7 +18,8 @@ interface Run {
 }
 
 const runs: Run[] = []
-afterEach(() => {
+// The tests run side by side: they wait for processes.
+afterAll(() => {
   for (const { child } of runs.splice(0)) child.kill('SIGKILL')
 })
 
@@ -54,7 +55,7 @@ async function start(env: Record<string, string> = {}): Promise<Run & { readonly
   }
 }
 
-describe('the relay process', () => {
+describe('the relay process', { concurrent: true }, () => {
   for (const [name, value] of Object.entries({
     PORT: '65536',
     SESSION_TTL_SECONDS: 'soon',

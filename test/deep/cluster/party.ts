@@ -1,8 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import { expect } from 'vitest'
+import { joinWith, openSession, type Receiver, type Sender } from '../../conformance/client.ts'
+import { relayAt } from '../../conformance/relay.ts'
 import { call } from '../../support/http.ts'
-import { publicKey } from '../../support/relay.ts'
 import { WireSocket } from '../../support/wire-socket.ts'
+
+export { freshCode } from '../../conformance/client.ts'
 
 /** A node, as a client knows it. */
 export interface Node {
@@ -14,32 +16,12 @@ export interface Member {
   readonly token: string
 }
 
-export interface ReceivingMember extends Member {
-  readonly receiverCode: string
-  readonly channel: number
+export function open({ url }: Node, request: Readonly<Record<string, unknown>> = {}): Promise<Sender> {
+  return openSession(relayAt(url), request)
 }
 
-export const freshCode = () => randomBytes(9).toString('base64url')
-
-export async function open(
-  { url }: Node,
-  request: Record<string, unknown> = {},
-): Promise<Member & { readonly senderCode: string }> {
-  const senderCode = freshCode()
-  const answer = await call(url, 'POST', '/v1/sessions', {
-    body: { clientId: freshCode(), senderCode, maxReceivers: 8, ...request },
-  })
-  expect(answer.status, answer.text).toBe(201)
-  return { ...answer.json<Member>(), senderCode }
-}
-
-export async function join({ url }: Node, senderCode: string): Promise<ReceivingMember> {
-  const receiverCode = freshCode()
-  const answer = await call(url, 'POST', '/v1/receivers', {
-    body: { senderCode, receiverCode, publicKey: publicKey(1) },
-  })
-  expect(answer.status, answer.text).toBe(201)
-  return { ...answer.json<ReceivingMember>(), receiverCode }
+export function join({ url }: Node, senderCode: string): Promise<Receiver> {
+  return joinWith(relayAt(url), senderCode)
 }
 
 export function decide(
