@@ -1,9 +1,6 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { startRedis } from '../support/redis-server.ts'
+import { startRelayProcess } from '../support/relay-process.ts'
 import { SETTING } from '../support/setting.ts'
 
 /** The relay under test, known by its URL alone. */
@@ -17,9 +14,6 @@ export interface Relay {
   /** Stops a relay of this tree and resolves with its exit code; leaves any other alone. */
   stop(): Promise<number>
 }
-
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const LOG_LEVEL_ERROR = 50
 
 /** True for a relay that somebody else started, with settings of their own. */
 export const isForeign = Boolean(process.env.PAIRLAY_URL)
@@ -84,36 +78,6 @@ const LIMITS = {
 }
 
 /** Starts one relay as it was built before the tests, as a process of its own. */
-async function startNode(settings: Readonly<Record<string, string>>): Promise<Relay> {
-  const child = spawn(process.execPath, ['dist/server/main.js'], {
-    cwd: ROOT,
-    env: {
-      HOST: '127.0.0.1',
-      PORT: '0',
-      ...LIMITS,
-      TRUST_PROXY: '127.0.0.1',
-      ALLOWED_HOSTS: '*',
-      ...settings,
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const exited = once(child, 'exit')
-  const failures: string[] = []
-  const port = await new Promise<number>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const entry: { level: number; msg: string; port?: number } = JSON.parse(line)
-      if (entry.level >= LOG_LEVEL_ERROR) failures.push(line)
-      if (entry.msg === 'the relay is ready' && entry.port) resolve(entry.port)
-    })
-    exited.then(() => reject(new Error('the relay did not start')), reject)
-  })
-  return {
-    url: `http://127.0.0.1:${port}`,
-    failures,
-    stop: async () => {
-      child.kill('SIGTERM')
-      const [exitCode] = await exited
-      return exitCode
-    },
-  }
+function startNode(settings: Readonly<Record<string, string>>): Promise<Relay> {
+  return startRelayProcess({ ...LIMITS, RATE_LIMIT: 'on', TRUST_PROXY: '127.0.0.1', ...settings })
 }
