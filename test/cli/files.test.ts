@@ -161,6 +161,7 @@ describe('a file that is being received', () => {
     expect(['EACCES', 'EPERM'].map(reason)).toEqual(['permission denied', 'permission denied'])
     expect(['ENOSPC', 'EDQUOT'].map(reason)).toEqual(['the disk is full', 'the disk is full'])
     expect(reason('EFBIG')).toBe('the file is too large for this disk')
+    expect([reason('ELOOP'), reason('EMFILE')]).toEqual(['its links lead in a circle', 'too many files are open'])
     expect([reason('EROFS'), reason('EIO'), reason()]).toEqual(['the file system is read-only', 'EIO', 'unknown error'])
   })
 })
