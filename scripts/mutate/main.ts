@@ -20,6 +20,7 @@ const TABLE_BEGINS = '<!-- npm run mutate -- --write -->\n'
 const CONFIG = 'mutate.config.mts'
 const VITEST = {
   include: ['test/**/*.test.ts'],
+  setupFiles: ['test/support/file-ends.ts'],
   testTimeout: 60_000,
   hookTimeout: 60_000,
   experimental: { fsModuleCache: true },
