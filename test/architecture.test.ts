@@ -39,15 +39,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     reason: 'the wings of the domain are in a straight line: relay, live, channel, session',
   },
   'store/': {
-    imports: [
-      'protocol/',
-      ...DOMAIN,
-      'relay/session/session.ts',
-      'relay/channel/mailbox.ts',
-      'zod/mini',
-      '@redis/client',
-      'node:crypto',
-    ],
+    imports: ['protocol/', ...DOMAIN, 'relay/session/session.ts', 'zod/mini', '@redis/client', 'node:crypto'],
     reason: 'a store serves the domain, whatever transport is around it',
   },
   'server/': {

@@ -13,7 +13,7 @@ import {
   tooWide,
   type Variable,
   wrongValue,
-} from './variables.ts'
+} from './variable-forms.ts'
 
 const KIB = 1024
 const MIB = 1024 * KIB

@@ -9,7 +9,7 @@ import { errorOfAccident, errorOfClose, errorOfCloseReason, PairingError } from 
 import type { ConnectionStatus, DeviceOptions } from '../options.ts'
 import { Channel } from './channel.ts'
 import { FrameFailures } from './frame-failures.ts'
-import { Transport } from './transport.ts'
+import { Reconnector } from './reconnector.ts'
 
 const WATCH_EVERY_MS = 5_000
 /** A socket that has shown no view by then is given up: a proxy may take an upgrade and never answer. */
@@ -53,7 +53,7 @@ export class Connection {
   readonly #environment: Environment
   readonly #channels = new Map<number, Channel>()
   readonly #deadline: number
-  readonly #transport: Transport
+  readonly #reconnector: Reconnector
   readonly #failures = new FrameFailures()
   /** Channels whose wait for a window was told. */
   readonly #busy = new Set<number>()
@@ -71,7 +71,7 @@ export class Connection {
     this.#environment = options.environment
     this.#deadline = options.environment.now() + options.session.expiresInMs
     const sessionUrl = `${options.relayUrl}/v1/sessions/${options.session.sessionId}`
-    this.#transport = new Transport(sessionUrl, options.environment)
+    this.#reconnector = new Reconnector(sessionUrl, options.environment)
   }
 
   get #socket(): WebSocketLike | undefined {
@@ -141,7 +141,7 @@ export class Connection {
     this.#progress = false
     let socket: WebSocketLike
     try {
-      socket = this.#transport.open()
+      socket = this.#reconnector.open()
     } catch {
       // A runtime may have no WebSocket at all.
       return this.#lost({ code: ABNORMAL_CLOSURE })
@@ -157,7 +157,7 @@ export class Connection {
     socket.onopen = () =>
       whileCurrent(() => {
         const channels = [...this.#channels.values()].map((channel) => channel.resume())
-        this.#transport.asked()
+        this.#reconnector.asked()
         socket.send(JSON.stringify({ type: 'attach', token: this.#options.session.token, channels }))
       })
     socket.onmessage = ({ data }) => whileCurrent(() => this.#take(data))
@@ -195,7 +195,7 @@ export class Connection {
     if (view.state === 'closed') return this.end(errorOfCloseReason(view.reason))
     if (!first || this.#state.at !== 'opening') return
     this.#enter({ ...this.#state, at: 'attached' })
-    if (this.#transport.attached()) this.#options.app.onFallback?.()
+    if (this.#reconnector.attached()) this.#options.app.onFallback?.()
     this.#tell('connected')
   }
 
@@ -233,7 +233,7 @@ export class Connection {
     const fatal = errorOfClose(code)
     // A session that ended while this socket was congested did not say how: the next attach is told.
     const untold = this.#state.at === 'attached' && code === ERRORS.session_gone.closeCode
-    const isOwn = code === ERRORS.superseded.closeCode && this.#transport.isLateAttach()
+    const isOwn = code === ERRORS.superseded.closeCode && this.#reconnector.isLateAttach()
     if (fatal && !untold && !isOwn) return this.end(fatal, code)
     this.#detach({ at: 'between' })
     const shrinks = frame !== undefined && this.#takeFailure(frame)
@@ -241,7 +241,7 @@ export class Connection {
     if (this.#environment.now() >= this.#deadline) return this.end(new PairingError('expired'))
     // A frame that was too large says nothing of the network.
     if (!shrinks) this.#tell('reconnecting')
-    const ms = this.#transport.lost(this.#progress || shrinks, code)
+    const ms = this.#reconnector.lost(this.#progress || shrinks, code)
     this.#timer = this.#later(() => this.#open(), ms)
   }
 

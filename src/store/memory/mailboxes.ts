@@ -1,4 +1,3 @@
-import { Mailbox } from '../../relay/channel/mailbox.ts'
 import type {
   AckOutcome,
   AppendOutcome,
@@ -7,6 +6,7 @@ import type {
   MailboxStore,
   StoredFrame,
 } from '../../relay/ports.ts'
+import { Mailbox } from './mailbox.ts'
 
 /** Mailboxes in one process's memory. */
 export class MemoryMailboxStore implements MailboxStore {

@@ -14,7 +14,7 @@ const TRIES_PROVEN = 8
 const LATE_ATTACH_MS = 60_000
 
 /** Decides what the next socket of a connection is, a WebSocket or one over HTTP, and when to open it. */
-export class Transport {
+export class Reconnector {
   readonly #sessionUrl: string
   readonly #environment: Environment
   /** `tries_http` until an attach over HTTP has succeeded. There it stays: what kept WebSockets from passing is still there. */

@@ -1,5 +1,5 @@
 import { FRAME_HEADER_BYTES, frameCost } from '../../protocol/limits.ts'
-import type { MailboxPosition, StoredFrame } from '../ports.ts'
+import type { MailboxPosition, StoredFrame } from '../../relay/ports.ts'
 
 /**
  * The bounded, ordered queue of unacknowledged frames of one direction of a channel. Seqs count from 1 without gaps.

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Mailbox } from '../../../src/relay/channel/mailbox.ts'
+import { Mailbox } from '../../src/store/memory/mailbox.ts'
 
 const WINDOW = 4096
 const frame = (seq: number, ciphertextBytes = 1) => ({ seq, bytes: new Uint8Array(8 + ciphertextBytes).fill(seq) })
