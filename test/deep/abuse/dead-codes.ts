@@ -1,9 +1,9 @@
 import { EPITAPH_MS } from '../../../src/protocol/limits.ts'
 import type { CreateSessionRequest, DecisionRequest } from '../../../src/protocol/requests.ts'
+import type { Member } from '../../relay/model/targets.ts'
 import type { FakeClock } from '../../support/fake-clock.ts'
 import { publicKey } from '../../support/relay.ts'
 import type { RunningRelay } from '../../support/server.ts'
-import type { Member } from './targets.ts'
 
 /** Every way a sender code can be of no use. A further one is a further line. */
 

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import { SETTINGS } from '../../relay/model/run.ts'
+import { memoryTarget, type Target, wireTarget } from '../../relay/model/targets.ts'
 import { FACTOR, Random, SEED } from '../../support/random.ts'
 import { NOTHING_LEFT, settled } from '../../support/relay.ts'
 import { RACES, type Race } from './races.ts'
-import { SETTINGS } from './run.ts'
 import { choosers, permutations, Turns } from './schedules.ts'
-import { memoryTarget, type Target, wireTarget } from './targets.ts'
 
 /** Schedules of each race, depth first, and then as many random ones where that was not all. */
 const SCHEDULES = 150 * FACTOR

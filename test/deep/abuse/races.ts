@@ -1,6 +1,6 @@
 import { encodeAck, encodeData } from '../../../src/protocol/frame.ts'
+import type { Member, Outcome, Target, TargetSocket } from '../../relay/model/targets.ts'
 import { publicKey } from '../../support/relay.ts'
-import type { Member, Outcome, Target, TargetSocket } from './targets.ts'
 
 /** Operations that can happen at once, and their visible outcome. */
 export interface Race {

@@ -4,10 +4,10 @@ import { encodeAck, encodeData } from '../../../src/protocol/frame.ts'
 import { HANDSHAKE_WINDOW_BYTES } from '../../../src/protocol/limits.ts'
 import type { View } from '../../../src/protocol/view.ts'
 import type { RelaySettings } from '../../../src/relay/relay.ts'
-import type { ModelSession } from '../../relay/session/model.ts'
 import { NOTHING_LEFT, publicKey } from '../../support/relay.ts'
 import { type AbuseLimits, AbuseModel, type ModelSocket, type Role } from './model.ts'
 import type { As, Command } from './programs.ts'
+import type { ModelSession } from './sessions.ts'
 import type { Member, Outcome, Target, TargetSocket } from './targets.ts'
 
 /** Bounds that programs of a hundred commands reach. */
@@ -36,6 +36,7 @@ export class Run {
   readonly #target: Target
   readonly #model = new AbuseModel(LIMITS)
   readonly #sockets = new Map<ModelSocket, TargetSocket>()
+  readonly #lastViews = new Map<Role, View>()
 
   constructor(target: Target) {
     this.#target = target
@@ -97,10 +98,15 @@ export class Run {
     const senderCode = session?.code ?? 'nobody-waits-here'
     const [code, key] = [`receiver-${command.receiver}`, publicKey(command.receiver)]
     const { source } = command
+    const name = command.named ? 'a name' : undefined
     const expected = this.#model.mayJoin(senderCode, code, source)
-    const request = { senderCode, receiverCode: code, publicKey: key }
+    const request = { senderCode, receiverCode: code, publicKey: key, ...(name ? { name } : {}) }
     const made = expectAnswer(await this.#target.join(request, source), expected)
-    if (made) this.#model.join(senderCode, { code, key, name: undefined, token: made.token, source })
+    if (!made || !session) return
+    this.#model.join(senderCode, { code, key, name, token: made.token, source })
+    const receiver = session.receivers.length - 1
+    const denial = { do: 'decide', at: 0, receiver, as: 'right', decision: 'handshake_failed' } as const
+    if (command.fails) await this.#command(denial, session)
   }
 
   async #command(command: Extract<Command, { readonly as: As }>, session: ModelSession): Promise<void> {
@@ -239,23 +245,23 @@ export class Run {
 
   async #compareView(session: ModelSession, role: Role, expected: Omit<View, 'version'>): Promise<void> {
     const answer = await this.#target.view({ sessionId: session.id, token: role.token })
-    const { version: _, ...view } = expectAnswer(answer, undefined) as View
+    const seen = expectAnswer(answer, undefined) as View
+    const { version, ...view } = seen
     expect(view).toEqual(expected)
+    const last = this.#lastViews.get(role)
+    if (last?.version === version) expect(lastingOf(seen)).toEqual(lastingOf(last))
+    this.#lastViews.set(role, seen)
     const socket = this.#model.sockets.get(role)
     const pushed = socket && this.#sockets.get(socket)?.view()
     if (!pushed) return
-    const { expiresInMs: ago, ...lasting } = pushed
-    expect({ ...lasting, expiresInMs: view.expiresInMs, channels: [] }).toEqual({
-      ...view,
-      version: pushed.version,
-      channels: [],
-    })
-    expect(ago).toBeGreaterThanOrEqual(view.expiresInMs)
-    // Positions in a pushed view are as of its sending; windows are always the latest.
-    const windows = ({ channels }: Pick<View, 'channels'>) =>
-      channels.map(({ channel, window }) => ({ channel, window }))
-    expect(windows(pushed)).toEqual(windows(view))
+    expect(lastingOf(pushed)).toEqual(lastingOf(seen))
+    expect(pushed.expiresInMs).toBeGreaterThanOrEqual(view.expiresInMs)
   }
+}
+
+/** What a version stands for: neither the time that is left nor positions, which are as of a view's sending. */
+function lastingOf({ expiresInMs: _, channels, ...view }: View) {
+  return { ...view, channels: channels.map(({ channel, window }) => ({ channel, window })) }
 }
 
 function expectAnswer<T>(answer: Outcome<T>, refused: ErrorCode | undefined): T | undefined {

@@ -5,7 +5,7 @@ import type { CloseReason, ReceiverState, View } from '../../../src/protocol/vie
 
 /**
  * The rules of PROTOCOL.md about sessions, written a second time and as plainly as possible: one mutable object a session,
- * nothing shared with `src/relay`. A property holds the relay against it.
+ * nothing shared with `src/relay`. `model.ts` has what a session is for.
  */
 export interface ModelReceiver {
   readonly code: string
@@ -224,10 +224,6 @@ export class Model {
   /** Receivers whose channel carries frames. */
   live(): ModelReceiver[] {
     return this.sessions.flatMap((session) => (session.ended ? [] : session.receivers.filter(isLive)))
-  }
-
-  get granted(): number {
-    return this.live().reduce((sum, each) => sum + 2 * this.windowOf(each), 0)
   }
 
   /** The size that a channel's window begins with now. */

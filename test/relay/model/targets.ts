@@ -55,6 +55,7 @@ export function memoryTarget(
   stores: Pick<RelayOptions, 'wrapSessions' | 'wrapMailboxes'> = {},
 ): Target {
   const node = new TestRelay({ settings, ...stores })
+  const sockets: FakeSocket[] = []
   const { relay } = node
   return {
     create: (request) => outcome(() => relay.createSession(request, '')),
@@ -66,6 +67,7 @@ export function memoryTarget(
     close: ({ sessionId, token }) => outcome(() => relay.closeSession(sessionId, token)),
     attach: async ({ sessionId, token }, channels) => {
       const socket = new FakeSocket(relay, sessionId)
+      sockets.push(socket)
       socket.attach(token, channels)
       return {
         say: (data) => socket.say(data),
@@ -84,7 +86,9 @@ export function memoryTarget(
     },
     settle: settled,
     counters: node.counters,
-    failures: node.failures,
+    get failures() {
+      return [...node.failures, ...sockets.filter(({ violations }) => violations > 0)]
+    },
     stop: async () => {},
   }
 }

@@ -1,10 +1,10 @@
 import type { CloseErrorCode, ErrorCode } from '../../../src/protocol/errors.ts'
 import type { Attach } from '../../../src/protocol/requests.ts'
 import type { View } from '../../../src/protocol/view.ts'
-import { Model, type ModelLimits, type ModelReceiver, type ModelSession } from '../../relay/session/model.ts'
+import { Model, type ModelLimits, type ModelReceiver, type ModelSession } from './sessions.ts'
 
 /**
- * The model of sessions of `test/relay/session/model.ts`, with what a session is for: tokens, sockets, frames, acks and windows.
+ * The model of sessions of `sessions.ts`, with what a session is for: tokens, sockets, frames, acks and windows.
  * Written from PROTOCOL.md, sections 3 and 5; nothing is shared with `src/relay`.
  */
 
@@ -92,7 +92,7 @@ export class AbuseModel extends Model {
     for (const session of this.sessions) this.settle(session)
   }
 
-  override get granted(): number {
+  get granted(): number {
     const windows = this.live().flatMap((each) => this.#directions(each).map(({ window }) => window))
     return windows.reduce((sum, each) => sum + each, 0)
   }
