@@ -1,10 +1,6 @@
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { bytesSource } from '../../src/client/index.ts'
-import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { EPITAPH_MS } from '../../src/protocol/limits.ts'
-import { FakeTime } from '../client/fake-time.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { NO_SERVER_STATE, type RunningRelay } from '../support/server.ts'
 import { isAlone } from '../support/setting.ts'
@@ -20,8 +16,8 @@ import {
   pair,
   wrongCode,
 } from './people.ts'
-import { RawReceiver, RawSender, RawSocket } from './raw-peers.ts'
-import { setting, startRelay } from './setting.ts'
+import { RawReceiver, RawSender } from './raw-peers.ts'
+import { startRelay } from './setting.ts'
 import { DeviceWorld, NOTHING_LEFT_HERE, until } from './world.ts'
 
 /** However a session ends, nothing of it is left after its epitaph, neither at the relay nor in the SDK. */
@@ -32,17 +28,7 @@ type Road = (relay: RunningRelay, clock: FakeClock) => Promise<DeviceWorld[]>
 const small = () => bytesSource(bytesOf(100_000), 'a')
 const large = () => bytesSource(bytesOf(8_000_000), 'a')
 
-const OVER_A_WEB_SOCKET = 'taken over by another WebSocket'
-
 const roads: Record<string, Road> = {
-  'completed, with one receiver': async (relay) => {
-    const { sender, receiver, world, receiverWorld } = await pair(relay.url)
-    const collecting = collect(receiver)
-    await sender.send([small()])
-    await sender.close()
-    await collecting
-    return [world, receiverWorld]
-  },
   'completed, with three receivers and two transfers': async (relay) => {
     const { sender, receivers, world } = await pair(relay.url, { receivers: 3 })
     const collecting = receivers.map(({ receiver }) => collect(receiver))
@@ -50,11 +36,6 @@ const roads: Record<string, Road> = {
     await sender.close()
     await Promise.all(collecting)
     return [world, ...receivers.map((each) => each.world)]
-  },
-  'cancelled before anybody came': async (relay) => {
-    const { sender, world } = await openSender(relay.url)
-    await sender.cancel()
-    return [world]
   },
   'cancelled while one waits, one is approved and one has left': async (relay) => {
     const device = await openSender(relay.url, { receivers: 3 })
@@ -85,25 +66,6 @@ const roads: Record<string, Road> = {
     await sender.close()
     return [world, receiverWorld]
   },
-  'denied, and then ended': async (relay) => {
-    const device = await openSender(relay.url)
-    const { receiver, world } = await join(relay.url, device.sender.code)
-    const request = await nextRequest(device)
-    const end = errorOf(collect(receiver))
-    await request.deny()
-    expect(await end).toBe('denied')
-    await device.sender.close()
-    return [device.world, world]
-  },
-  'cancelled, because the source failed': async (relay) => {
-    const { sender, receiver, world, receiverWorld } = await pair(relay.url)
-    const end = errorOf(collect(receiver))
-    const [receipt] = await sender.send([{ ...small(), size: 100_001 }])
-    expect(outcomeOf(receipt)).toBe('source_changed')
-    expect(await end).toBe('source_changed')
-    await sender.close()
-    return [world, receiverWorld]
-  },
   'with nothing but wrong codes': async (relay) => {
     const { sender, requests, world } = await openSender(relay.url)
     for (let i = 0; i < 5; i++) {
@@ -115,34 +77,6 @@ const roads: Record<string, Road> = {
     }
     expect((await requests.next()).done).toBe(true)
     await sender.close()
-    return [world]
-  },
-  'with a receiver that was too slow': async (relay) => {
-    const time = new FakeTime()
-    const { sender, world } = await openSender(relay.url, { world: await DeviceWorld.create(time) })
-    const attacker = await RawReceiver.join(relay.url, parsePairingCode(sender.code))
-    await until('its clock runs', () => time.due.includes(20_000))
-    await time.advance(20_000)
-    await attacker.socket.until((view) => view?.receivers[0]?.reason === 'handshake_timeout')
-    await attacker.close()
-    await sender.close()
-    expect(time.outstanding).toBe(0)
-    return [world]
-  },
-  'with a sender that was too slow': async (relay) => {
-    const time = new FakeTime()
-    const attacker = await RawSender.open(relay.url)
-    const { receiver, world } = await join(relay.url, attacker.code.text, { world: await DeviceWorld.create(time) })
-    const end = errorOf(receiver.verified)
-    const handshake = await attacker.awaitReceiver()
-    attacker.send(handshake.answerM1(await attacker.next()))
-    await attacker.next()
-    await until('its clock runs', () => time.due.includes(20_000))
-    await time.advance(20_000)
-    expect(await end).toBe('handshake_timeout')
-    await receiver.close()
-    await attacker.close()
-    expect(time.outstanding).toBe(0)
     return [world]
   },
   'expired while one waits, one is approved and a poll is held': async (relay, clock) => {
@@ -170,23 +104,6 @@ const roads: Record<string, Road> = {
     expect(await held).toBeDefined()
     return [device.world, approved.world, waiting.world]
   },
-  'expired in the middle of a transfer': async (relay, clock) => {
-    const { sender, receiver, world, receiverWorld } = await pair(relay.url, { sender: { ttlSeconds: 60 } })
-    let late = false
-    const end = errorOf(
-      collect(receiver, {
-        onProgress: () => {
-          if (late) return
-          late = true
-          clock.advance(EPITAPH_MS)
-          void relay.tick()
-        },
-      }),
-    )
-    expect((await sender.send([large()])).map(outcomeOf)).toEqual(['expired'])
-    expect(await end).toBe('expired')
-    return [world, receiverWorld]
-  },
   'ended by the relay’s own shutdown': async (relay) => {
     const { sender, receiver, world, receiverWorld } = await pair(relay.url)
     const end = errorOf(collect(receiver))
@@ -195,30 +112,6 @@ const roads: Record<string, Road> = {
     await relay.close()
     expect((await sending).map(outcomeOf)).toEqual(['shutting_down'])
     expect(await end).toBe('shutting_down')
-    return [world, receiverWorld]
-  },
-  [OVER_A_WEB_SOCKET]: async (relay) => {
-    const world = await DeviceWorld.create()
-    let credentials = { sessionId: '', token: '' }
-    world.onFetch = async (send, url) => {
-      const answer = await send()
-      if (url.endsWith('/v1/sessions')) credentials = (await answer.clone().json()) as typeof credentials
-      return answer
-    }
-    const { requests } = await openSender(relay.url, { world })
-    const attacker = await RawSocket.attach(relay.url, credentials)
-    expect(await errorOf(requests.next())).toBe('superseded')
-    await attacker.close()
-    return [world]
-  },
-  'by a relay that broke the protocol': async (relay) => {
-    const { sender, receiver, world, receiverWorld } = await pair(relay.url)
-    const end = errorOf(collect(receiver))
-    const sending = sender.send([large()])
-    world.socket.inject('{"type":"session"}')
-    receiverWorld.socket.inject('{"type":"session"}')
-    expect((await sending).map(outcomeOf)).toEqual(['relay_misbehaved'])
-    expect(await end).toBe('relay_misbehaved')
     return [world, receiverWorld]
   },
   'with devices that just vanish': async (relay) => {
@@ -230,35 +123,6 @@ const roads: Record<string, Road> = {
     for (const attacker of [sender, ...receivers]) await attacker.socket.close()
     return []
   },
-  'with sockets that never attach, and one that says nonsense': async (relay, clock) => {
-    const { sender, world } = await openSender(relay.url)
-    const own = setting.webSocketsPass ? 1 : 0
-    await until('it is connected', () => relay.counters().webSockets === own)
-    const upgrade = async () => {
-      const socket = connect(relay.port, '127.0.0.1')
-      const headers = [
-        `GET /v1/sessions/${'A'.repeat(22)}/socket HTTP/1.1`,
-        'host: relay',
-        'connection: upgrade',
-        'upgrade: websocket',
-        'sec-websocket-version: 13',
-        `sec-websocket-key: ${Buffer.alloc(16).toString('base64')}`,
-        'sec-websocket-protocol: pairlay.v1',
-      ]
-      socket.write(`${headers.join('\r\n')}\r\n\r\n`)
-      await once(socket, 'data')
-      return socket
-    }
-    const attackers = [await upgrade(), await upgrade()]
-    expect(relay.counters().webSockets).toBe(own + 2)
-    attackers[1].write(Buffer.from('rubbish that is no frame'))
-    clock.advance(5_000)
-    await relay.tick()
-    for (const attacker of attackers) attacker.on('error', () => {}).resume()
-    await until('the relay lets go of them', () => relay.counters().webSockets === own)
-    await sender.cancel()
-    return [world]
-  },
   'that was refused from the start': async (relay) => {
     const world = await DeviceWorld.create()
     expect(await errorOf(join(relay.url, 'K7QM3-XPDT28', { world }))).toBe('code_not_found')
@@ -267,10 +131,8 @@ const roads: Record<string, Road> = {
 }
 
 describe('a session', () => {
-  // Over HTTP a relay cannot tell two clients with one token apart. A session that other nodes know does not end with one.
-  const here = Object.entries(roads).filter(
-    ([name]) => (setting.webSocketsPass || name !== OVER_A_WEB_SOCKET) && (isAlone || !name.includes('shutdown')),
-  )
+  // A session that other nodes know does not end with one.
+  const here = Object.entries(roads).filter(([name]) => isAlone || !name.includes('shutdown'))
 
   test.each(here)('%s, leaves nothing', async (_, road) => {
     const clock = new FakeClock()

@@ -369,6 +369,8 @@ describe('a handshake that takes too long', () => {
     await until('its clock runs on', () => time.due.includes(8_000))
     await time.advance(8_000)
     expect(await end).toBe('handshake_timeout')
+    await receiver.close()
+    expect(time.outstanding).toBe(0)
   })
 
   test('once it is over no clock runs any more, however long the people take and whatever views come', async () => {

@@ -23,12 +23,20 @@ const base64Url = (length: number, fill = 0xab) => Buffer.alloc(length, fill).to
 
 /** Checks a schema against values it takes and values it refuses; a failure names the value. */
 function bounds(name: string, schema: z.ZodMiniType, taken: unknown[], refused: unknown[]): void {
-  test(`${name} takes what is documented`, () => {
+  test(`${name} takes what is documented, and refuses everything beyond its bounds`, () => {
     for (const value of taken) expect([value, takes(schema, value)]).toEqual([value, true])
-  })
-  test(`${name} refuses everything beyond its bounds`, () => {
     for (const attacker of refused) expect([attacker, takes(schema, attacker)]).toEqual([attacker, false])
   })
+}
+
+/** By field, the values that an object may have there, and those it may not. */
+type Fields = Readonly<Record<string, readonly [taken: readonly unknown[], refused: readonly unknown[]]>>
+
+/** Checks a schema of objects, with one field at a time changed in an object that it takes. */
+function fieldBounds(name: string, schema: z.ZodMiniType, valid: object, fields: Fields): void {
+  const changed = (which: 0 | 1) =>
+    Object.entries(fields).flatMap(([field, values]) => values[which].map((value) => ({ ...valid, [field]: value })))
+  bounds(name, schema, [valid, ...changed(0)], [...changed(1), [valid], null, 'text'])
 }
 
 const notStrings = [undefined, null, 0, true, [], {}]
@@ -39,16 +47,8 @@ describe('the parts of a request', () => {
     Code,
     ['abcd', 'A-_9', 'x'.repeat(CODE_MAX_LENGTH), '----', '__proto__'],
     [
-      'x'.repeat(CODE_MIN_LENGTH - 1),
-      'x'.repeat(CODE_MAX_LENGTH + 1),
-      '',
-      'ab d',
-      'abcd\n',
-      'ab/d',
-      'äbcd',
-      'ab.d',
-      'ab%d',
-      ...notStrings,
+      ...[CODE_MIN_LENGTH - 1, CODE_MAX_LENGTH + 1].map((length) => 'x'.repeat(length)),
+      ...['', 'ab d', 'abcd\n', 'ab/d', 'äbcd', 'ab.d', 'ab%d', ...notStrings],
     ],
   )
   for (const [name, schema, length] of [
@@ -56,24 +56,16 @@ describe('the parts of a request', () => {
     ['a token', Token, 32],
   ] as const) {
     const right = base64Url(length)
+    // The last character has bits behind the last byte: another text for the same bytes.
+    const otherText = String.fromCharCode(right.charCodeAt(right.length - 1) + 1)
     bounds(
       name,
       schema,
       [right, base64Url(length, 0), base64Url(length, 0xff)],
       [
-        base64Url(length - 1),
-        base64Url(length + 1),
-        right.slice(1),
-        `${right}A`,
-        `${right}=`,
-        `${right}\n`,
-        `${right.slice(0, -1)}/`,
-        `${right.slice(0, -1)}+`,
-        `${right.slice(0, -1)}é`,
-        // The last character has bits behind the last byte: another text for the same bytes.
-        `${right.slice(0, -1)}${String.fromCharCode(right.charCodeAt(right.length - 1) + 1)}`,
-        '',
-        ...notStrings,
+        ...[base64Url(length - 1), base64Url(length + 1), right.slice(1), '', ...notStrings],
+        ...['A', '=', '\n'].map((more) => right + more),
+        ...['/', '+', 'é', otherText].map((last) => right.slice(0, -1) + last),
       ],
     )
   }
@@ -85,19 +77,11 @@ describe('the parts of a request', () => {
     bounds(
       name,
       schema,
-      [right, base64Url(1), base64Url(2), base64Url(33), base64Url(most), PROFILE_DEFAULT],
+      [...[1, 2, 32, 33, most].map((length) => base64Url(length)), PROFILE_DEFAULT],
       [
-        base64Url(most + 1),
-        `${right}AA`,
-        `${right}=`,
-        `${right}\n`,
-        `${right.slice(0, -1)}/`,
-        `${right.slice(0, -1)}é`,
-        'AR',
-        'A',
-        'x'.repeat(1_000_000),
-        '',
-        ...notStrings,
+        ...[base64Url(most + 1), 'AR', 'A', 'x'.repeat(1_000_000), '', ...notStrings],
+        ...['AA', '=', '\n'].map((more) => right + more),
+        ...['/', 'é'].map((last) => right.slice(0, -1) + last),
       ],
     )
   }
@@ -109,106 +93,62 @@ describe('the parts of a request', () => {
   )
 })
 
+const PROFILES = [
+  [base64Url(PROFILE_MAX_BYTES), PROFILE_DEFAULT],
+  ['', base64Url(PROFILE_MAX_BYTES + 1)],
+] as const
+
 describe('requests', () => {
   const create = { clientId: 'client', senderCode: 'code' }
-  bounds(
-    'creating a session',
-    CreateSessionRequest,
-    [
-      create,
-      { ...create, ttlSeconds: TTL_MIN_SECONDS, maxReceivers: 1 },
-      { ...create, ttlSeconds: TTL_MAX_SECONDS, maxReceivers: RECEIVERS_MAX },
-      { ...create, clientId: '漢'.repeat(64) },
-      { ...create, unknown: { field: true } },
-      { ...create, profile: base64Url(PROFILE_MAX_BYTES) },
+  fieldBounds('creating a session', CreateSessionRequest, create, {
+    clientId: [['漢'.repeat(64)], [undefined, '', 'x'.repeat(65), 1]],
+    senderCode: [[], [undefined]],
+    ttlSeconds: [
+      [TTL_MIN_SECONDS, TTL_MAX_SECONDS],
+      [TTL_MIN_SECONDS - 1, TTL_MAX_SECONDS + 1, 60.5, '60', null, 1e300],
     ],
-    [
-      {},
-      { clientId: 'client' },
-      { senderCode: 'code' },
-      { ...create, clientId: '' },
-      { ...create, clientId: 'x'.repeat(65) },
-      { ...create, clientId: 1 },
-      { ...create, ttlSeconds: TTL_MIN_SECONDS - 1 },
-      { ...create, ttlSeconds: TTL_MAX_SECONDS + 1 },
-      { ...create, ttlSeconds: 60.5 },
-      { ...create, ttlSeconds: '60' },
-      { ...create, ttlSeconds: null },
-      { ...create, ttlSeconds: 1e300 },
-      { ...create, maxReceivers: 0 },
-      { ...create, maxReceivers: RECEIVERS_MAX + 1 },
-      { ...create, maxReceivers: 1.5 },
-      { ...create, profile: base64Url(PROFILE_MAX_BYTES + 1) },
-      [create],
-      null,
-      'create',
+    maxReceivers: [
+      [1, RECEIVERS_MAX],
+      [0, RECEIVERS_MAX + 1, 1.5],
     ],
-  )
+    profile: PROFILES,
+    unknown: [[{ field: true }], []],
+  })
 
   const join = { senderCode: 'code', receiverCode: 'other', publicKey: base64Url(32) }
-  bounds(
-    'joining',
-    JoinRequest,
-    [join, { ...join, name: 'Pixel' }, { ...join, receiverCode: 'code' }, { ...join, profile: PROFILE_DEFAULT }],
-    [
-      { ...join, senderCode: 'x' },
-      { ...join, receiverCode: undefined },
-      { ...join, publicKey: base64Url(PUBLIC_KEY_MAX_BYTES + 1) },
-      { ...join, publicKey: Buffer.alloc(32, 0xab).toString('base64') },
-      { ...join, profile: '' },
-      { ...join, profile: base64Url(PROFILE_MAX_BYTES + 1) },
-      { ...join, name: '' },
-      { ...join, name: null },
-    ],
-  )
+  fieldBounds('joining', JoinRequest, join, {
+    senderCode: [[], ['x']],
+    receiverCode: [['code'], [undefined]],
+    publicKey: [[], [base64Url(PUBLIC_KEY_MAX_BYTES + 1), Buffer.alloc(32, 0xab).toString('base64')]],
+    profile: PROFILES,
+    name: [['Pixel'], ['', null]],
+  })
 
-  bounds(
-    'a decision',
+  const reasons = ['rejected', 'handshake_failed', 'handshake_invalid', 'handshake_timeout', 'unsupported']
+  fieldBounds('a denial', DecisionRequest, { decision: 'denied' }, { reason: [reasons, ['other', null]] })
+  fieldBounds(
+    'an approval',
     DecisionRequest,
-    [
-      { decision: 'approved' },
-      { decision: 'denied' },
-      { decision: 'denied', reason: 'rejected' },
-      { decision: 'denied', reason: 'handshake_failed' },
-      { decision: 'denied', reason: 'handshake_invalid' },
-      { decision: 'denied', reason: 'handshake_timeout' },
-      { decision: 'denied', reason: 'unsupported' },
-    ],
-    [
-      {},
-      { decision: 'pending' },
-      { decision: 'denied', reason: 'other' },
-      { decision: 'denied', reason: null },
-      { decision: 'approved', reason: 'rejected' },
-      { decision: true },
-    ],
+    { decision: 'approved' },
+    { decision: [[], [undefined, 'pending', true]], reason: [[], ['rejected']] },
   )
 
-  bounds(
+  fieldBounds(
     'the query of a view',
     ViewQuery,
-    [
-      {},
-      { version: '' },
-      { version: 'x'.repeat(32), waitMs: '0' },
-      { waitMs: String(LONG_POLL_MAX_MS) },
-      { channels: '1.17.4,2.0.0', attachment: '7' },
-    ],
-    [
-      { version: '\ud800' },
-      { version: 'a b' },
-      { attachment: '' },
-      { attachment: 'a/b' },
-      { attachment: 'x'.repeat(33) },
-      { version: 'x'.repeat(33) },
-      { waitMs: '-1' },
-      { waitMs: String(LONG_POLL_MAX_MS + 1) },
-      { waitMs: '1.5' },
-      { waitMs: 'soon' },
-      { waitMs: 'NaN' },
-      { waitMs: ['1', '2'] },
-      { version: ['a', 'b'] },
-    ],
+    {},
+    {
+      version: [
+        ['', 'x'.repeat(32)],
+        ['\ud800', 'a b', 'x'.repeat(33), ['a', 'b']],
+      ],
+      waitMs: [
+        ['0', String(LONG_POLL_MAX_MS)],
+        ['-1', String(LONG_POLL_MAX_MS + 1), '1.5', 'soon', 'NaN', ['1', '2']],
+      ],
+      channels: [['1.17.4,2.0.0'], []],
+      attachment: [['7'], ['', 'a/b', 'x'.repeat(33)]],
+    },
   )
 
   test('what nobody documented is dropped, not passed on', () => {
@@ -218,31 +158,19 @@ describe('requests', () => {
 })
 
 describe('the attach frame', () => {
-  const attach = { type: 'attach', token: base64Url(32), channels: [] as unknown[] }
   const row = { channel: 1, received: 0, acked: 0 }
-  bounds(
-    'it',
-    Attach,
-    [
-      attach,
-      { ...attach, channels: [row, { channel: 0xffff, received: SEQ_MAX, acked: SEQ_MAX }] },
-      { ...attach, channels: Array.from({ length: 32 }, (_, i) => ({ ...row, channel: i + 1 })) },
-      { ...attach, later: 1 },
+  const rows = (count: number) => Array.from({ length: count }, (_, i) => ({ ...row, channel: i + 1 }))
+  const wrong = [{ channel: 0 }, { channel: 0x1_0000 }, { received: SEQ_MAX + 1 }, { received: '1' }, { acked: -1 }]
+  const attach = { type: 'attach', token: base64Url(32), channels: [] as unknown[] }
+  fieldBounds('it', Attach, attach, {
+    type: [[], ['detach']],
+    token: [[], [base64Url(31)]],
+    channels: [
+      [[row, { channel: 0xffff, received: SEQ_MAX, acked: SEQ_MAX }], rows(32)],
+      [undefined, {}, rows(33), [null], ...wrong.map((change) => [{ ...row, ...change }])],
     ],
-    [
-      { ...attach, type: 'detach' },
-      { ...attach, token: base64Url(31) },
-      { ...attach, channels: undefined },
-      { ...attach, channels: {} },
-      { ...attach, channels: Array(33).fill(row) },
-      { ...attach, channels: [{ ...row, channel: 0 }] },
-      { ...attach, channels: [{ ...row, channel: 0x1_0000 }] },
-      { ...attach, channels: [{ ...row, received: SEQ_MAX + 1 }] },
-      { ...attach, channels: [{ ...row, received: '1' }] },
-      { ...attach, channels: [{ ...row, acked: -1 }] },
-      { ...attach, channels: [null] },
-    ],
-  )
+    later: [[1], []],
+  })
 
   test('the subprotocol is pairlay.v1', () => {
     expect(SUBPROTOCOL).toBe('pairlay.v1')
@@ -252,79 +180,38 @@ describe('the attach frame', () => {
 describe('answers', () => {
   const limits = { windowBytes: 1, maxFrameBytes: 1, maxReceivers: 1, ttlSeconds: 1 }
   const created = { sessionId: base64Url(16), token: base64Url(32), expiresInMs: 0, limits }
-  bounds(
-    'of a create',
-    CreateSessionResponse,
-    [created, { ...created, features: [] }, { ...created, features: ['of-a-later-version'] }],
-    [
-      { ...created, features: ['x'.repeat(65)] },
-      { ...created, features: Array(65).fill('x') },
-      { ...created, features: 'x' },
-      { ...created, expiresInMs: -1 },
-      { ...created, expiresInMs: 0.5 },
-      { ...created, limits: { ...limits, windowBytes: 0 } },
-      { ...created, token: '' },
+  fieldBounds('of a create', CreateSessionResponse, created, {
+    features: [
+      [[], ['of-a-later-version']],
+      [['x'.repeat(65)], Array(65).fill('x'), 'x'],
     ],
-  )
-  bounds(
-    'of a join',
-    JoinResponse,
-    [{ ...created, channel: 1 }],
-    [created, { ...created, channel: 0 }, { ...created, channel: 65_536 }],
-  )
+    expiresInMs: [[], [-1, 0.5]],
+    limits: [[], [{ ...limits, windowBytes: 0 }]],
+    token: [[], ['']],
+  })
+  fieldBounds('of a join', JoinResponse, { ...created, channel: 1 }, { channel: [[], [undefined, 0, 65_536]] })
 
   const receiver = { receiverCode: 'code', channel: 1, state: 'pending' }
-  bounds(
-    'rows of receivers',
-    ReceiverRow,
-    [
-      receiver,
-      { ...receiver, publicKey: base64Url(32), name: 'x', present: true },
-      { ...receiver, state: 'denied', reason: 'rejected' },
-    ],
-    [
-      { ...receiver, state: 1 },
-      { ...receiver, state: 'x'.repeat(65) },
-      { ...receiver, reason: null },
-      { ...receiver, profile: '' },
-      { ...receiver, publicKey: 'x' },
-      { ...receiver, present: 1 },
-    ],
-  )
-  bounds(
-    'rows of channels',
-    ChannelRow,
-    [{ channel: 1, received: 0, acked: 0, window: 0 }],
-    [
-      { channel: 1, received: 0, acked: 0, window: -1 },
-      { channel: 1, received: 0, acked: 0 },
-    ],
-  )
-  const view = {
-    type: 'session',
-    version: '1',
-    role: 'sender',
-    state: 'open',
-    expiresInMs: 1,
-    joinable: true,
-    receivers: [],
-    channels: [],
-  }
-  bounds(
-    'views',
-    View,
-    [view, { ...view, state: 'closed', reason: 'expired' }, { ...view, role: 'receiver', senderPresent: false }],
-    [
-      { ...view, version: 'x'.repeat(33) },
-      { ...view, version: '' },
-      { ...view, version: '\ud800' },
-      { ...view, version: 'a b' },
-      { ...view, role: 'admin' },
-      { ...view, state: true },
-      { ...view, reason: 1 },
-      { ...view, receivers: Array(33).fill(receiver) },
-    ],
-  )
+  fieldBounds('rows of receivers', ReceiverRow, receiver, {
+    publicKey: [[base64Url(32)], ['x']],
+    name: [['x'], []],
+    present: [[true], [1]],
+    state: [['denied'], [1, 'x'.repeat(65)]],
+    reason: [['rejected'], [null]],
+    profile: [[], ['']],
+  })
+  const row = { channel: 1, received: 0, acked: 0, window: 0 }
+  fieldBounds('rows of channels', ChannelRow, row, { window: [[], [-1, undefined]] })
+  const open = { type: 'session', version: '1', role: 'sender', state: 'open', expiresInMs: 1, joinable: true }
+  const view = { ...open, receivers: [], channels: [] }
+  fieldBounds('views', View, view, {
+    version: [[], ['x'.repeat(33), '', '\ud800', 'a b']],
+    role: [['receiver'], ['admin']],
+    state: [['closed'], [true]],
+    reason: [['expired'], [1]],
+    senderPresent: [[false], []],
+    receivers: [[], [Array(33).fill(receiver)]],
+  })
   test('words of a later version read as the generic one of their kind', () => {
     const row = { ...receiver, state: 'paused', reason: 'bored' }
     const read = View.parse({ ...view, state: 'frozen', reason: 'boredom', receivers: [row] })
@@ -333,16 +220,13 @@ describe('answers', () => {
   })
 
   const problem = { type: 'about:blank', title: 't', status: 404, code: 'not_found', retryable: false }
-  bounds(
-    'problems',
-    Problem,
-    [problem, { ...problem, detail: 'd' }, { ...problem, code: 'of_a_later_version' }],
-    [
-      { ...problem, type: 'https://errors.example' },
-      { ...problem, status: '404' },
-      { ...problem, retryable: undefined },
-    ],
-  )
+  fieldBounds('problems', Problem, problem, {
+    detail: [['d'], []],
+    code: [['of_a_later_version'], []],
+    type: [[], ['https://errors.example']],
+    status: [[], ['404']],
+    retryable: [[], [undefined]],
+  })
 })
 
 describe('the cost of a frame', () => {

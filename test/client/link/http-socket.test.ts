@@ -86,26 +86,6 @@ async function poll(
 const filled = (length: number, fill: number) => new Uint8Array(length).fill(fill)
 
 describe('attaching', () => {
-  test('it opens by itself, and the attach is a call with the token in a header and the channels in the body', async () => {
-    const { http, socket, opens } = openSocket()
-    expect(opens()).toBe(0)
-    await settled()
-    expect(opens()).toBe(1)
-    expect(http.calls).toEqual([])
-    const channels = [{ channel: 1, received: 4, acked: 2 }]
-    socket.send(JSON.stringify({ type: 'attach', token: TOKEN, channels }))
-    const call = http.one('PUT /attachment')
-    expect(call.json).toEqual({ channels })
-    expect(call.init.headers).toEqual({ authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' })
-    expect(call.init).toMatchObject({ redirect: 'manual', credentials: 'omit', cache: 'no-store' })
-  })
-
-  test('the view comes as text, as it was', async () => {
-    const opened = openSocket()
-    await (await attaching(opened)).answer(quiet())
-    expect(opened.said).toEqual([quiet()])
-  })
-
   test('no secret is in any URL', async () => {
     const attached = await attachedSocket({ rows: ONE })
     attached.socket.send(encodeData(1, 1, filled(9, 1)))
@@ -130,27 +110,6 @@ describe('polling', () => {
     expect(http.one('poll').path).toBe('?version=a%26b&channels=1.0.4&waitMs=25000')
   })
 
-  test('there is one at a time, and it may take 40 s', async () => {
-    const { http, world, closes } = await attachedSocket()
-    await world.time.advance(39_999)
-    expect(http.open).toEqual(['poll'])
-    expect(closes).toEqual([])
-    await world.time.advance(1)
-    expect(closes).toEqual([1006])
-    expect(http.open).toEqual([])
-  })
-
-  test('one that brings something is followed by another 10 ms after it began, at the earliest', async () => {
-    const { http, world } = await attachedSocket()
-    await http.one('poll').answer(quiet({ version: '2' }))
-    await world.time.advance(9)
-    expect(http.open).toEqual([])
-    await world.time.advance(1)
-    await world.time.advance(10_000)
-    await http.one('poll').answer(quiet({ version: '3' }))
-    expect(http.open).toEqual(['poll'])
-  })
-
   test('an attacker that answers at once with nothing new is asked once a second', async () => {
     const { http, world } = await attachedSocket()
     const attacker = http
@@ -168,27 +127,9 @@ describe('polling', () => {
     for (let i = 0; i < 50; i++) await poll(attached, [channelRow({ available: 0 })])
     expect(attached.world.time.now() - startedAt).toBeGreaterThanOrEqual(500)
   })
-
-  test('a channel that is new is in the next one', async () => {
-    const attached = await attachedSocket()
-    await poll(attached, [channelRow({ available: 0 }), channelRow({ channel: 2, available: 0 })])
-    expect(attached.http.one('poll').path).toContain('channels=1.0.0,2.0.0&')
-  })
 })
 
 describe('own frames', () => {
-  test('go out one after the other on a channel, and side by side on several', async () => {
-    const rows = [1, 2].map((channel) => channelRow({ channel, available: 0 }))
-    const { http, socket } = await attachedSocket({ rows })
-    for (const seq of [1, 2]) for (const channel of [1, 2]) socket.send(encodeData(channel, seq, filled(seq, channel)))
-    expect(http.open).toEqual(['poll', 'PUT 1/1', 'PUT 2/1'])
-    await http.one('PUT 1/1').answer({ received: 1, acked: 0, window: 4096 })
-    expect(http.open).toEqual(['poll', 'PUT 2/1', 'PUT 1/2'])
-    const { body, init } = http.one('PUT 1/2')
-    expect(body).toEqual(filled(2, 1))
-    expect(init.headers).toMatchObject({ 'content-type': 'application/octet-stream' })
-  })
-
   test('count as buffered, header and all, until the relay has taken them', async () => {
     const { http, socket } = await attachedSocket()
     socket.send(encodeData(1, 1, filled(92, 1)))
@@ -251,6 +192,7 @@ describe('frames of the other side', () => {
     const attached = await attachedSocket({ rows: [channelRow({ available: 2 })] })
     const { http, heard } = attached
     expect(http.open).toEqual(['poll', 'GET 1/1'])
+    expect(http.one('poll').path).toContain('channels=1.2.0&')
     await http.one('GET 1/1').bytes(filled(5, 7))
     expect(http.open).toEqual(['poll', 'GET 1/2'])
     await http.one('GET 1/2').bytes(filled(5, 8))
@@ -258,26 +200,6 @@ describe('frames of the other side', () => {
     expect(heard()).toEqual(['data 1/1', 'data 1/2'])
     await poll(attached, [channelRow({ available: 3 })])
     expect(http.open).toEqual(['poll', 'GET 1/3'])
-  })
-
-  test('come byte for byte', async () => {
-    const { http, socket } = await attachedSocket({ rows: ONE })
-    const came: unknown[] = []
-    socket.onmessage = ({ data }) => void came.push(data)
-    const ciphertext = Uint8Array.from({ length: 1_000 }, (_, i) => i)
-    await http.one('GET 1/1').bytes(ciphertext)
-    expect(came).toEqual([encodeData(1, 1, ciphertext)])
-  })
-
-  test('go on from where the attach said', async () => {
-    const claims = [{ channel: 1, received: 7, acked: 0 }]
-    const { http } = await attachedSocket({ rows: [channelRow({ available: 9 })], claims })
-    expect(http.open).toEqual(['poll', 'GET 1/8'])
-  })
-
-  test('a poll waits for more than is known to be there, not for what is being fetched', async () => {
-    const { http } = await attachedSocket({ rows: [channelRow({ available: 3 })] })
-    expect(http.one('poll').path).toContain('channels=1.3.0&')
   })
 
   test('one that is not there after all is asked for when a poll tells of it again', async () => {
@@ -437,29 +359,6 @@ describe('the end of the socket', () => {
     expect(http.calls).toHaveLength(4)
   })
 
-  test('closing it between two polls stops the timer as well', async () => {
-    const { http, socket, world } = await attachedSocket()
-    await http.one('poll').answer(quiet())
-    expect(world.time.outstanding).toBe(1)
-    socket.close()
-    expect(world.time.outstanding).toBe(0)
-    await world.time.advance(60_000)
-    expect(http.open).toEqual([])
-  })
-
-  test('nothing comes after that, not even an answer that was there already', async () => {
-    const { http, socket, heard } = await busySocket()
-    const answers = [
-      http.one('poll').answer(viewOf([channelRow({ acked: 1, received: 1, available: 1 })])),
-      http.one('GET 1/1').bytes(filled(1, 1)),
-      http.one('PUT 1/1').answer({ received: 1, acked: 1, window: 9_999 }),
-    ]
-    socket.close()
-    await Promise.all(answers)
-    expect(heard()).toEqual([])
-    expect(http.open).toEqual([])
-  })
-
   test('one that is closed by its owner on a view says nothing more, and asks for nothing', async () => {
     const attached = await attachedSocket()
     const seen: unknown[] = []
@@ -502,24 +401,6 @@ describe('an attacker in the place of the relay', () => {
     expect(attacker.closes).toEqual([1006])
     expect(attacker.heard()).toEqual([])
     expect(attacker.http.open).toEqual([])
-  })
-
-  test('that announces frames without end gets one question at a time', async () => {
-    const attacker = await attachedSocket({ rows: [channelRow({ available: 4_294_967_295 })] })
-    for (let seq = 1; seq <= 20; seq++) {
-      expect(attacker.http.open.filter((name) => name.startsWith('GET'))).toEqual([`GET 1/${seq}`])
-      await attacker.http.one(`GET 1/${seq}`).bytes(filled(1, 1))
-    }
-  })
-
-  test('that announces frames and has none is asked once for each poll', async () => {
-    const attacker = await attachedSocket({ rows: [channelRow({ available: 9 })] })
-    for (let i = 0; i < 20; i++) {
-      await attacker.http.one('GET 1/1').answer(undefined)
-      expect(attacker.http.open).toEqual(['poll'])
-      await poll(attacker, [channelRow({ available: 9 })])
-    }
-    expect(attacker.http.calls.filter(({ method }) => method === 'GET')).toHaveLength(42)
   })
 })
 
