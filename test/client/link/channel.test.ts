@@ -54,10 +54,13 @@ describe('sending', () => {
     const { channel, sent } = attachedChannel(channelRow({ window: 1000 }))
     await channel.send(frameOf(492))
     await channel.send(frameOf(492))
-    const third = channel.send(frameOf(1))
-    expect(await isPending(third)).toBe(true)
-    expect(datas(sent)).toEqual([1, 2])
-    channel.takeAck(1)
+    const third = channel.send(frameOf(892))
+    for (const acked of [0, 1]) {
+      channel.takeAck(acked)
+      expect(await isPending(third)).toBe(true)
+      expect(datas(sent)).toEqual([1, 2])
+    }
+    channel.takeAck(2)
     await third
     expect(datas(sent)).toEqual([1, 2, 3])
   })
@@ -78,7 +81,10 @@ describe('sending', () => {
     expect(datas(sent)).toEqual([1])
     channel.grow(512)
     await second
-    expect(datas(sent)).toEqual([1, 2])
+    channel.grow(100)
+    channel.takeAck(1)
+    await channel.send(frameOf(1))
+    expect(datas(sent)).toEqual([1, 2, 3])
   })
 
   test('without a socket frames are taken as long as the window has room, and then wait', async () => {
@@ -146,14 +152,16 @@ describe('receiving', () => {
 
   test('less than that is acked after 10 ms', async () => {
     const { channel, sent, time } = attachedChannel()
-    channel.takeData(dataOf(1))
-    await channel.receive()
-    channel.processed()
-    await time.advance(9)
-    expect(acks(sent)).toEqual([])
-    await time.advance(1)
-    expect(acks(sent)).toEqual([1])
-    expect(time.outstanding).toBe(0)
+    for (const acked of [[1], [1, 2]]) {
+      channel.takeData(dataOf(acked.length))
+      await channel.receive()
+      channel.processed()
+      await time.advance(9)
+      expect(acks(sent)).toEqual(acked.slice(0, -1))
+      await time.advance(1)
+      expect(acks(sent)).toEqual(acked)
+      expect(time.outstanding).toBe(0)
+    }
   })
 
   test('a frame that was handed out and not processed is not acked, nor is one that nobody asked for', async () => {
@@ -200,17 +208,18 @@ describe('resuming', () => {
     for (let fill = 1; fill <= 4; fill++) await channel.send(frameOf(300, fill))
     channel.takeAck(1)
     channel.detach()
-    channel.attach(channelRow({ received: 2, acked: 1 }), (bytes) => void second.push(bytes.slice()))
-    expect(second).toEqual(first.slice(2))
+    channel.attach(channelRow({ received: 3, acked: 2 }), (bytes) => void second.push(bytes.slice()))
+    expect(second).toEqual(first.slice(3))
+    expect(channel.resume().acked).toBe(2)
   })
 
   test('a smaller window after a resume is kept to', async () => {
     const { channel, sent, reattach } = attachedChannel(channelRow({ window: 2048 }))
     for (let i = 0; i < 4; i++) await channel.send(frameOf(1))
-    reattach({ window: 512 })
-    expect(datas(sent)).toEqual([1, 2])
+    reattach({ window: 512, received: 1 })
+    expect(datas(sent)).toEqual([2])
     channel.takeAck(1)
-    expect(datas(sent)).toEqual([1, 2, 3])
+    expect(datas(sent)).toEqual([2, 3])
   })
 
   test('an ack that overtakes the resending moves it on', async () => {
@@ -219,6 +228,8 @@ describe('resuming', () => {
     reattach({ window: 256 })
     expect(datas(sent)).toEqual([1])
     channel.takeAck(3)
+    expect(datas(sent)).toEqual([1, 4])
+    void channel.send(frameOf(1))
     expect(datas(sent)).toEqual([1, 4])
   })
 
