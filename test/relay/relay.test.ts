@@ -42,22 +42,6 @@ describe('joining', () => {
       profile: 'AQ',
     })
   })
-
-  test('the same receiver code works in another session', async () => {
-    const node = new TestRelay()
-    const [one, two] = [await node.open(), await node.open()]
-    await node.join(one.senderCode, { receiverCode: 'same' })
-    await node.join(two.senderCode, { receiverCode: 'same' })
-  })
-})
-
-test('a denial without a reason is a rejection', async () => {
-  const { node, sender } = await opened()
-  const one = await node.join(sender.senderCode)
-  await node.relay.decide(sender.sessionId, sender.token, one.receiverCode, { decision: 'denied' })
-  const rejected = { decision: 'denied', reason: 'rejected' } as const
-  await node.relay.decide(sender.sessionId, sender.token, one.receiverCode, rejected)
-  expect((await node.view(one)).receivers).toMatchObject([{ state: 'denied', reason: 'rejected' }])
 })
 
 describe('a long poll', () => {

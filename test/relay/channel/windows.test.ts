@@ -133,16 +133,6 @@ describe('a channel', () => {
     expect(again.closedWith).toBe('resume_required')
   })
 
-  test('gives back everything when both ends were away for 60 s, and has a window again with the first that comes', async () => {
-    const node = roomy()
-    const { sender, senderSocket, receiverSockets } = await node.pair()
-    for (const socket of [senderSocket, ...receiverSockets]) socket.vanish()
-    await settled()
-    await node.pass(ABSENT_GIVES_BACK_MS)
-    expect(node.counters()).toMatchObject({ grantedBytes: 0, mailboxes: 0 })
-    expect(windowOf(await node.attach(sender))).toBe(HANDSHAKE_WINDOW_BYTES)
-  })
-
   test('whose session is over ends with that, however long an end was away', async () => {
     const node = roomy()
     const { senderSocket, receiverSocket } = await node.pair(1, { ttlSeconds: 60 })
@@ -169,18 +159,6 @@ describe('a channel', () => {
 })
 
 describe('where handshakes have no room', () => {
-  test('a join is refused with at_capacity and changes nothing, an approval is not', async () => {
-    const { node, sender } = await opened({}, { settings: forHandshakes(2) })
-    const receiver = await node.join(sender.senderCode)
-    await node.join(sender.senderCode)
-    const before = await node.view(sender)
-    const attacker = () => node.join(sender.senderCode)
-    await expectRefusal(attacker, 'at_capacity')
-    expect(await node.view(sender)).toEqual(before)
-    expect(node.counters()).toMatchObject({ mailboxes: 4, grants: 4, grantedBytes: 2 * BOTH })
-    await node.approve(sender, receiver)
-  })
-
   test('joins at the same time do not together pass the pool', async () => {
     const { node, sender } = await opened({}, { settings: forHandshakes(3) })
     const outcomes = await Promise.allSettled(Array.from({ length: 8 }, () => node.join(sender.senderCode)))
@@ -282,19 +260,6 @@ async function attachBoth(node: TestRelay, { sender, receiver }: { sender: Membe
 }
 
 describe('where transfers have no room', () => {
-  test('nothing is refused: a writer waits with the window of its handshake, and the view tells when there is room', async () => {
-    const node = unlimited(1)
-    const [first, second] = await approvedPairs(node, 2)
-    const [S] = await attachBoth(node, first as never)
-    const waiting = await attachBoth(node, second as never)
-    expect([windowOf(S), ...waiting.map((socket) => windowOf(socket))]).toEqual([FRAME, 4096, 4096])
-    await settled(node.end(first?.receiver as JoinedReceiver, first?.receiver as JoinedReceiver))
-    for (const socket of waiting) {
-      expect(socket.closedWith).toBeUndefined()
-      expect(windowOf(socket)).toBe(FRAME)
-    }
-  })
-
   test('first come is first served', async () => {
     const node = unlimited(1)
     const pairs = await approvedPairs(node, 4)
@@ -402,18 +367,6 @@ describe('a pending receiver that stays away', () => {
 })
 
 describe('a window in use', () => {
-  test('a window doubles when one more full frame would not fit, and not before', async () => {
-    const node = roomy()
-    const { senderSocket } = await node.pair()
-    const sent = async (seq: number, ciphertextBytes: number) => {
-      await settled(senderSocket.data(1, seq, new Uint8Array(ciphertextBytes)))
-      return senderSocket.view.channels[0]?.window
-    }
-    expect(await sent(1, 1)).toBe(2 * FRAME)
-    expect(await sent(2, FRAME - 8 - 256)).toBe(2 * FRAME)
-    expect(await sent(3, 1)).toBe(4 * FRAME)
-  })
-
   test('stays as it is while there is no room, and an ack makes it usable again', async () => {
     const node = unlimited(1)
     const { senderSocket, receiverSocket } = await node.pair()

@@ -11,11 +11,6 @@ async function pair(frames = 0) {
 }
 
 describe('a re-attach', () => {
-  test('without a word about the channel gets everything that is not acked', async () => {
-    const { node, receiver } = await pair(2)
-    expect((await node.attach(receiver)).seqs()).toEqual([1, 2])
-  })
-
   test('of the writer acks none of its own frames, whatever it says of acks', async () => {
     const { node, sender } = await pair(3)
     for (const acked of [2, 3, 500]) {

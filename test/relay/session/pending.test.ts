@@ -251,23 +251,6 @@ describe('one source', () => {
     expect(scene.rows.join()).not.toContain('attacker')
     expect(scene.tryToJoin('one too many', source(0))).toBe('session_not_found')
   })
-
-  test('is banned for spent guesses alone', () => {
-    for (const reason of ['handshake_timeout', 'handshake_invalid', 'unsupported', 'rejected'] as const) {
-      const scene = new Scene()
-      for (let i = 1; i < ADDRESS_JOINS_MAX; i++) {
-        scene.join(`r ${i}`, 'one source')
-        scene.deny(`r ${i}`, reason)
-      }
-      expect(scene.tryToJoin('the last', 'one source'), reason).toBeUndefined()
-    }
-    const scene = new Scene()
-    for (let i = 1; i <= 5; i++) {
-      expect(scene.tryToJoin(`attacker ${i}`, 'one source')).toBeUndefined()
-      scene.deny(`attacker ${i}`, 'handshake_failed')
-    }
-    expect(scene.tryToJoin('attacker 6', 'one source')).toBe('session_not_found')
-  })
 })
 
 describe('joins that spent nothing', () => {
@@ -284,29 +267,6 @@ describe('joins that spent nothing', () => {
       expect(scene.join('honest')).toBe(3 * JOINS_MAX + 1)
     },
   )
-
-  test.each(['rejected', 'handshake_failed'] as const)('those that did are counted: %s', (reason) => {
-    const scene = new Scene()
-    for (let i = 1; i <= JOINS_MAX; i++) {
-      scene.join(`attacker ${i}`)
-      scene.deny(`attacker ${i}`, reason)
-    }
-    expect(isJoinable(scene.session)).toBe(false)
-    expect(scene.tryToJoin('late')).toBe('session_not_found')
-  })
-
-  test('give their place back: who is pending holds one, and who leaves does not', () => {
-    const scene = new Scene()
-    for (let i = 1; i < JOINS_MAX; i++) {
-      scene.join(`attacker ${i}`)
-      scene.deny(`attacker ${i}`)
-    }
-    const channel = scene.join('the last')
-    expect(isJoinable(scene.session)).toBe(false)
-    scene.leave(channel)
-    expect(isJoinable(scene.session)).toBe(true)
-    expect(scene.tryToJoin('honest')).toBeUndefined()
-  })
 
   test(`lose their rows where a view would have more than ${RECEIVER_ROWS_MAX}, the oldest first; no channel is used again`, () => {
     const scene = new Scene()

@@ -6,7 +6,6 @@ import { answer, attach, detach } from '../../../src/relay/session/presence.ts'
 import {
   type ClosedSession,
   deadlineOf,
-  isJoinable,
   liveReceiver,
   type OpenSession,
   type Party,
@@ -316,40 +315,6 @@ describe('what a change does', () => {
   })
 })
 
-describe('completion', () => {
-  const two = () => {
-    let session = join(joined(), newReceiver('s'), NOW)
-    session = decide(session, 'r', 'approved', NOW)
-    return decide(session, 's', 'approved', NOW)
-  }
-  const reasonOf = (session: Session) => closeBySender(session, NOW).reason
-
-  test('closing is completed when every approved receiver is done', () => {
-    expect(reasonOf(leave(leave(two(), 1, NOW), 2, NOW))).toBe('completed')
-  })
-
-  test('closing is closed_by_sender while one approved receiver is not done', () => {
-    expect(reasonOf(leave(two(), 1, NOW))).toBe('closed_by_sender')
-  })
-
-  test('closing is closed_by_sender when one approval was taken back', () => {
-    expect(reasonOf(revoke(leave(two(), 1, NOW), 's', NOW))).toBe('closed_by_sender')
-  })
-
-  test('closing is closed_by_sender when nobody was ever approved', () => {
-    expect(reasonOf(fresh())).toBe('closed_by_sender')
-    expect(reasonOf(decide(joined(), 'r', 'rejected', NOW))).toBe('closed_by_sender')
-  })
-
-  test('who is pending, was denied or left does not stand in the way of completed', () => {
-    let session: OpenSession = leave(approved(), 1, NOW)
-    session = join(session, newReceiver('pending'), NOW)
-    session = decide(join(session, newReceiver('denied'), NOW), 'denied', 'rejected', NOW)
-    session = leave(join(session, newReceiver('left'), NOW), 4, NOW)
-    expect(reasonOf(session)).toBe('completed')
-  })
-})
-
 describe('bounds', () => {
   const joinMany = (session: OpenSession, count: number, from = 0): OpenSession => {
     let next = session
@@ -363,24 +328,6 @@ describe('bounds', () => {
     for (let channel = 1; channel <= PENDING_MAX; channel++) full = answer(full, channel) as OpenSession
     expect(refusalNow(() => join(full, attacker, NOW))).toBe('session_full')
     expect(join(decide(full, 'r3', 'rejected', NOW), attacker, NOW).receivers).toHaveLength(PENDING_MAX + 1)
-  })
-
-  test('approvals beyond maxReceivers are refused, and who is done still counts', () => {
-    let session = joinMany(fresh(2), 4)
-    session = leave(decide(session, 'r0', 'approved', NOW), 1, NOW)
-    session = decide(session, 'r1', 'approved', NOW)
-    expect(refusalNow(() => decide(session, 'r2', 'approved', NOW))).toBe('session_full')
-    expect(decide(session, 'r2', 'rejected', NOW).receivers[2]?.state).toBe('denied')
-  })
-
-  test('the last approval that fits retires the code, one before it does not', () => {
-    let session = joinMany(fresh(2), 2)
-    session = decide(session, 'r0', 'approved', NOW)
-    expect(isJoinable(session)).toBe(true)
-    session = decide(session, 'r1', 'approved', NOW)
-    expect(isJoinable(session)).toBe(false)
-    expect(refusalNow(() => join(session, newReceiver('late'), NOW))).toBe('session_not_found')
-    expect(isJoinable(revoke(session, 'r1', NOW))).toBe(false)
   })
 })
 
