@@ -1,3 +1,5 @@
+import { eachCall } from './each-call.ts'
+
 /**
  * Makes a store slow where a test wants it: what is asked of it is done at once, and the answer comes when the gate opens.
  * So a test decides what happens between a change and the moment the relay learns of it.
@@ -8,20 +10,12 @@ export class Gate {
 
   /** Puts this gate behind a port's methods. */
   behind<T extends object>(port: T): T {
-    return new Proxy(port, {
-      get: (target, method) => {
-        const member = Reflect.get(target, method, target)
-        if (typeof member !== 'function') return member
-        return async (...args: unknown[]) => {
-          const answer = Promise.resolve(Reflect.apply(member, target, args))
-          // A refusal waits too, and is then no unhandled rejection.
-          await answer.catch(() => {})
-          if (this.#held.has(method)) {
-            await new Promise<void>((release) => this.#waiting.push({ method, release }))
-          }
-          return answer
-        }
-      },
+    return eachCall(port, async (call, method) => {
+      const answer = Promise.resolve(call())
+      // A refusal waits too, and is then no unhandled rejection.
+      await answer.catch(() => {})
+      if (this.#held.has(method)) await new Promise<void>((release) => this.#waiting.push({ method, release }))
+      return answer
     })
   }
 

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import type { Secrets } from '../../../src/relay/ports.ts'
 import { systemSecrets } from '../../../src/server/system.ts'
+import { eachCall } from '../../support/each-call.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { Random, SEED } from '../../support/random.ts'
 import { HttpConnection } from '../../support/raw-http.ts'
@@ -20,15 +21,9 @@ const ATTEMPTS = 5
 const clock = new FakeClock()
 const steps: string[] = []
 const recorded = <T extends object>(port: T, name: string): T =>
-  new Proxy(port, {
-    get: (target, method) => {
-      const member = Reflect.get(target, method, target)
-      if (typeof member !== 'function') return member
-      return (...args: unknown[]) => {
-        steps.push(`${name}.${String(method)}`)
-        return Reflect.apply(member, target, args)
-      }
-    },
+  eachCall(port, (call, method) => {
+    steps.push(`${name}.${String(method)}`)
+    return call()
   })
 const secrets: Secrets = recorded(systemSecrets, 'secrets')
 const relay = await startRelay({

@@ -1,3 +1,4 @@
+import { eachCall } from '../../support/each-call.ts'
 import type { RelayOptions } from '../../support/relay.ts'
 import { settled } from '../../support/relay.ts'
 
@@ -14,20 +15,8 @@ export class Turns {
 
   /** Stores whose every call waits for its turn, does its work at once, and waits again with the answer. */
   get stores(): Pick<RelayOptions, 'wrapSessions' | 'wrapMailboxes'> {
-    return { wrapSessions: (store) => this.#behind(store), wrapMailboxes: (store) => this.#behind(store) }
-  }
-
-  #behind<T extends object>(port: T): T {
-    return new Proxy(port, {
-      get: (target, method) => {
-        const member = Reflect.get(target, method, target)
-        if (typeof member !== 'function') return member
-        return async (...args: unknown[]) => {
-          await this.turn()
-          return Reflect.apply(member, target, args)
-        }
-      },
-    })
+    const behind = <T extends object>(port: T) => eachCall(port, (call) => this.turn().then(call))
+    return { wrapSessions: behind, wrapMailboxes: behind }
   }
 
   /** Starts the operations, each with a turn of its own, and lets `choose` pick until nothing waits any more. */

@@ -1,5 +1,5 @@
 import { setTimeout as turn } from 'node:timers/promises'
-import type { Environment, WebSocketLike } from '../../../src/client/environment.ts'
+import type { Environment } from '../../../src/client/environment.ts'
 import { HttpSocket } from '../../../src/client/link/http-socket.ts'
 import { ERRORS } from '../../../src/protocol/errors.ts'
 import type { RelaySettings } from '../../../src/relay/relay.ts'
@@ -8,6 +8,7 @@ import { FakeTime, settled } from '../../client/fake-time.ts'
 import { DeviceWorld } from '../../e2e/world.ts'
 import { startRedis } from '../../support/redis-server.ts'
 import { type RunningRelay, startNode, startRelay } from '../../support/server.ts'
+import { Plug } from './plug.ts'
 import type { Seed } from './seed.ts'
 
 /** A real relay, and the addresses that reach it. Time is moved by hand, for the relay and for all devices. */
@@ -53,7 +54,7 @@ export async function inMemory(changes: Partial<RelaySettings> = {}): Promise<Wo
     time,
     device: async (address, seed) => ({
       fetch: asking(address),
-      openWebSocket: (url) => new Line(relay, new URL(url).pathname.split('/')[3] ?? ''),
+      openWebSocket: (url) => plugged(relay, new URL(url).pathname.split('/')[3] ?? ''),
       openHttpSocket: (sessionUrl, environment) => new HttpSocket(sessionUrl, environment),
       now: time.now,
       setTimeout: time.setTimeout,
@@ -152,47 +153,20 @@ async function inject({ app }: RunningRelay, address: string, url: string, init:
   return new Response(status === 204 ? null : new Uint8Array(rawPayload), { status, headers })
 }
 
-/** Both ends of a socket to the relay's domain: what one says the other hears in a later turn. */
-class Line implements WebSocketLike {
-  binaryType = 'arraybuffer'
-  readonly bufferedAmount = 0
-  onopen: (() => void) | null = null
-  onmessage: ((event: { data: unknown }) => void) | null = null
-  onclose: ((event: { code: number }) => void) | null = null
-  onerror: (() => void) | null = null
-  readonly #connection
-  #over = false
-
-  constructor({ relay }: RunningRelay, sessionId: string) {
-    this.#connection = relay.connect(sessionId, {
-      send: (data) => {
-        const copy = typeof data === 'string' ? data : new Uint8Array(data).buffer
-        queueMicrotask(() => this.#over || this.onmessage?.({ data: copy }))
-        return 'sent'
-      },
-      ping: () => queueMicrotask(() => this.#over || this.#connection.pong()),
-      close: (code) => this.#end(ERRORS[code].closeCode),
-      destroy: () => this.#end(1006),
-    })
-    queueMicrotask(() => this.#over || this.onopen?.())
-  }
-
-  send(data: string | Uint8Array): void {
-    if (!this.#over) this.#connection.receive(typeof data === 'string' ? data : data.slice())
-  }
-
-  close(): void {
-    if (this.#over) return
-    this.#over = true
-    this.#connection.gone()
-  }
-
-  #end(code: number): void {
-    queueMicrotask(() => {
-      if (this.#over) return
-      this.#over = true
-      this.#connection.gone()
-      this.onclose?.({ code })
-    })
-  }
+/** A socket to the relay's domain, and no network between. */
+function plugged({ relay }: RunningRelay, sessionId: string): Plug {
+  const plug = new Plug(
+    (data) => connection.receive(data),
+    () => connection.gone(),
+  )
+  const connection = relay.connect(sessionId, {
+    send: (data) => {
+      plug.say(data)
+      return 'sent'
+    },
+    ping: () => queueMicrotask(() => connection.pong()),
+    close: (code) => plug.drop(ERRORS[code].closeCode),
+    destroy: () => plug.drop(),
+  })
+  return plug
 }

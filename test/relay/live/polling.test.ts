@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { LONG_POLL_MAX_MS, POLL_LEASE_MS } from '../../../src/protocol/limits.ts'
 import type { AttachedChannels } from '../../../src/protocol/requests.ts'
 import type { SessionStore } from '../../../src/relay/ports.ts'
+import { eachCall } from '../../support/each-call.ts'
 import { Gate } from '../../support/gate.ts'
 import { expectRefusal } from '../../support/refusal.ts'
 import { type Member, opened, paired, settled, TestRelay } from '../../support/relay.ts'
@@ -39,15 +40,9 @@ async function pairOverHttp(node = new TestRelay()) {
 function countingNode() {
   const asked = { update: 0, get: 0 }
   const wrapSessions = (store: SessionStore): SessionStore =>
-    new Proxy(store, {
-      get: (target, method) => {
-        const member = Reflect.get(target, method, target)
-        if (typeof member !== 'function') return member
-        return (...args: unknown[]) => {
-          if (method === 'update' || method === 'get') asked[method]++
-          return Reflect.apply(member, target, args)
-        }
-      },
+    eachCall(store, (call, method) => {
+      if (method === 'update' || method === 'get') asked[method]++
+      return call()
     })
   return { node: new TestRelay({ wrapSessions }), asked }
 }

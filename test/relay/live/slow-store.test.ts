@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { ATTACH_TIMEOUT_MS, EPITAPH_MS } from '../../../src/protocol/limits.ts'
 import { join } from '../../../src/relay/session/joining.ts'
 import { decide, retireCode, revoke } from '../../../src/relay/session/transitions.ts'
+import { eachCall } from '../../support/each-call.ts'
 import { Gate } from '../../support/gate.ts'
 import { expectRefusal, refusalOf } from '../../support/refusal.ts'
 import { NOTHING_LEFT, settled, TestRelay } from '../../support/relay.ts'
@@ -253,15 +254,9 @@ describe('when the store fails', () => {
   function brokenNode() {
     let broken = false
     const breaking = <T extends object>(store: T): T =>
-      new Proxy(store, {
-        get: (target, method) => {
-          const member = Reflect.get(target, method, target)
-          if (typeof member !== 'function') return member
-          return async (...args: unknown[]) => {
-            if (broken) throw new Error('the store is down')
-            return Reflect.apply(member, target, args)
-          }
-        },
+      eachCall(store, async (call) => {
+        if (broken) throw new Error('the store is down')
+        return call()
       })
     const node = new TestRelay({ wrapSessions: breaking, wrapMailboxes: breaking })
     const fail = (now: boolean) => {
