@@ -259,7 +259,7 @@ export class Run {
   }
 }
 
-/** What a version stands for: neither the time that is left nor positions, which are as of a view's sending. */
+/** Returns what a version stands for: neither the time that is left nor positions, which are as of a view's sending. */
 function lastingOf({ expiresInMs: _, channels, ...view }: View) {
   return { ...view, channels: channels.map(({ channel, window }) => ({ channel, window })) }
 }
