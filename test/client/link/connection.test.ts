@@ -257,6 +257,15 @@ describe('a relay that misbehaves', () => {
     expect(attacker.socket.frames.map((frame) => frame.channel)).toEqual([2])
   })
 
+  test('holding less than it has acked, after a reconnect, ends the connection', async () => {
+    const { world: attacker, channel, codes } = attachedConnection()
+    await channel.send(frameOf(1))
+    attacker.socket.ack(1, 1)
+    await fail(attacker)
+    attach(attacker, { received: 0 })
+    expect(codes()).toEqual(['relay_misbehaved'])
+  })
+
   test('a huge announced window does not let it fill this client: 64 MiB is the most that waits unread', () => {
     const { world: attacker, ends, channel, dropped } = attachedConnection({ windowBytes: 64 * 1024 * 1024 })
     const frame = new Uint8Array(1024 * 1024 - 8)
