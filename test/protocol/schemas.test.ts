@@ -167,7 +167,7 @@ describe('the attach frame', () => {
     token: [[], [base64Url(31)]],
     channels: [
       [[row, { channel: 0xffff, received: SEQ_MAX, acked: SEQ_MAX }], rows(32)],
-      [undefined, {}, rows(33), [null], ...wrong.map((change) => [{ ...row, ...change }])],
+      [undefined, {}, rows(33), [row, row], [null], ...wrong.map((change) => [{ ...row, ...change }])],
     ],
     later: [[1], []],
   })
