@@ -37,6 +37,12 @@ describe('a join from a source whose handshakes fail', () => {
     await expectRefusal(attacker, 'session_not_found')
   })
 
+  test('is not refused to who was denied by a person as often', async () => {
+    const { node, sender } = await opened()
+    for (let i = 0; i < 5; i++) await fail(node, sender, 'rejected', '192.0.2.1')
+    await node.join(sender.senderCode, {}, '192.0.2.1')
+  })
+
   test('is not refused to an address that nothing counts, however often it fails or joins', async () => {
     const { node, sender } = await opened()
     for (let i = 0; i < 10; i++) await fail(node, sender, 'handshake_failed', '')
