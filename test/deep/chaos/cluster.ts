@@ -50,10 +50,9 @@ export class Cluster {
     return this.#nodes.length
   }
 
-  /** Errors that the nodes logged, those that are gone included. A node that is busy may be late for Redis, and says that. */
+  /** Errors that the nodes logged, those that are gone included. */
   get failures(): readonly string[] {
-    const all = [...this.#failures, ...this.#nodes.flatMap(({ failures }) => failures)]
-    return all.filter((line) => !/"reason":"(Connection timeout|a command had no answer in time)"/.test(line))
+    return [...this.#failures, ...this.#nodes.flatMap(({ failures }) => failures)]
   }
 
   /** Ends a node at once. Others take what comes until it is back. */

@@ -51,13 +51,14 @@ function isAttach(value: unknown): value is { token: string } {
   ) {
     return false
   }
-  return channels.every(
+  const areEntries = channels.every(
     (each: unknown) =>
       isRecord(each) &&
       isWhole(each.channel, 1, 0xffff) &&
       isWhole(each.received, 0, SEQ_MAX) &&
       isWhole(each.acked, 0, SEQ_MAX),
   )
+  return areEntries && new Set(channels.map(({ channel }) => channel)).size === channels.length
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
