@@ -16,6 +16,8 @@ export interface RelayProcess {
    * Redis was late is not: on a busy machine it is.
    */
   readonly failures: readonly string[]
+  /** Lines logged as an error, those of a late Redis included. */
+  readonly errors: readonly string[]
   /** The exit code, or undefined while the process lives. */
   exitCode(): number | undefined
   /** State of the process after a full garbage collection. */
@@ -99,6 +101,7 @@ export async function startRelayProcess(settings: Readonly<Record<string, string
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   })
   const failures: string[] = []
+  const errors: string[] = []
   let exitCode: number | undefined
   let killed = false
   const exited = once(child, 'close').then(([code, signal]) => {
@@ -112,6 +115,7 @@ export async function startRelayProcess(settings: Readonly<Record<string, string
   const port = await new Promise<number>((resolve, reject) => {
     createInterface({ input: stdout }).on('line', (line) => {
       const entry: { level: number; msg: string; port?: number } = JSON.parse(line)
+      if (entry.level >= LOG_LEVEL_ERROR) errors.push(line)
       if (entry.level >= LOG_LEVEL_ERROR && !LATE.test(line)) failures.push(line)
       // This one may never reach its Redis.
       if (entry.msg === 'started' && entry.port) resolve(entry.port)
@@ -141,6 +145,7 @@ export async function startRelayProcess(settings: Readonly<Record<string, string
     port,
     pid: child.pid ?? 0,
     failures,
+    errors,
     exitCode: () => exitCode,
     state: () => ask(0, 0, true),
     advance: async (milliseconds) => void (await ask(milliseconds, 1)),

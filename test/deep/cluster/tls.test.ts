@@ -75,8 +75,8 @@ describe.skipIf(!here)(`a redis-server behind rediss://${reason}`, () => {
 
   test('is not spoken to without TLS by rediss://', async () => {
     const node = await start({ REDIS_URL: url.replace(/\d+$/, String(redis.port)), REDIS_CA_FILE: ours })
-    await expect.poll(() => node.failures.length).toBeGreaterThan(0)
+    await expect.poll(() => node.errors.length).toBeGreaterThan(0)
     expect(await readiness(node)).toBe(503)
-    expect(node.failures.join('\n')).not.toContain(PASSWORD)
+    expect(node.errors.join('\n')).not.toContain(PASSWORD)
   })
 })
