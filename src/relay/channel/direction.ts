@@ -1,5 +1,5 @@
 import type { Direction, MailboxKey } from '../ports.ts'
-import type { Party } from '../session/session.ts'
+import { type Party, SENDER } from '../session/session.ts'
 
 export function mailboxKey(sessionId: string, channel: number, direction: Direction): MailboxKey {
   return `${sessionId}/${channel}/${direction}`
@@ -20,9 +20,9 @@ export function inbound(party: Party): Direction {
 }
 
 export function writerOf(channel: number, direction: Direction): Party {
-  return direction === 's2r' ? { role: 'sender' } : { role: 'receiver', channel }
+  return direction === 's2r' ? SENDER : { role: 'receiver', channel }
 }
 
 export function readerOf(channel: number, direction: Direction): Party {
-  return direction === 's2r' ? { role: 'receiver', channel } : { role: 'sender' }
+  return direction === 's2r' ? { role: 'receiver', channel } : SENDER
 }

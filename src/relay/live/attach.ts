@@ -8,7 +8,15 @@ import type { PeerSocket } from '../ports.ts'
 import { expireIfDue } from '../session/changes.ts'
 import { channelsOf } from '../session/channel-state.ts'
 import { attach } from '../session/presence.ts'
-import { type Arrival, attachNameOf, isFirstAttach, type Party, presenceOf, type Session } from '../session/session.ts'
+import {
+  type Arrival,
+  attachNameOf,
+  isFirstAttach,
+  type Party,
+  presenceOf,
+  SENDER,
+  type Session,
+} from '../session/session.ts'
 import { Connection, type ConnectionPorts } from './connection.ts'
 import { Link } from './link.ts'
 import type { LiveSession } from './live-session.ts'
@@ -70,14 +78,14 @@ export class Attaching {
   /** Takes the first frame of a socket. RelayError for one that closes it. */
   async #attach(connection: Connection, data: string | Uint8Array): Promise<void> {
     const { sessionId, socket } = connection
-    const { bus, clock, nodeId } = this.#node.ports
+    const { bus, nodeId } = this.#node.ports
     const { token, channels } = parseAttach(data)
     const { party } = await this.#node.authorize(sessionId, token)
     const session = await this.#enter(sessionId, party, () => ({ via: 'socket', node: nodeId }))
     const generation = presenceOf(session, party)?.generation ?? 0
     const live = this.#node.keep(sessionId)
     if (connection.isClosed) return live.detach({ party, generation })
-    const link = new Link(party, generation, { socket, channels: live.channels, source: live, clock })
+    const link = new Link(party, generation, socket, live)
     const older = live.linkOf(party)
     // The older one may have attached later, though the store answered it earlier.
     if (older && generation > 0 && older.generation > generation) throw new RelayError('superseded')
@@ -124,7 +132,7 @@ async function resume(
     const { received = 0, acked: known = 0 } = claimed.get(channel) ?? {}
     const acked = isFirstAttach(session, party) ? 0 : known
     const opened = await live.channels.open(end, session, { received, acked })
-    const peer = live.linkOf(party.role === 'sender' ? { role: 'receiver', channel } : { role: 'sender' })
+    const peer = live.linkOf(party.role === 'sender' ? { role: 'receiver', channel } : SENDER)
     // The relay had forgotten this channel: a peer that was on it there must resume too. A channel that has moved was not
     // forgotten, and the peer follows it.
     if (opened.forgotten && peer && peer.ends.get(channel)?.isShared === end.isShared)

@@ -113,7 +113,7 @@ export class Connection {
 
   #queue(last: Promise<void>, data: string | Uint8Array): void {
     const cost = data.length + QUEUED_COST
-    const mayBeUnacked = this.#attached?.live.mayHaveUnacked(this.#attached.link) ?? this.#ports.maxFrameBytes
+    const mayBeUnacked = this.#attached?.link.mayHaveUnacked(this.#attached.live.value) ?? this.#ports.maxFrameBytes
     // A client that keeps to its windows never has more than that on its way, however slow the store is.
     if (this.#queued + cost > mayBeUnacked + QUEUE_SLACK_BYTES) return this.#fail(new RelayError('window_exceeded'))
     this.#queued += cost

@@ -9,20 +9,15 @@ import type { Clock, PeerSocket, StoredFrame } from '../ports.ts'
 import { channelState, channelsOf } from '../session/channel-state.ts'
 import { type Party, presenceOf, receiverOf, type Session } from '../session/session.ts'
 
-/** Source of what a link sends when its socket has room. */
+/** The session that a link is of: the source of what it sends when its socket has room. */
 export interface LinkSource {
+  readonly channels: Channels
+  readonly ports: { readonly clock: Clock }
   view(link: Link): Promise<View>
   /** The next frame for an end, if it may be shown. */
   nextFrame(link: Link, end: ChannelEnd): Awaitable<StoredFrame | undefined>
   /** Sending failed for a reason that is not the socket's: closes the link. */
   fail(link: Link, error: unknown): void
-}
-
-export interface LinkPorts {
-  readonly socket: PeerSocket
-  readonly channels: Channels
-  readonly source: LinkSource
-  readonly clock: Clock
 }
 
 /** Shared by the links that use no channel: most sockets wait most of the time. */
@@ -43,12 +38,14 @@ export class Link {
   unansweredPings = 0
   lastSentAt: number
   #lastPingAt: number
-  readonly #ports: LinkPorts
+  readonly #socket: PeerSocket
+  readonly #source: LinkSource
   /** By channel, and only there once there is something: most sockets wait most of the time. */
   #acks: Map<number, number> | undefined
   #ready: Set<number> | undefined
-  /** Names the view that was last asked for. */
-  #shown = ''
+  /** Versions of the session and of its windows in the view that was last asked for. */
+  #shownVersion = -1
+  #shownChanges = -1
   #viewDue = false
   /** Set when the first view has gone out: it says where to resume, and nothing goes before it. */
   #greeted = false
@@ -57,11 +54,12 @@ export class Link {
   #closed = false
   #pumping: Promise<void> | undefined
 
-  constructor(party: Party, generation: number, ports: LinkPorts) {
+  constructor(party: Party, generation: number, socket: PeerSocket, source: LinkSource) {
     this.party = party
     this.generation = generation
-    this.#ports = ports
-    this.lastSentAt = this.#lastPingAt = ports.clock.now()
+    this.#socket = socket
+    this.#source = source
+    this.lastSentAt = this.#lastPingAt = source.ports.clock.now()
   }
 
   get closed(): boolean {
@@ -70,10 +68,15 @@ export class Link {
 
   /** Begins to use a channel, before anything is waited for: what is used is not given up meanwhile. */
   use(session: Session, channel: number): ChannelEnd {
-    this.#ports.channels.enter(session, channel)
-    const end = this.#ports.channels.endOf(session, this.party, channel)
+    this.#source.channels.enter(session, channel)
+    const end = this.#source.channels.endOf(session, this.party, channel)
     this.ends = new Map(this.ends).set(channel, end)
     return end
+  }
+
+  /** The cost of all frames that it may have unacknowledged, in bytes. */
+  mayHaveUnacked(session: Session | undefined): number {
+    return session ? [...this.ends.values()].reduce((sum, end) => sum + end.windowIn(session), 0) : 0
   }
 
   /** Takes a frame that came on it, by the session as this node knows it. */
@@ -97,12 +100,14 @@ export class Link {
     // Until its channels are open there is no first view: it would say the wrong place to resume at.
     if (!this.isResumed) return undefined
     for (const channel of channelsOf(session, party)) {
-      if (this.ends.get(channel)?.isShared === this.#ports.channels.isShared(session, channel)) continue
+      if (this.ends.get(channel)?.isShared === this.#source.channels.isShared(session, channel)) continue
       if (!(await this.#follow(session, channel))) return 'resume_required'
     }
-    const news = `${session.version}.${this.#ports.channels.changes}`
-    if (this.#shown !== news && !this.#closed) {
-      this.#shown = news
+    const { changes } = this.#source.channels
+    const isShown = this.#shownVersion === session.version && this.#shownChanges === changes
+    if (!isShown && !this.#closed) {
+      this.#shownVersion = session.version
+      this.#shownChanges = changes
       await this.showView()
     }
     return undefined
@@ -110,15 +115,15 @@ export class Link {
 
   /** Opens a channel that is new, or has moved before anything was sent on it. False when it has moved after that. */
   async #follow(session: Session, channel: number): Promise<boolean> {
-    if (this.ends.has(channel) && !(await this.#ports.channels.isBlank(channel))) return false
+    if (this.ends.has(channel) && !(await this.#source.channels.isBlank(channel))) return false
     const followed = this.ends.get(channel)
-    if (followed?.isShared === this.#ports.channels.isShared(session, channel)) {
+    if (followed?.isShared === this.#source.channels.isShared(session, channel)) {
       // Another look at the session was first.
       await followed.opening
       return true
     }
     const end = this.use(session, channel)
-    const opening = this.#ports.channels.open(end, session, { received: 0, acked: 0 })
+    const opening = this.#source.channels.open(end, session, { received: 0, acked: 0 })
     end.opening = opening.then(
       () => {
         end.opening = undefined
@@ -136,7 +141,7 @@ export class Link {
   /** The rows of its open channels. */
   rows(session: Session): ReturnType<Channels['rows']> {
     const open = channelsOf(session, this.party).flatMap((channel) => this.ends.get(channel) ?? [])
-    return this.#ports.channels.rows(session, open, false)
+    return this.#source.channels.rows(session, open, false)
   }
 
   /** Shows that the session or a window changed. Resolves when nothing more can be sent for now. */
@@ -176,7 +181,7 @@ export class Link {
   close(code: CloseErrorCode): void {
     if (this.#closed) return
     this.#closed = true
-    this.#ports.socket.close(code)
+    this.#socket.close(code)
   }
 
   /** Sends nothing more: the socket is gone. */
@@ -189,11 +194,11 @@ export class Link {
     if (now - this.#lastPingAt < SILENCE_MS) return
     if (this.unansweredPings >= MISSED_PINGS_MAX) {
       this.#closed = true
-      return this.#ports.socket.destroy()
+      return this.#socket.destroy()
     }
     this.unansweredPings++
     this.#lastPingAt = now
-    this.#ports.socket.ping()
+    this.#socket.ping()
   }
 
   /** Sends what is due, in order view, acks, data, until nothing is or the socket is congested. One run at a time. */
@@ -205,13 +210,13 @@ export class Link {
         if (step instanceof Promise) return this.#pumpAfter(step)
       }
     } catch (error) {
-      this.#ports.source.fail(this, error)
+      this.#source.fail(this, error)
     }
   }
 
   #pumpAfter(step: Promise<void>): Promise<void> {
     this.#pumping = step
-      .catch((error: unknown) => this.#ports.source.fail(this, error))
+      .catch((error: unknown) => this.#source.fail(this, error))
       .then(() => {
         this.#pumping = undefined
         return this.pump()
@@ -222,7 +227,7 @@ export class Link {
   #step(): Awaitable<void> {
     if (this.#viewDue) {
       this.#viewDue = false
-      return this.#ports.source.view(this).then((view) => this.#sendView(view))
+      return this.#source.view(this).then((view) => this.#sendView(view))
     }
     for (const [channel, seq] of this.#acks ?? []) {
       this.#acks?.delete(channel)
@@ -243,7 +248,7 @@ export class Link {
     this.#ready?.delete(channel)
     const end = this.ends.get(channel)
     if (!end) return
-    return after(this.#ports.source.nextFrame(this, end), (frame) => {
+    return after(this.#source.nextFrame(this, end), (frame) => {
       if (!frame || this.#closed) return
       end.readAfter = frame.seq
       this.#send(frame.bytes)
@@ -257,8 +262,8 @@ export class Link {
   }
 
   #send(data: string | Uint8Array): void {
-    this.lastSentAt = this.#ports.clock.now()
-    if (this.#ports.socket.send(data) === 'sent') return
+    this.lastSentAt = this.#source.ports.clock.now()
+    if (this.#socket.send(data) === 'sent') return
     this.#congested = true
     if (this.#closeAfter) this.close(this.#closeAfter)
   }

@@ -18,27 +18,30 @@ import type { Link, LinkSource } from './link.ts'
 
 export type LiveSessionPorts = RelayPorts & ChannelsPorts
 
+/** Shared by the sessions that have none of something: most have one link, and wait. */
+const NONE: readonly never[] = []
+
 /** All that this node has of a session: its value as last seen, its links, its held polls, its channels. */
 export class LiveSession implements LinkSource {
   readonly id: string
-  links: readonly Link[] = []
-  polls: readonly HeldPoll[] = []
+  links: readonly Link[] = NONE
+  polls: readonly HeldPoll[] = NONE
   readonly channels: Channels
   /** Until when a role counts as there that is attached over HTTP and asks this node. */
   askedUntil = 0
   /** As last seen, and shown to every link in the same turn. A refusal reads it again first. */
-  #value: Session | undefined
-  readonly #ports: LiveSessionPorts
+  value: Session | undefined
+  readonly ports: LiveSessionPorts
   /** All of this node. This one takes itself out when nothing is left of it. */
   readonly #registry: Map<string, LiveSession>
   /** Links that are gone, which the store could not be told yet. */
-  #undetached: Pick<Link, 'party' | 'generation'>[] = []
+  #undetached: readonly Pick<Link, 'party' | 'generation'>[] = NONE
   /** Looks at the session and changes of it that are under way. */
   #busy = 0
 
   constructor(id: string, ports: LiveSessionPorts, registry: Map<string, LiveSession>) {
     this.id = id
-    this.#ports = ports
+    this.ports = ports
     this.#registry = registry
     this.channels = new Channels(id, ports)
   }
@@ -59,7 +62,7 @@ export class LiveSession implements LinkSource {
   }
 
   #try(link: Link, frame: Frame): Awaitable<Outcome> {
-    return after(link.take(frame, this.#value, this.#ports.clock.now()), (outcome) => {
+    return after(link.take(frame, this.value, this.ports.clock.now()), (outcome) => {
       const end = link.ends.get(frame.channel)
       const recording = end && isKept(outcome) ? this.kept(end, outcome) : undefined
       // Without the record a receiver can be displaced, and nothing else is lost.
@@ -72,17 +75,17 @@ export class LiveSession implements LinkSource {
   /** Does what follows from a frame that is there: its reader hears of it, and an answer is recorded. */
   kept({ channel, party, isShared }: ChannelEnd, { kind, isAnswer }: Kept): Awaitable<unknown> {
     const direction = outbound(party)
-    if (kind === 'duplicate') this.#ports.diagnostics.discarded('duplicate')
+    if (kind === 'duplicate') this.ports.diagnostics.discarded('duplicate')
     else this.wakeReader(channel, direction)
-    if (kind === 'stored' && isShared) this.#ports.bus.wake(this.id, { about: 'frames', channel, direction })
-    return isAnswer ? this.#ports.sessions.update(this.id, (session) => answer(session, channel)) : undefined
+    if (kind === 'stored' && isShared) this.ports.bus.wake(this.id, { about: 'frames', channel, direction })
+    return isAnswer ? this.ports.sessions.update(this.id, (session) => answer(session, channel)) : undefined
   }
 
   /** Tells that an end has acked the frames that came for it. */
   acked({ channel, party, isShared }: ChannelEnd, seq: number): void {
     const direction = inbound(party)
     this.passAck(channel, direction, seq)
-    if (isShared) this.#ports.bus.wake(this.id, { about: 'ack', channel, direction, seq })
+    if (isShared) this.ports.bus.wake(this.id, { about: 'ack', channel, direction, seq })
   }
 
   /** Has the reader of a direction look, on this node. */
@@ -105,7 +108,7 @@ export class LiveSession implements LinkSource {
 
   /** The next frame for an end. From another node one can come before the news that allowed it: it waits until they are shown. */
   nextFrame(link: Link, end: ChannelEnd): Awaitable<StoredFrame | undefined> {
-    const shown = this.#value
+    const shown = this.value
     return after(end.next(end.readAfter ?? 0), (frame) => {
       if (!frame || isHandshake(frame.seq, frame.bytes.length - FRAME_HEADER_BYTES)) return frame
       if (!shown || liveReceiver(shown, end.channel)?.state !== 'pending') return frame
@@ -116,7 +119,7 @@ export class LiveSession implements LinkSource {
 
   async #showNews(link: Link, channel: number): Promise<void> {
     await this.refresh()
-    if (this.#value && liveReceiver(this.#value, channel)?.state === 'approved') link.wakeChannel(channel)
+    if (this.value && liveReceiver(this.value, channel)?.state === 'approved') link.wakeChannel(channel)
   }
 
   /** The open link of a role. */
@@ -128,13 +131,7 @@ export class LiveSession implements LinkSource {
   add(link: Link, session: Session): void {
     // Unlike a spread, this makes a list of its size: there is one for each idle socket.
     this.links = this.links.concat(link)
-    this.#value ??= session
-  }
-
-  /** The cost of all frames that a link may have unacknowledged, in bytes. */
-  mayHaveUnacked({ ends }: Link): number {
-    const session = this.#value
-    return session ? [...ends.values()].reduce((sum, end) => sum + end.windowIn(session), 0) : 0
+    this.value ??= session
   }
 
   close(link: Link, code: CloseErrorCode): void {
@@ -145,12 +142,12 @@ export class LiveSession implements LinkSource {
   /** Closes a link for what a frame, or a store, has failed with. */
   fail(link: Link, error: unknown): void {
     const code = closeCodeOf(error)
-    if (code === 'internal') this.#ports.diagnostics.failed(error)
+    if (code === 'internal') this.ports.diagnostics.failed(error)
     this.close(link, code)
   }
 
   #report(error: unknown): void {
-    if (!(error instanceof RelayError)) this.#ports.diagnostics.failed(error)
+    if (!(error instanceof RelayError)) this.ports.diagnostics.failed(error)
   }
 
   /** Forgets a link that is gone, and tells the session unless a newer one is there. */
@@ -171,10 +168,11 @@ export class LiveSession implements LinkSource {
   async detach({ party, generation }: Pick<Link, 'party' | 'generation'>): Promise<void> {
     this.#busy++
     try {
-      await this.#ports.sessions.update(this.id, (session, now) => detach(session, party, generation, now))
-      this.#ports.bus.wake(this.id, { about: 'session' })
+      await this.ports.sessions.update(this.id, (session, now) => detach(session, party, generation, now))
+      this.ports.bus.wake(this.id, { about: 'session' })
     } catch (error) {
-      if (error instanceof RelayError && error.code === 'unavailable') this.#undetached.push({ party, generation })
+      if (error instanceof RelayError && error.code === 'unavailable')
+        this.#undetached = [...this.#undetached, { party, generation }]
       else this.#report(error)
     }
     this.#busy--
@@ -185,7 +183,7 @@ export class LiveSession implements LinkSource {
     const { links } = this
     this.#busy++
     try {
-      const session = await this.#ports.sessions.get(this.id)
+      const session = await this.ports.sessions.get(this.id)
       const forgetting = session && this.channels.settle(session)
       if (forgetting instanceof Promise) await forgetting
       // First every link knows what has ended, then what that had is given up.
@@ -203,8 +201,8 @@ export class LiveSession implements LinkSource {
 
   /** Brings the links in line with the session as it was read, in one turn. */
   async #see(session: Session | undefined, links: readonly Link[]): Promise<void> {
-    if (session && this.#value && session.version < this.#value.version) return
-    this.#value = session ?? this.#value
+    if (session && this.value && session.version < this.value.version) return
+    this.value = session ?? this.value
     await Promise.all(links.map((link) => this.#align(link, session)))
   }
 
@@ -243,28 +241,30 @@ export class LiveSession implements LinkSource {
   /** The view of a link. RelayError `resume_required` when a store has lost what it had. */
   async view(link: Link): Promise<View> {
     for (let tries = 1; tries <= 2; tries++) {
-      const session = this.#value
+      const session = this.value
       const read = session && (await link.rows(session))
       if (session && read?.isWhole) return this.viewOf(session, link.party, read.rows)
       // Either a channel has ended at another node, and this one has not heard of it, or the store has lost what it had.
-      if (tries === 1) void this.#see(await this.#ports.sessions.get(this.id), this.links)
+      if (tries === 1) void this.#see(await this.ports.sessions.get(this.id), this.links)
     }
     throw new RelayError('resume_required')
   }
 
   viewOf(session: Session, party: Party, channels: readonly ChannelRow[]): View {
-    const { clock, cluster } = this.#ports
+    const { clock, cluster } = this.ports
     const windowsVersion = this.channels.version
     return viewOf(session, party, { channels, windowsVersion, now: clock.now(), isAlive: livingIn(cluster) })
   }
 
   /** Does what is due: what the store could not take, polls that were held long enough, pings, views after silence. */
   tick(now: number): void {
-    for (const link of this.#undetached.splice(0)) void this.detach(link)
+    const undetached = this.#undetached
+    this.#undetached = NONE
+    for (const link of undetached) void this.detach(link)
     for (const poll of this.polls) if (poll.until <= now) poll.wake()
     for (const link of this.links) {
       // See what another node changed since without being heard.
-      if (now - link.lastSentAt >= SILENCE_MS) void (this.#ports.cluster ? this.look() : link.showView())
+      if (now - link.lastSentAt >= SILENCE_MS) void (this.ports.cluster ? this.look() : link.showView())
       link.checkPing(now)
     }
     if (this.channels.isDue(now)) void this.refresh()
@@ -284,7 +284,7 @@ export class LiveSession implements LinkSource {
   /** Ends the session with the only node that knows it, and shows that. */
   async shutDown(): Promise<void> {
     try {
-      await this.#ports.sessions.update(this.id, shutDown)
+      await this.ports.sessions.update(this.id, shutDown)
     } catch (error) {
       if (!(error instanceof RelayError)) throw error
     }
@@ -294,7 +294,7 @@ export class LiveSession implements LinkSource {
   /** Leaves the node when nothing is left of it here. */
   forgetIfIdle(): void {
     const isIdle = this.links.length + this.polls.length + this.#undetached.length + this.#busy === 0
-    if (!isIdle || !this.channels.isEmpty || this.askedUntil > this.#ports.clock.now()) return
+    if (!isIdle || !this.channels.isEmpty || this.askedUntil > this.ports.clock.now()) return
     if (this.#registry.get(this.id) === this) this.#registry.delete(this.id)
   }
 }

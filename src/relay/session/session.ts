@@ -97,6 +97,8 @@ export type Receiver = LiveReceiver | EndedReceiver
 /** A role of a session, as its token names it. */
 export type Party = { readonly role: 'sender' } | { readonly role: 'receiver'; readonly channel: number }
 
+export const SENDER: Party = { role: 'sender' }
+
 export function isSameParty(one: Party, other: Party): boolean {
   if (one.role === 'sender' || other.role === 'sender') return one.role === other.role
   return one.channel === other.channel
@@ -128,7 +130,7 @@ export function attachNameOf(session: Session, party: Party): string {
 
 /** Finds the party whose token has this digest. */
 export function partyOf(session: Session, tokenDigest: string): Party | undefined {
-  if (session.tokenDigest === tokenDigest) return { role: 'sender' }
+  if (session.tokenDigest === tokenDigest) return SENDER
   const receiver = session.receivers.find((each) => each.tokenDigest === tokenDigest)
   return receiver && { role: 'receiver', channel: receiver.channel }
 }

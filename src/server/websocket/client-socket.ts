@@ -26,8 +26,7 @@ export function carry(
   maxFrameBytes: number,
   onClose: (code: CloseErrorCode) => void = () => {},
 ): void {
-  // ws itself answers each breach of RFC 6455, with the right close code.
-  webSocket.on('error', () => {})
+  webSocket.on('error', answeredByWs)
   // The relay says nothing before a socket has attached, but how it is closed. Until then it takes the attach and no more.
   const peer = new Peer(webSocket, below, { attached: () => setMaximum(maxFrameBytes), closing: onClose })
   const connection = relay.connect(sessionId, peer)
@@ -47,6 +46,9 @@ export function carry(
     if (peer.recover()) connection.drained()
   })
 }
+
+/** Does nothing: ws itself answers each breach of RFC 6455, with the right close code. */
+function answeredByWs(): void {}
 
 /** Bounds what ws collects of fragments. It knows one maximum for all its sockets, and has no public way to another. */
 function setMaximumOfWs(webSocket: WebSocket, bytes: number): void {
