@@ -32,7 +32,8 @@ export class Connection {
   readonly socket: PeerSocket
   readonly #openedAt: number
   readonly #ports: ConnectionPorts
-  #attached: { readonly live: LiveSession; readonly link: Link } | undefined
+  #live: LiveSession | undefined
+  #link: Link | undefined
   /** Set when it was closed before it attached. */
   #isClosed = false
   #last: Promise<void> | undefined
@@ -48,13 +49,14 @@ export class Connection {
   }
 
   get isClosed(): boolean {
-    return this.#attached?.link.closed ?? this.#isClosed
+    return this.#link?.closed ?? this.#isClosed
   }
 
   /** Says which link it is from now on. */
   become(live: LiveSession, link: Link): void {
     this.#ports.opening.delete(this)
-    this.#attached = { live, link }
+    this.#live = live
+    this.#link = link
   }
 
   receive(data: string | Uint8Array): void {
@@ -70,12 +72,12 @@ export class Connection {
   }
 
   pong(): void {
-    if (this.#attached) this.#attached.link.unansweredPings = 0
+    if (this.#link) this.#link.unansweredPings = 0
   }
 
   /** A congested socket has room again. */
   drained(): void {
-    this.#attached?.link.drained()
+    this.#link?.drained()
   }
 
   /** The socket is no more. What it brought before is taken first. */
@@ -84,7 +86,7 @@ export class Connection {
       Promise.resolve(this.#last).then(() => {
         this.#isClosed = true
         this.#ports.opening.delete(this)
-        return this.#attached?.live.remove(this.#attached.link)
+        return this.#link && this.#live?.remove(this.#link)
       }),
     )
   }
@@ -104,16 +106,17 @@ export class Connection {
 
   #take(data: string | Uint8Array): Awaitable<void> {
     if (this.isClosed) return
-    if (!this.#attached) return this.#ports.attach(this, data)
+    const live = this.#live
+    const link = this.#link
+    if (!live || !link) return this.#ports.attach(this, data)
     if (typeof data === 'string') throw new RelayError('invalid_frame')
-    const { live, link } = this.#attached
     const frame = decodeFrame(data)
     return after(live.offer(link, frame), (outcome) => this.#tell(link, frame, outcome))
   }
 
   #queue(last: Promise<void>, data: string | Uint8Array): void {
     const cost = data.length + QUEUED_COST
-    const mayBeUnacked = this.#attached?.link.mayHaveUnacked(this.#attached.live.value) ?? this.#ports.maxFrameBytes
+    const mayBeUnacked = this.#link?.mayHaveUnacked(this.#live?.value) ?? this.#ports.maxFrameBytes
     // A client that keeps to its windows never has more than that on its way, however slow the store is.
     if (this.#queued + cost > mayBeUnacked + QUEUE_SLACK_BYTES) return this.#fail(new RelayError('window_exceeded'))
     this.#queued += cost
@@ -135,7 +138,7 @@ export class Connection {
   }
 
   #fail(error: unknown): void {
-    if (this.#attached) return this.#attached.live.fail(this.#attached.link, error)
+    if (this.#live && this.#link) return this.#live.fail(this.#link, error)
     const code = closeCodeOf(error)
     if (code === 'internal') this.#ports.diagnostics.failed(error)
     this.close(code)
