@@ -58,8 +58,8 @@ export async function sized(source: Source): Promise<Source> {
 function bytesOf(bytes: Uint8Array | ArrayBuffer | ArrayBufferView): Uint8Array {
   // A buffer may be of another realm, so that its class says nothing. One that was handed on throws.
   const { buffer = bytes, byteOffset, byteLength } = Object(bytes)
-  const all = new Uint8Array(buffer, byteOffset, byteLength)
-  if (all.length === byteLength) return all
+  const all = byteLength >= 0 && new Uint8Array(buffer, byteOffset, byteLength)
+  if (all && all.length === byteLength) return all
   throw new TypeError('bytesSource takes a buffer of bytes')
 }
 

@@ -107,6 +107,7 @@ test.each<[string, () => unknown]>([
   ['a text for bytes', () => bytesSource('abc' as unknown as Uint8Array, 'a')],
   ['nothing for bytes', () => bytesSource(undefined as unknown as Uint8Array, 'a')],
   ['numbers for bytes', () => bytesSource([1, 2] as unknown as Uint8Array, 'a')],
+  ['a number for bytes', () => bytesSource(1e16 as unknown as ArrayBuffer, 'a')],
   ['what only has a length for bytes', () => bytesSource({ byteLength: 3 } as unknown as ArrayBuffer, 'a')],
   ['a view of what was handed on', () => bytesSource(handedOn(new Uint8Array(3)), 'a')],
   ['a stream that is being read', () => streamSource(readAlready(new Blob(['abc']).stream()), 'a')],

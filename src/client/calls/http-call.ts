@@ -186,7 +186,7 @@ const UNTRUSTED = {
   EXPIRED: 'expired',
   NOT_YET: 'not valid yet',
   'ISSUER_CERT|VERIFY_LEAF': 'of an unknown authority',
-  '^(CERT_|INVALID_|UNSPECIFIED)': 'weak, or not for a server',
+  '^(CERT_|INVALID_|UNSPECIFIED)': 'not valid for a server',
 }
 
 /** The kind of a failed connection, where the runtime tells. */

@@ -43,9 +43,8 @@ export class Link {
   /** By channel, and only there once there is something: most sockets wait most of the time. */
   #acks: Map<number, number> | undefined
   #ready: Set<number> | undefined
-  /** Versions of the session and of its windows in the view that was last asked for. */
-  #shownVersion = -1
-  #shownChanges = -1
+  /** The version of the session, and of its windows, in the view that was last asked for. Neither ever falls. */
+  #shown = -1
   #viewDue = false
   /** Set when the first view has gone out: it says where to resume, and nothing goes before it. */
   #greeted = false
@@ -103,11 +102,9 @@ export class Link {
       if (this.ends.get(channel)?.isShared === this.#source.channels.isShared(session, channel)) continue
       if (!(await this.#follow(session, channel))) return 'resume_required'
     }
-    const { changes } = this.#source.channels
-    const isShown = this.#shownVersion === session.version && this.#shownChanges === changes
-    if (!isShown && !this.#closed) {
-      this.#shownVersion = session.version
-      this.#shownChanges = changes
+    const news = session.version + this.#source.channels.changes
+    if (this.#shown !== news && !this.#closed) {
+      this.#shown = news
       await this.showView()
     }
     return undefined

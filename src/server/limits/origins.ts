@@ -54,7 +54,7 @@ export class Origins {
   checkHost({ headers, socket }: IncomingMessage): void {
     if (!this.#hosts || headers.host === undefined || this.#addresses.isTrusted(socket.remoteAddress)) return
     const name = nameOf(headers.host)
-    if (this.#hosts.has(name) || (this.#onLoopback && isLoopback(name))) return
+    if (name !== '' && (this.#hosts.has(name) || (this.#onLoopback && isLoopback(name)))) return
     throw new RelayError('forbidden', 'this relay does not have the name in Host: see ALLOWED_HOSTS and TRUST_PROXY')
   }
 

@@ -4,15 +4,12 @@ import { type CloseErrorCode, ERRORS } from '../../protocol/errors.ts'
 import { ATTACH_MAX_BYTES } from '../../protocol/limits.ts'
 import type { PeerSocket } from '../../relay/ports.ts'
 import type { Relay } from '../../relay/relay.ts'
-import { WholeMessages } from './fast-path.ts'
+import { BINARY, TEXT, WholeMessages, writeHeader } from './fast-path.ts'
 
 /** Bytes a socket may have taken and not yet passed to the kernel before it counts as congested. */
 const CONGESTED_BYTES = 512 * 1024
 /** Up to here copying costs less than a second write. */
 const SMALL_BYTES = 1024
-
-const OPCODE_TEXT = 0x1
-const OPCODE_BINARY = 0x2
 
 /**
  * Joins a WebSocket to the relay's domain. ws does the upgrade, control frames, closing and whatever is wrong; whole messages go
@@ -47,8 +44,8 @@ export function carry(
   })
 }
 
-/** Does nothing: ws itself answers each breach of RFC 6455, with the right close code. */
-function answeredByWs(): void {}
+/** ws itself answers each breach of RFC 6455, with the right close code. */
+const answeredByWs = () => {}
 
 /** Bounds what ws collects of fragments. It knows one maximum for all its sockets, and has no public way to another. */
 function setMaximumOfWs(webSocket: WebSocket, bytes: number): void {
@@ -117,13 +114,9 @@ class Peer implements PeerSocket {
     }
     const text = typeof data === 'string'
     const payload = text ? Buffer.from(data) : data
-    const header = headerOf(text ? OPCODE_TEXT : OPCODE_BINARY, payload.length)
-    if (payload.length <= SMALL_BYTES) {
-      this.#below.write(Buffer.concat([header, payload]))
-    } else {
-      this.#below.write(header)
-      this.#below.write(payload)
-    }
+    const header = writeHeader(text ? TEXT : BINARY, payload.length)
+    if (payload.length <= SMALL_BYTES) this.#below.write(Buffer.concat([header, payload]))
+    else for (const part of [header, payload]) this.#below.write(part)
     if (this.#below.writableLength > CONGESTED_BYTES) this.#flush()
     this.#congested = this.#below.writableLength > CONGESTED_BYTES
     return this.#congested ? 'congested' : 'sent'
@@ -154,15 +147,4 @@ class Peer implements PeerSocket {
     this.#gathering = false
     this.#below.uncork()
   }
-}
-
-/** RFC 6455, section 5.2, with FIN set and no mask. */
-function headerOf(opcode: number, length: number): Buffer {
-  if (length < 126) return Buffer.from([0x80 | opcode, length])
-  if (length < 0x1_0000) return Buffer.from([0x80 | opcode, 126, length >>> 8, length & 0xff])
-  const header = Buffer.alloc(10)
-  header[0] = 0x80 | opcode
-  header[1] = 127
-  header.writeUInt32BE(length, 6)
-  return header
 }

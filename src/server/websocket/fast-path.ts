@@ -2,8 +2,8 @@ import { isUtf8 } from 'node:buffer'
 import { createRequire } from 'node:module'
 
 /** The first byte of a frame (RFC 6455, section 5.2): FIN and the opcode. */
-const TEXT = 0x81
-const BINARY = 0x82
+export const TEXT = 0x81
+export const BINARY = 0x82
 const CLOSE = 0x88
 const PING = 0x89
 const PONG = 0x8a
@@ -87,7 +87,7 @@ export class WholeMessages {
   #finish(payload: Buffer): void {
     if (!this.#text) return this.#take(payload)
     if (isUtf8(payload)) return this.#take(payload.toString())
-    this.#over = Buffer.concat([maskedWithZeros(TEXT, payload.length), payload])
+    this.#over = Buffer.concat([writeHeader(TEXT, payload.length, MASKED), payload])
   }
 
   #passOn(chunk: Buffer, at: number): number {
@@ -102,7 +102,7 @@ export class WholeMessages {
     const before = this.#begun?.length ?? 0
     const rest = chunk.subarray(at)
     const seen = this.#begun ? Buffer.concat([this.#begun, rest.subarray(0, HEADER_MAX_BYTES)]) : rest
-    const header = headerOf(seen)
+    const header = readHeader(seen)
     const handedOver = header === 'faulty' || (header !== undefined && header.payloadBytes > this.maxBytes)
     if (!handedOver && (!header || seen.length < header.bytes)) {
       this.#begun = Buffer.from(seen)
@@ -137,7 +137,7 @@ interface Header {
 }
 
 /** The header that begins here; undefined when too little of it is here to tell. */
-function headerOf(seen: Buffer): Header | 'faulty' | undefined {
+function readHeader(seen: Buffer): Header | 'faulty' | undefined {
   const [first, second] = seen
   if (first === undefined || second === undefined) return undefined
   const length = second % MASKED
@@ -148,12 +148,13 @@ function headerOf(seen: Buffer): Header | 'faulty' | undefined {
   return { bytes: 14, payloadBytes: seen.readUInt32BE(2) * 2 ** 32 + seen.readUInt32BE(6) }
 }
 
-/** A header as clients send it, for a payload that is not masked any more. */
-function maskedWithZeros(first: number, length: number): Buffer {
-  const header = Buffer.alloc(HEADER_MAX_BYTES)
+/** The header of a frame, as servers write it; `masked`: as clients do, with a mask of zeros. */
+export function writeHeader(first: number, length: number, masked = 0): Buffer {
+  const [code, extended] = length < 126 ? [length, 0] : length < 0x1_0000 ? [126, 2] : [127, 8]
+  const header = Buffer.alloc(2 + extended + (masked ? 4 : 0))
   header[0] = first
-  header[1] = MASKED | 127
-  header.writeUInt32BE(length, 6)
+  header[1] = masked | code
+  if (extended > 0) header.writeUIntBE(length, extended === 2 ? 2 : 6, extended === 2 ? 2 : 4)
   return header
 }
 

@@ -108,6 +108,10 @@ describe('a Host', () => {
     for (const host of ['relay.example:80', 'app.example', 'localhost'])
       expect(await statusOf({ host }), host).toBe(200)
     expect(await statusOf({ host: 'evil.example' })).toBe(403)
+    await relay.close()
+    // What can be no host at all opens no door for other names like it.
+    await start({ allowedHosts: ['256.1.1.1'] })
+    expect(await statusOf({ host: '257.1.1.1' })).toBe(403)
   })
 
   test('is a trusted proxy’s affair', async () => {

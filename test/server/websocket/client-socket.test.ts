@@ -57,6 +57,20 @@ test('a message in more fragments than 4,096 ends its socket with 1008: each cos
   expect(Buffer.concat(pipe.written).subarray(0, 4)).toEqual(Buffer.from([0x88, 2, 1008 >> 8, 1008 & 0xff]))
 })
 
+test('a fragment in more reads than 4,096 ends its socket with 1008 too, and a whole message may come in any number', async () => {
+  const { pipe, received } = await carried()
+  const sayInBytes = (frame: Buffer) => {
+    for (const byte of frame) pipe.push(Buffer.of(byte))
+    return turn()
+  }
+  await sayInBytes(wsFrame(BINARY, 'x'.repeat(10_000)))
+  expect(received.map(({ length }) => length)).toEqual([10_000])
+  const attacker = sayInBytes
+  await attacker(wsFrame(BINARY, 'x'.repeat(10_000), { flags: 0 }))
+  expect(received).toHaveLength(1)
+  expect(Buffer.concat(pipe.written).subarray(0, 4)).toEqual(Buffer.from([0x88, 2, 1008 >> 8, 1008 & 0xff]))
+})
+
 test('messages of one turn leave in one write, until it is more than 512 KiB', async () => {
   const { pipe, peer } = await carried()
   const outcomes = [peer.send('one'), peer.send(new Uint8Array(2_000)), peer.send('three')]
