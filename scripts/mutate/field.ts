@@ -317,7 +317,7 @@ export const SIDES = [
     'new Uint8Array(buffer)',
   ]),
   source('CLI F75: what is no bytes', 'is refused at once, as a TypeError', [
-    'if (all.length === byteLength) return all',
+    'if (all && all.length === byteLength) return all',
     'if (all) return all',
   ]),
   entry('CLI F77: a link is taken', 'names a code and a relay', [
@@ -420,8 +420,8 @@ export const OPERATOR = [
     'return',
   ]),
   origins('Security 14: a name that was rebound', 'a name can be rebound', [
-    'if (this.#hosts.has(name) ||',
-    'if (name ||',
+    "if (name !== '' && (this.#hosts.has(name) ||",
+    "if (name !== '' && (name ||",
   ]),
   limits('Relay D7: unknown codes', 'with unknown codes beyond their limit make every join wait', [
     '[rates.unknownCode.check, rates.join]',
