@@ -146,7 +146,10 @@ describe('requests', () => {
         ['0', String(LONG_POLL_MAX_MS)],
         ['-1', String(LONG_POLL_MAX_MS + 1), '1.5', 'soon', 'NaN', ['1', '2']],
       ],
-      channels: [['1.17.4,2.0.0'], []],
+      channels: [
+        ['', '1.17.4,2.0.0'],
+        ['1.0', '1.0.0,', '1.0.0.0'],
+      ],
       attachment: [['7'], ['', 'a/b', 'x'.repeat(33)]],
     },
   )
@@ -186,10 +189,18 @@ describe('answers', () => {
       [['x'.repeat(65)], Array(65).fill('x'), 'x'],
     ],
     expiresInMs: [[], [-1, 0.5]],
-    limits: [[], [{ ...limits, windowBytes: 0 }]],
+    limits: [[], Object.keys(limits).map((limit) => ({ ...limits, [limit]: 0 }))],
     token: [[], ['']],
   })
-  fieldBounds('of a join', JoinResponse, { ...created, channel: 1 }, { channel: [[], [undefined, 0, 65_536]] })
+  fieldBounds(
+    'of a join',
+    JoinResponse,
+    { ...created, channel: 1 },
+    {
+      channel: [[], [undefined, 0, 65_536]],
+      profile: PROFILES,
+    },
+  )
 
   const receiver = { receiverCode: 'code', channel: 1, state: 'pending' }
   fieldBounds('rows of receivers', ReceiverRow, receiver, {
@@ -201,10 +212,14 @@ describe('answers', () => {
     profile: [[], ['']],
   })
   const row = { channel: 1, received: 0, acked: 0, window: 0 }
-  fieldBounds('rows of channels', ChannelRow, row, { window: [[], [-1, undefined]] })
+  fieldBounds('rows of channels', ChannelRow, row, { window: [[], [-1, undefined]], available: [[0], [-1]] })
   const open = { type: 'session', version: '1', role: 'sender', state: 'open', expiresInMs: 1, joinable: true }
   const view = { ...open, receivers: [], channels: [] }
   fieldBounds('views', View, view, {
+    type: [[], ['attach']],
+    expiresInMs: [[0], [-1, 0.5]],
+    joinable: [[false], [undefined, 1]],
+    channels: [[Array(32).fill(row)], [undefined, Array(33).fill(row)]],
     version: [[], ['x'.repeat(33), '', '\ud800', 'a b']],
     role: [['receiver'], ['admin']],
     state: [['closed'], [true]],

@@ -94,6 +94,22 @@ describe('sending', () => {
     expect(await isPending(channel.send(frameOf(1)))).toBe(true)
   })
 
+  test('without a socket what was acked takes no room', async () => {
+    const { channel } = attachedChannel(channelRow({ window: 256 }))
+    await channel.send(frameOf(1))
+    channel.takeAck(1)
+    channel.detach()
+    expect(await isPending(channel.send(frameOf(1)))).toBe(false)
+  })
+
+  test('no more is under way than the window of this side, whatever the relay grants', () => {
+    const { channel, sent } = attachedChannel(channelRow({ window: 4096 }), 512)
+    for (let i = 0; i < 4; i++) void channel.send(frameOf(1))
+    expect(datas(sent)).toEqual([1, 2])
+    channel.grow(8192)
+    expect(datas(sent)).toEqual([1, 2])
+  })
+
   test('flushed waits for the ack of everything sent before it, and for nothing sent after', async () => {
     const { channel } = attachedChannel()
     await channel.send(frameOf(1))
@@ -303,6 +319,15 @@ describe('a relay that lies', () => {
     const attacker = new Channel(1, WINDOW, new FakeWorld().environment)
     attacker.takeData(dataOf(1, 2_048))
     expect(await pairingErrorOf(() => attacker.takeData(dataOf(2, length)))).toBe(error)
+  })
+
+  test('before it is verified it takes two frames, before it is approved three', async () => {
+    const attacker = new Channel(1, WINDOW, new FakeWorld().environment)
+    for (const seq of [1, 2]) attacker.takeData(dataOf(seq))
+    expect(await pairingErrorOf(() => attacker.takeData(dataOf(3)))).toBe('peer_misbehaved')
+    attacker.verified()
+    attacker.takeData(dataOf(3))
+    expect(await pairingErrorOf(() => attacker.takeData(dataOf(4)))).toBe('peer_misbehaved')
   })
 
   test('tiny frames cannot hold more memory than they pay for', async () => {

@@ -125,7 +125,9 @@ describe('a pending receiver that stays away', () => {
     scene.attach(channel, { via: 'http', until: NOW + POLL_LEASE_MS })
     expect(deadlineOf(scene.session)).toBe(NOW + POLL_LEASE_MS + PENDING_ABSENT_MS)
     scene.now += POLL_LEASE_MS - 1
+    const { version } = scene.session
     scene.session = stayAttached(scene.session, party(channel), scene.now) as OpenSession
+    expect(scene.session.version).toBe(version)
     scene.now += POLL_LEASE_MS + PENDING_ABSENT_MS - 1
     scene.sweep()
     expect(scene.rows).toEqual(['phone pending'])
@@ -205,12 +207,15 @@ describe('a join where as many wait as may', () => {
     expect(scene.pending).toContain('honest')
   })
 
-  test('is session_full to a source that has joined more often than each of them', () => {
+  test.each<[string, (name: string) => string]>([
+    ['source', () => 'attacker'],
+    ['network', (name) => `attacker|${name}`],
+  ])('is session_full to a %s that has joined more often than each of them', (_, source) => {
     const scene = full()
-    for (const name of ['first', 'second']) scene.leave(scene.join(name, 'attacker'))
+    for (const name of ['first', 'second']) scene.leave(scene.join(name, source(name)))
     for (const channel of [1, 2]) scene.attach(scene.join(`attacker ${PENDING_MAX + channel}`))
     const before = scene.session
-    expect(scene.tryToJoin('third', 'attacker')).toBe('session_full')
+    expect(scene.tryToJoin('third', source('third'))).toBe('session_full')
     expect(scene.session).toBe(before)
   })
 

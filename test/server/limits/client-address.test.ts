@@ -25,6 +25,7 @@ describe('the client address of a request', () => {
     ['an IPv4 address behind a NAT64 gateway', '64:ff9b::192.0.2.7', '192.0.2.7'],
     ['the same in hexadecimal', '64:ff9b::c000:207', '192.0.2.7'],
     ['what only begins like that', '64:ff9b:1::c000:207', '64:ff9b:1::'],
+    ['what differs in the fourth group alone', '64:ff9b:0:1::c000:207', '64:ff9b:0:1::'],
     ['an IPv6 address', '2001:db8:1:2:3:4:5:6', '2001:db8:1:2::'],
     ['an IPv6 address with a gap', '2001:db8::6', '2001:db8::'],
     ['an IPv6 address of an interface', 'fe80::1%eth0', 'fe80::'],
@@ -82,6 +83,15 @@ describe('the client address of a request', () => {
     const attacker = request('64:ff9b::10.0.0.1', { 'x-forwarded-for': '192.0.2.7' })
     expect(addresses.of(attacker).counted).toBe('10.0.0.1')
     expect(addresses.isTrusted('64:ff9b::10.0.0.1')).toBe(false)
+  })
+
+  test('of an interface is a trusted proxy on that interface alone', () => {
+    const addresses = new ClientAddresses(['fe80::1%eth0'])
+    expect(['fe80::1%eth0', 'fe80::1%eth1', 'fe80::1'].map((each) => addresses.isTrusted(each))).toEqual([
+      true,
+      false,
+      false,
+    ])
   })
 
   test('of a connection that has just ended, and of who is exempt, is nobody’s', () => {

@@ -87,14 +87,14 @@ describe('a Host', () => {
   }
 
   test('that is a name of this machine is answered by a relay on loopback, and no other: a name can be rebound', async () => {
-    for (const address of ['127.0.0.1', 'LOCALHOST', '127.1', '::ffff:127.0.0.1']) {
+    for (const address of ['127.0.0.1', 'LOCALHOST', '127.1', '::ffff:127.0.0.1', '::ffff:127.0.0.2']) {
       await start({ host: address })
       for (const host of ['localhost', 'LocalHost:8080', '127.0.0.1', '127.8.9.1:80', '[::1]', '[::1]:8080'])
         expect(await statusOf({ host }), host).toBe(200)
       for (const attacker of ['evil.example', '127.0.0.1.evil.example', 'localhost.evil.example:8080', '10.0.0.1'])
         expect(await statusOf({ host: attacker }), attacker).toBe(403)
       expect(await statusOf({ host: 'evil.example', origin: 'http://evil.example' }, true)).toBe(403)
-      if (address !== '::ffff:127.0.0.1') await relay.close()
+      if (address !== '::ffff:127.0.0.2') await relay.close()
     }
   })
 

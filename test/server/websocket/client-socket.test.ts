@@ -11,8 +11,8 @@ const MAX_BYTES = 20_000
 const CONTINUATION = 0x0
 const BINARY = 0x2
 
-/** A socket as the relay carries it, after its attach. */
-async function carried() {
+/** A socket as the relay carries it, after its attach unless it says otherwise. */
+async function carried(isAttached = true) {
   const pipe = new Pipe()
   const received: (string | Uint8Array)[] = []
   let peer: PeerSocket | undefined
@@ -34,7 +34,7 @@ async function carried() {
     carry(relay as never, 'session', socket, pipe, MAX_BYTES),
   )
   if (!peer) throw new Error('the relay got no socket')
-  peer.send('the first view')
+  if (isAttached) peer.send('the first view')
   await turn()
   pipe.written.length = 0
   return { pipe, received, peer }
@@ -69,6 +69,24 @@ test('a fragment in more reads than 4,096 ends its socket with 1008 too, and a w
   await attacker(wsFrame(BINARY, 'x'.repeat(10_000), { flags: 0 }))
   expect(received).toHaveLength(1)
   expect(Buffer.concat(pipe.written).subarray(0, 4)).toEqual(Buffer.from([0x88, 2, 1008 >> 8, 1008 & 0xff]))
+})
+
+test('a message as large as a frame may be goes past ws once the socket has attached', async () => {
+  const { pipe, received } = await carried()
+  const readers = pipe.listeners('data')
+  pipe.push(wsFrame(BINARY, new Uint8Array(MAX_BYTES)))
+  await turn()
+  expect(received.map(({ length }) => length)).toEqual([MAX_BYTES])
+  expect(pipe.listeners('data')).toEqual(readers)
+})
+
+test('before the attach ws collects no more of a fragmented message than an attach may have', async () => {
+  const { pipe, received } = await carried(false)
+  const attacker = (bytes: number) => pipe.push(wsFrame(BINARY, 'x'.repeat(bytes), { flags: 0 }))
+  attacker(4_097)
+  await turn()
+  expect(received).toEqual([])
+  expect(Buffer.concat(pipe.written).subarray(0, 4)).toEqual(Buffer.from([0x88, 2, 1009 >> 8, 1009 & 0xff]))
 })
 
 test('messages of one turn leave in one write, until it is more than 512 KiB', async () => {

@@ -80,11 +80,12 @@ describe('messages that go past ws', () => {
     const never = () => expect.unreachable()
     const take = (payload: string | Uint8Array) => taken.push(payload as Buffer)
     const messages = new WholeMessages(MAX_BYTES, { take, leave: never, handOver: never })
-    const chunk = Buffer.from([0x82, 0x83, 0, 0, 0, 0, 1, 2, 3, 0x82, 0x81, 0, 0, 0, 0, 9])
+    const chunk = Buffer.from([0x82, 0x83, 0, 0, 0, 0, 1, 2, 3, 0x82, 0x81, 0, 0, 0, 0, 9, 0x82])
     messages.push(chunk)
     chunk.fill(0)
-    expect(taken.map((each) => [...each])).toEqual([[1, 2, 3], [9]])
-    expect(taken.map((each) => each.buffer.byteLength)).toEqual([3, 1])
+    messages.push(Buffer.from([0x81, 0, 0, 0, 0, 4]))
+    expect(taken.map((each) => [...each])).toEqual([[1, 2, 3], [9], [4]])
+    expect(taken.map((each) => each.buffer.byteLength)).toEqual([3, 1, 1])
   })
 
   test('may be as large as allowed; one byte more, and ws has the say from its header on', () => {
