@@ -109,7 +109,7 @@ describe('a Host', () => {
       expect(await statusOf({ host }), host).toBe(200)
     expect(await statusOf({ host: 'evil.example' })).toBe(403)
     await relay.close()
-    // What can be no host at all opens no door for other names like it.
+    // A name that can be no host opens no door for others like it.
     await start({ allowedHosts: ['256.1.1.1'] })
     expect(await statusOf({ host: '257.1.1.1' })).toBe(403)
   })
