@@ -58,8 +58,12 @@ const RULES: Readonly<Record<string, Rule>> = {
     imports: ['protocol/', 'crypto/', 'zod/mini', 'ws'],
     reason: 'the SDK runs in browsers, Deno and Bun, has no user interface, and knows of a relay what PROTOCOL.md has',
   },
+  'node/': {
+    imports: ['protocol/', 'crypto/encoding.ts', 'client/index.ts', 'zod/mini', 'node:'],
+    reason: 'files and folders are for Node alone, and the SDK is told of them as any app would tell it',
+  },
   'cli/': {
-    imports: ['protocol/', 'client/index.ts', 'commander', 'qr', 'node:'],
+    imports: ['protocol/', 'client/index.ts', 'node/', 'commander', 'qr', 'node:'],
     reason: 'the CLI has of the client what an app has of it, and nothing behind that',
   },
 }

@@ -67,15 +67,17 @@ const optionsOf = <T>(names: Record<keyof T, true>) => Object.keys(names)
 // biome-ignore format: one paragraph for each call
 const OPTIONS = {
   'Sender.open': optionsOf<sdk.SenderOptions>({
-    relay: true, receivers: true, ttlSeconds: true, patienceMs: true, signal: true, onFailedAttempt: true, onWaiting: true,
+    relay: true, receivers: true, ttlSeconds: true, takes: true, patienceMs: true, signal: true, onFailedAttempt: true, onWaiting: true,
     onUsedUp: true, onBusy: true, onStatus: true, onFallback: true, onSmallFrames: true, environment: true,
   }),
   'Receiver.join': optionsOf<sdk.ReceiverOptions>({
-    relay: true, code: true, name: true, patienceMs: true, attempts: true, signal: true, onApproved: true, onRejoin: true,
+    relay: true, code: true, name: true, takes: true, patienceMs: true, attempts: true, signal: true, onApproved: true, onRejoin: true,
     onBusy: true, onStatus: true, onFallback: true, onSmallFrames: true, environment: true,
   }),
-  send: optionsOf<sdk.SendOptions>({ onProgress: true, onReceipt: true, last: true, signal: true }),
-  accept: optionsOf<sdk.AcceptOptions>({ onProgress: true, beforeReceipt: true }),
+  send: optionsOf<sdk.SendOptions>({
+    transfers: true, onAnswer: true, onChecking: true, onProgress: true, onSkip: true, onReceipt: true, last: true, signal: true,
+  }),
+  accept: optionsOf<sdk.AcceptOptions>({ onProgress: true, onChecking: true, beforeReceipt: true, begun: true, signal: true }),
 }
 
 /** Tables of documents, by path and heading, with what their first columns have to be, in any order. */

@@ -1,5 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are pieces of source text
-import { messages, operator, written, wrongCode } from './files.ts'
+import { messages, operator, wrongCode } from './files.ts'
 import { protection } from './mutation.ts'
 
 const middle = protection('test/deep/adversary/middle.test.ts')
@@ -244,12 +244,8 @@ export const LEFT = [
     'this.#steps.stop() handshake.wipe()',
     'this.#steps.stop()',
   ]),
-  operator('traffic secrets at the sender', 'swap n_S, against the receiver', [
-    'this.#peer?.sendKey.fill(0) this.#peer?.receiveKey.fill(0)',
-    '',
-  ]),
-  operator('traffic secrets at the receiver', 'replay m1 of another run, against the sender', [
-    'sendKey.fill(0) receiveKey.fill(0)',
+  operator('traffic secrets of a device that has ended', 'swap n_S, against the receiver', [
+    'for (const key of [sendKey, receiveKey, resumeSecret]) key.fill(0)',
     '',
   ]),
   wipe('message keys once they are copied', 'after a transfer', [
@@ -257,12 +253,8 @@ export const LEFT = [
     'const sealer = new StreamSealer(key)',
   ]),
   wipe('message keys of a reader that ends', 'after truncate after 1 of 3 chunks, close, against the receiver', [
-    'this.#trafficSecret.fill(0) this.#current?.wipe()',
-    'this.#trafficSecret.fill(0)',
-  ]),
-  written('a writer stops when its run ends', 'a wiped writer seals nothing', [
-    "if (this.#wiped) throw new PairingError('aborted')",
-    '',
+    'opener?.wipe() trafficSecret.fill(0)',
+    'trafficSecret.fill(0)',
   ]),
   operator('added: the secret half as the device’s name', 'swap n_R, against the sender', [
     'name === undefined ? asked : { ...asked, name }',

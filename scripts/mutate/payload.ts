@@ -1,19 +1,17 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are pieces of source text
-import { connection, lies, messages, operator, relayApi, written, wrongCode } from './files.ts'
+import { connection, corrupt, lies, messages, operator, partial, relayApi, wrongCode } from './files.ts'
 import { protection } from './mutation.ts'
 
 const tenSteps = protection('test/e2e/ten-steps.test.ts')
 const receivers = protection('test/e2e/receivers.test.ts')
 const stream = protection('test/crypto/stream.test.ts')
 const attacks = protection('test/crypto/stream-attacks.test.ts')
-const transfer = protection('test/client/transfer/transfer.test.ts')
+const model = protection('test/client/transfer/offer-model.test.ts')
+const resumed = protection('test/client/transfer/resume.test.ts')
+const folders = protection('test/node/folders.test.ts')
 const channel = protection('test/client/link/channel.test.ts')
 
 const OPENED = 'this.#aead.open(this.#key, this.#nonces.next(last && i === chunks - 1), chunk, output)'
-const CHECKED = 'await this.#transfer.finish()'
-const CONFIRMED = "this.#state = 'complete' if (await this.#confirm(bytes)) this.#state = 'confirmed'"
-const WHOLE = 'const whole = Promise.all([receipt, this.#writing])'
-
 export const PAYLOAD = [
   operator('message index in the key', 'splice the first transfer for the second, against the receiver', [
     'lv(`${LABEL}msg`, index)',
@@ -52,64 +50,79 @@ export const PAYLOAD = [
     "this.#state = 'broken' // something after the end: not the message that was sent throw new StreamError('The message is over.')",
     'return { plaintext: new Uint8Array(), last: true }',
   ]),
-  lies('the approval comes first', 'C5: ', [
-    "if (Object(await approval.readJson()).type !== 'approved') throw new PairingError('corrupt')",
-    'await approval.readJson()',
-  ]),
-  lies('the end counts the transfers', 'with an end that counts', [
-    "if (messages !== transfers) throw new PairingError('incomplete')",
+  corrupt('the hello comes first, and once', 'hello', [
+    "if ((head.kind === 'hello') === (this.#hello !== undefined)) throw new PairingError('corrupt')",
     '',
   ]),
-  transfer('surplus bytes in a transfer', 'the first surplus byte is corrupt', [
-    "if (this.#rest.length > 0 || (await this.#body.read()) !== undefined) throw new PairingError('corrupt')",
+  corrupt('surplus bytes of content', 'content beyond what was announced', [
+    "if (this.#entry === this.#entries.length) throw new PairingError('corrupt')",
+    'if (this.#entry === this.#entries.length) return pieces',
+  ]),
+  corrupt('content needs a yes', 'content without a yes', [
+    "if (life.is !== 'running' || life.received + bytes > life.through) throw corrupt()",
+    "if (life.is !== 'running') return life",
+  ]),
+  corrupt('the length of what was sent', 'sent with another number than came', [
+    "if (life.is !== 'running' || word.bytes !== life.received) throw corrupt()",
+    "if (life.is !== 'running') throw corrupt()",
+  ]),
+  corrupt('every entry is whole at the end', 'sent while an entry is not whole', [
+    "if (word.kind === 'sent' && before.is === 'running' && !this.#position.mayEnd) throw new PairingError('corrupt')",
     '',
   ]),
-  lies('the receipt goes out after all was checked', 'is not taken, and gets no receipt', [
-    `${CHECKED} await options.beforeReceipt?.() ${CONFIRMED}`,
-    `await options.beforeReceipt?.()
-      this.#state = 'complete'
-      if (await this.#confirm(bytes)) this.#state = 'confirmed'
-      ${CHECKED}`,
+  corrupt('paths stay below their folder', 'two dots as a segment', ["segment !== '..' &&", '']),
+  corrupt('one path for one entry', 'a path twice', [
+    "return clash ? 'a path twice, or under another' : undefined",
+    'return clash ? undefined : undefined',
   ]),
-  transfer(
-    'the header’s length is checked before it is read',
-    'a length above 64 KiB is refused before anything is read',
-    ["if (length > TRANSFER_HEADER_MAX_BYTES) throw new PairingError('corrupt')", ''],
+  corrupt('open offers are bounded', 'a second undecided offer', [
+    'offer !== this.#offersHeard + 1 || isFull(this.incoming)',
+    'offer !== this.#offersHeard + 1',
+  ]),
+  corrupt('posts stay within their allowance', 'posts above the allowance', [
+    "if (this.#heard > this.#granted) throw new PairingError('corrupt')",
+    '',
+  ]),
+  partial(
+    'nothing is overwritten',
+    'never takes the place of a file',
+    ["if (error.code === 'EEXIST') throw error", ''],
+    [
+      "if (await lstat(path).catch(() => undefined)) throw Object.assign(new Error('it is there already'), { code: 'EEXIST' })",
+      '',
+    ],
   ),
+  partial('no link is written through', 'is not written through a link in its place', [
+    'const flags = constants.O_WRONLY | constants.O_NOFOLLOW',
+    'const flags = constants.O_WRONLY',
+  ]),
+  folders('a link in a partial makes it none', 'with a link put into what is there begins anew', [
+    'if (info.isFile()) return info.nlink === 1',
+    'return true',
+  ]),
+  resumed('both sides have the same bytes', 'begins at 0 where the offerer', [
+    'digests.get(entry) === sha256',
+    'digests.has(entry)',
+  ]),
   operator('frames have room for a chunk', 'grant frames too small for a chunk, against the sender', [
     "if (room < 1) throw new PairingError('relay_misbehaved')",
     '',
   ]),
-  written('a frame is acked when it was dealt with', 'a frame is acked only when the one after it is asked for', [
-    'if (frame) return this.#opener.openFrame(frame).plaintext',
-    `if (frame) {
-          this.#channel.processed()
-          return this.#opener.openFrame(frame).plaintext
-        }`,
+  model('"Delivered" needs the receipt', 'is unconfirmed only after everything went out', [
+    "return life.is === 'sent' ? { is: 'unconfirmed' } :",
+    "return life.is === 'sent' ? { is: 'delivered', bytes: life.said, skipped: 0 } :",
   ]),
-  operator('"Delivered" needs the receipt', 'drop the receipt and what follows, against the sender', [
-    WHOLE,
-    'const whole = this.#writing.then((all): [unknown, number] => [all - header.length, all])',
+  lies('an ack is not delivery', 'into none: it acks everything itself', [
+    'this.#outbox.say({ ...head, token: this.#token, resumes }, this.#lines)',
+    `this.#outbox.say({ ...head, token: this.#token, resumes }, this.#lines, () => {
+      this.#life = { is: 'over', outcome: { is: 'delivered', bytes: 0, skipped: 0 } }
+      this.#settle()
+    })`,
   ]),
-  operator('an ack is not delivery', 'forge acks and drop the payload, against the sender', [
-    WHOLE,
-    `const acked = async (): Promise<[unknown, number]> => {
-      const all = await this.#writing
-      await this.#run.channel.flushed()
-      return [all - header.length, all]
-    }
-    const whole = acked()`,
-  ]),
-  operator('a row that says `done` is not delivery', 'forge done, against the sender', [
-    'const error = run.over ?? errorOfAccident(thrown)',
-    `const error = run.over ?? errorOfAccident(thrown)
-      if (error.code === 'not_delivered') return { receiverCode, matchNumber, delivered: true, bytes: 0, ms: 0 }`,
-  ]),
-  lies('the receipt’s message index', 'counts for nothing', [
-    "if (index !== this.#index) throw new PairingError('corrupt')",
+  lies('the receipt’s offer, its moment and its bytes', 'counts for nothing', [
+    "if (life.is !== 'sent' || word.bytes !== life.said) throw corrupt()",
     '',
   ]),
-  lies('the receipt’s bytes', 'counts for nothing', ["if (received !== bytes) throw new PairingError('corrupt')", '']),
   stream('stream keys after a failure', 'are copied, so that the caller can wipe its own', [
     'stream.wipe() throw error instanceof StreamError',
     'throw error instanceof StreamError',

@@ -1,13 +1,14 @@
 import {
   formatMatchNumber,
+  type PairedDevice,
   PairingError,
   type PairingErrorCode,
   type PairingRequest,
   type Sender,
 } from '../client/index.ts'
+import { shownDevice } from '../node/shown.ts'
 import type { QuestionKind } from './events.ts'
 import { CliError } from './exit.ts'
-import { shownDevice } from './shown.ts'
 import type { Strangers } from './strangers.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -25,13 +26,14 @@ export interface Approvals {
   /** The number has to be typed. Stays set: a device that made it necessary may leave on purpose. */
   readonly typing: boolean
   readonly waiting: readonly PairingRequest[]
-  readonly approved: readonly PairingRequest[]
+  readonly approved: readonly PairedDevice[]
   /** The person has ended it. */
   readonly done: boolean
 }
 
 export type Happening =
-  | { readonly is: 'came' | 'approved'; readonly request: PairingRequest }
+  | { readonly is: 'came'; readonly request: PairingRequest }
+  | { readonly is: 'approved'; readonly device: PairedDevice }
   | { readonly is: 'left'; readonly request: PairingRequest; readonly error: PairingError }
   | { readonly is: 'refused'; readonly number: string }
   | { readonly is: 'answered'; readonly answer: string | undefined }
@@ -61,8 +63,8 @@ export function next(state: Approvals, happened: Happening): [after: Approvals, 
       return [{ ...state, waiting: left }]
     }
     case 'approved': {
-      const { request } = happened
-      return [{ ...state, waiting: without(request.matchNumber), approved: [...approved, request] }]
+      const { device } = happened
+      return [{ ...state, waiting: without(device.matchNumber), approved: [...approved, device] }]
     }
     case 'refused':
       return [{ ...state, waiting: without(happened.number) }]
@@ -109,7 +111,7 @@ export async function approveReceivers(
   sender: Sender,
   terminal: Terminal,
   { receivers, yes = false, strangers, leaving }: ApproveOptions,
-): Promise<readonly PairingRequest[]> {
+): Promise<readonly PairedDevice[]> {
   const requests = sender.requests()
   let coming = requests.next()
   const attended = !yes || process.stdin.isTTY === true
@@ -131,7 +133,7 @@ export async function approveReceivers(
     const more = receivers - state.approved.length
     if (outcome.is !== 'approved' || more === 0) continue
     const rest = more === 1 ? 'One' : String(more)
-    terminal.say(`Approved ${formatMatchNumber(outcome.request.matchNumber)}. ${rest} more may be approved.`)
+    terminal.say(`Approved ${formatMatchNumber(outcome.device.matchNumber)}. ${rest} more may be approved.`)
   }
   // Nothing that still comes is of interest, but its errors must not go unheard.
   coming.catch(() => {})
@@ -222,9 +224,9 @@ async function carryOut(
       return { is: 'refused', number: deny.matchNumber }
     }
     // A tap, which the SDK refuses as soon as a second device knows the code.
-    const request = tap ? await tap.approve().then(() => tap) : await sender.approveNumber(approve ?? '')
-    terminal.event('approved', { matchNumber: request.matchNumber })
-    return { is: 'approved', request }
+    const device = await (tap ? tap.approve() : sender.approveNumber(approve ?? ''))
+    terminal.event('approved', { matchNumber: device.matchNumber })
+    return { is: 'approved', device }
   } catch (error) {
     if (deny || !(error instanceof PairingError)) throw error
     terminal.event('not_approved', { code: error.code })

@@ -3,9 +3,9 @@ import { mkdir, readdir, stat, unlink, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import type { AttemptStore } from '../client/index.ts'
+import { shown } from '../node/shown.ts'
 import { TTL_MAX_SECONDS } from '../protocol/limits.ts'
 import { reasonOf } from './files.ts'
-import { shown } from './shown.ts'
 import type { Terminal } from './terminal.ts'
 
 /** No code lives longer. What a relay says of its life does not count: it could make this device forget. */

@@ -22,22 +22,23 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'send',
     does: 'show a code, pair with the device that enters it, and send',
-    argument: ['[file...]', 'files to send, or - for stdin'],
+    argument: ['[path...]', 'files and folders to send, or - for stdin'],
     options: [
       relay,
       receivers.argParser(wholeNumber(1, 8)).default(1),
       new Option('--ttl <seconds>', `how long the session may take, ${TTL}; a relay may grant less`).argParser(
         wholeNumber(TTL_MIN_SECONDS, TTL_MAX_SECONDS),
       ),
-      new Option('--text', 'send a text instead: asked for, or read from stdin'),
+      new Option('--text [text]', 'send a text instead: this one, or one that is asked for or read from stdin'),
+      new Option('--name <name>', 'the name of what comes from stdin'),
       new Option('--yes', 'approve without asking: trusts every device that enters the code, up to --receivers'),
       json,
       new Option('--no-qr', 'print no QR code'),
     ],
     examples: {
-      'pairlay send photo.jpg notes.pdf': 'two files, to the device that enters the code',
-      'tar c folder | pairlay send -': 'a folder, as an archive',
-      'pairlay send --text': 'a text that is asked for',
+      'pairlay send photo.jpg folder': 'a file and a folder, to the device that enters the code',
+      'pg_dump db | pairlay send - --name db.sql': 'what a command prints',
+      'pairlay send --text "hello"': 'a text',
     },
     load: async () => (await import('./send.ts')).send,
   },
@@ -48,6 +49,9 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [
       relay,
       new Option('-o, --output <path>', 'save as this file or into this directory; - writes to stdout'),
+      new Option('--into <dir>', 'save into this directory, which is made if it is not there').conflicts('output'),
+      new Option('--rename', 'give another name to what is there already, such as photo (2).jpg'),
+      new Option('--overwrite', 'replace files that are there already').conflicts('rename'),
       new Option('--mode <octal>', 'the mode of what is saved, such as 644 (default: 600, for nobody else)').argParser(
         fileMode,
       ),
@@ -57,7 +61,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     examples: {
       'pairlay receive': 'asks for the code, and saves here',
-      'pairlay receive -o ~/Downloads': 'saves there',
+      'pairlay receive --into ~/Downloads --rename': 'saves there, whatever is there',
       'pairlay receive -o - | tar x': 'unpacks an archive',
     },
     load: async () => (await import('./receive.ts')).receive,

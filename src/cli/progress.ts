@@ -5,6 +5,7 @@ import type { Terminal } from './terminal.ts'
 /** How long nothing may move before that is told. */
 const STALLED_AFTER_MS = 30_000
 const LOOK_MS = 1_000
+const CHECKING_EVERY_MS = 500
 /** A transfer that needs a higher rate than this to end in time is worth a word before it begins. */
 const USUAL_BYTES_PER_SECOND = 1024 * 1024
 const TTL_STEP_SECONDS = 60
@@ -147,4 +148,17 @@ export function neededRate(totalBytes: number | undefined, expiresInMs: number):
   if (bytesPerSecond <= USUAL_BYTES_PER_SECOND) return undefined
   const rate = formatBytes(Math.round(bytesPerSecond))
   return `The session ends in ${formatDuration(expiresInMs)}: this needs ${rate}/s from now on.`
+}
+
+/** Tells how far both sides have compared what was there before: at once, twice a second, and at the end. */
+export function checking(matchNumber: string, terminal: ProgressOptions['terminal']) {
+  let toldAt = Number.NEGATIVE_INFINITY
+  return (bytes: number, totalBytes: number) => {
+    const now = performance.now()
+    if (now - toldAt < CHECKING_EVERY_MS && bytes < totalBytes) return
+    toldAt = now
+    terminal.event('checking', { matchNumber, bytes, totalBytes })
+    const line = `Checking what is there: ${Math.floor((bytes / totalBytes) * 100)} %`
+    if (terminal.interactive) terminal.progress([line])
+  }
 }

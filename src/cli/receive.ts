@@ -1,50 +1,28 @@
 import { hostname } from 'node:os'
-import { cleanText, formatMatchNumber, type Offer, Receiver } from '../client/index.ts'
+import { cleanText, formatMatchNumber, type Offer, type PairedDevice, Receiver } from '../client/index.ts'
 import { DeviceName } from '../protocol/fields.ts'
 import { NAME_MAX_BYTES } from '../protocol/limits.ts'
 import { Attempts } from './attempts.ts'
 import { connectionReport } from './connection.ts'
 import { readEntry } from './entry.ts'
 import { CliError, EXIT } from './exit.ts'
-import { formatBytes } from './format.ts'
 import { untilInterrupted } from './interrupt.ts'
-import { safeNames } from './names.ts'
-import {
-  type Asker,
-  checkedOutput,
-  directoryFor,
-  type OutputOptions,
-  pipeOut,
-  reasonToDecline,
-  save,
-  showText,
-  type Taking,
-  type Target,
-  TEXT_MAX_BYTES,
-  targetsFor,
-} from './output.ts'
+import { type Asker, checkedOutput, type OutputOptions } from './places.ts'
 import { watchPresence } from './presence.ts'
-import { neededRate } from './progress.ts'
 import { failureOf, relayFrom, warnOfPlainHttp } from './relay.ts'
-import { shown } from './shown.ts'
-import { TEXT_TYPE } from './sources.ts'
+import { NOBODY_ANSWERS, takeOffer } from './taking.ts'
 import { Terminal } from './terminal.ts'
 
-export interface ReceiveOptions {
+export interface ReceiveOptions extends OutputOptions {
   readonly relay?: string
-  readonly output?: string
-  readonly mode?: number
   readonly name?: string
-  readonly yes?: boolean
   readonly json?: boolean
 }
 
 /** How long a pipe may take to show that it has ended: one that has does at once. */
 const PIPE_MS = 250
-const NOBODY_ANSWERS = 'There is nobody to answer. Use --yes to accept without asking.'
-
-/** With an output that was checked. */
-type Options = Omit<ReceiveOptions, 'output'> & OutputOptions
+/** How long the goodbye after a failure may take. */
+const GOODBYE_MS = 3_000
 
 /** How far it has come. */
 interface State {
@@ -52,8 +30,11 @@ interface State {
   connected: boolean
   approved: boolean
   over: boolean
+  device: PairedDevice | undefined
   /** The offer that is asked about, or taken. */
   offer: Offer | undefined
+  /** Aborted when this side leaves. */
+  readonly leaving: AbortController
 }
 
 /** `pairlay receive`: joins, lets the person compare and accept, saves, and resolves with the exit code. */
@@ -63,12 +44,14 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
   }
   const name = deviceName(options.name)
   const terminal = new Terminal({ json: options.json === true, stdinIsData: false })
-  const state: State = { relay: '', connected: false, approved: false, over: false, offer: undefined }
+  const leaving = new AbortController()
+  const none = { device: undefined, offer: undefined }
+  const state: State = { relay: '', connected: false, approved: false, over: false, ...none, leaving }
   // A link names its own, so what the environment says may not matter.
   if (options.relay !== undefined) relayFrom(options.relay)
   try {
     if (!options.yes) terminal.listen()
-    const output = await checkedOutput(terminal, options)
+    const checked = await checkedOutput(terminal, options)
     const entry = await readEntry(code, terminal, options)
     if (!options.yes && !(await terminal.answerable(PIPE_MS))) throw new CliError(NOBODY_ANSWERS, 'usage')
     state.relay = entry.relay
@@ -89,8 +72,21 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
     })
     return await untilInterrupted(
       terminal,
-      () => (state.offer && !state.offer.complete ? state.offer.decline('cancelled') : receiver.close()),
-      () => receiveAll(receiver, terminal, { ...options, output }, state),
+      async () => {
+        leaving.abort()
+        if (state.offer && !state.offer.complete) state.offer.stop('cancelled')
+        await goodbye(state)
+        await receiver.close()
+      },
+      async () => {
+        try {
+          return await receiveAll(receiver, terminal, checked, state)
+        } finally {
+          // The sender hears everything that was said, before this side is gone.
+          await goodbye(state)
+          await receiver.close()
+        }
+      },
     )
   } catch (error) {
     throw failureOf(error, state.relay, state.approved)
@@ -110,7 +106,19 @@ function deviceName(given: string | undefined): string | undefined {
   throw new CliError(`The name is too long: it may take ${NAME_MAX_BYTES} bytes.`, 'usage')
 }
 
-async function receiveAll(receiver: Receiver, terminal: Terminal, options: Options, state: State): Promise<number> {
+/** Says goodbye, if there is somebody to hear it, and waits a moment. Never rejects. */
+async function goodbye({ device, over }: State): Promise<void> {
+  if (!device || over) return
+  const patience = new Promise((resolve) => setTimeout(resolve, GOODBYE_MS).unref())
+  await Promise.race([device.close().catch(() => {}), patience])
+}
+
+async function receiveAll(
+  receiver: Receiver,
+  terminal: Terminal,
+  options: ReceiveOptions,
+  state: State,
+): Promise<number> {
   terminal.say('Checking the code with the sender …')
   const matchNumber = await receiver.verified
   const line = `The sender should show ${formatMatchNumber(matchNumber)}. Waiting for its approval …`
@@ -129,17 +137,17 @@ async function receiveAll(receiver: Receiver, terminal: Terminal, options: Optio
     expiresInMs,
     terminal,
   })
-  const asking: Asker = {
-    ask: (kind, question) => untilEnded(receiver, (signal) => terminal.ask(kind, question, signal)),
-  }
-  const names = new Set<string>()
   let transfers = 0
   try {
-    for await (const offer of receiver.offers()) {
+    state.device = await receiver.approved
+    for await (const offer of state.device.offers()) {
       transfers++
       state.offer = offer
-      const taking = { offer, matchNumber, terminal, expiresInMs, isOver: () => state.over }
-      await takeOffer(taking, safeNames(offer.items, names), asking, options)
+      const asker: Asker = {
+        ask: (kind, question) => untilEnded(receiver, offer, (signal) => terminal.ask(kind, question, signal)),
+      }
+      const { signal } = state.leaving
+      await takeOffer({ offer, matchNumber, terminal, asker, expiresInMs, isOver: () => state.over, signal }, options)
       state.offer = undefined
     }
   } finally {
@@ -149,10 +157,10 @@ async function receiveAll(receiver: Receiver, terminal: Terminal, options: Optio
   return EXIT.delivered
 }
 
-/** Does work that is of no use once the session is over. Throws what ended it. */
-async function untilEnded<T>(receiver: Receiver, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** Does work that is of no use once the session is over, or the offer taken back. Throws what ended it. */
+async function untilEnded<T>(receiver: Receiver, offer: Offer, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const withdraw = new AbortController()
-  const ended = receiver.ended.then((error) => {
+  const ended = Promise.race([receiver.ended, offer.withdrawn]).then((error) => {
     throw error
   })
   try {
@@ -160,64 +168,4 @@ async function untilEnded<T>(receiver: Receiver, work: (signal: AbortSignal) => 
   } finally {
     withdraw.abort()
   }
-}
-
-/** Takes one offer, or declines it and says why. */
-async function takeOffer(taking: Taking, names: readonly string[], asking: Asker, options: Options): Promise<void> {
-  const { offer, matchNumber } = taking
-  const asText = isText(offer) && options.output === undefined
-  tellOffer(taking, names, asText)
-  try {
-    const toFiles = !asText && options.output !== '-'
-    const targets = toFiles ? await targetsFor(offer.items, names, asking, options) : []
-    if (options.output === '-' && names.length > 1) {
-      throw new CliError('Several files do not fit into one pipe. Receive them into a directory with -o.', 'usage')
-    }
-    await confirm(matchNumber, asText, targets, asking, options)
-    if (asText) await showText(taking)
-    else if (options.output === '-') await pipeOut(taking)
-    else await save(taking, targets, options.mode)
-  } catch (error) {
-    if (!offer.complete) await offer.decline(reasonToDecline(error))
-    throw error
-  }
-}
-
-function tellOffer({ offer, terminal, expiresInMs }: Taking, names: readonly string[], asText: boolean): void {
-  const what = asText ? 'a text' : names.length === 1 ? names[0] : `${names.length} files`
-  const size = offer.totalBytes === undefined ? 'of unknown length' : `(${formatBytes(offer.totalBytes)})`
-  const line = `The sender offers ${what} ${size}${names.length === 1 ? '.' : ':'}`
-  terminal.event('offer', { items: offer.items, totalBytes: offer.totalBytes }, line)
-  if (names.length > 1) {
-    for (const [index, name] of names.entries())
-      terminal.say(`    ${name}  ${formatBytes(offer.items[index]?.size ?? 0)}`)
-  }
-  const needed = neededRate(offer.totalBytes, expiresInMs())
-  if (needed) terminal.say(`${needed} The sender gives it more time with --ttl.`)
-}
-
-async function confirm(
-  matchNumber: string,
-  asText: boolean,
-  targets: readonly Target[],
-  asking: Asker,
-  options: Options,
-): Promise<void> {
-  if (options.yes) return
-  const [first] = targets
-  const where = asText
-    ? 'Show it'
-    : first === undefined
-      ? 'Write it to stdout'
-      : targets.length === 1
-        ? `Save it as ${shown(first.path)}`
-        : `Save them in ${shown((await directoryFor(options)) ?? process.cwd())}`
-  const answer = await asking.ask('accept', `${where}, if the sender shows ${formatMatchNumber(matchNumber)}? [y/N] `)
-  if (answer === undefined) throw new CliError(NOBODY_ANSWERS, 'usage')
-  if (!/^y(es)?$/i.test(answer)) throw new CliError('Refused. Nothing was saved.', 'not_delivered', 'declined')
-}
-
-function isText({ items: [item, second] }: Offer): boolean {
-  if (!item || second) return false
-  return item.type === TEXT_TYPE && item.size !== undefined && item.size <= TEXT_MAX_BYTES
 }

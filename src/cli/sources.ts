@@ -1,46 +1,124 @@
 import { isUtf8 } from 'node:buffer'
+import { open, realpath } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
-import { bytesSource, type Source } from '../client/index.ts'
+import { bytesSource, linesOf, type Source } from '../client/index.ts'
+import { type LeftOut, pathSources } from '../node/file-sources.ts'
+import { numbered } from '../node/names.ts'
+import { shown } from '../node/shown.ts'
 import { CliError } from './exit.ts'
-import { fileSources } from './files.ts'
+import { reasonOf } from './files.ts'
 import { Terminal } from './terminal.ts'
 
 /** Marks an item as text to be shown rather than a file to be saved. */
 export const TEXT_TYPE = 'application/x-pairlay-text'
 
 interface SourceOptions {
-  readonly text?: boolean | undefined
+  readonly text?: boolean | string | undefined
+  readonly name?: string | undefined
   readonly json?: boolean | undefined
 }
 
-/** Returns what a command line sends. With `stdinIsData`, answers come from elsewhere than stdin. Throws CliError. */
-export async function sourcesOf(
-  paths: readonly string[],
-  options: SourceOptions,
-): Promise<{ sources: Source[]; stdinIsData: boolean }> {
-  if (options.text) {
-    if (paths.length > 0)
-      throw new CliError('With --text the text is asked for, or read from stdin: name no files.', 'usage')
-    const text = process.stdin.isTTY ? await askForText(options) : await buffer(process.stdin)
-    if (text.length === 0) throw new CliError('There is no text to send.', 'usage')
-    if (!isUtf8(text)) throw new CliError('The text is not UTF-8. Send it as it is: pairlay send - < FILE', 'usage')
-    return { sources: [bytesSource(text, 'text', TEXT_TYPE)], stdinIsData: !process.stdin.isTTY }
+interface Chosen {
+  readonly sources: readonly Source[]
+  readonly leftOut: readonly LeftOut[]
+  /** Answers come from elsewhere than stdin. */
+  readonly stdinIsData: boolean
+}
+
+/** Returns what a command line sends. Throws CliError. */
+export async function sourcesOf(paths: readonly string[], options: SourceOptions): Promise<Chosen> {
+  const chosen = options.text ? await textOf(paths, options) : await filesOf(paths, options)
+  try {
+    linesOf(chosen.sources)
+    return chosen
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    const advice = 'Send them as an archive: tar c PATH … | pairlay send -'
+    throw new CliError(`This cannot be sent together: ${error.message}. ${advice}`, 'usage')
   }
-  if (paths.length === 0) throw new CliError('Name the files to send, or - for stdin.', 'usage')
-  if (!paths.includes('-')) return { sources: await fileSources(paths), stdinIsData: false }
-  if (paths.length > 1)
-    throw new CliError('A pipe is sent alone: its length is not known, so nothing can follow it.', 'usage')
-  // Its length is not known.
-  return { sources: [{ name: 'stdin', once: true, open: () => process.stdin }], stdinIsData: true }
+}
+
+async function textOf(paths: readonly string[], options: SourceOptions): Promise<Chosen> {
+  const given = typeof options.text === 'string' ? options.text : undefined
+  if (paths.length > 0) throw new CliError('With --text a text is sent: name no files.', 'usage')
+  const { isTTY } = process.stdin
+  const text =
+    given === undefined ? await (isTTY ? askForText(options) : buffer(process.stdin)) : Buffer.from(requireUtf8(given))
+  if (text.length === 0) throw new CliError('There is no text to send.', 'usage')
+  if (!isUtf8(text)) throw new CliError('The text is not UTF-8. Send it as it is: pairlay send - < FILE', 'usage')
+  const sources = [bytesSource(text, 'text', TEXT_TYPE)]
+  return { sources, leftOut: [], stdinIsData: given === undefined && !isTTY }
 }
 
 async function askForText({ json }: SourceOptions): Promise<Uint8Array> {
   const terminal = new Terminal({ json: json === true, stdinIsData: false })
   try {
-    const text = (await terminal.ask('text', 'Text to send: ')) ?? ''
-    if (text.includes('\ufffd')) throw new CliError('What was typed is not UTF-8: set the terminal to it.', 'usage')
-    return Buffer.from(text)
+    return Buffer.from(requireUtf8((await terminal.ask('text', 'Text to send: ')) ?? ''))
   } finally {
     terminal.close()
+  }
+}
+
+function requireUtf8(typed: string): string {
+  if (typed.includes('\ufffd')) throw new CliError('What was typed is not UTF-8: set the terminal to it.', 'usage')
+  return typed
+}
+
+async function filesOf(paths: readonly string[], { name }: SourceOptions): Promise<Chosen> {
+  if (paths.length === 0) throw new CliError('Name what to send: files, folders, or - for stdin.', 'usage')
+  if (!paths.includes('-')) {
+    if (name !== undefined) throw new CliError('--name is the name of what comes from stdin.', 'usage')
+    return { ...(await thingsOf(paths)), stdinIsData: false }
+  }
+  if (paths.length > 1)
+    throw new CliError('A pipe is sent alone: its length is not known, so nothing can follow it.', 'usage')
+  // Its length is not known.
+  const source: Source = { name: name ?? 'stdin', once: true, open: () => process.stdin }
+  return { sources: [source], leftOut: [], stdinIsData: true }
+}
+
+/** Files and folders, each under a name that no other has. */
+async function thingsOf(paths: readonly string[]): Promise<Pick<Chosen, 'sources' | 'leftOut'>> {
+  const taken = new Set<string>()
+  const sources: Source[] = []
+  const leftOut: LeftOut[] = []
+  for (const path of paths) {
+    const found = await readable(path)
+    const [thing = ''] = found.sources[0]?.name.split('/') ?? []
+    let unique = thing
+    for (let n = 2; taken.has(unique); n++) unique = numbered(thing, n)
+    taken.add(unique)
+    sources.push(...found.sources.map((source) => ({ ...source, name: unique + source.name.slice(thing.length) })))
+    leftOut.push(...found.leftOut)
+  }
+  return { sources, leftOut }
+}
+
+/** Sources of a path, which may be a link: a person chose it. Throws CliError for what is neither a file nor a folder. */
+async function readable(path: string): Promise<{ sources: Source[]; leftOut: LeftOut[] }> {
+  try {
+    const found = await pathSources(await realpath(path), path)
+    const piped = (is: string) => new CliError(`${shown(path)} ${is}. Pipe it: pairlay send - < …`, 'usage')
+    if (!found) throw piped('is not a file')
+    const [first] = found.sources
+    if (!first || first.name.includes('/') || first.dir) return found
+    const handle = await open(path)
+    try {
+      // As files in /proc are.
+      const isUnsized = first.size === 0 && (await handle.read(Buffer.alloc(1))).bytesRead > 0
+      if (isUnsized) throw piped('has no size, and is not empty')
+      return found
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    if (error instanceof CliError) throw error
+    const { code = '' } = error as NodeJS.ErrnoException
+    // Node gives the bytes of an argument that are not UTF-8 as this character, and cannot say any more which they were.
+    const lost = path.includes('\ufffd') && /^ENO/.test(code)
+    const why = lost
+      ? 'its name is not UTF-8. Send what is in it: pairlay send - < FILE'
+      : `${reasonOf(error as NodeJS.ErrnoException)}.`
+    throw new CliError(`Cannot read ${shown(path)}: ${why}`, 'usage')
   }
 }

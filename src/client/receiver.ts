@@ -1,14 +1,15 @@
-import type { VerifiedPeer } from '../crypto/handshake.ts'
+import { type VerifiedPeer, wipeKeys } from '../crypto/handshake.ts'
 import { DeviceName } from '../protocol/fields.ts'
 import { ADDRESS_JOINS_MAX, NAME_MAX_BYTES } from '../protocol/limits.ts'
 import { RelayApi } from './calls/relay-api.ts'
 import { parseEntry } from './entry.ts'
 import { type Environment, pause } from './environment.ts'
 import { errorOfAccident, PairingError } from './errors.ts'
-import type { Offer } from './offer.ts'
+import { PairedDevice } from './paired-device.ts'
 import { type JoinOptions, ReceiverRun, type ReceiverRunOptions } from './pairing/receiver-run.ts'
 import { defaultEnvironment } from './runtime.ts'
-import { receive } from './transfer/receiving.ts'
+import type { Takes } from './transfer/conversation.ts'
+import type { IncomingOffer } from './transfer/incoming-offer.ts'
 
 /** The first rejoin comes at once. Later ones wait twice as long each time, from the first of these to the second. */
 const REJOIN_PAUSE_MS = 1_000
@@ -19,6 +20,8 @@ export interface ReceiverOptions extends JoinOptions {
   readonly relay?: string | undefined
   /** The code as the person typed it, or the sender's link. */
   readonly code: string
+  /** Kinds that this side takes from the sender. Default: offers. */
+  readonly takes?: Takes | undefined
   /** Called when the sender has approved this device: what it sends comes next. */
   readonly onApproved?: (() => void) | undefined
   /** Called when this device has joined again by itself, under a new receiver code. */
@@ -29,6 +32,8 @@ export interface ReceiverOptions extends JoinOptions {
 export class Receiver {
   /** The match number, once the sender's tag has verified. Rejects when that cannot come any more. */
   readonly verified: Promise<string>
+  /** The sender, once it has approved this device. Rejects when that cannot come any more. */
+  readonly approved: Promise<PairedDevice>
   /** Resolves once, when the session is over for this device, with the reason: `aborted` after `close`. */
   readonly ended: Promise<PairingError>
   readonly #options: ReceiverOptions
@@ -38,8 +43,8 @@ export class Receiver {
   #expiresAt = 0
   #verified: VerifiedPeer | undefined
   readonly #peer: Promise<VerifiedPeer>
+  #device: PairedDevice | undefined
   #leaving: Promise<void> | undefined
-  #reading = false
   #announceEnd: (error: PairingError) => void = () => {}
   readonly #abort = () => void this.close()
 
@@ -75,8 +80,10 @@ export class Receiver {
     this.#takeRun(run)
     this.#peer = this.#pair()
     this.verified = this.#peer.then((peer) => peer.matchNumber)
-    // Whoever asks for it gets the error; nobody has to ask.
+    this.approved = this.#peer.then((peer) => this.#converse(peer))
+    // Whoever asks for them gets the error; nobody has to ask.
     this.verified.catch(() => {})
+    this.approved.catch(() => {})
     // An abort may have come while the relay was asked.
     if (options.signal?.aborted) this.#abort()
     else options.signal?.addEventListener('abort', this.#abort)
@@ -107,26 +114,12 @@ export class Receiver {
   }
 
   /**
-   * The sender's transfers, after it has approved this device. Ends when the sender has said that it was all, or after an
-   * offer that was declined. Throws PairingError: `denied`, `wrong_code`, `incomplete`, `closed_by_sender`, `expired`, …
+   * The sender's offers, after it has approved this device. Ends after its goodbye. Throws PairingError: `denied`,
+   * `wrong_code`, `closed_by_sender`, `expired`, …
    */
-  async *offers(): AsyncGenerator<Offer, void> {
-    const peer = await this.#peer
-    this.#reading = true
-    const { channel, session } = this.#run
-    try {
-      yield* receive({
-        channel,
-        peer,
-        maxFrameBytes: session.limits.maxFrameBytes,
-        environment: this.#environment,
-        onApproved: this.#options.onApproved,
-        leave: () => this.close(),
-      })
-    } finally {
-      wipeKeys(peer)
-      await this.close()
-    }
+  async *offers(): AsyncGenerator<IncomingOffer, void> {
+    const device = await this.approved
+    yield* device.offers()
   }
 
   /** Leaves: done when everything was received, a withdrawal when not. The relay forgets this receiver. */
@@ -136,9 +129,40 @@ export class Receiver {
   }
 
   async #leave(): Promise<void> {
-    if (!this.#reading) this.#peer.then(wipeKeys, () => {})
+    await this.#device?.said()
     await this.#run.leave()
     this.#finish(new PairingError('aborted'))
+  }
+
+  /** Talks to the sender, as soon as it has said its first word. */
+  async #converse(peer: VerifiedPeer): Promise<PairedDevice> {
+    const run = this.#run
+    const device = this.#deviceOf(peer)
+    this.#device = device
+    await device.greeted()
+    run.channel.approved()
+    this.#options.onApproved?.()
+    return device
+  }
+
+  #deviceOf(peer: VerifiedPeer): PairedDevice {
+    const run = this.#run
+    try {
+      return new PairedDevice({
+        channel: run.channel,
+        peer,
+        maxFrameBytes: run.session.limits.maxFrameBytes,
+        environment: this.#environment,
+        speaksFirst: false,
+        takes: this.#options.takes ?? { offers: true },
+        isPresent: () => run.present,
+        leave: () => this.close(),
+      })
+    } catch (error) {
+      wipeKeys(peer)
+      void this.#run.leave(errorOfAccident(error))
+      throw error
+    }
   }
 
   /** Pairs, and joins again where the relay has forgotten this device before that. */
@@ -190,9 +214,4 @@ export class Receiver {
     this.#options.signal?.removeEventListener('abort', this.#abort)
     this.#announceEnd(error)
   }
-}
-
-function wipeKeys({ sendKey, receiveKey }: VerifiedPeer): void {
-  sendKey.fill(0)
-  receiveKey.fill(0)
 }

@@ -7,14 +7,15 @@ import { atMost, courtesy, type Environment } from './environment.ts'
 import { KNOWN_TO_RELAY, PairingError } from './errors.ts'
 import { Connection } from './link/connection.ts'
 import type { DeviceOptions } from './options.ts'
+import type { PairedDevice } from './paired-device.ts'
 import { Approvals, type PairingRequest } from './pairing/approvals.ts'
 import type { SenderRun } from './pairing/sender-run.ts'
 import { type FailedAttempts, type WaitingListeners, WaitingRoom } from './pairing/waiting-room.ts'
 import { defaultEnvironment } from './runtime.ts'
 import { Signal } from './signal.ts'
 import type { Source } from './source.ts'
-import type { Receipt } from './transfer/delivery.ts'
-import { GOODBYE_MS, Sending, type SendOptions } from './transfer/sending.ts'
+import type { Takes } from './transfer/conversation.ts'
+import { GOODBYE_MS, type Receipt, Sending, type SendOptions } from './transfer/sending.ts'
 
 export interface SenderOptions extends DeviceOptions, WaitingListeners {
   /** The relay's address, such as https://relay.example. */
@@ -22,6 +23,8 @@ export interface SenderOptions extends DeviceOptions, WaitingListeners {
   /** How many devices may be approved. Those that share a code could, together with the relay, play the sender to each other. */
   readonly receivers?: number | undefined
   readonly ttlSeconds?: number | undefined
+  /** Kinds that this side takes from the devices that it approves. Default: none. */
+  readonly takes?: Takes | undefined
   /** Called when the relay has had no room for what is to be sent for 5 s, although the receiver is there. */
   readonly onBusy?: ((who: 'relay') => void) | undefined
 }
@@ -104,8 +107,8 @@ export class Sender {
       onChange: () => this.#changed.fire(),
     })
     const receivers = Math.min(options.receivers ?? 1, session.limits.maxReceivers)
-    this.#approvals = new Approvals({ ...own, room: this.#room, receivers })
-    this.#sending = new Sending({ ...own, room: this.#room, approvals: this.#approvals })
+    this.#approvals = new Approvals({ ...own, room: this.#room, receivers, takes: options.takes ?? {} })
+    this.#sending = new Sending({ ...own, approvals: this.#approvals })
     this.#connection.start()
     // An abort may have come while the relay was asked.
     if (options.signal?.aborted) this.#abort()
@@ -167,15 +170,15 @@ export class Sender {
    * Approves the one waiting receiver that shows this number, typed by the person who reads it there. PairingError
    * `no_such_number` or `number_not_unique`, and then nobody is approved.
    */
-  approveNumber(typed: string): Promise<PairingRequest> {
+  approveNumber(typed: string): Promise<PairedDevice> {
     return this.#approvals.approveNumber(typed)
   }
 
   /**
-   * Encrypts for each receiver approved now, and sends. Resolves when each has confirmed the last byte end to end, or
-   * cannot any more: one receipt for each, in no case an exception for what one receiver did. PairingError
-   * `nobody_approved`, `receiver_left` when all approved have left, `already_sent`, `source_failed` when a source has no
-   * size, or what ended the session. TypeError and RangeError for what a transfer cannot have. Nothing is sent then.
+   * Offers the sources to each device that is approved now. Resolves when the last has said its last word about it: one
+   * receipt for each, in no case an exception for what one device did. PairingError `nobody_approved`, `receiver_left` when
+   * all approved have left, `already_sent` for a source that can be read once and several devices, or what ended the
+   * session. TypeError and RangeError for what an offer cannot have. Nothing is sent then.
    */
   async send(sources: readonly Source[], options: SendOptions = {}): Promise<Receipt[]> {
     if (this.#ended || this.#goodbye) throw this.#ended ?? new PairingError('aborted')

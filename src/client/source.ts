@@ -1,20 +1,29 @@
 import { cleanText } from './clean.ts'
 import { PairingError } from './errors.ts'
-import type { ItemInfo } from './transfer/transfer.ts'
+import { type Entry, encodeEntries } from './transfer/entries.ts'
 
 /** Something to send. It is opened once for each receiver; one that can be read `once` goes to a single receiver. */
-export interface Source extends ItemInfo {
+export interface Source extends Omit<Entry, 'path'> {
+  /** Its name, or a path with `/` below the folder that was chosen. */
+  readonly name: string
   readonly once?: boolean
+  /** Name for its owner, such as the absolute path of the file or folder that was chosen: by this a later offer of it is known. */
+  readonly key?: string | undefined
   /** The size when the transfer begins, in place of `size`: a file may have grown since. */
   stat?(): Promise<number | undefined>
-  /** The bytes. `size` is what was announced; reading no further sends a file that grows as it was. */
-  open(size?: number): AsyncIterable<Uint8Array>
+  /** The bytes from `offset` on, 0 unless it is given. */
+  open(offset?: number): AsyncIterable<Uint8Array>
 }
 
 /** A Blob or File. In Node, `fs.openAsBlob(path)` gives one of a file. */
 export function blobSource(blob: Blob, name: string): Source {
   if (!(blob instanceof Blob)) throw new TypeError('blobSource takes a Blob or a File')
-  return { name, size: blob.size, ...(blob.type ? { type: blob.type } : {}), open: () => piecesOf(blob.stream()) }
+  return {
+    name,
+    size: blob.size,
+    ...(blob.type ? { type: blob.type } : {}),
+    open: (offset = 0) => piecesOf(blob.slice(offset).stream()),
+  }
 }
 
 /** Bytes in memory. */
@@ -24,8 +33,8 @@ export function bytesSource(bytes: Uint8Array | ArrayBuffer | ArrayBufferView, n
     name,
     size: piece.length,
     ...(type === undefined ? {} : { type }),
-    open: async function* () {
-      yield piece
+    open: async function* (offset = 0) {
+      yield piece.subarray(offset)
     },
   }
 }
@@ -49,7 +58,7 @@ export async function sized(source: Source): Promise<Source> {
   if (!source.stat) return source
   try {
     const size = await source.stat()
-    return { ...source, size, open: (announced) => source.open(announced) }
+    return { ...source, size, open: (offset) => source.open(offset) }
   } catch (error) {
     throw failed('source_failed', source, error)
   }
@@ -64,7 +73,7 @@ function bytesOf(bytes: Uint8Array | ArrayBuffer | ArrayBufferView): Uint8Array 
 }
 
 /** A web stream's pieces. Not every browser can iterate a stream itself. */
-async function* piecesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+export async function* piecesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
   const reader = stream.getReader()
   try {
     for (;;) {
@@ -77,20 +86,50 @@ async function* piecesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uin
   }
 }
 
-/** A source's bytes, held to the size it announced. Throws PairingError `source_changed` and `source_failed`. */
-export async function* exactly(source: Source): AsyncGenerator<Uint8Array> {
-  let bytes = 0
+/**
+ * A source's bytes from `offset` to `size`, no more and no less. Throws PairingError `source_changed` and `source_failed`.
+ */
+export async function* piecesOfSource(
+  source: Source,
+  size: number | undefined,
+  offset = 0,
+): AsyncGenerator<Uint8Array> {
+  if (offset === size) return
+  let bytes = offset
   try {
-    for await (const piece of source.open(source.size)) {
+    for await (const piece of source.open(offset)) {
       if (!(piece instanceof Uint8Array)) throw new TypeError('a source gives pieces of Uint8Array')
       bytes += piece.length
-      if (source.size !== undefined && bytes > source.size) throw failed('source_changed', source)
+      if (size !== undefined && bytes > size) throw failed('source_changed', source)
       yield piece
     }
   } catch (error) {
     throw error instanceof PairingError ? error : failed('source_failed', source, error)
   }
-  if (source.size !== undefined && bytes !== source.size) throw failed('source_changed', source)
+  if (size !== undefined && bytes !== size) throw failed('source_changed', source)
+}
+
+/** The first so many bytes of a source. */
+export async function* firstBytes(
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  bytes: number,
+): AsyncGenerator<Uint8Array> {
+  let left = bytes
+  for await (const piece of pieces) {
+    yield piece.subarray(0, left)
+    left -= Math.min(left, piece.length)
+    if (left === 0) return
+  }
+}
+
+/** The lines of an offer of these sources. Throws RangeError, with what to change, for what an offer cannot have. */
+export function linesOf(sources: readonly Source[]): Uint8Array {
+  return encodeEntries(sources.map(entryOf))
+}
+
+/** Returns the entry of a source. */
+export function entryOf({ name, size, type, modified, x, dir }: Source): Entry {
+  return { path: name, size, type, modified, x, dir }
 }
 
 function failed(code: 'source_changed' | 'source_failed', { name }: Source, cause?: unknown): PairingError {

@@ -1,5 +1,7 @@
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js'
 
+export { concatBytes }
+
 /** Starts every hashed label, so that no value of this protocol can be taken for one of another. */
 export const LABEL = 'pairlay/v1 '
 
@@ -40,4 +42,22 @@ function leb128(length: number): Uint8Array {
   let rest = length
   for (; rest >= 0x80; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80)
   return Uint8Array.of(...bytes, rest)
+}
+
+/** The bytes of what `encodeCrockford` wrote. Throws RangeError for other symbols. */
+export function decodeCrockford(symbols: string): Uint8Array {
+  const bytes = new Uint8Array(Math.floor((symbols.length * 5) / 8))
+  let pending = 0
+  let pendingBits = 0
+  let at = 0
+  for (const symbol of symbols) {
+    const value = ALPHABET.indexOf(symbol)
+    if (value < 0) throw new RangeError('this is not Crockford base32')
+    pending = ((pending << 5) | value) & 0xfff
+    pendingBits += 5
+    if (pendingBits < 8) continue
+    pendingBits -= 8
+    bytes[at++] = pending >> pendingBits
+  }
+  return bytes
 }

@@ -37,6 +37,13 @@ export interface VerifiedPeer {
   readonly sendKey: Uint8Array
   /** 64-byte traffic secret of what this side receives. */
   readonly receiveKey: Uint8Array
+  /** 32 bytes by which a later session proves that it goes on with a transfer. */
+  readonly resumeSecret: Uint8Array
+}
+
+/** Overwrites the keys of a peer. */
+export function wipeKeys({ sendKey, receiveKey, resumeSecret }: VerifiedPeer): void {
+  for (const key of [sendKey, receiveKey, resumeSecret]) key.fill(0)
 }
 
 /** `482913` → `482 913`, as people compare it. */
@@ -142,6 +149,7 @@ export class SenderHandshake {
         fingerprint: encodeCrockford(keys.fingerprint()),
         sendKey: keys.trafficSenderToReceiver(),
         receiveKey: keys.trafficReceiverToSender(),
+        resumeSecret: keys.resume(),
       }
       this.wipe()
       return { m4, peer }
@@ -263,6 +271,7 @@ export class ReceiverHandshake {
         fingerprint: encodeCrockford(keys.fingerprint()),
         sendKey: keys.trafficReceiverToSender(),
         receiveKey: keys.trafficSenderToReceiver(),
+        resumeSecret: keys.resume(),
       }
       this.wipe()
       return peer

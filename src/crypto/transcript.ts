@@ -158,6 +158,11 @@ export class KeySchedule {
     return this.#expand('traffic r2s', 64)
   }
 
+  /** E("resume", 32). Not wiped with the run: it belongs to whoever asked. */
+  resume(): Uint8Array {
+    return this.#expand('resume', 32)
+  }
+
   #mac(label: string, message: Uint8Array): Uint8Array {
     return hmac(sha512, this.#secrets.hold(this.#expand(label, 32)), message).slice(0, 32)
   }

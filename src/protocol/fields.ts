@@ -24,7 +24,7 @@ const FEATURES_MAX = 64
 const CANONICAL = /^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?$/
 
 /** The one base64url text of so many bytes, or of 1 to that many. */
-function base64Url(maxBytes: number, minBytes = maxBytes) {
+export function base64Url(maxBytes: number, minBytes = maxBytes) {
   const length = (bytes: number) => Math.ceil((bytes * 8) / 6)
   return z.string().check(z.minLength(length(minBytes)), z.maxLength(length(maxBytes)), z.regex(CANONICAL))
 }

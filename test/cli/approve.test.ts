@@ -2,7 +2,13 @@ import { describe, expect, test } from 'vitest'
 import { type Approvals, approveReceivers, NOBODY_ANSWERS, next, questionOf } from '../../src/cli/approve.ts'
 import type { Strangers } from '../../src/cli/strangers.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
-import { PairingError, type PairingErrorCode, type PairingRequest, type Sender } from '../../src/client/index.ts'
+import {
+  type PairedDevice,
+  PairingError,
+  type PairingErrorCode,
+  type PairingRequest,
+  type Sender,
+} from '../../src/client/index.ts'
 
 const never = () => new Promise<never>(() => {})
 
@@ -30,6 +36,7 @@ async function approvingOf({ yes, outcomes, comes, ends }: Setting) {
     const code = outcomes.shift()
     if (code) throw new PairingError(code)
     approved()
+    return approvedDevice('123456')
   }
   const request = {
     matchNumber: '123456',
@@ -44,7 +51,7 @@ async function approvingOf({ yes, outcomes, comes, ends }: Setting) {
   const sender = {
     typingRequired: false,
     verifiedCount: 1,
-    approveNumber: () => approve().then(() => request),
+    approveNumber: approve,
     async *requests() {
       if (comes) yield request
       await (ends ? over : never())
@@ -100,11 +107,17 @@ describe('a code that takes no more devices', () => {
   })
 })
 
-/** A device, by its number. */
+/** An approved device, by its number. */
+function approvedDevice(matchNumber: string): PairedDevice {
+  return { matchNumber } as PairedDevice
+}
+
+/** A device that waits, by its number. */
 function device(matchNumber: string): PairingRequest {
   const nothing = async () => {}
+  const approve = async () => approvedDevice(matchNumber)
   const names = { receiverCode: '', name: undefined, fingerprint: '' }
-  return { ...names, matchNumber, present: true, ended: never(), approve: nothing, deny: nothing }
+  return { ...names, matchNumber, present: true, ended: never(), approve, deny: nothing }
 }
 
 describe('what a person answers', () => {
@@ -136,17 +149,19 @@ describe('what a person answers', () => {
   })
 
   test('with Enter approves nobody more', () => {
-    const waits = { ...none, approved: [one] }
+    const waits = { ...none, approved: [approvedDevice('111111')] }
     for (const state of [typed, waits]) expect(answered(state, '')).toEqual([{ ...state, done: true }])
   })
 
   test('is an error when nobody is there, but where others were approved already it is none', () => {
     expect(() => answered(asked)).toThrow(NOBODY_ANSWERS)
-    expect(answered({ ...none, approved: [one] })).toEqual([{ ...none, approved: [one], attended: false }])
+    expect(answered({ ...none, approved: [approvedDevice('111111')] })).toEqual([
+      { ...none, approved: [approvedDevice('111111')], attended: false },
+    ])
   })
 
   test('is asked for by the state alone', () => {
-    const kinds = [none, asked, typed, { ...none, approved: [one] }, { ...asked, attended: false }]
+    const kinds = [none, asked, typed, { ...none, approved: [approvedDevice('111111')] }, { ...asked, attended: false }]
     expect(kinds.map((state) => questionOf(state, 1)?.kind)).toEqual([
       undefined,
       'approve',
@@ -166,7 +181,7 @@ describe('what a person answers', () => {
   test('no longer concerns a device that was approved, refused or has left', () => {
     const left = new PairingError('receiver_left')
     for (const happened of [
-      { is: 'approved', request: one },
+      { is: 'approved', device: approvedDevice('111111') },
       { is: 'refused', number: '111 111' },
       { is: 'left', request: one, error: left },
     ] as const) {

@@ -1,13 +1,13 @@
 import * as fs from 'node:fs/promises'
-import { appendFile, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { CliError } from '../../src/cli/exit.ts'
-import { fileSource, fileSources, reasonOf } from '../../src/cli/files.ts'
-import { checkedOutput } from '../../src/cli/output.ts'
-import { PartFile } from '../../src/cli/part-file.ts'
+import { reasonOf } from '../../src/cli/files.ts'
+import { checkedOutput } from '../../src/cli/places.ts'
+import { sourcesOf } from '../../src/cli/sources.ts'
 import { Terminal } from '../../src/cli/terminal.ts'
-import { PAIRING_ERRORS, type Source } from '../../src/client/index.ts'
+import { PAIRING_ERRORS } from '../../src/client/index.ts'
 import {
   describeConcurrent,
   describeTerminal,
@@ -34,127 +34,8 @@ afterEach(() => {
 const relay = relayOfFile()
 const { env } = relay
 
-describe('a file that is being received', () => {
-  test('has its own name only after commit, and then no other', async () => {
-    const { at, path } = await temporaryDirectory()
-    const part = await PartFile.create(at('file'))
-    await part.write(Buffer.from('one '))
-    await part.write(Buffer.from('two'))
-    expect(await readdir(path)).toEqual(['file.part'])
-    await part.commit()
-    expect(await readdir(path)).toEqual(['file'])
-    expect(await readFile(at('file'), 'utf8')).toBe('one two')
-    await part.discard()
-    expect(await readdir(path)).toEqual(['file'])
-  })
-
-  test('is gone after discard, as often as that is said', async () => {
-    const { at, path } = await temporaryDirectory()
-    const part = await PartFile.create(at('file'))
-    await part.write(Buffer.from('one'))
-    await part.discard()
-    await part.discard()
-    expect(await readdir(path)).toEqual([])
-  })
-
-  test.each(['file', 'directory', 'link to nothing'])('is not begun where there is a %s of its name', async (kind) => {
-    const { at, path } = await temporaryDirectory()
-    if (kind === 'file') await writeFile(at('file'), 'mine')
-    else if (kind === 'directory') await mkdir(at('file'))
-    else await symlink(at('elsewhere'), at('file'))
-    const message = `${at('file')} is there already, and is not overwritten.`
-    await expect(PartFile.create(at('file'))).rejects.toThrow(new CliError(message))
-    expect(await readdir(path)).toEqual(['file'])
-  })
-
-  test('takes another temporary name where there is one already, which is left alone', async () => {
-    const { at, path } = await temporaryDirectory({ victim: 'mine' })
-    await symlink(at('victim'), at('file.part'))
-    await writeFile(at('file.1.part'), 'mine')
-    const part = await PartFile.create(at('file'))
-    await part.write(Buffer.from('theirs'))
-    expect((await readdir(path)).sort()).toEqual(['file.1.part', 'file.2.part', 'file.part', 'victim'])
-    await part.commit()
-    expect((await readdir(path)).sort()).toEqual(['file', 'file.1.part', 'file.part', 'victim'])
-    expect(await readFile(at('file'), 'utf8')).toBe('theirs')
-    expect(await readFile(at('victim'), 'utf8')).toBe('mine')
-  })
-
-  test.each(['with links', 'without links'])(
-    'never takes the place of one that came meanwhile, on a disk %s',
-    async (disk) => {
-      const { at, path } = await temporaryDirectory()
-      if (disk === 'without links') vi.mocked(fs.link).mockRejectedValue(Object.assign(new Error(), { code: 'EPERM' }))
-      const part = await PartFile.create(at('file'))
-      await part.write(Buffer.from('theirs'))
-      await writeFile(at('file'), 'mine')
-      const message = `${at('file')} is there already, and is not overwritten.`
-      await expect(part.commit()).rejects.toThrow(new CliError(message))
-      await part.discard()
-      expect(await readdir(path)).toEqual(['file'])
-      expect(await readFile(at('file'), 'utf8')).toBe('mine')
-    },
-  )
-
-  test('is saved on a disk without links', async () => {
-    const { at, path } = await temporaryDirectory()
-    vi.mocked(fs.link).mockRejectedValue(Object.assign(new Error(), { code: 'EPERM' }))
-    const part = await PartFile.create(at('file'))
-    await part.write(Buffer.from('theirs'))
-    await part.commit()
-    expect(await readdir(path)).toEqual(['file'])
-    expect(await readFile(at('file'), 'utf8')).toBe('theirs')
-  })
-
-  test('is for its owner alone, partial and saved, unless a mode was asked for', async () => {
-    const { at } = await temporaryDirectory()
-    const modeOf = async (name: string) => ((await stat(at(name))).mode & 0o7777).toString(8)
-    const before = process.umask(0o022)
-    try {
-      const part = await PartFile.create(at('private'))
-      const shared = await PartFile.create(at('shared'), 0o666)
-      expect([await modeOf('private.part'), await modeOf('shared.part')]).toEqual(['600', '600'])
-      await part.commit()
-      await shared.commit()
-      expect([await modeOf('private'), await modeOf('shared')]).toEqual(['600', '666'])
-    } finally {
-      process.umask(before)
-    }
-  })
-
-  test('of a disk that is full is refused with a reason that the sender can be told', async () => {
-    const { at } = await temporaryDirectory()
-    const appendFile = () => Promise.reject(Object.assign(new Error(), { code: 'ENOSPC' }))
-    const handle = { appendFile, close: () => Promise.resolve() } as unknown as fs.FileHandle
-    vi.mocked(fs.open).mockResolvedValueOnce(handle)
-    const part = await PartFile.create(at('file'))
-    const full = { exit: 'failed', code: 'no_space' }
-    await expect(part.write(Buffer.from('x'))).rejects.toMatchObject(full)
-    await part.discard()
-    // As when it has no room for another name.
-    vi.mocked(fs.open).mockImplementationOnce(appendFile)
-    await expect(PartFile.create(at('file'))).rejects.toMatchObject(full)
-  })
-
-  test('with a name as long as the disk takes has a temporary name that fits too', async () => {
-    const { at, path } = await temporaryDirectory()
-    const longest = `${'x'.repeat(251)}.txt`
-    const part = await PartFile.create(at(longest))
-    await part.commit()
-    expect(await readdir(path)).toEqual([longest])
-  })
-
-  test('cannot be saved when somebody has taken its directory away', async () => {
-    const { at, path } = await temporaryDirectory()
-    const part = await PartFile.create(at('file'))
-    await rm(path, { recursive: true })
-    await expect(part.commit()).rejects.toThrow(
-      new CliError(`Cannot save ${at('file')}: there is no such file or directory.`),
-    )
-    await part.discard()
-  })
-
-  test("names the disk's reason in words, and the code of one that has none", () => {
+describe('a reason', () => {
+  test('of a disk is in words, and the code of one that has none', () => {
     const reason = (code?: string) => reasonOf(Object.assign(new Error(), code === undefined ? {} : { code }))
     const missing = 'there is no such file or directory'
     expect(['ENOENT', 'ENOTDIR'].map(reason)).toEqual([missing, missing])
@@ -166,65 +47,33 @@ describe('a file that is being received', () => {
   })
 })
 
-describe('a file to send', () => {
+describe('what is to be sent', () => {
   test('that cannot be opened is refused before anything is asked of the relay', async () => {
     const { at } = await temporaryDirectory({ secret: '' })
     vi.mocked(fs.open).mockRejectedValue(Object.assign(new Error(), { code: 'EACCES' }))
-    await expect(fileSource(at('secret'))).rejects.toThrow(
+    await expect(sourcesOf([at('secret')], {})).rejects.toThrow(
       new CliError(`Cannot read ${at('secret')}: permission denied.`, 'usage'),
     )
   })
-})
 
-describe('files to send', () => {
-  const textOf = async (source: Source, size?: number) => {
-    const pieces: Uint8Array[] = []
-    for await (const piece of source.open(size)) pieces.push(piece)
-    return Buffer.concat(pieces).toString()
-  }
-
-  test('that are too many, or have too long names together, are refused with both numbers', async () => {
+  test('that has a name that is not UTF-8 is refused with the way out', async () => {
     const { at } = await temporaryDirectory()
-    const long = Array.from({ length: 350 }, (_, n) => at(`${n}${'x'.repeat(190)}`))
-    for (const path of long) await writeFile(path, '')
-    const items = long.map((path) => ({ name: path.split('/').at(-1), size: 0 }))
-    const bytes = Buffer.byteLength(JSON.stringify({ items }))
-    await expect(fileSources(long)).rejects.toThrow(
-      `The list of these files takes ${bytes} bytes, and one transfer has 65536 for it. `,
-    )
-    const many = Array.from({ length: 1001 }, (_, n) => at(`file ${n}`))
-    await expect(fileSources(many)).rejects.toThrow('These are 1001 files, and one transfer takes 1000. ')
-  })
-
-  test('that have a name that is not UTF-8 are refused with the way out', async () => {
-    const { at } = await temporaryDirectory()
-    await expect(fileSource(at('latin1-\ufffd.txt'))).rejects.toThrow(
+    await expect(sourcesOf([at('latin1-\ufffd.txt')], {})).rejects.toThrow(
       `Cannot read ${at('latin1-\ufffd.txt')}: its name is not UTF-8. Send what is in it: pairlay send - < FILE`,
     )
   })
 
-  test('that have grown since they were announced give the bytes that were', async () => {
-    const { at } = await temporaryDirectory({ log: 'one\n' })
-    const source = await fileSource(at('log'))
-    await appendFile(at('log'), 'two\n')
-    expect(await textOf(source)).toBe('one\n')
-    const size = await source.stat?.()
-    await appendFile(at('log'), 'three\n')
-    expect([size, await textOf(source, size)]).toEqual([8, 'one\ntwo\n'])
-  })
-
-  test('that have become shorter, or have gone, say which of them it was', async () => {
-    const { at } = await temporaryDirectory({ log: 'content' })
-    const source = await fileSource(at('log'))
-    const read = async () => {
-      for await (const _ of source.open());
-    }
-    await writeFile(at('log'), 'short')
-    await expect(read()).rejects.toMatchObject({ code: 'source_changed', detail: `It was ${at('log')}.` })
-    await rm(at('log'))
-    const detail = `Cannot read ${at('log')}: there is no such file or directory.`
-    await expect(read()).rejects.toMatchObject({ code: 'source_failed', detail })
-    expect(await source.stat?.()).toBe(7)
+  test('has a name of its own for each thing, with all that is in a folder under it', async () => {
+    const { at } = await temporaryDirectory()
+    await mkdir(at('a/same/empty'), { recursive: true })
+    await mkdir(at('b'))
+    await writeFile(at('a/same/x'), 'x')
+    await writeFile(at('b/same'), 'x')
+    await symlink(at('b/same'), at('linked'))
+    await symlink(at('b/same'), at('a/same/link'))
+    const { sources, leftOut } = await sourcesOf([at('b/same'), at('a/same'), at('linked')], {})
+    expect(sources.map(({ name }) => name)).toEqual(['same', 'same (2)/empty', 'same (2)/x', 'linked'])
+    expect(leftOut).toEqual([{ path: at('a/same/link'), why: 'link' }])
   })
 })
 
@@ -241,7 +90,7 @@ describe('a directory to save into', () => {
     await expect(checkedOutput(terminal, { output: path })).rejects.toThrow(
       `Cannot write into ${path}: permission denied.`,
     )
-    expect(await checkedOutput(terminal, { output: '-' })).toBe('-')
+    expect(await checkedOutput(terminal, { output: '-' })).toEqual({ output: '-' })
   })
 })
 
@@ -265,8 +114,9 @@ describeConcurrent('a receiver that cannot save', () => {
   })
 
   test('because the name is taken says so before it enters the code, and leaves what is there', async () => {
-    const { at, path } = await temporaryDirectory({ file: 'mine' })
-    const line = `${at('file')} is there already, and is not overwritten. Save elsewhere with -o.`
+    const { at, path } = await temporaryDirectory()
+    await writeFile(at('file'), 'mine')
+    const line = `${at('file')} is there already, and is not overwritten. Save elsewhere with -o, or use --rename.`
     await expectEarly(['--yes', '-o', at('file')], line, 1)
     await expectEarly(['-o', at('file')], line, 1)
     expect(await readdir(path)).toEqual(['file'])
@@ -274,18 +124,20 @@ describeConcurrent('a receiver that cannot save', () => {
   })
 
   test.skipIf(process.platform === 'win32').each([
-    ['ulimit -f 1024', 'out', 'out: the file is too large for this disk'],
-    ['exec > /dev/full', '-', 'the output: the disk is full'],
-  ])('for want of room has its sender told that, and leaves nothing: %s', async (setup, output, reason) => {
+    ['ulimit -f 1024', 'out', 'save out: the file is too large for this disk'],
+    ['exec > /dev/full', '-', 'write the output: the disk is full'],
+  ])('for want of room has its sender told that: %s', async (setup, output, reason) => {
     const { path } = await temporaryDirectory()
     await writeFile(join(path, 'file'), Buffer.alloc(3 * MIB))
     const { sender, code } = await openPlain(['--yes', join(path, 'file')], { env })
     const receiver = pairlayAfter(setup, ['receive', code, '--yes', '-o', output], { env, cwd: path })
     const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
     expect([sent.exitCode, received.exitCode]).toEqual([5, 1])
-    expect(sent.stderr.trimEnd().endsWith(`. ${PAIRING_ERRORS.no_space}`)).toBe(true)
-    expect(received.stderr.split('\n').slice(4)).toEqual([`pairlay: Cannot write ${reason}.`, ''])
-    expect(await readdir(path)).toEqual(['file'])
+    expect(sent.stderr).toContain(`. ${PAIRING_ERRORS.no_space}`)
+    expect(received.stderr).toMatch(new RegExp(`^pairlay: Cannot ${reason}\\.$`, 'm'))
+    // A large file is kept as far as it came.
+    const kept = output === '-' ? [] : [expect.stringMatching(/^out\.[0-9a-z]{26}\.part$/)]
+    expect((await readdir(path)).sort()).toEqual(['file', ...kept])
   })
 
   test('because nobody reads its output says so', async () => {
@@ -296,13 +148,13 @@ describeConcurrent('a receiver that cannot save', () => {
     receiver.closeStdout()
     sender.endStdin()
     const { exitCode, stderr } = await receiver.ended()
-    expect(stderr.split('\n').slice(4)).toEqual(['pairlay: Nobody reads the output any more.', ''])
+    expect(stderr).toMatch(/^pairlay: Nobody reads the output any more\.$/m)
     expect([exitCode, (await sender.ended()).exitCode]).toEqual([1, 5])
   })
 
   test('one of several files saves none of those that were still partial', async () => {
     const { path } = await temporaryDirectory()
-    const content = 'x'.repeat(MIB)
+    const content = 'x'.repeat(MIB - 3)
     const { code, delivered } = await offer(relay, { a: 'a', b: 'b', c: content })
     const { exitCode } = await pairlayAfter('ulimit -f 512', ['receive', code, '--yes'], { env, cwd: path }).ended()
     expect([exitCode, await delivered]).toEqual([1, [false]])
@@ -345,8 +197,8 @@ describeConcurrent('a sender that cannot read on', () => {
     await receiver.write('y\n')
     const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
     expect([sent.exitCode, received.exitCode]).toEqual([5, 5])
-    expect(sent.stderr).toContain(`It was ${at('file')}.`)
-    expect(await readdir(path)).toEqual(['file'])
+    expect(sent.stderr).toContain('It is file.')
+    expect((await readdir(path)).filter((name) => !name.endsWith('.part'))).toEqual(['file'])
   })
 
   test('because the file has gone delivers nothing', async () => {
@@ -357,5 +209,21 @@ describeConcurrent('a sender that cannot read on', () => {
     expect((await sender.ended()).exitCode).toBe(5)
     expect(sender.events.at(-1)).toMatchObject({ event: 'not_delivered', code: 'source_failed' })
     expect(await receiver.taken).toEqual({ error: 'sender_failed' })
+  })
+
+  test('because a file of a folder has gone delivers the rest, and both name it', async () => {
+    const { at, path } = await temporaryDirectory()
+    await mkdir(at('folder'))
+    await writeFile(at('folder/a'), 'a')
+    await writeFile(at('folder/b'), 'b')
+    await mkdir(at('out'))
+    const { sender, code } = await openPlain(['--yes', at('folder')], { env })
+    await rm(at('folder/a'))
+    const received = await run(['receive', code, '--yes', '-o', at('out')], { env })
+    const sent = await sender.ended()
+    expect([sent.exitCode, received.exitCode]).toEqual([0, 0])
+    expect(sent.stderr).toContain('Not sent: folder/a, because it cannot be read.')
+    expect(received.stderr).toContain('Not received: folder/a, because the sender cannot read it.')
+    expect(await readdir(join(path, 'out/folder'))).toEqual(['b'])
   })
 })

@@ -45,7 +45,8 @@ describeConcurrent('with --json', () => {
       { event: 'request', matchNumber, receiverCode, name, fingerprint: anyFingerprint, verified: 1 },
       { event: 'question', kind: 'approve', text: `Does the other device show ${shown}? [y/N]` },
       { event: 'approved', matchNumber },
-      { event: 'delivered', matchNumber, bytes: 3, ms: anyCount },
+      { event: 'answer', matchNumber, hasBytes: 0 },
+      { event: 'delivered', matchNumber, bytes: 3, ms: anyCount, skipped: 0 },
     ])
     expect(steps(receiver.events)).toEqual([
       { event: 'question', kind: 'code', text: 'Code:' },
@@ -55,12 +56,16 @@ describeConcurrent('with --json', () => {
       {
         event: 'offer',
         items: [
-          { name: 'a', size: 1 },
-          { name: 'b', size: 2 },
+          { path: 'a', size: 1, modified: anyCount },
+          { path: 'b', size: 2, modified: anyCount },
         ],
         totalBytes: 3,
       },
-      { event: 'question', kind: 'accept', text: `Save them in ${at('out')}, if the sender shows ${shown}? [y/N]` },
+      {
+        event: 'question',
+        kind: 'accept',
+        text: `Save them in ${at('out')}, if the sender shows ${shown}? [y/N, l: list]`,
+      },
       { event: 'saved', path: at('out/a') },
       { event: 'saved', path: at('out/b') },
       { event: 'received', bytes: 3, ms: anyCount, confirmed: true },
@@ -165,7 +170,7 @@ describeConcurrent('with --json', () => {
     const receipts = sender.events.filter(({ event }) => event.endsWith('delivered'))
     expect(receipts).toHaveLength(3)
     expect(receipts.filter(({ event }) => event === 'not_delivered')).toEqual([
-      { event: 'not_delivered', matchNumber, code: 'receiver_failed' },
+      { event: 'not_delivered', matchNumber, code: 'declined' },
     ])
   })
 
@@ -180,7 +185,7 @@ describeConcurrent('with --json', () => {
     await attacker.close()
     const { exitCode, stdout } = await receiver.ended()
     expect(exitCode).toBe(0)
-    expect(await receiver.event('offer')).toMatchObject({ items: [{ name: HOSTILE, type: HOSTILE, size: 7 }] })
+    expect(await receiver.event('offer')).toMatchObject({ items: [{ path: HOSTILE, type: HOSTILE, size: 7 }] })
     expect(foreignControls(stdout.toString())).toEqual([])
     expect(stdout.toString().trimEnd().replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
   })

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { partOf, safeName, safeNames } from '../../src/cli/names.ts'
-import { shownDevice, shownText } from '../../src/cli/shown.ts'
+import { localPaths, partPath } from '../../src/node/local-paths.ts'
+import { numbered, safeName } from '../../src/node/names.ts'
+import { shownDevice, shownText } from '../../src/node/shown.ts'
 import { holds } from '../support/property.ts'
 
 /** Names that lean to what is dangerous. */
@@ -47,26 +48,23 @@ describe('a safe name', () => {
   })
 })
 
-describe('the safe names of a transfer', () => {
-  const names = fc.array(fc.oneof(anyName, fc.constantFrom('a', 'A', 'a (2)', 'a.part', 'a.PART', 'a.part.part')), {
-    minLength: 1,
-    maxLength: 20,
-  })
-  holds('are all different, on a disk that ignores case too, and from all temporary names', 1_000, names, (sent) => {
-    const safe = safeNames(sent.map((name) => ({ name })))
-    expect(safe).toHaveLength(sent.length)
-    const onDisk = safe.flatMap((name) => [name, `${name}.part`]).map((name) => name.toLowerCase())
-    expect(new Set(onDisk).size).toBe(onDisk.length)
+describe('the safe names of an offer', () => {
+  const segment = anyName.map((name) => name.replaceAll('/', '_') || '_')
+  const names = fc.uniqueArray(fc.oneof(segment, fc.constantFrom('a', 'A', 'a (2)')), { minLength: 1, maxLength: 20 })
+  holds('are all different, on a disk that ignores case too, at every level', 1_000, names, (sent) => {
+    for (const folder of ['', 'folder/']) {
+      const safe = localPaths(sent.map((name) => ({ path: folder + name })))
+      expect(new Set(safe.map((path) => path.normalize('NFC').toLowerCase())).size).toBe(sent.length)
+    }
   })
 
   test('that do not clash are left alone, in their order', () => {
-    expect(safeNames(['b', 'a', 'c'].map((name) => ({ name })))).toEqual(['b', 'a', 'c'])
+    const sent = ['b', 'a/.x', 'a/y', 'c']
+    expect(localPaths(sent.map((path) => ({ path })))).toEqual(sent)
   })
 })
 
 describe('a name that has to be changed', () => {
-  const allOf = (...names: string[]) => safeNames(names.map((name) => ({ name })))
-
   test.each([
     ['..\\..\\windows\\system.ini', 'system.ini'],
     ['a:b*c?d"e<f>g|h', 'a_b_c_d_e_f_g_h'],
@@ -103,26 +101,19 @@ describe('a name that has to be changed', () => {
   })
 
   test('has a temporary name that fits where its own does', () => {
-    const longest = `/tmp/${'ä'.repeat(127)}`
-    for (const n of [0, 1, 100]) {
-      expect(Buffer.byteLength(partOf(longest, n).slice('/tmp/'.length))).toBeLessThanOrEqual(255)
-      expect(partOf(longest, n)).toMatch(/^\/tmp\/ä+(\.\d+)?\.part$/)
-    }
+    const token = Buffer.alloc(16).toString('base64url')
+    const part = partPath('ä'.repeat(127), token)
+    expect(Buffer.byteLength(part)).toBeLessThanOrEqual(255)
+    expect(part).toMatch(/^ä+\.0{26}\.part$/)
   })
 
   test('gets its number before the extension, or the extensions of what was compressed or signed', () => {
-    const reports = allOf('report.final.pdf', 'report.final.pdf', 'REPORT.final.PDF')
-    expect(reports).toEqual(['report.final.pdf', 'report.final (2).pdf', 'REPORT.final (3).PDF'])
-    const second = (name: string) => allOf(name, name)[1]
+    const reports = localPaths(['report.final.pdf', 'REPORT.final.PDF'].map((path) => ({ path })))
+    expect(reports).toEqual(['report.final.pdf', 'REPORT.final (2).PDF'])
+    const second = (name: string) => numbered(safeName(name), 2)
     const compressed = ['a.tar.gz', 'dump.sql.xz', 'a.txt.asc', 'a.gz', 'a.7z', 'x.jpeg'].map(second)
     expect(compressed.join()).toBe('a (2).tar.gz,dump (2).sql.xz,a (2).txt.asc,a (2).gz,a (2).7z,x (2).jpeg')
     expect(['v1.2', 'Dr. Who', '.bashrc', 'a'].map(second).join()).toBe('v1.2 (2),Dr. Who (2),_bashrc (2),a (2)')
-  })
-
-  test('gets a number when an earlier transfer of the same run took it', () => {
-    const taken = new Set<string>()
-    expect(safeNames([{ name: 'a.txt' }], taken)).toEqual(['a.txt'])
-    expect(safeNames([{ name: 'a.txt' }], taken)).toEqual(['a (2).txt'])
   })
 })
 

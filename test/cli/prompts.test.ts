@@ -26,7 +26,7 @@ const ESCAPE = '\u001b'
 const YES_NO = /Does the other device show (\d{3} \d{3})\? \[y\/N\] /
 const TYPE_IT = '2 devices know the code. Type the number that the right one shows (Enter: none): '
 const SAVE_IT = /Save it as \S+, if the sender shows (\d{3} \d{3})\? \[y\/N\] /
-const ANOTHER_NAME = 'is there already, and is not overwritten. Another name (Enter: stop): '
+const ANOTHER_NAME = 'is there already, and is not overwritten. Another name (Enter: '
 const HOSTILE = `x${ESCAPE}[2J${ESCAPE}]0;title\u0007\u009b31m\u202e\ny`
 const CLEANED = 'x [2J ]0;title 31m y'
 
@@ -87,7 +87,8 @@ describeTerminal('the sender at a terminal', () => {
     const end = screen.shown.findIndex((line) => YES_NO.test(line))
     expect(screen.shown.slice(end)).toEqual([
       `Does the other device show ${number}? [y/N] y`,
-      'Approved. The transfer starts when the other side accepts it.',
+      'Approved. Waiting until the other side accepts it …',
+      `${number} accepts.`,
       expect.stringMatching(`^Delivered to ${number}: 7 bytes `),
       '',
     ])
@@ -329,10 +330,14 @@ describeTerminal('the receiver at a terminal', () => {
   test('is asked for another name as long as the name is taken', async () => {
     const { code, delivered } = await offer(relay, { file: 'content' })
     const { screen, at } = await openReceiver(code, [], ['file', 'taken'])
-    await screen.answer(`file ${ANOTHER_NAME}`, 'taken')
-    await screen.answer(`taken ${ANOTHER_NAME}`, 'missing/free')
-    await screen.answer('missing is not a directory. Another name (Enter: stop): ', 'free')
-    await screen.answer('Save it as free, ', 'y')
+    await screen.says(`file ${ANOTHER_NAME}`)
+    await screen.enter('taken')
+    await screen.says(`taken ${ANOTHER_NAME}`)
+    await screen.enter('missing/free')
+    await screen.says('missing is not a directory. Another name (Enter: file (2)): ')
+    await screen.enter('free')
+    await screen.says('Save it as free, ')
+    await screen.enter('y')
     expect((await screen.ended()).exitCode).toBe(0)
     expect(await delivered).toEqual([true])
     const texts = ['free', 'file', 'taken'].map((name) => readFile(at(name), 'utf8'))
@@ -342,12 +347,17 @@ describeTerminal('the receiver at a terminal', () => {
   test('is asked for another name than those of the other files', async () => {
     const { code, delivered } = await offer(relay, { one: '1', two: '2', three: '3' })
     const { screen, at } = await openReceiver(code, [], ['one', 'two'])
-    const CLASH = 'is the name of another of these files. Another name (Enter: stop): '
-    await screen.answer(`one ${ANOTHER_NAME}`, './Three')
-    await screen.answer(`Three ${CLASH}`, 'free')
-    await screen.answer(`two ${ANOTHER_NAME}`, 'FREE')
-    await screen.answer(`FREE ${CLASH}`, 'other')
-    await screen.answer(/\? \[y\/N\] /, 'y')
+    const CLASH = 'is the name of another of these files. Another name (Enter: '
+    await screen.says(`one ${ANOTHER_NAME}`)
+    await screen.enter('./Three')
+    await screen.says(`Three ${CLASH}`)
+    await screen.enter('free')
+    await screen.says(`two ${ANOTHER_NAME}`)
+    await screen.enter('FREE')
+    await screen.says(`FREE ${CLASH}`)
+    await screen.enter('other')
+    await screen.says('[y/N, l: list] ')
+    await screen.enter('y')
     expect((await screen.ended()).exitCode).toBe(0)
     expect((await delivered).every(Boolean)).toBe(true)
     const texts = ['free', 'other', 'three'].map((name) => readFile(at(name), 'utf8'))
@@ -366,21 +376,38 @@ describeTerminal('the receiver at a terminal', () => {
     expect(await readFile(at('file'), 'utf8')).toBe('mine')
   })
 
-  test('that names no other name saves nothing', async () => {
-    const { code, delivered } = await offer(relay, { file: 'content' })
-    const { screen, at, path } = await openReceiver(code, [], ['file'])
-    await screen.answer(ANOTHER_NAME, '')
-    expect((await screen.ended()).exitCode).toBe(5)
-    expect(screen.shown.at(-2)).toBe('pairlay: Nothing was saved.')
-    expect(await delivered).toEqual([false])
-    expect(await readdir(path)).toEqual(['file'])
-    expect(await readFile(at('file'), 'utf8')).toBe('mine')
+  test('that names no other name takes the one that is proposed', async () => {
+    const { code, delivered } = await offer(relay, { 'file.txt': 'content' })
+    const { screen, at, path } = await openReceiver(code, [], ['file.txt', 'file (2).txt'])
+    await screen.says('(Enter: file (3).txt): ')
+    await screen.enter('')
+    await screen.says('Save it as file (3).txt, ')
+    await screen.enter('y')
+    expect((await screen.ended()).exitCode).toBe(0)
+    expect(await delivered).toEqual([true])
+    expect((await readdir(path)).sort()).toEqual(['file (2).txt', 'file (3).txt', 'file.txt'])
+    expect(await readFile(at('file.txt'), 'utf8')).toBe('mine')
+  })
+
+  test('lists a folder on l, and is asked again', async () => {
+    const { code, delivered } = await offer(relay, { 'folder/a': '1', 'folder/b': '22' })
+    const { screen, path } = await openReceiver(code)
+    await screen.says(/folder\/ {2}2 files, 3 bytes/)
+    await screen.says('[y/N, l: list] ')
+    await screen.enter('l')
+    await screen.says('folder/b  2 bytes')
+    await screen.says('[y/N, l: list] ')
+    await screen.enter('y')
+    expect((await screen.ended()).exitCode).toBe(0)
+    expect(await delivered).toEqual([true])
+    expect((await readdir(path, { recursive: true })).sort()).toEqual(['folder', 'folder/a', 'folder/b'])
   })
 
   test('never obeys what an attacker calls its items', async () => {
     const attacker = await offer(relay, { [HOSTILE]: 'x', [`${HOSTILE}2`]: 'x' })
     const { screen, path } = await openReceiver(attacker.code)
-    await screen.answer('[y/N] ', 'y')
+    await screen.says('[y/N, l: list] ')
+    await screen.enter('y')
     expect((await screen.ended()).exitCode).toBe(0)
     expect(await attacker.delivered).toEqual([true])
     expect(foreignControls(screen.raw)).toEqual([])
@@ -469,7 +496,7 @@ describeTerminal('Ctrl-C during the progress', () => {
     await screen.type('\u0003')
     expect((await screen.ended()).exitCode).toBe(130)
     expect(screen.raw).toContain('^C')
-    const last = side === 'sender' ? /^Approved\. The transfer starts/ : /^The sender offers/
+    const last = side === 'sender' ? /\d{3} accepts\.$/ : /^The sender offers/
     const end = screen.shown.findIndex((line) => last.test(line))
     const unsent = side === 'sender' ? [expect.stringMatching(/^Not delivered to \d{3} \d{3}\. Stopped here\.$/)] : []
     expect(screen.shown.slice(end + 1)).toEqual([...unsent, '', 'Stopped.', ''])

@@ -302,7 +302,9 @@ export async function startTransfer({ url }: { readonly url: string }) {
 }
 
 export function partialFile(path: string): Promise<string> {
-  return eventually('a partial file', async () => (await readdir(path)).find((name) => name === 'file.part'))
+  return eventually('a partial file', async () =>
+    (await readdir(path)).find((name) => /^file\.\w{26}\.part$/.test(name)),
+  )
 }
 
 /** The end of a device in this process: the items it has, or the code of what ended it. */

@@ -6,9 +6,9 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { COMMANDS } from '../../src/cli/commands.ts'
 import { type CliError, EXIT, type ExitName, exitOf } from '../../src/cli/exit.ts'
 import { failureOf } from '../../src/cli/relay.ts'
-import { shownDevice } from '../../src/cli/shown.ts'
 import { cleanText, PAIRING_ERRORS, PairingError, type PairingErrorCode } from '../../src/client/index.ts'
 import { generatePairingCode } from '../../src/crypto/pairing-code.ts'
+import { shownDevice } from '../../src/node/shown.ts'
 import {
   describeConcurrent,
   type Outcome,
@@ -110,30 +110,25 @@ describeConcurrent('wrong usage', () => {
 
   test('of what there is to send is exit 2 and one line that says what to do', async () => {
     const { at } = await temporaryDirectory()
-    const many = Array.from({ length: 1001 }, (_, n) => at(`file ${n}`))
-    for (const path of many) await writeFile(path, '')
+    await writeFile(at('file 1'), '')
     const none = (path: string) => `Cannot read ${path}: there is no such file or directory.`
     await expectMistakes([
-      [['send'], 'Name the files to send, or - for stdin.'],
+      [['send'], 'Name what to send: files, folders, or - for stdin.'],
       [['send', at('missing')], none(at('missing'))],
       [['send', at('file 1/x')], none(at('file 1/x'))],
       [['send', at('a\u001b[31m\nb')], none(at('a [31m b'))],
-      [['send', at('.')], `${at('.')} is a directory. Send it as an archive: tar c DIRECTORY | pairlay send -`],
+      [['send', '--name', 'x', at('file 1')], '--name is the name of what comes from stdin.'],
       [['send', '/dev/null'], '/dev/null is not a file. Pipe it: pairlay send - < …'],
       [['send', '/proc/version'], '/proc/version has no size, and is not empty. Pipe it: pairlay send - < …'],
       [['send', '-', at('file 1')], 'A pipe is sent alone: its length is not known, so nothing can follow it.'],
       [['send', '--receivers', '2', '-'], 'A pipe can be read once, so it has one receiver. Save it to a file first.'],
-      [['send', '--text', 'hello'], 'With --text the text is asked for, or read from stdin: name no files.'],
+      [['send', '--text', 'hello', at('file 1')], 'With --text a text is sent: name no files.'],
       [['send', '--text'], 'There is no text to send.', 'usage', { stdin: '' }],
       [
         ['send', '--text'],
         'The text is not UTF-8. Send it as it is: pairlay send - < FILE',
         'usage',
         { stdin: Buffer.from([0xff, 0xfe]) },
-      ],
-      [
-        ['send', ...many],
-        'These are 1001 files, and one transfer takes 1000. Send them as an archive: tar c FILES | pairlay send -',
       ],
     ])
   })
@@ -145,6 +140,7 @@ describeConcurrent('wrong usage', () => {
       [['receive', '--name', 'x'.repeat(65)], tooLong],
       [['receive', '--name', '"'.repeat(33)], tooLong],
       [['receive', '--yes', '-o', 'caf\ufffd'], 'The value of -o is not UTF-8.'],
+      [['receive', '--yes', '--into', 'caf\ufffd'], 'The value of --into is not UTF-8.'],
       [['receive', '--yes', ''], 'There is no code. Enter the one that the sender shows.'],
     ])
   })
@@ -542,7 +538,8 @@ describeConcurrent('without a terminal', () => {
       'The code is good for 15:00. Waiting for the other device …',
       `A device has proved that it knows the code. Its number: ${number}`,
       `    It calls itself ${shownDevice(name)}`,
-      'Approved. The transfer starts when the other side accepts it.',
+      'Approved. Waiting until the other side accepts it …',
+      `${number} accepts.`,
       expect.stringMatching(new RegExp(`^Delivered to ${number}: 5 bytes in \\d\\.\\d s \\(\\S+ \\w+/s\\)\\.$`)),
       '',
     ])
@@ -566,7 +563,7 @@ describeConcurrent('without a terminal', () => {
     const [, number = ''] = await sender.says(/show (\d{3} \d{3})\? \[y\/N\] $/)
     await sender.write('y\n')
     await receiver.says(
-      `Save them in ${at('out')}, if the sender shows ${number}? [y/N] `.replaceAll(/[?[\]]/g, '\\$&'),
+      `Save them in ${at('out')}, if the sender shows ${number}? [y/N, l: list] `.replaceAll(/[?[\]]/g, '\\$&'),
     )
     await receiver.write('yes\n')
     const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
@@ -580,7 +577,7 @@ describeConcurrent('without a terminal', () => {
       'The sender offers 2 files (3 bytes):',
       '    a  1 byte',
       '    b  2 bytes',
-      `Save them in ${at('out')}, if the sender shows ${number}? [y/N] `,
+      `Save them in ${at('out')}, if the sender shows ${number}? [y/N, l: list] `,
       'Saved a.',
       'Saved b.',
     ])
@@ -624,7 +621,7 @@ describeConcurrent('without a terminal', () => {
     const second = await offer(relay, { file: 'content' })
     const refused = await run(['receive', second.code, '--yes'], { env, cwd: at('.') })
     expect(errorsOf(refused)).toEqual([
-      'pairlay: file is there already, and is not overwritten. Save elsewhere with -o.',
+      'pairlay: file is there already, and is not overwritten. Save elsewhere with -o, or use --rename.',
     ])
     expect([refused.exitCode, await second.delivered]).toEqual([1, [false]])
   })

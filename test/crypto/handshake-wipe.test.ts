@@ -88,7 +88,7 @@ const isPublic = (bytes: Uint8Array, name: string) =>
 /** The names of the watched secrets that are not all zero, without what now belongs to `peer`. */
 function secretsLeft(peer?: VerifiedPeer): string[] {
   return [...secrets]
-    .filter(([bytes]) => bytes !== peer?.sendKey && bytes !== peer?.receiveKey)
+    .filter(([bytes]) => !peer || ![peer.sendKey, peer.receiveKey, peer.resumeSecret].includes(bytes))
     .filter(([bytes, name]) => bytes.some((byte) => byte !== 0) && !isPublic(bytes, name))
     .map(([, name]) => name)
 }
@@ -153,7 +153,7 @@ describe('a run that succeeded', () => {
     const { peer } = sender.answerM3(m3)
     expect(secretsLeft(peer)).toEqual([])
     sender.wipe()
-    expect([peer.sendKey, peer.receiveKey].every((key) => key.some((byte) => byte !== 0))).toBe(true)
+    expect([peer.sendKey, peer.receiveKey, peer.resumeSecret].every((key) => key.some((byte) => byte !== 0))).toBe(true)
   })
 
   it('leaves the receiver nothing but the keys of the peer, which a later wipe spares', () => {
@@ -161,7 +161,7 @@ describe('a run that succeeded', () => {
     const peer = receiver.finish(m4)
     expect(secretsLeft(peer)).toEqual([])
     receiver.wipe()
-    expect([peer.sendKey, peer.receiveKey].every((key) => key.some((byte) => byte !== 0))).toBe(true)
+    expect([peer.sendKey, peer.receiveKey, peer.resumeSecret].every((key) => key.some((byte) => byte !== 0))).toBe(true)
   })
 })
 

@@ -125,11 +125,11 @@ describe.each(MIXES)('%s', (_, sends, receives) => {
     const [sending, receiving] = await devices()
     const declined = await pairOf(sending, receiving)
     const declining = (async () => {
-      for await (const offer of declined.receiver.offers()) await offer.decline()
+      for await (const offer of declined.receiver.offers()) offer.decline()
     })()
     expect((await declined.sender.send([bytesSource(PAYLOAD, 'a')])).map(outcomeOf)).toEqual(['declined'])
-    await declining
     await declined.sender.close()
+    await declining
 
     const [denying, denied] = await devices()
     const device = await openSender(relay.url, { world: denying.world })

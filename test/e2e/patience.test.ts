@@ -10,7 +10,7 @@ import { ERROR_TITLES } from '../../src/protocol/error-titles.ts'
 import { ERRORS, type ErrorCode } from '../../src/protocol/errors.ts'
 import { FakeTime } from '../client/fake-time.ts'
 import { admit, collect, errorOf, join, nextRequest, openSender, type SendingDevice, sendAll } from './people.ts'
-import { RawReceiver, RawSender, transferOf } from './raw-peers.ts'
+import { messageOf, offerOf, RawReceiver, RawSender } from './raw-peers.ts'
 import { startRelay, type TestRelay } from './setting.ts'
 import { DeviceWorld, until } from './world.ts'
 
@@ -53,7 +53,7 @@ test('a goodbye waits 10 s for receivers to read it and 10 s for them to leave, 
   const attacker = await RawReceiver.join(relay.url, parsePairingCode(device.sender.code))
   await attacker.shakeHands()
   await (await nextRequest(device)).approve()
-  await attacker.readMessage()
+  await attacker.greet()
   attacker.socket.acks = false
   const closing = device.sender.close()
   for (let i = 0; i < 2; i++) await passWait(time, 10_000)
@@ -102,18 +102,22 @@ test.each<[string, (device: SendingDevice, request: PairingRequest, receiver: Re
   await Promise.all([device.sender.cancel(), receiver.close()])
 })
 
-test('a receiver waits 10 s for the ack of its receipt, and keeps what it has', async () => {
+test('a receiver waits 10 s for the last acks after both goodbyes, and keeps what it has', async () => {
   const time = new FakeTime()
   const attacker = await RawSender.open(relay.url)
   const { receiver } = await join(relay.url, attacker.code.text, { world: await DeviceWorld.create(time) })
   await attacker.pairWith()
-  attacker.socket.acks = false
-  attacker.sendMessage(transferOf({ items: [{ name: 'a', size: 1 }] }, 'x'))
-  attacker.sendMessage('{"type":"end","messages":1}')
   const collecting = collect(receiver)
-  await attacker.readMessage()
+  attacker.sendMessage(offerOf([{ path: 'a', size: 1 }], { bytes: 1 }))
+  for (let i = 0; i < 2; i++) await attacker.readHead()
+  attacker.socket.acks = false
+  attacker.sendMessage(messageOf({ kind: 'content', offer: 1 }, 'x'))
+  attacker.sendMessage(messageOf({ kind: 'sent', offer: 1, bytes: 1 }))
+  attacker.sendMessage(messageOf({ kind: 'bye' }))
+  expect((await collecting)[0][0]).toMatchObject({ path: 'a', bytes: 1 })
+  const device = await receiver.approved
   await passWait(time, 10_000)
-  expect((await collecting)[0][0]).toMatchObject({ name: 'a', bytes: 1 })
+  expect(await device.ended).toBe(undefined)
   await attacker.close()
 })
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import {
   type AcceptOptions,
   bytesSource,
-  type ItemInfo,
+  type Entry,
   type Offer,
   PairingError,
   type PairingErrorCode,
@@ -109,7 +109,7 @@ export async function pair(
   return { ...device, device, receivers, receiver: first.receiver, receiverWorld: first.world }
 }
 
-export interface Received extends ItemInfo {
+export interface Received extends Entry {
   readonly sha256: string
   readonly bytes: number
 }
@@ -131,7 +131,7 @@ export async function firstOffer(receiver: Receiver): Promise<{ offer: Offer; of
 
 export async function take(offer: Offer, options: AcceptOptions = {}): Promise<Received[]> {
   const items: Received[] = []
-  for await (const { stream, index: _, ...info } of offer.accept(options)) {
+  for await (const { stream, index, offset, ...info } of offer.accept(options)) {
     const hash = createHash('sha256')
     let bytes = 0
     for await (const piece of stream) {

@@ -129,6 +129,11 @@ class RawPeer {
     return Buffer.concat(pieces)
   }
 
+  /** The head of the other side's next message. */
+  async readHead(): Promise<Record<string, unknown>> {
+    return headOf(await this.readMessage())
+  }
+
   protected command(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
     const { sessionId, token } = this.#credentials
     return call(method, `${this.#relay}/v1/sessions/${sessionId}${path}`, body, { token })
@@ -187,6 +192,18 @@ export class RawReceiver extends RawPeer {
     return this.verified
   }
 
+  /** Hello both ways. */
+  async greet(): Promise<void> {
+    await this.readMessage()
+    this.sendMessage(messageOf(HELLO))
+  }
+
+  /** Reads an offer, and says yes to it. */
+  async accept(): Promise<void> {
+    const { offer } = headOf(await this.readMessage())
+    this.sendMessage(messageOf({ kind: 'answer', offer, accepted: true, through: 4_194_304 }))
+  }
+
   async leave(): Promise<void> {
     await this.command('DELETE', `/receivers/${this.receiverCode}`)
   }
@@ -240,11 +257,11 @@ export class RawSender extends RawPeer {
     return this.command('PUT', `/receivers/${row.receiverCode}/decision`, decision)
   }
 
-  /** Handshake, approval, and the message that says so. */
+  /** Handshake, approval, and the hello that says so. */
   async pairWith(): Promise<void> {
     await this.shakeHands()
     await this.decide({ decision: 'approved' })
-    this.sendMessage('{"type":"approved"}')
+    this.sendMessage(messageOf(HELLO))
   }
 
   async closeSession(): Promise<void> {
@@ -257,10 +274,29 @@ export class RawSender extends RawPeer {
   }
 }
 
-/** The plaintext of a transfer: its header, then whatever bytes. */
-export function transferOf(header: unknown, ...bytes: (Uint8Array | string)[]): Buffer {
-  const json = Buffer.from(JSON.stringify(header))
+export const HELLO = { kind: 'hello', offers: true, posts: 0, features: [] }
+
+/** The plaintext of a message: its head, then whatever bytes. */
+export function messageOf(head: unknown, ...bytes: (Uint8Array | string)[]): Buffer {
+  const json = Buffer.from(JSON.stringify(head))
   const length = Buffer.alloc(4)
   length.writeUInt32BE(json.length)
   return Buffer.concat([length, json, ...bytes.map((each) => Buffer.from(each))])
+}
+
+/** An offer with entries that may be anything. */
+export function offerOf(entries: readonly object[], fields: object = {}): Buffer {
+  const lines = entries.map((entry) => `${JSON.stringify(entry)}\n`)
+  const token = Buffer.alloc(16).toString('base64url')
+  return messageOf({ kind: 'offer', offer: 1, count: entries.length, token, ...fields }, ...lines)
+}
+
+/** The head of a message. */
+export function headOf(message: Buffer): Record<string, unknown> {
+  return JSON.parse(message.subarray(4, 4 + message.readUInt32BE()).toString())
+}
+
+/** The body of a message. */
+export function bodyOf(message: Buffer): Buffer {
+  return message.subarray(4 + message.readUInt32BE())
 }

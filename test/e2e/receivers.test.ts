@@ -59,9 +59,9 @@ describe('several receivers', () => {
     const payload = bytesOf(5_000_000)
     const { sender, receivers } = await pair(relay.url, { receivers: 3 })
     const collecting = receivers.slice(1).map(({ receiver }) => collect(receiver))
-    const leaving = errorOf(leaveInTheMiddle(receivers[0].receiver))
+    const leaving = leaveInTheMiddle(receivers[0].receiver)
     const receipts = await sender.send([bytesSource(payload, 'a')])
-    expect(await leaving).toBe('incomplete')
+    await leaving
     expect(receipts.map(outcomeOf)).toEqual(['receiver_failed', 5_000_000, 5_000_000])
     await sender.close()
     for (const [[item]] of await Promise.all(collecting)) expect(item.sha256).toBe(sha256(payload))
@@ -102,7 +102,7 @@ describe('several receivers', () => {
 describe('a receiver that stands still', () => {
   const payload = bytesOf(8_000_000)
 
-  test('because its app does not read does not slow the others, and costs the relay its window at most', async () => {
+  test('because its app does not read does not slow the others, and costs the relay nothing', async () => {
     const { sender, receivers } = await pair(relay.url, { receivers: 3 })
     const [still, ...others] = receivers
     const sending = sender.send([bytesSource(payload, 'a')])
@@ -117,10 +117,7 @@ describe('a receiver that stands still', () => {
       return value && (await bytesIn(value))
     })
     expect(await Promise.all(done)).toEqual([payload.length, payload.length])
-    const { unackedBytes, grantedBytes } = relay.counters()
-    if (hasFrames) expect(unackedBytes).toBeGreaterThan(1_000_000)
-    expect(unackedBytes).toBeLessThanOrEqual(DEFAULT_SETTINGS.windowBytes)
-    expect(unackedBytes).toBeLessThanOrEqual(grantedBytes)
+    await until('its SDK has acked what the app has not read', () => relay.counters().unackedBytes === 0)
 
     for (let { done } = await reader.read(); !done; ) ({ done } = await reader.read())
     await items.next()
@@ -130,8 +127,11 @@ describe('a receiver that stands still', () => {
   test('because its network does, too', async () => {
     const { sender, receivers } = await pair(relay.url, { receivers: 2 })
     const [still, other] = receivers
-    still.world.socket.pause()
-    const stillCollecting = collect(still.receiver)
+    const stillCollecting = collect(still.receiver, {
+      onProgress: ({ bytes }) => {
+        if (bytes < 500_000) still.world.socket.pause()
+      },
+    })
     const sending = sender.send([bytesSource(payload, 'a')])
     let [readByOther, deliveredToOther] = [0, false]
     const collecting = collect(other.receiver, {
@@ -164,9 +164,9 @@ describe('approving', () => {
     for (const { request } of joined) expect(await errorOf(request.approve())).toBe('typing_required')
     expect(await errorOf(sender.approveNumber('000000'))).toBe('no_such_number')
     expect(await errorOf(sender.approveNumber(''))).toBe('no_such_number')
-    const { matchNumber, receiverCode } = joined[1].request
+    const { matchNumber } = joined[1].request
     const typed = ` ${matchNumber.slice(0, 3)} ${matchNumber.slice(3)}\n`
-    expect((await sender.approveNumber(typed)).receiverCode).toBe(receiverCode)
+    expect((await sender.approveNumber(typed)).matchNumber).toBe(matchNumber)
     const collecting = collect(joined[1].receiver)
     expect(await sendAll(sender, 10, collecting)).toEqual([10])
   })
@@ -287,10 +287,10 @@ async function bytesIn(offer: Offer): Promise<number> {
 }
 
 async function leaveInTheMiddle(receiver: Receiver): Promise<void> {
-  for await (const offer of receiver.offers()) {
-    for await (const { stream } of offer.accept()) {
-      await stream.getReader().read()
-      break
-    }
+  const { value: offer } = await receiver.offers().next()
+  for await (const { stream } of offer?.accept() ?? []) {
+    await stream.getReader().read()
+    break
   }
+  await (await receiver.approved).close()
 }

@@ -64,7 +64,7 @@ async function expectDelivery(
   const receipts = await sender.send([bytesSource(payload, 'a')])
   expect(receipts.map(outcomeOf)).toEqual([payload.length])
   await sender.close()
-  expect(await collecting).toEqual([[{ name: 'a', size: payload.length, bytes: payload.length, sha256: digest }]])
+  expect(await collecting).toEqual([[{ path: 'a', size: payload.length, bytes: payload.length, sha256: digest }]])
 }
 
 describe('a cut in the middle of a transfer', () => {
@@ -138,11 +138,16 @@ describe('a cut at a frame', () => {
     ['receiver', 'the ack of m2', 1, true],
     ['receiver', 'm3', 2, false],
     ['sender', 'm4', 2, false],
-    ['sender', 'the word of the approval', 3, false],
-    ['sender', 'the transfer', 4, false],
-    ['receiver', 'the receipt', 3, false],
-    ['sender', 'the ack of the receipt', 3, true],
-    ['sender', 'the goodbye', 5, false],
+    ['sender', 'its hello, which is the approval', 3, false],
+    ['receiver', 'its hello', 3, false],
+    ['sender', 'the offer', 4, false],
+    ['receiver', 'the answer', 4, false],
+    ['sender', 'the content', 5, false],
+    ['sender', 'the word that all was sent', 6, false],
+    ['receiver', 'the receipt', 5, false],
+    ['sender', 'the ack of the receipt', 5, true],
+    ['sender', 'the goodbye', 7, false],
+    ['receiver', 'the goodbye', 6, false],
   ]
 
   test.each(frames)('of the %s: %s, before and after it is sent', async (side, _, seq, isAck) => {
@@ -252,7 +257,9 @@ describe('a relay that forgets its mailboxes', () => {
     ['s2r frame', 9],
     ['s2r frame', 13],
     ['r2s frame', 3],
-    ['s2r frame', 14],
+    ['r2s frame', 4],
+    ['r2s frame', 5],
+    ['s2r frame', 15],
     ['s2r ack', 1],
     ['s2r ack', 2],
     ['s2r ack', 4],

@@ -243,7 +243,7 @@ describe('step 8: the sender encrypts for each approved key and sends, the recei
     await sender.send([bytesSource(bytes, 'plans.txt', 'text/plain')])
     await sender.close()
     expect(await collecting).toEqual([
-      [{ name: 'plans.txt', size: bytes.length, type: 'text/plain', bytes: bytes.length, sha256: sha256(bytes) }],
+      [{ path: 'plans.txt', size: bytes.length, type: 'text/plain', bytes: bytes.length, sha256: sha256(bytes) }],
     ])
     const wire = Buffer.concat(onWire)
     expect(wire.length).toBeGreaterThan(bytes.length)

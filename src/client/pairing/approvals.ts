@@ -1,6 +1,8 @@
 import { pairingErrorOf } from '../calls/relay-api.ts'
 import { courtesy } from '../environment.ts'
-import { PairingError } from '../errors.ts'
+import { errorOfAccident, PairingError } from '../errors.ts'
+import type { PairedDevice } from '../paired-device.ts'
+import type { Takes } from '../transfer/conversation.ts'
 import type { SenderRun } from './sender-run.ts'
 import type { SenderSession, WaitingRoom } from './waiting-room.ts'
 
@@ -18,7 +20,7 @@ export interface PairingRequest {
   /** Resolves when nothing can be sent to the device any more, with the reason: `receiver_left` when it has gone. */
   readonly ended: Promise<PairingError>
   /** Lets the device have what is sent. PairingError `typing_required` when another device may know the code. */
-  approve(): Promise<void>
+  approve(): Promise<PairedDevice>
   /** Refuses the device, and retires the code: somebody who should not knows it. */
   deny(): Promise<void>
 }
@@ -27,13 +29,15 @@ export interface ApprovalsOptions extends SenderSession {
   readonly room: WaitingRoom
   /** How many receivers may be approved, as far as the relay grants it. */
   readonly receivers: number
+  /** Kinds that this side takes from the devices. */
+  readonly takes: Takes
 }
 
 /** The sender's decisions. An approval takes the handle of a verified handshake, never a string that came from elsewhere. */
 export class Approvals {
   readonly #options: ApprovalsOptions
   /** Approvals asked for, each counted against the bound from then on. */
-  readonly #asked = new Map<SenderRun, Promise<void>>()
+  readonly #asked = new Map<SenderRun, Promise<PairedDevice>>()
   readonly #approved = new Set<SenderRun>()
 
   constructor(options: ApprovalsOptions) {
@@ -51,13 +55,12 @@ export class Approvals {
   }
 
   /** See `Sender.approveNumber`. */
-  async approveNumber(typed: string): Promise<PairingRequest> {
+  async approveNumber(typed: string): Promise<PairedDevice> {
     const digits = typed.replaceAll(/\D/g, '')
     const [run, second] = this.#options.room.verified.filter((each) => each.peer.matchNumber === digits)
     if (!run) throw new PairingError('no_such_number')
     if (second) throw new PairingError('number_not_unique')
-    await this.#approve(run)
-    return this.requestOf(run)
+    return this.#approve(run)
   }
 
   /** The request that an app gets to see of a verified receiver. */
@@ -80,7 +83,7 @@ export class Approvals {
     }
   }
 
-  async #approve(run: SenderRun): Promise<void> {
+  async #approve(run: SenderRun): Promise<PairedDevice> {
     const underWay = this.#asked.get(run)
     if (underWay) return underWay
     if (run.over) throw run.over
@@ -88,13 +91,13 @@ export class Approvals {
     const approval = this.#carryApproval(run)
     this.#asked.set(run, approval)
     try {
-      await approval
+      return await approval
     } finally {
       if (this.isFull) this.#options.room.retire()
     }
   }
 
-  async #carryApproval(run: SenderRun): Promise<void> {
+  async #carryApproval(run: SenderRun): Promise<PairedDevice> {
     const { api, environment, session } = this.#options
     try {
       await api.decide(session, run.receiverCode, { decision: 'approved' })
@@ -107,10 +110,16 @@ export class Approvals {
       await courtesy(environment, api.endReceiver(session, run.receiverCode))
       throw run.over
     }
-    run.channel.verified()
-    run.channel.approved()
-    await run.writer.writeJson({ type: 'approved' })
+    const leave = async (reason: PairingError | undefined) => {
+      if (reason && !run.over) await this.#options.room.dismiss(run, reason)
+    }
     this.#approved.add(run)
+    try {
+      return run.pair({ takes: this.#options.takes, leave })
+    } catch (error) {
+      await this.#options.room.dismiss(run, errorOfAccident(error))
+      throw error
+    }
   }
 
   async #deny(run: SenderRun): Promise<void> {

@@ -1,4 +1,4 @@
-import { HandshakeError, SenderHandshake, type VerifiedPeer } from '../../crypto/handshake.ts'
+import { HandshakeError, SenderHandshake, type VerifiedPeer, wipeKeys } from '../../crypto/handshake.ts'
 import type { PairingCode } from '../../crypto/pairing-code.ts'
 import { PROFILE_DEFAULT } from '../../protocol/limits.ts'
 import { decodeBase64Url } from '../../protocol/text.ts'
@@ -7,7 +7,7 @@ import type { Environment } from '../environment.ts'
 import { errorOfAccident, PairingError } from '../errors.ts'
 import type { Channel } from '../link/channel.ts'
 import type { Connection } from '../link/connection.ts'
-import { MessageReader, MessageWriter } from '../transfer/messages.ts'
+import { type DeviceParts, PairedDevice } from '../paired-device.ts'
 import { HandshakeSteps, isOf, type Pinned, profileOf, STEP } from './handshake-steps.ts'
 
 /** n_R, the first field of m1. */
@@ -27,7 +27,7 @@ export interface SenderRunOptions {
   readonly onVerified: () => void
 }
 
-/** The sender's side of one receiver: one handshake, then the messages to it. Key, code and channel are pinned here. */
+/** The sender's side of one receiver: one handshake, then the device. Key, code and channel are pinned here. */
 export class SenderRun {
   readonly receiverCode: string
   readonly channel: Channel
@@ -41,8 +41,7 @@ export class SenderRun {
   #state: 'handshake' | 'wrong_guess' | 'verified' | 'approved' = 'handshake'
   #over: PairingError | undefined
   #peer: VerifiedPeer | undefined
-  #writer: MessageWriter | undefined
-  #reader: MessageReader | undefined
+  #device: PairedDevice | undefined
   #announceEnd: (error: PairingError) => void = () => {}
 
   constructor(row: ReceiverRow & Pinned, options: SenderRunOptions) {
@@ -87,18 +86,29 @@ export class SenderRun {
     return this.#peer
   }
 
-  get writer(): MessageWriter {
-    // Its keys are zeros once the run has ended: nothing may be sealed with them.
-    this.#requireAlive()
-    const { maxFrameBytes } = this.#options
-    this.#writer ??= new MessageWriter(this.channel, this.peer.sendKey, maxFrameBytes)
-    return this.#writer
+  /** The device, once it is approved. */
+  get device(): PairedDevice | undefined {
+    return this.#device
   }
 
-  get reader(): MessageReader {
+  /** Begins to talk to the device that was approved. The keys of the handshake go to it. */
+  pair({ takes, leave }: Pick<DeviceParts, 'takes' | 'leave'>): PairedDevice {
     this.#requireAlive()
-    this.#reader ??= new MessageReader(this.channel, this.peer.receiveKey)
-    return this.#reader
+    const { maxFrameBytes, environment } = this.#options
+    const { channel, peer } = this
+    channel.verified()
+    channel.approved()
+    this.#device = new PairedDevice({
+      channel,
+      peer,
+      maxFrameBytes,
+      environment,
+      speaksFirst: true,
+      takes,
+      isPresent: () => this.present,
+      leave,
+    })
+    return this.#device
   }
 
   /** The relay has taken the approval. */
@@ -169,10 +179,8 @@ export class SenderRun {
     this.#over = error
     this.#steps.stop()
     this.#options.connection.drop(this.channel.number, error)
-    this.#writer?.wipe()
-    this.#reader?.wipe()
-    this.#peer?.sendKey.fill(0)
-    this.#peer?.receiveKey.fill(0)
+    if (this.#device) void this.#device.end(error)
+    else if (this.#peer) wipeKeys(this.#peer)
     this.#announceEnd(error)
   }
 

@@ -1,112 +1,108 @@
-import { courtesy } from '../environment.ts'
+import { atMost } from '../environment.ts'
 import { errorOfAccident, PairingError } from '../errors.ts'
+import type { Delivered, PairedDevice } from '../paired-device.ts'
 import type { Approvals } from '../pairing/approvals.ts'
 import type { SenderRun } from '../pairing/sender-run.ts'
-import type { SenderSession, WaitingRoom } from '../pairing/waiting-room.ts'
-import { requireSources, type Source, sized } from '../source.ts'
-import { Delivery, type Receipt, type SendProgress, type Transfer } from './delivery.ts'
-import { encodeHeader } from './transfer.ts'
+import type { SenderSession } from '../pairing/waiting-room.ts'
+import { requireSources, type Source } from '../source.ts'
+import type { SkipReason } from './kinds.ts'
+import type { OfferOptions } from './outgoing-offer.ts'
 
-/** How long a receiver may take to read its goodbye, and to leave. */
+/** How long devices may take for their goodbyes, and to leave. */
 export const GOODBYE_MS = 10_000
 
-export interface SendOptions {
+/** A device in what is told of it. */
+interface OfDevice {
+  readonly receiverCode: string
+  readonly matchNumber: string
+}
+
+/** Outcome of an offer at one device. `delivered` rests on the device's own word, end to end. */
+export type Receipt = OfDevice &
+  (({ readonly delivered: true } & Delivered) | { readonly delivered: false; readonly error: PairingError })
+
+export interface SendProgress extends OfDevice {
+  /** Bytes that the device's app has taken, or had before. */
+  readonly bytes: number
+  /** All bytes, or undefined for a pipe. */
+  readonly totalBytes: number | undefined
+}
+
+export interface SendOptions extends Pick<OfferOptions, 'transfers' | 'signal'> {
+  /** Called while a device and this one compare what it has from before. */
+  readonly onChecking?: ((progress: SendProgress) => void) | undefined
+  /** Called when a device has answered yes, with the bytes that it has from before. */
+  readonly onAnswer?: ((answer: OfDevice & { readonly hasBytes: number }) => void) | undefined
+  /** Called with a source that changed or cannot be read, and that the device is told to leave out. */
+  readonly onSkip?: ((skipped: OfDevice & { readonly name: string; readonly reason: SkipReason }) => void) | undefined
   readonly onProgress?: ((progress: SendProgress) => void) | undefined
-  /** Called with the receipt of each receiver as soon as it is known. */
+  /** Called with the receipt of each device as soon as it is known. */
   readonly onReceipt?: ((receipt: Receipt) => void) | undefined
-  /** Nothing follows: each receiver is let go as soon as its receipt has come. */
+  /** Nothing follows: each device is told goodbye as soon as its receipt has come. */
   readonly last?: boolean | undefined
-  readonly signal?: AbortSignal | undefined
 }
 
-interface SendingParts extends SenderSession {
+interface SendingParts extends Pick<SenderSession, 'connection' | 'environment'> {
   readonly approvals: Approvals
-  readonly room: WaitingRoom
 }
 
-/** Transfers to those who are approved, and the goodbye behind the last. */
+/** Offers to all who are approved, and the goodbye behind the last. */
 export class Sending {
   readonly #parts: SendingParts
-  readonly #goodbyes = new Map<SenderRun, Promise<void>>()
-  #underWay = false
 
   constructor(parts: SendingParts) {
     this.#parts = parts
   }
 
   get underWay(): boolean {
-    return this.#underWay
+    return this.#devices.some(({ isSending }) => isSending)
+  }
+
+  get #devices(): readonly PairedDevice[] {
+    return this.#parts.approvals.approved.flatMap(({ device }) => device ?? [])
   }
 
   /** See `Sender.send`. */
   async send(sources: readonly Source[], options: SendOptions): Promise<Receipt[]> {
     requireSources(sources)
-    encodeHeader(sources)
     const { approved } = this.#parts.approvals
-    const runs = approved.filter((run) => !run.over && !this.#goodbyes.has(run))
+    const runs = approved.filter(({ device }) => device?.isOver === false)
     if (runs.length === 0) throw new PairingError(approved.length > 0 ? 'receiver_left' : 'nobody_approved')
     if (runs.length > 1 && sources.some(({ once }) => once)) throw new PairingError('already_sent')
-    if (this.#underWay) throw new Error('one send at a time')
-    this.#underWay = true
-    try {
-      const now = await Promise.all(sources.map(sized))
-      const transfer = {
-        header: encodeHeader(now),
-        sources: now,
-        onProgress: options.onProgress,
-        signal: options.signal,
-      }
-      return await Promise.all(runs.map((run) => this.#deliver(run, transfer, options)))
-    } finally {
-      this.#underWay = false
-    }
+    return Promise.all(runs.map((run) => this.#deliver(run, sources, options)))
   }
 
-  /** Tells those who are approved that all was sent, and resolves when each knows, or 10 s later. */
+  /** Says goodbye to each device, and resolves when all have answered, or 10 s later. */
   async goodbye(): Promise<void> {
-    await Promise.all(this.#parts.approvals.approved.map((run) => this.#letGo(run)))
+    const goodbyes = Promise.allSettled(this.#devices.map((device) => device.close()))
+    await atMost(this.#parts.environment, GOODBYE_MS, goodbyes)
   }
 
-  async #deliver(run: SenderRun, transfer: Transfer, options: SendOptions): Promise<Receipt> {
-    const receipt = await this.#receiptOf(run, transfer)
-    options.onReceipt?.(receipt)
-    if (options.last) void this.#letGo(run)
-    return receipt
-  }
-
-  async #receiptOf(run: SenderRun, transfer: Transfer): Promise<Receipt> {
-    const { receiverCode } = run
-    const { matchNumber } = run.peer
-    let delivery: Delivery | undefined
+  async #deliver(
+    { receiverCode, peer: { matchNumber }, device, over }: SenderRun,
+    sources: readonly Source[],
+    { transfers, signal, onAnswer, onChecking, onProgress, onSkip, onReceipt, last }: SendOptions,
+  ): Promise<Receipt> {
+    const who = { receiverCode, matchNumber }
+    let receipt: Receipt
     try {
-      delivery = new Delivery(run, transfer, this.#parts.environment)
-      const done = await delivery.carry()
+      if (!device) throw over ?? new PairingError('receiver_left')
+      const delivered = await device.send(sources, {
+        transfers,
+        signal,
+        onAnswer: (hasBytes) => onAnswer?.({ ...who, hasBytes }),
+        onChecking: (bytes, totalBytes) => onChecking?.({ ...who, bytes, totalBytes }),
+        onSkip: (name, reason) => onSkip?.({ ...who, name, reason }),
+        onProgress: (bytes, totalBytes) => onProgress?.({ ...who, bytes, totalBytes }),
+      })
       await this.#parts.connection.flush()
-      return { receiverCode, matchNumber, delivered: true, ...done }
+      receipt = { ...who, delivered: true, ...delivered }
     } catch (thrown) {
-      const error = run.over ?? errorOfAccident(thrown)
-      if (!run.over) {
-        await delivery?.cancel(error)
-        // The receiver waits for the ack of what it said.
-        await this.#parts.connection.flush()
-      }
-      // A message without an end cannot be followed by another: this receiver has to pair again.
-      await this.#parts.room.dismiss(run, error)
-      return { receiverCode, matchNumber, delivered: false, error }
+      if (thrown instanceof TypeError || thrown instanceof RangeError) throw thrown
+      receipt = { ...who, delivered: false, error: errorOfAccident(thrown) }
     }
-  }
-
-  /** Says goodbye to one receiver, once. Never rejects. */
-  #letGo(run: SenderRun): Promise<void> {
-    const under = this.#goodbyes.get(run)
-    if (under) return under
-    const telling = async () => {
-      if (run.over) return
-      await run.writer.writeJson({ type: 'end', messages: run.writer.nextIndex - 1 })
-      await run.channel.flushed()
-    }
-    const goodbye = courtesy(this.#parts.environment, telling(), GOODBYE_MS)
-    this.#goodbyes.set(run, goodbye)
-    return goodbye
+    onReceipt?.(receipt)
+    if (last) device?.close().catch(() => {})
+    return receipt
   }
 }

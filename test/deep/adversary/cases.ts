@@ -31,11 +31,10 @@ export const BROKEN = ends(['peer_misbehaved', 0, 0], ['wrong_code', 0, 1])
 export const GUESSED = ends(['wrong_code', 0, 1], ['wrong_code', 0, 1])
 export const UNANSWERED = ends(['waits', 0, 0], ['wrong_code', 0, 0])
 export const UNPROVEN = ends(['waits', 1, 0], ['wrong_code', 0, 1])
-/** The sealed bytes differ from those sent, which receiver and sender both find out. */
-export const CORRUPT_THERE = ends(['receiver_failed', 1, 0], ['corrupt', 1, 1])
-/** Without the approval a receiver says nothing. */
-export const CORRUPT_UNAPPROVED = ends(['not_delivered', 1, 0], ['corrupt', 1, 1])
-export const CORRUPT_HERE = ends(['corrupt', 1, 0], ['sender_failed', 1, 1])
+/** The sealed bytes differ from those sent, before a word of the receiver about it, and before the sender has said all. */
+export const CORRUPT_THERE = ends(['not_delivered', 1, 0], ['corrupt', 1, 1])
+/** All was sent and taken, and the word of it is not to be believed. */
+export const UNHEARD = ends(['unconfirmed', 1, 0], ['revoked', 1, 1])
 /** The sender takes the relay for a liar, once a device is approved. */
 export const CAUGHT = ends(['relay_misbehaved', 1, 0], ['closed_by_sender', 1, 1])
 

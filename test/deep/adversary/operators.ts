@@ -33,6 +33,9 @@ export function onMessage(message: Message, becomes: Exclude<Operator['data'], u
 
 export const isPayload = (from: Role) => (frame: Flying) => frame.from === from && frame.seq > 2
 
+/** The receipt of the first offer, or what comes later. */
+export const isReceipt = ({ from, seq }: Flying) => from === 'receiver' && seq > 4
+
 /** Other bytes in a frame. */
 export const saying = (ciphertext: Uint8Array) => (frame: Flying) => [{ ...frame, ciphertext }]
 export const nothing = () => []

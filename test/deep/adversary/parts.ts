@@ -67,8 +67,8 @@ async function* operators(group: string, sizes: Sizes): AsyncGenerator<Line> {
 export async function* crossings(): AsyncGenerator<Line> {
   for (const [from, seq, receipts, receivers, complete] of [
     ['sender', 3, 'not_delivered', 'corrupt', 0],
-    ['sender', 4, 'receiver_failed', 'corrupt', 0],
-    ['receiver', 3, 'corrupt', 'sender_failed', 2],
+    ['sender', 4, 'not_delivered', 'corrupt', 0],
+    ['receiver', 5, 'unconfirmed', 'revoked', 2],
   ] as const) {
     const outcome = await cross(from, seq)
     const faults = [...outcome.faults]

@@ -1,5 +1,5 @@
-import { attack, type Case, CORRUPT_HERE, CORRUPT_THERE, type Ends, ends, GOOD, STUCK } from './cases.ts'
-import { isPayload, onFrame, saying } from './operators.ts'
+import { attack, type Case, CORRUPT_THERE, type Ends, ends, GOOD, STUCK, UNHEARD } from './cases.ts'
+import { isReceipt, onFrame, saying } from './operators.ts'
 import type { Flying, Operator, Relay } from './relay.ts'
 import type { Plan } from './scenario.ts'
 
@@ -8,23 +8,26 @@ import type { Plan } from './scenario.ts'
 const CHUNK = 65_536
 /** The relay's word makes every frame one chunk. */
 const FRAME_OF_ONE_CHUNK = 8 + 1 + CHUNK + 16
-/** The sender's seqs: 3 is the approval, 4 the first frame of the first transfer. */
+/** The sender's seqs: 3 is its hello, 4 the first frame of its first offer. */
 const FIRST = 4
+/** The line of an entry with a long path, about. */
+const LINE = 4_130
 
-/**
- * A transfer of so many chunks, the last one short, and frames of one chunk each. As a pipe it has no announced size: then
- * nothing but the last chunk tells where it ends.
- */
-export function ofChunks(chunks: number, attackers: Plan['operators'], pipes = true): Omit<Plan, 'seed'> {
+/** An offer whose list takes so many chunks, the last one short, and frames of one chunk each. */
+export function ofChunks(chunks: number, attackers: Plan['operators']): Omit<Plan, 'seed'> {
   const small: Operator = {
     name: 'small frames',
     created: (answer) => ({ ...answer, limits: { ...answer.limits, maxFrameBytes: FRAME_OF_ONE_CHUNK } }),
   }
-  const bytes = Uint8Array.from({ length: (chunks - 1) * CHUNK + 100 }, (_, i) => i * 7 + (i >> 16))
-  return { pipes, transfers: [[bytes]], operators: (relay, code) => [small, ...(attackers?.(relay, code) ?? [])] }
+  const items = Array.from({ length: Math.floor(((chunks - 0.5) * CHUNK) / LINE) }, () => new Uint8Array())
+  return {
+    longNames: true,
+    transfers: [items],
+    operators: (relay, code) => [small, ...(attackers?.(relay, code) ?? [])],
+  }
 }
 
-/** Holds the frames of the first transfer until all are there, and delivers what becomes of them. */
+/** Holds the frames of the first offer until all are there, and delivers what becomes of them. */
 export function rearranged(chunks: number, change: Change): Operator {
   const held: Flying[] = []
   return onFrame(
@@ -108,8 +111,8 @@ const cuts = CUTS.flatMap(([name, change]) => [
     first,
     ...saying(change(last.ciphertext))(last),
   ]),
-  attack(`${name} the receipt`, 'sender', CORRUPT_HERE, () => [
-    onFrame('cut', isPayload('receiver'), (frame) => saying(change(frame.ciphertext))(frame)),
+  attack(`${name} the receipt`, 'sender', UNHEARD, () => [
+    onFrame('cut', isReceipt, (frame) => saying(change(frame.ciphertext))(frame)),
   ]),
 ])
 
@@ -123,7 +126,7 @@ const regrouped = [
   ]),
 ]
 
-/** Bytes after the last chunk of a transfer count as the next message, and are none. */
+/** Bytes after the last chunk of a message count as the next one, and are none. */
 const EXTENSIONS: readonly (readonly [string, (frames: readonly Flying[]) => Uint8Array])[] = [
   ['its last chunk again', (frames) => frames[frames.length - 1].ciphertext],
   ['its first chunk again', (frames) => frames[0].ciphertext],
@@ -132,11 +135,7 @@ const EXTENSIONS: readonly (readonly [string, (frames: readonly Flying[]) => Uin
 ]
 
 const extensions = EXTENSIONS.map(([name, attacker]) =>
-  // The transfer itself is whole, and both know it; the surplus ends what comes after.
-  chunked(`extend by ${name}`, ends(['delivered', 1, 0], ['corrupt', 1, 1]), 2, (frames) => [
-    ...frames,
-    ...saying(attacker(frames))(frames[0]),
-  ]),
+  chunked(`extend by ${name}`, CORRUPT_THERE, 2, (frames) => [...frames, ...saying(attacker(frames))(frames[0])]),
 )
 
 export const payloadCases: Case[] = [...truncations, ...cuts, ...extensions, ...regrouped]

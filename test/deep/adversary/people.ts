@@ -16,8 +16,8 @@ interface Task {
   /** Rows that were there before. */
   readonly rehearsals: number
   readonly approves: boolean
-  /** The size of items is not announced: only the last chunk tells the end. */
-  readonly pipes: boolean
+  /** Paths are as long as they may be. */
+  readonly longNames: boolean
 }
 
 export class SendingPerson {
@@ -97,8 +97,7 @@ export class SendingPerson {
   }
 
   #source(bytes: Uint8Array, name: string): Source {
-    const { size, ...pipe } = bytesSource(bytes, name)
-    return this.#task.pipes ? pipe : { ...pipe, size }
+    return bytesSource(bytes, this.#task.longNames ? `${name}/${`${'x'.repeat(254)}/`.repeat(15)}x` : name)
   }
 }
 

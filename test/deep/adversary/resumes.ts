@@ -48,7 +48,7 @@ const resumes = RESUMES.flatMap(([name, row, liar]) => [
     () => [resuming('sender', 4, row(4))],
   ),
   attack(`resume with ${name}`, 'receiver', ends(['delivered', 1, 0], [liar, 1, 1]), () => [
-    resuming('receiver', 3, row(3)),
+    resuming('receiver', 5, row(5)),
   ]),
 ])
 
@@ -65,13 +65,13 @@ const SMALL_WINDOW = { windowBytes: 1 }
 
 export const resumeCases: Case[] = [
   ...resumes,
-  attack('grant frames too small for a chunk', 'sender', ends(['relay_misbehaved', 1, 0], ['waits', 1, 1]), () => [
+  attack('grant frames too small for a chunk', 'sender', ends(['relay_misbehaved', 1, 0], ['revoked', 1, 1]), () => [
     granting('sender', SMALL_FRAMES),
   ]),
   attack(
     'grant frames too small for a chunk',
     'receiver',
-    ends(['not_delivered', 1, 0], ['relay_misbehaved', 1, 1]),
+    ends(['receiver_left', 1, 0], ['relay_misbehaved', 1, 1]),
     () => [granting('receiver', SMALL_FRAMES)],
   ),
   attack('grant a window too small for a frame', 'sender', UNMET, () => [granting('sender', SMALL_WINDOW)]),

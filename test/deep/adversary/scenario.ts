@@ -15,8 +15,8 @@ export interface Plan {
   readonly operators?: (relay: Relay, code: () => string) => readonly Operator[]
   /** Payload: for each transfer the bytes of its items. */
   readonly transfers?: readonly (readonly Uint8Array[])[]
-  /** The size of what is sent is not announced. */
-  readonly pipes?: boolean
+  /** Paths are as long as they may be. */
+  readonly longNames?: boolean
   /** Makes the receiver's input from the code that the sender shows. */
   readonly typed?: (code: string) => string
   /** True when the sender's person approves the other device's number. */
@@ -98,7 +98,7 @@ export async function play(plan: Plan): Promise<Outcome> {
     transfers: plan.transfers ?? TRANSFERS,
     rehearsals: plan.rehearsed ? 1 : 0,
     approves: plan.approves ?? true,
-    pipes: plan.pipes ?? false,
+    longNames: plan.longNames ?? false,
   })
   sending.beforeGoodbye = spendGuesses
   void receiving.act(join)

@@ -1,5 +1,5 @@
 import type { Role } from '../../../src/protocol/view.ts'
-import { attack, type Case, CORRUPT_HERE, CORRUPT_THERE, CORRUPT_UNAPPROVED, ends, STUCK } from './cases.ts'
+import { attack, type Case, CORRUPT_THERE, ends, STUCK } from './cases.ts'
 import { isPayload, nothing, onFrame, saying } from './operators.ts'
 import { type Operator, other, type Relay } from './relay.ts'
 import { recordedFrame, replaying } from './replays.ts'
@@ -33,8 +33,11 @@ const two = { transfers: [[new Uint8Array(10).fill(1)], [new Uint8Array(10).fill
 const skipped = (from: Role, seq: number, becomes: Exclude<Operator['data'], undefined> = nothing): Operator =>
   onFrame('skip', (frame) => frame.from === from && frame.seq === seq, becomes)
 
+/** The channel has ended between two offers. */
+const LEFT = ends(['receiver_left', 1, 0], ['revoked', 1, 1])
+
 export const spliceCases: Case[] = [
-  replaying('splice the approval of another session', 'receiver', CORRUPT_UNAPPROVED, (old) => [
+  replaying('splice the approval of another session', 'receiver', CORRUPT_THERE, (old) => [
     instead('sender', 3, () => recordedFrame(old, 'sender', 3)),
   ]),
   replaying('splice a transfer of another session', 'receiver', CORRUPT_THERE, (old) => [
@@ -44,13 +47,13 @@ export const spliceCases: Case[] = [
     'splice the first transfer for the second',
     'receiver',
     CORRUPT_THERE,
-    () => [instead('sender', 5, (relay) => said(relay, 'sender', 4))],
+    () => [instead('sender', 7, (relay) => said(relay, 'sender', 4))],
     two,
   ),
   attack('splice the approval for the transfer', 'receiver', CORRUPT_THERE, () => [
     instead('sender', 4, (relay) => said(relay, 'sender', 3)),
   ]),
-  attack('skip the approval', 'receiver', CORRUPT_UNAPPROVED, () => [skipped('sender', 3)]),
+  attack('skip the approval', 'receiver', STUCK, () => [skipped('sender', 3)]),
   attack(
     'skip the first of two transfers',
     'receiver',
@@ -65,22 +68,22 @@ export const spliceCases: Case[] = [
     two,
   ),
   attack('skip the end', 'receiver', ends(['delivered', 1, 0], ['closed_by_sender', 1, 1]), () => [
-    skipped('sender', 5),
+    skipped('sender', 7),
   ]),
   attack('reflect the payload', 'sender', ends(['corrupt', 1, 0], ['revoked', 1, 1]), () => [reflected('sender')]),
-  attack('reflect the receipt', 'receiver', CORRUPT_UNAPPROVED, () => [reflected('receiver')]),
+  attack('reflect the receipt', 'receiver', CORRUPT_THERE, () => [reflected('receiver')]),
   attack(
     'extend by the first receipt again',
     'sender',
-    CORRUPT_HERE,
-    () => [skipped('receiver', 3, (frame) => [frame, frame])],
+    LEFT,
+    () => [skipped('receiver', 5, (frame) => [frame, frame])],
     two,
   ),
   attack(
     'extend by noise after the receipt',
     'sender',
-    CORRUPT_HERE,
-    () => [skipped('receiver', 3, (frame) => [frame, ...saying(Uint8Array.of(1, ...new Array(60).fill(9)))(frame)])],
+    LEFT,
+    () => [skipped('receiver', 5, (frame) => [frame, ...saying(Uint8Array.of(1, ...new Array(60).fill(9)))(frame)])],
     two,
   ),
 ]

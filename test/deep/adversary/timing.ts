@@ -1,17 +1,5 @@
 import type { Role } from '../../../src/protocol/view.ts'
-import {
-  attack,
-  BROKEN,
-  type Case,
-  CORRUPT_UNAPPROVED,
-  type Ends,
-  ends,
-  GOOD,
-  REFUSED,
-  STUCK,
-  UNANSWERED,
-  UNPROVEN,
-} from './cases.ts'
+import { attack, BROKEN, type Case, type Ends, ends, GOOD, REFUSED, STUCK, UNANSWERED, UNPROVEN } from './cases.ts'
 import {
   delay,
   isMessage,
@@ -65,22 +53,25 @@ const payload: Case[] = [
   ...(
     [
       ['approval', 'sender', 3, STUCK],
-      ['transfer', 'sender', 4, STUCK],
-      ['end', 'sender', 5, ends(['delivered', 1, 0], ['closed_by_sender', 1, 1])],
-      ['receipt', 'receiver', 3, STUCK],
+      ['offer', 'sender', 4, STUCK],
+      ['content', 'sender', 5, STUCK],
+      ['end', 'sender', 7, ends(['delivered', 1, 0], ['closed_by_sender', 1, 1])],
+      ['hello', 'receiver', 3, STUCK],
+      ['answer', 'receiver', 4, STUCK],
+      ['receipt', 'receiver', 5, STUCK],
     ] as const
   ).flatMap(([name, from, seq, dropped]) => [
     attack(`drop the ${name} and what follows`, other(from), dropped, () => [holding(from, seq)]),
     attack(`delay the ${name} for 8 s`, other(from), GOOD, () => [holding(from, seq, 8_000)]),
   ]),
-  attack('swap the order of approval and transfer', 'receiver', CORRUPT_UNAPPROVED, () => {
-    let approval: Flying
+  attack('swap the order of content and its end', 'receiver', ends(['unconfirmed', 1, 0], ['corrupt', 1, 1]), () => {
+    let content: Flying
     const swap = (frame: Flying) => {
-      if (frame.seq === 4) return [frame, approval]
-      approval = frame
+      if (frame.seq === 6) return [frame, content]
+      content = frame
       return []
     }
-    return [onFrame('swap', ({ from, seq }) => from === 'sender' && (seq === 3 || seq === 4), swap)]
+    return [onFrame('swap', ({ from, seq }) => from === 'sender' && (seq === 5 || seq === 6), swap)]
   }),
 ]
 

@@ -121,7 +121,7 @@ export class Device {
       })
       this.#matchNumber = await receiver.verified
       for await (const offer of receiver.offers()) {
-        for await (const { name, size, stream } of offer.accept({ onProgress })) {
+        for await (const { path: name, size, stream } of offer.accept({ onProgress })) {
           const blob = await readAll(stream)
           items.push({ name, size, bytes: blob.size, sha256: await sha256Of(blob) })
         }

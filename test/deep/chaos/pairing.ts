@@ -1,15 +1,17 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PartFile } from '../../../src/cli/part-file.ts'
 import {
   bytesSource,
   type Offer,
   PairingError,
   type PairingErrorCode,
+  type Partials,
   Receiver,
   Sender,
   type Source,
+  save,
 } from '../../../src/client/index.ts'
+import { PartialFolder } from '../../../src/node/partial-folder.ts'
 import { decodeFrame, FRAME_DATA } from '../../../src/protocol/frame.ts'
 import { sha256 } from '../../e2e/people.ts'
 import { DeviceWorld, NOTHING_LEFT_HERE } from '../../e2e/world.ts'
@@ -158,24 +160,13 @@ class Pairing {
   /** As the command line does it: under a temporary name until everything was verified. */
   async #save(offer: Offer): Promise<void> {
     this.#offers++
-    let part: PartFile | undefined
-    try {
-      const items = offer.accept({
-        beforeReceipt: async () => {
-          this.#happens({ what: 'has everything' })
-          await part?.commit()
-        },
-      })
-      for await (const item of items) {
-        part = await PartFile.create(join(this.#folder, item.name))
-        for await (const piece of item.stream) {
-          this.#bytes += piece.length
-          await part.write(piece)
-        }
-      }
-    } finally {
-      await part?.discard()
-    }
+    const folder = new PartialFolder({ directory: this.#folder })
+    const finish = () => this.#happens({ what: 'has everything' })
+    await save(offer, watched(folder, finish), {
+      onProgress: ({ bytes }) => {
+        this.#bytes = bytes
+      },
+    })
   }
 
   async #bounded(...sides: readonly Promise<End>[]): Promise<End[]> {
@@ -279,4 +270,24 @@ function judge(ends: Ends, size: number): Verdict {
 
 function inWords(end: End): string {
   return end.kind === 'error' ? end.code : end.kind === 'fault' ? end.text : end.kind
+}
+
+/** The same store, which tells when everything of an offer is there. */
+function watched(folder: Partials, onWhole: () => void): Partials {
+  return {
+    tokens: () => folder.tokens(),
+    open: async (token, entries) => {
+      const partial = await folder.open(token, entries)
+      return {
+        have: partial.have,
+        read: (entry, bytes) => partial.read(entry, bytes),
+        write: (entry, offset, pieces) => partial.write(entry, offset, pieces),
+        leave: () => partial.leave(),
+        finish: async (skipped) => {
+          onWhole()
+          await partial.finish(skipped)
+        },
+      }
+    },
+  }
 }

@@ -1,11 +1,15 @@
-import { bytesSource } from '../../../src/client/index.ts'
-import { encodeHeader } from '../../../src/client/transfer/transfer.ts'
 import { CHUNK_BYTES, CHUNKS_PER_FRAME } from '../../../src/crypto/stream.ts'
 import type { Command, Happening, Side } from './pairing.ts'
 
-/** The seqs of a pairing: two of the handshake in each direction, the approval, the payload's frames, the goodbye. */
+/**
+ * The seqs of a pairing: two of the handshake in each direction, and the hellos. Then the sender says its offer, the content
+ * in frames, `sent` and the goodbye, and the receiver its answer and its receipt.
+ */
 const APPROVAL_SEQ = 3
-const RECEIPT_SEQ = 3
+const OFFER_SEQ = 4
+const RECEIPT_SEQ = 5
+/** The bytes of a head in front of content. */
+const HEAD_BYTES = 128
 
 export interface Phase {
   readonly name: string
@@ -17,7 +21,7 @@ export interface Phase {
 
 const asked = (side: Side, name: Command) => () => [{ what: 'asks', side, command: name }] as const
 const answered = (side: Side, name: Command) => () => [{ what: 'is answered', side, command: name }] as const
-const data = (payload: Uint8Array, part: number) => frame('sender', APPROVAL_SEQ + Math.ceil(framesOf(payload) * part))
+const data = (payload: Uint8Array, part: number) => frame('sender', OFFER_SEQ + Math.ceil(framesOf(payload) * part))
 
 const MARKS: readonly (readonly [name: string, mustSurvive: boolean, marks: Phase['marks']])[] = [
   ['registering', false, asked('sender', 'register')],
@@ -36,7 +40,7 @@ const MARKS: readonly (readonly [name: string, mustSurvive: boolean, marks: Phas
   ['before the receipt', true, () => [{ what: 'has everything' }]],
   ['the receipt', false, () => frame('receiver', RECEIPT_SEQ)],
   ['after the receipt', false, () => [{ what: 'delivered' }]],
-  ['the goodbye', false, (payload) => frame('sender', APPROVAL_SEQ + framesOf(payload) + 1)],
+  ['the goodbye', false, (payload) => frame('sender', OFFER_SEQ + framesOf(payload) + 2)],
   ['leaving', false, asked('receiver', 'end receiver')],
   ['closing', false, asked('sender', 'close')],
 ]
@@ -54,8 +58,7 @@ function frame(writer: Side, seq: number): Happening[] {
 
 /** How many frames the payload takes, with the relay's default limits. */
 function framesOf(payload: Uint8Array): number {
-  const header = encodeHeader([bytesSource(payload, 'payload')]).length
-  return Math.ceil((header + payload.length) / (CHUNK_BYTES * CHUNKS_PER_FRAME))
+  return Math.ceil(payload.length / (CHUNK_BYTES * CHUNKS_PER_FRAME - HEAD_BYTES))
 }
 
 export function isSame(one: Happening, other: Happening): boolean {

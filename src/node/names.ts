@@ -1,11 +1,9 @@
-import { basename, dirname, join } from 'node:path'
-import type { ItemInfo } from '../client/index.ts'
 import { shown } from './shown.ts'
 
 /** A longer name is cut, before its extension: a number and `.1.part` then fit into the 255 bytes of most file systems. */
 const NAME_MAX_BYTES = 240
 /** Most file systems take this. */
-const FILE_NAME_BYTES = 255
+export const FILE_NAME_BYTES = 255
 
 /** Stands for nothing at all at the beginning or the end of a name. */
 const BLANK = String.raw`\s\u2800`
@@ -22,39 +20,23 @@ const EXTENSION =
  * a terminal obeys or another operating system trips over, and no command that a shell would run within double quotes.
  */
 export function safeName(name: string): string {
-  const last = name.split(/[/\\]/).at(-1) ?? ''
-  const clean = shown(last)
+  return cleaned(name.split(/[/\\]/).at(-1) ?? '', LEADING)
+}
+
+/** A segment below the first of a path, made safe as `safeName` does. A leading dot stays. */
+export function safeSegment(segment: string): string {
+  return cleaned(segment.replaceAll('\\', '_'), /^-+/)
+}
+
+function cleaned(name: string, leading: RegExp): string {
+  const clean = shown(name)
     .replaceAll(/[<>:"|?*`]|\$(?=\()/g, '_')
     .replace(new RegExp(`^[${BLANK}]+`, 'u'), '')
-    .replace(LEADING, '_')
+    .replace(leading, '_')
     .replace(TRAILING, '')
   // A name that was cut may look like a device afterwards.
   const safe = fitting(noDevice(fitting(noDevice(clean))))
   return safe === '' || safe === '_' ? 'received' : safe
-}
-
-/**
- * Safe names for all items of a transfer: all different, and none is what another is called as long as it is partial. The
- * names in `taken` are avoided, and those given are added to it.
- */
-export function safeNames(items: readonly ItemInfo[], taken = new Set<string>()): string[] {
-  return items.map(({ name }) => {
-    const safe = safeName(name)
-    let both = namesOf(safe)
-    for (let n = 2; both.some((each) => taken.has(each.toLowerCase())); n++) both = namesOf(numbered(safe, n))
-    for (const each of both) taken.add(each.toLowerCase())
-    return both[0]
-  })
-}
-
-/** The temporary name of a file, the nth that may be tried. It fits where the file's own name does. */
-export function partOf(path: string, n = 0): string {
-  const suffix = n === 0 ? '.part' : `.${n}.part`
-  return join(dirname(path), beginning(basename(path), FILE_NAME_BYTES - suffix.length)) + suffix
-}
-
-function namesOf(name: string): [own: string, part: string] {
-  return [name, partOf(name)]
 }
 
 function noDevice(name: string): string {
@@ -62,7 +44,7 @@ function noDevice(name: string): string {
 }
 
 /** 'report.final.pdf' → 'report.final (2).pdf'. */
-function numbered(name: string, n: number): string {
+export function numbered(name: string, n: number): string {
   const [stem, extension] = parted(name)
   return `${stem} (${n})${extension}`
 }
@@ -80,7 +62,7 @@ function fitting(name: string): string {
 }
 
 /** As much of a text as fits. What a reader takes for one character is kept or goes as a whole. */
-function beginning(text: string, maxBytes: number): string {
+export function beginning(text: string, maxBytes: number): string {
   if (Buffer.byteLength(text) <= maxBytes) return text
   let room = maxBytes
   let end = 0

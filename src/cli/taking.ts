@@ -1,0 +1,287 @@
+import { lstat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { formatMatchNumber, type IncomingItem, type Offer, PairingError, save } from '../client/index.ts'
+import { partPath } from '../node/local-paths.ts'
+import { PartialFolder } from '../node/partial-folder.ts'
+import { shown, shownText } from '../node/shown.ts'
+import { CliError } from './exit.ts'
+import { unwritten } from './files.ts'
+import { formatBytes, formatResult } from './format.ts'
+import { type Asker, type OutputOptions, type Places, placedBytes, placesFor, requireRoom, thingsOf } from './places.ts'
+import { checking, neededRate, Progress } from './progress.ts'
+import { TEXT_TYPE } from './sources.ts'
+import type { Terminal } from './terminal.ts'
+
+/** The longest text that is shown rather than saved. */
+const TEXT_MAX_BYTES = 1_048_576
+/** Lines of things, or of changed names, that are shown unasked. */
+const MOST_SHOWN = 20
+/** How long the ack of a receipt is waited for. */
+const CONFIRMED_WITHIN_MS = 10_000
+export const NOBODY_ANSWERS = 'There is nobody to answer. Use --yes to accept without asking.'
+
+/** How an offer is taken. */
+export interface Taking {
+  readonly offer: Offer
+  readonly matchNumber: string
+  readonly terminal: Terminal
+  readonly asker: Asker
+  readonly expiresInMs: () => number
+  /** Reports whether the session is over: then the sender cannot learn anything any more. */
+  readonly isOver: () => boolean
+  /** Aborted when this side leaves. */
+  readonly signal: AbortSignal
+}
+
+/** Takes one offer, or declines it and says why. */
+export async function takeOffer(taking: Taking, options: OutputOptions): Promise<void> {
+  const { offer, terminal, asker } = taking
+  const asText = isText(offer) && options.output === undefined
+  const toPipe = options.output === '-'
+  tellOffer(taking, asText)
+  try {
+    if (toPipe && offer.entries.length > 1) {
+      throw new CliError('Several files do not fit into one pipe. Receive them into a directory with -o.', 'usage')
+    }
+    const places = asText || toPipe ? undefined : await placesFor(offer.entries, asker, options)
+    if (places) await requireRoom(offer, places)
+    await confirm(taking, places, asText, options)
+    if (asText) await showText(taking)
+    else if (places) await saveOffer(taking, places, options)
+    else await pipeOut(taking)
+  } catch (error) {
+    if (offer.isUndecided)
+      offer.decline(error instanceof CliError && error.code === 'no_space' ? 'no_space' : 'declined')
+    if (error instanceof PairingError && error.code === 'cancelled') terminal.event('withdrawn', { code: error.code })
+    throw error
+  }
+}
+
+function isText({ entries: [entry, second] }: Offer): boolean {
+  return entry?.type === TEXT_TYPE && !second && entry.size !== undefined && entry.size <= TEXT_MAX_BYTES
+}
+
+function tellOffer({ offer, terminal, expiresInMs }: Taking, asText: boolean): void {
+  const { entries, totalBytes } = offer
+  const things = [...thingsOf(entries)]
+  const size = totalBytes === undefined ? 'of unknown length' : `(${formatBytes(totalBytes)})`
+  const lines = things.map(([name, { isFolder, files, bytes }]) =>
+    isFolder ? `${shown(name)}/  ${countOf(files)}, ${formatBytes(bytes)}` : `${shown(name)}  ${formatBytes(bytes)}`,
+  )
+  const isOne = things.length === 1 && !things[0]?.[1].isFolder
+  const what = asText ? 'a text' : isOne ? shown(things[0]?.[0] ?? '') : countOf(filesIn(offer))
+  terminal.event('offer', { items: entries, totalBytes }, `The sender offers ${what} ${size}${isOne ? '.' : ':'}`)
+  if (!isOne) for (const line of lines.slice(0, MOST_SHOWN)) terminal.say(`    ${line}`)
+  if (lines.length > MOST_SHOWN) terminal.say(`    and ${lines.length - MOST_SHOWN} more`)
+  const special = entries.filter(({ x }) => x).length
+  const hidden = entries.filter(({ path }) => /(^|\/)\./.test(path)).length
+  if (special > 0) terminal.say(`${countOf(special)} can be executed.`)
+  if (hidden > 0) terminal.say(`${countOf(hidden)} would be hidden: the name begins with a dot.`)
+  const needed = neededRate(totalBytes, expiresInMs())
+  if (needed) terminal.say(`${needed} The sender gives it more time with --ttl.`)
+}
+
+async function confirm(
+  { offer, matchNumber, asker, terminal }: Taking,
+  places: Places | undefined,
+  asText: boolean,
+  options: OutputOptions,
+): Promise<void> {
+  if (options.yes) return
+  const [name] = places?.names.values() ?? []
+  const isOne = places?.names.size === 1
+  const where = asText
+    ? 'Show it'
+    : !places
+      ? 'Write it to stdout'
+      : isOne
+        ? `Save it as ${shown(join(places.directory, name ?? ''))}`
+        : `Save them in ${shown(places.directory === '.' ? process.cwd() : places.directory)}`
+  const lists = offer.entries.length > 1
+  const choices = lists ? '[y/N, l: list]' : '[y/N]'
+  for (;;) {
+    const question = `${where}, if the sender shows ${formatMatchNumber(matchNumber)}? ${choices} `
+    const answer = await asker.ask('accept', question)
+    if (answer === undefined) throw new CliError(NOBODY_ANSWERS, 'usage')
+    if (lists && /^l$/i.test(answer)) {
+      for (const { path, size = 0, dir } of offer.entries) {
+        terminal.say(`    ${shown(path)}${dir ? '/' : `  ${formatBytes(size)}`}`)
+      }
+      continue
+    }
+    if (!/^y(es)?$/i.test(answer)) throw new CliError('Refused. Nothing was saved.', 'not_delivered', 'declined')
+    return
+  }
+}
+
+async function saveOffer(taking: Taking, places: Places, options: OutputOptions): Promise<void> {
+  const { offer, terminal } = taking
+  const { directory, names, was, paths } = places
+  const folder = new PartialFolder({
+    directory,
+    mode: options.mode,
+    overwrite: options.overwrite,
+    nameOf: (thing) => names.get(thing) ?? thing,
+    // At once: whatever happens now, it is there.
+    onPlaced: (name) => tellSaved(join(directory, name), was.get(name), terminal),
+  })
+  const { entries } = offer
+  const token = offer.resumes(await folder.tokens()) ?? offer.token
+  tellRenamed(offer, paths, terminal)
+  try {
+    await taken(taking, (callbacks) => save(offer, folder, callbacks))
+    for (const [entry, reason] of offer.skipped) {
+      const { path = '' } = entries[entry] ?? {}
+      const why = reason === 'changed' ? 'it changed while it was sent' : 'the sender cannot read it'
+      terminal.event('skipped', { path, reason }, `Not received: ${shown(path)}, because ${why}.`)
+    }
+  } catch (error) {
+    await tellKept(offer, places, token, terminal)
+    if (error instanceof PairingError || error instanceof CliError) throw error
+    const failure = error as NodeJS.ErrnoException
+    throw unwritten(`save ${shown(failure.path ?? directory)}`, failure)
+  }
+}
+
+function tellSaved(path: string, was: string | undefined, terminal: Terminal): void {
+  const [as, renamed] = was === undefined ? ['', ''] : ['as ', ` (was ${shownText(was, '')})`]
+  terminal.event('saved', { path, was }, `Saved ${as}${shown(path)}${renamed}.`)
+}
+
+/** Tells which names below the chosen things are others here. */
+function tellRenamed({ entries }: Offer, paths: readonly string[], terminal: Terminal): void {
+  let renamed = 0
+  for (const [index, { path }] of entries.entries()) {
+    const [, ...theirs] = path.split('/')
+    const [, ...mine] = (paths[index] ?? '').split(/[/\\]/)
+    if (theirs.join('/').normalize('NFC') === mine.join('/')) continue
+    if (++renamed <= MOST_SHOWN) terminal.say(`${shownText(path, '')} is called ${shown(paths[index] ?? '')} here.`)
+  }
+  if (renamed > MOST_SHOWN) terminal.say(`${renamed - MOST_SHOWN} more names were changed.`)
+}
+
+/** Tells what is kept of an offer that was cut, and how it is removed. */
+async function tellKept({ totalBytes }: Offer, places: Places, token: string, terminal: Terminal): Promise<void> {
+  const [first] = places.names.values()
+  const path = join(places.directory, partPath(first ?? '', token))
+  const bytes = await placedBytes(places, token)
+  if (bytes === 0 || !(await lstat(path).catch(() => undefined))) return
+  const percent = totalBytes ? ` (${Math.floor((bytes / totalBytes) * 100)} %)` : ''
+  const line =
+    `What has come is kept${percent}: sent again, it goes on from there. To remove it: rm -r ` +
+    shown(join(places.directory, partPath('*', token)))
+  terminal.event('kept', { path, bytes }, line)
+}
+
+async function pipeOut(taking: Taking): Promise<void> {
+  let written = 0
+  try {
+    await takenItem(
+      taking,
+      async (item) => {
+        for await (const piece of item.stream) {
+          await writeOut(piece)
+          written += piece.length
+        }
+      },
+      () => writeOut(new Uint8Array()),
+    )
+  } catch (error) {
+    if (written > 0) taking.terminal.say(`The output is not whole: it ends after ${formatBytes(written)}.`)
+    throw error
+  }
+}
+
+async function showText(taking: Taking): Promise<void> {
+  const { terminal } = taking
+  let bytes = Buffer.alloc(0)
+  const show = async () => {
+    const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)
+    terminal.event('text', { text })
+    if (terminal.json) return
+    // A terminal obeys what it is shown, and a pipe gets it as it is.
+    await writeOut(process.stdout.isTTY ? Buffer.from(shownText(text).replace(/(?<!\n)$/, '\n')) : bytes)
+  }
+  const read = async (item: IncomingItem) => {
+    bytes = Buffer.from(await new Response(item.stream).arrayBuffer())
+  }
+  await takenItem(taking, read, show, 'text')
+}
+
+/** Takes the only item of an offer. */
+function takenItem(
+  taking: Taking,
+  take: (item: IncomingItem) => Promise<void>,
+  finish: () => Promise<void>,
+  what?: 'text',
+): Promise<void> {
+  return taken(
+    taking,
+    async (callbacks) => {
+      for await (const item of taking.offer.accept({ ...callbacks, beforeReceipt: finish })) {
+        if (item.dir) continue
+        await take(item).catch((error: unknown) => {
+          if (error instanceof CliError && error.code === 'no_space') taking.offer.stop('no_space')
+          throw error
+        })
+      }
+    },
+    what,
+  )
+}
+
+type Callbacks = Pick<NonNullable<Parameters<Offer['accept']>[0]>, 'onProgress' | 'onChecking' | 'signal'>
+
+/** Takes an offer, tells how far it is, and what the sender knows in the end. A text speaks for itself. */
+async function taken(
+  { offer, matchNumber, terminal, expiresInMs, isOver, signal }: Taking,
+  take: (callbacks: Callbacks) => Promise<void>,
+  what: 'text' | 'data' = 'data',
+): Promise<void> {
+  const startedAt = performance.now()
+  let bytes = 0
+  const progress = new Progress({
+    matchNumbers: [matchNumber],
+    numbered: false,
+    expiresInMs,
+    advice: (ttl) => `The sender can send it again with --ttl ${ttl}.`,
+    terminal,
+  })
+  try {
+    await take({
+      signal,
+      onChecking: checking(matchNumber, terminal),
+      onProgress: (at) => {
+        bytes = at.bytes
+        progress.update({ matchNumber, ...at })
+      },
+    })
+  } finally {
+    progress.stop()
+  }
+  const ms = performance.now() - startedAt
+  const patience = new Promise<boolean>((resolve) => setTimeout(resolve, CONFIRMED_WITHIN_MS, false).unref())
+  const confirmed = await Promise.race([offer.confirmed, patience])
+  const doubt = isOver() ? 'But the sender does not know.' : 'Whether the sender knows is not certain.'
+  const line = `Received ${formatResult(bytes, ms)}. ${confirmed ? 'The relay says that the sender knows.' : doubt}`
+  terminal.event('received', { bytes, ms: Math.round(ms), confirmed }, what === 'text' && confirmed ? undefined : line)
+}
+
+function filesIn({ entries }: Offer): number {
+  return entries.filter(({ dir }) => !dir).length
+}
+
+function countOf(files: number): string {
+  return files === 1 ? '1 file' : `${files} files`
+}
+
+function writeOut(bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(bytes, (error) => {
+      if (!error) return resolve()
+      const failure = unwritten('write the output', error)
+      reject(failure.code === 'no_space' ? failure : new CliError('Nobody reads the output any more.'))
+    })
+  })
+}

@@ -1,0 +1,122 @@
+import * as z from 'zod/mini'
+import { utf8Length } from '../../protocol/text.ts'
+import { PairingError } from '../errors.ts'
+import { encodeLines, LineReader } from './lines.ts'
+
+/** The entries of an offer: files, and folders that are empty. PROTOCOL.md, section 10.3. */
+
+export const ENTRIES_MAX = 100_000
+export const ENTRIES_MAX_BYTES = 16 * 1024 * 1024
+export const SEGMENTS_MAX = 128
+export const SEGMENT_MAX_BYTES = 255
+export const PATH_MAX_BYTES = 4096
+const TYPE_MAX_LENGTH = 255
+
+/** A file or empty folder of an offer. Path and type are the peer's words. */
+export interface Entry {
+  /** 1 to 128 segments joined by `/`; the first is the thing that a person chose. */
+  readonly path: string
+  /** Bytes. Absent for a folder, and for a single pipe. */
+  readonly size?: number | undefined
+  /** Milliseconds since 1970. */
+  readonly modified?: number | undefined
+  readonly type?: string | undefined
+  /** A file that can be executed. */
+  readonly x?: true | undefined
+  /** An empty folder. */
+  readonly dir?: true | undefined
+}
+
+const isSegment = (segment: string) =>
+  segment !== '' && segment !== '.' && segment !== '..' && utf8Length(segment) <= SEGMENT_MAX_BYTES
+
+const isPath = (path: string) =>
+  path.length <= PATH_MAX_BYTES &&
+  utf8Length(path) <= PATH_MAX_BYTES &&
+  // A lone surrogate has no UTF-8.
+  !/[\0\p{Surrogate}]/u.test(path) &&
+  path.split('/').length <= SEGMENTS_MAX &&
+  path.split('/').every(isSegment)
+
+const Line = z
+  .object({
+    path: z.string().check(z.refine(isPath)),
+    size: z.optional(z.int().check(z.minimum(0))),
+    modified: z.optional(z.int()),
+    type: z.optional(z.string().check(z.maxLength(TYPE_MAX_LENGTH))),
+    x: z.optional(z.literal(true)),
+    dir: z.optional(z.literal(true)),
+  })
+  .check(z.refine(({ size, dir }) => !dir || size === undefined))
+
+/** The bytes of all entries, or undefined for a pipe. */
+export function totalOf(entries: readonly Pick<Entry, 'size' | 'dir'>[]): number | undefined {
+  if (entries.some(({ size, dir }) => size === undefined && !dir)) return undefined
+  return entries.reduce((sum, { size = 0 }) => sum + size, 0)
+}
+
+/**
+ * The lines of an offer. Throws RangeError, with what to change, for entries that an offer cannot have.
+ */
+export function encodeEntries(entries: readonly Entry[]): Uint8Array {
+  const wrong = entries.find((entry) => !Line.safeParse(entry).success)
+  if (wrong) throw new RangeError(`no path: ${JSON.stringify(wrong.path)}`)
+  const lines = encodeLines(entries)
+  const fault = faultOf(entries, lines.length)
+  if (fault) throw new RangeError(fault)
+  return lines
+}
+
+/** Reads the entries of an offer as their bytes come. Throws PairingError `corrupt` for what an offer cannot have. */
+export class EntryReader {
+  readonly #count: number
+  readonly #entries: Entry[] = []
+  readonly #lines = new LineReader((value) => this.#take(value))
+  #bytes = 0
+
+  /** `count` is the number of entries that the offer announced, ENTRIES_MAX at most. */
+  constructor(count: number) {
+    this.#count = count
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#bytes += bytes.length
+    if (this.#bytes > ENTRIES_MAX_BYTES) throw new PairingError('corrupt')
+    this.#lines.push(bytes)
+  }
+
+  /** All of them. */
+  end(): readonly Entry[] {
+    this.#lines.end()
+    if (this.#entries.length !== this.#count || faultOf(this.#entries, this.#bytes)) throw new PairingError('corrupt')
+    return this.#entries
+  }
+
+  #take(value: unknown): void {
+    const line = Line.safeParse(value)
+    if (!line.success || this.#entries.length === this.#count) throw new PairingError('corrupt')
+    this.#entries.push(line.data)
+  }
+}
+
+/** Why these entries cannot be one offer, if so. Each is of a right form by itself. */
+function faultOf(entries: readonly Entry[], bytes: number): string | undefined {
+  if (entries.length < 1) return 'no files'
+  if (entries.length > ENTRIES_MAX) return 'too many files'
+  if (bytes > ENTRIES_MAX_BYTES) return 'too long names'
+  const total = totalOf(entries)
+  if (total === undefined && entries.length > 1) return 'a pipe goes alone'
+  if (!Number.isSafeInteger(total ?? 0)) return 'too many bytes'
+  const things = new Set<string>()
+  let last: string | undefined
+  for (const { path } of entries) {
+    const [thing = path] = path.split('/', 1)
+    if (thing !== last && things.has(thing)) return 'files of one folder apart'
+    things.add(thing)
+    last = thing
+  }
+  // With NUL for the slash, which sorts before all else, what lies under a path follows it at once.
+  const sorted = entries.map(({ path }) => `${path.replaceAll('/', '\0')}\0`).sort()
+  const clash = sorted.some((path, index) => index > 0 && path.startsWith(sorted[index - 1] ?? path))
+  return clash ? 'a path twice, or under another' : undefined
+}

@@ -1,0 +1,47 @@
+import type { Environment } from '../environment.ts'
+import type { Entry } from './entries.ts'
+import type { Outbox } from './outbox.ts'
+import type { Begun } from './resume.ts'
+
+export interface ReceiveProgress {
+  /** Bytes that the app has taken, of the stream. */
+  readonly bytes: number
+  /** All of the stream, or undefined for a pipe. */
+  readonly totalBytes: number | undefined
+}
+
+export interface AcceptOptions {
+  readonly onProgress?: ((progress: ReceiveProgress) => void) | undefined
+  /** Called when every byte was read and verified, before the offerer is told: the place to make the result final. */
+  readonly beforeReceipt?: (() => Promise<void>) | undefined
+  /** Aborting it stops this offer, and leaves the device paired. */
+  readonly signal?: AbortSignal | undefined
+  /** Bytes that are here of this transfer from before: it continues there, as far as both sides have the same bytes. */
+  readonly begun?: Begun | undefined
+  /** Called while both sides compare, with the bytes read so far. */
+  readonly onChecking?: ((bytes: number, totalBytes: number) => void) | undefined
+}
+
+export interface IncomingItem extends Entry {
+  readonly index: number
+  /** Where its stream begins: what is before that is here already. */
+  readonly offset: number
+  /** Its bytes, each piece verified. It ends early where the item is skipped. */
+  readonly stream: ReadableStream<Uint8Array>
+}
+
+export interface IncomingOfferOptions {
+  readonly offer: number
+  readonly entries: readonly Entry[]
+  readonly token: string
+  /** Hints of tokens under which the offerer offered the same before. */
+  readonly hints: readonly string[]
+  /** E("resume", 32) of this pairing. */
+  readonly secret: Uint8Array
+  readonly outbox: Outbox
+  readonly environment: Environment
+  /** Resolves when the pairing is over. */
+  readonly ended: Promise<unknown>
+  /** The last word about it was said. */
+  readonly onOver: () => void
+}

@@ -1,0 +1,51 @@
+import { concatBytes } from '../../crypto/encoding.ts'
+import { CHUNK_BYTES, CHUNKS_PER_FRAME, messageKey, StreamSealer, TAG_BYTES } from '../../crypto/stream.ts'
+import { FRAME_HEADER_BYTES } from '../../protocol/limits.ts'
+import { PairingError } from '../errors.ts'
+import type { Channel } from '../link/channel.ts'
+
+/** Seals the messages of one direction, 0, 1, 2 …, each under a key of its own, and puts them into the channel. */
+export class MessageWriter {
+  /** The most plaintext that one frame carries. */
+  readonly frameBytes: number
+  readonly #channel: Channel
+  readonly #trafficSecret: Uint8Array
+  #nextIndex = 0
+  #wiped = false
+
+  /** `maxFrameBytes` is the relay's: a frame takes as many chunks as fit, four at most. */
+  constructor(channel: Channel, trafficSecret: Uint8Array, maxFrameBytes: number) {
+    this.#channel = channel
+    this.#trafficSecret = trafficSecret
+    const room = Math.floor((maxFrameBytes - FRAME_HEADER_BYTES - 1) / (CHUNK_BYTES + TAG_BYTES))
+    if (room < 1) throw new PairingError('relay_misbehaved')
+    this.frameBytes = Math.min(room, CHUNKS_PER_FRAME) * CHUNK_BYTES
+  }
+
+  /**
+   * Sends one whole message. Resolves when the window has room for its last frame; `onAcked`
+   * is called when the peer has processed all of it. One write at a time. Throws what ended the channel.
+   */
+  async write(head: Uint8Array, body: Uint8Array, onAcked?: () => void): Promise<void> {
+    if (this.#wiped) throw new PairingError('aborted')
+    const key = messageKey(this.#trafficSecret, this.#nextIndex++)
+    const sealer = new StreamSealer(key)
+    key.fill(0)
+    const message = concatBytes(head, body)
+    try {
+      for (let at = 0; at < message.length; at += this.frameBytes) {
+        const isLast = at + this.frameBytes >= message.length
+        const frame = sealer.sealFrame(message.subarray(at, at + this.frameBytes), isLast, FRAME_HEADER_BYTES)
+        await this.#channel.send(frame, isLast ? onAcked : undefined)
+      }
+    } finally {
+      sealer.wipe()
+      message.fill(0)
+    }
+  }
+
+  wipe(): void {
+    this.#wiped = true
+    this.#trafficSecret.fill(0)
+  }
+}

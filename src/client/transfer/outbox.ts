@@ -1,0 +1,101 @@
+import { Signal } from '../signal.ts'
+import { encodeHead, type Head } from './kinds.ts'
+import type { MessageWriter } from './message-writer.ts'
+
+/** A running offer, as the writer sees it. */
+export interface ContentSource {
+  /** The next content, as much as one frame takes, if there is some now. It counts as said. */
+  next(): Uint8Array | undefined
+  readonly offer: number
+}
+
+interface Waiting {
+  readonly head: Head
+  readonly body: Uint8Array
+  readonly onAcked: (() => void) | undefined
+}
+
+const NOTHING: Uint8Array = new Uint8Array()
+
+/**
+ * Messages that one side has to say, in the order of PROTOCOL.md 10.2: replies and allowances, posts, then the content of the running
+ * offers in turn, a frame each. Nothing waits behind more than one frame of content.
+ */
+export class Outbox {
+  readonly #writer: MessageWriter
+  readonly #replies: Waiting[] = []
+  readonly #posts: Waiting[] = []
+  #contents: readonly ContentSource[] = []
+  readonly #something = new Signal()
+  readonly #nothing = new Signal()
+
+  constructor(writer: MessageWriter) {
+    this.#writer = writer
+  }
+
+  /** The content of one message, at most, for an offer's head in front of it. */
+  get contentBytes(): number {
+    // The head of a full message has no padding and far less than this.
+    return this.#writer.frameBytes - 128
+  }
+
+  /** Queues a message. `onAcked` is called when the peer has processed it. */
+  say(head: Head, body = NOTHING, onAcked?: () => void): void {
+    // A goodbye is the last of all but replies.
+    const queue = head.kind === 'post' || head.kind === 'bye' ? this.#posts : this.#replies
+    queue.push({ head, body, onAcked })
+    this.poke()
+  }
+
+  /** Queues an allowance in place of the one about the same that still waits. */
+  allow(head: Head & { kind: 'take' }): void {
+    const index = this.#replies.findIndex(({ head: each }) => each.kind === 'take' && each.offer === head.offer)
+    if (index >= 0) this.#replies.splice(index, 1)
+    this.say(head)
+  }
+
+  /** Content of this offer goes out whenever it has some, until `stopContent`. */
+  startContent(content: ContentSource): void {
+    this.#contents = [...this.#contents, content]
+    this.poke()
+  }
+
+  stopContent(content: ContentSource): void {
+    this.#contents = this.#contents.filter((each) => each !== content)
+  }
+
+  /** There may be something to write. */
+  poke(): void {
+    this.#something.fire()
+  }
+
+  /** Resolves when everything queued now was written. */
+  async written(): Promise<void> {
+    if (this.#replies.length + this.#posts.length > 0) await this.#nothing.next()
+  }
+
+  /** Writes for as long as the channel lives, and rejects with what ended it. */
+  async run(): Promise<never> {
+    for (;;) {
+      const message = this.#replies.shift() ?? this.#posts.shift() ?? this.#content()
+      if (message) {
+        const { head, body, onAcked } = message
+        await this.#writer.write(encodeHead(head, body.length), body, onAcked)
+        continue
+      }
+      this.#nothing.fire()
+      await this.#something.next()
+    }
+  }
+
+  /** The next frame of content; its offer is the last in turn afterwards. */
+  #content(): Waiting | undefined {
+    for (const content of this.#contents) {
+      const bytes = content.next()
+      if (!bytes) continue
+      this.#contents = [...this.#contents.filter((each) => each !== content), content]
+      return { head: { kind: 'content', offer: content.offer }, body: bytes, onAcked: undefined }
+    }
+    return undefined
+  }
+}

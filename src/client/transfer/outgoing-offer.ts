@@ -1,0 +1,294 @@
+import { canDigest } from '../../crypto/resume.ts'
+import { encodeBase64Url } from '../../protocol/text.ts'
+import type { Environment } from '../environment.ts'
+import { PairingError } from '../errors.ts'
+import { Signal } from '../signal.ts'
+import { firstBytes, piecesOfSource, type Source } from '../source.ts'
+import { type Entry, totalOf } from './entries.ts'
+import { type HeadOf, HINTS_MAX, type SkipReason, type WithdrawReason } from './kinds.ts'
+import { encodeLines, type Part, PartReader } from './lines.ts'
+import type { MessageSink } from './message-reader.ts'
+import { allowed, cutOfferer, hear, type OffererLife, type Outcome, say, sayAll, withdraw } from './offer-life.ts'
+import type { ContentSource, Outbox } from './outbox.ts'
+import { digested, proofFor, type Transfers } from './resume.ts'
+
+/** Content is not held back for longer than this while its source gives nothing. */
+const SOURCE_SILENCE_MS = 100
+/** Tells this transfer from every other, for ever. */
+const TOKEN_BYTES = 16
+
+export interface OfferOptions {
+  /** Called when the other device has answered yes, with the bytes that it has from before. */
+  readonly onAnswer?: ((hasBytes: number) => void) | undefined
+  /** Called while both sides compare what the other device has, with the bytes read so far. */
+  readonly onChecking?: ((bytes: number, totalBytes: number) => void) | undefined
+  /** Where tokens are kept. Without it, and for sources without a key, nothing is resumed. */
+  readonly transfers?: Transfers | undefined
+  /** Called with the bytes of the stream that the other app has taken. */
+  readonly onProgress?: ((bytes: number, totalBytes: number | undefined) => void) | undefined
+  /** Called with the name of a source that changed or cannot be read, and that the other device is told to leave out. */
+  readonly onSkip?: ((name: string, reason: SkipReason) => void) | undefined
+  /** Aborting it withdraws the offer. */
+  readonly signal?: AbortSignal | undefined
+}
+
+interface OutgoingOfferOptions {
+  readonly offer: number
+  readonly entries: readonly Entry[]
+  /** The entries as lines. */
+  readonly lines: Uint8Array
+  readonly sources: readonly Source[]
+  /** E("resume", 32) of this pairing. */
+  readonly secret: Uint8Array
+  readonly outbox: Outbox
+  readonly environment: Environment
+  readonly options: OfferOptions
+}
+
+/** An offer to the other device, from its first word to the other's last. */
+export class OutgoingOffer implements ContentSource {
+  readonly offer: number
+  readonly #entries: readonly Entry[]
+  readonly #lines: Uint8Array
+  readonly #sources: readonly Source[]
+  readonly #outbox: Outbox
+  readonly #environment: Environment
+  readonly #options: OfferOptions
+  readonly #secret: Uint8Array
+  readonly #totalBytes: number | undefined
+  #life: OffererLife = { is: 'undecided', withdrawn: false }
+  readonly #changed = new Signal()
+  #giveUp: () => void = () => {}
+  readonly #buffer: Uint8Array
+  #filled = 0
+  /** The buffer goes out as it is: it is full, or its source is silent or at its end. */
+  #isReady = false
+  #silence: unknown
+  #failure: PairingError | undefined
+  /** The token of this transfer: a fresh one, or that of the one it resumes. */
+  #token: string
+  /** By the answer that a taker gives who has it: tokens of before. */
+  #known = new Map<string, string>()
+  /** Parts that the taker says it has. */
+  #parts: readonly Part[] = []
+
+  /** `sources[i]` has the bytes of `entries[i]`; a folder has none to give. */
+  constructor(options: OutgoingOfferOptions) {
+    this.#secret = options.secret
+    this.#token = encodeBase64Url(options.environment.random(TOKEN_BYTES))
+    this.offer = options.offer
+    this.#entries = options.entries
+    this.#lines = options.lines
+    this.#sources = options.sources
+    this.#outbox = options.outbox
+    this.#environment = options.environment
+    this.#options = options.options
+    this.#totalBytes = totalOf(options.entries)
+    this.#buffer = new Uint8Array(options.outbox.contentBytes)
+  }
+
+  /** Reports whether the other device has not answered. */
+  get isUndecided(): boolean {
+    return this.#life.is === 'undecided'
+  }
+
+  /** Offers, sends what is wanted, and resolves with what became of it. Never rejects but for its own fault. */
+  async carry(): Promise<{ outcome: Outcome; failure: PairingError | undefined }> {
+    const { signal } = this.#options
+    const abort = () => this.#withdraw('cancelled', new PairingError('aborted'))
+    const head = { kind: 'offer', offer: this.offer, count: this.#entries.length, bytes: this.#totalBytes } as const
+    const resumes = await this.#hints()
+    this.#outbox.say({ ...head, token: this.#token, resumes }, this.#lines)
+    if (signal?.aborted) abort()
+    signal?.addEventListener('abort', abort)
+    try {
+      while (this.#life.is === 'undecided') await this.#changed.next()
+      if (this.#life.is === 'comparing') await this.#compare()
+      if (this.#life.is === 'running') {
+        this.#options.onAnswer?.(this.#hasBytes)
+        if (this.#keys) await this.#options.transfers?.put(this.#token, this.#keys)
+        this.#outbox.startContent(this)
+        await this.#fill()
+      }
+      while (this.#life.is !== 'over') await this.#changed.next()
+      const { outcome } = this.#life
+      if (outcome.is === 'delivered') await this.#options.transfers?.remove(this.#token)
+      return { outcome, failure: this.#failure }
+    } finally {
+      signal?.removeEventListener('abort', abort)
+      this.#outbox.stopContent(this)
+      this.#environment.clearTimeout(this.#silence)
+      this.#buffer.fill(0)
+    }
+  }
+
+  /** An answer or a start comes, with what the other device has. Throws PairingError `corrupt`. */
+  open(word: HeadOf<'answer' | 'start'>): MessageSink {
+    const isAnswer = word.kind === 'answer'
+    const token = isAnswer && word.resume !== undefined ? this.#known.get(word.resume) : undefined
+    if (isAnswer && word.resume !== undefined && !token) throw new PairingError('corrupt')
+    const isPart = ({ entry, bytes }: Part) =>
+      isAnswer
+        ? token !== undefined && bytes <= (this.#entries[entry]?.size ?? 0)
+        : this.#parts.some((part) => part.entry === entry && part.bytes === bytes)
+    const lines = new PartReader(isPart)
+    return {
+      push: (piece) => lines.push(piece),
+      end: () => {
+        lines.end()
+        this.#token = token ?? this.#token
+        this.#parts = lines.parts
+        this.hear(word)
+      },
+    }
+  }
+
+  /** A word of the other device about this offer. Throws PairingError `corrupt`. */
+  hear(word: HeadOf<'answer' | 'start' | 'take' | 'receipt' | 'stop'>): void {
+    this.#life = hear(this.#life, word)
+    if (word.kind === 'take') this.#tellProgress(word.taken ?? 0)
+    if (word.kind === 'receipt') this.#tellProgress(word.bytes)
+    this.#settle()
+    this.#outbox.poke()
+  }
+
+  /** The connection has ended for good. */
+  end(): void {
+    this.#life = { is: 'over', outcome: cutOfferer(this.#life) }
+    this.#settle()
+  }
+
+  next(): Uint8Array | undefined {
+    const length = this.#isReady ? Math.min(this.#filled, allowed(this.#life)) : 0
+    if (length === 0) return undefined
+    this.#life = say(this.#life, length)
+    const bytes = this.#buffer.slice(0, length)
+    this.#buffer.copyWithin(0, length, this.#filled)
+    this.#filled -= length
+    if (this.#filled === 0) {
+      this.#isReady = false
+      this.#settle()
+    }
+    return bytes
+  }
+
+  /** Keys of the sources, each once, if all have one. */
+  get #keys(): readonly string[] | undefined {
+    const keys = [...new Set(this.#sources.map(({ key }) => key))]
+    return keys.every((key) => key !== undefined) ? keys : undefined
+  }
+
+  get #hasBytes(): number {
+    return this.#parts.reduce((sum, { bytes }) => sum + bytes, 0)
+  }
+
+  #tellProgress(taken: number): void {
+    this.#options.onProgress?.(this.#hasBytes + taken, this.#totalBytes)
+  }
+
+  async #hints(): Promise<string[] | undefined> {
+    const tokens = canDigest() && this.#keys && (await this.#options.transfers?.tokensOf(this.#keys))
+    if (!tokens || tokens.length === 0) return undefined
+    const newest = tokens.slice(0, HINTS_MAX)
+    this.#known = new Map(newest.map((token) => [proofFor(token, 'resumed', this.#secret), token]))
+    return newest.map((token) => proofFor(token, 'resume', this.#secret))
+  }
+
+  /** Says digests of the own bytes of what the taker has, and waits until it says where to go on. */
+  async #compare(): Promise<void> {
+    const total = this.#hasBytes
+    const read = ({ entry, bytes }: Part) => firstBytes(this.#sources[entry]?.open() ?? [], bytes)
+    const parts = await digested(this.#parts, read, (bytes) => this.#options.onChecking?.(bytes, total))
+    this.#outbox.say({ kind: 'check', offer: this.offer }, encodeLines(parts))
+    while (this.#life.is === 'comparing') await this.#changed.next()
+  }
+
+  /** Reads the sources one after the other into frames, until all is said or the offer is over. */
+  async #fill(): Promise<void> {
+    for (const [index, source] of this.#sources.entries()) {
+      const { size, dir } = this.#entries[index] ?? {}
+      if (dir) continue
+      try {
+        const { bytes: offset = 0 } = this.#parts.find(({ entry }) => entry === index) ?? {}
+        for await (const piece of this.#whileWanted(piecesOfSource(source, size, offset))) await this.#put(piece)
+        if (!this.#isRunning()) return
+      } catch (error) {
+        const failure = error instanceof PairingError ? error : new PairingError('source_failed', { cause: error })
+        const isChanged = failure.code === 'source_changed'
+        if (this.#entries.length === 1) return this.#withdraw(isChanged ? 'source_changed' : 'failed', failure)
+        if (!(await this.#emptied())) return
+        const reason = isChanged ? 'changed' : 'unreadable'
+        this.#outbox.say({ kind: 'skip', offer: this.offer, entry: index, reason })
+        this.#options.onSkip?.(source.name, reason)
+      }
+    }
+    if (!(await this.#emptied()) || this.#life.is !== 'running') return
+    this.#outbox.say({ kind: 'sent', offer: this.offer, bytes: this.#life.said })
+    this.#life = sayAll(this.#life)
+  }
+
+  /** The pieces of a source, as long as the offer wants more: a source may have nothing to give for ever. */
+  async *#whileWanted(pieces: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+    try {
+      while (this.#isRunning()) {
+        const result = await this.#unlessUnwanted(pieces.next())
+        if (!result || result.done) return
+        yield result.value
+      }
+    } finally {
+      // A source that gives nothing does not end either.
+      pieces.return(undefined).catch(() => {})
+    }
+  }
+
+  #unlessUnwanted<T>(work: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#giveUp = () => resolve(undefined)
+      work.then(resolve, reject)
+    })
+  }
+
+  /** Puts a piece into frames. */
+  async #put(piece: Uint8Array): Promise<void> {
+    for (let at = 0; at < piece.length; ) {
+      if (this.#filled === this.#buffer.length && !(await this.#emptied())) return
+      this.#environment.clearTimeout(this.#silence)
+      const take = Math.min(this.#buffer.length - this.#filled, piece.length - at)
+      this.#buffer.set(piece.subarray(at, at + take), this.#filled)
+      this.#filled += take
+      at += take
+      if (this.#filled === this.#buffer.length) this.#release()
+      else this.#silence = this.#environment.setTimeout(() => this.#release(), SOURCE_SILENCE_MS)
+    }
+  }
+
+  /** Lets out what the buffer has, and waits until it is empty. Reports whether the offer still wants more. */
+  async #emptied(): Promise<boolean> {
+    this.#release()
+    while (this.#filled > 0 && this.#isRunning()) await this.#changed.next()
+    return this.#isRunning()
+  }
+
+  #isRunning(): boolean {
+    return this.#life.is === 'running' && !this.#life.withdrawn
+  }
+
+  #release(): void {
+    this.#environment.clearTimeout(this.#silence)
+    this.#isReady = this.#filled > 0
+    if (this.#isReady) this.#outbox.poke()
+  }
+
+  #withdraw(reason: WithdrawReason, failure: PairingError): void {
+    this.#failure ??= failure
+    if (this.#life.is === 'over' || this.#life.withdrawn) return
+    this.#life = withdraw(this.#life)
+    this.#outbox.say({ kind: 'withdraw', offer: this.offer, reason })
+    this.#settle()
+  }
+
+  #settle(): void {
+    if (!this.#isRunning()) this.#giveUp()
+    this.#changed.fire()
+  }
+}

@@ -1,0 +1,59 @@
+import { piecesOf } from '../source.ts'
+import type { Entry } from './entries.ts'
+import type { AcceptOptions } from './incoming-item.ts'
+import type { IncomingOffer } from './incoming-offer.ts'
+
+/** Where offers are saved so that an interrupted one can go on in a later session: a folder, the browser's file system. */
+export interface Partials {
+  /** Tokens of the transfers that were begun here and did not end. */
+  tokens(): Promise<readonly string[]>
+  /** The partial of a transfer, made if it is not there. Takes the entries' places in the order of `entries`. */
+  open(token: string, entries: readonly Entry[]): Promise<Partial>
+}
+
+/** A transfer that is not complete. */
+export interface Partial {
+  /** By entry, its first bytes that are there. */
+  readonly have: ReadonlyMap<number, number>
+  /** The first `bytes` of an entry. */
+  read(entry: number, bytes: number): AsyncIterable<Uint8Array>
+  /** Takes an entry's bytes from `offset` on; what is there beyond it is dropped. */
+  write(entry: number, offset: number, pieces: AsyncIterable<Uint8Array>): Promise<void>
+  /** Everything is there but the entries that were `skipped`: gives it its final name. */
+  finish(skipped: readonly number[]): Promise<void>
+  /** Ends the work on it, for now or for good. */
+  leave(): Promise<void>
+}
+
+/**
+ * Accepts an offer and saves it, going on where an earlier session was cut. Throws as `IncomingOffer.accept`, and what the
+ * store throws; the offerer hears of either.
+ */
+export async function save(
+  offer: IncomingOffer,
+  partials: Partials,
+  options: Omit<AcceptOptions, 'begun' | 'beforeReceipt'> = {},
+): Promise<void> {
+  const known = offer.resumes(await partials.tokens())
+  const partial = await partials.open(known ?? offer.token, offer.entries)
+  const read = (entry: number, bytes: number) => partial.read(entry, bytes)
+  const begun = known === undefined ? undefined : { token: known, have: partial.have, read }
+  const beforeReceipt = () => partial.finish([...offer.skipped.keys()])
+  try {
+    for await (const item of offer.accept({ ...options, begun, beforeReceipt })) {
+      if (item.dir) continue
+      await partial.write(item.index, item.offset, piecesOf(item.stream)).catch((error) => {
+        if (isFull(error)) offer.stop('no_space')
+        throw error
+      })
+    }
+  } finally {
+    await partial.leave()
+  }
+}
+
+/** Reports whether a store said that it has no room. */
+function isFull(error: unknown): boolean {
+  const { code, name } = Object(error)
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG' || name === 'QuotaExceededError'
+}

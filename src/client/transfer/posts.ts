@@ -1,0 +1,210 @@
+import { concatBytes } from '../../crypto/encoding.ts'
+import type { Environment } from '../environment.ts'
+import { PairingError } from '../errors.ts'
+import { Signal } from '../signal.ts'
+import { type HeadOf, POST_MAX_BYTES } from './kinds.ts'
+import type { MessageSink } from './message-reader.ts'
+import type { Outbox } from './outbox.ts'
+
+/** Posts: small messages of the app, in order, once. PROTOCOL.md, section 10.4. */
+
+/** Cost of a post beside its bytes. */
+const POST_COST = 1024
+/** Costs of posts that may wait for the app: two of the longest. */
+export const POSTS_ALLOWANCE = 2 * (POST_MAX_BYTES + POST_COST)
+const TAKE_AFTER_MS = 500
+
+/** A message of the other app. */
+export interface Post {
+  readonly number: number
+  /** The peer's word for what it is. */
+  readonly type: string | undefined
+  /** The number of the own post that it answers. */
+  readonly re: number | undefined
+  readonly bytes: Uint8Array
+  /** Answers it. Resolves as `post` does. */
+  reply(bytes: Uint8Array, options?: { readonly type?: string | undefined }): Promise<number>
+}
+
+export interface PostOptions {
+  readonly type?: string | undefined
+  /** The number of the peer's post that this one answers. */
+  readonly re?: number | undefined
+}
+
+/** The posts of one pairing, both ways. */
+export class Posts {
+  readonly #outbox: Outbox
+  readonly #environment: Environment
+  /** Costs that the peer may say in all, and has said. */
+  #granted: number
+  #heard = 0
+  #taken = 0
+  #takeTimer: unknown
+  #numberHeard = 0
+  readonly #inbox: Post[] = []
+  readonly #asked = new Map<number, (post: Post) => void>()
+  /** Costs that this side may say in all, and has said. */
+  #allowed = 0
+  #said = 0
+  #numberSaid = 0
+  /** Whoever posts waits for the one before. */
+  #turn: Promise<unknown> = Promise.resolve()
+  #isAtEnd = false
+  #failure: PairingError | undefined
+  /** Rejects whatever waits for the peer. */
+  readonly #waiting = new Set<(error: PairingError) => void>()
+  readonly #changed = new Signal()
+
+  constructor(outbox: Outbox, environment: Environment, takes: boolean) {
+    this.#outbox = outbox
+    this.#environment = environment
+    this.#granted = takes ? POSTS_ALLOWANCE : 0
+  }
+
+  /** The allowance of this side's hello. */
+  get granted(): number {
+    return this.#granted
+  }
+
+  /** Sends a post, and resolves with its number when the peer's SDK holds it. Throws what ended the pairing. */
+  async post(bytes: Uint8Array, { type, re }: PostOptions = {}): Promise<number> {
+    return (await this.#send(bytes, { type, re })).held
+  }
+
+  /** Sends a post and resolves with the one that answers it. */
+  async ask(bytes: Uint8Array, { type, signal }: { type?: string | undefined; signal?: AbortSignal | undefined } = {}) {
+    signal?.throwIfAborted()
+    const { number, held } = await this.#send(bytes, { type })
+    const answered = new Promise<Post>((resolve) => this.#asked.set(number, resolve))
+    try {
+      return await this.#unlessOver(
+        held.then(() => answered),
+        signal,
+      )
+    } finally {
+      this.#asked.delete(number)
+    }
+  }
+
+  /** The peer's posts in order, without those that answer an `ask`. Ends when the peer has said that none will follow. */
+  async *read(): AsyncGenerator<Post, void> {
+    for (;;) {
+      const post = this.#inbox.shift()
+      if (post) {
+        this.#take(post)
+        yield post
+        continue
+      }
+      if (this.#isAtEnd) return
+      if (this.#failure) throw this.#failure
+      await this.#changed.next()
+    }
+  }
+
+  /** The peer allows so much in all. Throws PairingError `corrupt` for less than before. */
+  allow(posts: number): void {
+    if (posts < this.#allowed) throw new PairingError('corrupt')
+    this.#allowed = posts
+    this.#changed.fire()
+  }
+
+  /** A post comes in. Throws PairingError `corrupt` for one above the allowance. */
+  open({ type, re }: HeadOf<'post'>): MessageSink {
+    const parts: Uint8Array[] = []
+    let length = 0
+    const pay = (cost: number) => {
+      this.#heard += cost
+      if (this.#heard > this.#granted) throw new PairingError('corrupt')
+    }
+    pay(POST_COST)
+    return {
+      push: (piece) => {
+        length += piece.length
+        if (length > POST_MAX_BYTES) throw new PairingError('corrupt')
+        pay(piece.length)
+        parts.push(piece)
+      },
+      end: () => this.#deliver(concatBytes(...parts), type, re),
+    }
+  }
+
+  /** The peer says no more posts. */
+  finish(): void {
+    this.#isAtEnd = true
+    this.#changed.fire()
+  }
+
+  /** The pairing is over. Posts that came can still be read. */
+  end(error: PairingError): void {
+    this.#failure ??= error
+    this.#environment.clearTimeout(this.#takeTimer)
+    for (const reject of this.#waiting) reject(error)
+    this.#changed.fire()
+  }
+
+  #deliver(bytes: Uint8Array, type: string | undefined, re: number | undefined): void {
+    const number = ++this.#numberHeard
+    const reply = (answer: Uint8Array, options?: { readonly type?: string | undefined }) =>
+      this.post(answer, { ...options, re: number })
+    const post: Post = { number, type, re, bytes, reply }
+    const asker = re === undefined ? undefined : this.#asked.get(re)
+    if (asker) {
+      this.#take(post)
+      asker(post)
+      return
+    }
+    this.#inbox.push(post)
+    this.#changed.fire()
+  }
+
+  async #send(bytes: Uint8Array, { type, re }: PostOptions): Promise<{ number: number; held: Promise<number> }> {
+    if (!(bytes instanceof Uint8Array) || bytes.length > POST_MAX_BYTES) {
+      throw new TypeError('a post is a Uint8Array of at most 1 MiB')
+    }
+    const cost = POST_COST + bytes.length
+    const turn = this.#turn.then(async () => {
+      while (!this.#failure && this.#said + cost > this.#allowed) await this.#changed.next()
+      if (this.#failure) throw this.#failure
+      this.#said += cost
+      const number = ++this.#numberSaid
+      const acked = new Promise<number>((resolve) => {
+        this.#outbox.say({ kind: 'post', type, re }, bytes, () => resolve(number))
+      })
+      const held = this.#unlessOver(acked)
+      held.catch(() => {})
+      return { number, held }
+    })
+    this.#turn = turn.catch(() => {})
+    return turn
+  }
+
+  /** `work`, or what ends the pairing, or `aborted`. */
+  #unlessOver<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure) reject(this.#failure)
+      const abort = () => reject(new PairingError('aborted'))
+      signal?.addEventListener('abort', abort)
+      this.#waiting.add(reject)
+      work.then(resolve, reject).finally(() => {
+        this.#waiting.delete(reject)
+        signal?.removeEventListener('abort', abort)
+      })
+    })
+  }
+
+  #take({ bytes }: Post): void {
+    this.#taken += POST_COST + bytes.length
+    const grown = this.#taken + POSTS_ALLOWANCE - this.#granted
+    if (grown >= POSTS_ALLOWANCE / 4) this.#sayTaken()
+    else this.#takeTimer ??= this.#environment.setTimeout(() => this.#sayTaken(), TAKE_AFTER_MS)
+  }
+
+  #sayTaken(): void {
+    this.#environment.clearTimeout(this.#takeTimer)
+    this.#takeTimer = undefined
+    if (this.#failure) return
+    this.#granted = this.#taken + POSTS_ALLOWANCE
+    this.#outbox.allow({ kind: 'take', posts: this.#granted })
+  }
+}

@@ -1,0 +1,146 @@
+import { describe, expect, test } from 'vitest'
+import { nextOffer, rawPair } from './pair.ts'
+
+/** A message as a hostile peer may seal it: any JSON, any body. */
+type Said = readonly [head: object, body?: Uint8Array | readonly object[]]
+
+const TOKEN = 'AAECAwQFBgcICQoLDA0ODw'
+const hello = { kind: 'hello', offers: true, posts: 2_099_200, features: [] }
+const offer = { kind: 'offer', offer: 1, count: 1, bytes: 10, token: TOKEN }
+const entry = { path: 'a', size: 10 }
+const offered: Said = [offer, [entry]]
+const ten = new Uint8Array(10)
+const content: Said = [{ kind: 'content', offer: 1 }, ten]
+const sent: Said = [{ kind: 'sent', offer: 1, bytes: 10 }]
+const two: Said = [
+  { ...offer, count: 2, bytes: 20 },
+  [
+    { path: 'a', size: 10 },
+    { path: 'b', size: 10 },
+  ],
+]
+
+/** Messages of the attacker after its hello, as an offerer whose offers are accepted unless it is marked. */
+const AS_OFFERER: Readonly<Record<string, readonly Said[]>> = {
+  'a second hello': [[hello]],
+  'an offer with another number than the next': [[{ ...offer, offer: 2 }, [entry]]],
+  'a second undecided offer': [offered, [{ ...offer, offer: 2 }, [entry]]],
+  'fewer lines than announced': [[{ ...offer, count: 2 }, [entry]]],
+  'more lines than announced': [[offer, [entry, { ...entry, path: 'b' }]]],
+  'a line that is not whole': [[offer, new TextEncoder().encode('{"path":"a","size":10}')]],
+  'a line that is too long': [[offer, [{ ...entry, path: 'a', more: 'x'.repeat(8192) }]]],
+  'a line that is no JSON': [[offer, new TextEncoder().encode('nothing\n')]],
+  'another sum than its sizes': [[{ ...offer, bytes: 11 }, [entry]]],
+  'no sum where every size is known': [[{ ...offer, bytes: undefined }, [entry]]],
+  'a token of another length': [[{ ...offer, token: 'AAAA' }, [entry]]],
+  'more hints than eight': [[{ ...offer, resumes: Array(9).fill(TOKEN) }, [entry]]],
+  'content of an offer that was never made': [offered, [{ kind: 'content', offer: 2 }, ten]],
+  'a withdrawal of an offer that was never made': [[{ kind: 'withdraw', offer: 1, reason: 'failed' }]],
+  'content without a yes': [offered, content],
+  'sent without a yes': [offered, sent],
+  'a check that was not asked for': [offered, [{ kind: 'check', offer: 1 }]],
+  'an offer after goodbye': [[{ kind: 'bye' }], offered],
+  'a post after goodbye': [[{ kind: 'bye' }], [{ kind: 'post' }]],
+  'a second goodbye': [[{ kind: 'bye' }], [{ kind: 'bye' }]],
+  'a body where none belongs': [[{ kind: 'bye' }, ten]],
+  'a post above 1 MiB': [[{ kind: 'post' }, new Uint8Array(1_048_577)]],
+  'posts above the allowance': [
+    [{ kind: 'post' }, new Uint8Array(1_048_576)],
+    [{ kind: 'post' }, new Uint8Array(1_048_576)],
+    [{ kind: 'post' }],
+  ],
+  'an allowance that shrinks': [[{ kind: 'take', posts: 5 }]],
+  'an unknown kind above 1 MiB': [[{ kind: 'dance' }, new Uint8Array(1_048_577)]],
+  'an answer to an offer that was never made': [[{ kind: 'answer', offer: 1, accepted: true, through: 5 }]],
+  'a take of an offer that was never made': [[{ kind: 'take', offer: 1, taken: 0, through: 5 }]],
+  'a head without a kind': [[{ offer: 1 }]],
+  'a head that is no object': [[[]]],
+  'a number that is none': [[{ ...offer, count: 1.5 }, [entry]]],
+}
+
+const PATHS: Readonly<Record<string, string>> = {
+  'an empty path': '',
+  'an empty segment': 'a//b',
+  'a path from the root': '/a',
+  'a path that ends in a slash': 'a/',
+  'a dot as a segment': 'a/./b',
+  'two dots as a segment': 'a/../b',
+  'a NUL': 'a\0b',
+  'a lone surrogate': 'a\ud800',
+  'a segment of 256 bytes': 'x'.repeat(256),
+  'more than 128 segments': Array(129).fill('a').join('/'),
+  'more than 4,096 bytes': Array(20).fill('x'.repeat(250)).join('/'),
+}
+
+const LISTS: Readonly<Record<string, readonly object[]>> = {
+  'a path twice': [entry, entry],
+  'a path under another': [entry, { path: 'a/b', size: 0 }],
+  'a path above another': [{ path: 'a/b', size: 0 }, entry],
+  'entries of a thing apart': [
+    { path: 'a/b', size: 5 },
+    { path: 'c', size: 0 },
+    { path: 'a/d', size: 5 },
+  ],
+  'an unknown size among several': [{ path: 'a' }, { path: 'b', size: 10 }],
+  'sizes beyond 2^53 in sum': [
+    { path: 'a', size: Number.MAX_SAFE_INTEGER },
+    { path: 'b', size: Number.MAX_SAFE_INTEGER },
+  ],
+  'a folder with a size': [{ path: 'a', dir: true, size: 10 }],
+}
+
+/** A device against an attacker that knows the keys of the pairing. */
+async function against(said: readonly Said[], { accepts = false } = {}) {
+  const { device, attacker, until } = rawPair()
+  // Says yes to the first offer, and takes nothing of it.
+  if (accepts)
+    void nextOffer(device).then(
+      (first) => first.accept().next(),
+      () => {},
+    )
+  await attacker([hello])
+  for (const message of said) await attacker(message)
+  return until(device.ended)
+}
+
+describe('a device ends the channel as corrupt when its peer says', () => {
+  test('anything but hello first', async () => {
+    const { device, attacker, until } = rawPair()
+    await attacker([{ kind: 'bye' }])
+    expect(await until(device.ended)).toMatchObject({ code: 'corrupt' })
+  })
+
+  test.each(Object.entries(AS_OFFERER))('%s', async (_, said) => {
+    expect(await against(said)).toMatchObject({ code: 'corrupt' })
+  })
+
+  test.each(Object.entries(PATHS))('an entry with %s', async (_, path) => {
+    expect(await against([[offer, [{ ...entry, path }]]])).toMatchObject({ code: 'corrupt' })
+  })
+
+  test.each(Object.entries(LISTS))('a list with %s', async (_, list) => {
+    const sizes = list.map((each) => ('size' in each ? Number(each.size) : 0))
+    const bytes = sizes.reduce((sum, size) => sum + size, 0)
+    expect(await against([[{ ...offer, count: list.length, bytes }, list]])).toMatchObject({ code: 'corrupt' })
+  })
+
+  test.each<[string, readonly Said[]]>([
+    ['content beyond what was announced', [offered, [{ kind: 'content', offer: 1 }, new Uint8Array(11)]]],
+    ['sent with another number than came', [offered, content, [{ kind: 'sent', offer: 1, bytes: 9 }]]],
+    ['sent while an entry is not whole', [offered, [{ kind: 'sent', offer: 1, bytes: 0 }]]],
+    ['sent twice', [offered, content, sent, sent]],
+    ['content after sent', [offered, content, sent, content]],
+    ['a skip of the only entry', [offered, [{ kind: 'skip', offer: 1, entry: 0, reason: 'changed' }]]],
+    ['a skip of an entry that is not there', [two, [{ kind: 'skip', offer: 1, entry: 2, reason: 'changed' }]]],
+    [
+      'a skip of an entry that is long past',
+      [
+        two,
+        [{ kind: 'content', offer: 1 }, new Uint8Array(11)],
+        [{ kind: 'skip', offer: 1, entry: 0, reason: 'changed' }],
+      ],
+    ],
+  ])('%s, after a yes', async (_, said) => {
+    expect(await against(said, { accepts: true })).toMatchObject({ code: 'corrupt' })
+  })
+})

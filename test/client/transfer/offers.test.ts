@@ -1,0 +1,175 @@
+import { describe, expect, test } from 'vitest'
+import { bytesSource, type Source } from '../../../src/client/source.ts'
+import type { IncomingOffer } from '../../../src/client/transfer/incoming-offer.ts'
+import { pairingErrorOf } from '../support.ts'
+import { nextOffer, pair } from './pair.ts'
+
+const FILE = Uint8Array.from({ length: 1_000_000 }, (_, index) => index % 251)
+
+async function allOf<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
+/** The bytes of every item of an offer. */
+async function acceptAll(offer: IncomingOffer): Promise<Buffer[]> {
+  const items: Buffer[] = []
+  for await (const item of offer.accept()) items.push(Buffer.concat(await allOf(item.stream)))
+  return items
+}
+
+describe('an offer', () => {
+  test.each(['sender', 'receiver'] as const)('of the %s arrives as it is, and is confirmed', async (side) => {
+    const { until, ...devices } = pair()
+    const other = side === 'sender' ? devices.receiver : devices.sender
+    const sending = devices[side].send([bytesSource(FILE, 'film.mp4'), bytesSource(new Uint8Array(), 'empty')])
+    const offer = await until(nextOffer(other))
+    expect(offer.entries).toMatchObject([
+      { path: 'film.mp4', size: FILE.length },
+      { path: 'empty', size: 0 },
+    ])
+    expect(offer.totalBytes).toBe(FILE.length)
+    const items = await until(acceptAll(offer))
+    expect(items.map(({ length }) => length)).toEqual([FILE.length, 0])
+    expect(items[0]?.equals(FILE)).toBe(true)
+    expect(await until(sending)).toMatchObject({ bytes: FILE.length, skipped: 0 })
+    expect(await until(offer.confirmed)).toBe(true)
+  })
+
+  test('that is declined says so, and the devices stay paired', async () => {
+    const { sender, receiver, until } = pair()
+    const declined = pairingErrorOf(sender.send([bytesSource(FILE, 'film.mp4')]))
+    const first = await until(nextOffer(receiver))
+    first.decline('no_space')
+    expect(await until(declined)).toBe('no_space')
+    const sending = sender.send([bytesSource(FILE.subarray(0, 10), 'note')])
+    const second = await until(nextOffer(receiver))
+    await until(acceptAll(second))
+    expect(await until(sending)).toMatchObject({ bytes: 10 })
+  })
+
+  test('that is cut before its answer was not delivered, and the other side received nothing', async () => {
+    const { sender, receiver, until, cut } = pair()
+    const sending = pairingErrorOf(sender.send([bytesSource(FILE, 'film.mp4')]))
+    const offer = await until(nextOffer(receiver))
+    await cut()
+    expect(await until(sending)).toBe('session_lost')
+    expect(await until(pairingErrorOf(acceptAll(offer)))).toBe('session_lost')
+    expect(offer.complete).toBe(false)
+  })
+
+  test('whose receipt is lost is unconfirmed, and received at the other side', async () => {
+    const { sender, receiver, until, cut } = pair()
+    const sending = pairingErrorOf(sender.send([bytesSource(FILE, 'film.mp4')]))
+    const offer = await until(nextOffer(receiver))
+    const accepting = (async () => {
+      for await (const item of offer.accept({ beforeReceipt: cut })) await allOf(item.stream)
+    })()
+    await until(accepting)
+    expect(offer.complete).toBe(true)
+    expect(await until(sending)).toBe('unconfirmed')
+  })
+
+  test('that is withdrawn ends at both sides', async () => {
+    const { sender, receiver, until } = pair()
+    const abort = new AbortController()
+    const sending = pairingErrorOf(sender.send([bytesSource(FILE, 'film.mp4')], { signal: abort.signal }))
+    const offer = await until(nextOffer(receiver))
+    abort.abort()
+    expect(await until(offer.withdrawn)).toMatchObject({ code: 'cancelled' })
+    expect(await until(sending)).toBe('aborted')
+    expect(await until(pairingErrorOf(acceptAll(offer)))).toBe('cancelled')
+  })
+
+  test('that its taker stops ends at both sides', async () => {
+    const { sender, receiver, until } = pair()
+    const sending = pairingErrorOf(sender.send([bytesSource(FILE, 'film.mp4')]))
+    const offer = await until(nextOffer(receiver))
+    const abort = new AbortController()
+    const accepting = pairingErrorOf(
+      (async () => {
+        for await (const item of offer.accept({ signal: abort.signal })) {
+          abort.abort()
+          await allOf(item.stream)
+        }
+      })(),
+    )
+    expect(await until(accepting)).toBe('aborted')
+    expect(await until(sending)).toBe('cancelled')
+  })
+
+  test('of several files leaves one out that changed, and both sides know', async () => {
+    const { sender, receiver, until } = pair()
+    const changed: Source = {
+      name: 'changed',
+      size: 500_000,
+      open: () => bytesSource(FILE.subarray(0, 300_000), '').open(),
+    }
+    const sending = sender.send([bytesSource(FILE, 'first'), changed, bytesSource(FILE, 'last')])
+    const offer = await until(nextOffer(receiver))
+    const seen: [string, number, string | undefined][] = []
+    const accepting = (async () => {
+      for await (const item of offer.accept()) {
+        const { length } = Buffer.concat(await allOf(item.stream))
+        seen.push([item.path, length, offer.skipped.get(item.index)])
+      }
+    })()
+    await until(accepting)
+    expect(seen).toEqual([
+      ['first', FILE.length, undefined],
+      ['changed', 300_000, 'changed'],
+      ['last', FILE.length, undefined],
+    ])
+    expect(await until(sending)).toMatchObject({ skipped: 1 })
+  })
+
+  test('is answered with unsupported by a side that takes none', async () => {
+    const { sender, receiver, until } = pair({ senderTakes: {} })
+    expect(await until(pairingErrorOf(receiver.send([bytesSource(FILE, 'x')])))).toBe('unsupported')
+    expect(sender.present).toBe(true)
+  })
+})
+
+describe('goodbye', () => {
+  test('of one side ends both without an error, and both leave', async () => {
+    const { sender, receiver, until, left } = pair()
+    const offers = allOf(receiver.offers())
+    await until(sender.greeted())
+    await until(sender.close())
+    expect(await until(receiver.ended)).toBeUndefined()
+    expect(await until(offers)).toEqual([])
+    expect(left.toSorted()).toEqual(['receiver', 'sender'])
+  })
+})
+
+describe('posts', () => {
+  test('arrive in order, and an answer finds who asked', async () => {
+    const { sender, receiver, until } = pair()
+    const answering = (async () => {
+      for await (const post of receiver.posts()) await post.reply(Uint8Array.from([...post.bytes, 9]))
+    })()
+    const answers = await until(Promise.all([1, 2, 3].map((byte) => sender.ask(Uint8Array.of(byte)))))
+    expect(answers.map(({ bytes, re }) => [[...bytes], re])).toEqual([
+      [[1, 9], 1],
+      [[2, 9], 2],
+      [[3, 9], 3],
+    ])
+    await until(sender.close())
+    await until(answering)
+  })
+
+  test('of two sides that each post from inside the loop that reads them come to their end', async () => {
+    const { sender, receiver, until } = pair({ window: 262_272 + 8 })
+    const bytes = new Uint8Array(200_000)
+    const talk = async (device: typeof sender) => {
+      await device.post(bytes)
+      let heard = 0
+      for await (const _ of device.posts()) {
+        if (++heard === 30) return
+        await device.post(bytes)
+      }
+    }
+    await until(Promise.all([talk(sender), talk(receiver)]))
+  })
+})

@@ -1,0 +1,89 @@
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { save } from '../../src/client/transfer/partials.ts'
+import { pathSources } from '../../src/node/file-sources.ts'
+import { PartialFolder } from '../../src/node/partial-folder.ts'
+import { TransferStore } from '../../src/node/transfer-store.ts'
+import { pairingErrorOf } from '../client/support.ts'
+import { nextOffer, pair } from '../client/transfer/pair.ts'
+
+let home: string
+let there: string
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'pairlay-home-'))
+  there = await mkdtemp(join(tmpdir(), 'pairlay-there-'))
+})
+afterEach(async () => {
+  for (const folder of [home, there]) await rm(folder, { recursive: true })
+})
+
+async function handOver(path: string, cutAfter = Number.POSITIVE_INFINITY) {
+  const { sender, receiver, until, cut } = pair()
+  const { sources, leftOut } = (await pathSources(path)) ?? expect.unreachable()
+  const transfers = new TransferStore(join(home, 'state', 'transfers.json'), (error) =>
+    expect.unreachable(error.message),
+  )
+  const has: number[] = []
+  const sending = pairingErrorOf(sender.send(sources, { transfers, onAnswer: (bytes) => has.push(bytes) }))
+  const offer = await until(nextOffer(receiver))
+  const onProgress = ({ bytes }: { bytes: number }) => void (bytes >= cutAfter && cut())
+  const saving = pairingErrorOf(save(offer, new PartialFolder({ directory: there, mode: 0o644 }), { onProgress }))
+  return { errors: await until(Promise.all([sending, saving])), leftOut, has }
+}
+
+const isSame = () => execFileSync('diff', ['-r', join(home, 'photos'), join(there, 'photos')]).toString()
+
+describe('a folder', () => {
+  beforeEach(async () => {
+    await mkdir(join(home, 'photos', 'summer', 'empty'), { recursive: true })
+    await writeFile(join(home, 'photos', 'film.mp4'), Buffer.alloc(9_000_000, 'film'))
+    await writeFile(join(home, 'photos', 'summer', '.hidden'), 'h')
+    await writeFile(join(home, 'photos', 'summer', 'run.sh'), '#!/bin/sh\n', { mode: 0o755 })
+  })
+
+  test('arrives as it is, with nothing left of its temporary name', async () => {
+    await symlink('/etc/passwd', join(home, 'photos', 'link'))
+    const { errors, leftOut } = await handOver(join(home, 'photos'))
+    expect(errors).toEqual([undefined, undefined])
+    expect(leftOut).toEqual([{ path: join(home, 'photos', 'link'), why: 'link' }])
+    await rm(join(home, 'photos', 'link'))
+    expect(isSame()).toBe('')
+    expect(await readdir(there)).toEqual(['photos'])
+    expect(await readdir(join(there, 'photos', 'summer', 'empty'))).toEqual([])
+  })
+
+  test('that was cut has no final name, and continues where it was', async () => {
+    const first = await handOver(join(home, 'photos'), 2_000_000)
+    expect(first.errors).toEqual(['session_lost', 'session_lost'])
+    expect((await readdir(there)).filter((name) => !/^photos\.[0-9a-z]{26}\.part$/.test(name))).toEqual([])
+    const second = await handOver(join(home, 'photos'))
+    expect(second.errors).toEqual([undefined, undefined])
+    expect(second.has[0]).toBeGreaterThanOrEqual(2_000_000)
+    expect(isSame()).toBe('')
+    expect(await readdir(there)).toEqual(['photos'])
+    expect(await readFile(join(home, 'state', 'transfers.json'), 'utf8')).toBe('[]')
+  })
+
+  test('that was cut and has other files by now continues all the same, and is the same at the end', async () => {
+    await writeFile(join(home, 'photos', 'a.txt'), 'gone')
+    await handOver(join(home, 'photos'), 2_000_000)
+    await rm(join(home, 'photos', 'a.txt'))
+    await writeFile(join(home, 'photos', 'b.txt'), 'new')
+    const second = await handOver(join(home, 'photos'))
+    expect(second.errors).toEqual([undefined, undefined])
+    expect(second.has[0]).toBeGreaterThanOrEqual(1_900_000)
+    expect(isSame()).toBe('')
+  })
+
+  test('with a link put into what is there begins anew', async () => {
+    await handOver(join(home, 'photos'), 2_000_000)
+    const [part = ''] = await readdir(there)
+    await symlink('/etc/passwd', join(there, part, 'link'))
+    const second = await handOver(join(home, 'photos'))
+    expect(second).toMatchObject({ errors: [undefined, undefined], has: [0] })
+    expect(isSame()).toBe('')
+  })
+})

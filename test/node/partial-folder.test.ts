@@ -1,0 +1,151 @@
+import * as fs from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Entry } from '../../src/client/index.ts'
+import { partPath } from '../../src/node/local-paths.ts'
+import { PartialFolder, type PartialFolderOptions, type SavedPartial } from '../../src/node/partial-folder.ts'
+
+vi.mock('node:fs/promises', { spy: true })
+
+const TOKEN = Buffer.alloc(16, 7).toString('base64url')
+let directory: string
+const at = (name: string) => join(directory, name)
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'pairlay-partial-'))
+})
+afterEach(async () => {
+  vi.resetAllMocks()
+  await rm(directory, { recursive: true })
+})
+
+function open(entries: readonly Entry[], options: Partial<PartialFolderOptions> = {}): Promise<SavedPartial> {
+  return new PartialFolder({ directory, ...options }).open(TOKEN, entries)
+}
+
+async function write(partial: SavedPartial, entry: number, text: string): Promise<void> {
+  await partial.write(
+    entry,
+    0,
+    (async function* () {
+      yield Buffer.from(text)
+    })(),
+  )
+}
+
+/** An offer of one file, written and made final. */
+async function save(name: string, text: string, options: Partial<PartialFolderOptions> = {}): Promise<void> {
+  const partial = await open([{ path: name, size: text.length }], options)
+  try {
+    await write(partial, 0, text)
+    await partial.finish([])
+  } finally {
+    await partial.leave()
+  }
+}
+
+describe('a file that is being received', () => {
+  test('has its own name only at the end, and then no other', async () => {
+    const partial = await open([{ path: 'file', size: 3 }])
+    await write(partial, 0, 'one')
+    expect((await readdir(directory)).filter((name) => !name.startsWith('.'))).toEqual([partPath('file', TOKEN)])
+    await partial.finish([])
+    await partial.leave()
+    expect(await readdir(directory)).toEqual(['file'])
+    expect(await readFile(at('file'), 'utf8')).toBe('one')
+  })
+
+  test('of less than 1 MiB is gone when it is left, and a larger one is kept', async () => {
+    for (const [size, kept] of [
+      [1_048_575, []],
+      [1_048_576, [TOKEN]],
+    ] as const) {
+      const partial = await open([{ path: 'file', size }])
+      await write(partial, 0, 'one')
+      await partial.leave()
+      expect(await new PartialFolder({ directory }).tokens()).toEqual(kept)
+    }
+    expect((await open([{ path: 'file', size: 1_048_576 }])).have).toEqual(new Map([[0, 3]]))
+  })
+
+  test.each(['file', 'directory', 'link to nothing'])('never takes the place of a %s', async (kind) => {
+    for (const disk of ['with links', 'without links']) {
+      if (disk === 'without links') vi.mocked(fs.link).mockRejectedValue(Object.assign(new Error(), { code: 'EPERM' }))
+      if (kind === 'file') await writeFile(at('file'), 'mine')
+      else if (kind === 'directory') await mkdir(at('file'), { recursive: true })
+      else await symlink(at('elsewhere'), at('file')).catch(() => {})
+      await expect(save('file', 'theirs')).rejects.toMatchObject({ code: 'EEXIST' })
+      expect(await readdir(directory)).toEqual(['file'])
+      if (kind === 'file') expect(await readFile(at('file'), 'utf8')).toBe('mine')
+    }
+  })
+
+  test('takes the place of a file where that is wanted, and never of a folder', async () => {
+    await writeFile(at('file'), 'mine')
+    await save('file', 'theirs', { overwrite: true })
+    expect(await readFile(at('file'), 'utf8')).toBe('theirs')
+    await mkdir(at('folder'))
+    await expect(save('folder', 'theirs', { overwrite: true })).rejects.toMatchObject({ code: 'EISDIR' })
+  })
+
+  test('is saved on a disk without links', async () => {
+    vi.mocked(fs.link).mockRejectedValue(Object.assign(new Error(), { code: 'EPERM' }))
+    await save('file', 'theirs')
+    expect(await readFile(at('file'), 'utf8')).toBe('theirs')
+    expect(await readdir(directory)).toEqual(['file'])
+  })
+
+  test('is not written through a link in its place', async () => {
+    await writeFile(at('victim'), 'mine')
+    await symlink(at('victim'), at(partPath('file', TOKEN)))
+    await expect(save('file', 'theirs')).rejects.toMatchObject({ code: 'ELOOP' })
+    expect(await readFile(at('victim'), 'utf8')).toBe('mine')
+  })
+
+  test('is written by one process at a time', async () => {
+    const partial = await open([{ path: 'file', size: 3 }])
+    await expect(open([{ path: 'file', size: 3 }])).rejects.toMatchObject({ code: 'EEXIST' })
+    await partial.leave()
+    await (await open([{ path: 'file', size: 3 }])).leave()
+  })
+
+  test('is for its owner alone, partial and saved, unless a mode was asked for', async () => {
+    const modeOf = async (name: string) => ((await stat(at(name))).mode & 0o7777).toString(8)
+    const before = process.umask(0o022)
+    try {
+      const partial = await open([
+        { path: 'private', size: 1 },
+        { path: 'folder/tool', size: 1, x: true },
+      ])
+      await write(partial, 0, 'x')
+      await write(partial, 1, 'x')
+      expect([await modeOf(partPath('private', TOKEN)), await modeOf(partPath('folder', TOKEN))]).toEqual([
+        '600',
+        '700',
+      ])
+      await partial.finish([])
+      await partial.leave()
+      await save('shared', 'x', { mode: 0o644 })
+      const modes = await Promise.all(['private', 'folder', 'folder/tool', 'shared'].map(modeOf))
+      expect(modes).toEqual(['600', '700', '700', '644'])
+    } finally {
+      process.umask(before)
+    }
+  })
+
+  test('with a name as long as the disk takes has a temporary name that fits too', async () => {
+    const longest = `${'x'.repeat(236)}.txt`
+    await save(longest, 'x')
+    expect(await readdir(directory)).toEqual([longest])
+  })
+
+  test('that was skipped is not there', async () => {
+    const partial = await open(['a', 'b', 'c/d', 'e/f', 'e/g'].map((path) => ({ path, size: 1 })))
+    for (let entry = 0; entry < 5; entry++) await write(partial, entry, 'x')
+    await partial.finish([1, 2, 3])
+    await partial.leave()
+    expect((await readdir(directory, { recursive: true })).sort()).toEqual(['a', 'c', 'e', 'e/g'])
+  })
+})
