@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
+import { EPITAPH_MS } from '../src/protocol/limits.ts'
 
 /** `npm run demo`: a relay, a sender and a receiver, each in its own process, and a file of 256 MiB. */
 
@@ -60,7 +61,10 @@ async function demo(): Promise<void> {
   )
   console.log(received === sent ? `The SHA-256 is the same on both sides: ${sent}` : 'The SHA-256 differs!')
   await Promise.all([sender.ended, receiver.ended])
-  console.log('Both sides have left; the relay holds nothing of theirs but, for a minute, how it ended.')
+  const minutes = EPITAPH_MS / 60_000
+  console.log(
+    `Both sides have left. For ${minutes} minutes the relay still knows how it ended, and nothing else of theirs.`,
+  )
   if (received !== sent) process.exitCode = 1
 }
 
