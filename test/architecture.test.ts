@@ -63,7 +63,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     reason: 'files and folders are for Node alone, and the SDK is told of them as any app would tell it',
   },
   'cli/': {
-    imports: ['protocol/', 'client/index.ts', 'node/', 'commander', 'qr', 'node:'],
+    imports: ['protocol/', 'client/index.ts', 'node/', 'zod/mini', 'commander', 'qr', 'node:'],
     reason: 'the CLI has of the client what an app has of it, and nothing behind that',
   },
 }

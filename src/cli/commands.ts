@@ -1,11 +1,11 @@
-import { InvalidArgumentError, Option } from 'commander'
+import { Argument, InvalidArgumentError, Option } from 'commander'
 import { TTL_MAX_SECONDS, TTL_MIN_SECONDS } from '../protocol/limits.ts'
 
 /** A command: its help, and its work. */
 export interface CommandSpec {
   readonly name: string
   readonly does: string
-  readonly argument?: readonly [name: string, is: string]
+  readonly arguments?: readonly Argument[]
   readonly options: readonly Option[]
   /** Command lines, each with what it does. */
   readonly examples: Readonly<Record<string, string>>
@@ -13,7 +13,10 @@ export interface CommandSpec {
   readonly load: () => Promise<(...given: never[]) => Promise<number>>
 }
 
-const relay = new Option('--relay <url>', 'the relay to use (default: $PAIRLAY_RELAY, or a relay on this machine)')
+const relay = new Option(
+  '--relay <url>',
+  'the relay to use (default: $PAIRLAY_RELAY, or the one that pairlay config has, or one on this machine)',
+)
 const TTL = `${TTL_MIN_SECONDS} to ${TTL_MAX_SECONDS}`
 const receivers = new Option('--receivers <n>', 'how many devices may be approved; a pipe has one')
 const json = new Option('--json', 'print one event a line, as JSON, on stdout')
@@ -22,7 +25,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'send',
     does: 'show a code, pair with the device that enters it, and send',
-    argument: ['[path...]', 'files and folders to send, or - for stdin'],
+    arguments: [new Argument('[path...]', 'files and folders to send, or - for stdin')],
     options: [
       relay,
       receivers.argParser(wholeNumber(1, 8)).default(1),
@@ -45,7 +48,12 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'receive',
     does: 'enter a code, and receive what its sender sends',
-    argument: ['[code]', 'asked for when missing, which is safer: other users of this machine can see a command line'],
+    arguments: [
+      new Argument(
+        '[code]',
+        'the code or the link; asked for when missing, which is safer: other users of this machine can see a command line',
+      ),
+    ],
     options: [
       relay,
       new Option('-o, --output <path>', 'save as this file or into this directory; - writes to stdout'),
@@ -75,6 +83,21 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
     examples: { 'pairlay serve --host 0.0.0.0': 'a relay that other machines reach too' },
     load: async () => (await import('./serve.ts')).serve,
+  },
+  {
+    name: 'config',
+    does: 'show, set or remove what is used unless the command line or the environment says otherwise',
+    arguments: [
+      new Argument('[name]', 'the setting').choices(['relay']),
+      new Argument('[value]', 'what it is from now on, such as https://relay.example'),
+    ],
+    options: [new Option('--unset', 'remove the setting')],
+    examples: {
+      'pairlay config relay https://relay.example': 'the relay to use from now on',
+      'pairlay config relay': 'shows it',
+      'pairlay config --unset relay': 'removes it',
+    },
+    load: async () => (await import('./config.ts')).config,
   },
 ]
 

@@ -36,14 +36,14 @@ export function programOf(version: string, end: (exitCode: number) => void): Com
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'pairlay: ')) })
     .exitOverride()
     .addHelpText('after', `\nExit codes:\n${listed(codes)}`)
-  for (const { name, does, argument, options, examples, load } of COMMANDS) {
+  for (const { name, does, arguments: given = [], options, examples, load } of COMMANDS) {
     const command = program.command(name).description(does)
-    if (argument) command.argument(...argument)
+    for (const argument of given) command.addArgument(argument)
     for (const option of options) command.addOption(option)
     if (options.some(({ long }) => long === '--yes')) command.addHelpText('after', ANSWERS)
     command.addHelpText('after', `\nExamples:\n${listed(Object.entries(examples))}`)
     // The last one is the command itself.
-    command.action(async (...given) => end(await perform(await load(), given.slice(0, -1))))
+    command.action(async (...values) => end(await perform(await load(), values.slice(0, -1))))
   }
   return program
 }

@@ -1,14 +1,20 @@
 import { PairingError, RelayRefusal, RelayUnreachable, relayUrl } from '../client/index.ts'
 import { CliError, exitOf } from './exit.ts'
+import { readSettings } from './settings.ts'
 import type { Terminal } from './terminal.ts'
 
 const DEFAULT_RELAY = 'http://127.0.0.1:8080'
 
-/** The relay to use, from the command line or the environment. Throws CliError for what cannot be one. */
+/**
+ * The relay to use: of the command line, or the environment, or the settings, or on this machine. Throws CliError for what
+ * cannot be one.
+ */
 export function relayFrom(option: string | undefined): string {
   if (option !== undefined) return relayAddress(option, 'The value of --relay')
   const variable = process.env.PAIRLAY_RELAY
-  return variable ? relayAddress(variable, 'PAIRLAY_RELAY') : DEFAULT_RELAY
+  if (variable) return relayAddress(variable, 'PAIRLAY_RELAY')
+  const { relay } = readSettings()
+  return relay === undefined ? DEFAULT_RELAY : relayAddress(relay, 'The relay of `pairlay config`')
 }
 
 /** No address is as long. */
@@ -89,7 +95,7 @@ function reasonFor({ detail, cause }: PairingError, relay: string): string {
     return 'If this port has TLS, the address begins with https://.'
   if (detail !== undefined) return detail
   if (failedWith(/^ERR_SSL_/, cause)) return 'It takes another TLS than this device.'
-  if (isLoopback(relay)) return 'Start one with `pairlay serve`, or name one with --relay.'
+  if (isLoopback(relay)) return 'Start one with `pairlay serve`, or name one with --relay or `pairlay config`.'
   return `Check the address and the network.${unusedProxy(plain ? 'HTTP_PROXY' : 'HTTPS_PROXY')}`
 }
 

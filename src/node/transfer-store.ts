@@ -1,7 +1,7 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import * as z from 'zod/mini'
 import type { Transfers } from '../client/index.ts'
+import { writePrivately } from './private-file.ts'
 
 const ENTRIES_MAX = 64
 const KEPT_MS = 30 * 24 * 60 * 60 * 1000
@@ -45,7 +45,7 @@ export class TransferStore implements Transfers {
     this.#changing = this.#changing
       .then(async () => {
         const others = (await this.#read()).filter((each) => each.token !== token)
-        await this.#write(changed(others).slice(0, ENTRIES_MAX))
+        await writePrivately(this.#path, JSON.stringify(changed(others).slice(0, ENTRIES_MAX)))
       })
       .catch(this.#onFailure)
     return this.#changing
@@ -60,12 +60,5 @@ export class TransferStore implements Transfers {
     } catch {
       return []
     }
-  }
-
-  async #write(stored: Stored): Promise<void> {
-    await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 })
-    const fresh = `${this.#path}.${process.pid}.new`
-    await writeFile(fresh, JSON.stringify(stored), { mode: 0o600, flush: true })
-    await rename(fresh, this.#path)
   }
 }

@@ -65,7 +65,7 @@ export class Program {
     this.#child = spawn(command, args, {
       ...(cwd === undefined ? {} : { cwd }),
       // Of this process's environment nothing but what it takes to run; and no terminal that somebody could be asked on.
-      env: { PATH: process.env.PATH, XDG_STATE_HOME: state, ...env },
+      env: { PATH: process.env.PATH, XDG_STATE_HOME: state, XDG_CONFIG_HOME: state, ...env },
       detached: true,
       stdio: [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     })
@@ -183,7 +183,7 @@ export class Program {
   }
 }
 
-/** Where the tries of these tests are counted, and no person's. */
+/** Where the tries of these tests are counted, and settings looked for, and no person's. */
 const state = join(tmpdir(), `pairlay-state-${process.pid}`)
 const removeState = () => rm(state, { recursive: true, force: true })
 
@@ -230,7 +230,12 @@ export function runHere(args: readonly string[], env: Readonly<Record<string, st
         return true
       }),
     )
-    for (const [name, value] of Object.entries({ PAIRLAY_RELAY: '', XDG_STATE_HOME: state, ...env }))
+    for (const [name, value] of Object.entries({
+      PAIRLAY_RELAY: '',
+      XDG_STATE_HOME: state,
+      XDG_CONFIG_HOME: state,
+      ...env,
+    }))
       vi.stubEnv(name, value)
     try {
       const exitCode = await execute(args, '')

@@ -423,7 +423,7 @@ describeConcurrent('a relay', () => {
   test('that does not listen is exit 4 and named, and where it is ours, so is the way to start it', async () => {
     const url = await nobodyListens()
     const other = url.replace('127.0.0.1', '0.0.0.0')
-    const start = `${noRelayAt(url)} Start one with \`pairlay serve\`, or name one with --relay.`
+    const start = `${noRelayAt(url)} Start one with \`pairlay serve\`, or name one with --relay or \`pairlay config\`.`
     const options = { env: { PAIRLAY_RELAY: `${url}/secret?secret` } }
     const check = `${noRelayAt(other)} Check the address and the network.`
     await expectMistakes([

@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { isAbsolute, join } from 'node:path'
+import * as z from 'zod/mini'
+import { writePrivately } from '../node/private-file.ts'
+import { shown } from '../node/shown.ts'
+import { CliError } from './exit.ts'
+import { reasonOf } from './files.ts'
+
+/** Settings that a file keeps for its user. None of them is a secret. */
+const Settings = z.strictObject({ relay: z.optional(z.string()) })
+export type Settings = Readonly<z.infer<typeof Settings>>
+
+/** Where this user's settings are, or undefined for a user who has no home folder. */
+export function settingsPath(env = process.env, platform: NodeJS.Platform = process.platform): string | undefined {
+  const { XDG_CONFIG_HOME: given } = env
+  const file = join('pairlay', 'config.json')
+  if (given && isAbsolute(given)) return join(given, file)
+  try {
+    return join(usualFolder(env, platform), file)
+  } catch {
+    return undefined
+  }
+}
+
+/** Where programs of this system keep settings. Throws for a user who has no home folder. */
+function usualFolder({ APPDATA: roaming }: NodeJS.ProcessEnv, platform: NodeJS.Platform): string {
+  if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support')
+  if (platform === 'win32') return roaming || join(homedir(), 'AppData', 'Roaming')
+  return join(homedir(), '.config')
+}
+
+/** The settings of this user; none where there is no file. Throws CliError for a file that cannot be read, or is wrong. */
+export function readSettings(path = settingsPath()): Settings {
+  const text = path === undefined ? undefined : textOf(path)
+  if (path === undefined || text === undefined) return {}
+  const { data, error } = Settings.safeParse(parsed(text))
+  if (!error) return data
+  const [issue] = error.issues
+  const what = issue?.code === 'unrecognized_keys' ? `has no setting called ${issue.keys.join(', ')}` : ''
+  const where = issue?.path.join('.') ? `${issue.path.join('.')} is not a text` : 'is not a JSON object'
+  const advice = 'Mend it, or remove it and set what you need with `pairlay config`.'
+  throw new CliError(`The settings in ${shown(path)} are wrong: ${what || where}. ${advice}`, 'usage')
+}
+
+/** Keeps the settings of this user. Throws CliError where that cannot be. */
+export async function writeSettings(settings: Settings, path = settingsPath()): Promise<void> {
+  if (path === undefined) throw new CliError('There is no home folder to keep settings in. Set XDG_CONFIG_HOME.')
+  await writePrivately(path, `${JSON.stringify(settings, undefined, 2)}\n`).catch((error: NodeJS.ErrnoException) => {
+    const why = error.code === 'EEXIST' ? 'its folder is a file' : reasonOf(error)
+    throw new CliError(`Cannot write ${shown(path)}: ${why}.`)
+  })
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    const failure = error as NodeJS.ErrnoException
+    if (failure.code === 'ENOENT' || failure.code === 'ENOTDIR') return undefined
+    throw new CliError(`Cannot read the settings in ${shown(path)}: ${reasonOf(failure)}. Mend that, or remove it.`)
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text.replace(/^\ufeff/, ''))
+  } catch {
+    return undefined
+  }
+}
