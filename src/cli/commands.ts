@@ -1,17 +1,6 @@
 import { Argument, InvalidArgumentError, Option } from 'commander'
 import { TTL_MAX_SECONDS, TTL_MIN_SECONDS } from '../protocol/limits.ts'
-
-/** A command: its help, and its work. */
-export interface CommandSpec {
-  readonly name: string
-  readonly does: string
-  readonly arguments?: readonly Argument[]
-  readonly options: readonly Option[]
-  /** Command lines, each with what it does. */
-  readonly examples: Readonly<Record<string, string>>
-  /** Loads the command, which resolves with its exit code: `--help` does without. */
-  readonly load: () => Promise<(...given: never[]) => Promise<number>>
-}
+import type { CommandSpec } from './command-spec.ts'
 
 const relay = new Option(
   '--relay <url>',
@@ -98,6 +87,20 @@ export const COMMANDS: readonly CommandSpec[] = [
       'pairlay config --unset relay': 'removes it',
     },
     load: async () => (await import('./config.ts')).config,
+  },
+  {
+    name: 'completion',
+    does: 'print a script that lets a shell complete command lines',
+    arguments: [new Argument('<shell>', 'the shell').choices(['bash', 'zsh', 'fish'])],
+    options: [],
+    examples: {
+      'source <(pairlay completion bash)': 'in ~/.bashrc; in ~/.zshrc the same with zsh, below compinit',
+      'pairlay completion fish > ~/.config/fish/completions/pairlay.fish': 'once, for fish',
+    },
+    load: async () => {
+      const { completion } = await import('./completion.ts')
+      return (shell: Parameters<typeof completion>[0]) => completion(shell, COMMANDS)
+    },
   },
 ]
 

@@ -166,7 +166,7 @@ describeConcurrent('help', () => {
       expect([exitCode, stderr]).toEqual([0, ''])
       for (const { flags } of options) expect(stdout.toString()).toContain(`\n  ${flags} `)
       for (const [line, meaning] of Object.entries(examples)) {
-        expect(stdout.toString()).toMatch(new RegExp(`^  ${line.replaceAll('|', '\\|')} +${meaning}$`, 'm'))
+        expect(stdout.toString().replaceAll(/ +/g, ' ')).toContain(`\n ${line} ${meaning}\n`)
         const used = [...line.matchAll(/pairlay.*? (--?[a-z]+)/g)].map(([, flag]) => flag)
         for (const flag of used) expect(options.flatMap(({ short, long }) => [short, long])).toContain(flag)
       }
