@@ -55,7 +55,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     reason: 'the cryptography runs anywhere, is used, and uses no part of the SDK',
   },
   'client/': {
-    imports: ['protocol/', 'crypto/', 'zod/mini', 'ws'],
+    imports: ['protocol/', 'crypto/', 'ws'],
     reason: 'the SDK runs in browsers, Deno and Bun, has no user interface, and knows of a relay what PROTOCOL.md has',
   },
   'node/': {

@@ -18,6 +18,7 @@ import * as limits from '../src/protocol/limits.ts'
 import { AttachRequest, CreateSessionRequest, JoinRequest } from '../src/protocol/requests.ts'
 import { CreateSessionResponse, FramePosition, Problem } from '../src/protocol/responses.ts'
 import { AttachedView, ChannelRow, CLOSE_REASONS, RECEIVER_STATES, SUBPROTOCOL, View } from '../src/protocol/view.ts'
+import { zodOf } from '../src/protocol/zod.ts'
 import { HEADERS_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from '../src/server/app.ts'
 import { readConfig, VARIABLES } from '../src/server/config.ts'
 import { PROCESS_BYTES } from '../src/server/resources.ts'
@@ -140,8 +141,8 @@ describe('PROTOCOL.md', () => {
   it('has the fields, the receiver states and the close reasons of the view', () => {
     const view = section(protocol, '## 4. The view')
     const [fields, channels, states, reasons] = view.split(/A row of `channels`|\| receiver state|\| session state/)
-    expect(body(fields).map(([field]) => field)).toEqual(Object.keys(View.shape))
-    expect(body(channels).map(([field]) => field)).toEqual(Object.keys(ChannelRow.shape))
+    expect(body(fields).map(([field]) => field)).toEqual(Object.keys(View.fields))
+    expect(body(channels).map(([field]) => field)).toEqual(Object.keys(ChannelRow.fields))
     expect(new Set(rows(states).map(([state]) => state))).toEqual(new Set(RECEIVER_STATES))
     const closed = rows(reasons).filter(([state]) => state === 'closed')
     expect(new Set(closed.map(([, reason]) => reason))).toEqual(new Set(CLOSE_REASONS))
@@ -177,10 +178,13 @@ describe('PROTOCOL.md', () => {
 
   it('has examples of calls without a WebSocket that have the documented form', () => {
     const bodies = section(protocol, '### 5.9').match(/^\{.*\}$/gm) ?? []
-    const schemas = [AttachRequest, AttachedView, View, FramePosition, Problem, Problem]
+    const schemas = [
+      AttachRequest,
+      ...[AttachedView, View, FramePosition, Problem, Problem].map((each) => zodOf<unknown>(each)),
+    ]
     expect(bodies).toHaveLength(schemas.length)
     for (const [i, schema] of schemas.entries()) schema.parse(JSON.parse(bodies[i]))
-    for (const problem of bodies.slice(-2).map((text) => Problem.parse(JSON.parse(text)))) {
+    for (const problem of bodies.slice(-2).map((text) => zodOf(Problem).parse(JSON.parse(text)))) {
       const code = problem.code as keyof typeof ERRORS
       const { closeCode: _, ...spec } = { closeCode: undefined, ...ERRORS[code] }
       expect(problem).toMatchObject({ title: ERROR_TITLES[code], ...spec })
@@ -190,7 +194,7 @@ describe('PROTOCOL.md', () => {
   it('has an app of its own whose calls have the documented form', () => {
     const bodies = [...section(protocol, '## 14.').matchAll(/`(\{.*\})`/g)].map(([, text]) => JSON.parse(text))
     expect(bodies).toHaveLength(4)
-    for (const [i, schema] of [CreateSessionRequest, CreateSessionResponse, JoinRequest].entries())
+    for (const [i, schema] of [CreateSessionRequest, zodOf(CreateSessionResponse), JoinRequest].entries())
       schema.parse(bodies[i])
     expect(Buffer.from(bodies[0].profile, 'base64url').toString('hex')).toBe('806c756d656e31')
     expect(Buffer.from(bodies[2].publicKey, 'base64url')).toHaveLength(33)

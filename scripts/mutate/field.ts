@@ -112,8 +112,8 @@ export const SIDES = [
     ['if (!guessSpent) this.#taken--', ''],
   ),
   httpSocket('Security 5: the form of a view’s version', 'half of a surrogate pair as the version is no view', [
-    'z.string().check(z.regex(/^[\\x21-\\x7e]{1,32}$/))',
-    'z.string()',
+    'form.string({ pattern: /^[\\x21-\\x7e]{1,32}$/ })',
+    'form.string()',
   ]),
   connection('Security 5: what nobody foresaw ends one connection', 'ends the connection as internal, with its cause', [
     'if (error !== undefined) return this.crash(error)',

@@ -1,4 +1,4 @@
-import * as z from 'zod/mini'
+import * as form from './forms.ts'
 import {
   CODE_MAX_LENGTH,
   CODE_MIN_LENGTH,
@@ -26,11 +26,8 @@ const CANONICAL = /^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEI
 /** The one base64url text of so many bytes, or of 1 to that many. */
 export function base64Url(maxBytes: number, minBytes = maxBytes) {
   const length = (bytes: number) => Math.ceil((bytes * 8) / 6)
-  return z.string().check(z.minLength(length(minBytes)), z.maxLength(length(maxBytes)), z.regex(CANONICAL))
+  return form.string({ min: length(minBytes), max: length(maxBytes), pattern: CANONICAL })
 }
-
-/** The words that a schema of `knownWord` knows, for whoever prints it. */
-export const KNOWN_WORDS = new WeakMap<object, readonly string[]>()
 
 /**
  * A word of the other side that may be newer than this code. One that is not known reads as `otherwise`, and never ends
@@ -40,10 +37,7 @@ export function knownWord<const Word extends string, const Other extends string>
   words: readonly Word[],
   otherwise: Other,
 ) {
-  const read = z.overwrite((text: string) => words.find((word) => word === text) ?? otherwise)
-  const word = z.string().check(z.maxLength(WORD_MAX_LENGTH), read)
-  KNOWN_WORDS.set(word, words)
-  return word as unknown as z.ZodMiniType<Word | Other>
+  return form.word(words, otherwise, WORD_MAX_LENGTH)
 }
 
 /** The bytes of UTF-8 a text takes inside a JSON string, quotes not counted. */
@@ -51,25 +45,23 @@ function jsonBytes(text: string): number {
   return utf8Length(JSON.stringify(text)) - 2
 }
 
-export const Code = z
-  .string()
-  .check(z.minLength(CODE_MIN_LENGTH), z.maxLength(CODE_MAX_LENGTH), z.regex(/^[A-Za-z0-9_-]+$/))
+export const Code = form.string({ min: CODE_MIN_LENGTH, max: CODE_MAX_LENGTH, pattern: /^[A-Za-z0-9_-]+$/ })
 export const SessionId = base64Url(SESSION_ID_BYTES)
 export const Token = base64Url(TOKEN_BYTES)
 export const PublicKey = base64Url(PUBLIC_KEY_MAX_BYTES, 1)
 /** The suite in the first byte, the rest is the app's. */
 export const Profile = base64Url(PROFILE_MAX_BYTES, 1)
 /** Abilities of a relay beyond this protocol. A client ignores those that it does not know. */
-export const Features = z.array(z.string().check(z.maxLength(WORD_MAX_LENGTH))).check(z.maxLength(FEATURES_MAX))
+export const Features = form.array(form.string({ max: WORD_MAX_LENGTH }), FEATURES_MAX)
 /** The relay's name for one attach over HTTP. */
-export const AttachmentId = z.string().check(z.regex(/^[A-Za-z0-9_-]{1,32}$/))
-export const DeviceName = z.string().check(
-  z.minLength(1),
-  z.maxLength(NAME_MAX_BYTES),
-  z.refine((text) => jsonBytes(text) <= NAME_MAX_BYTES),
-)
-export const ChannelNumber = z.int().check(z.minimum(1), z.maximum(CHANNEL_MAX))
-export const Seq = z.int().check(z.minimum(0), z.maximum(SEQ_MAX))
+export const AttachmentId = form.string({ pattern: /^[A-Za-z0-9_-]{1,32}$/ })
+export const DeviceName = form.string({
+  min: 1,
+  max: NAME_MAX_BYTES,
+  holds: (text) => jsonBytes(text) <= NAME_MAX_BYTES,
+})
+export const ChannelNumber = form.integer(1, CHANNEL_MAX)
+export const Seq = form.integer(0, SEQ_MAX)
 /**
  * Why a receiver was denied: by a person; a spent guess at the code; a handshake broken before any guess; no answer in time;
  * a suite that the sender does not know.
@@ -81,5 +73,5 @@ export const DENIAL_REASONS = [
   'handshake_timeout',
   'unsupported',
 ] as const
-export const DenialReason = z.literal(DENIAL_REASONS)
-export type DenialReason = z.infer<typeof DenialReason>
+export const DenialReason = form.literal(...DENIAL_REASONS)
+export type DenialReason = form.Infer<typeof DenialReason>

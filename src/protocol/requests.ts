@@ -21,6 +21,7 @@ import {
   TTL_MIN_SECONDS,
 } from './limits.ts'
 import { ViewVersion } from './view.ts'
+import { zodOf } from './zod.ts'
 
 /** The requests of clients. Only the relay checks them: the SDK takes no more than the types. */
 
@@ -29,25 +30,25 @@ const SEEN_MAX_LENGTH = 32 * 28
 
 export const CreateSessionRequest = z.object({
   clientId: z.string().check(z.minLength(1), z.maxLength(CLIENT_ID_MAX_LENGTH)),
-  senderCode: Code,
+  senderCode: zodOf(Code),
   ttlSeconds: z.optional(z.int().check(z.minimum(TTL_MIN_SECONDS), z.maximum(TTL_MAX_SECONDS))),
   maxReceivers: z.optional(z.int().check(z.minimum(1), z.maximum(RECEIVERS_MAX))),
-  profile: z.optional(Profile),
+  profile: z.optional(zodOf(Profile)),
 })
 export type CreateSessionRequest = z.infer<typeof CreateSessionRequest>
 
 export const JoinRequest = z.object({
-  senderCode: Code,
-  receiverCode: Code,
-  publicKey: PublicKey,
-  name: z.optional(DeviceName),
-  profile: z.optional(Profile),
+  senderCode: zodOf(Code),
+  receiverCode: zodOf(Code),
+  publicKey: zodOf(PublicKey),
+  name: z.optional(zodOf(DeviceName)),
+  profile: z.optional(zodOf(Profile)),
 })
 export type JoinRequest = z.infer<typeof JoinRequest>
 
 export const DecisionRequest = z.discriminatedUnion('decision', [
   z.object({ decision: z.literal('approved'), reason: z.optional(z.never()) }),
-  z.object({ decision: z.literal('denied'), reason: z.optional(DenialReason) }),
+  z.object({ decision: z.literal('denied'), reason: z.optional(zodOf(DenialReason)) }),
 ])
 export type DecisionRequest = z.infer<typeof DecisionRequest>
 
@@ -69,7 +70,7 @@ const SeenChannels = z.pipe(
  * frame that it has fetched, and the last of its own that it knows to be acked; may be empty.
  */
 export const ViewQuery = z.object({
-  version: z.optional(z.union([z.literal(''), ViewVersion])),
+  version: z.optional(z.union([z.literal(''), zodOf(ViewVersion)])),
   waitMs: z.optional(z.coerce.number().check(z.int(), z.minimum(0), z.maximum(LONG_POLL_MAX_MS))),
   channels: z.optional(
     z.union([
@@ -80,24 +81,26 @@ export const ViewQuery = z.object({
       SeenChannels,
     ]),
   ),
-  attachment: z.optional(AttachmentId),
+  attachment: z.optional(zodOf(AttachmentId)),
 })
 
 /** The attach that a call about a frame belongs to. */
-export const FrameQuery = z.object({ attachment: z.optional(AttachmentId) })
+export const FrameQuery = z.object({ attachment: z.optional(zodOf(AttachmentId)) })
 
 /** Where a client goes on, each channel once. `received`: the last inbound seq it has processed; `acked`: its last seq that it knows to be acked. */
-export const AttachedChannels = z.array(z.object({ channel: ChannelNumber, received: Seq, acked: Seq })).check(
-  z.maxLength(JOINS_MAX),
-  z.refine((rows) => new Set(rows.map(({ channel }) => channel)).size === rows.length),
-)
+export const AttachedChannels = z
+  .array(z.object({ channel: zodOf(ChannelNumber), received: zodOf(Seq), acked: zodOf(Seq) }))
+  .check(
+    z.maxLength(JOINS_MAX),
+    z.refine((rows) => new Set(rows.map(({ channel }) => channel)).size === rows.length),
+  )
 export type AttachedChannels = z.infer<typeof AttachedChannels>
 
 export const AttachRequest = z.object({ channels: AttachedChannels })
 export type AttachRequest = z.infer<typeof AttachRequest>
 
 /** The first frame of a WebSocket. */
-export const Attach = z.object({ type: z.literal('attach'), token: Token, channels: AttachedChannels })
+export const Attach = z.object({ type: z.literal('attach'), token: zodOf(Token), channels: AttachedChannels })
 export type Attach = z.infer<typeof Attach>
 
 /** A frame's place in a path, as decimal numbers. */

@@ -1,4 +1,3 @@
-import * as z from 'zod/mini'
 import {
   AttachmentId,
   ChannelNumber,
@@ -10,6 +9,7 @@ import {
   PublicKey,
   Seq,
 } from './fields.ts'
+import * as form from './forms.ts'
 import { RECEIVER_ROWS_MAX } from './limits.ts'
 
 /** The text messages of a relay. Unknown fields are ignored, unknown words read as known ones: a later version can add some. */
@@ -25,53 +25,53 @@ export type ReceiverState = (typeof RECEIVER_STATES)[number]
 export const CLOSE_REASONS = ['completed', 'closed_by_sender', 'expired', 'shutting_down'] as const
 export type CloseReason = (typeof CLOSE_REASONS)[number]
 
-export const Role = z.literal(['sender', 'receiver'])
-export type Role = z.infer<typeof Role>
+export const Role = form.literal('sender', 'receiver')
+export type Role = form.Infer<typeof Role>
 
-export const ReceiverRow = z.object({
+export const ReceiverRow = form.object({
   receiverCode: Code,
   channel: ChannelNumber,
   /** A state that a client does not know reads as `ended`. */
   state: knownWord(RECEIVER_STATES, 'ended'),
-  reason: z.optional(knownWord(DENIAL_REASONS, 'rejected')),
-  publicKey: z.optional(PublicKey),
-  profile: z.optional(Profile),
-  name: z.optional(DeviceName),
-  present: z.optional(z.boolean()),
+  reason: form.optional(knownWord(DENIAL_REASONS, 'rejected')),
+  publicKey: form.optional(PublicKey),
+  profile: form.optional(Profile),
+  name: form.optional(DeviceName),
+  present: form.optional(form.boolean()),
 })
-export type ReceiverRow = z.infer<typeof ReceiverRow>
+export type ReceiverRow = form.Infer<typeof ReceiverRow>
 
 /**
  * The caller's outbound direction of a live channel: what the relay holds, what the peer acked, what may be unacked. Over
  * HTTP also `available`: the last inbound frame that can be fetched.
  */
-export const ChannelRow = z.object({
+export const ChannelRow = form.object({
   channel: ChannelNumber,
   received: Seq,
   acked: Seq,
-  window: z.int().check(z.minimum(0)),
-  available: z.optional(Seq),
+  window: form.integer(0),
+  available: form.optional(Seq),
 })
-export type ChannelRow = z.infer<typeof ChannelRow>
+export type ChannelRow = form.Infer<typeof ChannelRow>
 
 /** Opaque, compared for equality only; fit for a URL once encoded. */
-export const ViewVersion = z.string().check(z.regex(/^[\x21-\x7e]{1,32}$/))
+export const ViewVersion = form.string({ pattern: /^[\x21-\x7e]{1,32}$/ })
 
 /** Relay to client: everything this role may know of the session. `senderPresent` is in a receiver's view alone. */
-export const View = z.object({
-  type: z.literal('session'),
+export const View = form.object({
+  type: form.literal('session'),
   version: ViewVersion,
   role: Role,
   state: knownWord(['open', 'closed'], 'closed'),
-  reason: z.optional(knownWord(CLOSE_REASONS, 'closed_by_sender')),
-  expiresInMs: z.int().check(z.minimum(0)),
-  joinable: z.boolean(),
-  senderPresent: z.optional(z.boolean()),
-  receivers: z.array(ReceiverRow).check(z.maxLength(RECEIVER_ROWS_MAX)),
-  channels: z.array(ChannelRow).check(z.maxLength(RECEIVER_ROWS_MAX)),
+  reason: form.optional(knownWord(CLOSE_REASONS, 'closed_by_sender')),
+  expiresInMs: form.integer(0),
+  joinable: form.boolean(),
+  senderPresent: form.optional(form.boolean()),
+  receivers: form.array(ReceiverRow, RECEIVER_ROWS_MAX),
+  channels: form.array(ChannelRow, RECEIVER_ROWS_MAX),
 })
-export type View = z.infer<typeof View>
+export type View = form.Infer<typeof View>
 
 /** The answer to an attach over HTTP: the view, and the name that later calls carry. */
-export const AttachedView = z.extend(View, { attachment: AttachmentId })
-export type AttachedView = z.infer<typeof AttachedView>
+export const AttachedView = form.object({ ...View.fields, attachment: AttachmentId })
+export type AttachedView = form.Infer<typeof AttachedView>

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type * as z from 'zod/mini'
 import { Code, DeviceName, Profile, PublicKey, SessionId, Token } from '../../src/protocol/fields.ts'
+import type { Form } from '../../src/protocol/forms.ts'
 import {
   CODE_MAX_LENGTH,
   CODE_MIN_LENGTH,
@@ -17,12 +18,22 @@ import {
 import { Attach, CreateSessionRequest, DecisionRequest, JoinRequest, ViewQuery } from '../../src/protocol/requests.ts'
 import { CreateSessionResponse, JoinResponse, Problem } from '../../src/protocol/responses.ts'
 import { ChannelRow, ReceiverRow, SUBPROTOCOL, View } from '../../src/protocol/view.ts'
+import { zodOf } from '../../src/protocol/zod.ts'
 
-const takes = (schema: z.ZodMiniType, value: unknown) => schema.safeParse(value).success
+/** Reports whether a value is taken. A form and the relay's schema of it must agree, on what they make of it too. */
+function takes(schema: z.ZodMiniType | Form<unknown>, value: unknown): boolean {
+  const { success, data } = schema.safeParse(value)
+  if ('rule' in schema) {
+    const { success: alsoSuccess, data: sameData } = zodOf(schema).safeParse(value)
+    expect([value, alsoSuccess, sameData]).toEqual([value, success, data])
+  }
+  return success
+}
+
 const base64Url = (length: number, fill = 0xab) => Buffer.alloc(length, fill).toString('base64url')
 
 /** Checks a schema against values it takes and values it refuses; a failure names the value. */
-function bounds(name: string, schema: z.ZodMiniType, taken: unknown[], refused: unknown[]): void {
+function bounds(name: string, schema: z.ZodMiniType | Form<unknown>, taken: unknown[], refused: unknown[]): void {
   test(`${name} takes what is documented, and refuses everything beyond its bounds`, () => {
     for (const value of taken) expect([value, takes(schema, value)]).toEqual([value, true])
     for (const attacker of refused) expect([attacker, takes(schema, attacker)]).toEqual([attacker, false])
@@ -33,7 +44,7 @@ function bounds(name: string, schema: z.ZodMiniType, taken: unknown[], refused: 
 type Fields = Readonly<Record<string, readonly [taken: readonly unknown[], refused: readonly unknown[]]>>
 
 /** Checks a schema of objects, with one field at a time changed in an object that it takes. */
-function fieldBounds(name: string, schema: z.ZodMiniType, valid: object, fields: Fields): void {
+function fieldBounds(name: string, schema: z.ZodMiniType | Form<unknown>, valid: object, fields: Fields): void {
   const changed = (which: 0 | 1) =>
     Object.entries(fields).flatMap(([field, values]) => values[which].map((value) => ({ ...valid, [field]: value })))
   bounds(name, schema, [valid, ...changed(0)], [...changed(1), [valid], null, 'text'])
@@ -229,9 +240,10 @@ describe('answers', () => {
   })
   test('words of a later version read as the generic one of their kind', () => {
     const row = { ...receiver, state: 'paused', reason: 'bored' }
-    const read = View.parse({ ...view, state: 'frozen', reason: 'boredom', receivers: [row] })
+    const read = zodOf(View).parse({ ...view, state: 'frozen', reason: 'boredom', receivers: [row] })
     expect(read).toMatchObject({ state: 'closed', reason: 'closed_by_sender' })
     expect(read.receivers).toEqual([{ ...receiver, state: 'ended', reason: 'rejected' }])
+    expect(View.safeParse({ ...view, state: 'frozen', reason: 'boredom', receivers: [row] }).data).toEqual(read)
   })
 
   const problem = { type: 'about:blank', title: 't', status: 404, code: 'not_found', retryable: false }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { LONG_POLL_MAX_MS } from '../../src/protocol/limits.ts'
 import { CreateSessionResponse, JoinResponse } from '../../src/protocol/responses.ts'
+import { zodOf } from '../../src/protocol/zod.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { type Answer, type CallOptions, call } from '../support/http.ts'
 import { publicKey } from '../support/relay.ts'
@@ -20,14 +21,14 @@ const http = (method: string, path: string, options?: CallOptions) => call(relay
 async function session(request: object = {}) {
   const senderCode = `code-${++made}`
   const created = await http('POST', '/v1/sessions', { body: { clientId: 'c', senderCode, ...request } })
-  const { sessionId, token } = CreateSessionResponse.parse(created.json())
+  const { sessionId, token } = zodOf(CreateSessionResponse).parse(created.json())
   return { path: `/v1/sessions/${sessionId}`, senderCode, token, created }
 }
 
 async function join(senderCode: string, receiverCode: string, rest: object = {}) {
   const body = { senderCode, receiverCode, publicKey: publicKey(++made), ...rest }
   const joined = await http('POST', '/v1/receivers', { body })
-  return { token: JoinResponse.parse(joined.json()).token, joined }
+  return { token: zodOf(JoinResponse).parse(joined.json()).token, joined }
 }
 
 function expectNothing(answer: Answer): void {

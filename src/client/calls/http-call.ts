@@ -1,5 +1,5 @@
-import type * as z from 'zod/mini'
 import { CIPHERTEXT_TYPE } from '../../protocol/fields.ts'
+import type { Form } from '../../protocol/forms.ts'
 import { Problem } from '../../protocol/responses.ts'
 import { parseJson } from '../../protocol/text.ts'
 import type { Environment } from '../environment.ts'
@@ -82,8 +82,8 @@ export async function callRelay(environment: Environment, call: HttpCall): Promi
 }
 
 /** The body of an answer as what it should be. Throws RelayUnreachable. */
-export function bodyOf<T>({ bytes }: HttpAnswer, schema: z.ZodMiniType<T>): T {
-  const parsed = schema.safeParse(jsonOrUndefined(bytes))
+export function bodyOf<T>({ bytes }: HttpAnswer, form: Form<T>): T {
+  const parsed = form.safeParse(jsonOrUndefined(bytes))
   if (parsed.success) return parsed.data
   throw notOfPairlay()
 }

@@ -1,6 +1,6 @@
-import * as z from 'zod/mini'
 import { ABNORMAL_CLOSURE, ERRORS, type ErrorCode } from '../../protocol/errors.ts'
 import { AttachmentId, CIPHERTEXT_TYPE } from '../../protocol/fields.ts'
+import { object, optional } from '../../protocol/forms.ts'
 import { ciphertextOf, decodeFrame, encodeAck, FRAME_ACK, FRAME_DATA, writeFrameHeader } from '../../protocol/frame.ts'
 import { FRAME_HEADER_BYTES, LONG_POLL_MAX_MS } from '../../protocol/limits.ts'
 import type { AttachedChannels } from '../../protocol/requests.ts'
@@ -35,7 +35,7 @@ const IDLE_POLL_EVERY_MS = 1_000
 const CLOSED_HERE = 1005
 
 /** A relay that gives its attach no name takes calls without one. */
-const Attached = z.object({ attachment: z.optional(AttachmentId) })
+const Attached = object({ attachment: optional(AttachmentId) })
 
 /**
  * A WebSocket to a session, over HTTP (section 5.9): the first text sent attaches, then views come as text and

@@ -1,4 +1,4 @@
-import * as z from 'zod/mini'
+import { integer, literal, object, optional, string } from '../../protocol/forms.ts'
 import { utf8Length } from '../../protocol/text.ts'
 import { PairingError } from '../errors.ts'
 import { encodeLines, LineReader } from './lines.ts'
@@ -38,16 +38,17 @@ const isPath = (path: string) =>
   path.split('/').length <= SEGMENTS_MAX &&
   path.split('/').every(isSegment)
 
-const Line = z
-  .object({
-    path: z.string().check(z.refine(isPath)),
-    size: z.optional(z.int().check(z.minimum(0))),
-    modified: z.optional(z.int()),
-    type: z.optional(z.string().check(z.maxLength(TYPE_MAX_LENGTH))),
-    x: z.optional(z.literal(true)),
-    dir: z.optional(z.literal(true)),
-  })
-  .check(z.refine(({ size, dir }) => !dir || size === undefined))
+const Line = object(
+  {
+    path: string({ holds: isPath }),
+    size: optional(integer(0)),
+    modified: optional(integer(Number.MIN_SAFE_INTEGER)),
+    type: optional(string({ max: TYPE_MAX_LENGTH })),
+    x: optional(literal(true)),
+    dir: optional(literal(true)),
+  },
+  ({ size, dir }) => !dir || size === undefined,
+)
 
 /** The bytes of all entries, or undefined for a pipe. */
 export function totalOf(entries: readonly Pick<Entry, 'size' | 'dir'>[]): number | undefined {

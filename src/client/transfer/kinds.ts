@@ -1,5 +1,5 @@
-import * as z from 'zod/mini'
 import { base64Url, DeviceName, Features, knownWord } from '../../protocol/fields.ts'
+import * as form from '../../protocol/forms.ts'
 import { PairingError } from '../errors.ts'
 import { jsonOf } from './lines.ts'
 
@@ -25,61 +25,63 @@ export type StopReason = (typeof STOP_REASONS)[number]
 export type WithdrawReason = (typeof WITHDRAW_REASONS)[number]
 export type SkipReason = (typeof SKIP_REASONS)[number] | 'failed'
 
-const Count = z.int().check(z.minimum(0))
-const Ordinal = z.int().check(z.minimum(1))
+const Count = form.integer(0)
+const Ordinal = form.integer(1)
 const Bytes16 = base64Url(16)
 const ofOffer = { offer: Ordinal }
 
-const Answer = z
-  .object({
+const Answer = form.object(
+  {
     ...ofOffer,
-    accepted: z.boolean(),
-    reason: z.optional(knownWord(NO_REASONS, 'declined')),
-    through: z.optional(Count),
-    resume: z.optional(Bytes16),
-  })
-  .check(z.refine(({ accepted, reason, through }) => (accepted ? through : reason) !== undefined))
+    accepted: form.boolean(),
+    reason: form.optional(knownWord(NO_REASONS, 'declined')),
+    through: form.optional(Count),
+    resume: form.optional(Bytes16),
+  },
+  ({ accepted, reason, through }) => (accepted ? through : reason) !== undefined,
+)
 
-const Take = z
-  .object({
-    offer: z.optional(Ordinal),
-    taken: z.optional(Count),
-    through: z.optional(Count),
-    posts: z.optional(Count),
-  })
-  .check(
-    z.refine(({ offer, taken, through, posts }) =>
-      offer === undefined ? posts !== undefined : taken !== undefined && through !== undefined,
-    ),
-  )
+const Take = form.object(
+  {
+    offer: form.optional(Ordinal),
+    taken: form.optional(Count),
+    through: form.optional(Count),
+    posts: form.optional(Count),
+  },
+  ({ offer, taken, through, posts }) =>
+    offer === undefined ? posts !== undefined : taken !== undefined && through !== undefined,
+)
 
 /** The JSON of each kind, unknown fields ignored. `met` and `remember` belong to remembered devices and read as unknown. */
 const HEADS = {
-  hello: z.object({ offers: z.boolean(), posts: Count, name: z.optional(DeviceName), features: Features }),
-  offer: z.object({
+  hello: form.object({ offers: form.boolean(), posts: Count, name: form.optional(DeviceName), features: Features }),
+  offer: form.object({
     ...ofOffer,
     count: Ordinal,
-    bytes: z.optional(Count),
+    bytes: form.optional(Count),
     token: Bytes16,
-    resumes: z.optional(z.array(Bytes16).check(z.maxLength(HINTS_MAX))),
+    resumes: form.optional(form.array(Bytes16, HINTS_MAX)),
   }),
   answer: Answer,
-  check: z.object(ofOffer),
-  start: z.object(ofOffer),
-  content: z.object(ofOffer),
-  skip: z.object({ ...ofOffer, entry: Count, reason: knownWord(SKIP_REASONS, 'failed') }),
-  sent: z.object({ ...ofOffer, bytes: Count }),
+  check: form.object(ofOffer),
+  start: form.object(ofOffer),
+  content: form.object(ofOffer),
+  skip: form.object({ ...ofOffer, entry: Count, reason: knownWord(SKIP_REASONS, 'failed') }),
+  sent: form.object({ ...ofOffer, bytes: Count }),
   take: Take,
-  receipt: z.object({ ...ofOffer, bytes: Count, skipped: z.optional(Count) }),
-  withdraw: z.object({ ...ofOffer, reason: knownWord(WITHDRAW_REASONS, 'failed') }),
-  stop: z.object({ ...ofOffer, reason: knownWord(STOP_REASONS, 'failed') }),
-  post: z.object({ type: z.optional(z.string().check(z.maxLength(64))), re: z.optional(Ordinal) }),
-  bye: z.object({}),
+  receipt: form.object({ ...ofOffer, bytes: Count, skipped: form.optional(Count) }),
+  withdraw: form.object({ ...ofOffer, reason: knownWord(WITHDRAW_REASONS, 'failed') }),
+  stop: form.object({ ...ofOffer, reason: knownWord(STOP_REASONS, 'failed') }),
+  post: form.object({ type: form.optional(form.string({ max: 64 })), re: form.optional(Ordinal) }),
+  bye: form.object({}),
 }
 
 export type Kind = keyof typeof HEADS
 export type Head =
-  | { [K in Exclude<Kind, 'bye'>]: { readonly kind: K } & Readonly<z.infer<(typeof HEADS)[K]>> }[Exclude<Kind, 'bye'>]
+  | { [K in Exclude<Kind, 'bye'>]: { readonly kind: K } & Readonly<form.Infer<(typeof HEADS)[K]>> }[Exclude<
+      Kind,
+      'bye'
+    >]
   | { readonly kind: 'bye' }
 export type HeadOf<K extends Kind> = Extract<Head, { kind: K }>
 /** A head that is known, or one of a later version. */

@@ -1,5 +1,5 @@
-import * as z from 'zod/mini'
 import { base64Url } from '../../protocol/fields.ts'
+import { integer, object, optional } from '../../protocol/forms.ts'
 import { CodecError, parseJson, utf8Length } from '../../protocol/text.ts'
 import { PairingError } from '../errors.ts'
 
@@ -15,10 +15,10 @@ export interface Part {
   readonly sha256?: string | undefined
 }
 
-const PartLine = z.object({
-  entry: z.int().check(z.minimum(0)),
-  bytes: z.int().check(z.minimum(1)),
-  sha256: z.optional(base64Url(32)),
+const PartLine = object({
+  entry: integer(0),
+  bytes: integer(1),
+  sha256: optional(base64Url(32)),
 })
 
 /**

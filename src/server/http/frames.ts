@@ -4,12 +4,13 @@ import { CIPHERTEXT_TYPE, SessionId } from '../../protocol/fields.ts'
 import { FRAME_HEADER_BYTES } from '../../protocol/limits.ts'
 import { ChannelInPath, FrameQuery, SeqInPath } from '../../protocol/requests.ts'
 import { FramePosition } from '../../protocol/responses.ts'
+import { zodOf } from '../../protocol/zod.ts'
 import { RelayError } from '../../relay/errors.ts'
 import type { FrameCall, Relay } from '../../relay/relay.ts'
 import { type ByZod, noContent, tokenBeforeBody, tokenOf, withToken } from './request.ts'
 
 const PATH = '/v1/sessions/:sessionId/channels/:channel/frames/:seq'
-const FrameParams = z.object({ sessionId: SessionId, channel: ChannelInPath, seq: SeqInPath })
+const FrameParams = z.object({ sessionId: zodOf(SessionId), channel: ChannelInPath, seq: SeqInPath })
 const Bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array)
 
 /** The schema of a call about a frame: what it answers beside its path and query. */
@@ -32,7 +33,7 @@ export async function frameRoutes(
       bodyLimit: maxFrameBytes - FRAME_HEADER_BYTES,
       onRequest,
       schema: {
-        ...frameCall('Put the next frame of an own direction, its ciphertext as the body', 200, FramePosition),
+        ...frameCall('Put the next frame of an own direction, its ciphertext as the body', 200, zodOf(FramePosition)),
         consumes: [CIPHERTEXT_TYPE],
       },
     },

@@ -1,8 +1,9 @@
 import swagger from '@fastify/swagger'
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import * as z from 'zod/mini'
-import { CIPHERTEXT_TYPE, KNOWN_WORDS } from '../../protocol/fields.ts'
+import { CIPHERTEXT_TYPE } from '../../protocol/fields.ts'
 import { SUBPROTOCOL } from '../../protocol/view.ts'
+import { KNOWN_WORDS } from '../../protocol/zod.ts'
 import type { Relay } from '../../relay/relay.ts'
 import { answerProblem } from './problems.ts'
 

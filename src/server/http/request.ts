@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, FastifyTypeProvider
 import * as z from 'zod/mini'
 import { SessionId, Token } from '../../protocol/fields.ts'
 import { Problem } from '../../protocol/responses.ts'
+import { zodOf } from '../../protocol/zod.ts'
 import { RelayError } from '../../relay/errors.ts'
 import type { Relay } from '../../relay/relay.ts'
 
@@ -10,7 +11,7 @@ export interface ByZod extends FastifyTypeProvider {
   readonly validator: this['schema'] extends z.core.$ZodType ? z.output<this['schema']> : unknown
 }
 
-export const SessionParams = z.object({ sessionId: SessionId })
+export const SessionParams = z.object({ sessionId: zodOf(SessionId) })
 
 /** Validates with zod, and reads no body but JSON. */
 export function validateByZod(app: FastifyInstance): void {
@@ -34,7 +35,7 @@ export function withToken<P extends z.ZodMiniType>(
 }
 
 export function answers(status: number, schema: z.ZodMiniType) {
-  return { [status]: schema, '4xx': Problem, '5xx': Problem }
+  return { [status]: schema, '4xx': zodOf(Problem), '5xx': zodOf(Problem) }
 }
 
 /** Checks the form of path and query, and then the token, of a call whose body is not to be read for anybody else. */

@@ -10,6 +10,7 @@ import {
 } from '../../protocol/requests.ts'
 import { CreateSessionResponse, JoinResponse } from '../../protocol/responses.ts'
 import { AttachedView, View } from '../../protocol/view.ts'
+import { zodOf } from '../../protocol/zod.ts'
 import { CodeUsedUp, RelayError } from '../../relay/errors.ts'
 import type { Relay } from '../../relay/relay.ts'
 import { addressText } from '../limits/client-address.ts'
@@ -17,7 +18,7 @@ import type { ConcurrencyLimit } from '../limits/concurrency-limit.ts'
 import type { RateLimits } from '../limits/rate-limits.ts'
 import { answers, type ByZod, noContent, SessionParams, tokenBeforeBody, tokenOf, withToken } from './request.ts'
 
-const ReceiverParams = z.object({ sessionId: SessionId, receiverCode: Code })
+const ReceiverParams = z.object({ sessionId: zodOf(SessionId), receiverCode: zodOf(Code) })
 
 export interface RouteOptions {
   readonly relay: Relay
@@ -35,7 +36,7 @@ export async function routes(instance: FastifyInstance, { relay, rates, polls }:
       schema: {
         summary: 'Register a sender code',
         body: CreateSessionRequest,
-        response: answers(201, CreateSessionResponse),
+        response: answers(201, zodOf(CreateSessionResponse)),
       },
     },
     async ({ body, clientAddress }, reply) =>
@@ -45,7 +46,7 @@ export async function routes(instance: FastifyInstance, { relay, rates, polls }:
     '/v1/receivers',
     {
       onRequest: [rates.unknownCode.check, rates.join],
-      schema: { summary: 'Enter a sender code', body: JoinRequest, response: answers(201, JoinResponse) },
+      schema: { summary: 'Enter a sender code', body: JoinRequest, response: answers(201, zodOf(JoinResponse)) },
     },
     async (request, reply) => {
       try {
@@ -64,7 +65,7 @@ export async function routes(instance: FastifyInstance, { relay, rates, polls }:
           'The view of the caller, held while `version` is current, at most `waitMs`',
           SessionParams,
           200,
-          View,
+          zodOf(View),
         ),
         querystring: ViewQuery,
       },
@@ -87,7 +88,7 @@ export async function routes(instance: FastifyInstance, { relay, rates, polls }:
     '/v1/sessions/:sessionId/attachment',
     {
       onRequest: [rates.attach, tokenBeforeBody(relay, SessionParams)],
-      schema: { ...withToken('Attach without a socket', SessionParams, 200, AttachedView), body: AttachRequest },
+      schema: { ...withToken('Attach without a socket', SessionParams, 200, zodOf(AttachedView)), body: AttachRequest },
     },
     (request) => relay.attach(request.params.sessionId, tokenOf(request), request.body.channels),
   )

@@ -10,6 +10,7 @@ import {
   VIEW_MAX_BYTES,
 } from '../../../src/protocol/limits.ts'
 import { View } from '../../../src/protocol/view.ts'
+import { zodOf } from '../../../src/protocol/zod.ts'
 import { VARIABLES } from '../../../src/server/config.ts'
 import { opened, publicKey, TestRelay } from '../../support/relay.ts'
 
@@ -87,9 +88,9 @@ describe('the view', () => {
 
   test('has the documented form for every role and state', async () => {
     const { node, sender } = await fullSession('a name')
-    expect(View.safeParse(await node.view(sender)).error).toBeUndefined()
+    expect(zodOf(View).safeParse(await node.view(sender)).error).toBeUndefined()
     await node.close(sender)
-    expect(View.safeParse(await node.view(sender)).error).toBeUndefined()
+    expect(zodOf(View).safeParse(await node.view(sender)).error).toBeUndefined()
   })
 
   test('is another version after every change of the session, and the same one without', async () => {
