@@ -75,7 +75,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'config',
-    does: 'show, set or remove what is used unless the command line or the environment says otherwise',
+    does: 'show, set or remove a setting, which is the relay to use',
     arguments: [
       new Argument('[name]', 'the setting').choices(['relay']),
       new Argument('[value]', 'what it is from now on, such as https://relay.example'),
@@ -90,7 +90,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'completion',
-    does: 'print a script that lets a shell complete command lines',
+    does: 'print a script with which a shell completes command lines',
     arguments: [new Argument('<shell>', 'the shell').choices(['bash', 'zsh', 'fish'])],
     options: [],
     examples: {

@@ -106,7 +106,7 @@ describeConcurrent('config', () => {
     const mistakes: readonly (readonly [args: string[], says: string])[] = [
       [['--unset'], 'Name the setting to remove: pairlay config --unset relay'],
       [['--unset', 'relay', RELAY], '--unset removes a setting: give no value.'],
-      [['realy', RELAY], "command-argument value 'realy' is invalid for argument 'name'. Allowed choices are relay."],
+      [['realy', RELAY], "'realy' is no name. Allowed choices are relay."],
     ]
     for (const [args, says] of mistakes)
       expect(await config(...args)).toEqual({ exitCode: EXIT.usage, stdout: '', stderr: `pairlay: ${says}\n` })

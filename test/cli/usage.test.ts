@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { afterAll, describe, expect, test } from 'vitest'
 import { COMMANDS } from '../../src/cli/commands.ts'
+import { ENVIRONMENT } from '../../src/cli/environment.ts'
 import { type CliError, EXIT, type ExitName, exitOf } from '../../src/cli/exit.ts'
 import { failureOf } from '../../src/cli/relay.ts'
 import { cleanText, PAIRING_ERRORS, PairingError, type PairingErrorCode } from '../../src/client/index.ts'
@@ -11,6 +12,7 @@ import { generatePairingCode } from '../../src/crypto/pairing-code.ts'
 import { shownDevice } from '../../src/node/shown.ts'
 import {
   describeConcurrent,
+  describeTerminal,
   type Outcome,
   offer,
   openFile,
@@ -21,6 +23,7 @@ import {
   relayOfFile,
   run,
   runHere,
+  Screen,
   type StartOptions,
   take,
   temporaryDirectory,
@@ -83,21 +86,30 @@ async function nobodyListens(): Promise<string> {
 
 describeConcurrent('wrong usage', () => {
   const invalid = (flags: string, value: string, why: string) =>
-    `option '${flags}' argument '${value}' is invalid. It is ${why}.`
+    `Option '${flags}' argument '${value}' is invalid. It is ${why}.`
 
   test('of the command line is exit 2 and one line that says what is right', async () => {
     const option = (command: string, flags: string, value: string, why: string): Mistake => {
       return [[command, /--\w+/.exec(flags)?.[0] ?? '', value], invalid(flags, value, why)]
     }
+    const link = "Unknown command 'https://relay.example/#K7QM3-XPDT28'"
     const octal = 'three octal digits such as 644: no file gets the rights of another user'
     await expectMistakes([
-      [['hand-over'], "unknown command 'hand-over'"],
-      [['send', '--fast', 'file'], "unknown option '--fast'"],
-      [['--yes', 'send', 'file'], "unknown option '--yes'"],
-      [['send', 'file', '--relay'], "option '--relay <url>' argument missing"],
-      [['receive', '-o'], "option '-o, --output <path>' argument missing"],
-      [['receive', 'one', 'two'], "too many arguments for 'receive'. Expected 1 argument but got 2."],
-      [['serve', 'now'], "too many arguments for 'serve'. Expected 0 arguments but got 1."],
+      [['hand-over'], "Unknown command 'hand-over'. See pairlay --help."],
+      [['sned', 'file'], "Unknown command 'sned'. Did you mean send?"],
+      [['package.json'], "Unknown command 'package.json'. To send it: pairlay send package.json"],
+      [['K7QM3-XPDT28'], "Unknown command 'K7QM3-XPDT28'. To receive with a code: pairlay receive"],
+      [['https://relay.example/#K7QM3-XPDT28'], `${link}. To receive with a code: pairlay receive`],
+      [['\u001b[31m\nx'], "Unknown command ' [31m x'. See pairlay --help."],
+      [['send', '--fast', 'file'], "Unknown option '--fast'. See pairlay send --help."],
+      [['send', '--realy', 'file'], "Unknown option '--realy'. Did you mean --relay?"],
+      [['--yes', 'send', 'file'], "Unknown option '--yes'. See pairlay --help."],
+      [['send', 'file', '--relay'], "Option '--relay <url>' argument missing. See pairlay send --help."],
+      [['receive', '-o'], "Option '-o, --output <path>' argument missing. See pairlay receive --help."],
+      [['receive', 'one', 'two'], "Too many arguments for 'receive'. Expected 1 argument but got 2."],
+      [['serve', 'now'], "Too many arguments for 'serve'. Expected 0 arguments but got 1."],
+      [['completion'], "Missing required argument 'shell'. See pairlay completion --help."],
+      [['completion', 'tcsh'], "'tcsh' is no shell. Allowed choices are bash, zsh, fish."],
       ...['0', '9', '1.5', ''].map((n) => option('send', '--receivers <n>', n, 'a whole number from 1 to 8')),
       ...['29', '86401'].map((n) => option('send', '--ttl <seconds>', n, 'a whole number from 30 to 86400')),
       ...['4755', '1777', '64', '888', 'rw-', ''].map((n) => option('receive', '--mode <octal>', n, octal)),
@@ -166,15 +178,16 @@ describeConcurrent('help', () => {
       expect([exitCode, stderr]).toEqual([0, ''])
       for (const { flags } of options) expect(stdout.toString()).toContain(`\n  ${flags} `)
       for (const [line, meaning] of Object.entries(examples)) {
-        expect(stdout.toString().replaceAll(/ +/g, ' ')).toContain(`\n ${line} ${meaning}\n`)
+        expect(stdout.toString()).toContain(`\n  ${line}\n      ${meaning}\n`)
         const used = [...line.matchAll(/pairlay.*? (--?[a-z]+)/g)].map(([, flag]) => flag)
         for (const flag of used) expect(options.flatMap(({ short, long }) => [short, long])).toContain(flag)
       }
     }
   })
 
-  test('lists every exit code, and no other', async () => {
+  test('lists every exit code, and no other, and every variable', async () => {
     const { stdout } = await runHere(['--help'])
+    for (const name of Object.keys(ENVIRONMENT)) expect(stdout.toString()).toContain(`\n  ${name} `)
     const [, table = ''] = stdout.toString().split('Exit codes:\n')
     const listed = [...table.matchAll(/^ {2}(\d+) {2}/gm)].map(([, code]) => Number(code))
     expect(listed.sort()).toEqual(Object.values(EXIT).sort())
@@ -189,6 +202,34 @@ describeConcurrent('help', () => {
     expect(help.stdout.toString()).toBe(long.stdout.toString())
     const { version: expected } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'))
     expect([help.exitCode, version.exitCode, version.stdout.toString()]).toEqual([0, 0, `${expected}\n`])
+  })
+})
+
+describeTerminal('help at a terminal', () => {
+  test.each([32, 40, 60, 80])(
+    'of %i columns breaks no word and no command to copy, and no line is longer',
+    async (columns) => {
+      for (const { name, options, examples } of COMMANDS) {
+        const { text } = await new Screen([name, '--help'], { columns }).ended()
+        const lines = text.split('\n')
+        const copied = Object.keys(examples)
+        for (const example of copied) expect(lines).toContain(`  ${example}`)
+        const tooLong = lines.filter(
+          (line) => line.length > columns && !copied.includes(line.trim()) && !/^Usage:/.test(line),
+        )
+        expect(tooLong).toEqual([])
+        const words = options.flatMap(({ description }) => description.split(' '))
+        for (const word of words) expect(text).toContain(word)
+      }
+    },
+  )
+
+  test('has titles in bold, and none with NO_COLOR', async () => {
+    const titled = new Screen(['--help'], { env: { TERM: 'xterm' } })
+    const plain = new Screen(['--help'], { env: { TERM: 'xterm', NO_COLOR: '1' } })
+    await Promise.all([titled.ended(), plain.ended()])
+    expect(titled.raw).toContain('\u001b[1mOptions:\u001b[22m')
+    expect(plain.raw).not.toContain('\u001b')
   })
 })
 
