@@ -11,6 +11,7 @@ import type { ChannelRow } from '../../protocol/view.ts'
 import type { Environment } from '../environment.ts'
 import { PairingError } from '../errors.ts'
 import { Signal } from '../signal.ts'
+import type { FrameEvents } from './frame-events.ts'
 
 /** A quarter of the smallest grant: what may be processed before the peer must hear of it. */
 const ACK_AFTER_BYTES = 65_536
@@ -20,7 +21,7 @@ const ACK_AFTER_MS = 10
 interface Outgoing {
   readonly bytes: Uint8Array
   readonly cost: number
-  /** Called when the peer has processed it. */
+  onSent: (() => void) | undefined
   readonly onAcked: (() => void)[]
 }
 
@@ -105,12 +106,11 @@ export class Channel {
 
   /**
    * Sends a frame that leaves FRAME_HEADER_BYTES free in front of its ciphertext; the bytes belong to the channel from
-   * then on. Resolves when the window has room for it, whether a socket is there or not. `onAcked` is called when the peer
-   * has processed all of it.
+   * then on. Resolves when the window has room for it, whether a socket is there or not.
    */
-  async send(bytes: Uint8Array, onAcked?: () => void): Promise<void> {
+  async send(bytes: Uint8Array, { onSent, onAcked }: FrameEvents = {}): Promise<void> {
     this.#requireOpen()
-    this.#append(bytes, onAcked ? [onAcked] : [])
+    this.#append(bytes, onSent, onAcked ? [onAcked] : [])
     const last = this.#unacked.at(-1)
     this.#flush()
     while (last && this.#unackedCost > this.#window && this.#waits(last)) {
@@ -253,12 +253,13 @@ export class Channel {
     if (this.#end) throw this.#end.error
   }
 
-  #append(bytes: Uint8Array, onAcked: (() => void)[]): void {
+  #append(bytes: Uint8Array, onSent: (() => void) | undefined, onAcked: (() => void)[]): void {
     const parts = splitFrame(bytes, FRAME_HEADER_BYTES, this.#frameMax)
     for (const [index, part] of parts.entries()) {
       writeFrameHeader(part, FRAME_DATA, this.number, this.#lastSeq + 1)
       const cost = frameCost(part.length - FRAME_HEADER_BYTES)
-      this.#unacked.push({ bytes: part, cost, onAcked: index === parts.length - 1 ? onAcked : [] })
+      const isLast = index === parts.length - 1
+      this.#unacked.push({ bytes: part, cost, onSent: isLast ? onSent : undefined, onAcked: isLast ? onAcked : [] })
       this.#unackedCost += cost
     }
   }
@@ -268,7 +269,7 @@ export class Channel {
     if (this.#frameMax === Number.POSITIVE_INFINITY) return
     const unsent = this.#unacked.splice(this.#sentThrough - this.#acked)
     this.#unackedCost = this.#sentCost
-    for (const { bytes, onAcked } of unsent) this.#append(bytes, onAcked)
+    for (const { bytes, onSent, onAcked } of unsent) this.#append(bytes, onSent, onAcked)
   }
 
   #flush(): void {
@@ -277,6 +278,8 @@ export class Channel {
       this.#sentThrough++
       this.#everSent = Math.max(this.#everSent, this.#sentThrough)
       this.#sentCost += next.cost
+      next.onSent?.()
+      next.onSent = undefined
       this.#send(next.bytes)
       next = this.#unacked[this.#sentThrough - this.#acked]
     }

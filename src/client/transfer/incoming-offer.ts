@@ -271,9 +271,9 @@ export class IncomingOffer {
 
   #sayReceipt(bytes: number): void {
     this.#life = { is: 'over', by: 'receipt' }
-    const skipped = this.#skips.size || undefined
+    const receipt = { kind: 'receipt', offer: this.offer, bytes, skipped: this.#skips.size || undefined } as const
     this.#confirmed = new Promise((resolve) => {
-      this.#outbox.say({ kind: 'receipt', offer: this.offer, bytes, skipped }, undefined, () => resolve(true))
+      this.#outbox.say(receipt, undefined, { onAcked: () => resolve(true) })
       void this.#options.ended.then(() => resolve(false))
     })
     this.#options.onOver()

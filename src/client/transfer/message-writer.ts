@@ -3,6 +3,7 @@ import { CHUNK_BYTES, CHUNKS_PER_FRAME, messageKey, StreamSealer, TAG_BYTES } fr
 import { FRAME_HEADER_BYTES } from '../../protocol/limits.ts'
 import { PairingError } from '../errors.ts'
 import type { Channel } from '../link/channel.ts'
+import type { FrameEvents } from '../link/frame-events.ts'
 
 /** Seals the messages of one direction, 0, 1, 2 …, each under a key of its own, and puts them into the channel. */
 export class MessageWriter {
@@ -23,10 +24,10 @@ export class MessageWriter {
   }
 
   /**
-   * Sends one whole message. Resolves when the window has room for its last frame; `onAcked`
-   * is called when the peer has processed all of it. One write at a time. Throws what ended the channel.
+   * Sends one whole message. Resolves when the window has room for its last frame; `events` are about that one. One write at
+   * a time. Throws what ended the channel.
    */
-  async write(head: Uint8Array, body: Uint8Array, onAcked?: () => void): Promise<void> {
+  async write(head: Uint8Array, body: Uint8Array, events?: FrameEvents): Promise<void> {
     if (this.#wiped) throw new PairingError('aborted')
     const key = messageKey(this.#trafficSecret, this.#nextIndex++)
     const sealer = new StreamSealer(key)
@@ -36,7 +37,7 @@ export class MessageWriter {
       for (let at = 0; at < message.length; at += this.frameBytes) {
         const isLast = at + this.frameBytes >= message.length
         const frame = sealer.sealFrame(message.subarray(at, at + this.frameBytes), isLast, FRAME_HEADER_BYTES)
-        await this.#channel.send(frame, isLast ? onAcked : undefined)
+        await this.#channel.send(frame, isLast ? events : undefined)
       }
     } finally {
       sealer.wipe()

@@ -1,3 +1,4 @@
+import type { FrameEvents } from '../link/frame-events.ts'
 import { Signal } from '../signal.ts'
 import { encodeHead, type Head } from './kinds.ts'
 import type { MessageWriter } from './message-writer.ts'
@@ -12,7 +13,7 @@ export interface ContentSource {
 interface Waiting {
   readonly head: Head
   readonly body: Uint8Array
-  readonly onAcked: (() => void) | undefined
+  readonly events: FrameEvents | undefined
 }
 
 const NOTHING: Uint8Array = new Uint8Array()
@@ -39,11 +40,11 @@ export class Outbox {
     return this.#writer.frameBytes - 128
   }
 
-  /** Queues a message. `onAcked` is called when the peer has processed it. */
-  say(head: Head, body = NOTHING, onAcked?: () => void): void {
+  /** Queues a message. `events` are about its last frame. */
+  say(head: Head, body = NOTHING, events?: FrameEvents): void {
     // A goodbye is the last of all but replies.
     const queue = head.kind === 'post' || head.kind === 'bye' ? this.#posts : this.#replies
-    queue.push({ head, body, onAcked })
+    queue.push({ head, body, events })
     this.poke()
   }
 
@@ -79,8 +80,8 @@ export class Outbox {
     for (;;) {
       const message = this.#replies.shift() ?? this.#posts.shift() ?? this.#content()
       if (message) {
-        const { head, body, onAcked } = message
-        await this.#writer.write(encodeHead(head, body.length), body, onAcked)
+        const { head, body, events } = message
+        await this.#writer.write(encodeHead(head, body.length), body, events)
         continue
       }
       this.#nothing.fire()
@@ -94,7 +95,7 @@ export class Outbox {
       const bytes = content.next()
       if (!bytes) continue
       this.#contents = [...this.#contents.filter((each) => each !== content), content]
-      return { head: { kind: 'content', offer: content.offer }, body: bytes, onAcked: undefined }
+      return { head: { kind: 'content', offer: content.offer }, body: bytes, events: undefined }
     }
     return undefined
   }

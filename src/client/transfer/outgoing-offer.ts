@@ -223,8 +223,10 @@ export class OutgoingOffer implements ContentSource {
       }
     }
     if (!(await this.#emptied()) || this.#life.is !== 'running') return
-    this.#outbox.say({ kind: 'sent', offer: this.offer, bytes: this.#life.said })
-    this.#life = sayAll(this.#life)
+    const onSent = () => {
+      this.#life = sayAll(this.#life)
+    }
+    this.#outbox.say({ kind: 'sent', offer: this.offer, bytes: this.#life.said }, undefined, { onSent })
   }
 
   /** The pieces of a source, as long as the offer wants more: a source may have nothing to give for ever. */

@@ -169,7 +169,7 @@ export class Posts {
       this.#said += cost
       const number = ++this.#numberSaid
       const acked = new Promise<number>((resolve) => {
-        this.#outbox.say({ kind: 'post', type, re }, bytes, () => resolve(number))
+        this.#outbox.say({ kind: 'post', type, re }, bytes, { onAcked: () => resolve(number) })
       })
       const held = this.#unlessOver(acked)
       held.catch(() => {})

@@ -125,10 +125,21 @@ describe('sending', () => {
   test('each frame is reported once when it is acked, in order', async () => {
     const { channel } = attachedChannel()
     const reported: number[] = []
-    for (let i = 1; i <= 3; i++) await channel.send(frameOf(1), () => void reported.push(i))
+    for (let i = 1; i <= 3; i++) await channel.send(frameOf(1), { onAcked: () => void reported.push(i) })
     channel.takeAck(2)
     expect(reported).toEqual([1, 2])
     for (const seq of [1, 2, 3, 3]) channel.takeAck(seq)
+    expect(reported).toEqual([1, 2, 3])
+  })
+
+  test('each frame is reported once when it goes to a socket, and not when it is sent again', () => {
+    const { channel, reattach } = attachedChannel(channelRow({ window: 256 }))
+    const reported: number[] = []
+    for (let i = 1; i <= 3; i++) void channel.send(frameOf(1), { onSent: () => void reported.push(i) })
+    expect(reported).toEqual([1])
+    reattach({ window: 512 })
+    expect(reported).toEqual([1, 2])
+    channel.takeAck(2)
     expect(reported).toEqual([1, 2, 3])
   })
 })

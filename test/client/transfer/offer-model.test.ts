@@ -20,6 +20,8 @@ type FromTaker = Parameters<typeof hear>[1]
 interface State {
   readonly offerer: OffererLife
   readonly taker: TakerLife
+  /** Words of the offerer that are queued, and were on no socket. */
+  readonly queued: readonly FromOfferer[]
   readonly toTaker: readonly FromOfferer[]
   readonly toOfferer: readonly FromTaker[]
   /** Faults on the way, if any: two sides that keep to the rules never break them. */
@@ -32,6 +34,7 @@ const offer = 1
 const start: State = {
   offerer: { is: 'undecided', withdrawn: false },
   taker: { is: 'undecided' },
+  queued: [],
   toTaker: [],
   toOfferer: [],
 }
@@ -41,7 +44,7 @@ function moves(state: State): State[] {
   const { offerer, taker } = state
   const next: State[] = []
   const offererDoes = (life: OffererLife, word: FromOfferer) =>
-    next.push({ ...state, offerer: life, toTaker: [...state.toTaker, word] })
+    next.push({ ...state, offerer: life, queued: [...state.queued, word] })
   const takerDoes = (life: TakerLife, word: FromTaker) =>
     next.push({ ...state, taker: life, toOfferer: [...state.toOfferer, word] })
 
@@ -49,8 +52,9 @@ function moves(state: State): State[] {
   const canWithdraw = offerer.is !== 'over' && !offerer.withdrawn
   if (canWithdraw) offererDoes(withdraw(offerer), { kind: 'withdraw', offer, reason: 'cancelled' })
   if (offerer.is === 'running' && !offerer.withdrawn) {
-    if (offerer.said === TOTAL) offererDoes(sayAll(offerer), { kind: 'sent', offer, bytes: TOTAL })
-    else if (allowed(offerer) > 0) offererDoes(say(offerer, 1), { kind: 'content', offer })
+    const isAllSaid = state.queued.some(({ kind }) => kind === 'sent')
+    if (offerer.said === TOTAL && !isAllSaid) offererDoes(offerer, { kind: 'sent', offer, bytes: TOTAL })
+    else if (offerer.said < TOTAL && allowed(offerer) > 0) offererDoes(say(offerer, 1), { kind: 'content', offer })
   }
 
   // The taker's app.
@@ -80,6 +84,11 @@ function moves(state: State): State[] {
   }
 
   // The network, in order each way.
+  const [written, ...stillQueued] = state.queued
+  if (written) {
+    const life = written.kind === 'sent' ? sayAll(offerer) : offerer
+    next.push({ ...state, offerer: life, queued: stillQueued, toTaker: [...state.toTaker, written] })
+  }
   const [forTaker, ...laterForTaker] = state.toTaker
   if (forTaker) {
     const heard = attempt(() => hearOfferer(taker, forTaker, forTaker.kind === 'content' ? 1 : 0))
@@ -138,8 +147,8 @@ describe('one offer, cut at every point', () => {
   test('ends with one last word of the taker where nothing cuts it', () => {
     const ends = states.filter(({ isEnd }) => isEnd).map(({ state }) => state)
     expect(ends.length).toBeGreaterThan(0)
-    for (const { offerer, taker, toTaker, toOfferer } of ends) {
-      expect([offerer.is, taker.is, toTaker, toOfferer]).toEqual(['over', 'over', [], []])
+    for (const { offerer, taker, queued, toTaker, toOfferer } of ends) {
+      expect([offerer.is, taker.is, queued, toTaker, toOfferer]).toEqual(['over', 'over', [], [], []])
     }
   })
 
@@ -147,6 +156,7 @@ describe('one offer, cut at every point', () => {
     for (const { state } of states) {
       const isUnconfirmed = cutOfferer(state.offerer).is === 'unconfirmed'
       expect(isUnconfirmed).toBe(state.offerer.is === 'sent')
+      if (isUnconfirmed) expect(state.queued).not.toContainEqual(expect.objectContaining({ kind: 'sent' }))
     }
   })
 })

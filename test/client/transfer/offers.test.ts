@@ -71,6 +71,18 @@ describe('an offer', () => {
     expect(await until(sending)).toBe('unconfirmed')
   })
 
+  test('that is cut while its end waits for room in the window is no unconfirmed one', async () => {
+    // The first frame of content takes most of the window, and the second waits for its ack.
+    const { sender, receiver, until, cut, fallSilent, world } = pair({ window: 300_000 })
+    const film = bytesSource(FILE.subarray(0, 300_000), 'film.mp4')
+    const sending = pairingErrorOf(sender.send([film], { onAnswer: fallSilent }))
+    const offer = await until(nextOffer(receiver))
+    const accepting = pairingErrorOf(acceptAll(offer))
+    await until(world.time.advance(1_000))
+    await cut()
+    expect([await until(sending), await until(accepting)]).toEqual(['session_lost', 'session_lost'])
+  })
+
   test('that is withdrawn ends at both sides', async () => {
     const { sender, receiver, until } = pair()
     const abort = new AbortController()

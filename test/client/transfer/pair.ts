@@ -17,6 +17,8 @@ export interface Pair {
   readonly world: FakeWorld
   /** Sides that left the session, in order. */
   readonly left: string[]
+  /** Nothing arrives any more, and nobody knows. */
+  fallSilent(): void
   /** Nothing arrives any more, and both sides learn it. */
   cut(): Promise<void>
   /** Lets time pass, a little at a time, until this settles. */
@@ -78,6 +80,9 @@ export function pair({
     receiver,
     world,
     left,
+    fallSilent: () => {
+      isCut = true
+    },
     cut: async () => {
       isCut = true
       for (const channel of [near, far]) channel.fail(new PairingError('session_lost'))
