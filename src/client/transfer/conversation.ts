@@ -83,6 +83,7 @@ export class Conversation {
   sayBye(): void {
     if (this.#saidBye) return
     this.#saidBye = true
+    this.#options.posts.close()
     for (const offer of [...this.incoming.values()]) offer.decline('closing')
     this.#options.outbox.say({ kind: 'bye' })
     this.#options.onChange()

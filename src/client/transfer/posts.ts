@@ -22,7 +22,7 @@ export interface Post {
   /** The number of the own post that it answers. */
   readonly re: number | undefined
   readonly bytes: Uint8Array
-  /** Answers it. Resolves as `post` does. */
+  /** Answers it. Resolves as `post` does. Throws `closing` once one side has said goodbye. */
   reply(bytes: Uint8Array, options?: { readonly type?: string | undefined }): Promise<number>
 }
 
@@ -51,6 +51,8 @@ export class Posts {
   /** Whoever posts waits for the one before. */
   #turn: Promise<unknown> = Promise.resolve()
   #isAtEnd = false
+  /** This side has said goodbye: no post may follow. */
+  #isClosed = false
   #failure: PairingError | undefined
   /** Rejects whatever waits for the peer. */
   readonly #waiting = new Set<(error: PairingError) => void>()
@@ -129,6 +131,12 @@ export class Posts {
     }
   }
 
+  /** This side says no more posts: those that wait for their allowance, and answers, throw `closing`. */
+  close(): void {
+    this.#isClosed = true
+    this.#changed.fire()
+  }
+
   /** The peer says no more posts. */
   finish(): void {
     this.#isAtEnd = true
@@ -164,8 +172,9 @@ export class Posts {
     }
     const cost = POST_COST + bytes.length
     const turn = this.#turn.then(async () => {
-      while (!this.#failure && this.#said + cost > this.#allowed) await this.#changed.next()
-      if (this.#failure) throw this.#failure
+      const isRefused = () => this.#failure !== undefined || this.#isClosed
+      while (!isRefused() && this.#said + cost > this.#allowed) await this.#changed.next()
+      if (isRefused()) throw this.#failure ?? new PairingError('closing')
       this.#said += cost
       const number = ++this.#numberSaid
       const acked = new Promise<number>((resolve) => {

@@ -153,6 +153,33 @@ describe('goodbye', () => {
     expect(await until(offers)).toEqual([])
     expect(left.toSorted()).toEqual(['receiver', 'sender'])
   })
+
+  test('crosses a question: its answer is refused here, the asker hears closing, and both end without an error', async () => {
+    const { sender, receiver, until } = pair()
+    await until(Promise.all([sender.greeted(), receiver.greeted()]))
+    const answers: unknown[] = []
+    const answering = (async () => {
+      for await (const post of sender.posts()) answers.push(await pairingErrorOf(post.reply(post.bytes)))
+    })()
+    const asking = pairingErrorOf(receiver.ask(Uint8Array.of(1)))
+    await until(sender.close())
+    await until(answering)
+    expect(answers).toEqual(['closing'])
+    expect(await until(asking)).toBe('closing')
+    expect(await until(receiver.ended)).toBeUndefined()
+  })
+
+  test('keeps back posts that had no allowance yet, and both end without an error', async () => {
+    const { sender, receiver, until } = pair()
+    await until(sender.greeted())
+    const posting = [1, 2, 3].map(() => pairingErrorOf(sender.post(new Uint8Array(1024 * 1024))))
+    await until(Promise.all(posting.slice(0, 2)))
+    const closing = sender.close()
+    expect(await until(allOf(receiver.posts()))).toHaveLength(2)
+    expect(await until(Promise.all(posting))).toEqual([undefined, undefined, 'closing'])
+    await until(closing)
+    expect(await until(receiver.ended)).toBeUndefined()
+  })
 })
 
 describe('posts', () => {
