@@ -25,8 +25,10 @@ export class Home {
   vault: Vault
   /** Entries that the other device has not confirmed. */
   waiting = 0
-  /** Ends with what ended the pairing. */
-  syncing: Promise<string> = Promise.resolve('not begun')
+  /** Resolves with what ended the pairing. */
+  ended: Promise<string> = Promise.resolve('not begun')
+  /** The same, once it has. */
+  end: string | undefined
   readonly #options: HomeOptions
   #time = new FakeTime()
   #world: DeviceWorld | undefined
@@ -49,6 +51,7 @@ export class Home {
 
   async edit(name: string, value: string | null): Promise<void> {
     this.edits.push(await this.vault.set(name, value))
+    if (this.vault.get(name) !== (value ?? undefined)) throw new Error(`edited, and not there: ${name}`)
   }
 
   /** Entries in the file, by name. */
@@ -77,10 +80,19 @@ export class Home {
       this.waiting = count
     }
     this.waiting = Number.POSITIVE_INFINITY
-    this.syncing = keepInStep(watched, this.vault, onWaiting).then(
-      () => 'goodbye',
-      (error) => error.code ?? error.message,
-    )
+    this.end = undefined
+    this.ended = keepInStep(watched, this.vault, onWaiting)
+      .then(() => 'goodbye')
+      .catch((error) => error.code ?? error.message)
+      .then((end) => (this.end = end))
+  }
+
+  /** Resolves when the other device has confirmed all that is here. Throws when the pairing ends before. */
+  async inStep(): Promise<void> {
+    while (this.waiting > 0) {
+      if (this.end) throw new Error(`not in step: ${this.end}`)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
   }
 
   /** Throws unless these entries, or newer ones, are on the disk. */

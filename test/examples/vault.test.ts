@@ -49,7 +49,7 @@ describe.each(['WebSockets', 'HTTP'])('the example’s vaults over %s', (transpo
     }
 
     const inStep = async () => {
-      while (homes.some(({ waiting }) => waiting > 0)) await new Promise((resolve) => setTimeout(resolve, 1))
+      for (const home of [first, second, first]) await home.inStep()
     }
 
     const kinds = {
@@ -75,7 +75,7 @@ describe.each(['WebSockets', 'HTTP'])('the example’s vaults over %s', (transpo
       end: async () => {
         await editSome()
         await during(random.pick(ends)())
-        expect(await during(Promise.all(homes.map(({ syncing }) => syncing)))).not.toContain('goodbye')
+        expect(await during(Promise.all(homes.map(({ ended }) => ended)))).not.toContain('goodbye')
         await editSome()
         for (const home of homes) await home.restart()
         ends = await paired()
