@@ -154,9 +154,9 @@ describe('the source', () => {
 })
 
 describe('comments', () => {
-  test.each(['src', 'test', 'bench', 'scripts'])('of %s begin with a noun or a verb', (folder) => {
+  test.each(['src', 'test', 'bench', 'scripts', 'examples'])('of %s begin with a noun or a verb', (folder) => {
     const found = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-      .filter((file) => /\.ts$/.test(file) && !/node_modules|^dist\/|\.d\.ts$/.test(file))
+      .filter((file) => /\.(?:ts|mjs)$/.test(file) && !/node_modules|^dist\/|\.d\.ts$/.test(file))
       .flatMap((file) => {
         const lines = readFileSync(join(ROOT, folder, file), 'utf8').split('\n')
         return lines.flatMap((line, at) => (OPENING.test(line) ? [`${folder}/${file}:${at + 1}: ${line.trim()}`] : []))

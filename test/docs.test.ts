@@ -34,7 +34,7 @@ const docsSdk = read('docs/sdk.md')
 const contributing = read('CONTRIBUTING.md')
 
 /** Every document for people, by its path. */
-const DOCUMENTS = ['.', 'docs']
+const DOCUMENTS = ['.', 'docs', 'examples']
   .flatMap((folder) => readdirSync(new URL(`../${folder}`, import.meta.url)).map((file) => join(folder, file)))
   .filter((path) => path.endsWith('.md'))
   .map((path) => ({ path, text: read(path) }))

@@ -15,3 +15,5 @@ for await (const { name = 'the other device', deny } of sender.requests()) {
   if (number.trim() === '') await deny()
   else await work(await sender.approveNumber(number), vault, () => sender.cancel())
 }
+await sender.cancel()
+terminal.close()

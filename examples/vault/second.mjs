@@ -2,7 +2,7 @@
 
 import { hostname } from 'node:os'
 import { formatMatchNumber, Receiver } from 'pairlay'
-import { say, work } from './terminal.mjs'
+import { say, terminal, work } from './terminal.mjs'
 import { Vault } from './vault.mjs'
 
 const [path, code, relay = 'http://127.0.0.1:8080'] = process.argv.slice(2)
@@ -11,3 +11,4 @@ const vault = await Vault.open(path)
 const receiver = await Receiver.join({ relay, code, name: hostname().slice(0, 63), takes: { posts: true } })
 say(`Number: ${formatMatchNumber(await receiver.verified)}`)
 await work(await receiver.approved, vault, () => receiver.close())
+terminal.close()

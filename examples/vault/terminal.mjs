@@ -15,7 +15,11 @@ const HELP = 'set NAME VALUE, delete NAME, list, quit'
  * @param {() => Promise<void>} leave ends the session
  */
 export async function work(device, vault, leave) {
-  const onWaiting = (/** @type {number} */ count) => say(count === 0 ? 'In step.' : `Not there yet: ${count}`)
+  let shown = -1
+  const onWaiting = (/** @type {number} */ count) => {
+    if (count !== shown) say(count === 0 ? 'In step.' : `Not there yet: ${count}`)
+    shown = count
+  }
   const ended = keepInStep(device, vault, onWaiting).then(
     () => say('The other device said goodbye.'),
     (error) => {
@@ -31,7 +35,6 @@ export async function work(device, vault, leave) {
   if (!device.isOver) await device.close().catch((error) => say(error.message))
   await ended
   await leave()
-  terminal.close()
 }
 
 async function obey(/** @type {import('./vault.mjs').Vault} */ vault, /** @type {string} */ line) {

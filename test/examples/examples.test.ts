@@ -1,0 +1,30 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+
+const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url))
+const programs = readdirSync(EXAMPLES, { recursive: true, encoding: 'utf8' }).filter((file) =>
+  /\.(mjs|html)$/.test(file),
+)
+
+describe('the examples', () => {
+  test('are there', () => {
+    expect(programs.length).toBeGreaterThan(6)
+  })
+
+  test.each(programs)('%s imports nothing but pairlay, Node and its own folder', (file) => {
+    const source = readFileSync(join(EXAMPLES, file), 'utf8')
+    const imports = [...source.matchAll(/\b(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, module = '']) => module)
+    const others = imports.filter((module) => !/^(?:pairlay$|node:|\.\/[\w-]+\.mjs$)/.test(module))
+    expect(imports.length).toBeGreaterThan(0)
+    expect(others).toEqual([])
+  })
+
+  test('are in their README, and in the package with it', () => {
+    const readme = readFileSync(join(EXAMPLES, 'README.md'), 'utf8')
+    for (const file of programs) expect(readme).toContain(`](${file.replaceAll('\\', '/')})`)
+    const { files } = JSON.parse(readFileSync(join(EXAMPLES, '../package.json'), 'utf8'))
+    expect(files).toContain('examples')
+  })
+})
