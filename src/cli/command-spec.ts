@@ -6,6 +6,8 @@ export interface CommandSpec {
   readonly does: string
   readonly arguments?: readonly Argument[]
   readonly options: readonly Option[]
+  /** A paragraph below the options. */
+  readonly note?: string
   /** Command lines, each with what it does. */
   readonly examples: Readonly<Record<string, string>>
   /** Loads the command, which resolves with its exit code: `--help` does without. */

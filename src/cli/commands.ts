@@ -9,6 +9,9 @@ const relay = new Option(
 const TTL = `${TTL_MIN_SECONDS} to ${TTL_MAX_SECONDS}`
 const receivers = new Option('--receivers <n>', 'how many devices may be approved; a pipe has one')
 const json = new Option('--json', 'print one event a line, as JSON, on stdout')
+const ANSWERS =
+  'Answers read from a pipe count in advance: `echo y |` trusts as --yes does. At a terminal only what is typed after a ' +
+  'question answers it.'
 
 export const COMMANDS: readonly CommandSpec[] = [
   {
@@ -27,6 +30,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       json,
       new Option('--no-qr', 'print no QR code'),
     ],
+    note: ANSWERS,
     examples: {
       'pairlay send photo.jpg folder': 'a file and a folder, to the device that enters the code',
       'pg_dump db | pairlay send - --name db.sql': 'what a command prints',
@@ -56,6 +60,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       new Option('--yes', 'accept without asking: trusts whoever made the code to send what it likes'),
       json,
     ],
+    note: ANSWERS,
     examples: {
       'pairlay receive': 'asks for the code, and saves here',
       'pairlay receive --into ~/Downloads --rename': 'saves there, whatever is there',

@@ -8,10 +8,6 @@ import { CliError, EXIT, EXIT_MEANINGS, type ExitName } from './exit.ts'
 import { helpWith, type Section } from './help.ts'
 import { writeForPeople } from './terminal.ts'
 
-const ANSWERS =
-  'Answers read from a pipe count in advance: `echo y |` trusts as --yes does. At a terminal only what is typed after a ' +
-  'question answers it.'
-
 /** Carries out a command line, such as ['send', 'file'], and resolves with its exit code. Throws what nobody foresaw. */
 export async function execute(args: readonly string[], version: string): Promise<number> {
   let exitCode: number = EXIT.usage
@@ -49,13 +45,12 @@ export function programOf(version: string, end: (exitCode: number) => void): Com
       ]),
     )
     .configureOutput({ outputError: (text) => writeForPeople(`pairlay: ${mistakeOf(text, 'pairlay')}\n`) })
-  for (const { name, does, arguments: given = [], options, examples, load } of COMMANDS) {
-    const isAsking = options.some(({ long }) => long === '--yes')
+  for (const { name, does, arguments: given = [], options, note, examples, load } of COMMANDS) {
     const command = program
       .command(name)
       .summary(does)
       .description(`${does.charAt(0).toUpperCase()}${does.slice(1)}.`)
-      .configureHelp(helpWith([...(isAsking ? [{ text: ANSWERS }] : []), examplesOf(Object.entries(examples))]))
+      .configureHelp(helpWith([...(note === undefined ? [] : [{ text: note }]), examplesOf(Object.entries(examples))]))
       .configureOutput({ outputError: (text) => writeForPeople(`pairlay: ${mistakeOf(text, `pairlay ${name}`)}\n`) })
     for (const argument of given) command.addArgument(argument)
     for (const option of options) command.addOption(option)
