@@ -11,6 +11,7 @@ export interface ReceiveProgress {
 }
 
 export interface AcceptOptions {
+  /** Called when the app has taken more, and once before that with what is here from before, if it was compared. */
   readonly onProgress?: ((progress: ReceiveProgress) => void) | undefined
   /** Called when every byte was read and verified, before the offerer is told: the place to make the result final. */
   readonly beforeReceipt?: (() => Promise<void>) | undefined

@@ -113,7 +113,7 @@ export class IncomingOffer {
     if (options.signal?.aborted) abort()
     options.signal?.addEventListener('abort', abort)
     try {
-      if (options.begun) await this.#compare(options.begun, options.onChecking)
+      if (options.begun) await this.#compare(options.begun, options)
       for (const [index, entry] of this.entries.entries()) {
         yield { ...entry, index, offset: this.#offsets.get(index) ?? 0, stream: this.#streamOf(index, options) }
         if (!this.#isRead(index)) throw new PairingError('incomplete')
@@ -199,7 +199,7 @@ export class IncomingOffer {
   }
 
   /** Finds out, with the offerer, which bytes are the same at both, and starts behind them. */
-  async #compare(begun: Begun, onChecking: AcceptOptions['onChecking']): Promise<void> {
+  async #compare(begun: Begun, { onChecking, onProgress }: AcceptOptions): Promise<void> {
     const total = this.#named.reduce((sum, { bytes }) => sum + bytes, 0)
     const read = ({ entry, bytes }: Part) => begun.read(entry, bytes)
     const mine = await digested(this.#named, read, (bytes) => onChecking?.(bytes, total))
@@ -211,6 +211,7 @@ export class IncomingOffer {
     this.#position = new StreamPosition(this.entries, this.#offsets)
     this.#life = { is: 'running', received: 0, taken: 0, through: this.#life.through }
     this.#outbox.say({ kind: 'start', offer: this.offer }, encodeParts(same))
+    onProgress?.({ bytes: this.#position.hasBytes, totalBytes: this.totalBytes })
   }
 
   #streamOf(index: number, { onProgress }: AcceptOptions): ReadableStream<Uint8Array> {
@@ -221,8 +222,7 @@ export class IncomingOffer {
           if (!bytes) return controller.close()
           controller.enqueue(bytes)
           if (this.#life.is === 'running' || this.#life.is === 'whole') {
-            const before = [...this.#offsets.values()].reduce((sum, bytes) => sum + bytes, 0)
-            onProgress?.({ bytes: before + this.#life.taken, totalBytes: this.totalBytes })
+            onProgress?.({ bytes: this.#position.hasBytes + this.#life.taken, totalBytes: this.totalBytes })
           }
         },
       },

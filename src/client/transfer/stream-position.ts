@@ -33,6 +33,11 @@ export class StreamPosition {
     return this.#entry
   }
 
+  /** Bytes of the entries that the stream does not have, because they begin later. */
+  get hasBytes(): number {
+    return [...this.#offsets.values()].reduce((sum, bytes) => sum + bytes, 0)
+  }
+
   /** Entries whose bytes are not all in the stream. */
   get skipped(): ReadonlySet<number> {
     return this.#skipped
