@@ -10,6 +10,10 @@ const files = protection('test/cli/files.test.ts')
 const format = protection('test/cli/format.test.ts')
 const names = protection('test/cli/names.test.ts')
 const progress = protection('test/cli/progress.test.ts')
+const width = protection('test/cli/width.test.ts')
+const manner = protection('test/cli/manner.test.ts')
+const qr = protection('test/cli/qr.test.ts')
+const staying = protection('test/cli/staying.test.ts')
 const cliTransfer = protection('test/cli/transfer.test.ts')
 const attempts = protection('test/cli/attempts.test.ts')
 const endings = protection('test/e2e/endings.test.ts')
@@ -86,8 +90,8 @@ export const SIDES = [
     'Buffer.from(shownText(text)) : Buffer.from(text)',
   ]),
   progress('Protocol F9: a wait without an end is told', 'is told of after 30 s, once', [
-    'now - lane.movedAt < STALLED_AFTER_MS',
-    'now > 0',
+    'now - lane.movedAt >= STALLED_AFTER_MS',
+    'now < 0',
   ]),
   names('Protocol F14: runs of spaces in a name', 'runs of spaces in a name stay', [
     'const clean = shown(name)',
@@ -317,8 +321,12 @@ export const SIDES = [
     'if (address === code.trim() || fragment !== code) return',
   ]),
   format('CLI F35: a transfer that stands still', 'tells neither a rate nor a time once nothing has moved', [
-    'if (now - this.#movedAt >= STILL_MS) return',
-    'if (now < 0) return',
+    'return now - this.#movedAt >= STILL_MS',
+    'return now < 0',
+  ]),
+  progress('CLI F35: a terminal says so without being told', 'is shown as stalled at a terminal after 10 s', [
+    'if (terminal.interactive) terminal.progress(this.#lines(now))',
+    '',
   ]),
   format('CLI F39: a number stays on its line', 'but not inside a match number', [
     '/(?<!\\d{3}(?= \\d{3}\\b)) (?=\\S)/',
@@ -328,10 +336,50 @@ export const SIDES = [
     'process.stderr.isTTY ? wrapped(text, columns()) : text',
     'text',
   ]),
-  prompts('CLI F41: a plain terminal', 'and none in a plain terminal', ["process.env.TERM !== 'dumb' &&", '']),
-  prompts('CLI F44: a QR code that leads somewhere', 'sees a QR code of a relay that a phone could reach', [
-    'if (options.qr && terminal.interactive && !isLoopback(relay))',
-    'if (options.qr && isLoopback(relay))',
+  width('CLI F39: wide characters take two columns', 'the number and the code stand in one row', [
+    '(character < FIRST_WIDE ? 1 : 2)',
+    '1',
+  ]),
+  prompts('CLI F41: a dumb terminal', 'sees no QR code in a dumb terminal', ["TERM === 'dumb' ||", '']),
+  manner('CLI F41, F47: a plain terminal', 'no ESC and no CR is written through a whole send and receive', [
+    'this.interactive = !isPlain &&',
+    'this.interactive = process.stderr.isTTY &&',
+  ]),
+  manner('CLI F47: a quiet command', 'a script reads the code, and the number at the receiver', [
+    'if (!this.#shown.includes(need)) return',
+    'if (this.json) return',
+  ]),
+  qr('CLI F44: a QR code that leads somewhere', 'as a relay without the field has none', [
+    'JSON.parse(text).page === true',
+    'JSON.parse(text).page !== false',
+  ]),
+  qr('CLI F44: a QR code that fits', 'is left out where it, or the lines below it, do not fit', [
+    'if (modules.length > columns ||',
+    'if (modules.length === 0 &&',
+  ]),
+  qr('a relay that says too much of itself', 'with too much has none', [
+    'if (text.length > ANSWER_MAX_BYTES) return false',
+    '',
+  ]),
+  usage('CLI F56: one line to paste', 'both sides print plain lines on stderr', [
+    'terminal.say(`\\n  ${commandFor(code, relay)}\\n`)',
+    '',
+  ]),
+  progress('CLI F67: a program is told how far it is', 'is told at least twice a second while something moves', [
+    'const EVENT_EVERY_MS = 400',
+    'const EVENT_EVERY_MS = 5_000',
+  ]),
+  staying('a receiver takes one offer', 'takes one offer and says goodbye', [
+    'else void state.device.close().catch(() => {})',
+    '',
+  ]),
+  staying('--keep outlives what is declined', 'stays with --keep when it declines one', [
+    'if (!options.keep || state.over || signal.aborted) throw error',
+    'throw error',
+  ]),
+  staying('CLI F31: --timeout of a sender', 'a sender whose receiver takes nothing more is exit 5', [
+    'await Promise.race([work, this.ended])',
+    'await work',
   ]),
   usage('CLI F59: a proxy that is not used', 'it is said that the proxy is not used', [
     "if (name === undefined || (uses && names.includes(name))) return ''",

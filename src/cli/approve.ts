@@ -9,6 +9,7 @@ import {
 import { shownDevice } from '../node/shown.ts'
 import type { QuestionKind } from './events.ts'
 import { CliError } from './exit.ts'
+import { Patience } from './patience.ts'
 import type { Strangers } from './strangers.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -37,6 +38,7 @@ export type Happening =
   | { readonly is: 'left'; readonly request: PairingRequest; readonly error: PairingError }
   | { readonly is: 'refused'; readonly number: string }
   | { readonly is: 'answered'; readonly answer: string | undefined }
+  | { readonly is: 'late'; readonly seconds: number | undefined }
   | { readonly is: 'closed' | 'changed' }
 
 /** A call to make: an approval by number, or by a yes to `tap`, or a denial. */
@@ -68,6 +70,11 @@ export function next(state: Approvals, happened: Happening): [after: Approvals, 
     }
     case 'refused':
       return [{ ...state, waiting: without(happened.number) }]
+    case 'late': {
+      if (approved.length > 0) return [{ ...state, done: true }]
+      const who = waiting.length > 0 ? 'No device was approved' : 'No device has come'
+      throw new CliError(`${who} within ${happened.seconds} s. The code is of no use any more.`, 'not_paired')
+    }
     case 'closed':
       return [{ ...state, open: false }]
     case 'changed':
@@ -101,6 +108,8 @@ export function questionOf(
 interface ApproveOptions {
   readonly receivers: number
   readonly yes?: boolean | undefined
+  /** Seconds in which something has to happen. Those approved by then are all. */
+  readonly timeout?: number | undefined
   readonly strangers: Strangers
   /** Aborted when this side leaves. */
   readonly leaving: AbortSignal
@@ -110,15 +119,18 @@ interface ApproveOptions {
 export async function approveReceivers(
   sender: Sender,
   terminal: Terminal,
-  { receivers, yes = false, strangers, leaving }: ApproveOptions,
+  { receivers, yes = false, timeout, strangers, leaving }: ApproveOptions,
 ): Promise<readonly PairedDevice[]> {
   const requests = sender.requests()
   let coming = requests.next()
   const attended = !yes || process.stdin.isTTY === true
   let state: Approvals = { receivers, yes, attended, open: true, typing: false, waiting: [], approved: [], done: false }
+  const patience = new Patience(timeout)
+  const late = patience.ended.then((): Happening => ({ is: 'late', seconds: timeout }))
   while (!isOver(state)) {
     if (state.waiting.length > 0 && sender.typingRequired) state = { ...state, typing: true }
-    const happened = await firstOf(sender, terminal, state, strangers, coming)
+    const happened = await firstOf(sender, terminal, state, strangers, [coming, late])
+    if (happened.is !== 'changed') patience.renew()
     if (happened.is === 'came') coming = requests.next()
     if (happened.is === 'closed' && !leaving.aborted) {
       const none = state.approved.length === 0
@@ -137,6 +149,7 @@ export async function approveReceivers(
   }
   // Nothing that still comes is of interest, but its errors must not go unheard.
   coming.catch(() => {})
+  patience.stop()
   return state.approved
 }
 
@@ -150,13 +163,13 @@ async function firstOf(
   terminal: Terminal,
   state: Approvals,
   strangers: Strangers,
-  coming: Promise<IteratorResult<PairingRequest, void>>,
+  [coming, late]: readonly [coming: Promise<IteratorResult<PairingRequest, void>>, late: Promise<Happening>],
 ): Promise<Happening> {
   const { waiting, open, typing } = state
   const left = async (request: PairingRequest): Promise<Happening> => {
     return { is: 'left', request, error: await request.ended }
   }
-  const happenings = waiting.map(left)
+  const happenings = [late, ...waiting.map(left)]
   if (open) {
     const came = ({ value }: IteratorResult<PairingRequest, void>): Happening =>
       value ? { is: 'came', request: value } : { is: 'closed' }
@@ -194,7 +207,7 @@ function tell(happened: Happening, verified: number, terminal: Terminal): void {
     terminal.event('request', { matchNumber, receiverCode, name, fingerprint, verified }, line)
     // On a line of its own, which no name can leave: the relay may have written it.
     const called = shownDevice(name ?? '')
-    if (called !== '') terminal.say(`    It calls itself ${called}`)
+    if (called !== '') terminal.say(`    It calls itself ${called}`, 'answer')
   }
   if (happened.is === 'left' && happened.error.code === 'receiver_left') {
     const { matchNumber } = happened.request

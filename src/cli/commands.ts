@@ -9,6 +9,11 @@ const relay = new Option(
 const TTL = `${TTL_MIN_SECONDS} to ${TTL_MAX_SECONDS}`
 const receivers = new Option('--receivers <n>', 'how many devices may be approved; a pipe has one')
 const json = new Option('--json', 'print one event a line, as JSON, on stdout')
+const quiet = new Option('-q, --quiet', 'show the code, questions and errors alone')
+const plain = new Option('--plain', 'draw nothing again, without colours or blocks (also: $PAIRLAY_PLAIN)')
+const timeout = new Option('--timeout <seconds>', 'end when nothing has happened for so long').argParser(
+  wholeNumber(1, TTL_MAX_SECONDS),
+)
 const ANSWERS =
   'Answers read from a pipe count in advance: `echo y |` trusts as --yes does. At a terminal only what is typed after a ' +
   'question answers it.'
@@ -27,7 +32,10 @@ export const COMMANDS: readonly CommandSpec[] = [
       new Option('--text [text]', 'send a text instead: this one, or one that is asked for or read from stdin'),
       new Option('--name <name>', 'the name of what comes from stdin'),
       new Option('--yes', 'approve without asking: trusts every device that enters the code, up to --receivers'),
+      timeout,
       json,
+      quiet,
+      plain,
       new Option('--no-qr', 'print no QR code'),
     ],
     note: ANSWERS,
@@ -58,12 +66,17 @@ export const COMMANDS: readonly CommandSpec[] = [
       ),
       new Option('--name <name>', "what the sender sees beside the number (default: the host name; '' for none)"),
       new Option('--yes', 'accept without asking: trusts whoever made the code to send what it likes'),
+      new Option('--keep', 'stay for what else the sender offers, until it says goodbye'),
+      timeout,
       json,
+      quiet,
+      plain,
     ],
     note: ANSWERS,
     examples: {
       'pairlay receive': 'asks for the code, and saves here',
       'pairlay receive --into ~/Downloads --rename': 'saves there, whatever is there',
+      'pairlay receive --keep --yes': 'saves all that this sender offers, until it says goodbye',
       'pairlay receive -o - | tar x': 'unpacks an archive',
     },
     load: async () => (await import('./receive.ts')).receive,

@@ -1,6 +1,8 @@
 /** Variables of the environment that the CLI minds. docs/cli.md and the man page print this table. */
 export const ENVIRONMENT: Readonly<Record<string, string>> = {
   PAIRLAY_RELAY: 'the relay to use, unless --relay names one',
+  PAIRLAY_PLAIN: 'anything: as --plain',
+  NO_COLOR: 'anything: the QR code has no colours of its own',
   NODE_EXTRA_CA_CERTS: 'a PEM file with certificate authorities of your own, which are trusted beside the others',
   NODE_USE_ENV_PROXY: '1: the proxy that HTTPS_PROXY or HTTP_PROXY names is used, from Node 24 on',
   XDG_CONFIG_HOME: 'the folder that pairlay/config.json is in',

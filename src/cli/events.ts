@@ -22,6 +22,7 @@ export const EVENTS = {
   withdrawn: ['code'],
   answer: ['matchNumber', 'hasBytes'],
   checking: ['matchNumber', 'bytes', 'totalBytes'],
+  resumed: ['bytes'],
   presence: ['matchNumber', 'present'],
   progress: ['matchNumber', 'bytes', 'totalBytes', 'bytesPerSecond', 'leftMs'],
   too_slow: ['leftMs', 'expiresInMs'],
@@ -43,6 +44,29 @@ export const QUESTIONS = ['code', 'relay', 'text', 'approve', 'number', 'more', 
 export type EventName = keyof typeof EVENTS
 export type EventFields<E extends EventName> = Readonly<Record<(typeof EVENTS)[E][number], unknown>>
 export type QuestionKind = (typeof QUESTIONS)[number]
+
+/** Reasons to show a line: nobody can do without it, a person has to know it to answer, or it is news. --quiet leaves out news. */
+export type Need = 'always' | 'answer' | 'news'
+
+const NEEDS: Partial<Record<EventName, Need>> = {
+  plain_http: 'always',
+  failed_attempt: 'answer',
+  used_up: 'always',
+  request: 'answer',
+  number: 'always',
+  left: 'answer',
+  left_out: 'always',
+  offer: 'answer',
+  withdrawn: 'always',
+  skipped: 'always',
+  not_delivered: 'always',
+  kept: 'always',
+  error: 'always',
+}
+
+export function needOf(event: EventName): Need {
+  return NEEDS[event] ?? 'news'
+}
 
 /** Prints an event. */
 export function writeEvent<E extends EventName>(event: E, fields: EventFields<E>): void {

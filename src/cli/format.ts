@@ -7,6 +7,10 @@ export function formatBytes(bytes: number): string {
   return `${power === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${bytes === 1 ? 'byte' : UNITS[power]}`
 }
 
+export function formatFiles(files: number): string {
+  return files === 1 ? '1 file' : `${files} files`
+}
+
 /** Milliseconds as 0:07, 12:30, 1:02:03. */
 export function formatDuration(ms: number): string {
   const seconds = Math.max(0, Math.ceil(ms / 1000))
@@ -15,17 +19,29 @@ export function formatDuration(ms: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`
 }
 
+/** A text without control characters as one word for a shell. */
+export function forShell(text: string): string {
+  return /^[\w:/.%~+@-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`
+}
+
 /** A space between words, but not the one in a match number. */
 const GAP = /(?<!\d{3}(?= \d{3}\b)) (?=\S)/
+/** Characters from here on may take two columns, and none before it does. */
+const FIRST_WIDE = '\u1100'
 
-/** Breaks lines between words to fit `width` characters. Indented lines, such as a command to copy, stay whole. */
+/** Columns of a terminal that a text takes at most: a line broken by them never runs over its end. */
+export function columnsOf(text: string): number {
+  return [...text].reduce((columns, character) => columns + (character < FIRST_WIDE ? 1 : 2), 0)
+}
+
+/** Breaks lines between words to fit `width` columns. Indented lines, such as a command to copy, stay whole. */
 export function wrapped(text: string, width: number): string {
-  return text.replaceAll(/^(?! {4}).+$/gm, (line) => {
+  return text.replaceAll(/^(?! {2}).+$/gm, (line) => {
     const [first = '', ...words] = line.split(GAP)
-    let column = first.length
+    let column = columnsOf(first)
     return words.reduce((all, word) => {
-      const fits = column + 1 + word.trimEnd().length <= width
-      column = (fits ? column + 1 : 0) + word.length
+      const fits = column + 1 + columnsOf(word.trimEnd()) <= width
+      column = (fits ? column + 1 : 0) + columnsOf(word)
       return all + (fits ? ' ' : '\n') + word
     }, first)
   })
@@ -90,17 +106,38 @@ export class Meter {
     return ((this.#totalBytes - this.#bytes) / rate) * 1000
   }
 
-  /** Returns one line: ' 45%  120 MiB of 256 MiB  98 MiB/s  0:02 left'. */
-  line(now: number): string {
-    const total = this.#totalBytes
-    const percent =
-      total === undefined ? '' : `${String(total === 0 ? 100 : Math.floor((this.#bytes / total) * 100)).padStart(3)}%  `
-    const of = total === undefined ? '' : ` of ${formatBytes(total)}`
-    if (now - this.#movedAt >= STILL_MS) return `${percent}${formatBytes(this.#bytes)}${of}  stalled`
-    const left = this.leftMs(now)
-    const rest = left === undefined ? '' : `  ${formatDuration(left)} left`
-    return `${percent}${formatBytes(this.#bytes)}${of}  ${formatBytes(Math.round(this.rate(now)))}/s${rest}`
+  /** The share in percent, as far as there is a length to compare with. */
+  get percent(): number | undefined {
+    return this.#totalBytes === undefined ? undefined : percentOf(this.#bytes, this.#totalBytes)
   }
+
+  /** Reports whether nothing has moved for a while. */
+  isStill(now: number): boolean {
+    return now - this.#movedAt >= STILL_MS
+  }
+
+  /** Returns one line, ' 45%  120 MiB of 256 MiB  98 MiB/s  0:02 left', or as much of it as `width` columns take. */
+  line(now: number, width = Number.POSITIVE_INFINITY): string {
+    const total = this.#totalBytes
+    const percent = this.percent === undefined ? '' : `${this.percent}%`.padStart(4)
+    const bytes = formatBytes(this.#bytes)
+    const of = total === undefined ? bytes : `${bytes} of ${formatBytes(total)}`
+    const left = this.leftMs(now)
+    const rate = this.isStill(now) ? 'stalled' : `${formatBytes(Math.round(this.rate(now)))}/s`
+    const rest = left === undefined || this.isStill(now) ? '' : `${formatDuration(left)} left`
+    const lines = [
+      [percent, of, rate, rest],
+      [percent, bytes, rate, rest],
+      [percent, rate, rest],
+      [percent || bytes, rest || rate],
+    ].map((parts) => parts.filter(Boolean).join('  '))
+    return lines.find((line) => line.length <= width) ?? (percent || bytes)
+  }
+}
+
+/** Whole percent of a length. Nothing is whole. */
+export function percentOf(bytes: number, totalBytes: number): number {
+  return totalBytes === 0 ? 100 : Math.floor((bytes / totalBytes) * 100)
 }
 
 /** '256 MiB in 2.5 s (102 MiB/s)'. */

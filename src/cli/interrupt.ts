@@ -21,13 +21,14 @@ export async function untilInterrupted(
   const interrupted = new Promise<number>((resolve) => {
     stop = () => {
       // The goodbye is a courtesy: a relay that did not answer it is not told of.
-      terminal.event('interrupted', {}, '\nStopped.')
+      terminal.event('interrupted', {}, 'Stopped.')
       resolve(EXIT.interrupted)
     }
   })
   const onSignal = (signal: NodeJS.Signals) => {
     if (leaving) process.exit(EXIT.interrupted)
     leaving = true
+    terminal.endLine()
     const patience = new Promise<void>((done) => setTimeout(done, FAREWELL_MS).unref())
     // The work fails once the session is left, and cleans up after itself: wait for that too.
     const farewell = leave().then(() => working.then(nothing, nothing))

@@ -7,16 +7,21 @@ import { connectionReport } from './connection.ts'
 import { readEntry } from './entry.ts'
 import { CliError, EXIT } from './exit.ts'
 import { untilInterrupted } from './interrupt.ts'
+import { NOBODY_ANSWERS } from './offered.ts'
+import { Patience } from './patience.ts'
 import { type Asker, checkedOutput, type OutputOptions } from './places.ts'
 import { watchPresence } from './presence.ts'
 import { failureOf, relayFrom, warnOfPlainHttp } from './relay.ts'
-import { NOBODY_ANSWERS, takeOffer } from './taking.ts'
-import { Terminal } from './terminal.ts'
+import { takeOffer } from './taking.ts'
+import { type Manner, Terminal } from './terminal.ts'
 
-export interface ReceiveOptions extends OutputOptions {
+export interface ReceiveOptions extends OutputOptions, Manner {
   readonly relay?: string
   readonly name?: string
-  readonly json?: boolean
+  /** Stays for what the sender offers after the first. */
+  readonly keep?: boolean
+  /** Seconds in which something has to happen. */
+  readonly timeout?: number
 }
 
 /** How long a pipe may take to show that it has ended: one that has does at once. */
@@ -33,6 +38,9 @@ interface State {
   device: PairedDevice | undefined
   /** The offer that is asked about, or taken. */
   offer: Offer | undefined
+  /** Offers that were received whole. */
+  received: number
+  readonly patience: Patience
   /** Aborted when this side leaves. */
   readonly leaving: AbortController
 }
@@ -43,10 +51,11 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
     throw new CliError('With -o - stdout is the data, so there is no room for --json.', 'usage')
   }
   const name = deviceName(options.name)
-  const terminal = new Terminal({ json: options.json === true, stdinIsData: false })
+  const terminal = new Terminal({ ...options, stdinIsData: false })
   const leaving = new AbortController()
-  const none = { device: undefined, offer: undefined }
-  const state: State = { relay: '', connected: false, approved: false, over: false, ...none, leaving }
+  const patience = new Patience(options.timeout)
+  const none = { connected: false, approved: false, over: false, device: undefined, offer: undefined, received: 0 }
+  const state: State = { relay: '', ...none, patience, leaving }
   // A link names its own, so what the environment says may not matter.
   if (options.relay !== undefined) relayFrom(options.relay)
   try {
@@ -62,6 +71,7 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
       attempts: new Attempts(terminal),
       onApproved: () => {
         state.approved = true
+        patience.renew()
         terminal.event('approved', { matchNumber: receiver.matchNumber }, 'Approved. Waiting for what it sends …')
       },
       onRejoin: () => terminal.event('rejoined', {}, 'The relay had given this place away. Joined again.'),
@@ -70,29 +80,38 @@ export async function receive(code: string | undefined, options: ReceiveOptions)
     void receiver.ended.then(() => {
       state.over = true
     })
-    return await untilInterrupted(
-      terminal,
-      async () => {
-        leaving.abort()
-        if (state.offer && !state.offer.complete) state.offer.stop('cancelled')
+    const leave = async () => {
+      leaving.abort()
+      if (state.offer && !state.offer.complete) state.offer.stop('cancelled')
+      await goodbye(state)
+      await receiver.close()
+    }
+    const work = () =>
+      receiveAll(receiver, terminal, checked, state).finally(async () => {
+        // The sender hears everything that was said, before this side is gone.
         await goodbye(state)
         await receiver.close()
-      },
-      async () => {
-        try {
-          return await receiveAll(receiver, terminal, checked, state)
-        } finally {
-          // The sender hears everything that was said, before this side is gone.
-          await goodbye(state)
-          await receiver.close()
-        }
-      },
-    )
+      })
+    return await untilInterrupted(terminal, leave, () => patience.within(work(), leave, () => tooLate(state)))
   } catch (error) {
     throw failureOf(error, state.relay, state.approved)
   } finally {
+    patience.stop()
     terminal.close()
   }
+}
+
+/** Ends a command in which nothing happened for too long. Throws CliError, unless it was to take whatever came. */
+function tooLate({ device, approved, offer, received, patience: { seconds } }: State): number {
+  if (!device && !approved)
+    throw new CliError(`The sender has not approved this device within ${seconds} s.`, 'not_paired')
+  if (!offer && received > 0) return EXIT.delivered
+  const what = offer?.isUndecided
+    ? 'Nobody has answered'
+    : offer
+      ? 'Nothing has moved'
+      : 'The sender has offered nothing'
+  throw new CliError(`${what} for ${seconds} s.`, 'not_delivered')
 }
 
 /**
@@ -121,6 +140,7 @@ async function receiveAll(
 ): Promise<number> {
   terminal.say('Checking the code with the sender …')
   const matchNumber = await receiver.verified
+  state.patience.renew()
   const line = `The sender should show ${formatMatchNumber(matchNumber)}. Waiting for its approval …`
   terminal.event('number', { matchNumber, fingerprint: receiver.fingerprint }, line)
   const expiresInMs = () => receiver.expiresInMs
@@ -137,24 +157,41 @@ async function receiveAll(
     expiresInMs,
     terminal,
   })
-  let transfers = 0
+  let offers = 0
   try {
     state.device = await receiver.approved
     for await (const offer of state.device.offers()) {
-      transfers++
+      // Answered already, when this side said goodbye.
+      if (!offer.isUndecided) continue
+      offers++
       state.offer = offer
+      state.patience.renew()
       const asker: Asker = {
         ask: (kind, question) => untilEnded(receiver, offer, (signal) => terminal.ask(kind, question, signal)),
       }
       const { signal } = state.leaving
-      await takeOffer({ offer, matchNumber, terminal, asker, expiresInMs, isOver: () => state.over, signal }, options)
+      const { renew: onMove } = state.patience
+      const isOver = () => state.over
+      try {
+        await takeOffer({ offer, matchNumber, terminal, asker, expiresInMs, onMove, isOver, signal }, options)
+        state.received++
+      } catch (error) {
+        if (!options.keep || state.over || signal.aborted) throw error
+        const failure = failureOf(error, state.relay, true)
+        if (!(failure instanceof CliError)) throw failure
+        terminal.event('error', { code: failure.code, message: failure.message }, failure.message)
+      }
       state.offer = undefined
+      state.patience.renew()
+      if (options.keep) terminal.say('Waiting for what else it sends …')
+      // The loop ends with the sender's own goodbye.
+      else void state.device.close().catch(() => {})
     }
   } finally {
     stopWatching()
   }
-  if (transfers === 0) throw new CliError('The sender ended without sending anything.', 'not_delivered')
-  return EXIT.delivered
+  if (offers === 0) throw new CliError('The sender ended without sending anything.', 'not_delivered')
+  return state.received === offers ? EXIT.delivered : EXIT.not_delivered
 }
 
 /** Does work that is of no use once the session is over, or the offer taken back. Throws what ended it. */

@@ -3,7 +3,8 @@ import { CliError, exitOf } from './exit.ts'
 import { readSettings } from './settings.ts'
 import type { Terminal } from './terminal.ts'
 
-const DEFAULT_RELAY = 'http://127.0.0.1:8080'
+/** The relay of whoever names none: on this machine. */
+export const DEFAULT_RELAY = 'http://127.0.0.1:8080'
 
 /**
  * The relay to use: of the command line, or the environment, or the settings, or on this machine. Throws CliError for what

@@ -1,33 +1,25 @@
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
-import { formatMatchNumber, type IncomingItem, type Offer, PairingError, save } from '../client/index.ts'
+import { type IncomingItem, type Offer, PairingError, save } from '../client/index.ts'
 import { partPath } from '../node/local-paths.ts'
 import { PartialFolder } from '../node/partial-folder.ts'
 import { shown, shownText } from '../node/shown.ts'
 import { CliError } from './exit.ts'
 import { unwritten } from './files.ts'
-import { formatBytes, formatResult } from './format.ts'
-import { type Asker, type OutputOptions, type Places, placedBytes, placesFor, requireRoom, thingsOf } from './places.ts'
-import { checking, neededRate, Progress } from './progress.ts'
-import { TEXT_TYPE } from './sources.ts'
+import { formatBytes, formatResult, forShell, percentOf } from './format.ts'
+import { confirm, isText, MOST_SHOWN, type Offered, tellOffer } from './offered.ts'
+import { type OutputOptions, type Places, placedBytes, placesFor, requireRoom } from './places.ts'
+import { Progress } from './progress.ts'
 import type { Terminal } from './terminal.ts'
 
-/** The longest text that is shown rather than saved. */
-const TEXT_MAX_BYTES = 1_048_576
-/** Lines of things, or of changed names, that are shown unasked. */
-const MOST_SHOWN = 20
 /** How long the ack of a receipt is waited for. */
 const CONFIRMED_WITHIN_MS = 10_000
-export const NOBODY_ANSWERS = 'There is nobody to answer. Use --yes to accept without asking.'
 
 /** How an offer is taken. */
-export interface Taking {
-  readonly offer: Offer
-  readonly matchNumber: string
-  readonly terminal: Terminal
-  readonly asker: Asker
-  readonly expiresInMs: () => number
+export interface Taking extends Offered {
+  /** Something has moved. */
+  readonly onMove: () => void
   /** Reports whether the session is over: then the sender cannot learn anything any more. */
   readonly isOver: () => boolean
   /** Aborted when this side leaves. */
@@ -39,6 +31,7 @@ export async function takeOffer(taking: Taking, options: OutputOptions): Promise
   const { offer, terminal, asker } = taking
   const asText = isText(offer) && options.output === undefined
   const toPipe = options.output === '-'
+  let isBegun = false
   tellOffer(taking, asText)
   try {
     if (toPipe && offer.entries.length > 1) {
@@ -47,71 +40,19 @@ export async function takeOffer(taking: Taking, options: OutputOptions): Promise
     const places = asText || toPipe ? undefined : await placesFor(offer.entries, asker, options)
     if (places) await requireRoom(offer, places)
     await confirm(taking, places, asText, options)
+    isBegun = true
     if (asText) await showText(taking)
     else if (places) await saveOffer(taking, places, options)
     else await pipeOut(taking)
   } catch (error) {
     if (offer.isUndecided)
       offer.decline(error instanceof CliError && error.code === 'no_space' ? 'no_space' : 'declined')
-    if (error instanceof PairingError && error.code === 'cancelled') terminal.event('withdrawn', { code: error.code })
-    throw error
-  }
-}
-
-function isText({ entries: [entry, second] }: Offer): boolean {
-  return entry?.type === TEXT_TYPE && !second && entry.size !== undefined && entry.size <= TEXT_MAX_BYTES
-}
-
-function tellOffer({ offer, terminal, expiresInMs }: Taking, asText: boolean): void {
-  const { entries, totalBytes } = offer
-  const things = [...thingsOf(entries)]
-  const size = totalBytes === undefined ? 'of unknown length' : `(${formatBytes(totalBytes)})`
-  const lines = things.map(([name, { isFolder, files, bytes }]) =>
-    isFolder ? `${shown(name)}/  ${countOf(files)}, ${formatBytes(bytes)}` : `${shown(name)}  ${formatBytes(bytes)}`,
-  )
-  const isOne = things.length === 1 && !things[0]?.[1].isFolder
-  const what = asText ? 'a text' : isOne ? shown(things[0]?.[0] ?? '') : countOf(filesIn(offer))
-  terminal.event('offer', { items: entries, totalBytes }, `The sender offers ${what} ${size}${isOne ? '.' : ':'}`)
-  if (!isOne) for (const line of lines.slice(0, MOST_SHOWN)) terminal.say(`    ${line}`)
-  if (lines.length > MOST_SHOWN) terminal.say(`    and ${lines.length - MOST_SHOWN} more`)
-  const special = entries.filter(({ x }) => x).length
-  const hidden = entries.filter(({ path }) => /(^|\/)\./.test(path)).length
-  if (special > 0) terminal.say(`${countOf(special)} can be executed.`)
-  if (hidden > 0) terminal.say(`${countOf(hidden)} would be hidden: the name begins with a dot.`)
-  const needed = neededRate(totalBytes, expiresInMs())
-  if (needed) terminal.say(`${needed} The sender gives it more time with --ttl.`)
-}
-
-async function confirm(
-  { offer, matchNumber, asker, terminal }: Taking,
-  places: Places | undefined,
-  asText: boolean,
-  options: OutputOptions,
-): Promise<void> {
-  if (options.yes) return
-  const [name] = places?.names.values() ?? []
-  const isOne = places?.names.size === 1
-  const where = asText
-    ? 'Show it'
-    : !places
-      ? 'Write it to stdout'
-      : isOne
-        ? `Save it as ${shown(join(places.directory, name ?? ''))}`
-        : `Save them in ${shown(places.directory === '.' ? process.cwd() : places.directory)}`
-  const lists = offer.entries.length > 1
-  const choices = lists ? '[y/N, l: list]' : '[y/N]'
-  for (;;) {
-    const question = `${where}, if the sender shows ${formatMatchNumber(matchNumber)}? ${choices} `
-    const answer = await asker.ask('accept', question)
-    if (answer === undefined) throw new CliError(NOBODY_ANSWERS, 'usage')
-    if (lists && /^l$/i.test(answer)) {
-      for (const { path, size = 0, dir } of offer.entries) {
-        terminal.say(`    ${shown(path)}${dir ? '/' : `  ${formatBytes(size)}`}`)
-      }
-      continue
+    if (error instanceof PairingError && error.code === 'cancelled') {
+      terminal.event('withdrawn', { code: error.code })
+      const line = 'The sender took its offer back. Nothing was saved.'
+      if (!isBegun) throw new CliError(line, 'not_delivered', error.code)
     }
-    if (!/^y(es)?$/i.test(answer)) throw new CliError('Refused. Nothing was saved.', 'not_delivered', 'declined')
-    return
+    throw error
   }
 }
 
@@ -163,14 +104,16 @@ function tellRenamed({ entries }: Offer, paths: readonly string[], terminal: Ter
 
 /** Tells what is kept of an offer that was cut, and how it is removed. */
 async function tellKept({ totalBytes }: Offer, places: Places, token: string, terminal: Terminal): Promise<void> {
-  const [first] = places.names.values()
-  const path = join(places.directory, partPath(first ?? '', token))
+  const [first = '', ...others] = places.names.values()
+  const path = join(places.directory, partPath(first, token))
   const bytes = await placedBytes(places, token)
   if (bytes === 0 || !(await lstat(path).catch(() => undefined))) return
-  const percent = totalBytes ? ` (${Math.floor((bytes / totalBytes) * 100)} %)` : ''
-  const line =
-    `What has come is kept${percent}: sent again, it goes on from there. To remove it: rm -r ` +
-    shown(join(places.directory, partPath('*', token)))
+  const share = totalBytes ? `${percentOf(bytes, totalBytes)} % of it` : formatBytes(bytes)
+  const parts =
+    others.length === 0
+      ? forShell(shown(path))
+      : `${forShell(shown(join(places.directory, '/')))}*${partPath('', token)}`
+  const line = `${share} is kept here. Sent again, it goes on from there. To remove it:\n  rm -r ${parts}`
   terminal.event('kept', { path, bytes }, line)
 }
 
@@ -188,7 +131,7 @@ async function pipeOut(taking: Taking): Promise<void> {
       () => writeOut(new Uint8Array()),
     )
   } catch (error) {
-    if (written > 0) taking.terminal.say(`The output is not whole: it ends after ${formatBytes(written)}.`)
+    if (written > 0) taking.terminal.say(`The output is not whole: it ends after ${formatBytes(written)}.`, 'always')
     throw error
   }
 }
@@ -235,24 +178,36 @@ type Callbacks = Pick<NonNullable<Parameters<Offer['accept']>[0]>, 'onProgress' 
 
 /** Takes an offer, tells how far it is, and what the sender knows in the end. A text speaks for itself. */
 async function taken(
-  { offer, matchNumber, terminal, expiresInMs, isOver, signal }: Taking,
+  { offer, matchNumber, terminal, expiresInMs, onMove, isOver, signal }: Taking,
   take: (callbacks: Callbacks) => Promise<void>,
   what: 'text' | 'data' = 'data',
 ): Promise<void> {
   const startedAt = performance.now()
+  let before = 0
   let bytes = 0
+  let isComparing = false
   const progress = new Progress({
     matchNumbers: [matchNumber],
     numbered: false,
     expiresInMs,
     advice: (ttl) => `The sender can send it again with --ttl ${ttl}.`,
+    onMove,
     terminal,
   })
+  progress.answer(matchNumber, 0)
   try {
     await take({
       signal,
-      onChecking: checking(matchNumber, terminal),
+      onChecking: (bytes, totalBytes) => {
+        isComparing = true
+        progress.check({ matchNumber, bytes, totalBytes })
+      },
       onProgress: (at) => {
+        if (isComparing) {
+          before = at.bytes
+          tellResumed(at.bytes, at.totalBytes ?? 0, terminal)
+        }
+        isComparing = false
         bytes = at.bytes
         progress.update({ matchNumber, ...at })
       },
@@ -264,16 +219,14 @@ async function taken(
   const patience = new Promise<boolean>((resolve) => setTimeout(resolve, CONFIRMED_WITHIN_MS, false).unref())
   const confirmed = await Promise.race([offer.confirmed, patience])
   const doubt = isOver() ? 'But the sender does not know.' : 'Whether the sender knows is not certain.'
-  const line = `Received ${formatResult(bytes, ms)}. ${confirmed ? 'The relay says that the sender knows.' : doubt}`
+  const line = `Received ${formatResult(bytes - before, ms)}. ${confirmed ? 'The relay says that the sender knows.' : doubt}`
   terminal.event('received', { bytes, ms: Math.round(ms), confirmed }, what === 'text' && confirmed ? undefined : line)
 }
 
-function filesIn({ entries }: Offer): number {
-  return entries.filter(({ dir }) => !dir).length
-}
-
-function countOf(files: number): string {
-  return files === 1 ? '1 file' : `${files} files`
+function tellResumed(bytes: number, totalBytes: number, terminal: Terminal): void {
+  const isSame = bytes > 0
+  const line = isSame ? `Going on at ${percentOf(bytes, totalBytes)} %.` : 'It has changed since: beginning anew.'
+  terminal.event('resumed', { bytes }, line)
 }
 
 function writeOut(bytes: Uint8Array): Promise<void> {

@@ -1,8 +1,27 @@
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { createInterface, type Interface } from 'node:readline'
 import { ReadStream } from 'node:tty'
-import { type EventFields, type EventName, type QuestionKind, writeEvent } from './events.ts'
+import { type EventFields, type EventName, type Need, needOf, type QuestionKind, writeEvent } from './events.ts'
 import { wrapped } from './format.ts'
+
+/** A process whose lines were not drawn again for so long was stopped meanwhile. */
+const STOPPED_MS = 1_500
+
+/** How a command talks. */
+export interface Manner {
+  /** Events for programs in place of lines for people. */
+  readonly json?: boolean | undefined
+  /** Only the code, questions and what they are about, and errors. */
+  readonly quiet?: boolean | undefined
+  /** Nobody is asked. */
+  readonly yes?: boolean | undefined
+  /** Nothing is drawn again: no colours, no blocks, a line for each change of state. */
+  readonly plain?: boolean | undefined
+}
+
+interface TerminalOptions extends Manner {
+  readonly stdinIsData: boolean
+}
 
 /**
  * The person at the terminal: lines to stderr, answers from stdin, or from /dev/tty when stdin carries data. With `json`
@@ -10,6 +29,10 @@ import { wrapped } from './format.ts'
  */
 export class Terminal {
   readonly json: boolean
+  /** Lines are drawn again: stderr is a terminal that can, and its person wants that. */
+  readonly interactive: boolean
+  /** Lines that are shown. */
+  readonly #shown: readonly Need[]
   readonly #answersFromTty: boolean
   #lines: Interface | undefined
   readonly #unread: string[] = []
@@ -20,16 +43,32 @@ export class Terminal {
   #echoes = false
   /** The open question. */
   #question: string | undefined
-  #progressLines = 0
-
-  constructor(options: { json: boolean; stdinIsData: boolean }) {
-    this.json = options.json
-    this.#answersFromTty = options.stdinIsData
+  /** Lines that are drawn, and stand directly above the cursor. */
+  #drawn: readonly string[] = []
+  #drawnAt = 0
+  /** Asks again below what a shell has written after a Ctrl-Z. */
+  readonly #onContinued = () => {
+    if (this.#question !== undefined) writeForPeople(this.#question)
   }
 
-  /** Reports whether a person sees stderr at a terminal that rewrites lines. */
-  get interactive(): boolean {
-    return process.stderr.isTTY === true && process.env.TERM !== 'dumb' && !this.json
+  constructor({ json = false, quiet = false, plain = false, yes = false, stdinIsData }: TerminalOptions) {
+    this.json = json
+    const { TERM, PAIRLAY_PLAIN = '' } = process.env
+    const isPlain = plain || PAIRLAY_PLAIN !== '' || TERM === 'dumb' || process.stderr.isTTY !== true
+    this.interactive = !isPlain && !quiet && !json
+    const needs: readonly Need[] = quiet ? (yes ? ['always'] : ['always', 'answer']) : ['always', 'answer', 'news']
+    this.#shown = json ? [] : needs
+    this.#answersFromTty = stdinIsData
+    process.on('SIGCONT', this.#onContinued)
+  }
+
+  /** Columns and rows, as far as the terminal says how many it has. */
+  get columns(): number {
+    return columns()
+  }
+
+  get rows(): number {
+    return process.stderr.rows || 24
   }
 
   /** Reports whether questions go to a person, who can be asked again. */
@@ -52,14 +91,9 @@ export class Terminal {
     return !this.#inputEnded || this.#unread.length > 0
   }
 
-  /** How often progress is shown, in milliseconds: drawn at a terminal, or as a line in a log. */
-  get progressEveryMs(): number {
-    return this.interactive ? 200 : 5_000
-  }
-
   /** A line for people, before the question that is open. Strings from elsewhere must be clean already. */
-  say(line: string): void {
-    if (this.json) return
+  say(line: string, need: Need = 'news'): void {
+    if (!this.#shown.includes(need)) return
     this.#clearProgress()
     writeForPeople(this.#question === undefined ? `${line}\n` : `\n${line}\n${this.#question}`)
   }
@@ -67,14 +101,26 @@ export class Terminal {
   /** An event for programs, with its line for people. */
   event<E extends EventName>(event: E, fields: EventFields<E>, line?: string): void {
     if (this.json) writeEvent(event, fields)
-    else if (line !== undefined) this.say(line)
+    else if (line !== undefined) this.say(line, needOf(event))
   }
 
-  /** Lines that the next call overwrites. Only to be used when `interactive`. */
+  /** Lines that the next call overwrites, which comes a moment later. Only to be used when `interactive`. */
   progress(lines: readonly string[]): void {
+    const cut = lines.map((line) => line.slice(0, columns() - 1))
+    const now = performance.now()
+    // After a Ctrl-Z a shell has written below them.
+    if (now - this.#drawnAt > STOPPED_MS) this.#drawn = []
+    this.#drawnAt = now
+    if (cut.join('\n') === this.#drawn.join('\n')) return
     this.#clearProgress()
-    for (const line of lines) process.stderr.write(`${line.slice(0, columns() - 1)}\n`)
-    this.#progressLines = lines.length
+    for (const line of cut) process.stderr.write(`${line}\n`)
+    this.#drawn = cut
+  }
+
+  /** Ends the line into which the terminal has written a ^C, unless what is drawn or asked there goes anyway. */
+  endLine(): void {
+    const isOver = this.#drawn.length > 0 || this.#question !== undefined
+    if (!isOver && process.stderr.isTTY && !this.json) process.stderr.write('\n')
   }
 
   /**
@@ -108,6 +154,7 @@ export class Terminal {
   }
 
   close(): void {
+    process.off('SIGCONT', this.#onContinued)
     this.#lines?.close()
     this.#lines = undefined
   }
@@ -150,8 +197,8 @@ export class Terminal {
 
   /** From the start of the line: a terminal may have echoed a ^C behind the progress. */
   #clearProgress(): void {
-    if (this.#progressLines > 0) process.stderr.write(`\r\u001b[${this.#progressLines}A\u001b[J`)
-    this.#progressLines = 0
+    if (this.#drawn.length > 0) process.stderr.write(`\r\u001b[${this.#drawn.length}A\u001b[J`)
+    this.#drawn = []
   }
 }
 

@@ -173,6 +173,14 @@ describe('what a person answers', () => {
     expect(questionOf(typed, 2)?.text).toMatch(/^2 devices know the code\. Type /)
   })
 
+  test('is waited for so long, and those approved by then are all', () => {
+    const late = (state: Approvals) => next(state, { is: 'late', seconds: 60 })
+    expect(() => late(none)).toThrow('No device has come within 60 s. The code is of no use any more.')
+    expect(() => late(asked)).toThrow('No device was approved within 60 s.')
+    const one = { ...asked, approved: [approvedDevice('222222')] }
+    expect(late(one)).toEqual([{ ...one, done: true }])
+  })
+
   test('is not needed with --yes, and what comes is approved by its number', () => {
     expect(next({ ...none, yes: true }, { is: 'came', request: one })[1]).toEqual({ approve: '111111' })
     expect(next(none, { is: 'came', request: one })).toEqual([asked, undefined])

@@ -154,7 +154,8 @@ describeConcurrent('a receiver that is asked', () => {
     const { sender, receiver, path } = await openAsked()
     sender.signal('SIGINT')
     const received = await receiver.ended()
-    expect([received.exitCode, lastLine(received)]).toEqual([5, `pairlay: ${PAIRING_ERRORS.cancelled}`])
+    const line = 'pairlay: The sender took its offer back. Nothing was saved.'
+    expect([received.exitCode, lastLine(received)]).toEqual([5, line])
     expect(received.stderr).toMatch(/\[y\/N\] \npairlay:/)
     expect(await readdir(path)).toEqual([])
     expect((await sender.ended()).exitCode).toBe(130)

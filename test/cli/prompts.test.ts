@@ -1,7 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { open, readdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer, request as httpRequest } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { formatMatchNumber, PAIRING_ERRORS } from '../../src/client/index.ts'
+import { withLastTest } from '../support/leftovers.ts'
 import {
   describeTerminal,
   eventually,
@@ -60,19 +63,50 @@ async function ended(pidFile: string): Promise<void> {
 }
 
 describeTerminal('the sender at a terminal', () => {
-  test('sees a QR code of a relay that a phone could reach, and none in a plain terminal', async () => {
-    const open = await RelayProgram.start({ HOST: '0.0.0.0' })
-    const args = ['send', '--relay', open.url.replace('127.0.0.1', '0.0.0.0'), '-']
-    const screen = new Screen(args)
+  /** A relay that says that it has a page, at an address of another machine. */
+  async function relayWithPage(): Promise<string> {
+    const own = createServer((request, response) => {
+      if (request.url === '/version') {
+        response.end('{"page":true}')
+        return
+      }
+      const headers = { ...request.headers, host: new URL(relay.url).host }
+      const call = httpRequest(relay.url + request.url, { method: request.method, headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 502, answer.headers)
+        answer.pipe(response)
+      })
+      call.on('error', () => response.destroy())
+      request.pipe(call)
+    })
+    await new Promise<void>((resolve) => own.listen(0, '127.0.0.1', resolve))
+    withLastTest(() => {
+      own.closeAllConnections()
+      own.close()
+    })
+    return `http://0.0.0.0:${(own.address() as AddressInfo).port}`
+  }
+
+  test('sees a QR code, and the link as a text, where the relay has a page that it leads to', async () => {
+    const screen = new Screen(['send', '--relay', await relayWithPage(), '-'])
     await screen.says('Code: ')
     expect(screen.raw).toContain(`${ESCAPE}[30;107m`)
     expect(screen.text).toMatch(/█▀▀▀▀▀█/)
-    for (const [more, TERM] of [[['--no-qr'], 'xterm'] as const, [[], 'dumb'] as const]) {
-      const plain = new Screen([...args, ...more], { env: { TERM } })
-      await plain.says('Code: ')
-      expect(plain.raw).not.toContain(ESCAPE)
-      expect(plain.raw).not.toContain('█')
-    }
+    expect(screen.text).toMatch(/\nor open http:\/\/0\.0\.0\.0:\d+\/#\S+\n/)
+  })
+
+  const PLAIN = { PAIRLAY_PLAIN: '1' }
+  test.each([
+    ['with --no-qr', ['--no-qr'], {}],
+    ['with --plain', ['--plain'], {}],
+    ['with -q', ['-q'], {}],
+    ['in a terminal of 23 rows', [], { rows: 23 }],
+    ['in a dumb terminal', [], { env: { TERM: 'dumb' } }],
+    ['where PAIRLAY_PLAIN is set', [], { env: PLAIN }],
+  ] as const)('sees no QR code %s', async (_, args, options) => {
+    const screen = new Screen(['send', '--relay', await relayWithPage(), ...args, '-'], options)
+    await screen.says('Code: ')
+    expect(screen.raw).not.toContain(ESCAPE)
+    expect(screen.raw).not.toContain('█')
   })
 
   test('is asked to compare the number, and sends after a yes', async () => {
@@ -475,11 +509,11 @@ describeTerminal('progress at a terminal', () => {
     ['that does not say how wide it is', 0],
   ])('%s is one line at each side, rewritten again and again, and gone in the end', async (_, columns) => {
     const { sender, receiver, pipe, flowUntil } = await openPipe(columns)
-    await flowUntil(Promise.all([sender.says(/ \S+ MiB {2}/, 3), receiver.says(/\S+ MiB {2}/, 3)]))
+    await flowUntil(Promise.all([sender.says(/\S+ MiB {2}/, 3), receiver.says(/\S+ MiB {2}/, 3)]))
     await pipe.close()
     expect([(await sender.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual([0, 0])
     for (const screen of [sender, receiver]) {
-      const lines = screen.text.split('\n').map((line) => line.replace(/^\d{3} \d{3} {2}/, ''))
+      const lines = screen.text.split('\n')
       expect(lines.filter((line) => LINE.test(line)).length).toBeGreaterThan(2)
       expect(screen.raw.split(`${ESCAPE}[1A${ESCAPE}[J`).length).toBeGreaterThan(2)
       expect(screen.shown.filter((line) => / MiB {2}/.test(line))).toEqual([])
@@ -499,7 +533,7 @@ describeTerminal('Ctrl-C during the progress', () => {
     const last = side === 'sender' ? /\d{3} accepts\.$/ : /^The sender offers/
     const end = screen.shown.findIndex((line) => last.test(line))
     const unsent = side === 'sender' ? [expect.stringMatching(/^Not delivered to \d{3} \d{3}\. Stopped here\.$/)] : []
-    expect(screen.shown.slice(end + 1)).toEqual([...unsent, '', 'Stopped.', ''])
+    expect(screen.shown.slice(end + 1)).toEqual([...unsent, 'Stopped.', ''])
     await pipe.close()
     await Promise.all([sender.ended(), receiver.ended()])
   })

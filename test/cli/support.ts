@@ -444,6 +444,7 @@ export function describeTerminal(name: string, tests: () => void): void {
  */
 export interface ScreenOptions extends StartOptions {
   readonly columns?: number
+  readonly rows?: number
   readonly before?: string
   readonly under?: string
   readonly after?: string
@@ -454,10 +455,10 @@ export class Screen {
   readonly #program: Program
 
   constructor(args: readonly string[], options: ScreenOptions = {}) {
-    const { columns = 160, before = ':', under = '', after = '', ...rest } = options
+    const { columns = 160, rows = 24, before = ':', under = '', after = '', ...rest } = options
     if (!hasScript) throw new Error('REQUIRE_ALL is set, but there is no script(1) of util-linux here')
     const command = [...NODE, CLI, ...args].map(quoted).join(' ')
-    const size = columns === 0 ? '' : `stty cols ${columns} rows 24; `
+    const size = columns === 0 ? '' : `stty cols ${columns} rows ${rows}; `
     const session = `${before}; ${size}exec ${under} ${command} ${after}`
     this.#program = start('script', ['--quiet', '--flush', '--return', '--command', session, '/dev/null'], {
       ...rest,

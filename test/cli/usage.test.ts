@@ -573,10 +573,10 @@ describeConcurrent('without a terminal', () => {
     expect(lines(sent.stderr)).toEqual([
       'Sending file (5 bytes). On the other device:',
       '',
-      `    pairlay receive --relay ${relay.url}`,
-      `    Code: ${code}`,
+      `  pairlay receive ${code} --relay ${relay.url}`,
       '',
-      'The code is good for 15:00. Waiting for the other device …',
+      `Code: ${code}`,
+      'It is good for 15:00. Waiting for the other device …',
       `A device has proved that it knows the code. Its number: ${number}`,
       `    It calls itself ${shownDevice(name)}`,
       'Approved. Waiting until the other side accepts it …',
