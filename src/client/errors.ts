@@ -46,7 +46,7 @@ export const PAIRING_ERRORS = {
   too_many: 'The other device takes fewer files.',
   typing_required: 'Another device may know the code: type the number that the right one shows.',
   unconfirmed: 'Everything was sent, but the other device did not confirm it. Look there before you send it again.',
-  unsupported: 'The other device speaks another version.',
+  unsupported: 'The other device does not take this, or speaks another version.',
   used_up: 'Other devices used this code up. Get a new code.',
   wrong_code: 'The code was wrong or someone interfered. Get a new code.',
 } as const

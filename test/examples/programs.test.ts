@@ -75,6 +75,8 @@ describe('a vault', () => {
       await expect(Vault.open(at('file'))).rejects.toThrow()
       expect(await readFile(at('file'), 'utf8')).toBe(content)
     }
+    await mkdir(at('folder'))
+    await expect(Vault.open(at('folder'))).rejects.toThrow('EISDIR')
   })
 
   test('whose disk is full keeps what it had, in memory too', async () => {
