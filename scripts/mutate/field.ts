@@ -207,7 +207,7 @@ export const SIDES = [
     "const [stem, extension] = [name, '']\nreturn (",
   ]),
   partial('CLI F01: a temporary name fits', 'has a temporary name that fits too', [
-    'beginning(thing, FILE_NAME_BYTES - suffix.length)',
+    'fitting(thing, FILE_NAME_BYTES - suffix.length)',
     'thing',
   ]),
   names('CLI F02: a number stands before the extension', 'gets its number before the extension', [

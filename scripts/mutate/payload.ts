@@ -92,12 +92,22 @@ export const PAYLOAD = [
       '',
     ],
   ),
-  partial('no link is written through', 'is not written through a link in its place', [
-    'const flags = constants.O_WRONLY | constants.O_NOFOLLOW',
-    'const flags = constants.O_WRONLY',
+  partial(
+    'no link is written through',
+    'is not written through a link in its place',
+    ['const flags = constants.O_WRONLY | constants.O_NOFOLLOW', 'const flags = constants.O_WRONLY'],
+    ['if (where === undefined || where === path) return file', 'return file'],
+  ),
+  partial('no link is followed on the way', 'is not written where a link leads that was put in its way', [
+    'if (where === undefined || where === path) return file',
+    'return file',
+  ]),
+  partial('a partial is written that is ours alone', 'is not written where it has another name', [
+    'isOwnFile(info) && info.size >= bytes',
+    'info.size >= bytes',
   ]),
   folders('a link in a partial makes it none', 'with a link put into what is there begins anew', [
-    'if (info.isFile()) return info.nlink === 1',
+    'return info.isFile() && info.nlink === 1 && isThisUsers(info)',
     'return true',
   ]),
   resumed('both sides have the same bytes', 'begins at 0 where the offerer', [

@@ -1,10 +1,11 @@
-import { constants, type Stats } from 'node:fs'
-import { lstat, open, readdir } from 'node:fs/promises'
+import { constants, fstatSync, type Stats } from 'node:fs'
+import { lstat, readdir, realpath } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { PairingError, type Source } from '../client/index.ts'
+import { closeFile, openHere, readFile } from './open-files.ts'
 
-const READ_BYTES = 256 * 1024
 const EXECUTABLE = 0o111
+const LOOKED_AT_ONCE = 64
 
 /** Something below a chosen folder that is not sent, and why. */
 export interface LeftOut {
@@ -24,22 +25,22 @@ export async function pathSources(
   const leftOut: LeftOut[] = []
   const info = await lstat(path)
   const name = basename(resolve(called))
-  if (info.isFile()) return { sources: [fileSource(path, name, info)], leftOut }
-  if (!info.isDirectory()) return undefined
+  if (!info.isFile() && !info.isDirectory()) return undefined
+  const real = await realpath(path)
+  if (info.isFile()) return { sources: [fileSource(real, name, info)], leftOut }
   // Of the folder itself, a failure is one; below it, something is left out.
-  await readdir(path)
+  await readdir(real)
   const sources: Source[] = []
-  await walk(path, name, info, sources, leftOut)
+  await walk(real, name, info, sources, leftOut)
   // A later offer is of the same folder, whatever is in it by then.
-  return { sources: sources.map((source) => ({ ...source, key: resolve(path) })), leftOut }
+  return { sources: sources.map((source) => ({ ...source, key: real })), leftOut }
 }
 
-/** A regular file. It is read as it is when the transfer begins, and skipped when it changes meanwhile. */
+/** A regular file, at a path without links. It is read as it is when the transfer begins, and skipped when it changes meanwhile. */
 export function fileSource(path: string, name: string, info: Stats): Source {
-  const key = resolve(path)
   return {
     name,
-    key,
+    key: path,
     size: info.size,
     modified: Math.floor(info.mtimeMs),
     ...(info.mode & EXECUTABLE ? { x: true as const } : {}),
@@ -52,15 +53,9 @@ async function walk(folder: string, name: string, info: Stats, sources: Source[]
   const names = await readdir(folder, { encoding: 'buffer' }).catch(() => undefined)
   if (!names) return void leftOut.push({ path: folder, why: 'unreadable' })
   const before = sources.length
-  for (const raw of names.sort(Buffer.compare)) {
-    const child = raw.toString()
-    const path = join(folder, child)
-    if (!Buffer.from(child).equals(raw)) {
-      leftOut.push({ path, why: 'name' })
-      continue
-    }
-    const at = await lstat(path).catch(() => undefined)
-    if (!at) leftOut.push({ path, why: 'unreadable' })
+  for await (const { raw, path, child, at } of looked(folder, names.sort(Buffer.compare))) {
+    if (!Buffer.from(child).equals(raw)) leftOut.push({ path, why: 'name' })
+    else if (!at) leftOut.push({ path, why: 'unreadable' })
     else if (at.isDirectory()) await walk(path, `${name}/${child}`, at, sources, leftOut)
     else if (at.isFile()) sources.push(fileSource(path, `${name}/${child}`, at))
     else leftOut.push({ path, why: at.isSymbolicLink() ? 'link' : 'special' })
@@ -69,22 +64,30 @@ async function walk(folder: string, name: string, info: Stats, sources: Source[]
   if (isEmpty) sources.push({ name, dir: true, modified: Math.floor(info.mtimeMs), open: nothing })
 }
 
+/** The names in a folder, and what each is. They are looked at many at a time. */
+async function* looked(folder: string, names: readonly Buffer[]) {
+  for (let from = 0; from < names.length; from += LOOKED_AT_ONCE) {
+    const some = names.slice(from, from + LOOKED_AT_ONCE).map(async (raw) => {
+      const child = raw.toString()
+      const path = join(folder, child)
+      return { raw, child, path, at: await lstat(path).catch(() => undefined) }
+    })
+    yield* await Promise.all(some)
+  }
+}
+
 /** A file from `offset` to its size as it is now. Throws PairingError `source_changed` when it is another file at the end. */
 async function* bytesOf(path: string, offset: number): AsyncGenerator<Uint8Array> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  // What is a pipe by now is not waited for.
+  const file = await openHere(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
-    const before = await file.stat()
-    for (let at = offset; at < before.size; ) {
-      const buffer = new Uint8Array(Math.min(READ_BYTES, before.size - at))
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, at)
-      if (bytesRead === 0) break
-      at += bytesRead
-      yield buffer.subarray(0, bytesRead)
-    }
-    const after = await file.stat()
+    const before = fstatSync(file)
+    if (!before.isFile()) throw new PairingError('source_changed')
+    yield* readFile(file, offset, before.size)
+    const after = fstatSync(file)
     if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) throw new PairingError('source_changed')
   } finally {
-    await file.close()
+    await closeFile(file)
   }
 }
 

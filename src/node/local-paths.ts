@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Entry } from '../client/index.ts'
 import { decodeCrockford, encodeCrockford } from '../crypto/encoding.ts'
@@ -9,45 +10,86 @@ import { beginning, FILE_NAME_BYTES, numbered, safeName, safeSegment } from './n
 const PART = /\.([0-9a-hjkmnp-tv-z]{26})\.part$/
 /** Length that most systems take for a whole path, less room for the directory that it is in. */
 const PATH_MAX_BYTES = 3500
+/** Of the digest of a name that is cut. */
+const DIGEST_SYMBOLS = 16
+
+/** A folder as it is here, and by the offerer's name what is known of the folders in it. */
+interface Folder {
+  readonly path: string
+  readonly folders: Map<string, Folder>
+  readonly names: FreeNames
+}
 
 /**
  * Where each entry goes, relative to the directory: every segment cleaned, and made another name where two would be one
  * after NFC and lower-casing, at every level and on every file system. `nameOf` chooses the name of a thing.
  */
-export function localPaths(entries: readonly Entry[], nameOf = safeName): string[] {
-  /** By folder as the offerer calls it: where it is here, and its names. */
-  const folders = new Map<
-    string,
-    { readonly path: string; readonly names: Map<string, string>; readonly taken: Set<string> }
-  >()
-  folders.set('', { path: '', names: new Map(), taken: new Set() })
+export function localPaths(entries: readonly Pick<Entry, 'path'>[], nameOf = safeName): string[] {
+  const top: Folder = { path: '', folders: new Map(), names: new FreeNames() }
   return entries.map(({ path }) => {
     const segments = path.split('/')
-    let folder = folders.get('')
-    let local = ''
-    for (const [depth, segment] of segments.entries()) {
-      if (!folder) throw new Error('a folder has an entry')
-      let name = folder.names.get(segment)
-      if (name === undefined) {
-        name = free(depth === 0 ? nameOf(segment) : safeSegment(segment), folder.taken)
-        folder.names.set(segment, name)
-      }
-      local = join(folder.path, name)
-      const id = segments.slice(0, depth + 1).join('/')
-      const below = folders.get(id) ?? { path: local, names: new Map(), taken: new Set<string>() }
-      folders.set(id, below)
-      folder = below
+    const name = segments.pop() ?? ''
+    let folder = top
+    for (const segment of segments) {
+      const known = folder.folders.get(segment)
+      const next = known ?? { path: placed(folder, segment, nameOf), folders: new Map(), names: new FreeNames() }
+      if (!known) folder.folders.set(segment, next)
+      folder = next
     }
+    const local = placed(folder, name, nameOf)
     if (Buffer.byteLength(local) > PATH_MAX_BYTES) throw new RangeError('the path is too long for this disk')
     return local
   })
 }
 
+/** A path for a name in a folder that nothing else has. */
+function placed({ path, names }: Folder, segment: string, nameOf: (thing: string) => string): string {
+  return join(path, names.take(path === '' ? nameOf(segment) : safeSegment(segment)))
+}
+
+/** Names of one folder: none is another's after NFC and lower-casing. */
+export class FreeNames {
+  /** By a name that is taken, the number from which on to look for another in its place. */
+  readonly #taken = new Map<string, number>()
+
+  /** Takes a name, or the next number of it that is free. However many are alike, it looks at each once. */
+  take(name: string): string {
+    const key = keyOf(name)
+    let n = this.#taken.get(key)
+    let free = name
+    while (n !== undefined && this.#taken.has(keyOf(free))) free = numbered(name, n++)
+    if (n !== undefined) this.#taken.set(key, n)
+    this.#taken.set(keyOf(free), 2)
+    return free
+  }
+}
+
+/** What is the same of two names that are one on some file system. */
+export function keyOf(name: string): string {
+  return name.normalize('NFC').toLowerCase()
+}
+
 /** The temporary path: the thing's name with the token behind it, cut where it would be too long. */
 export function partPath(local: string, token: string): string {
-  const [thing = '', ...below] = local.split(/[/\\]/)
+  return partPaths(token)(local)
+}
+
+/** `partPath` of many paths. */
+export function partPaths(token: string): (local: string) => string {
   const suffix = `.${symbolsOf(token)}.part`
-  return join(beginning(thing, FILE_NAME_BYTES - suffix.length) + suffix, ...below)
+  let last = { thing: '', part: '' }
+  return (local) => {
+    const [thing = '', ...below] = local.split(/[/\\]/)
+    if (thing !== last.thing) last = { thing, part: fitting(thing, FILE_NAME_BYTES - suffix.length) + suffix }
+    return join(last.part, ...below)
+  }
+}
+
+/** The name, or its beginning and a digest of it: no two that are cut are the same then. */
+function fitting(name: string, maxBytes: number): string {
+  if (Buffer.byteLength(name) <= maxBytes) return name
+  const digest = createHash('sha256').update(name).digest('hex').slice(0, DIGEST_SYMBOLS)
+  return `${beginning(name, maxBytes - DIGEST_SYMBOLS - 1)}~${digest}`
 }
 
 /** The token in the name of a partial, if it is one. */
@@ -59,12 +101,4 @@ export function tokenIn(name: string): string | undefined {
 /** A token as it stands in a name: 26 lower-case symbols. */
 export function symbolsOf(token: string): string {
   return encodeCrockford(decodeBase64Url(token)).toLowerCase()
-}
-
-function free(name: string, taken: Set<string>): string {
-  const key = (text: string) => text.normalize('NFC').toLowerCase()
-  let unique = name
-  for (let n = 2; taken.has(key(unique)); n++) unique = numbered(name, n)
-  taken.add(key(unique))
-  return unique
 }

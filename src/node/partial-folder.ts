@@ -1,31 +1,16 @@
-import { constants } from 'node:fs'
-import {
-  chmod,
-  type FileHandle,
-  link,
-  lstat,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  unlink,
-  utimes,
-} from 'node:fs/promises'
+import { constants, fchmodSync, fstatSync } from 'node:fs'
+import { lstat, readdir, realpath, rename, rm, utimes } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import type { Entry, Partial, Partials } from '../client/index.ts'
 import { removedAtExit } from './at-exit.ts'
-import { localPaths, partPath, symbolsOf, tokenIn } from './local-paths.ts'
+import { localPaths, partPaths, symbolsOf, tokenIn } from './local-paths.ts'
+import { isLocked, lock } from './lock.ts'
+import { closeFile, flush, openHere, readFile, setTimes, truncateFile, writeFile } from './open-files.ts'
+import { isOwn, isOwnFile, makeFolder, openFolders, PRIVATE_FOLDER, place, removeOthers } from './part-tree.ts'
 
 /** Files from here on are flushed to the disk. What is there of smaller transfers is not kept. */
 export const KEPT_FROM_BYTES = 1_048_576
 const PRIVATE_FILE = 0o600
-const PRIVATE_FOLDER = 0o700
-const READ_BYTES = 256 * 1024
-const RENAME_TRIES = 20
-const RENAME_PAUSE_MS = 500
 
 export interface PartialFolderOptions {
   /** Where everything gets its place. It is there already. */
@@ -66,6 +51,24 @@ export class PartialFolder implements Partials {
   }
 }
 
+/** A thing that a person chose: where it is for now, where in the end, and whether something of it was there before. */
+interface Thing {
+  readonly part: string
+  readonly path: string
+  readonly isFolder: boolean
+  readonly wasBegun: boolean
+}
+
+interface SavedPartialOptions {
+  readonly options: PartialFolderOptions
+  readonly token: string
+  readonly entries: readonly Entry[]
+  readonly paths: readonly string[]
+  readonly parts: readonly string[]
+  readonly things: readonly Thing[]
+  readonly have: ReadonlyMap<number, number>
+}
+
 /** An offer on its way into a folder. */
 export class SavedPartial implements Partial {
   /** By entry, where it is in the end, relative to the directory. */
@@ -74,89 +77,99 @@ export class SavedPartial implements Partial {
   readonly #options: PartialFolderOptions
   readonly #token: string
   readonly #entries: readonly Entry[]
+  /** By entry, where it is for now. */
+  readonly #parts: readonly string[]
+  readonly #things: readonly Thing[]
+  /** Folders that were made, or are being made. */
+  readonly #folders = new Map<string, Promise<void>>()
   #isFinished = false
 
-  private constructor(
-    options: PartialFolderOptions,
-    token: string,
-    entries: readonly Entry[],
-    paths: readonly string[],
-    have: ReadonlyMap<number, number>,
-  ) {
+  private constructor({ options, token, entries, paths, parts, things, have }: SavedPartialOptions) {
     this.#options = options
     this.#token = token
     this.#entries = entries
     this.paths = paths
+    this.#parts = parts
+    this.#things = things
     this.have = have
     for (const path of this.#passing()) removedAtExit.add(path)
   }
 
   /** Locks the partial for this process. Throws what the file system throws. */
-  static async open(options: PartialFolderOptions, token: string, entries: readonly Entry[]): Promise<SavedPartial> {
+  static async open(given: PartialFolderOptions, token: string, entries: readonly Entry[]): Promise<SavedPartial> {
+    const directory = await realpath(given.directory)
+    const options = { ...given, directory }
     const paths = localPaths(entries, options.nameOf)
-    await lock(lockPath(options.directory, token))
+    const toPart = partPaths(token)
+    await lock(lockPath(directory, token))
+    const things = new Map<string, Thing>()
     const have = new Map<number, number>()
+    const parts: string[] = []
     for (const [index, path] of paths.entries()) {
-      const info = await lstat(join(options.directory, partPath(path, token))).catch(() => undefined)
-      const bytes = info?.isFile() ? Math.min(info.size, entries[index]?.size ?? 0) : 0
+      const { size = 0, dir } = entries[index] ?? {}
+      const part = join(directory, toPart(path))
+      parts.push(part)
+      const [name = path, below] = path.split(/[/\\]/, 2)
+      let thing = things.get(name)
+      if (!thing) {
+        const at = join(directory, toPart(name))
+        const isFolder = below !== undefined || dir === true
+        thing = { part: at, path: join(directory, name), isFolder, wasBegun: await isThere(at) }
+        things.set(name, thing)
+      }
+      const info = thing.wasBegun ? await lstat(part).catch(() => undefined) : undefined
+      const bytes = info?.isFile() ? Math.min(info.size, size) : 0
       if (bytes > 0) have.set(index, bytes)
     }
-    return new SavedPartial(options, token, entries, paths, have)
+    return new SavedPartial({ options, token, entries, paths, parts, things: [...things.values()], have })
   }
 
   async *read(entry: number, bytes: number): AsyncGenerator<Uint8Array> {
-    const file = await open(this.#part(entry), constants.O_RDONLY | constants.O_NOFOLLOW)
+    const file = await openHere(this.#part(entry), constants.O_RDONLY | constants.O_NOFOLLOW)
     try {
-      for (let at = 0; at < bytes; ) {
-        const buffer = new Uint8Array(Math.min(READ_BYTES, bytes - at))
-        const { bytesRead } = await file.read(buffer, 0, buffer.length, at)
-        if (bytesRead === 0) return
-        at += bytesRead
-        yield buffer.subarray(0, bytesRead)
-      }
+      yield* readFile(file, 0, bytes)
     } finally {
-      await file.close()
+      await closeFile(file)
     }
   }
 
   async write(entry: number, offset: number, pieces: AsyncIterable<Uint8Array>): Promise<void> {
-    const file = await this.#create(entry)
+    const { modified, x } = this.#entries[entry] ?? {}
+    const file = await this.#create(entry, offset)
     try {
-      await file.truncate(offset)
       let at = offset
       for await (const piece of pieces) {
-        for (let written = 0; written < piece.length; ) {
-          const { bytesWritten } = await file.write(piece, written, piece.length - written, at)
-          written += bytesWritten
-          at += bytesWritten
-        }
+        await writeFile(file, piece, at)
+        at += piece.length
       }
-      if (at >= KEPT_FROM_BYTES) await file.sync()
+      const mode = this.#modeOf(x === true)
+      if (mode !== PRIVATE_FILE) fchmodSync(file, mode)
+      if (modified !== undefined) await setTimes(file, modified / 1000, modified / 1000)
+      if (at >= KEPT_FROM_BYTES) await flush(file)
     } catch (error) {
       // The system does not say of which file it speaks.
       if ((error as NodeJS.ErrnoException).syscall) Object.assign(error as object, { path: this.#target(entry) })
       throw error
     } finally {
-      await file.close()
+      await closeFile(file)
     }
   }
 
   async finish(skipped: readonly number[]): Promise<void> {
     const { overwrite, onPlaced } = this.#options
     for (const entry of skipped) await rm(this.#part(entry), { force: true })
-    const wanted = new Set(this.#entries.map((_, entry) => this.#part(entry)))
-    for (const thing of this.#things()) await removeOthers(thing.part, wanted)
-    for (const [entry, { dir, x, modified }] of this.#entries.entries()) {
-      if (skipped.includes(entry)) continue
+    const wanted = new Set(this.#parts)
+    for (const { part, wasBegun } of this.#things) if (wasBegun) await removeOthers(part, wanted)
+    for (const [entry, { dir, modified }] of this.#entries.entries()) {
+      if (!dir) continue
       const path = this.#part(entry)
-      if (dir) await mkdir(path, { recursive: true, mode: PRIVATE_FOLDER })
-      else await chmod(path, this.#modeOf(x === true))
+      await this.#folder(path)
       if (modified !== undefined) await utimes(path, modified / 1000, modified / 1000)
     }
-    for (const { part, path, isFolder } of this.#things()) {
+    for (const { part, path, isFolder } of this.#things) {
       // Everything of it may have been skipped.
-      if (!(await lstat(part).catch(() => undefined))) continue
-      if (isFolder) await this.#openFolders(part)
+      if (!(await isThere(part))) continue
+      if (isFolder) await openFolders(part, this.#modeOf(true) | PRIVATE_FOLDER)
       if (overwrite && !isFolder) await rename(part, path)
       else await place(part, path, isFolder)
       onPlaced?.(basename(path))
@@ -175,7 +188,7 @@ export class SavedPartial implements Partial {
   #passing(): string[] {
     const total = this.#entries.reduce((sum, { size = 0 }) => sum + size, 0)
     const isSmall = !this.#isFinished && total < KEPT_FROM_BYTES
-    return [lockPath(this.#options.directory, this.#token), ...(isSmall ? this.#things().map(({ part }) => part) : [])]
+    return [lockPath(this.#options.directory, this.#token), ...(isSmall ? this.#things.map(({ part }) => part) : [])]
   }
 
   #target(entry: number): string {
@@ -183,113 +196,54 @@ export class SavedPartial implements Partial {
   }
 
   #part(entry: number): string {
-    return join(this.#options.directory, partPath(this.paths[entry] ?? '', this.#token))
+    const part = this.#parts[entry]
+    if (part === undefined) throw new RangeError('there is no such entry')
+    return part
   }
 
-  /** Things that a person chose, one after the other: where each is for now, and in the end. */
-  #things(): { part: string; path: string; isFolder: boolean }[] {
-    const { directory } = this.#options
-    const things = new Map<string, { part: string; path: string; isFolder: boolean }>()
-    for (const [entry, path] of this.paths.entries()) {
-      const [thing = path, ...below] = path.split(/[/\\]/)
-      const isFolder = below.length > 0 || this.#entries[entry]?.dir === true
-      things.set(thing, { part: join(directory, partPath(thing, this.#token)), path: join(directory, thing), isFolder })
-    }
-    return [...things.values()]
-  }
-
-  /** The file of an entry, in folders that nobody else can enter. A link in its place is no file. */
-  async #create(entry: number): Promise<FileHandle> {
+  /** The file of an entry, of so many bytes, in folders that nobody else can enter. A link in its place is no file. */
+  async #create(entry: number, bytes: number): Promise<number> {
     const path = this.#part(entry)
-    const [, ...below] = (this.paths[entry] ?? '').split(/[/\\]/)
-    if (below.length > 0) await mkdir(dirname(path), { recursive: true, mode: PRIVATE_FOLDER })
+    await this.#folder(dirname(path))
     const flags = constants.O_WRONLY | constants.O_NOFOLLOW
-    try {
-      return await open(path, flags | constants.O_CREAT | constants.O_EXCL, PRIVATE_FILE)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-      return open(path, flags)
+    if (bytes === 0) {
+      try {
+        return await openHere(path, flags | constants.O_CREAT | constants.O_EXCL, PRIVATE_FILE)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      }
     }
+    const file = await openHere(path, flags | constants.O_NONBLOCK)
+    const info = fstatSync(file)
+    if (isOwnFile(info) && info.size >= bytes) {
+      await truncateFile(file, bytes)
+      return file
+    }
+    // What both sides compared is gone, or is somebody else's.
+    await closeFile(file)
+    throw Object.assign(new Error('the partial was changed'), { code: 'EBUSY', syscall: 'open' })
+  }
+
+  /** Makes a folder and those that it is in, from the directory on. */
+  #folder(path: string): Promise<void> {
+    if (path === this.#options.directory) return Promise.resolve()
+    const known = this.#folders.get(path)
+    if (known) return known
+    const made = this.#folder(dirname(path)).then(() => makeFolder(path))
+    this.#folders.set(path, made)
+    return made
   }
 
   #modeOf(isExecutable: boolean): number {
     const mode = this.#options.mode ?? PRIVATE_FILE
     return isExecutable ? mode | ((mode & 0o444) >> 2) : mode
   }
-
-  /** Gives the folders of a thing the mode that was asked for, from the inside. */
-  async #openFolders(folder: string): Promise<void> {
-    for (const each of await readdir(folder, { withFileTypes: true })) {
-      if (each.isDirectory()) await this.#openFolders(join(folder, each.name))
-    }
-    await chmod(folder, this.#modeOf(true) | PRIVATE_FOLDER)
-  }
 }
 
-/** Reports whether everything at and below a path is this user's, and is a file or a folder. */
-async function isOwn(path: string): Promise<boolean> {
-  const info = await lstat(path).catch(() => undefined)
-  if (!info || (process.getuid && info.uid !== process.getuid())) return false
-  if (info.isFile()) return info.nlink === 1
-  if (!info.isDirectory()) return false
-  for (const name of await readdir(path)) if (!(await isOwn(join(path, name)))) return false
-  return true
-}
-
-/** Removes what an earlier list of the same thing had. */
-async function removeOthers(path: string, wanted: ReadonlySet<string>): Promise<void> {
-  const info = await lstat(path).catch(() => undefined)
-  if (!info || wanted.has(path)) return
-  if (!info.isDirectory()) return rm(path)
-  for (const name of await readdir(path)) await removeOthers(join(path, name), wanted)
-}
-
-/** Gives a thing its final name, in the place of nothing. Throws EEXIST where something has it. */
-async function place(part: string, path: string, isFolder: boolean): Promise<void> {
-  if (!isFolder) {
-    // Unlike a rename, a link never takes the place of anything. Not every file system has links.
-    const linked = await link(part, path).then(
-      () => true,
-      (error: NodeJS.ErrnoException) => {
-        if (error.code === 'EEXIST') throw error
-        return false
-      },
-    )
-    if (linked) return unlink(part)
-  }
-  for (let tries = 1; ; tries++) {
-    if (await lstat(path).catch(() => undefined))
-      throw Object.assign(new Error('it is there already'), { code: 'EEXIST' })
-    try {
-      return await rename(part, path)
-    } catch (error) {
-      const isHeld = ['EACCES', 'EPERM', 'EBUSY'].includes((error as NodeJS.ErrnoException).code ?? '')
-      if (!isHeld || tries === RENAME_TRIES) throw error
-      await setTimeout(RENAME_PAUSE_MS)
-    }
-  }
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined)) !== undefined
 }
 
 function lockPath(directory: string, token: string): string {
   return join(directory, `.${symbolsOf(token)}.lock`)
-}
-
-/** Takes a lock for this process, also from one that is gone. Throws EEXIST where another process lives that has it. */
-async function lock(path: string): Promise<void> {
-  if (!(await isLocked(path))) await rm(path, { force: true })
-  const file = await open(path, 'wx', PRIVATE_FILE)
-  await file.writeFile(String(process.pid))
-  await file.close()
-}
-
-async function isLocked(path: string): Promise<boolean> {
-  const text = await readFile(path, 'utf8').catch(() => '')
-  const pid = Number(text)
-  if (!Number.isSafeInteger(pid) || pid < 1) return false
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }

@@ -1,5 +1,18 @@
+import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs/promises'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -102,6 +115,61 @@ describe('a file that is being received', () => {
     await symlink(at('victim'), at(partPath('file', TOKEN)))
     await expect(save('file', 'theirs')).rejects.toMatchObject({ code: 'ELOOP' })
     expect(await readFile(at('victim'), 'utf8')).toBe('mine')
+  })
+
+  test('is not written where a link leads that was put in its way', async () => {
+    const attacker = await mkdtemp(join(tmpdir(), 'pairlay-attacker-'))
+    const partial = await open(['folder/a', 'folder/b'].map((path) => ({ path, size: 6 })))
+    await write(partial, 0, 'theirs')
+    await rename(at(partPath('folder', TOKEN)), at('away'))
+    await symlink(attacker, at(partPath('folder', TOKEN)))
+    await writeFile(join(attacker, 'a'), 'mine', { mode: 0o600 })
+    await expect(write(partial, 0, 'theirs')).rejects.toMatchObject({ code: 'ELOOP' })
+    await expect(write(partial, 1, 'theirs')).rejects.toMatchObject({ code: 'ELOOP' })
+    expect(await readFile(join(attacker, 'a'), 'utf8')).toBe('mine')
+    expect(await readFile(join(attacker, 'b'), 'utf8').catch(() => '')).toBe('')
+    await partial.leave()
+    await rm(attacker, { recursive: true })
+  })
+
+  test('is not written where it has another name, or is no file', async () => {
+    await writeFile(at('victim'), 'mine')
+    await link(at('victim'), at(partPath('file', TOKEN)))
+    execFileSync('mkfifo', [at(partPath('pipe', TOKEN))])
+    await mkdir(at(partPath('folder', TOKEN)))
+    for (const [name, code] of [
+      ['file', 'EBUSY'],
+      ['pipe', 'ENXIO'],
+      ['folder', 'EISDIR'],
+    ] as const) {
+      await expect(save(name, 'theirs')).rejects.toMatchObject({ code })
+    }
+    expect(await readFile(at('victim'), 'utf8')).toBe('mine')
+  })
+
+  test('is in a folder that was made for it, or nowhere', async () => {
+    await writeFile(at(partPath('folder', TOKEN)), 'mine')
+    await expect(save('folder/file', 'theirs')).rejects.toMatchObject({ code: 'EEXIST' })
+  })
+
+  test('is written on from where it is only while so much of it is there', async () => {
+    const partial = await open([{ path: 'file', size: 1_048_576 }])
+    await write(partial, 0, 'begun')
+    await truncate(at(partPath('file', TOKEN)), 2)
+    const more = partial.write(0, 5, ReadableStream.from([Buffer.from('more')]))
+    await expect(more).rejects.toMatchObject({ code: 'EBUSY' })
+    await rm(at(partPath('file', TOKEN)))
+    const gone = partial.write(0, 5, ReadableStream.from([Buffer.from('more')]))
+    await expect(gone).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+
+  test('with a long name is another one than that of a name which begins alike', async () => {
+    const names = ['a', 'b'].map((end) => 'x'.repeat(235) + end)
+    const partial = await open(names.map((path) => ({ path, size: 1 })))
+    await write(partial, 0, 'a')
+    await write(partial, 1, 'b')
+    await partial.finish([])
+    expect(await Promise.all(names.map((name) => readFile(at(name), 'utf8')))).toEqual(['a', 'b'])
   })
 
   test('is written by one process at a time', async () => {

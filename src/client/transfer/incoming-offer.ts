@@ -131,8 +131,8 @@ export class IncomingOffer {
 
   /** The offerer's digests come. */
   openCheck(): MessageSink {
-    const isNamed = ({ entry, bytes, sha256 }: Part) =>
-      sha256 !== undefined && this.#named.some((part) => part.entry === entry && part.bytes === bytes)
+    const named = new Map(this.#named.map(({ entry, bytes }) => [entry, bytes]))
+    const isNamed = ({ entry, bytes, sha256 }: Part) => sha256 !== undefined && named.get(entry) === bytes
     const lines = new PartReader(isNamed)
     return {
       push: (piece) => lines.push(piece),

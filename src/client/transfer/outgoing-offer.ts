@@ -3,13 +3,14 @@ import { encodeBase64Url } from '../../protocol/text.ts'
 import type { Environment } from '../environment.ts'
 import { PairingError } from '../errors.ts'
 import { Signal } from '../signal.ts'
-import { firstBytes, piecesOfSource, type Source } from '../source.ts'
+import { firstBytes, type Source } from '../source.ts'
 import { type Entry, totalOf } from './entries.ts'
 import { type HeadOf, HINTS_MAX, type SkipReason, type WithdrawReason } from './kinds.ts'
 import { encodeLines, type Part, PartReader } from './lines.ts'
 import type { MessageSink } from './message-reader.ts'
 import { allowed, cutOfferer, hear, type OffererLife, type Outcome, say, sayAll, withdraw } from './offer-life.ts'
 import type { ContentSource, Outbox } from './outbox.ts'
+import { ReadAhead } from './read-ahead.ts'
 import { digested, proofFor, type Transfers } from './resume.ts'
 
 /** Content is not held back for longer than this while its source gives nothing. */
@@ -58,7 +59,7 @@ export class OutgoingOffer implements ContentSource {
   readonly #totalBytes: number | undefined
   #life: OffererLife = { is: 'undecided', withdrawn: false }
   readonly #changed = new Signal()
-  #giveUp: () => void = () => {}
+  #reading: ReadAhead | undefined
   readonly #buffer: Uint8Array
   #filled = 0
   /** The buffer goes out as it is: it is full, or its source is silent or at its end. */
@@ -117,6 +118,7 @@ export class OutgoingOffer implements ContentSource {
     } finally {
       signal?.removeEventListener('abort', abort)
       this.#outbox.stopContent(this)
+      this.#reading?.stop()
       this.#environment.clearTimeout(this.#silence)
       this.#buffer.fill(0)
     }
@@ -127,10 +129,9 @@ export class OutgoingOffer implements ContentSource {
     const isAnswer = word.kind === 'answer'
     const token = isAnswer && word.resume !== undefined ? this.#known.get(word.resume) : undefined
     if (isAnswer && word.resume !== undefined && !token) throw new PairingError('corrupt')
+    const named = new Map(this.#parts.map((part) => [part.entry, part.bytes]))
     const isPart = ({ entry, bytes }: Part) =>
-      isAnswer
-        ? token !== undefined && bytes <= (this.#entries[entry]?.size ?? 0)
-        : this.#parts.some((part) => part.entry === entry && part.bytes === bytes)
+      isAnswer ? token !== undefined && bytes <= (this.#entries[entry]?.size ?? 0) : named.get(entry) === bytes
     const lines = new PartReader(isPart)
     return {
       push: (piece) => lines.push(piece),
@@ -203,24 +204,12 @@ export class OutgoingOffer implements ContentSource {
     while (this.#life.is === 'comparing') await this.#changed.next()
   }
 
-  /** Reads the sources one after the other into frames, until all is said or the offer is over. */
+  /** Reads the sources into frames, in their order, until all is said or the offer is over. */
   async #fill(): Promise<void> {
-    for (const [index, source] of this.#sources.entries()) {
-      const { size, dir } = this.#entries[index] ?? {}
-      if (dir) continue
-      try {
-        const { bytes: offset = 0 } = this.#parts.find(({ entry }) => entry === index) ?? {}
-        for await (const piece of this.#whileWanted(piecesOfSource(source, size, offset))) await this.#put(piece)
-        if (!this.#isRunning()) return
-      } catch (error) {
-        const failure = error instanceof PairingError ? error : new PairingError('source_failed', { cause: error })
-        const isChanged = failure.code === 'source_changed'
-        if (this.#entries.length === 1) return this.#withdraw(isChanged ? 'source_changed' : 'failed', failure)
-        if (!(await this.#emptied())) return
-        const reason = isChanged ? 'changed' : 'unreadable'
-        this.#outbox.say({ kind: 'skip', offer: this.offer, entry: index, reason })
-        this.#options.onSkip?.(source.name, reason)
-      }
+    const offsets = new Map(this.#parts.map(({ entry, bytes }) => [entry, bytes]))
+    this.#reading = new ReadAhead(this.#sources, this.#entries, offsets)
+    for (const [index, { dir }] of this.#entries.entries()) {
+      if (!dir && !(await this.#fillFrom(this.#reading.piecesOf(index), index))) return
     }
     if (!(await this.#emptied()) || this.#life.is !== 'running') return
     const onSent = () => {
@@ -229,25 +218,27 @@ export class OutgoingOffer implements ContentSource {
     this.#outbox.say({ kind: 'sent', offer: this.offer, bytes: this.#life.said }, undefined, { onSent })
   }
 
-  /** The pieces of a source, as long as the offer wants more: a source may have nothing to give for ever. */
-  async *#whileWanted(pieces: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+  /** Puts a source into frames, or says that it is skipped. Reports whether the offer still wants more. */
+  async #fillFrom(pieces: AsyncIterable<Uint8Array>, index: number): Promise<boolean> {
+    let isBegun = false
     try {
-      while (this.#isRunning()) {
-        const result = await this.#unlessUnwanted(pieces.next())
-        if (!result || result.done) return
-        yield result.value
+      for await (const piece of pieces) {
+        isBegun = true
+        await this.#put(piece)
       }
-    } finally {
-      // A source that gives nothing does not end either.
-      pieces.return(undefined).catch(() => {})
+      return this.#isRunning()
+    } catch (error) {
+      const failure = error instanceof PairingError ? error : new PairingError('source_failed', { cause: error })
+      const isChanged = failure.code === 'source_changed'
+      if (this.#entries.length === 1) this.#withdraw(isChanged ? 'source_changed' : 'failed', failure)
+      // What is in the stream of it goes out before that.
+      else if (!isBegun || (await this.#emptied())) {
+        const reason = isChanged ? 'changed' : 'unreadable'
+        this.#outbox.say({ kind: 'skip', offer: this.offer, entry: index, reason })
+        this.#options.onSkip?.(this.#sources[index]?.name ?? '', reason)
+      }
+      return this.#isRunning()
     }
-  }
-
-  #unlessUnwanted<T>(work: Promise<T>): Promise<T | undefined> {
-    return new Promise((resolve, reject) => {
-      this.#giveUp = () => resolve(undefined)
-      work.then(resolve, reject)
-    })
   }
 
   /** Puts a piece into frames. */
@@ -290,7 +281,7 @@ export class OutgoingOffer implements ContentSource {
   }
 
   #settle(): void {
-    if (!this.#isRunning()) this.#giveUp()
+    if (!this.#isRunning()) this.#reading?.stop()
     this.#changed.fire()
   }
 }

@@ -1,7 +1,8 @@
 import { piecesOf } from '../source.ts'
 import type { Entry } from './entries.ts'
-import type { AcceptOptions } from './incoming-item.ts'
+import type { AcceptOptions, IncomingItem } from './incoming-item.ts'
 import type { IncomingOffer } from './incoming-offer.ts'
+import { SMALL_AT_ONCE, SMALL_BYTES } from './read-ahead.ts'
 
 /** Where offers are saved so that an interrupted one can go on in a later session: a folder, the browser's file system. */
 export interface Partials {
@@ -17,7 +18,10 @@ export interface Partial {
   readonly have: ReadonlyMap<number, number>
   /** The first `bytes` of an entry. */
   read(entry: number, bytes: number): AsyncIterable<Uint8Array>
-  /** Takes an entry's bytes from `offset` on; what is there beyond it is dropped. */
+  /**
+   * Takes an entry's bytes from `offset` on; what is there beyond it is dropped. Up to 16 small entries are written at the
+   * same time.
+   */
   write(entry: number, offset: number, pieces: AsyncIterable<Uint8Array>): Promise<void>
   /** Everything is there but the entries that were `skipped`: gives it its final name. */
   finish(skipped: readonly number[]): Promise<void>
@@ -38,18 +42,63 @@ export async function save(
   const partial = await partials.open(known ?? offer.token, offer.entries)
   const read = (entry: number, bytes: number) => partial.read(entry, bytes)
   const begun = known === undefined ? undefined : { token: known, have: partial.have, read }
-  const beforeReceipt = () => partial.finish([...offer.skipped.keys()])
+  const writing = new Writing()
+  const write = (item: IncomingItem, pieces: AsyncIterable<Uint8Array>) =>
+    partial.write(item.index, item.offset, pieces).catch((error) => {
+      offer.stop(isFull(error) ? 'no_space' : 'failed')
+      throw error
+    })
+  const beforeReceipt = async () => {
+    await writing.ended()
+    await partial.finish([...offer.skipped.keys()])
+  }
   try {
     for await (const item of offer.accept({ ...options, begun, beforeReceipt })) {
       if (item.dir) continue
-      await partial.write(item.index, item.offset, piecesOf(item.stream)).catch((error) => {
-        if (isFull(error)) offer.stop('no_space')
-        throw error
-      })
+      const pieces = piecesOf(item.stream)
+      if (item.size === undefined || item.size > SMALL_BYTES) await write(item, pieces)
+      else await writing.begin(write(item, await held(pieces)))
     }
+  } catch (error) {
+    // An offer that was stopped because one could not be written ends with another error.
+    await writing.ended()
+    throw error
   } finally {
     await partial.leave()
   }
+}
+
+/** Writes of small files that run at the same time, up to 16. */
+class Writing {
+  readonly #running = new Set<Promise<void>>()
+  readonly #failures: unknown[] = []
+
+  /** Resolves when there is room for another. Throws what one of them has thrown. */
+  async begin(write: Promise<void>): Promise<void> {
+    const running = write.catch((error) => void this.#failures.push(error)).finally(() => this.#running.delete(running))
+    this.#running.add(running)
+    if (this.#running.size >= SMALL_AT_ONCE) await Promise.race(this.#running)
+    this.#throwFailure()
+  }
+
+  /** Resolves when none runs. Throws what one of them has thrown. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#running)
+    this.#throwFailure()
+  }
+
+  #throwFailure(): void {
+    if (this.#failures.length > 0) throw this.#failures[0]
+  }
+}
+
+/** All pieces, once they are here. */
+async function held(pieces: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
+  const all: Uint8Array[] = []
+  for await (const piece of pieces) all.push(piece)
+  return (async function* () {
+    yield* all
+  })()
 }
 
 /** Reports whether a store said that it has no room. */

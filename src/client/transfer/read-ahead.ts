@@ -1,0 +1,99 @@
+import { piecesOfSource, type Source } from '../source.ts'
+import type { Entry } from './entries.ts'
+
+/** Files of at most this many bytes are read and written several at a time: most of their time is spent waiting. */
+export const SMALL_BYTES = 65_536
+export const SMALL_AT_ONCE = 16
+
+type Pieces = AsyncGenerator<Uint8Array>
+
+/** Reads sources in their order. Of small ones up to 16 are read at a time, and held until their turn. */
+export class ReadAhead {
+  readonly #sources: readonly Source[]
+  readonly #entries: readonly Entry[]
+  readonly #offsets: ReadonlyMap<number, number>
+  readonly #begun = new Map<number, { readonly pieces: Pieces; readonly all: Promise<Uint8Array[]> }>()
+  /** Every small source before this one was begun. */
+  #next = 0
+  #isStopped = false
+  #giveUp: () => void = () => {}
+
+  /** `sources[i]` has the bytes of `entries[i]`, which are wanted from `offsets` on. */
+  constructor(sources: readonly Source[], entries: readonly Entry[], offsets: ReadonlyMap<number, number>) {
+    this.#sources = sources
+    this.#entries = entries
+    this.#offsets = offsets
+  }
+
+  /**
+   * The pieces of a source, until `stop`. Sources are asked for in ascending order. Throws PairingError as
+   * `piecesOfSource`.
+   */
+  async *piecesOf(index: number): Pieces {
+    this.#begin(index)
+    const begun = this.#begun.get(index)
+    if (begun) {
+      this.#begun.delete(index)
+      yield* (await this.#unlessStopped(begun.all)) ?? []
+      return
+    }
+    const pieces = this.#open(index)
+    try {
+      while (!this.#isStopped) {
+        const result = await this.#unlessStopped(pieces.next())
+        if (!result || result.done) return
+        yield result.value
+      }
+    } finally {
+      abandon(pieces)
+    }
+  }
+
+  /** Nothing more is wanted: a source may have nothing to give for ever. */
+  stop(): void {
+    this.#isStopped = true
+    for (const { pieces } of this.#begun.values()) abandon(pieces)
+    this.#begun.clear()
+    this.#giveUp()
+  }
+
+  /** Begins with the small ones from here on, as far as they follow each other. */
+  #begin(index: number): void {
+    this.#next = Math.max(this.#next, index)
+    for (; this.#next < index + SMALL_AT_ONCE; this.#next++) {
+      const { size, dir } = this.#entries[this.#next] ?? {}
+      if (dir) continue
+      if (this.#isStopped || size === undefined || size > SMALL_BYTES) return
+      const pieces = this.#open(this.#next)
+      const all = collected(pieces)
+      // Its turn may never come.
+      all.catch(() => {})
+      this.#begun.set(this.#next, { pieces, all })
+    }
+  }
+
+  #open(index: number): Pieces {
+    const source = this.#sources[index]
+    if (!source) throw new RangeError('there is no such source')
+    return piecesOfSource(source, this.#entries[index]?.size, this.#offsets.get(index))
+  }
+
+  #unlessStopped<T>(work: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#giveUp = () => resolve(undefined)
+      if (this.#isStopped) this.#giveUp()
+      work.then(resolve, reject)
+    })
+  }
+}
+
+/** A source that gives nothing does not end either, so its end is not waited for. */
+function abandon(pieces: Pieces): void {
+  pieces.return(undefined).catch(() => {})
+}
+
+async function collected(pieces: Pieces): Promise<Uint8Array[]> {
+  const all: Uint8Array[] = []
+  for await (const piece of pieces) all.push(piece)
+  return all
+}

@@ -1,0 +1,81 @@
+import type { Stats } from 'node:fs'
+import { chmod, link, lstat, mkdir, readdir, rename, rm, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+
+/** What a partial is on the disk: its files and folders, until the thing has its name. */
+
+export const PRIVATE_FOLDER = 0o700
+const RENAME_TRIES = 20
+const RENAME_PAUSE_MS = 500
+
+/** Reports whether everything at and below a path is this user's, and is a file or a folder. */
+export async function isOwn(path: string): Promise<boolean> {
+  const info = await lstat(path).catch(() => undefined)
+  if (!info?.isDirectory()) return info !== undefined && isOwnFile(info)
+  if (!isThisUsers(info)) return false
+  for (const name of await readdir(path)) if (!(await isOwn(join(path, name)))) return false
+  return true
+}
+
+/** Reports whether it is a file of this user that has no other name. */
+export function isOwnFile(info: Stats): boolean {
+  return info.isFile() && info.nlink === 1 && isThisUsers(info)
+}
+
+function isThisUsers({ uid }: Stats): boolean {
+  return uid === (process.getuid?.() ?? uid)
+}
+
+/** Makes a folder for this user alone, if it is not there. Throws EEXIST for anything else in its place. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, PRIVATE_FOLDER)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    const info = await lstat(path)
+    if (!info.isDirectory() || !isThisUsers(info)) throw error
+  }
+}
+
+/** Removes what an earlier list of the same thing had. */
+export async function removeOthers(path: string, wanted: ReadonlySet<string>): Promise<void> {
+  const info = await lstat(path).catch(() => undefined)
+  if (!info || wanted.has(path)) return
+  if (!info.isDirectory()) return rm(path)
+  for (const name of await readdir(path)) await removeOthers(join(path, name), wanted)
+}
+
+/** Gives folders this mode, from the inside. */
+export async function openFolders(folder: string, mode: number): Promise<void> {
+  for (const each of await readdir(folder, { withFileTypes: true })) {
+    if (each.isDirectory()) await openFolders(join(folder, each.name), mode)
+  }
+  await chmod(folder, mode)
+}
+
+/** Gives a thing its final name, in the place of nothing. Throws EEXIST where something has it. */
+export async function place(part: string, path: string, isFolder: boolean): Promise<void> {
+  if (!isFolder) {
+    // Unlike a rename, a link never takes the place of anything. Not every file system has links.
+    const linked = await link(part, path).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'EEXIST') throw error
+        return false
+      },
+    )
+    if (linked) return unlink(part)
+  }
+  for (let tries = 1; ; tries++) {
+    if (await lstat(path).catch(() => undefined))
+      throw Object.assign(new Error('it is there already'), { code: 'EEXIST' })
+    try {
+      return await rename(part, path)
+    } catch (error) {
+      const isHeld = ['EACCES', 'EPERM', 'EBUSY'].includes((error as NodeJS.ErrnoException).code ?? '')
+      if (!isHeld || tries === RENAME_TRIES) throw error
+      await setTimeout(RENAME_PAUSE_MS)
+    }
+  }
+}
