@@ -1,7 +1,7 @@
 import { access, constants, lstat, mkdir, statfs } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join } from 'node:path'
 import type { Entry, Offer } from '../client/index.ts'
-import { localPaths, partPath } from '../node/local-paths.ts'
+import { FreeNames, keyOf, localPaths, partPaths } from '../node/local-paths.ts'
 import { numbered, safeName } from '../node/names.ts'
 import { PartialFolder } from '../node/partial-folder.ts'
 import { shown } from '../node/shown.ts'
@@ -94,16 +94,20 @@ export async function placesFor(entries: readonly Entry[], asker: Asker, options
   }
   const names = new Map<string, string>()
   const was = new Map<string, string>()
+  const chosen = new FreeNames()
+  const coming = new Map<string, number>()
+  for (const thing of things.keys()) count(coming, safeName(thing), 1)
+  const isTaken = (name: string) => chosen.has(name) || coming.has(keyOf(name))
   for (const [thing, { isFolder }] of things) {
-    const others = [...names.values()]
-    const wanted = join(directory, isNamed ? basename(output) : unique(safeName(thing), others))
-    // Those chosen, and then those still to come.
-    const coming = [...things.keys()].slice(names.size + 1).map(safeName)
-    const path = await freePath(wanted, isFolder, asker, options, [...others, ...coming])
+    const safe = safeName(thing)
+    count(coming, safe, -1)
+    const wanted = join(directory, isNamed ? basename(output) : chosen.take(safe))
+    const path = await freePath(wanted, isFolder, asker, options, isTaken)
     if (dirname(path) !== dirname(wanted)) {
       throw new CliError('Everything of one offer goes into one directory: name it with --into.', 'usage')
     }
     const name = basename(path)
+    if (path !== wanted) chosen.take(name)
     names.set(thing, name)
     if (!isNamed && (path === wanted || options.rename) && name !== thing.normalize('NFC')) was.set(name, thing)
   }
@@ -131,9 +135,10 @@ export async function requireRoom(offer: Offer, places: Places): Promise<void> {
 
 /** Bytes that are there of a partial. */
 export async function placedBytes({ directory, paths }: Places, token: string): Promise<number> {
+  const toPart = partPaths(token)
   let bytes = 0
   for (const path of paths) {
-    const info = await lstat(join(directory, partPath(path, token))).catch(() => undefined)
+    const info = await lstat(join(directory, toPart(path))).catch(() => undefined)
     if (info?.isFile()) bytes += info.size
   }
   return bytes
@@ -153,47 +158,42 @@ export function thingsOf(
   return things
 }
 
-/** The name, or the next number of it that none of the others has, on a disk that ignores case too. */
-function unique(name: string, others: readonly string[]): string {
-  const taken = new Set(others.map(key))
-  let free = name
-  for (let n = 2; taken.has(key(free)); n++) free = numbered(name, n)
-  return free
+/** Counts a name, however it is written, and forgets it at 0. */
+function count(names: Map<string, number>, name: string, change: 1 | -1): void {
+  const key = keyOf(name)
+  const left = (names.get(key) ?? 0) + change
+  if (left > 0) names.set(key, left)
+  else names.delete(key)
 }
 
-function key(name: string): string {
-  return name.normalize('NFC').toLowerCase()
-}
-
-/** The path, or another one, at which something can be made, and that is none of `others` in the same directory. */
+/** The path, or another one, at which something can be made, and whose name is not taken by another thing of the offer. */
 async function freePath(
   path: string,
   isFolder: boolean,
   asker: Asker,
   { yes, rename, overwrite }: OutputOptions,
-  others: readonly string[] = [],
+  isTaken: (name: string) => boolean = () => false,
 ): Promise<string> {
   for (let free = path; ; ) {
     let problem: string | undefined
-    const isTaken = others.some((other) => key(other) === key(basename(free)))
-    if (free !== path && isTaken) problem = `${shown(free)} is the name of another of these files.`
+    if (free !== path && isTaken(basename(free))) problem = `${shown(free)} is the name of another of these files.`
     else if (await exists(free)) {
       if (overwrite && !isFolder && !(await isDirectory(free))) return free
-      if (rename) return nextFree(free, others)
+      if (rename) return nextFree(free, isTaken)
       problem = `${shown(free)} is there already, and is not overwritten.`
     } else problem = await problemWith(/[/\\]$/.test(free) ? free : dirname(free))
     if (problem === undefined) return free
     if (yes || !process.stdin.isTTY) throw new CliError(`${problem} Save elsewhere with -o, or use --rename.`)
-    const proposed = await nextFree(path, others)
+    const proposed = await nextFree(path, isTaken)
     const answer = await asker.ask('name', `${problem} Another name (Enter: ${shown(basename(proposed))}): `)
     if (answer === undefined) throw new CliError('Nothing was saved.', 'not_delivered', 'declined')
     free = answer === '' ? proposed : isAbsolute(answer) ? answer : join(dirname(path), answer)
   }
 }
 
-async function nextFree(path: string, others: readonly string[]): Promise<string> {
+async function nextFree(path: string, isTaken: (name: string) => boolean): Promise<string> {
   for (let n = 2; ; n++) {
     const free = join(dirname(path), numbered(basename(path), n))
-    if (!others.some((other) => key(other) === key(basename(free))) && !(await exists(free))) return free
+    if (!isTaken(basename(free)) && !(await exists(free))) return free
   }
 }

@@ -78,7 +78,7 @@ async function* looked(folder: string, names: readonly Buffer[]) {
 
 /** A file from `offset` to its size as it is now. Throws PairingError `source_changed` when it is another file at the end. */
 async function* bytesOf(path: string, offset: number): AsyncGenerator<Uint8Array> {
-  // What is a pipe by now is not waited for.
+  // A pipe in its place would be waited for.
   const file = await openHere(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
     const before = fstatSync(file)

@@ -52,6 +52,10 @@ export class FreeNames {
   /** By a name that is taken, the number from which on to look for another in its place. */
   readonly #taken = new Map<string, number>()
 
+  has(name: string): boolean {
+    return this.#taken.has(keyOf(name))
+  }
+
   /** Takes a name, or the next number of it that is free. However many are alike, it looks at each once. */
   take(name: string): string {
     const key = keyOf(name)
@@ -64,7 +68,7 @@ export class FreeNames {
   }
 }
 
-/** What is the same of two names that are one on some file system. */
+/** The same for two names that are one on some file system. */
 export function keyOf(name: string): string {
   return name.normalize('NFC').toLowerCase()
 }

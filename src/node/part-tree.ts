@@ -3,7 +3,7 @@ import { chmod, link, lstat, mkdir, readdir, rename, rm, unlink } from 'node:fs/
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 
-/** What a partial is on the disk: its files and folders, until the thing has its name. */
+/** Files and folders of a partial, until the thing has its name. */
 
 export const PRIVATE_FOLDER = 0o700
 const RENAME_TRIES = 20

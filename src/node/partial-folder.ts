@@ -61,6 +61,8 @@ interface Thing {
 
 interface SavedPartialOptions {
   readonly options: PartialFolderOptions
+  /** The options' directory, without a link in its path. */
+  readonly directory: string
   readonly token: string
   readonly entries: readonly Entry[]
   readonly paths: readonly string[]
@@ -75,6 +77,7 @@ export class SavedPartial implements Partial {
   readonly paths: readonly string[]
   readonly have: ReadonlyMap<number, number>
   readonly #options: PartialFolderOptions
+  readonly #directory: string
   readonly #token: string
   readonly #entries: readonly Entry[]
   /** By entry, where it is for now. */
@@ -84,8 +87,9 @@ export class SavedPartial implements Partial {
   readonly #folders = new Map<string, Promise<void>>()
   #isFinished = false
 
-  private constructor({ options, token, entries, paths, parts, things, have }: SavedPartialOptions) {
+  private constructor({ options, directory, token, entries, paths, parts, things, have }: SavedPartialOptions) {
     this.#options = options
+    this.#directory = directory
     this.#token = token
     this.#entries = entries
     this.paths = paths
@@ -96,9 +100,8 @@ export class SavedPartial implements Partial {
   }
 
   /** Locks the partial for this process. Throws what the file system throws. */
-  static async open(given: PartialFolderOptions, token: string, entries: readonly Entry[]): Promise<SavedPartial> {
-    const directory = await realpath(given.directory)
-    const options = { ...given, directory }
+  static async open(options: PartialFolderOptions, token: string, entries: readonly Entry[]): Promise<SavedPartial> {
+    const directory = await realpath(options.directory)
     const paths = localPaths(entries, options.nameOf)
     const toPart = partPaths(token)
     await lock(lockPath(directory, token))
@@ -121,7 +124,7 @@ export class SavedPartial implements Partial {
       const bytes = info?.isFile() ? Math.min(info.size, size) : 0
       if (bytes > 0) have.set(index, bytes)
     }
-    return new SavedPartial({ options, token, entries, paths, parts, things: [...things.values()], have })
+    return new SavedPartial({ options, directory, token, entries, paths, parts, things: [...things.values()], have })
   }
 
   async *read(entry: number, bytes: number): AsyncGenerator<Uint8Array> {
@@ -188,7 +191,7 @@ export class SavedPartial implements Partial {
   #passing(): string[] {
     const total = this.#entries.reduce((sum, { size = 0 }) => sum + size, 0)
     const isSmall = !this.#isFinished && total < KEPT_FROM_BYTES
-    return [lockPath(this.#options.directory, this.#token), ...(isSmall ? this.#things.map(({ part }) => part) : [])]
+    return [lockPath(this.#directory, this.#token), ...(isSmall ? this.#things.map(({ part }) => part) : [])]
   }
 
   #target(entry: number): string {
@@ -219,14 +222,14 @@ export class SavedPartial implements Partial {
       await truncateFile(file, bytes)
       return file
     }
-    // What both sides compared is gone, or is somebody else's.
+    // Bytes that both sides compared are gone, or they are somebody else's.
     await closeFile(file)
     throw Object.assign(new Error('the partial was changed'), { code: 'EBUSY', syscall: 'open' })
   }
 
   /** Makes a folder and those that it is in, from the directory on. */
   #folder(path: string): Promise<void> {
-    if (path === this.#options.directory) return Promise.resolve()
+    if (path === this.#directory) return Promise.resolve()
     const known = this.#folders.get(path)
     if (known) return known
     const made = this.#folder(dirname(path)).then(() => makeFolder(path))

@@ -58,6 +58,14 @@ describe('the safe names of an offer', () => {
     }
   })
 
+  test('are many that are alike, and each is looked at once', () => {
+    const sent = Array.from({ length: 50_000 }, (_, n) => `a${'\u200b'.repeat(n % 250)}${'A'.repeat(n / 250)}`)
+    const safe = localPaths(sent.map((path) => ({ path })))
+    expect(new Set(safe.map((name) => name.toLowerCase())).size).toBe(50_000)
+    const same = localPaths(sent.map(() => ({ path: 'a' })))
+    expect(same.at(-1)).toBe('a (50000)')
+  })
+
   test('that do not clash are left alone, in their order', () => {
     const sent = ['b', 'a/.x', 'a/y', 'c']
     expect(localPaths(sent.map((path) => ({ path })))).toEqual(sent)
@@ -104,7 +112,7 @@ describe('a name that has to be changed', () => {
     const token = Buffer.alloc(16).toString('base64url')
     const part = partPath('ä'.repeat(127), token)
     expect(Buffer.byteLength(part)).toBeLessThanOrEqual(255)
-    expect(part).toMatch(/^ä+\.0{26}\.part$/)
+    expect(part).toMatch(/^ä+~[0-9a-f]{16}\.0{26}\.part$/)
   })
 
   test('gets its number before the extension, or the extensions of what was compressed or signed', () => {

@@ -39,13 +39,11 @@ function open(entries: readonly Entry[], options: Partial<PartialFolderOptions> 
 }
 
 async function write(partial: SavedPartial, entry: number, text: string): Promise<void> {
-  await partial.write(
-    entry,
-    0,
-    (async function* () {
-      yield Buffer.from(text)
-    })(),
-  )
+  await partial.write(entry, 0, pieces(text))
+}
+
+async function* pieces(text: string) {
+  yield Buffer.from(text)
 }
 
 /** An offer of one file, written and made final. */
@@ -156,10 +154,10 @@ describe('a file that is being received', () => {
     const partial = await open([{ path: 'file', size: 1_048_576 }])
     await write(partial, 0, 'begun')
     await truncate(at(partPath('file', TOKEN)), 2)
-    const more = partial.write(0, 5, ReadableStream.from([Buffer.from('more')]))
+    const more = partial.write(0, 5, pieces('more'))
     await expect(more).rejects.toMatchObject({ code: 'EBUSY' })
     await rm(at(partPath('file', TOKEN)))
-    const gone = partial.write(0, 5, ReadableStream.from([Buffer.from('more')]))
+    const gone = partial.write(0, 5, pieces('more'))
     await expect(gone).rejects.toMatchObject({ code: 'ENOENT' })
   })
 

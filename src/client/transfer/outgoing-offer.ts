@@ -231,7 +231,7 @@ export class OutgoingOffer implements ContentSource {
       const failure = error instanceof PairingError ? error : new PairingError('source_failed', { cause: error })
       const isChanged = failure.code === 'source_changed'
       if (this.#entries.length === 1) this.#withdraw(isChanged ? 'source_changed' : 'failed', failure)
-      // What is in the stream of it goes out before that.
+      // Its bytes that are in the stream go out before that.
       else if (!isBegun || (await this.#emptied())) {
         const reason = isChanged ? 'changed' : 'unreadable'
         this.#outbox.say({ kind: 'skip', offer: this.offer, entry: index, reason })
