@@ -73,7 +73,7 @@ const OPTIONS = {
     onUsedUp: true, onBusy: true, onStatus: true, onFallback: true, onSmallFrames: true, environment: true,
   }),
   'Receiver.join': optionsOf<sdk.ReceiverOptions>({
-    relay: true, code: true, name: true, takes: true, patienceMs: true, attempts: true, signal: true, onApproved: true, onRejoin: true,
+    code: true, link: true, relay: true, name: true, takes: true, patienceMs: true, attempts: true, signal: true, onApproved: true, onRejoin: true,
     onBusy: true, onStatus: true, onFallback: true, onSmallFrames: true, environment: true,
   }),
   send: optionsOf<sdk.SendOptions>({

@@ -313,8 +313,12 @@ export const SIDES = [
     'new Uint8Array(buffer)',
   ]),
   source('CLI F75: what is no bytes', 'is refused at once, as a TypeError', [
-    'if (all && all.length === byteLength) return all',
-    'if (all) return all',
+    'return all && all.length === byteLength ? all : undefined',
+    'return all || undefined',
+  ]),
+  source('CLI F75: a stream that was read', 'is not sent a second time as nothing', [
+    'isRead = true',
+    'isRead = false',
   ]),
   entry('CLI F77: a link is taken', 'names a code and a relay', [
     "if (fragment === undefined || address === '') return",

@@ -1,11 +1,10 @@
 import { join } from 'node:path'
-import { formatMatchNumber, type Offer } from '../client/index.ts'
+import { formatMatchNumber, type Offer, TEXT_TYPE } from '../client/index.ts'
 import { shown } from '../node/shown.ts'
 import { CliError } from './exit.ts'
 import { formatBytes, formatFiles } from './format.ts'
 import { type Asker, type OutputOptions, type Places, thingsOf } from './places.ts'
 import { neededRate } from './progress.ts'
-import { TEXT_TYPE } from './sources.ts'
 import type { Terminal } from './terminal.ts'
 
 /** The longest text that is shown rather than saved. */

@@ -1,16 +1,13 @@
 import { isUtf8 } from 'node:buffer'
 import { open, realpath } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
-import { bytesSource, linesOf, type Source } from '../client/index.ts'
+import { bytesSource, linesOf, type Source, TEXT_TYPE } from '../client/index.ts'
 import { type LeftOut, pathSources } from '../node/file-sources.ts'
 import { numbered } from '../node/names.ts'
 import { shown } from '../node/shown.ts'
 import { CliError } from './exit.ts'
 import { reasonOf } from './files.ts'
 import { Terminal } from './terminal.ts'
-
-/** Marks an item as text to be shown rather than a file to be saved. */
-export const TEXT_TYPE = 'application/x-pairlay-text'
 
 interface SourceOptions {
   readonly text?: boolean | string | undefined

@@ -11,7 +11,7 @@ import { MessageWriter } from './transfer/message-writer.ts'
 import type { Outcome } from './transfer/offer-life.ts'
 import { Outbox } from './transfer/outbox.ts'
 import { type OfferOptions, OutgoingOffer } from './transfer/outgoing-offer.ts'
-import { type Post, type PostOptions, Posts } from './transfer/posts.ts'
+import { type AskOptions, type Post, type PostOptions, Posts } from './transfer/posts.ts'
 
 /** How long the last acks are waited for after both goodbyes. */
 const LAST_ACKS_MS = 10_000
@@ -68,7 +68,7 @@ export class PairedDevice {
     })
     const writer = new MessageWriter(channel, peer.sendKey, parts.maxFrameBytes)
     const outbox = new Outbox(writer)
-    const posts = new Posts(outbox, environment, takes.posts === true)
+    const posts = new Posts(outbox, environment, takes.posts === true, () => this.greeted())
     const onChange = () => this.#settle()
     const secret = peer.resumeSecret
     this.#writer = writer
@@ -170,14 +170,12 @@ export class PairedDevice {
   }
 
   /** Sends a small message. Resolves with its number when the device's SDK holds it. Throws `unsupported` at once. */
-  async post(bytes: Uint8Array, options: PostOptions = {}): Promise<number> {
-    await this.#requirePosts()
+  post(bytes: Uint8Array, options: PostOptions = {}): Promise<number> {
     return this.#posts.post(bytes, options)
   }
 
   /** Posts, and resolves with the post that answers it. Must not be awaited inside the loop that reads `posts`. */
-  async ask(bytes: Uint8Array, options: { type?: string; signal?: AbortSignal } = {}): Promise<Post> {
-    await this.#requirePosts()
+  ask(bytes: Uint8Array, options: AskOptions = {}): Promise<Post> {
     return this.#posts.ask(bytes, options)
   }
 
@@ -215,12 +213,6 @@ export class PairedDevice {
     this.#settle()
     this.#announceEnd(reason)
     await this.#parts.leave(reason)
-  }
-
-  async #requirePosts(): Promise<void> {
-    await this.greeted()
-    this.#requireOpen()
-    if (this.#conversation.hello?.posts === 0) throw new PairingError('unsupported')
   }
 
   #requireOpen(): void {

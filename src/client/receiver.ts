@@ -2,7 +2,7 @@ import { type VerifiedPeer, wipeKeys } from '../crypto/handshake.ts'
 import { DeviceName } from '../protocol/fields.ts'
 import { ADDRESS_JOINS_MAX, NAME_MAX_BYTES } from '../protocol/limits.ts'
 import { RelayApi } from './calls/relay-api.ts'
-import { parseEntry } from './entry.ts'
+import { type CodeEntry, parseEntry } from './entry.ts'
 import { type Environment, pause } from './environment.ts'
 import { errorOfAccident, PairingError } from './errors.ts'
 import { PairedDevice } from './paired-device.ts'
@@ -15,11 +15,7 @@ import type { IncomingOffer } from './transfer/incoming-offer.ts'
 const REJOIN_PAUSE_MS = 1_000
 const REJOIN_PAUSE_MAX_MS = 15_000
 
-export interface ReceiverOptions extends JoinOptions {
-  /** The relay's address. A link as the code has it already. */
-  readonly relay?: string | undefined
-  /** The code as the person typed it, or the sender's link. */
-  readonly code: string
+export interface ReceiverOptions extends JoinOptions, CodeEntry {
   /** Kinds that this side takes from the sender. Default: offers. */
   readonly takes?: Takes | undefined
   /** Called when the sender has approved this device: what it sends comes next. */
@@ -53,12 +49,11 @@ export class Receiver {
    * or RangeError for options that cannot be.
    */
   static async join(options: ReceiverOptions): Promise<Receiver> {
-    if (typeof options.code !== 'string') throw new TypeError('code is a text')
     if (options.name !== undefined && !DeviceName.safeParse(options.name).success) {
       throw new RangeError(`name is a text of 1 to ${NAME_MAX_BYTES} bytes`)
     }
-    const environment = { ...(await defaultEnvironment()), ...options.environment }
     const { relay, code } = parseEntry(options)
+    const environment = { ...(await defaultEnvironment()), ...options.environment }
     const api = new RelayApi(relay, environment)
     let receiver: Receiver | undefined
     const onEnd = (run: ReceiverRun, error: PairingError) => {

@@ -15,22 +15,31 @@ export interface Source extends Omit<Entry, 'path'> {
   open(offset?: number): AsyncIterable<Uint8Array>
 }
 
-/** A Blob or File. In Node, `fs.openAsBlob(path)` gives one of a file. */
-export function blobSource(blob: Blob, name: string): Source {
-  if (!(blob instanceof Blob)) throw new TypeError('blobSource takes a Blob or a File')
+/** The type of a text that is to be shown, not saved. */
+export const TEXT_TYPE = 'application/x-pairlay-text'
+
+/**
+ * A Blob, or a File with its own name and time unless another name is given. In Node, `fs.openAsBlob(path)` gives one of a
+ * file. Throws TypeError for anything else, and for a Blob without a name.
+ */
+export function blobSource(blob: Blob, name?: string): Source {
+  if (!isBlob(blob)) throw refusal('blobSource takes a Blob or a File', blob)
+  const { size, type, name: ownName, webkitRelativePath, lastModified } = blob as Blob & Partial<File>
   return {
-    name,
-    size: blob.size,
-    ...(blob.type ? { type: blob.type } : {}),
+    name: nameOf(name ?? (webkitRelativePath || ownName)),
+    size,
+    ...(type ? { type } : {}),
+    ...(lastModified === undefined ? {} : { modified: lastModified }),
     open: (offset = 0) => piecesOf(blob.slice(offset).stream()),
   }
 }
 
-/** Bytes in memory. */
+/** Bytes in memory. Throws TypeError for anything but an ArrayBuffer or a view of one. */
 export function bytesSource(bytes: Uint8Array | ArrayBuffer | ArrayBufferView, name: string, type?: string): Source {
   const piece = bytesOf(bytes)
+  if (!piece) throw refusal('bytesSource takes an ArrayBuffer or a view of one', bytes)
   return {
-    name,
+    name: nameOf(name),
     size: piece.length,
     ...(type === undefined ? {} : { type }),
     open: async function* (offset = 0) {
@@ -39,17 +48,47 @@ export function bytesSource(bytes: Uint8Array | ArrayBuffer | ArrayBufferView, n
   }
 }
 
-/** A stream of unknown length. It has one receiver. */
-export function streamSource(stream: ReadableStream<Uint8Array>, name: string, type?: string): Source {
-  if (!(stream instanceof ReadableStream) || stream.locked) throw new TypeError('streamSource takes a ReadableStream')
-  return { name, ...(type === undefined ? {} : { type }), once: true, open: () => piecesOf(stream) }
+/**
+ * A text, in UTF-8. With a name it is a file. Without one the other device is to show it, as `pairlay send --text` has it.
+ * Throws TypeError for anything else.
+ */
+export function textSource(text: string, name?: string, type = name === undefined ? TEXT_TYPE : 'text/plain'): Source {
+  if (typeof text !== 'string') throw refusal('textSource takes a text', text)
+  return bytesSource(new TextEncoder().encode(text), name ?? 'text', type)
 }
 
-/** Throws TypeError for what cannot be sources. */
+/**
+ * Bytes as they come: a web stream, a Readable of Node, or any other async iterable of Uint8Array. It is read once, so that
+ * it goes to one device in one offer, alone unless it is given a `size`. Throws TypeError for anything else, and for a
+ * stream that was read, is being read, or gives texts.
+ */
+export function streamSource(
+  stream: ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>,
+  name: string,
+  type?: string,
+): Source {
+  if (!isStream(stream)) throw refusal('streamSource takes a stream or an async iterable of Uint8Array', stream)
+  const { locked, destroyed, readableDidRead, readableEncoding, on } = stream as NodeReadable
+  if (locked || destroyed || readableDidRead) throw new TypeError('streamSource takes a stream that nobody has read')
+  if (readableEncoding) throw new TypeError('streamSource takes a stream of bytes: use no setEncoding')
+  // A Readable that fails before it is read would end the process. Reading it throws what it failed with.
+  on?.call(stream, 'error', () => {})
+  let isRead = false
+  const open = () => {
+    // Read to its end, it would go on as nothing.
+    if (isRead) throw new PairingError('already_sent')
+    isRead = true
+    return isWebStream(stream) ? piecesOf(stream) : stream
+  }
+  return { name: nameOf(name), ...(type === undefined ? {} : { type }), once: true, open }
+}
+
+/** Throws TypeError, with what to use instead, for what cannot be sources. */
 export function requireSources(sources: readonly Source[]): void {
-  if (!Array.isArray(sources)) throw new TypeError('send takes an array of sources')
+  if (!Array.isArray(sources)) throw refusal('send takes an array of sources', sources)
   for (const source of sources) {
-    if (typeof source?.open !== 'function') throw new TypeError('a source has a name and open()')
+    if (typeof source?.open !== 'function') throw refusal('a source has a name and open()', source)
+    nameOf(source.name)
   }
 }
 
@@ -64,12 +103,52 @@ export async function sized(source: Source): Promise<Source> {
   }
 }
 
-function bytesOf(bytes: Uint8Array | ArrayBuffer | ArrayBufferView): Uint8Array {
-  // A buffer may be of another realm, so that its class says nothing. One that was handed on throws.
+/** Members of streams of Node, beside those of the web. */
+interface NodeReadable extends Partial<ReadableStream> {
+  readonly destroyed?: boolean
+  readonly readableDidRead?: boolean
+  readonly readableEncoding?: string | null
+  readonly on?: (event: 'error', listener: () => void) => void
+}
+
+/** The bytes of a buffer or view, which may be of another realm: its class says nothing. One that was handed on has none. */
+function bytesOf(bytes: Uint8Array | ArrayBuffer | ArrayBufferView): Uint8Array | undefined {
   const { buffer = bytes, byteOffset, byteLength } = Object(bytes)
-  const all = byteLength >= 0 && new Uint8Array(buffer, byteOffset, byteLength)
-  if (all && all.length === byteLength) return all
-  throw new TypeError('bytesSource takes a buffer of bytes')
+  try {
+    const all = byteLength >= 0 && new Uint8Array(buffer, byteOffset, byteLength)
+    return all && all.length === byteLength ? all : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isBlob(value: unknown): value is Blob {
+  const { slice, stream } = Object(value)
+  return typeof slice === 'function' && typeof stream === 'function'
+}
+
+function isWebStream(value: unknown): value is ReadableStream<Uint8Array> {
+  return typeof Object(value).getReader === 'function'
+}
+
+function isStream(value: unknown): boolean {
+  return isWebStream(value) || typeof Object(value)[Symbol.asyncIterator] === 'function'
+}
+
+function nameOf(name: string | undefined): string {
+  if (typeof name !== 'string') throw new TypeError('a source has a name, such as notes.txt')
+  return name
+}
+
+/** The error for a value that something does not take, with what takes it. */
+function refusal(taken: string, value: unknown): TypeError {
+  const other = [
+    typeof value === 'string' && 'textSource',
+    isBlob(value) && 'blobSource',
+    isStream(value) && 'streamSource',
+    bytesOf(value as ArrayBuffer) && 'bytesSource',
+  ].find((each) => each)
+  return new TypeError(other ? `${taken}: ${other} makes a source of this` : taken)
 }
 
 /** A web stream's pieces. Not every browser can iterate a stream itself. */

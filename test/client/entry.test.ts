@@ -13,6 +13,7 @@ test.each([
   [{ code: `https://relay.example/#${CODE}` }, 'https://relay.example'],
   [{ code: `  https://relay.example/sub/#${CODE}\n` }, 'https://relay.example/sub'],
   [{ code: `https://relay.example/#${CODE}`, relay: 'https://relay.example' }, 'https://relay.example'],
+  [{ link: `https://relay.example/#${CODE}` }, 'https://relay.example'],
 ])('%j names a code and a relay', (entry, relay) => {
   expect(parseEntry(entry)).toMatchObject({ relay, code: { text: CODE } })
 })
@@ -22,6 +23,22 @@ test('a link of another relay than the one to be used is refused, and says so', 
   expect(await pairingErrorOf(() => parseEntry(attacker))).toBe('code_invalid')
   expect(() => parseEntry(attacker)).toThrow('another relay')
 })
+
+test.each([{ code: 'https://relay.example/' }, { link: 'https://relay.example' }, { link: CODE }])(
+  'a link without a code is refused, and says where the code would be: %j',
+  async (entry) => {
+    expect(await pairingErrorOf(() => parseEntry(entry))).toBe('code_invalid')
+    expect(() => parseEntry(entry)).toThrow('behind a #')
+  },
+)
+
+test.each([{}, { code: 7 }, { link: null }, { code: CODE, link: `https://relay.example/#${CODE}` }])(
+  'what is no entry, or two, is a TypeError that says what to give: %j',
+  (entry) => {
+    expect(() => parseEntry(entry as object)).toThrow(TypeError)
+    expect(() => parseEntry(entry as object)).toThrow('a code or a link')
+  },
+)
 
 test('a mistyped code is refused with what is wrong with it', () => {
   const typed = { code: 'K7QM3-XPDT27', relay: 'https://relay.example' }

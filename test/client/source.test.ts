@@ -1,5 +1,17 @@
+import { createReadStream } from 'node:fs'
+import { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
-import { blobSource, bytesSource, piecesOfSource, type Source, streamSource } from '../../src/client/source.ts'
+import {
+  blobSource,
+  bytesSource,
+  linesOf,
+  piecesOfSource,
+  requireSources,
+  type Source,
+  streamSource,
+  TEXT_TYPE,
+  textSource,
+} from '../../src/client/source.ts'
 import { pairingErrorOf } from './support.ts'
 
 async function readAll(pieces: AsyncIterable<Uint8Array>): Promise<string> {
@@ -44,7 +56,7 @@ describe('sources', () => {
     expect(source).toMatchObject({ name: 'pipe', once: true })
     expect(source.size).toBe(undefined)
     expect(await readAll(source.open())).toBe('hello')
-    await expect(readAll(source.open())).rejects.toThrow()
+    expect(source.open).toThrow()
   })
 
   test('a stream that is not read to its end is cancelled', async () => {
@@ -100,6 +112,80 @@ test.each<[string, () => ArrayBuffer | ArrayBufferView]>([
   const pieces: number[] = []
   for await (const piece of source.open()) pieces.push(...piece)
   expect(pieces).toEqual([1, 2, 3])
+})
+
+test.each<[string, () => ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>]>([
+  ['a web stream', () => streamOf('hel', 'lo')],
+  ['a Readable of Node', () => Readable.from([Buffer.from('hel'), Buffer.from('lo')])],
+  ['a generator', () => sourceOf(undefined, 'hel', 'lo').open()],
+])('%s is sent as it comes, and is not sent a second time as nothing', async (_, stream) => {
+  const source = streamSource(stream(), 'pipe', 'text/plain')
+  expect(source).toMatchObject({ name: 'pipe', type: 'text/plain', once: true })
+  expect(await readAll(source.open())).toBe('hello')
+  expect(await pairingErrorOf(readAll(piecesOfSource(source, undefined)))).toBe('already_sent')
+})
+
+test('a Readable that fails before it is read fails the transfer, not the process', async () => {
+  const file = createReadStream('/nowhere/at/all')
+  const source = streamSource(file, 'pipe')
+  await new Promise<void>((resolve) => file.on('close', () => resolve()))
+  const reading = readAll(piecesOfSource(source, undefined))
+  await expect(reading).rejects.toMatchObject({ code: 'source_failed', cause: { code: 'ENOENT' } })
+})
+
+test('a text is shown at the other device, or a file when it has a name', async () => {
+  expect(textSource('grüß')).toMatchObject({ name: 'text', size: 6, type: TEXT_TYPE })
+  const file = textSource('grüß', 'note.txt')
+  expect(file).toMatchObject({ name: 'note.txt', size: 6, type: 'text/plain' })
+  expect(await readAll(file.open())).toBe('grüß')
+})
+
+test('a File has its own name and time, below the folder that was chosen', () => {
+  const file = new File(['abc'], 'a.txt', { lastModified: 1_700_000_000_000 })
+  expect(blobSource(file)).toMatchObject({ name: 'a.txt', size: 3, modified: 1_700_000_000_000 })
+  expect(blobSource(file, 'b.txt').name).toBe('b.txt')
+  expect(blobSource(Object.assign(file, { webkitRelativePath: 'album/a.txt' })).name).toBe('album/a.txt')
+})
+
+const encoded = () => Readable.from(['abc']).setEncoding('utf8')
+const consumed = async () => {
+  const stream = Readable.from([Buffer.from('abc')])
+  for await (const _ of stream) break
+  return stream
+}
+
+test('a Readable of Node that was read, or that gives texts, is refused at once', async () => {
+  const attackers = [await consumed(), encoded(), Readable.from([]).destroy()]
+  for (const attacker of attackers) expect(() => streamSource(attacker, 'a')).toThrow(/nobody has read|setEncoding/)
+})
+
+test.each<[string, () => unknown, string]>([
+  ['a text for bytes', () => bytesSource('abc' as never, 'a'), 'textSource'],
+  ['a Blob for bytes', () => bytesSource(new Blob() as never, 'a'), 'blobSource'],
+  ['a stream for a Blob', () => blobSource(streamOf('a') as never, 'a'), 'streamSource'],
+  ['bytes for a stream', () => streamSource(new Uint8Array(1) as never, 'a'), 'bytesSource'],
+  ['bytes for a text', () => textSource(new ArrayBuffer(1) as never, 'a'), 'bytesSource'],
+  ['a File for sources', () => requireSources(new File([], 'a') as never), 'blobSource'],
+  ['a text among sources', () => requireSources(['abc' as never]), 'textSource'],
+  ['a stream among sources', () => requireSources([Readable.from([]) as never]), 'streamSource'],
+  ['bytes without a name', () => bytesSource(new Uint8Array(1), undefined as never), 'has a name'],
+  ['a Blob without a name', () => blobSource(new Blob()), 'has a name'],
+  ['a source without a name', () => requireSources([{ open: () => streamOf() } as never]), 'has a name'],
+])('%s is refused at once, with what to give instead: %#', (_, use, advice) => {
+  expect(use).toThrow(TypeError)
+  expect(use).toThrow(advice)
+})
+
+test.each<[string, Partial<Source>, string]>([
+  ['a name that leads elsewhere', { name: '../a' }, 'none is . or ..'],
+  ['a size that is no number of bytes', { size: 1.5 }, 'size is a whole number'],
+  ['a time as Node has it, with fractions', { modified: 1.5 }, 'modified is a whole number of milliseconds'],
+  ['a type of any length', { type: 'x'.repeat(256) }, '255'],
+  ['a folder that has a size', { dir: true, size: 1 }, 'a folder has no size'],
+])('%s is refused at once, with what it may be', (_, attacker, advice) => {
+  const lines = () => linesOf([{ ...bytesSource(new Uint8Array(1), 'a'), ...attacker }])
+  expect(lines).toThrow(RangeError)
+  expect(lines).toThrow(advice)
 })
 
 test.each<[string, () => unknown]>([

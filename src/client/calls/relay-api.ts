@@ -134,7 +134,8 @@ function isPassing(error: unknown): boolean {
  * `relay_unreachable` for what cannot be an address.
  */
 export function relayUrl(text: string): string {
-  if (typeof text !== 'string') throw new TypeError('relay is an address')
+  if (typeof text !== 'string')
+    throw new TypeError('relay is an address such as https://relay.example: give it, or a link, which has it')
   const url = text.length <= ADDRESS_MAX_LENGTH && URL.canParse(text) ? new URL(text) : undefined
   if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password) {
     throw new PairingError('relay_unreachable', { detail: 'A relay address looks like https://relay.example.' })

@@ -1,4 +1,4 @@
-import { integer, literal, object, optional, string } from '../../protocol/forms.ts'
+import { type Form, integer, literal, object, optional, string } from '../../protocol/forms.ts'
 import { utf8Length } from '../../protocol/text.ts'
 import { PairingError } from '../errors.ts'
 import { encodeLines, LineReader } from './lines.ts'
@@ -61,7 +61,7 @@ export function totalOf(entries: readonly Pick<Entry, 'size' | 'dir'>[]): number
  */
 export function encodeEntries(entries: readonly Entry[]): Uint8Array {
   const wrong = entries.find((entry) => !Line.safeParse(entry).success)
-  if (wrong) throw new RangeError(`no path: ${JSON.stringify(wrong.path)}`)
+  if (wrong) throw new RangeError(`${JSON.stringify(wrong.path)} cannot be sent: ${faultIn(wrong)}`)
   const lines = encodeLines(entries)
   const fault = faultOf(entries, lines.length)
   if (fault) throw new RangeError(fault)
@@ -97,6 +97,24 @@ export class EntryReader {
     const line = Line.safeParse(value)
     if (!line.success || this.#entries.length === this.#count) throw new PairingError('corrupt')
     this.#entries.push(line.data)
+  }
+}
+
+/** Returns what to change in an entry of a wrong form. */
+function faultIn(entry: Entry): string {
+  const fields = Object.entries(Line.fields) as [keyof Entry, Form<unknown>][]
+  const [field] = fields.find(([name, form]) => !form.safeParse(entry[name]).success) ?? []
+  switch (field) {
+    case 'path':
+      return 'a name has 1 to 255 bytes between slashes, and none is . or ..'
+    case 'size':
+      return 'size is a whole number of bytes'
+    case 'modified':
+      return 'modified is a whole number of milliseconds'
+    case 'type':
+      return `type has at most ${TYPE_MAX_LENGTH} characters`
+    default:
+      return 'x and dir are true or absent, and a folder has no size'
   }
 }
 

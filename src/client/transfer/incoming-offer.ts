@@ -4,10 +4,10 @@ import { PairingError } from '../errors.ts'
 import { Signal } from '../signal.ts'
 import { type Entry, totalOf } from './entries.ts'
 import type { AcceptOptions, IncomingItem, IncomingOfferOptions } from './incoming-item.ts'
-import type { HeadOf, NoReason, SkipReason, StopReason } from './kinds.ts'
+import { type HeadOf, type NoReason, requireReason, type SkipReason, type StopReason } from './kinds.ts'
 import { type Part, PartReader } from './lines.ts'
 import type { MessageSink } from './message-reader.ts'
-import { hearOfferer, type TakerLife } from './offer-life.ts'
+import { errorOfWithdrawal, hearOfferer, type TakerLife } from './offer-life.ts'
 import type { Outbox } from './outbox.ts'
 import { type Begun, digested, encodeParts, proofFor } from './resume.ts'
 import { type Piece, StreamPosition } from './stream-position.ts'
@@ -88,6 +88,7 @@ export class IncomingOffer {
 
   /** Refuses it. The devices stay paired. */
   decline(reason: NoReason = 'declined'): void {
+    requireReason('no', reason)
     if (this.#life.is !== 'undecided') return
     this.#life = { is: 'over', by: 'no' }
     this.#outbox.say({ kind: 'answer', offer: this.offer, accepted: false, reason })
@@ -96,6 +97,7 @@ export class IncomingOffer {
 
   /** Says no to it, or ends it with this reason while it is taken. The devices stay paired. */
   stop(reason: 'cancelled' | 'no_space' | 'failed'): void {
+    requireReason('stop', reason)
     if (this.isUndecided) this.decline(reason === 'no_space' ? reason : 'declined')
     else this.#stop(reason)
   }
@@ -292,9 +294,4 @@ export class IncomingOffer {
     this.#pieces.length = 0
     this.#changed.fire()
   }
-}
-
-function errorOfWithdrawal(reason: HeadOf<'withdraw'>['reason']): PairingError {
-  if (reason === 'source_changed') return new PairingError(reason)
-  return new PairingError(reason === 'failed' ? 'sender_failed' : 'cancelled')
 }

@@ -12,6 +12,7 @@ export const PADDING_BYTES = 256
 /** The most body that a message of an unknown kind may have. */
 export const UNKNOWN_BODY_MAX_BYTES = 1_048_576
 export const POST_MAX_BYTES = 1_048_576
+export const POST_TYPE_MAX_LENGTH = 64
 export const HINTS_MAX = 8
 const LENGTH_BYTES = 4
 
@@ -24,6 +25,12 @@ export type NoReason = (typeof NO_REASONS)[number]
 export type StopReason = (typeof STOP_REASONS)[number]
 export type WithdrawReason = (typeof WITHDRAW_REASONS)[number]
 export type SkipReason = (typeof SKIP_REASONS)[number] | 'failed'
+
+/** Throws RangeError for a word of an app that is none of these: the peer would end the pairing for some. */
+export function requireReason(kind: 'no' | 'stop', reason: string): void {
+  const reasons: readonly string[] = kind === 'no' ? NO_REASONS : STOP_REASONS
+  if (!reasons.includes(reason)) throw new RangeError(`reason is one of: ${reasons.join(', ')}`)
+}
 
 const Count = form.integer(0)
 const Ordinal = form.integer(1)
@@ -72,7 +79,7 @@ const HEADS = {
   receipt: form.object({ ...ofOffer, bytes: Count, skipped: form.optional(Count) }),
   withdraw: form.object({ ...ofOffer, reason: knownWord(WITHDRAW_REASONS, 'failed') }),
   stop: form.object({ ...ofOffer, reason: knownWord(STOP_REASONS, 'failed') }),
-  post: form.object({ type: form.optional(form.string({ max: 64 })), re: form.optional(Ordinal) }),
+  post: form.object({ type: form.optional(form.string({ max: POST_TYPE_MAX_LENGTH })), re: form.optional(Ordinal) }),
   bye: form.object({}),
 }
 

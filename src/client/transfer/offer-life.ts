@@ -1,5 +1,5 @@
 import { PairingError } from '../errors.ts'
-import type { HeadOf, NoReason, StopReason } from './kinds.ts'
+import type { HeadOf, NoReason, StopReason, WithdrawReason } from './kinds.ts'
 
 /**
  * The life of one offer, as each side sees it: values and pure functions, PROTOCOL.md 10.3. The taker has the last word,
@@ -121,4 +121,10 @@ export function hearOfferer(life: TakerLife, word: OffererWord, bytes = 0): Take
       // With everything here, what the taker says next stands.
       return life.is === 'whole' ? life : { is: 'over', by: 'stop' }
   }
+}
+
+/** The error of a taker whose offerer takes an offer back. */
+export function errorOfWithdrawal(reason: WithdrawReason): PairingError {
+  if (reason === 'source_changed') return new PairingError(reason)
+  return new PairingError(reason === 'failed' ? 'sender_failed' : 'cancelled')
 }

@@ -2,7 +2,7 @@ import { concatBytes } from '../../crypto/encoding.ts'
 import type { Environment } from '../environment.ts'
 import { PairingError } from '../errors.ts'
 import { Signal } from '../signal.ts'
-import { type HeadOf, POST_MAX_BYTES } from './kinds.ts'
+import { type HeadOf, POST_MAX_BYTES, POST_TYPE_MAX_LENGTH } from './kinds.ts'
 import type { MessageSink } from './message-reader.ts'
 import type { Outbox } from './outbox.ts'
 
@@ -32,10 +32,17 @@ export interface PostOptions {
   readonly re?: number | undefined
 }
 
+export interface AskOptions {
+  readonly type?: string | undefined
+  /** Aborting it ends the wait, not the question. */
+  readonly signal?: AbortSignal | undefined
+}
+
 /** The posts of one pairing, both ways. */
 export class Posts {
   readonly #outbox: Outbox
   readonly #environment: Environment
+  readonly #greeted: () => Promise<void>
   /** Costs that the peer may say in all, and has said. */
   #granted: number
   #heard = 0
@@ -51,16 +58,18 @@ export class Posts {
   /** Whoever posts waits for the one before. */
   #turn: Promise<unknown> = Promise.resolve()
   #isAtEnd = false
-  /** This side has said goodbye: no post may follow. */
+  /** Set after the goodbye of either side: no post may follow. */
   #isClosed = false
   #failure: PairingError | undefined
   /** Rejects whatever waits for the peer. */
   readonly #waiting = new Set<(error: PairingError) => void>()
   readonly #changed = new Signal()
 
-  constructor(outbox: Outbox, environment: Environment, takes: boolean) {
+  /** `greeted` resolves when the peer has said what it allows. */
+  constructor(outbox: Outbox, environment: Environment, takes: boolean, greeted: () => Promise<void>) {
     this.#outbox = outbox
     this.#environment = environment
+    this.#greeted = greeted
     this.#granted = takes ? POSTS_ALLOWANCE : 0
   }
 
@@ -70,13 +79,14 @@ export class Posts {
   }
 
   /** Sends a post, and resolves with its number when the peer's SDK holds it. Throws what ended the pairing. */
-  async post(bytes: Uint8Array, { type, re }: PostOptions = {}): Promise<number> {
-    return (await this.#send(bytes, { type, re })).held
+  async post(bytes: Uint8Array, options: PostOptions = {}): Promise<number> {
+    return (await this.#send(bytes, options)).held
   }
 
   /** Sends a post and resolves with the one that answers it. */
-  async ask(bytes: Uint8Array, { type, signal }: { type?: string | undefined; signal?: AbortSignal | undefined } = {}) {
-    signal?.throwIfAborted()
+  async ask(bytes: Uint8Array, { type, signal }: AskOptions = {}): Promise<Post> {
+    if (this.#granted === 0) throw new TypeError('whoever asks takes posts: set takes.posts')
+    if (signal?.aborted) throw new PairingError('aborted')
     const { number, held } = await this.#send(bytes, { type })
     const answered = new Promise<Post>((resolve) => this.#asked.set(number, resolve))
     try {
@@ -140,7 +150,7 @@ export class Posts {
   /** The peer says no more posts. */
   finish(): void {
     this.#isAtEnd = true
-    this.#changed.fire()
+    this.close()
   }
 
   /** The pairing is over. Posts that came can still be read. */
@@ -167,9 +177,9 @@ export class Posts {
   }
 
   async #send(bytes: Uint8Array, { type, re }: PostOptions): Promise<{ number: number; held: Promise<number> }> {
-    if (!(bytes instanceof Uint8Array) || bytes.length > POST_MAX_BYTES) {
-      throw new TypeError('a post is a Uint8Array of at most 1 MiB')
-    }
+    this.#requirePost(bytes, type, re)
+    await this.#greeted()
+    if (this.#allowed === 0) throw new PairingError('unsupported')
     const cost = POST_COST + bytes.length
     const turn = this.#turn.then(async () => {
       const isRefused = () => this.#failure !== undefined || this.#isClosed
@@ -186,6 +196,17 @@ export class Posts {
     })
     this.#turn = turn.catch(() => {})
     return turn
+  }
+
+  #requirePost(bytes: unknown, type: unknown, re: number | undefined): void {
+    if (!(bytes instanceof Uint8Array)) throw new TypeError('a post is a Uint8Array: encode a text with TextEncoder')
+    if (bytes.length > POST_MAX_BYTES) throw new RangeError('a post has at most 1 MiB: send more as an offer')
+    if (type !== undefined && (typeof type !== 'string' || type.length > POST_TYPE_MAX_LENGTH)) {
+      throw new RangeError(`type is a text of at most ${POST_TYPE_MAX_LENGTH} characters`)
+    }
+    if (re !== undefined && !(Number.isInteger(re) && re >= 1 && re <= this.#numberHeard)) {
+      throw new RangeError('re is the number of a post that came')
+    }
   }
 
   /** `work`, or what ends the pairing, or `aborted`. */

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import type { PairedDevice } from '../../../src/client/paired-device.ts'
 import { bytesSource, type Source } from '../../../src/client/source.ts'
 import type { IncomingOffer } from '../../../src/client/transfer/incoming-offer.ts'
 import { pairingErrorOf } from '../support.ts'
 import { nextOffer, pair } from './pair.ts'
 
+const BYTE = Uint8Array.of(1)
 const FILE = Uint8Array.from({ length: 1_000_000 }, (_, index) => index % 251)
 
 async function allOf<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -211,4 +213,69 @@ describe('posts', () => {
     }
     await until(Promise.all([talk(sender), talk(receiver)]))
   })
+
+  test.each<[string, (device: PairedDevice) => Promise<unknown>, ErrorConstructor, string]>([
+    ['a text', (device) => device.post('abc' as never), TypeError, 'TextEncoder'],
+    ['more than 1 MiB', (device) => device.post(new Uint8Array(1_048_577)), RangeError, 'an offer'],
+    ['a type that the peer would not take', (device) => device.post(BYTE, { type: 'x'.repeat(65) }), RangeError, '64'],
+    ['a type that is no text', (device) => device.ask(BYTE, { type: 7 as never }), RangeError, 'type is a text'],
+    ['an answer to what was not asked', (device) => device.post(BYTE, { re: 1 }), RangeError, 're is'],
+  ])(
+    'with %s are refused at once, with what to give, and the devices stay paired',
+    async (_, attacker, kind, advice) => {
+      const { sender, receiver, until } = pair()
+      const refused = attacker(sender)
+      await expect(refused).rejects.toThrow(kind)
+      await expect(refused).rejects.toThrow(advice)
+      const answering = receiver.posts().next()
+      await until(sender.post(BYTE))
+      expect((await until(answering)).value).toMatchObject({ number: 1 })
+    },
+  )
+
+  test('begin no more after the other side’s goodbye, while an own offer still comes to its end', async () => {
+    const { sender, receiver, until } = pair()
+    const sending = sender.send([bytesSource(FILE, 'film.mp4')])
+    const offer = await until(nextOffer(receiver))
+    const items = offer.accept()
+    const item = (await until(items.next())).value
+    const closing = receiver.close()
+    expect(await until(allOf(sender.posts()))).toEqual([])
+    expect(await until(pairingErrorOf(sender.post(BYTE)))).toBe('closing')
+    if (item) await until(allOf(item.stream))
+    await until(items.next())
+    expect(await until(sending)).toMatchObject({ bytes: FILE.length })
+    await until(closing)
+  })
+
+  test('cannot be answered to a side that takes none: it cannot ask, and an answer says so', async () => {
+    const { sender, receiver, until } = pair({ senderTakes: {} })
+    await expect(sender.ask(BYTE)).rejects.toThrow('takes.posts')
+    await until(sender.post(BYTE))
+    const post = (await until(receiver.posts().next())).value
+    expect(await until(pairingErrorOf(post?.reply(BYTE) ?? Promise.resolve()))).toBe('unsupported')
+  })
+
+  test('that nobody waits for any more are aborted, before and after they are asked', async () => {
+    const { sender, until } = pair()
+    const abort = new AbortController()
+    const asking = pairingErrorOf(sender.ask(BYTE, { signal: abort.signal }))
+    await until(sender.greeted())
+    abort.abort()
+    expect(await until(asking)).toBe('aborted')
+    expect(await until(pairingErrorOf(sender.ask(BYTE, { signal: abort.signal })))).toBe('aborted')
+  })
+})
+
+test.each<[string, (offer: IncomingOffer) => void]>([
+  ['no', (offer) => offer.decline('never mind' as never)],
+  ['a stop', (offer) => offer.stop('busy' as never)],
+])('%s with a word of its own is refused, with the words there are, and the offer stays open', async (_, attacker) => {
+  const { sender, receiver, until } = pair()
+  const sending = pairingErrorOf(sender.send([bytesSource(BYTE, 'a')]))
+  const offer = await until(nextOffer(receiver))
+  expect(() => attacker(offer)).toThrow(RangeError)
+  expect(() => attacker(offer)).toThrow('no_space')
+  offer.decline()
+  expect(await until(sending)).toBe('declined')
 })
