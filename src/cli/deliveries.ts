@@ -120,7 +120,8 @@ function report(receipt: Receipt, kept: number, terminal: Terminal): void {
   }
   const { code, message } = receipt.error
   const isFinal = ['declined', 'unsupported', 'unconfirmed', 'too_many'].includes(code)
-  const again = kept > 0 && !isFinal ? ` It got to ${kept} %. Send it again: it will go on from there.` : ''
+  const [reached, again] =
+    kept > 0 && !isFinal ? [`: it got to ${kept} %`, ' Send it again: it will go on from there.'] : ['', '']
   const what = code === 'unconfirmed' ? 'Not confirmed by' : 'Not delivered to'
-  terminal.event('not_delivered', { matchNumber, code }, `${what} ${device}. ${message}${again}`)
+  terminal.event('not_delivered', { matchNumber, code }, `${what} ${device}${reached}. ${message}${again}`)
 }

@@ -34,6 +34,7 @@ export const EVENTS = {
   text: ['text'],
   kept: ['path', 'bytes'],
   received: ['bytes', 'ms', 'confirmed'],
+  not_received: ['code', 'message'],
   interrupted: [],
   error: ['code', 'message'],
 } as const
@@ -61,7 +62,7 @@ const NEEDS: Partial<Record<EventName, Need>> = {
   skipped: 'always',
   not_delivered: 'always',
   kept: 'always',
-  error: 'always',
+  not_received: 'always',
 }
 
 export function needOf(event: EventName): Need {

@@ -123,13 +123,16 @@ function pathsOf(entries: readonly Entry[], names: ReadonlyMap<string, string>):
   }
 }
 
-/** Throws CliError `no_space` where the rest of an offer does not fit. A disk that says nothing about its room may have some. */
-export async function requireRoom(offer: Offer, places: Places): Promise<void> {
+/**
+ * Returns how many bytes of an offer are here from before. Throws CliError `no_space` where the rest does not fit. A disk that
+ * says nothing about its room may have some.
+ */
+export async function requireRoom(offer: Offer, places: Places): Promise<number> {
   const { directory } = places
   const token = offer.resumes(await new PartialFolder({ directory }).tokens())
-  const rest = (offer.totalBytes ?? 0) - (token ? await placedBytes(places, token) : 0)
+  const before = token ? await placedBytes(places, token) : 0
   const disk = await statfs(directory).catch(() => undefined)
-  if (!disk || disk.bavail * disk.bsize >= rest) return
+  if (!disk || disk.bavail * disk.bsize >= (offer.totalBytes ?? 0) - before) return before
   throw new CliError('There is not enough room for it on this disk. Nothing was saved.', 'not_delivered', 'no_space')
 }
 

@@ -59,6 +59,7 @@ interface Lane {
 
 const WAITING = 'waiting for the answer'
 const ACCEPTED = 'accepted'
+const CHECKING = 'checking what is there'
 
 /** Tells people and programs how far each device is, that it will be too late, and that nothing moves. */
 export class Progress {
@@ -92,9 +93,9 @@ export class Progress {
     if (!lane) return
     const { terminal } = this.#options
     const now = performance.now()
-    if (lane.stage === WAITING && !terminal.interactive) terminal.say(`${this.#whose(lane)}Checking what is there.`)
-    const isFirst = lane.stage === WAITING
-    lane.stage = `checking what is there: ${percentOf(bytes, totalBytes)} %`
+    const isFirst = !lane.stage.startsWith(CHECKING)
+    if (isFirst && !terminal.interactive) terminal.say(`${this.#whose(lane)}Checking what is there.`)
+    lane.stage = `${CHECKING}: ${percentOf(bytes, totalBytes)} %`
     if (!isFirst && bytes < totalBytes && now - lane.toldAt < EVENT_EVERY_MS) return
     lane.toldAt = now
     terminal.event('checking', { matchNumber, bytes, totalBytes })

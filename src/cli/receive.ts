@@ -179,7 +179,7 @@ async function receiveAll(
         if (!options.keep || state.over || signal.aborted) throw error
         const failure = failureOf(error, state.relay, true)
         if (!(failure instanceof CliError)) throw failure
-        terminal.event('error', { code: failure.code, message: failure.message }, failure.message)
+        terminal.event('not_received', { code: failure.code, message: failure.message }, failure.message)
       }
       state.offer = undefined
       state.patience.renew()

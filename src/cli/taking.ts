@@ -38,7 +38,8 @@ export async function takeOffer(taking: Taking, options: OutputOptions): Promise
       throw new CliError('Several files do not fit into one pipe. Receive them into a directory with -o.', 'usage')
     }
     const places = asText || toPipe ? undefined : await placesFor(offer.entries, asker, options)
-    if (places) await requireRoom(offer, places)
+    const before = places ? await requireRoom(offer, places) : 0
+    if (before > 0) terminal.say(`${percentOf(before, offer.totalBytes ?? 0)} % of it is here from before.`, 'answer')
     await confirm(taking, places, asText, options)
     isBegun = true
     if (asText) await showText(taking)

@@ -2,7 +2,17 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { describeConcurrent, eventually, MIB, openSender, pairlay, relayOfFile, temporaryDirectory } from './support.ts'
+import {
+  describeConcurrent,
+  eventually,
+  MIB,
+  openPlain,
+  openSender,
+  pairlay,
+  relayOfFile,
+  run,
+  temporaryDirectory,
+} from './support.ts'
 
 /** A transfer whose process is killed goes on when it is sent again, under another code. */
 
@@ -25,8 +35,11 @@ async function partial(folder: string): Promise<number> {
   return bytes
 }
 
+/** Tokens of a test's own: senders that write them at the same time may lose one. */
+const withState = (into: string) => ({ env: { ...env, XDG_STATE_HOME: join(into, '../state') } })
+
 async function open(what: string, into: string) {
-  const { sender, code } = await openSender([what], { env })
+  const { sender, code } = await openSender([what], withState(into))
   return { sender, receiver: pairlay(['receive', code, '--yes', '--json', '-o', into], { env }) }
 }
 
@@ -53,6 +66,7 @@ describeConcurrent('a process that is killed', () => {
       const { sender, receiver } = await open(at('folder'), at('out'))
       expect([(await sender.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual([0, 0])
       const hasBytes = sender.events.find(({ event }) => event === 'answer')?.hasBytes
+      expect(await receiver.event('resumed')).toEqual({ event: 'resumed', bytes: hasBytes })
       expect([...kept, hasBytes].map(Number)).toSatisfy((all: number[]) =>
         all.every((bytes, i) => i === 0 || bytes > all[i - 1]),
       )
@@ -79,7 +93,31 @@ describeConcurrent('a process that is killed', () => {
     const { sender, receiver } = await open(at('file'), at('out'))
     expect([(await sender.ended()).exitCode, (await receiver.ended()).exitCode]).toEqual([0, 0])
     expect(sender.events).toContainEqual({ event: 'answer', matchNumber: expect.any(String), hasBytes: 0 })
+    expect(receiver.events).toContainEqual({ event: 'resumed', bytes: 0 })
     expect(await digestOf(at('out/file'))).toBe(await digestOf(at('file')))
     expect(await readdir(at('out'))).toEqual(['file'])
+  })
+
+  test('is told in words at both ends: how far it got, what to do, and where it goes on', async () => {
+    const { at } = await temporaryDirectory({ 'out/': '' })
+    await writeFile(at('file'), randomBytes(SIZE))
+    const first = await openPlain(['--yes', at('file')], withState(at('out')))
+    const receiver = pairlay(['receive', first.code, '--yes', '-o', at('out')], { env })
+    await eventually('half of it is there', async () => ((await partial(at('out'))) > SIZE / 2 ? true : undefined))
+    receiver.signal('SIGINT')
+    const [sent, received] = await Promise.all([first.sender.ended(), receiver.ended()])
+    expect(sent.stderr).toMatch(
+      /\nNot delivered to \d{3} \d{3}: it got to \d+ %\. .* Send it again: it will go on from there\.\n$/,
+    )
+    const [part = ''] = await readdir(at('out'))
+    const kept = /\n(\d+ %) of it is kept here\. Sent again, it goes on from there\. To remove it:\n {2}rm -r (.*)\n/
+    const [, share = '', path] = received.stderr.match(kept) ?? []
+    expect(path).toBe(at(`out/${part}`))
+    const { sender, code } = await openPlain(['--yes', at('file')], withState(at('out')))
+    const again = await run(['receive', code, '--yes', '-o', at('out')], { env })
+    expect(again.stderr).toMatch(
+      new RegExp(`\n${share} of it is here from before\\.\nChecking what is there\\.\nGoing on at ${share}\\.\n`),
+    )
+    expect((await sender.ended()).stderr).toContain(` goes on at ${share}.\nDelivered to `)
   })
 })

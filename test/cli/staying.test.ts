@@ -74,7 +74,7 @@ describeConcurrent('a receiver', () => {
     await close()
     expect((await receiver.ended()).exitCode).toBe(5)
     const message = 'Refused. Nothing was saved.'
-    expect(await receiver.event('error')).toEqual({ event: 'error', code: 'declined', message })
+    expect(await receiver.event('not_received')).toEqual({ event: 'not_received', code: 'declined', message })
     expect(await readdir(path)).toEqual(['two'])
   })
 })
