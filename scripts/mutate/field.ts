@@ -10,6 +10,7 @@ const files = protection('test/cli/files.test.ts')
 const format = protection('test/cli/format.test.ts')
 const names = protection('test/cli/names.test.ts')
 const progress = protection('test/cli/progress.test.ts')
+const terminal = protection('test/cli/terminal.test.ts')
 const width = protection('test/cli/width.test.ts')
 const manner = protection('test/cli/manner.test.ts')
 const qr = protection('test/cli/qr.test.ts')
@@ -330,6 +331,10 @@ export const SIDES = [
   ]),
   progress('CLI F35: a terminal says so without being told', 'is shown as stalled at a terminal after 10 s', [
     'if (terminal.interactive) terminal.progress(this.#lines(now))',
+    '',
+  ]),
+  terminal('CLI F35: a Ctrl-Z leaves what a shell wrote', 'begin below what a shell has written', [
+    'if (now - this.#drawnAt > STOPPED_MS) this.#drawn = []',
     '',
   ]),
   format('CLI F39: a number stays on its line', 'but not inside a match number', [
