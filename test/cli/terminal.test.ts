@@ -24,7 +24,7 @@ afterEach(() => {
   Object.assign(process.stderr, before)
 })
 
-/** What a terminal that talks like this has written. */
+/** Returns all that a terminal that talks like this has written. */
 function writtenBy(work: (terminal: Terminal) => void, manner = {}): string {
   const terminal = new Terminal({ ...manner, stdinIsData: false })
   try {
