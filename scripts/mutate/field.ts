@@ -14,6 +14,8 @@ const terminal = protection('test/cli/terminal.test.ts')
 const width = protection('test/cli/width.test.ts')
 const manner = protection('test/cli/manner.test.ts')
 const qr = protection('test/cli/qr.test.ts')
+const settings = protection('test/cli/config.test.ts')
+const completion = protection('test/cli/completion.test.ts')
 const staying = protection('test/cli/staying.test.ts')
 const cliTransfer = protection('test/cli/transfer.test.ts')
 const attempts = protection('test/cli/attempts.test.ts')
@@ -248,7 +250,7 @@ export const SIDES = [
     'const PRIVATE_FILE = 0o644',
   ]),
   transfer('CLI F23: too many files', '100,001 items is refused', [
-    "if (entries.length > ENTRIES_MAX) return 'too many files'",
+    'if (entries.length > ENTRIES_MAX) return `more than ${ENTRIES_MAX} files`',
     '',
   ]),
   ending('CLI F26: a refusal is named at the sender', 'and declines is named so at the sender', [
@@ -369,6 +371,34 @@ export const SIDES = [
   qr('a relay that says too much of itself', 'with too much has none', [
     'if (text.length > ANSWER_MAX_BYTES) return false',
     '',
+  ]),
+  usage('CLI F11: a name for what comes from a pipe', 'of what there is to send is exit 2', [
+    'name !== undefined && !isFileName(name)',
+    'name === undefined',
+  ]),
+  files('CLI F23: of many files the first are named', 'of many files the first are named', [
+    '++placed <= MOST_SHOWN || was.has(name)',
+    '++placed > 0',
+  ]),
+  files('CLI F24: another name where one is taken', 'saves although the name is taken', [
+    'if (rename) return nextFree(free, isTaken)',
+    '',
+  ]),
+  files('CLI F28: room is looked for before anybody is asked', 'because there is no room says how much it takes', [
+    'disk.bavail * disk.bsize >= rest',
+    'disk.bavail * disk.bsize >= 0',
+  ]),
+  settings('CLI F65: the relay of the settings', 'the relay to use is that of --relay', [
+    'relay === undefined ? DEFAULT_RELAY :',
+    'relay !== "" ? DEFAULT_RELAY :',
+  ]),
+  settings('CLI F65: settings that are wrong', 'is not guessed where the settings are wrong', [
+    'if (!error) return data',
+    'if (!error || text) return data ?? {}',
+  ]),
+  completion('CLI F73: completion', 'gives commands, options, choices and files', [
+    'COMPREPLY=($(compgen -W "$1" -- "$cur"))',
+    ':',
   ]),
   usage('CLI F56: one line to paste', 'both sides print plain lines on stderr', [
     'terminal.say(`\\n  ${commandFor(code, relay)}\\n`)',

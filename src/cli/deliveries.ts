@@ -69,7 +69,7 @@ export async function deliver({ sender, sources, approved, ...run }: Deliveries)
   terminal.say(`Approved. Waiting until ${who} …`)
   try {
     return await sender.send(sources, {
-      transfers: transferStore(terminal),
+      ...transfersIn(terminal),
       onChecking: (at) => {
         checked.add(at.matchNumber)
         progress.check(at)
@@ -98,13 +98,20 @@ export async function deliver({ sender, sources, approved, ...run }: Deliveries)
   }
 }
 
-function transferStore(terminal: Terminal): TransferStore {
-  const path = join(stateFolder(), 'transfers.json')
+/** The tokens with which transfers go on. A user without a folder to keep them in is told that none does. */
+function transfersIn(terminal: Terminal): { readonly transfers?: TransferStore } {
   let told = false
-  return new TransferStore(path, (error) => {
-    if (!told) terminal.say(`A transfer that is cut begins anew: ${shown(path)}: ${reasonOf(error)}.`)
+  const onFailure = (error: NodeJS.ErrnoException, where = '') => {
+    if (!told) terminal.say(`A transfer that is cut begins anew: ${where}${reasonOf(error)}.`)
     told = true
-  })
+  }
+  try {
+    const path = join(stateFolder(), 'transfers.json')
+    return { transfers: new TransferStore(path, (error) => onFailure(error, `${shown(path)}: `)) }
+  } catch (error) {
+    onFailure(error as NodeJS.ErrnoException)
+    return {}
+  }
 }
 
 /** Tells what became of an offer. `kept`: the percentage that the device has of it, and keeps. */

@@ -23,6 +23,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EFBIG: 'the file is too large for this disk',
   ENAMETOOLONG: 'the name is too long for this disk',
   EROFS: 'the file system is read-only',
+  ERR_SYSTEM_ERROR: 'this user has no home folder',
 }
 
 /** The error of what could not be written, which the sender is told of where it was for want of room. */

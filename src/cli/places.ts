@@ -7,6 +7,7 @@ import { PartialFolder } from '../node/partial-folder.ts'
 import { shown } from '../node/shown.ts'
 import { CliError } from './exit.ts'
 import { exists, isDirectory, reasonOf } from './files.ts'
+import { formatBytes } from './format.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Where what arrives goes to. */
@@ -51,12 +52,17 @@ export async function checkedOutput<O extends OutputOptions>(terminal: Asker, op
   }
   if (into !== undefined) {
     await mkdir(into, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'EEXIST') throw new CliError(`${shown(into)} is not a directory.`, 'usage')
       throw new CliError(`Cannot make ${shown(into)}: ${reasonOf(error)}.`, 'usage')
     })
   }
   const directory = await directoryOf(options)
   const problem = await problemWith(directory)
-  if (problem !== undefined) throw new CliError(problem, 'usage')
+  if (problem !== undefined) {
+    const isMissing = !(await exists(withoutSlash(directory)))
+    const advice = isMissing && (await isDirectory(dirname(directory))) ? ' --into makes it.' : ''
+    throw new CliError(`${problem}${advice}`, 'usage')
+  }
   await access(directory, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
     const isHere = output === undefined && into === undefined
     const [where, advice] = isHere ? ['this directory', ' Name another with -o.'] : [shown(directory), '']
@@ -74,7 +80,12 @@ async function directoryOf({ output, into }: OutputOptions): Promise<string> {
 
 async function problemWith(directory: string): Promise<string | undefined> {
   if (await isDirectory(directory)) return undefined
-  return `${shown(directory.replace(/(?<=.)[/\\]+$/, ''))} is not a directory.`
+  const path = withoutSlash(directory)
+  return (await exists(path)) ? `${shown(path)} is not a directory.` : `There is no directory ${shown(path)}.`
+}
+
+function withoutSlash(path: string): string {
+  return path.replace(/(?<=.)[/\\]+$/, '')
 }
 
 /**
@@ -132,8 +143,11 @@ export async function requireRoom(offer: Offer, places: Places): Promise<number>
   const token = offer.resumes(await new PartialFolder({ directory }).tokens())
   const before = token ? await placedBytes(places, token) : 0
   const disk = await statfs(directory).catch(() => undefined)
-  if (!disk || disk.bavail * disk.bsize >= (offer.totalBytes ?? 0) - before) return before
-  throw new CliError('There is not enough room for it on this disk. Nothing was saved.', 'not_delivered', 'no_space')
+  const rest = (offer.totalBytes ?? 0) - before
+  if (!disk || disk.bavail * disk.bsize >= rest) return before
+  const [takes, free] = [rest, disk.bavail * disk.bsize].map(formatBytes)
+  const line = `There is no room for it: it takes ${takes}, and ${free} are free on this disk. Nothing was saved.`
+  throw new CliError(line, 'not_delivered', 'no_space')
 }
 
 /** Bytes that are there of a partial. */
@@ -179,14 +193,17 @@ async function freePath(
 ): Promise<string> {
   for (let free = path; ; ) {
     let problem: string | undefined
+    let advice = 'or use --rename'
     if (free !== path && isTaken(basename(free))) problem = `${shown(free)} is the name of another of these files.`
     else if (await exists(free)) {
-      if (overwrite && !isFolder && !(await isDirectory(free))) return free
+      const cannot = isFolder || (await isDirectory(free))
+      if (overwrite && !cannot) return free
       if (rename) return nextFree(free, isTaken)
-      problem = `${shown(free)} is there already, and is not overwritten.`
+      problem = `${shown(free)} is there already, and ${cannot && overwrite ? 'folders are' : 'is'} not overwritten.`
+      advice = cannot ? 'or use --rename' : 'or use --rename or --overwrite'
     } else problem = await problemWith(/[/\\]$/.test(free) ? free : dirname(free))
     if (problem === undefined) return free
-    if (yes || !process.stdin.isTTY) throw new CliError(`${problem} Save elsewhere with -o, or use --rename.`)
+    if (yes || !process.stdin.isTTY) throw new CliError(`${problem} Save elsewhere with -o, ${advice}.`)
     const proposed = await nextFree(path, isTaken)
     const answer = await asker.ask('name', `${problem} Another name (Enter: ${shown(basename(proposed))}): `)
     if (answer === undefined) throw new CliError('Nothing was saved.', 'not_delivered', 'declined')

@@ -74,8 +74,10 @@ function mistakeOf(text: string, command: string): string {
   const sentence = `${said.charAt(0).toUpperCase()}${said.slice(1)}`
   if (suggested !== undefined) return `${sentence}. Did you mean ${suggested}?`
   if (sentence.endsWith('.')) return sentence
-  const [, unknown = ''] = /^unknown command '(.*)'$/.exec(what) ?? []
-  if (unknown !== '' && existsSync(unknown)) return `${sentence}. To send it: pairlay send ${shown(unknown)}`
+  const [, kind, unknown = ''] = /^unknown (command|option) '(.*)'$/.exec(what) ?? []
+  if (unknown !== '' && existsSync(unknown)) {
+    return `${sentence}. To send it: pairlay send ${kind === 'option' ? '-- ' : ''}${shown(unknown)}`
+  }
   if (/^(http.*#)?\w{5}-\w{6}$/.test(unknown)) return `${sentence}. To receive with a code: pairlay receive`
   return `${sentence}. See ${command} --help.`
 }

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
-import { open, realpath } from 'node:fs/promises'
+import { open, realpath, stat } from 'node:fs/promises'
+import { parse, resolve } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { bytesSource, linesOf, type Source, TEXT_TYPE } from '../client/index.ts'
 import { type LeftOut, pathSources } from '../node/file-sources.ts'
@@ -8,6 +9,8 @@ import { shown } from '../node/shown.ts'
 import { CliError } from './exit.ts'
 import { reasonOf } from './files.ts'
 import { Terminal } from './terminal.ts'
+
+const NAME_IS = '--name is the name of what comes from stdin.'
 
 interface SourceOptions {
   readonly text?: boolean | string | undefined
@@ -30,14 +33,15 @@ export async function sourcesOf(paths: readonly string[], options: SourceOptions
     return chosen
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    const advice = 'Send them as an archive: tar c PATH … | pairlay send -'
-    throw new CliError(`This cannot be sent together: ${error.message}. ${advice}`, 'usage')
+    const advice = 'Send an archive: tar c PATH … | pairlay send - --name NAME.tar'
+    throw new CliError(`This cannot be one transfer: ${shown(error.message)}. ${advice}`, 'usage')
   }
 }
 
 async function textOf(paths: readonly string[], options: SourceOptions): Promise<Chosen> {
   const given = typeof options.text === 'string' ? options.text : undefined
   if (paths.length > 0) throw new CliError('With --text a text is sent: name no files.', 'usage')
+  if (options.name !== undefined) throw new CliError(NAME_IS, 'usage')
   const { isTTY } = process.stdin
   const text =
     given === undefined ? await (isTTY ? askForText(options) : buffer(process.stdin)) : Buffer.from(requireUtf8(given))
@@ -64,14 +68,21 @@ function requireUtf8(typed: string): string {
 async function filesOf(paths: readonly string[], { name }: SourceOptions): Promise<Chosen> {
   if (paths.length === 0) throw new CliError('Name what to send: files, folders, or - for stdin.', 'usage')
   if (!paths.includes('-')) {
-    if (name !== undefined) throw new CliError('--name is the name of what comes from stdin.', 'usage')
+    if (name !== undefined) throw new CliError(NAME_IS, 'usage')
     return { ...(await thingsOf(paths)), stdinIsData: false }
   }
   if (paths.length > 1)
     throw new CliError('A pipe is sent alone: its length is not known, so nothing can follow it.', 'usage')
+  if (name !== undefined && !isFileName(name)) {
+    throw new CliError('The value of --name is no name of a file: without a slash, and of up to 255 bytes.', 'usage')
+  }
   // Its length is not known.
   const source: Source = { name: name ?? 'stdin', once: true, open: () => process.stdin }
   return { sources: [source], leftOut: [], stdinIsData: true }
+}
+
+function isFileName(name: string): boolean {
+  return !/^\.{0,2}$|[/\0\ufffd]/.test(name) && Buffer.byteLength(name) <= 255
 }
 
 /** Files and folders, each under a name that no other has. */
@@ -80,22 +91,26 @@ async function thingsOf(paths: readonly string[]): Promise<Pick<Chosen, 'sources
   const sources: Source[] = []
   const leftOut: LeftOut[] = []
   for (const path of paths) {
+    if (path === '') throw new CliError('A path is empty. Is a variable of the shell unset?', 'usage')
+    if (resolve(path) === parse(resolve(path)).root) {
+      throw new CliError(`${path} has no name to be sent under. Name folders in it.`, 'usage')
+    }
     const found = await readable(path)
     const [thing = ''] = found.sources[0]?.name.split('/') ?? []
     let unique = thing
     for (let n = 2; taken.has(unique); n++) unique = numbered(thing, n)
     taken.add(unique)
-    sources.push(...found.sources.map((source) => ({ ...source, name: unique + source.name.slice(thing.length) })))
-    leftOut.push(...found.leftOut)
+    for (const source of found.sources) sources.push({ ...source, name: unique + source.name.slice(thing.length) })
+    for (const each of found.leftOut) leftOut.push(each)
   }
   return { sources, leftOut }
 }
 
 /** Sources of a path, which may be a link: a person chose it. Throws CliError for what is neither a file nor a folder. */
 async function readable(path: string): Promise<{ sources: Source[]; leftOut: LeftOut[] }> {
+  const piped = (is: string) => new CliError(`${shown(path)} ${is}. Pipe it: pairlay send - < …`, 'usage')
   try {
-    const found = await pathSources(await realpath(path), path)
-    const piped = (is: string) => new CliError(`${shown(path)} ${is}. Pipe it: pairlay send - < …`, 'usage')
+    const found = await pathSources(await realTarget(path), path)
     if (!found) throw piped('is not a file')
     const [first] = found.sources
     if (!first || first.name.includes('/') || first.dir) return found
@@ -118,4 +133,14 @@ async function readable(path: string): Promise<{ sources: Source[]; leftOut: Lef
       : `${reasonOf(error as NodeJS.ErrnoException)}.`
     throw new CliError(`Cannot read ${shown(path)}: ${why}`, 'usage')
   }
+}
+
+/** The path behind links. A pipe in /dev/fd, such as a shell's `<(…)`, has none: it stays as it is. */
+async function realTarget(path: string): Promise<string> {
+  return realpath(path).catch(async (error) => {
+    await stat(path).catch(() => {
+      throw error
+    })
+    return path
+  })
 }

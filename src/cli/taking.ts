@@ -60,13 +60,24 @@ export async function takeOffer(taking: Taking, options: OutputOptions): Promise
 async function saveOffer(taking: Taking, places: Places, options: OutputOptions): Promise<void> {
   const { offer, terminal } = taking
   const { directory, names, was, paths } = places
+  let placed = 0
+  let unnamed = 0
+  const tellUnnamed = () => {
+    if (unnamed > 0) terminal.say(`Saved ${unnamed} more.`)
+    unnamed = 0
+  }
   const folder = new PartialFolder({
     directory,
     mode: options.mode,
     overwrite: options.overwrite,
     nameOf: (thing) => names.get(thing) ?? thing,
     // At once: whatever happens now, it is there.
-    onPlaced: (name) => tellSaved(join(directory, name), was.get(name), terminal),
+    onPlaced: (name) => {
+      const isNamed = ++placed <= MOST_SHOWN || was.has(name)
+      if (!isNamed) unnamed++
+      tellSaved(join(directory, name), was.get(name), isNamed, terminal)
+      if (placed === names.size) tellUnnamed()
+    },
   })
   const { entries } = offer
   const token = offer.resumes(await folder.tokens()) ?? offer.token
@@ -79,6 +90,7 @@ async function saveOffer(taking: Taking, places: Places, options: OutputOptions)
       terminal.event('skipped', { path, reason }, `Not received: ${shown(path)}, because ${why}.`)
     }
   } catch (error) {
+    tellUnnamed()
     await tellKept(offer, places, token, terminal)
     if (error instanceof PairingError || error instanceof CliError) throw error
     const failure = error as NodeJS.ErrnoException
@@ -86,9 +98,9 @@ async function saveOffer(taking: Taking, places: Places, options: OutputOptions)
   }
 }
 
-function tellSaved(path: string, was: string | undefined, terminal: Terminal): void {
+function tellSaved(path: string, was: string | undefined, isNamed: boolean, terminal: Terminal): void {
   const [as, renamed] = was === undefined ? ['', ''] : ['as ', ` (was ${shownText(was, '')})`]
-  terminal.event('saved', { path, was }, `Saved ${as}${shown(path)}${renamed}.`)
+  terminal.event('saved', { path, was }, isNamed ? `Saved ${as}${shown(path)}${renamed}.` : undefined)
 }
 
 /** Tells which names below the chosen things are others here. */

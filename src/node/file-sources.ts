@@ -1,7 +1,7 @@
 import { constants, fstatSync, type Stats } from 'node:fs'
 import { lstat, readdir, realpath } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { PairingError, type Source } from '../client/index.ts'
+import { ENTRIES_MAX, PairingError, type Source } from '../client/index.ts'
 import { closeFile, openHere, readFile } from './open-files.ts'
 
 const EXECUTABLE = 0o111
@@ -16,6 +16,7 @@ export interface LeftOut {
 /**
  * A file, or a folder with all that is in it, as sources of one offer: files, and folders that are empty. Symbolic links,
  * devices, sockets and names that are not UTF-8 are left out, and told. Undefined for what is neither a file nor a folder.
+ * Of more files than an offer may have, it gives a few too many.
  * Throws what the file system throws for `path` itself. The last segment of `called` is its name.
  */
 export async function pathSources(
@@ -54,6 +55,8 @@ async function walk(folder: string, name: string, info: Stats, sources: Source[]
   if (!names) return void leftOut.push({ path: folder, why: 'unreadable' })
   const before = sources.length
   for await (const { raw, path, child, at } of looked(folder, names.sort(Buffer.compare))) {
+    // Of a whole disk there would be no end.
+    if (sources.length > ENTRIES_MAX) return
     if (!Buffer.from(child).equals(raw)) leftOut.push({ path, why: 'name' })
     else if (!at) leftOut.push({ path, why: 'unreadable' })
     else if (at.isDirectory()) await walk(path, `${name}/${child}`, at, sources, leftOut)

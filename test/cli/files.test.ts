@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { CliError } from '../../src/cli/exit.ts'
 import { reasonOf } from '../../src/cli/files.ts'
-import { checkedOutput } from '../../src/cli/places.ts'
+import { checkedOutput, requireRoom } from '../../src/cli/places.ts'
 import { sourcesOf } from '../../src/cli/sources.ts'
 import { Terminal } from '../../src/cli/terminal.ts'
-import { PAIRING_ERRORS } from '../../src/client/index.ts'
+import { type Offer, PAIRING_ERRORS } from '../../src/client/index.ts'
 import {
   describeConcurrent,
   describeTerminal,
@@ -94,6 +94,38 @@ describe('a directory to save into', () => {
   })
 })
 
+describeConcurrent('a receiver', () => {
+  test.each([
+    [['--rename'], { 'file.txt': 'mine', 'file (2).txt': 'new' }, 'Saved as file (2).txt (was file.txt).'],
+    [['--overwrite'], { 'file.txt': 'new' }, 'Saved file.txt.'],
+    [['--into', 'made/below'], { 'file.txt': 'mine', 'made/below/file.txt': 'new' }, 'Saved made/below/file.txt.'],
+  ])('with %j saves although the name is taken', async (args, files, line) => {
+    const { at, path } = await temporaryDirectory({ 'file.txt': 'mine' })
+    const { code, delivered } = await offer(relay, { 'file.txt': 'new' })
+    const { exitCode, stderr } = await run(['receive', code, '--yes', ...args], { env, cwd: path })
+    expect([exitCode, await delivered]).toEqual([0, [true]])
+    expect(stderr).toContain(`\n${line}\n`)
+    for (const [name, content] of Object.entries(files)) expect(await readFile(at(name), 'utf8')).toBe(content)
+    const all = (await readdir(path, { recursive: true, withFileTypes: true })).filter((each) => each.isFile())
+    expect(all).toHaveLength(Object.keys(files).length)
+  })
+})
+
+test('of many files the first are named, and each that has another name here', async () => {
+  const { path } = await temporaryDirectory()
+  const names = Array.from({ length: 24 }, (_, index) => `file ${index + 10}`)
+  const { code, delivered } = await offer(relay, Object.fromEntries([...names, 'a:b'].map((name) => [name, ''])))
+  const { exitCode, stderr } = await run(['receive', code, '--yes'], { env, cwd: path })
+  expect([exitCode, await delivered]).toEqual([0, [true]])
+  const told = stderr.split('\n').filter((line) => line.startsWith('Saved '))
+  expect(told).toEqual([
+    ...names.slice(0, 20).map((name) => `Saved ${name}.`),
+    'Saved as a_b (was a:b).',
+    'Saved 4 more.',
+  ])
+  expect(await readdir(path)).toHaveLength(25)
+})
+
 describeConcurrent('a receiver that cannot save', () => {
   /** Expects the one line and the exit code of a receiver whose code is still good afterwards: the sender saw nobody. */
   async function expectEarly(args: readonly string[], line: string, expected: number) {
@@ -106,8 +138,11 @@ describeConcurrent('a receiver that cannot save', () => {
 
   test('because there is no such directory says so before it enters the code', async () => {
     const { at, path } = await temporaryDirectory({ file: 'mine' })
-    await expectEarly(['--yes', '-o', at('missing/file')], `${at('missing')} is not a directory.`, 2)
-    await expectEarly(['-o', at('missing/')], `${at('missing')} is not a directory.`, 2)
+    const none = `There is no directory ${at('missing')}.`
+    await expectEarly(['--yes', '-o', at('missing/file')], `${none} --into makes it.`, 2)
+    await expectEarly(['-o', at('missing/')], `${none} --into makes it.`, 2)
+    await expectEarly(['-o', at('missing/below/')], `There is no directory ${at('missing/below')}.`, 2)
+    await expectEarly(['--into', at('file')], `${at('file')} is not a directory.`, 2)
     await expectEarly(['-o', at('file/')], `${at('file')} is not a directory.`, 2)
     await expectEarly(['-o', at('file/x')], `${at('file')} is not a directory.`, 2)
     expect(await readdir(path)).toEqual(['file'])
@@ -116,11 +151,33 @@ describeConcurrent('a receiver that cannot save', () => {
   test('because the name is taken says so before it enters the code, and leaves what is there', async () => {
     const { at, path } = await temporaryDirectory()
     await writeFile(at('file'), 'mine')
-    const line = `${at('file')} is there already, and is not overwritten. Save elsewhere with -o, or use --rename.`
+    const line = `${at('file')} is there already, and is not overwritten. Save elsewhere with -o, or use --rename or --overwrite.`
     await expectEarly(['--yes', '-o', at('file')], line, 1)
     await expectEarly(['-o', at('file')], line, 1)
     expect(await readdir(path)).toEqual(['file'])
     expect(await readFile(at('file'), 'utf8')).toBe('mine')
+  })
+
+  test('because a folder is there says that folders are not overwritten', async () => {
+    const { at, path } = await temporaryDirectory({ 'file/': '' })
+    const { code, delivered } = await offer(relay, { file: 'new' })
+    const { exitCode, stderr } = await run(['receive', code, '--yes', '--overwrite'], { env, cwd: path })
+    const line = 'file is there already, and folders are not overwritten. Save elsewhere with -o, or use --rename.'
+    expect([exitCode, stderr.split('\n').at(-2), await delivered]).toEqual([1, `pairlay: ${line}`, [false]])
+    expect(await readdir(at('file'))).toEqual([])
+  })
+
+  test('because there is no room says how much it takes, and how much there is', async () => {
+    const { path } = await temporaryDirectory()
+    const huge = { totalBytes: 2 ** 60, resumes: () => undefined } as unknown as Offer
+    await expect(
+      requireRoom(huge, { directory: path, paths: [], names: new Map(), was: new Map() }),
+    ).rejects.toMatchObject({
+      code: 'no_space',
+      message: expect.stringMatching(
+        /^There is no room for it: it takes 1048576 TiB, and \S+ \S+ are free on this disk\. Nothing was saved\.$/,
+      ),
+    })
   })
 
   test.skipIf(process.platform === 'win32').each([

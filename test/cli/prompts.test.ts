@@ -368,7 +368,7 @@ describeTerminal('the receiver at a terminal', () => {
     await screen.enter('taken')
     await screen.says(`taken ${ANOTHER_NAME}`)
     await screen.enter('missing/free')
-    await screen.says('missing is not a directory. Another name (Enter: file (2)): ')
+    await screen.says('There is no directory missing. Another name (Enter: file (2)): ')
     await screen.enter('free')
     await screen.says('Save it as free, ')
     await screen.enter('y')

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
@@ -10,6 +10,7 @@ import { failureOf } from '../../src/cli/relay.ts'
 import { cleanText, PAIRING_ERRORS, PairingError, type PairingErrorCode } from '../../src/client/index.ts'
 import { generatePairingCode } from '../../src/crypto/pairing-code.ts'
 import { shownDevice } from '../../src/node/shown.ts'
+import { CLI } from '../support/build.ts'
 import {
   describeConcurrent,
   describeTerminal,
@@ -18,6 +19,7 @@ import {
   openFile,
   openPlain,
   openSender,
+  Program,
   pairlay,
   RelayProgram,
   relayOfFile,
@@ -124,12 +126,25 @@ describeConcurrent('wrong usage', () => {
     const { at } = await temporaryDirectory()
     await writeFile(at('file 1'), '')
     const none = (path: string) => `Cannot read ${path}: there is no such file or directory.`
+    const notName = 'The value of --name is no name of a file: without a slash, and of up to 255 bytes.'
+    const deep = 'deep'
+    const below = `${deep}${'/x'.repeat(128)}`
+    await mkdir(at(below), { recursive: true })
+    const tooDeep =
+      `This cannot be one transfer: "${below}" cannot be sent: a name has 1 to 255 bytes between slashes, and none is ` +
+      '. or ..; a path has at most 128 names and 4096 bytes. ' +
+      'Send an archive: tar c PATH … | pairlay send - --name NAME.tar'
     await expectMistakes([
       [['send'], 'Name what to send: files, folders, or - for stdin.'],
       [['send', at('missing')], none(at('missing'))],
       [['send', at('file 1/x')], none(at('file 1/x'))],
       [['send', at('a\u001b[31m\nb')], none(at('a [31m b'))],
       [['send', '--name', 'x', at('file 1')], '--name is the name of what comes from stdin.'],
+      [['send', at('file 1'), ''], 'A path is empty. Is a variable of the shell unset?'],
+      [['send', '/etc/..'], '/etc/.. has no name to be sent under. Name folders in it.'],
+      [['send', '--name', 'x', '--text', 'hello'], '--name is the name of what comes from stdin.'],
+      ...['', '.', '..', 'a/b', `${'x'.repeat(254)}é`].map((name): Mistake => [['send', '-', '--name', name], notName]),
+      [['send', at(deep)], tooDeep],
       [['send', '/dev/null'], '/dev/null is not a file. Pipe it: pairlay send - < …'],
       [['send', '/proc/version'], '/proc/version has no size, and is not empty. Pipe it: pairlay send - < …'],
       [['send', '-', at('file 1')], 'A pipe is sent alone: its length is not known, so nothing can follow it.'],
@@ -231,6 +246,38 @@ describeTerminal('help at a terminal', () => {
     expect(titled.raw).toContain('\u001b[1mOptions:\u001b[22m')
     expect(plain.raw).not.toContain('\u001b')
   })
+})
+
+test('a pipe of the shell is told how it is sent, and a file whose name looks like an option', async () => {
+  const { at } = await temporaryDirectory({ '-rf': '' })
+  const piped = new Program('bash', ['-c', '"$@" <(echo hi)', 'bash', process.execPath, CLI, 'send', '--yes'], { env })
+  const { stderr } = await piped.ended()
+  expect(stderr).toMatch(/^pairlay: \/dev\/fd\/\d+ is not a file\. Pipe it: pairlay send - < …\n$/)
+  const dashed = await run(['send', '-rf'], { env, cwd: at('.') })
+  expect(dashed.stderr).toBe("pairlay: Unknown option '-rf'. To send it: pairlay send -- -rf\n")
+})
+
+test('a user without a home folder sends and receives, and is told what is not kept', async () => {
+  const { at } = await temporaryDirectory({
+    file: 'content',
+    'out/': '',
+    'homeless.cjs':
+      "require('os').homedir = () => { throw Object.assign(new Error(), { code: 'ERR_SYSTEM_ERROR' }) }\n" +
+      "require('module').syncBuiltinESMExports()",
+  })
+  const NODE_OPTIONS = `--require ${at('homeless.cjs')}`
+  const options = { env: { PAIRLAY_RELAY: relay.url, XDG_STATE_HOME: '', XDG_CONFIG_HOME: '', NODE_OPTIONS } }
+  const { sender, code } = await openPlain(['--yes', at('file')], options)
+  const received = await run(['receive', code, '--yes', '-o', at('out')], options)
+  const sent = await sender.ended()
+  expect([sent.exitCode, received.exitCode]).toEqual([0, 0])
+  expect(sent.stderr).toContain('A transfer that is cut begins anew: this user has no home folder.\n')
+  expect(received.stderr).toContain('Tries are counted for this run only: this user has no home folder.\n')
+  const { exitCode, stderr } = await run(['config', 'relay', 'https://relay.example'], options)
+  expect([exitCode, stderr]).toEqual([
+    1,
+    'pairlay: There is no home folder to keep settings in. Set XDG_CONFIG_HOME.\n',
+  ])
 })
 
 test('a Node that is too old is named, with the one that is needed, instead of a stack', async () => {
@@ -662,7 +709,7 @@ describeConcurrent('without a terminal', () => {
     const second = await offer(relay, { file: 'content' })
     const refused = await run(['receive', second.code, '--yes'], { env, cwd: at('.') })
     expect(errorsOf(refused)).toEqual([
-      'pairlay: file is there already, and is not overwritten. Save elsewhere with -o, or use --rename.',
+      'pairlay: file is there already, and is not overwritten. Save elsewhere with -o, or use --rename or --overwrite.',
     ])
     expect([refused.exitCode, await second.delivered]).toEqual([1, [false]])
   })

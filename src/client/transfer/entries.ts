@@ -106,7 +106,7 @@ function faultIn(entry: Entry): string {
   const [field] = fields.find(([name, form]) => !form.safeParse(entry[name]).success) ?? []
   switch (field) {
     case 'path':
-      return 'a name has 1 to 255 bytes between slashes, and none is . or ..'
+      return `a name has 1 to 255 bytes between slashes, and none is . or ..; a path has at most ${SEGMENTS_MAX} names and ${PATH_MAX_BYTES} bytes`
     case 'size':
       return 'size is a whole number of bytes'
     case 'modified':
@@ -121,8 +121,8 @@ function faultIn(entry: Entry): string {
 /** Why these entries cannot be one offer, if so. Each is of a right form by itself. */
 function faultOf(entries: readonly Entry[], bytes: number): string | undefined {
   if (entries.length < 1) return 'no files'
-  if (entries.length > ENTRIES_MAX) return 'too many files'
-  if (bytes > ENTRIES_MAX_BYTES) return 'too long names'
+  if (entries.length > ENTRIES_MAX) return `more than ${ENTRIES_MAX} files`
+  if (bytes > ENTRIES_MAX_BYTES) return `names of more than ${ENTRIES_MAX_BYTES} bytes together`
   const total = totalOf(entries)
   if (total === undefined && entries.length > 1) return 'a pipe goes alone'
   if (!Number.isSafeInteger(total ?? 0)) return 'too many bytes'
