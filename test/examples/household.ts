@@ -5,6 +5,7 @@ import { type Entry, Vault } from '../../examples/vault/vault.mjs'
 import { FakeTime } from '../client/fake-time.ts'
 import { DeviceWorld } from '../e2e/world.ts'
 import { CuttingProxy } from '../support/cutting-proxy.ts'
+import { withLastTest } from '../support/leftovers.ts'
 
 /** Milliseconds that pass for the devices in each millisecond that a test waits. */
 const STEP_MS = 50
@@ -41,7 +42,9 @@ export class Home {
   }
 
   static async create(options: HomeOptions): Promise<Home> {
-    return new Home(options, await CuttingProxy.start(options.port), await Vault.open(options.path))
+    const proxy = await CuttingProxy.start(options.port)
+    withLastTest(() => proxy.close())
+    return new Home(options, proxy, await Vault.open(options.path))
   }
 
   /** The vault as its file has it, for a device that has lost its memory. */

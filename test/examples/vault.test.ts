@@ -101,6 +101,5 @@ describe.each(['WebSockets', 'HTTP'])('the example’s vaults over %s', (transpo
       expect(home.vault.entries).toEqual(expected)
     }
     await during(Promise.all(ends.map((end) => end())))
-    for (const { proxy } of homes) await proxy.close()
   })
 })
