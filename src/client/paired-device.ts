@@ -156,8 +156,12 @@ export class PairedDevice {
     }
   }
 
-  /** The device's offers. Ends after its goodbye. Throws what ended the pairing before. */
+  /**
+   * The device's offers. Ends after its goodbye. Throws what ended the pairing before, and TypeError at a side that takes
+   * none.
+   */
   async *offers(): AsyncGenerator<IncomingOffer, void> {
+    if (!this.#parts.takes.offers) throw new TypeError('this side takes no offers: set takes.offers')
     for (;;) {
       const offer = this.#conversation.queue.shift()
       if (offer) {
@@ -179,7 +183,10 @@ export class PairedDevice {
     return this.#posts.ask(bytes, options)
   }
 
-  /** The device's posts, in order, each once. Ends after its goodbye. Throws what ended the pairing before. */
+  /**
+   * The device's posts, in order, each once. Ends after its goodbye. Throws what ended the pairing before, and TypeError at
+   * a side that takes none.
+   */
   posts(): AsyncGenerator<Post, void> {
     return this.#posts.read()
   }

@@ -101,6 +101,7 @@ export class Posts {
 
   /** The peer's posts in order, without those that answer an `ask`. Ends when the peer has said that none will follow. */
   async *read(): AsyncGenerator<Post, void> {
+    if (this.#granted === 0) throw new TypeError('this side takes no posts: set takes.posts')
     for (;;) {
       const post = this.#inbox.shift()
       if (post) {

@@ -256,6 +256,12 @@ describe('posts', () => {
     expect(await until(pairingErrorOf(post?.reply(BYTE) ?? Promise.resolve()))).toBe('unsupported')
   })
 
+  test('and offers are not waited for by a side that takes none: that is told at once', async () => {
+    const { sender } = pair({ senderTakes: {} })
+    await expect(sender.posts().next()).rejects.toThrow('takes.posts')
+    await expect(sender.offers().next()).rejects.toThrow('takes.offers')
+  })
+
   test('that nobody waits for any more are aborted, before and after they are asked', async () => {
     const { sender, until } = pair()
     const abort = new AbortController()
