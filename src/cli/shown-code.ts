@@ -7,7 +7,7 @@ import { DEFAULT_RELAY } from './relay.ts'
 import type { Terminal } from './terminal.ts'
 
 interface Shown {
-  readonly sender: Pick<Sender, 'code' | 'link' | 'expiresInMs'>
+  readonly sender: Pick<Sender, 'code' | 'link' | 'expiresInMs' | 'codeExpiresInMs'>
   readonly sources: readonly Source[]
   readonly relay: string
   readonly receivers: number
@@ -18,8 +18,8 @@ interface Shown {
 
 /** Shows the code, and what to do with it. */
 export function showCode({ sender, sources, relay, receivers, hasPage, qr }: Shown, terminal: Terminal): void {
-  const { code, link, expiresInMs } = sender
-  terminal.event('code', { code, link, expiresInMs: Math.round(expiresInMs) })
+  const { code, link, expiresInMs, codeExpiresInMs } = sender
+  terminal.event('code', { code, link, expiresInMs: Math.round(codeExpiresInMs) })
   const drawn = qr && hasPage && terminal.interactive ? qrCode(link, terminal) : undefined
   if (drawn) terminal.say(`\n${drawn}`)
   const [where, awaited] =
@@ -30,7 +30,7 @@ export function showCode({ sender, sources, relay, receivers, hasPage, qr }: Sho
   terminal.say(`Code: ${code}`, 'always')
   const needed = neededRate(totalOf(sources), expiresInMs)
   if (needed) terminal.say(`${needed} A longer --ttl gives it more time.`)
-  terminal.say(`It is good for ${formatDuration(expiresInMs)}. Waiting for ${awaited} …`)
+  terminal.say(`It is good for ${formatDuration(codeExpiresInMs)}. Waiting for ${awaited} …`)
 }
 
 function wordsFor(sources: readonly Source[]): string {

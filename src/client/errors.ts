@@ -11,6 +11,7 @@ export const PAIRING_ERRORS = {
   cancelled: 'The other side stopped this transfer.',
   closing: 'The other device takes no more.',
   closed_by_sender: 'The sender ended the session.',
+  code_expired: 'Nobody entered the code in time. Get a new code.',
   code_invalid: 'This is not a pairing code. Check it against the sender.',
   code_not_found: 'No sender waits under this code. It may be mistyped, used or expired: check it, or get a new code.',
   corrupt: 'What arrived is damaged, or is not what was announced.',

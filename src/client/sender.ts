@@ -1,5 +1,5 @@
 import { generatePairingCode, type PairingCode } from '../crypto/pairing-code.ts'
-import { RECEIVERS_MAX } from '../protocol/limits.ts'
+import { RECEIVERS_MAX, TTL_MAX_SECONDS, TTL_MIN_SECONDS } from '../protocol/limits.ts'
 import type { CreateSessionResponse } from '../protocol/responses.ts'
 import { encodeBase64Url } from '../protocol/text.ts'
 import { RelayApi, Tries } from './calls/relay-api.ts'
@@ -22,12 +22,19 @@ export interface SenderOptions extends DeviceOptions, WaitingListeners {
   readonly relay: string
   /** How many devices may be approved. Those that share a code could, together with the relay, play the sender to each other. */
   readonly receivers?: number | undefined
+  /**
+   * How long the session may take, 30 to 86,400 seconds. Default: as the relay has it, which may also grant less. The code
+   * itself is good for 15 minutes at most.
+   */
   readonly ttlSeconds?: number | undefined
   /** Kinds that this side takes from the devices that it approves. Default: none. */
   readonly takes?: Takes | undefined
   /** Called when the relay has had no room for what is to be sent for 5 s, although the receiver is there. */
   readonly onBusy?: ((who: 'relay') => void) | undefined
 }
+
+/** The life of a code, however long its session is. */
+const CODE_LIFE_MS = 900_000
 
 let clientId: string | undefined
 
@@ -40,6 +47,8 @@ export class Sender {
   readonly #environment: Environment
   readonly #connection: Connection
   readonly #expiresAt: number
+  readonly #codeExpiresAt: number
+  #codeTimer: unknown
   readonly #room: WaitingRoom
   readonly #approvals: Approvals
   readonly #sending: Sending
@@ -54,6 +63,10 @@ export class Sender {
     const { ttlSeconds, receivers: maxReceivers = 1, signal } = options
     if (!Number.isInteger(maxReceivers) || maxReceivers < 1 || maxReceivers > RECEIVERS_MAX) {
       throw new RangeError(`receivers is 1 to ${RECEIVERS_MAX}`)
+    }
+    const isTtl = (ttl: number) => Number.isInteger(ttl) && ttl >= TTL_MIN_SECONDS && ttl <= TTL_MAX_SECONDS
+    if (ttlSeconds !== undefined && !isTtl(ttlSeconds)) {
+      throw new RangeError(`ttlSeconds is a whole number from ${TTL_MIN_SECONDS} to ${TTL_MAX_SECONDS}`)
     }
     const environment = { ...(await defaultEnvironment()), ...options.environment }
     const api = new RelayApi(options.relay, environment)
@@ -84,6 +97,7 @@ export class Sender {
     this.#code = code
     this.#session = session
     this.#expiresAt = environment.now() + session.expiresInMs
+    this.#codeExpiresAt = environment.now() + Math.min(session.expiresInMs, CODE_LIFE_MS)
     this.#connection = new Connection({
       relayUrl: api.url,
       session,
@@ -110,6 +124,9 @@ export class Sender {
     this.#approvals = new Approvals({ ...own, room: this.#room, receivers, takes: options.takes ?? {} })
     this.#sending = new Sending({ ...own, approvals: this.#approvals })
     this.#connection.start()
+    if (this.#codeExpiresAt < this.#expiresAt) {
+      this.#codeTimer = environment.setTimeout(() => this.#room.expire(), CODE_LIFE_MS)
+    }
     // An abort may have come while the relay was asked.
     if (options.signal?.aborted) this.#abort()
     else options.signal?.addEventListener('abort', this.#abort)
@@ -128,6 +145,11 @@ export class Sender {
   /** Milliseconds until the relay forgets the session. */
   get expiresInMs(): number {
     return Math.max(0, this.#expiresAt - this.#environment.now())
+  }
+
+  /** Milliseconds until nobody can enter the code any more: 15 minutes at first, or what the session has. */
+  get codeExpiresInMs(): number {
+    return Math.max(0, this.#codeExpiresAt - this.#environment.now())
   }
 
   get failedAttempts(): FailedAttempts {
@@ -152,7 +174,7 @@ export class Sender {
   /**
    * Verified receivers, as they come. Ends when there can be no more: `receivers` are approved, one was denied, or the code
    * was tried too often. Throws what ended the session, and PairingError `used_up` when others used the code up before
-   * anybody was approved.
+   * anybody was approved, or `code_expired` when nobody has proved to know it within 15 minutes.
    */
   async *requests(): AsyncGenerator<PairingRequest, void> {
     for (;;) {
@@ -160,6 +182,7 @@ export class Sender {
       if (run) yield this.#approvals.requestOf(run)
       else if (this.#ended && this.#ended.code !== 'aborted') throw this.#ended
       else if (this.#room.settled) {
+        if (this.#room.expired && this.#room.verified.length === 0) throw new PairingError('code_expired')
         if (this.#room.usedUp && this.#approvals.approved.length === 0) throw new PairingError('used_up')
         return
       } else await this.#changed.next()
@@ -208,6 +231,7 @@ export class Sender {
 
   #takeEnd(error: PairingError): void {
     this.#ended = error
+    this.#environment.clearTimeout(this.#codeTimer)
     this.#options.signal?.removeEventListener('abort', this.#abort)
     this.#room.end(error)
     // Whatever ended it here, nobody shall wait for the deadline.

@@ -85,7 +85,7 @@ const approvals = {
 
 /** Everything that is said with a number or a code, about a thing or a device of this name. */
 async function talk(terminal: Terminal, name: string): Promise<void> {
-  const sender = { code: CODE, link: '', expiresInMs: 900_000 }
+  const sender = { code: CODE, link: '', expiresInMs: 900_000, codeExpiresInMs: 900_000 }
   const sources = [bytesSource(new Uint8Array(7), name)]
   showCode({ sender, sources, relay: 'https://relay.example', receivers: 1, hasPage: false, qr: true }, terminal)
   terminal.event(

@@ -66,6 +66,7 @@ export class WaitingRoom {
   #toldUnproven = 0
   /** The code takes devices; others used it up, this side retired it, or the session is over. */
   #code: 'open' | 'used_up' | 'retired' | 'ended' = 'open'
+  #expired = false
   /** Refusals go one after the other: however many there are, one call is under way. */
   #refusals: Promise<void> = Promise.resolve()
 
@@ -96,6 +97,11 @@ export class WaitingRoom {
   /** Reports whether the relay takes no more devices, and not because of this side. */
   get usedUp(): boolean {
     return this.#code === 'used_up'
+  }
+
+  /** Reports whether the code's time was over before it was retired. */
+  get expired(): boolean {
+    return this.#expired
   }
 
   /** Reports whether nobody can become verified any more. */
@@ -216,6 +222,12 @@ export class WaitingRoom {
     const { api, session, environment } = this.#options
     void courtesy(environment, api.retireCode(session))
     this.#changed()
+  }
+
+  /** The time of the code is over. Who was verified before may still be approved. */
+  expire(): void {
+    this.#expired = this.#code === 'open'
+    this.retire()
   }
 
   /** Ends a run and tells the relay, unless the receiver has ended by itself. Never rejects. */

@@ -26,12 +26,12 @@ const row = (channel: number, change: Partial<ReceiverRow> = {}): ReceiverRow =>
   ...change,
 })
 
-async function opened(options: Partial<SenderOptions> = {}) {
+async function opened(options: Partial<SenderOptions> = {}, expiresInMs = CREATED.expiresInMs) {
   const world = new FakeWorld()
   /** Calls behind the create; none is answered before the test says so. */
   const calls: { path: string; answer: () => void }[] = []
   world.fetch = async (url, init) => {
-    if (init.method === 'POST') return Response.json(CREATED, { status: 201 })
+    if (init.method === 'POST') return Response.json({ ...CREATED, expiresInMs }, { status: 201 })
     const path = `${init.method} ${url.replace(/^.*\/sessions\/[^/]+/, '')} ${init.body ?? ''}`
     await new Promise<void>((resolve) => calls.push({ path, answer: resolve }))
     return new Response(null, { status: 204 })
@@ -135,3 +135,42 @@ test('states, reasons and features that are not known yet end nobody else', asyn
   )
   expect(sender.waitingUnproven).toBe(1)
 })
+
+/** Lets time pass with a relay that shows itself. */
+async function pass(world: FakeWorld, seconds: number): Promise<void> {
+  for (let left = seconds; left > 0; left -= 30) {
+    await world.time.advance(Math.min(left, 30) * 1_000)
+    world.socket.show()
+  }
+}
+
+test('a code is good for 15 minutes of a session of a day; then it is retired, and the session goes on', async () => {
+  const { world, sender, calls, next } = await opened({ ttlSeconds: 86_400 }, 86_400_000)
+  expect(sender.codeExpiresInMs).toBe(900_000)
+  await pass(world, 899)
+  expect([calls, sender.codeExpiresInMs]).toEqual([[], 1_000])
+  await pass(world, 1)
+  expect(calls.map(({ path }) => path)).toEqual(['DELETE /code '])
+  expect(await pairingErrorOf(next())).toBe('code_expired')
+  expect([sender.codeExpiresInMs, sender.expiresInMs]).toEqual([0, 85_500_000])
+  void sender.cancel()
+})
+
+test('a code of a session that ends before has no other time than that, and nothing is left of a session that ended', async () => {
+  const { world, sender } = await opened()
+  expect(sender.codeExpiresInMs).toBe(sender.expiresInMs)
+  const { world: longer, sender: cancelled } = await opened({}, 3_600_000)
+  const more = longer.time.outstanding - world.time.outstanding
+  expect(more).toBe(1)
+  void cancelled.cancel()
+  expect(longer.time.due).not.toContain(900_000)
+})
+
+test.each([29, 86_401, 60.5, Number.NaN, '60' as never])(
+  'a session of %s seconds is refused at once, and says how long one can be',
+  async (attacker) => {
+    const opening = Sender.open({ relay: 'https://relay.example', ttlSeconds: attacker })
+    await expect(opening).rejects.toThrow(RangeError)
+    await expect(opening).rejects.toThrow('30 to 86400')
+  },
+)
