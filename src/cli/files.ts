@@ -14,7 +14,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: 'there is no such file or directory',
   EISDIR: 'it is a directory',
   EEXIST: 'it is there already',
-  ELOOP: 'its links lead in a circle',
+  ELOOP: 'a link is in the way, or leads in a circle',
   EMFILE: 'too many files are open',
   EACCES: 'permission denied',
   EPERM: 'permission denied',

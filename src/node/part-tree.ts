@@ -1,7 +1,8 @@
-import type { Stats } from 'node:fs'
-import { chmod, link, lstat, mkdir, readdir, rename, rm, unlink } from 'node:fs/promises'
+import { constants, fchmodSync, type Stats } from 'node:fs'
+import { link, lstat, mkdir, readdir, rename, rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { closeFile, openHere } from './open-files.ts'
 
 /** Files and folders of a partial, until the thing has its name. */
 
@@ -46,12 +47,22 @@ export async function removeOthers(path: string, wanted: ReadonlySet<string>): P
   for (const name of await readdir(path)) await removeOthers(join(path, name), wanted)
 }
 
-/** Gives folders this mode, from the inside. */
+/** Throws ELOOP where a thing is no longer the file, or the folder, of this user that was made. */
+export async function requireOwn(path: string, isFolder: boolean): Promise<void> {
+  const info = await lstat(path)
+  const isOurs = isFolder ? info.isDirectory() && isThisUsers(info) : isOwnFile(info)
+  if (!isOurs)
+    throw Object.assign(new Error('something else is in its place'), { code: 'ELOOP', syscall: 'lstat', path })
+}
+
+/** Gives folders this mode, from the inside. Follows no link. */
 export async function openFolders(folder: string, mode: number): Promise<void> {
   for (const each of await readdir(folder, { withFileTypes: true })) {
     if (each.isDirectory()) await openFolders(join(folder, each.name), mode)
   }
-  await chmod(folder, mode)
+  const file = await openHere(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+  fchmodSync(file, mode)
+  await closeFile(file)
 }
 
 /** Gives a thing its final name, in the place of nothing. Throws EEXIST where something has it. */

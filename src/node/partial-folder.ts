@@ -6,7 +6,16 @@ import { removedAtExit } from './at-exit.ts'
 import { localPaths, partPaths, symbolsOf, tokenIn } from './local-paths.ts'
 import { isLocked, lock } from './lock.ts'
 import { closeFile, flush, openHere, readFile, setTimes, truncateFile, writeFile } from './open-files.ts'
-import { isOwn, isOwnFile, makeFolder, openFolders, PRIVATE_FOLDER, place, removeOthers } from './part-tree.ts'
+import {
+  isOwn,
+  isOwnFile,
+  makeFolder,
+  openFolders,
+  PRIVATE_FOLDER,
+  place,
+  removeOthers,
+  requireOwn,
+} from './part-tree.ts'
 
 /** Files from here on are flushed to the disk. What is there of smaller transfers is not kept. */
 export const KEPT_FROM_BYTES = 1_048_576
@@ -172,6 +181,7 @@ export class SavedPartial implements Partial {
     for (const { part, path, isFolder } of this.#things) {
       // Everything of it may have been skipped.
       if (!(await isThere(part))) continue
+      await requireOwn(part, isFolder)
       if (isFolder) await openFolders(part, this.#modeOf(true) | PRIVATE_FOLDER)
       if (overwrite && !isFolder) await rename(part, path)
       else await place(part, path, isFolder)
