@@ -9,6 +9,7 @@ const attacks = protection('test/crypto/stream-attacks.test.ts')
 const model = protection('test/client/transfer/offer-model.test.ts')
 const resumed = protection('test/client/transfer/resume.test.ts')
 const folders = protection('test/node/folders.test.ts')
+const saving = protection('test/client/transfer/saving.test.ts')
 const channel = protection('test/client/link/channel.test.ts')
 
 const OPENED = 'this.#aead.open(this.#key, this.#nonces.next(last && i === chunks - 1), chunk, output)'
@@ -101,6 +102,22 @@ export const PAYLOAD = [
   partial('no link is followed on the way', 'is not written where a link leads that was put in its way', [
     'if (where === undefined || where === path) return file',
     'return file',
+  ]),
+  partial('a link in the place of a file gets no name', 'gets no name where something else is in its place', [
+    'await requireOwn(part, isFolder)',
+    '',
+  ]),
+  partial('a folder of a partial is one of ours', 'is in a folder that was made for it, or nowhere', [
+    'if (!info.isDirectory() || !isThisUsers(info)) throw error',
+    '',
+  ]),
+  partial('no two files have one partial', 'with a long name is another one than that of a name', [
+    'return `${beginning(name, maxBytes - DIGEST_SYMBOLS - 1)}~${digest}`',
+    'return beginning(name, maxBytes)',
+  ]),
+  saving('a file is whole before it has its name', 'all are whole before they get their names', [
+    'await writing.ended() await partial.finish([...offer.skipped.keys()])',
+    'await partial.finish([...offer.skipped.keys()])',
   ]),
   partial('a partial is written that is ours alone', 'is not written where it has another name', [
     'isOwnFile(info) && info.size >= bytes',

@@ -21,6 +21,8 @@ import { partPath } from '../../src/node/local-paths.ts'
 import { PartialFolder, type PartialFolderOptions, type SavedPartial } from '../../src/node/partial-folder.ts'
 
 vi.mock('node:fs/promises', { spy: true })
+// The pauses between tries of a rename.
+vi.mock('node:timers/promises', () => ({ setTimeout: async () => {} }))
 
 const TOKEN = Buffer.alloc(16, 7).toString('base64url')
 let directory: string
@@ -145,6 +147,17 @@ describe('a file that is being received', () => {
     expect(await readFile(at('victim'), 'utf8')).toBe('mine')
   })
 
+  test('gets no name where something else is in its place', async () => {
+    await writeFile(at('victim'), 'mine')
+    const partial = await open([{ path: 'file', size: 6 }])
+    await write(partial, 0, 'theirs')
+    await rm(at(partPath('file', TOKEN)))
+    await symlink(at('victim'), at(partPath('file', TOKEN)))
+    await expect(partial.finish([])).rejects.toMatchObject({ code: 'ELOOP' })
+    await partial.leave()
+    expect(await readdir(directory)).toEqual(['victim'])
+  })
+
   test('is in a folder that was made for it, or nowhere', async () => {
     await writeFile(at(partPath('folder', TOKEN)), 'mine')
     await expect(save('folder/file', 'theirs')).rejects.toMatchObject({ code: 'EEXIST' })
@@ -214,4 +227,34 @@ describe('a file that is being received', () => {
     await partial.leave()
     expect((await readdir(directory, { recursive: true })).sort()).toEqual(['a', 'c', 'e', 'e/g'])
   })
+})
+
+describe('a folder whose final name is held by something', () => {
+  const held = Object.assign(new Error(), { code: 'EBUSY' })
+
+  test('gets it when that lets go, within 10 s', async () => {
+    for (let tries = 1; tries < 20; tries++) vi.mocked(fs.rename).mockRejectedValueOnce(held)
+    await save('folder/file', 'theirs')
+    expect(await readdir(directory)).toEqual(['folder'])
+  })
+
+  test('does not get it when that never lets go', async () => {
+    vi.mocked(fs.rename).mockRejectedValue(held)
+    await expect(save('folder/file', 'theirs')).rejects.toMatchObject({ code: 'EBUSY' })
+    expect(fs.rename).toHaveBeenCalledTimes(20)
+  })
+})
+
+test('of several things that get their names one after the other, those before one that fails are there', async () => {
+  const placed: string[] = []
+  const partial = await open(
+    ['a', 'b/file', 'c'].map((path) => ({ path, size: 1 })),
+    { onPlaced: (name) => placed.push(name) },
+  )
+  for (let entry = 0; entry < 3; entry++) await write(partial, entry, 'x')
+  await mkdir(at('b'))
+  await expect(partial.finish([])).rejects.toMatchObject({ code: 'EEXIST' })
+  await partial.leave()
+  expect([placed, (await readdir(directory)).sort()]).toEqual([['a'], ['a', 'b']])
+  expect(await readdir(at('b'))).toEqual([])
 })
