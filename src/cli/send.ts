@@ -110,16 +110,18 @@ async function pairAndSend(sender: Sender, sources: readonly Source[], run: Run,
     )
   }
   const patience = new Patience(timeout)
+  let hasMoved = false
+  const onMove = () => {
+    hasMoved = true
+    patience.renew()
+  }
   const { approved } = run
   const connected = () => run.connected
-  const sending = deliver({
-    ...{ sender, sources, approved, terminal, connected },
-    onMove: patience.renew,
-    signal: leaving.signal,
-  })
+  const sending = deliver({ sender, sources, approved, terminal, connected, onMove, signal: leaving.signal })
   run.sending = sending.catch(() => {})
   const receipts = await patience.within(sending, run.leave, () => {
-    throw new CliError(`Nothing has moved for ${timeout} s.`, 'not_delivered')
+    const what = hasMoved ? 'Nothing has moved' : 'No device has answered'
+    throw new CliError(`${what} for ${timeout} s.`, 'not_delivered')
   })
   await sender.close()
   return receipts.every(({ delivered }) => delivered) ? EXIT.delivered : EXIT.not_delivered

@@ -105,6 +105,14 @@ describeConcurrent('with --timeout', () => {
     expect((await receiver.ended()).exitCode).toBe(5)
   })
 
+  test('a sender whose offer nobody answers is exit 5, and takes it back', async () => {
+    const { sender, code } = await openFile(['--yes', '--timeout', STEP], { env })
+    const receiver = pairlay(['receive', code], { env, stdin: 'open' })
+    const [sent, received] = await Promise.all([sender.ended(), receiver.ended()])
+    expect([sent.exitCode, lastLine(sent)]).toEqual([5, `pairlay: No device has answered for ${STEP} s.`])
+    expect(lastLine(received)).toBe('pairlay: The sender took its offer back. Nothing was saved.')
+  })
+
   test('a receiver whom nobody approves is exit 3, and the sender sees it leave', async () => {
     const { sender, code } = await openFile([], { env, stdin: 'open' })
     const received = await run(['receive', code, '--yes', '--timeout', '2'], { env })
