@@ -49,7 +49,10 @@ describeConcurrent('with --quiet', () => {
     const { sender, code } = await openPlain(['-q', '--yes', at('file')], { env })
     const received = await run(['receive', code, '-q', '--yes', '-o', at('none/')], { env })
     const refusing = pairlay(['receive', code, '-q'], { env, stdin: 'n\n' })
-    expect([received.exitCode, received.stderr]).toEqual([2, `pairlay: ${at('none')} is not a directory.\n`])
+    expect([received.exitCode, received.stderr]).toEqual([
+      2,
+      `pairlay: There is no directory ${at('none')}. --into makes it.\n`,
+    ])
     expect((await refusing.ended()).stderr).toMatch(/\npairlay: Refused\. Nothing was saved\.\n$/)
     const { exitCode, stderr } = await sender.ended()
     expect([exitCode, stderr.split('\n').slice(1).join('\n')]).toEqual([
