@@ -4,19 +4,30 @@ import { open, readFile, rm } from 'node:fs/promises'
 export async function lock(path: string): Promise<void> {
   if (!(await isLocked(path))) await rm(path, { force: true })
   const file = await open(path, 'wx', 0o600)
-  await file.writeFile(String(process.pid))
+  await file.writeFile([process.pid, await startOf(process.pid)].join(' '))
   await file.close()
 }
 
 /** Reports whether a process lives that has the lock. */
 export async function isLocked(path: string): Promise<boolean> {
   const text = await readFile(path, 'utf8').catch(() => '')
-  const pid = Number(text)
+  const [number, start = ''] = text.split(' ')
+  const pid = Number(number)
   if (!Number.isSafeInteger(pid) || pid < 1) return false
   try {
     process.kill(pid, 0)
-    return true
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
   }
+  return start === (await startOf(pid))
+}
+
+/**
+ * When a process began, as the kernel counts it; empty where the system does not say. Another process may have the number of
+ * a process that is gone, and in a container nearly every one has.
+ */
+async function startOf(pid: number): Promise<string> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  // The second field is a name that may have spaces. The 22nd is the start.
+  return stat.slice(stat.lastIndexOf(')') + 1).split(' ')[20] ?? ''
 }

@@ -1,6 +1,6 @@
 import { constants, fchmodSync, type Stats } from 'node:fs'
 import { link, lstat, mkdir, readdir, rename, rm, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { closeFile, openHere } from './open-files.ts'
 
@@ -39,12 +39,26 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
-/** Removes what an earlier list of the same thing had. */
-export async function removeOthers(path: string, wanted: ReadonlySet<string>): Promise<void> {
+/** Paths of a list, and of all folders that they are in below `directory`; the value says whether it is a folder. */
+export function pathsWanted(
+  directory: string,
+  list: Iterable<[path: string, isFolder: boolean]>,
+): Map<string, boolean> {
+  const wanted = new Map(list)
+  for (const path of [...wanted.keys()]) {
+    for (let above = dirname(path); above !== directory && !wanted.has(above); above = dirname(above)) {
+      wanted.set(above, true)
+    }
+  }
+  return wanted
+}
+
+/** Removes at and below a path what an earlier list of the same thing had, and what is a folder in the place of a file. */
+export async function removeOthers(path: string, wanted: ReadonlyMap<string, boolean>): Promise<void> {
   const info = await lstat(path).catch(() => undefined)
-  if (!info || wanted.has(path)) return
-  if (!info.isDirectory()) return rm(path)
-  for (const name of await readdir(path)) await removeOthers(join(path, name), wanted)
+  if (!info) return
+  if (wanted.get(path) !== info.isDirectory()) return rm(path, { recursive: true })
+  if (info.isDirectory()) for (const name of await readdir(path)) await removeOthers(join(path, name), wanted)
 }
 
 /** Throws ELOOP where a thing is no longer the file, or the folder, of this user that was made. */

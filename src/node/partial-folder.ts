@@ -12,6 +12,7 @@ import {
   makeFolder,
   openFolders,
   PRIVATE_FOLDER,
+  pathsWanted,
   place,
   removeOthers,
   requireOwn,
@@ -60,12 +61,11 @@ export class PartialFolder implements Partials {
   }
 }
 
-/** A thing that a person chose: where it is for now, where in the end, and whether something of it was there before. */
+/** A thing that a person chose: where it is for now, and where in the end. */
 interface Thing {
   readonly part: string
   readonly path: string
   readonly isFolder: boolean
-  readonly wasBegun: boolean
 }
 
 interface SavedPartialOptions {
@@ -115,23 +115,28 @@ export class SavedPartial implements Partial {
     const toPart = partPaths(token)
     await lock(lockPath(directory, token))
     const things = new Map<string, Thing>()
-    const have = new Map<number, number>()
-    const parts: string[] = []
+    let wasBegun = false
+    const parts = paths.map((path) => join(directory, toPart(path)))
     for (const [index, path] of paths.entries()) {
-      const { size = 0, dir } = entries[index] ?? {}
-      const part = join(directory, toPart(path))
-      parts.push(part)
       const [name = path, below] = path.split(/[/\\]/, 2)
-      let thing = things.get(name)
-      if (!thing) {
-        const at = join(directory, toPart(name))
-        const isFolder = below !== undefined || dir === true
-        thing = { part: at, path: join(directory, name), isFolder, wasBegun: await isThere(at) }
-        things.set(name, thing)
+      if (things.has(name)) continue
+      const part = join(directory, toPart(name))
+      const isFolder = below !== undefined || entries[index]?.dir === true
+      things.set(name, { part, path: join(directory, name), isFolder })
+      wasBegun ||= await isThere(part)
+    }
+    const have = new Map<number, number>()
+    if (wasBegun) {
+      const wanted = pathsWanted(
+        directory,
+        parts.map((part, index) => [part, entries[index]?.dir === true]),
+      )
+      for (const { part } of things.values()) await removeOthers(part, wanted)
+      for (const [index, part] of parts.entries()) {
+        const info = await lstat(part).catch(() => undefined)
+        const bytes = info?.isFile() ? Math.min(info.size, entries[index]?.size ?? 0) : 0
+        if (bytes > 0) have.set(index, bytes)
       }
-      const info = thing.wasBegun ? await lstat(part).catch(() => undefined) : undefined
-      const bytes = info?.isFile() ? Math.min(info.size, size) : 0
-      if (bytes > 0) have.set(index, bytes)
     }
     return new SavedPartial({ options, directory, token, entries, paths, parts, things: [...things.values()], have })
   }
@@ -170,8 +175,6 @@ export class SavedPartial implements Partial {
   async finish(skipped: readonly number[]): Promise<void> {
     const { overwrite, onPlaced } = this.#options
     for (const entry of skipped) await rm(this.#part(entry), { force: true })
-    const wanted = new Set(this.#parts)
-    for (const { part, wasBegun } of this.#things) if (wasBegun) await removeOthers(part, wanted)
     for (const [entry, { dir, modified }] of this.#entries.entries()) {
       if (!dir) continue
       const path = this.#part(entry)

@@ -1,6 +1,7 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import * as fs from 'node:fs/promises'
 import {
+  chown,
   link,
   mkdir,
   mkdtemp,
@@ -58,6 +59,73 @@ async function save(name: string, text: string, options: Partial<PartialFolderOp
     await partial.leave()
   }
 }
+
+/** Everything in the directory but locks, folders with a slash behind them. */
+async function list(): Promise<string[]> {
+  const all = await readdir(directory, { withFileTypes: true, recursive: true })
+  const path = (entry: (typeof all)[number]) => join(entry.parentPath, entry.name).slice(directory.length + 1)
+  return all
+    .filter(({ name }) => !name.startsWith('.'))
+    .map((entry) => path(entry) + (entry.isDirectory() ? '/' : ''))
+    .sort()
+}
+
+describe('a partial', () => {
+  const big = { size: 1_048_576 }
+  const part = partPath('thing', TOKEN)
+  const tokens = () => new PartialFolder({ directory }).tokens()
+
+  async function leavePartial(...paths: readonly string[]): Promise<void> {
+    const partial = await open(paths.map((path) => ({ path, ...big })))
+    for (const entry of paths.keys()) await write(partial, entry, 'some')
+    await partial.leave()
+  }
+
+  test('loses at once what the new list has not, and what is a folder in the place of a file', async () => {
+    await leavePartial('thing/same', 'thing/gone', 'thing/sub/gone', 'thing/file', 'thing/folder/gone')
+    const partial = await open(['same', 'file/below', 'folder'].map((name) => ({ path: `thing/${name}`, ...big })))
+    expect(await list()).toEqual([`${part}/`, `${part}/same`])
+    for (const entry of [1, 2]) await write(partial, entry, 'new')
+    await partial.finish([])
+    await partial.leave()
+    expect(await list()).toEqual(['thing/', 'thing/file/', 'thing/file/below', 'thing/folder', 'thing/same'])
+  })
+
+  test.each(['a link', 'a link below', 'a file with a second name', 'a socket below'])(
+    'with %s is none',
+    async (what) => {
+      await leavePartial('thing/file')
+      expect(await tokens()).toEqual([TOKEN])
+      if (what === 'a link') {
+        await rename(at(part), at('elsewhere'))
+        await symlink(at('elsewhere'), at(part))
+      } else if (what === 'a link below') await symlink(at('victim'), at(`${part}/link`))
+      else if (what === 'a socket below') execFileSync('mkfifo', [at(`${part}/pipe`)])
+      else await link(at(`${part}/file`), at('second'))
+      expect(await tokens()).toEqual([])
+    },
+  )
+
+  test.skipIf(process.getuid?.() !== 0)('of another owner, at any level, is none', async () => {
+    await leavePartial('thing/file')
+    await chown(at(`${part}/file`), 12_345, 12_345)
+    expect(await tokens()).toEqual([])
+  })
+
+  test('that a process works on is none for another, and is one again when that is gone', async () => {
+    const partial = await open([{ path: 'thing', ...big }])
+    await write(partial, 0, 'some')
+    expect(await tokens()).toEqual([])
+    const [lock = ''] = (await readdir(directory)).filter((name) => name.endsWith('.lock'))
+    // Another process has its number by now.
+    await writeFile(at(lock), `${process.pid} 1`)
+    expect(await tokens()).toEqual([TOKEN])
+    const child = spawnSync(process.execPath, ['--version'])
+    await writeFile(at(lock), `${child.pid} 1`)
+    expect(await tokens()).toEqual([TOKEN])
+    await (await open([{ path: 'thing', ...big }])).leave()
+  })
+})
 
 describe('a file that is being received', () => {
   test('has its own name only at the end, and then no other', async () => {
@@ -134,15 +202,12 @@ describe('a file that is being received', () => {
 
   test('is not written where it has another name, or is no file', async () => {
     await writeFile(at('victim'), 'mine')
+    const partial = await open(['file', 'pipe', 'folder'].map((path) => ({ path, size: 6 })))
     await link(at('victim'), at(partPath('file', TOKEN)))
     execFileSync('mkfifo', [at(partPath('pipe', TOKEN))])
     await mkdir(at(partPath('folder', TOKEN)))
-    for (const [name, code] of [
-      ['file', 'EBUSY'],
-      ['pipe', 'ENXIO'],
-      ['folder', 'EISDIR'],
-    ] as const) {
-      await expect(save(name, 'theirs')).rejects.toMatchObject({ code })
+    for (const [entry, code] of ['EBUSY', 'ENXIO', 'EISDIR'].entries()) {
+      await expect(write(partial, entry, 'theirs')).rejects.toMatchObject({ code })
     }
     expect(await readFile(at('victim'), 'utf8')).toBe('mine')
   })
@@ -159,8 +224,9 @@ describe('a file that is being received', () => {
   })
 
   test('is in a folder that was made for it, or nowhere', async () => {
+    const partial = await open([{ path: 'folder/file', size: 6 }])
     await writeFile(at(partPath('folder', TOKEN)), 'mine')
-    await expect(save('folder/file', 'theirs')).rejects.toMatchObject({ code: 'EEXIST' })
+    await expect(write(partial, 0, 'theirs')).rejects.toMatchObject({ code: 'EEXIST' })
   })
 
   test('is written on from where it is only while so much of it is there', async () => {
