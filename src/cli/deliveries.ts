@@ -106,7 +106,7 @@ function transfersIn(terminal: Terminal): { readonly transfers?: TransferStore }
     told = true
   }
   try {
-    const path = join(stateFolder(), 'transfers.json')
+    const path = join(stateFolder(), 'transfers')
     return { transfers: new TransferStore(path, (error) => onFailure(error, `${shown(path)}: `)) }
   } catch (error) {
     onFailure(error as NodeJS.ErrnoException)

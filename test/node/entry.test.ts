@@ -13,7 +13,7 @@ test('an app with pairlay/node sends a folder, and goes on where it was cut when
   await writeFile(at('holiday/film'), film)
   await writeFile(at('holiday/note'), 'hello')
   const relay = await startRelay()
-  const transfers = new TransferStore(at('transfers.json'), (error) => {
+  const transfers = new TransferStore(at('transfers'), (error) => {
     throw error
   })
   const partials = new PartialFolder({ directory: at('downloads') })
