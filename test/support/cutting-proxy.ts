@@ -20,13 +20,18 @@ export class CuttingProxy {
   /** How many were. */
   refused = 0
   #proxy: TcpProxy | undefined
+  #port: number
   #cutAt: { kind: Kind | 'any'; left: number } | undefined
 
+  private constructor(port: number) {
+    this.#port = port
+  }
+
   static async start(port: number): Promise<CuttingProxy> {
-    const cutting = new CuttingProxy()
+    const cutting = new CuttingProxy(port)
     cutting.#proxy = await TcpProxy.start({
       ports: (line) => {
-        if (!cutting.refusesSockets || !/^GET \S+\/socket HTTP/.test(line)) return [port]
+        if (!cutting.refusesSockets || !/^GET \S+\/socket HTTP/.test(line)) return [cutting.#port]
         cutting.refused++
         return []
       },
@@ -41,6 +46,12 @@ export class CuttingProxy {
 
   async close(): Promise<void> {
     await this.#proxy?.close()
+  }
+
+  /** Cuts every connection, and leads to another relay from now on. */
+  moveTo(port: number): void {
+    this.#port = port
+    this.#proxy?.cut()
   }
 
   /** Cuts the connection on which the byte after so many passes, once. */

@@ -2,7 +2,7 @@
  * Settings of the conformance and end-to-end suites, each a project of vitest.config.ts: a relay alone, a node with Redis,
  * two nodes with the sender at one and the receivers at the other, or a relay that is reached over HTTP alone.
  */
-const SETTINGS = ['memory', 'redis', 'nodes', 'http'] as const
+export const SETTINGS = ['memory', 'redis', 'nodes', 'http'] as const
 
 export const SETTING = SETTINGS.find((each) => each === process.env.RELAY_SETTING) ?? 'memory'
 

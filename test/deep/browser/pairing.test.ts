@@ -78,7 +78,7 @@ describe.skipIf(WITHOUT_CHROMIUM)('the SDK in Chromium', () => {
   }
 
   function cli(args: readonly string[], input?: Iterable<Uint8Array>) {
-    const started = JsonProcess.cli(relayUrl, args, input)
+    const started = JsonProcess.cli(relayUrl, args, { input })
     cleanups.push(() => started.kill())
     return started
   }

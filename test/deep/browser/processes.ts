@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { CLI } from '../../support/build.ts'
 
 const RELAY = fileURLToPath(new URL('../../../dist/server/main.js', import.meta.url))
-const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
 
 /** None outlives this process, not even one that is stopped. */
 const children = new Set<ChildProcess>()
@@ -58,8 +58,12 @@ export class JsonProcess {
   }
 
   /** `pairlay send` or `pairlay receive`, with nobody at the terminal. */
-  static cli(relay: string, args: readonly string[], input?: Iterable<Uint8Array>): JsonProcess {
-    return JsonProcess.#start([CLI, ...args, '--relay', relay, '--json', '--yes'], {}, input)
+  static cli(
+    relay: string,
+    args: readonly string[],
+    { input, env = {} }: { input?: Iterable<Uint8Array> | undefined; env?: Readonly<Record<string, string>> } = {},
+  ): JsonProcess {
+    return JsonProcess.#start([CLI, ...args, '--relay', relay, '--json', '--yes'], env, input)
   }
 
   static #start(args: readonly string[], env: Readonly<Record<string, string>>, input?: Iterable<Uint8Array>) {

@@ -79,7 +79,7 @@ export class Cluster {
 }
 
 /** Resolves when the node reaches its Redis. */
-async function startNode(settings: Readonly<Record<string, string>>): Promise<RelayProcess> {
+export async function startNode(settings: Readonly<Record<string, string>>): Promise<RelayProcess> {
   const node = await startRelayProcess(settings)
   while (!(await fetch(`${node.url}/readyz`)).ok) await delay(20)
   return node

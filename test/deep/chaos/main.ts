@@ -2,7 +2,9 @@ import { parseArgs } from 'node:util'
 import build from '../../support/build.ts'
 import { cuts } from './cuts.ts'
 import { kills, killsAlone } from './kills.ts'
+import { lastWords } from './last-words.ts'
 import { LONG, type Plan, SHORT, times } from './plan.ts'
+import { resends } from './resends.ts'
 import { rolling } from './rolling.ts'
 import { sleepers } from './sleepers.ts'
 import { slowNetwork } from './slow-network.ts'
@@ -19,6 +21,8 @@ const SECTIONS: Readonly<Record<string, (plan: Plan) => AsyncGenerator<Row>>> = 
   sleep: sleepers,
   alone: killsAlone,
   kills,
+  resends,
+  'last-words': lastWords,
   rolling,
   storm,
   clock: twoHours,

@@ -1,3 +1,5 @@
+import { SETTINGS } from '../../support/setting.ts'
+import type { Setting } from './relays.ts'
 import type { Nap } from './sleepers.ts'
 
 /** How much of everything is done. */
@@ -16,6 +18,10 @@ export interface Plan {
   readonly clusters: number
   readonly rollingRestarts: number
   readonly stormSockets: number
+  /** Kills of the command line, in each of these settings. */
+  readonly resends: { readonly settings: readonly Setting[]; readonly kills: number }
+  /** Settings in which a session is lost at each message. */
+  readonly lastWords: readonly Setting[]
   /** Of two hours of simulated clock. */
   readonly minutesBetweenLives: number
 }
@@ -36,6 +42,8 @@ export const SHORT: Plan = {
   clusters: 4,
   rollingRestarts: 1,
   stormSockets: 2_000,
+  resends: { settings: SETTINGS, kills: 13 },
+  lastWords: ['memory'],
   minutesBetweenLives: 3,
 }
 
@@ -51,6 +59,8 @@ export const LONG: Plan = {
     { who: ['sender'], seconds: 110, relaySeconds: 0 },
   ],
   killsPerPhase: 12,
+  resends: { settings: SETTINGS, kills: 50 },
+  lastWords: SETTINGS,
   killsAlone: 57,
   waitForKeys: true,
   rollingRestarts: 5,
@@ -66,5 +76,6 @@ export function times(plan: Plan, factor: number): Plan {
     killsPerPhase: plan.killsPerPhase * factor,
     killsAlone: plan.killsAlone * factor,
     rollingRestarts: plan.rollingRestarts * factor,
+    resends: { ...plan.resends, kills: plan.resends.kills * factor },
   }
 }
