@@ -42,7 +42,10 @@ describe('a reason', () => {
     expect(['EACCES', 'EPERM'].map(reason)).toEqual(['permission denied', 'permission denied'])
     expect(['ENOSPC', 'EDQUOT'].map(reason)).toEqual(['the disk is full', 'the disk is full'])
     expect(reason('EFBIG')).toBe('the file is too large for this disk')
-    expect([reason('ELOOP'), reason('EMFILE')]).toEqual(['a link is in the way, or leads in a circle', 'too many files are open'])
+    expect([reason('ELOOP'), reason('EMFILE')]).toEqual([
+      'a link is in the way, or leads in a circle',
+      'too many files are open',
+    ])
     expect([reason('EROFS'), reason('EIO'), reason()]).toEqual(['the file system is read-only', 'EIO', 'unknown error'])
   })
 })
