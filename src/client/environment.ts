@@ -1,12 +1,20 @@
 /** The part of the W3C WebSocket that the SDK uses. Browsers, Deno, Bun, Node ≥ 22 and the `ws` package have it. */
 export interface WebSocketLike {
+  /** Set to `arraybuffer`. */
   binaryType: string
+  /** Bytes given to `send` that are not on the network yet. */
   readonly bufferedAmount: number
+  /** Called once, when messages can be sent. */
   onopen: (() => void) | null
+  /** Called with each message: a string, or an ArrayBuffer. */
   onmessage: ((event: { data: unknown }) => void) | null
+  /** Called once, also when it never opened. */
   onclose: ((event: SocketClose) => void) | null
+  /** Called before `onclose` when that has a fault. */
   onerror: (() => void) | null
+  /** Sends one message, text or binary. */
   send(data: string | Uint8Array): void
+  /** Closes it. `onclose` follows. */
   close(): void
 }
 
@@ -31,13 +39,17 @@ export interface FailedFrame {
 
 /** Everything the SDK takes from the world around it, so that a test can put its own in. Times in milliseconds. */
 export interface Environment {
+  /** As that of the web. */
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>
+  /** Opens a WebSocket with this subprotocol, at once. */
   readonly openWebSocket: (url: string, protocol: string) => WebSocketLike
   /** Opens the place of a WebSocket where none passes. It calls the relay through the environment given. */
   readonly openHttpSocket: (sessionUrl: string, environment: Environment) => WebSocketLike
-  /** Monotonic. */
+  /** Milliseconds of a clock that never goes back. */
   readonly now: () => number
+  /** Calls once after so many milliseconds, and returns what `clearTimeout` takes. */
   readonly setTimeout: (callback: () => void, ms: number) => unknown
+  /** Ends a timer. Does nothing for one that has fired. */
   readonly clearTimeout: (timer: unknown) => void
   /** Cryptographically secure random bytes. */
   readonly random: (length: number) => Uint8Array

@@ -52,11 +52,13 @@ export const PAIRING_ERRORS = {
   wrong_code: 'The code was wrong or someone interfered. Get a new code.',
 } as const
 
+/** Codes of PairingError. docs/sdk.md says what each means. */
 export type PairingErrorCode = keyof typeof PAIRING_ERRORS
 
 /** The one error of the SDK. `message` can be shown to a person: it holds no secret and nothing from the peer. */
 export class PairingError extends Error {
   override readonly name = 'PairingError'
+  /** The kind of end, for a program. */
   readonly code: PairingErrorCode
   /** The part of the message beyond what the code means. */
   readonly detail: string | undefined

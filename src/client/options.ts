@@ -1,5 +1,6 @@
 import type { Environment } from './environment.ts'
 
+/** State of the connection to the relay. One that is lost is made again by itself. */
 export type ConnectionStatus = 'connected' | 'reconnecting'
 
 /** Options of either side. */
@@ -8,10 +9,12 @@ export interface DeviceOptions {
   readonly patienceMs?: number | undefined
   /** Aborting it ends the session, or leaves it. */
   readonly signal?: AbortSignal | undefined
+  /** Called when the connection to the relay is lost, and when it is there again. */
   readonly onStatus?: ((status: ConnectionStatus) => void) | undefined
   /** Called once, when no WebSocket passes and the session goes on over HTTP. */
   readonly onFallback?: (() => void) | undefined
   /** Called once, when something on the way takes no large requests and smaller ones are sent from now on. */
   readonly onSmallFrames?: ((maxBytes: number) => void) | undefined
+  /** Parts that take the place of this runtime's, for tests. */
   readonly environment?: Partial<Environment> | undefined
 }

@@ -18,8 +18,9 @@ const LAST_ACKS_MS = 10_000
 
 /** Result of an offer, by the other device's own word. */
 export interface Delivered {
+  /** Length of the stream, in bytes: without what the other device had before. */
   readonly bytes: number
-  /** From the offer to the receipt. */
+  /** Milliseconds from the offer to the receipt. */
   readonly ms: number
   /** Files that changed or vanished meanwhile, and are not there. */
   readonly skipped: number
@@ -41,6 +42,7 @@ export interface DeviceParts {
 
 /** The other device, once it is approved: offers and posts both ways, until one side says goodbye. */
 export class PairedDevice {
+  /** Six digits that both devices show. */
   readonly matchNumber: string
   /** For experts: 160 bits of the same comparison. */
   readonly fingerprint: string

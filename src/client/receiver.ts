@@ -15,6 +15,7 @@ import type { IncomingOffer } from './transfer/incoming-offer.ts'
 const REJOIN_PAUSE_MS = 1_000
 const REJOIN_PAUSE_MAX_MS = 15_000
 
+/** Options of `Receiver.join`. */
 export interface ReceiverOptions extends JoinOptions, CodeEntry {
   /** Kinds that this side takes from the sender. Default: offers. */
   readonly takes?: Takes | undefined
@@ -94,6 +95,7 @@ export class Receiver {
     return this.#verified?.matchNumber
   }
 
+  /** 160 bits of the same comparison, for experts. */
   get fingerprint(): string | undefined {
     return this.#verified?.fingerprint
   }

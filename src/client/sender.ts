@@ -17,6 +17,7 @@ import type { Source } from './source.ts'
 import type { Takes } from './transfer/conversation.ts'
 import { GOODBYE_MS, type Receipt, Sending, type SendOptions } from './transfer/sending.ts'
 
+/** Options of `Sender.open`. */
 export interface SenderOptions extends DeviceOptions, WaitingListeners {
   /** The relay's address, such as https://relay.example. */
   readonly relay: string
@@ -152,6 +153,7 @@ export class Sender {
     return Math.max(0, this.#codeExpiresAt - this.#environment.now())
   }
 
+  /** How many devices failed so far, and how. */
   get failedAttempts(): FailedAttempts {
     return this.#room.failedAttempts
   }

@@ -6,6 +6,7 @@ import { type Entry, encodeEntries } from './transfer/entries.ts'
 export interface Source extends Omit<Entry, 'path'> {
   /** Its name, or a path with `/` below the folder that was chosen. */
   readonly name: string
+  /** Set for one that can be opened once: it goes to a single device. */
   readonly once?: boolean
   /** Name for its owner, such as the absolute path of the file or folder that was chosen: by this a later offer of it is known. */
   readonly key?: string | undefined

@@ -8,6 +8,7 @@ import type { SenderSession, WaitingRoom } from './waiting-room.ts'
 
 /** A verified receiver that waits for a decision. Another holder of the whole code would be a second one, with another number. */
 export interface PairingRequest {
+  /** The device's name at the relay. */
   readonly receiverCode: string
   /** Untrusted: what the device calls itself. */
   readonly name: string | undefined

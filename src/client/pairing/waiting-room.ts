@@ -12,8 +12,11 @@ import { SenderRun } from './sender-run.ts'
 
 /** How many devices failed: with a wrong code, without an answer in time, by breaking the handshake before any guess. */
 export interface FailedAttempts {
+  /** Devices with a wrong code, each a spent guess. */
   readonly wrongCode: number
+  /** Devices that did not answer in time. */
   readonly timedOut: number
+  /** Devices that broke the handshake before any guess. */
   readonly invalid: number
 }
 

@@ -14,7 +14,9 @@ export const UNDECIDED_OFFERS_MAX = 1
 
 /** Kinds that this side takes from the other. Default: none. */
 export interface Takes {
+  /** Offers of files. Without it they are answered with `unsupported`. */
   readonly offers?: boolean | undefined
+  /** Posts, and answers to `ask`. Without it the other side's `post` throws `unsupported`. */
   readonly posts?: boolean | undefined
 }
 

@@ -5,6 +5,7 @@ import { encodeLines, LineReader } from './lines.ts'
 
 /** The entries of an offer: files, and folders that are empty. PROTOCOL.md, section 10.3. */
 
+/** Files and empty folders of one offer, at most. */
 export const ENTRIES_MAX = 100_000
 export const ENTRIES_MAX_BYTES = 16 * 1024 * 1024
 export const SEGMENTS_MAX = 128
@@ -20,6 +21,7 @@ export interface Entry {
   readonly size?: number | undefined
   /** Milliseconds since 1970. */
   readonly modified?: number | undefined
+  /** A media type, at most 255 characters. */
   readonly type?: string | undefined
   /** A file that can be executed. */
   readonly x?: true | undefined

@@ -3,6 +3,7 @@ import type { Entry } from './entries.ts'
 import type { Outbox } from './outbox.ts'
 import type { Begun } from './resume.ts'
 
+/** How far an offer has come that is taken here. */
 export interface ReceiveProgress {
   /** Bytes that the app has taken, of the stream. */
   readonly bytes: number
@@ -10,6 +11,7 @@ export interface ReceiveProgress {
   readonly totalBytes: number | undefined
 }
 
+/** Options of `offer.accept`. */
 export interface AcceptOptions {
   /** Called when the app has taken more, and once before that with what is here from before, if it was compared. */
   readonly onProgress?: ((progress: ReceiveProgress) => void) | undefined
@@ -23,7 +25,9 @@ export interface AcceptOptions {
   readonly onChecking?: ((bytes: number, totalBytes: number) => void) | undefined
 }
 
+/** An entry that is accepted, with its bytes. */
 export interface IncomingItem extends Entry {
+  /** Its place among the entries, from 0. */
   readonly index: number
   /** Where its stream begins: what is before that is here already. */
   readonly offset: number

@@ -20,9 +20,11 @@ const TAKE_AFTER_MS = 500
 
 /** An offer of the other device. Nothing of it comes before `accept`. */
 export class IncomingOffer {
+  /** Its number among the offers of that device, from 1. */
   readonly offer: number
   /** The peer's words, of a right form but otherwise unverified: clean them before they are shown or used as names. */
   readonly entries: readonly Entry[]
+  /** Sizes of all entries together, or undefined for a pipe. */
   readonly totalBytes: number | undefined
   /** Tells this transfer from every other. What is kept of it is kept under this. */
   readonly token: string
@@ -171,6 +173,7 @@ export class IncomingOffer {
     this.#changed.fire()
   }
 
+  /** The offerer leaves out the rest of an entry. Throws PairingError `corrupt`. */
   skip(entry: number, reason: SkipReason): void {
     if (this.#life.is === 'over') return
     if (this.#life.is !== 'running') throw new PairingError('corrupt')

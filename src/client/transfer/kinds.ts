@@ -21,9 +21,11 @@ export const NO_REASONS = ['declined', 'no_space', 'too_many', 'unsupported', 'c
 export const STOP_REASONS = ['cancelled', 'no_space', 'failed', 'withdrawn'] as const
 export const WITHDRAW_REASONS = ['cancelled', 'source_changed', 'failed'] as const
 export const SKIP_REASONS = ['changed', 'unreadable'] as const
+/** Words for a no. */
 export type NoReason = (typeof NO_REASONS)[number]
 export type StopReason = (typeof STOP_REASONS)[number]
 export type WithdrawReason = (typeof WITHDRAW_REASONS)[number]
+/** Words for an entry that is left out: it changed, or cannot be read. */
 export type SkipReason = (typeof SKIP_REASONS)[number] | 'failed'
 
 /** Throws RangeError for a word of an app that is none of these: the peer would end the pairing for some. */

@@ -18,6 +18,7 @@ const SOURCE_SILENCE_MS = 100
 /** Tells this transfer from every other, for ever. */
 const TOKEN_BYTES = 16
 
+/** Options of `device.send`. */
 export interface OfferOptions {
   /** Called when the other device has answered yes, with the bytes that it has from before. */
   readonly onAnswer?: ((hasBytes: number) => void) | undefined

@@ -16,23 +16,29 @@ const TAKE_AFTER_MS = 500
 
 /** A message of the other app. */
 export interface Post {
+  /** Its number among the posts of that device, from 1. */
   readonly number: number
   /** The peer's word for what it is. */
   readonly type: string | undefined
   /** The number of the own post that it answers. */
   readonly re: number | undefined
+  /** At most 1 MiB, as they were posted. */
   readonly bytes: Uint8Array
-  /** Answers it. Resolves as `post` does. Throws `closing` once one side has said goodbye. */
+  /** Answers it. Resolves and throws as `device.post` does: `closing` once one side has said goodbye. */
   reply(bytes: Uint8Array, options?: { readonly type?: string | undefined }): Promise<number>
 }
 
+/** Options of `device.post`. */
 export interface PostOptions {
+  /** A word for what it is, at most 64 characters. */
   readonly type?: string | undefined
   /** The number of the peer's post that this one answers. */
   readonly re?: number | undefined
 }
 
+/** Options of `device.ask`. */
 export interface AskOptions {
+  /** A word for what it is, at most 64 characters. */
   readonly type?: string | undefined
   /** Aborting it ends the wait, not the question. */
   readonly signal?: AbortSignal | undefined

@@ -20,6 +20,7 @@ export interface Transfers {
   tokensOf(keys: readonly string[]): Promise<readonly string[]>
   /** Keeps a token until `remove`. Resolves when it would survive the process. */
   put(token: string, keys: readonly string[]): Promise<void>
+  /** Forgets a token: its transfer is confirmed. */
   remove(token: string): Promise<void>
 }
 

@@ -13,14 +13,30 @@ export const GOODBYE_MS = 10_000
 
 /** A device in what is told of it. */
 interface OfDevice {
+  /** The device's name at the relay. */
   readonly receiverCode: string
+  /** Six digits that the device shows. */
   readonly matchNumber: string
 }
 
 /** Outcome of an offer at one device. `delivered` rests on the device's own word, end to end. */
-export type Receipt = OfDevice &
-  (({ readonly delivered: true } & Delivered) | { readonly delivered: false; readonly error: PairingError })
+export type Receipt = OfDevice & ((Received & Delivered) | NotReceived)
 
+/** A device that has it. */
+interface Received {
+  /** The device has confirmed that everything is where it belongs. */
+  readonly delivered: true
+}
+
+/** A device that has not said so. */
+interface NotReceived {
+  /** Nothing was confirmed: with `unconfirmed` the device may have it nevertheless. */
+  readonly delivered: false
+  /** Why not: `declined`, `no_space`, `cancelled`, `unconfirmed`, … */
+  readonly error: PairingError
+}
+
+/** How far an offer has come at one device. */
 export interface SendProgress extends OfDevice {
   /** Bytes that the device's app has taken, or had before. */
   readonly bytes: number
@@ -28,6 +44,7 @@ export interface SendProgress extends OfDevice {
   readonly totalBytes: number | undefined
 }
 
+/** Options of `Sender.send`, which tell of each device. */
 export interface SendOptions extends Pick<OfferOptions, 'transfers' | 'signal'> {
   /** Called while a device and this one compare what it has from before. */
   readonly onChecking?: ((progress: SendProgress) => void) | undefined
@@ -35,6 +52,7 @@ export interface SendOptions extends Pick<OfferOptions, 'transfers' | 'signal'> 
   readonly onAnswer?: ((answer: OfDevice & { readonly hasBytes: number }) => void) | undefined
   /** Called with a source that changed or cannot be read, and that the device is told to leave out. */
   readonly onSkip?: ((skipped: OfDevice & { readonly name: string; readonly reason: SkipReason }) => void) | undefined
+  /** Called as the apps of the devices take bytes. */
   readonly onProgress?: ((progress: SendProgress) => void) | undefined
   /** Called with the receipt of each device as soon as it is known. */
   readonly onReceipt?: ((receipt: Receipt) => void) | undefined
