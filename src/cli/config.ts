@@ -14,6 +14,19 @@ export async function config(
   { unset }: ConfigOptions,
 ): Promise<number> {
   const terminal = new Terminal({ json: false, stdinIsData: false })
+  try {
+    return await change(name, value, unset === true, terminal)
+  } finally {
+    terminal.close()
+  }
+}
+
+async function change(
+  name: keyof Settings | undefined,
+  value: string | undefined,
+  unset: boolean,
+  terminal: Terminal,
+): Promise<number> {
   const settings = readSettings()
   if (unset) {
     if (name === undefined) throw new CliError('Name the setting to remove: pairlay config --unset relay', 'usage')
