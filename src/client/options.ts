@@ -1,3 +1,5 @@
+import { DeviceName } from '../protocol/fields.ts'
+import { NAME_MAX_BYTES } from '../protocol/limits.ts'
 import type { Environment } from './environment.ts'
 
 /** State of the connection to the relay. One that is lost is made again by itself. */
@@ -17,4 +19,10 @@ export interface DeviceOptions {
   readonly onSmallFrames?: ((maxBytes: number) => void) | undefined
   /** Parts that take the place of this runtime's, for tests. */
   readonly environment?: Partial<Environment> | undefined
+}
+
+/** Throws RangeError for what cannot be the name of a device. */
+export function requireName(name: string | undefined): void {
+  if (name === undefined || DeviceName.safeParse(name).success) return
+  throw new RangeError(`name is a text of 1 to ${NAME_MAX_BYTES} bytes`)
 }

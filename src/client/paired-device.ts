@@ -35,6 +35,8 @@ export interface DeviceParts {
   readonly environment: Environment
   readonly speaksFirst: boolean
   readonly takes: Takes
+  /** This side's own. */
+  readonly name: string | undefined
   readonly isPresent: () => boolean
   /** Ends this pairing at the relay, for a reason unless both said goodbye. Never rejects. */
   readonly leave: (reason: PairingError | undefined) => Promise<void>
@@ -62,7 +64,7 @@ export class PairedDevice {
 
   constructor(parts: DeviceParts) {
     this.#parts = parts
-    const { channel, peer, environment, takes, speaksFirst } = parts
+    const { channel, peer, environment, takes, name, speaksFirst } = parts
     this.matchNumber = peer.matchNumber
     this.fingerprint = peer.fingerprint
     this.ended = new Promise((resolve) => {
@@ -83,6 +85,7 @@ export class PairedDevice {
       environment,
       secret,
       takes,
+      name,
       speaksFirst,
       ended,
       onChange,

@@ -1,10 +1,10 @@
 import { type VerifiedPeer, wipeKeys } from '../crypto/handshake.ts'
-import { DeviceName } from '../protocol/fields.ts'
-import { ADDRESS_JOINS_MAX, NAME_MAX_BYTES } from '../protocol/limits.ts'
+import { ADDRESS_JOINS_MAX } from '../protocol/limits.ts'
 import { RelayApi } from './calls/relay-api.ts'
 import { type CodeEntry, parseEntry } from './entry.ts'
 import { type Environment, pause } from './environment.ts'
 import { errorOfAccident, PairingError } from './errors.ts'
+import { requireName } from './options.ts'
 import { PairedDevice } from './paired-device.ts'
 import { type JoinOptions, ReceiverRun, type ReceiverRunOptions } from './pairing/receiver-run.ts'
 import { defaultEnvironment } from './runtime.ts'
@@ -50,9 +50,7 @@ export class Receiver {
    * or RangeError for options that cannot be.
    */
   static async join(options: ReceiverOptions): Promise<Receiver> {
-    if (options.name !== undefined && !DeviceName.safeParse(options.name).success) {
-      throw new RangeError(`name is a text of 1 to ${NAME_MAX_BYTES} bytes`)
-    }
+    requireName(options.name)
     const { relay, code } = parseEntry(options)
     const environment = { ...(await defaultEnvironment()), ...options.environment }
     const api = new RelayApi(relay, environment)
@@ -152,6 +150,7 @@ export class Receiver {
         environment: this.#environment,
         speaksFirst: false,
         takes: this.#options.takes ?? { offers: true },
+        name: this.#options.name,
         isPresent: () => run.present,
         leave: () => this.close(),
       })

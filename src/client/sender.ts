@@ -6,7 +6,7 @@ import { RelayApi, Tries } from './calls/relay-api.ts'
 import { atMost, courtesy, type Environment } from './environment.ts'
 import { KNOWN_TO_RELAY, PairingError } from './errors.ts'
 import { Connection } from './link/connection.ts'
-import type { DeviceOptions } from './options.ts'
+import { type DeviceOptions, requireName } from './options.ts'
 import type { PairedDevice } from './paired-device.ts'
 import { Approvals, type PairingRequest } from './pairing/approvals.ts'
 import type { SenderRun } from './pairing/sender-run.ts'
@@ -30,6 +30,8 @@ export interface SenderOptions extends DeviceOptions, WaitingListeners {
   readonly ttlSeconds?: number | undefined
   /** Kinds that this side takes from the devices that it approves. Default: none. */
   readonly takes?: Takes | undefined
+  /** Name that the approved devices see, unverified. At most 64 bytes. */
+  readonly name?: string | undefined
   /** Called when the relay has had no room for what is to be sent for 5 s, although the receiver is there. */
   readonly onBusy?: ((who: 'relay') => void) | undefined
 }
@@ -65,6 +67,7 @@ export class Sender {
     if (!Number.isInteger(maxReceivers) || maxReceivers < 1 || maxReceivers > RECEIVERS_MAX) {
       throw new RangeError(`receivers is 1 to ${RECEIVERS_MAX}`)
     }
+    requireName(options.name)
     const isTtl = (ttl: number) => Number.isInteger(ttl) && ttl >= TTL_MIN_SECONDS && ttl <= TTL_MAX_SECONDS
     if (ttlSeconds !== undefined && !isTtl(ttlSeconds)) {
       throw new RangeError(`ttlSeconds is a whole number from ${TTL_MIN_SECONDS} to ${TTL_MAX_SECONDS}`)
@@ -122,7 +125,13 @@ export class Sender {
       onChange: () => this.#changed.fire(),
     })
     const receivers = Math.min(options.receivers ?? 1, session.limits.maxReceivers)
-    this.#approvals = new Approvals({ ...own, room: this.#room, receivers, takes: options.takes ?? {} })
+    this.#approvals = new Approvals({
+      ...own,
+      room: this.#room,
+      receivers,
+      takes: options.takes ?? {},
+      name: options.name,
+    })
     this.#sending = new Sending({ ...own, approvals: this.#approvals })
     this.#connection.start()
     if (this.#codeExpiresAt < this.#expiresAt) {

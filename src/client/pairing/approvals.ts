@@ -32,6 +32,8 @@ export interface ApprovalsOptions extends SenderSession {
   readonly receivers: number
   /** Kinds that this side takes from the devices. */
   readonly takes: Takes
+  /** Name that this side gives itself. */
+  readonly name: string | undefined
 }
 
 /** The sender's decisions. An approval takes the handle of a verified handshake, never a string that came from elsewhere. */
@@ -116,7 +118,8 @@ export class Approvals {
     }
     this.#approved.add(run)
     try {
-      return run.pair({ takes: this.#options.takes, leave })
+      const { takes, name } = this.#options
+      return run.pair({ takes, name, leave })
     } catch (error) {
       await this.#options.room.dismiss(run, errorOfAccident(error))
       throw error

@@ -92,7 +92,7 @@ export class SenderRun {
   }
 
   /** Begins to talk to the device that was approved. The keys of the handshake go to it. */
-  pair({ takes, leave }: Pick<DeviceParts, 'takes' | 'leave'>): PairedDevice {
+  pair({ takes, name, leave }: Pick<DeviceParts, 'takes' | 'name' | 'leave'>): PairedDevice {
     this.#requireAlive()
     const { maxFrameBytes, environment } = this.#options
     const { channel, peer } = this
@@ -105,6 +105,7 @@ export class SenderRun {
       environment,
       speaksFirst: true,
       takes,
+      name,
       isPresent: () => this.present,
       leave,
     })

@@ -27,6 +27,8 @@ export interface ConversationOptions {
   /** E("resume", 32) of this pairing. */
   readonly secret: Uint8Array
   readonly takes: Takes
+  /** Name that this side gives itself, 1 to 64 bytes. */
+  readonly name: string | undefined
   /** The side that approved says hello first. */
   readonly speaksFirst: boolean
   /** Resolves when the pairing is over. */
@@ -147,8 +149,8 @@ export class Conversation {
   }
 
   #sayHello(): void {
-    const { takes, outbox, posts } = this.#options
-    outbox.say({ kind: 'hello', offers: takes.offers === true, posts: posts.granted, features: [] })
+    const { takes, name, outbox, posts } = this.#options
+    outbox.say({ kind: 'hello', offers: takes.offers === true, posts: posts.granted, name, features: [] })
   }
 
   #openOffer({ offer, count, bytes, token, resumes = [] }: HeadOf<'offer'>): MessageSink {

@@ -174,3 +174,8 @@ test.each([29, 86_401, 60.5, Number.NaN, '60' as never])(
     await expect(opening).rejects.toThrow('30 to 86400')
   },
 )
+
+test('a sender’s name that its devices would not take is refused at once', async () => {
+  const attacker = 'x'.repeat(65)
+  await expect(Sender.open({ relay: 'https://relay.example', name: attacker })).rejects.toThrow(RangeError)
+})

@@ -145,6 +145,12 @@ describe('an offer', () => {
   })
 })
 
+test('each side learns the name that the other gives itself', async () => {
+  const { sender, receiver, until } = pair()
+  await until(Promise.all([sender.greeted(), receiver.greeted()]))
+  expect([sender.name, receiver.name]).toEqual(['receiver', 'sender'])
+})
+
 describe('goodbye', () => {
   test('of one side ends both without an error, and both leave', async () => {
     const { sender, receiver, until, left } = pair()

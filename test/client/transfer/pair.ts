@@ -70,6 +70,7 @@ export function pair({
       environment: world.environment,
       speaksFirst: side === 'sender',
       takes: side === 'sender' ? senderTakes : takes,
+      name: side,
       isPresent: () => true,
       leave: async () => void left.push(side),
     })
@@ -110,6 +111,7 @@ export function rawPair() {
     environment: world.environment,
     speaksFirst: false,
     takes: { offers: true, posts: true },
+    name: undefined,
     isPresent: () => true,
     leave: async () => {},
   })
