@@ -37,6 +37,8 @@ export const VARIABLES = {
   ALLOWED_HOSTS: list('* or names such as relay.example', isHostName),
   /** Proxies whose word on a client's address is taken. */
   TRUST_PROXY: list('addresses or networks of proxies such as 127.0.0.1 or 10.0.0.0/8', isNetwork, tooWide),
+  /** Serves the page. */
+  WEB: onOff('on'),
   RATE_LIMIT: onOff('on'),
   RATE_LIMIT_CREATES: integer(60, 1, MANY),
   RATE_LIMIT_JOINS: integer(30, 1, MANY),

@@ -1,6 +1,7 @@
 import { randomBytes, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
 import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
@@ -25,6 +26,8 @@ import {
 } from './resources.ts'
 import { systemClock, systemSecrets } from './system.ts'
 
+/** The page as it was built. */
+const PAGE_FOLDER = fileURLToPath(new URL('../web', import.meta.url))
 /** How often the relay looks at its deadlines, in milliseconds. */
 const TICK_MS = 1_000
 /** How often a relay that starts looks whether it reaches Redis, in milliseconds. */
@@ -62,6 +65,7 @@ const app = await buildApp({
   ...config,
   maxConnections,
   sharedCounters: shared?.counters,
+  page: config.web ? { folder: PAGE_FOLDER, words: { links: [] } } : undefined,
   clock: systemClock,
   version,
   logger,

@@ -1,0 +1,18 @@
+import type { Controller } from '../flow/controller.ts'
+import type { State } from '../flow/state.ts'
+
+/** What a screen is made from. */
+export interface Context {
+  readonly state: State
+  readonly controller: Controller
+  /** Asks before something is thrown away: resolves with whether to do it. */
+  readonly confirm: (question: string, yes: string, no: string) => Promise<boolean>
+}
+
+/** A screen: the title of the page, and its elements; the first is its h1. */
+export interface Rendered {
+  readonly title: string
+  readonly body: readonly (Node | undefined | false)[]
+  /** Said by a screen reader when the screen comes, besides its title. */
+  readonly announce?: string | undefined
+}
