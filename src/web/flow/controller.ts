@@ -1,23 +1,19 @@
 import {
   blobSource,
   bytesSource,
-  type Offer,
   type PairedDevice,
-  PairingError,
-  type PairingErrorCode,
+  type PairingError,
   type PairingRequest,
   Receiver,
   Sender,
   type Source,
 } from '../../client/index.ts'
-import { nameForDownload } from '../save/names.ts'
-import { MEMORY_MAX_BYTES, MemorySink, type Sink } from '../save/sink.ts'
 import { choicesFor, randomBelow } from './choices.ts'
+import { codeOf } from './failure.ts'
+import { Incoming, TEXT_TYPE } from './incoming.ts'
+import { Meter } from './meter.ts'
 import { type Event, type Item, next, START, type State } from './state.ts'
 
-/** The type of an entry that is a text to be shown, not a file. */
-export const TEXT_TYPE = 'application/x-pairlay-text'
-export const TEXT_MAX_BYTES = 1_048_576
 /** How long a sender may be away before it is said, in milliseconds. */
 const AWAY_MS = 5_000
 const LOOK_MS = 1_000
@@ -25,14 +21,14 @@ const LOOK_MS = 1_000
 /** What the page does: it holds the SDK's objects, and tells the state what happens to them. */
 export class Controller {
   state: State = START
+  /** Takes what comes. */
+  readonly incoming: Incoming
   readonly #relay: string
   readonly #deviceName: string
   readonly #changed: (state: State) => void
   readonly #sources = new Map<number, Source>()
   readonly #requests = new Map<number, PairingRequest>()
   readonly #devices = new Map<number, PairedDevice>()
-  readonly #offers = new Map<number, Offer>()
-  readonly #sinks = new Map<number, Sink>()
   readonly #stops = new Map<number, AbortController>()
   #sender: Sender | undefined
   #receiver: Receiver | undefined
@@ -43,6 +39,7 @@ export class Controller {
     this.#relay = relay
     this.#deviceName = deviceName
     this.#changed = changed
+    this.incoming = new Incoming((event) => this.tell(event))
   }
 
   /** Tells the state. */
@@ -217,78 +214,16 @@ export class Controller {
 
   async #hearOffers(peer: number, device: PairedDevice): Promise<void> {
     try {
-      for await (const offer of device.offers()) this.#hear(peer, offer)
+      for await (const offer of device.offers()) void this.incoming.hear(++this.#ids, peer, offer)
     } catch {
       // What ended the pairing is told by `ended`.
     }
   }
 
-  #hear(peer: number, offer: Offer): void {
-    const id = ++this.#ids
-    const { entries, totalBytes } = offer
-    const [first] = entries
-    const isText = entries.length === 1 && first?.type === TEXT_TYPE && (totalBytes ?? Infinity) <= TEXT_MAX_BYTES
-    this.#offers.set(id, offer)
-    const isTooLarge = (totalBytes ?? 0) > MEMORY_MAX_BYTES
-    const stage = isTooLarge ? ({ is: 'too_large', max: MEMORY_MAX_BYTES } as const) : ({ is: 'asked' } as const)
-    const names = entries.slice(0, 3).map(({ path }) => nameForDownload(path))
-    this.tell({
-      is: 'transfer',
-      transfer: { id, peer, way: 'in', names, count: entries.length, bytes: totalBytes, isText, stage },
-    })
-    void offer.withdrawn.then(() => this.tell({ is: 'stage', transfer: id, stage: { is: 'withdrawn' } }))
-  }
-
-  /** Takes an offer. */
-  async accept(transfer: number): Promise<void> {
-    const offer = this.#offers.get(transfer)
-    if (!offer) return
-    const stop = new AbortController()
-    this.#stops.set(transfer, stop)
-    const sink = new MemorySink(nameForDownload)
-    const meter = new Meter()
-    const tell = (stage: Parameters<typeof this.tell>[0] & { is: 'stage' }) => this.tell(stage)
-    tell({ is: 'stage', transfer, stage: { is: 'running', done: 0, perSecond: undefined } })
-    try {
-      const options = {
-        signal: stop.signal,
-        onProgress: ({ bytes }: { bytes: number }) =>
-          tell({ is: 'stage', transfer, stage: { is: 'running', done: bytes, perSecond: meter.rate(bytes) } }),
-        beforeReceipt: async () => {
-          tell({ is: 'stage', transfer, stage: { is: 'saving' } })
-          await sink.finish()
-        },
-      }
-      for await (const item of offer.accept(options)) await sink.entry(item, piecesOf(item.stream))
-      const isText = this.state.transfers.find(({ id }) => id === transfer)?.isText
-      if (isText) return tell({ is: 'stage', transfer, stage: { is: 'text', text: await sink.text() } })
-      this.#sinks.set(transfer, sink)
-      sink.export()
-      tell({ is: 'stage', transfer, stage: { is: 'received' } })
-    } catch (error) {
-      if (error instanceof RangeError || Object(error).name === 'QuotaExceededError') offer.stop('no_space')
-      await sink.drop()
-      tell({ is: 'stage', transfer, stage: { is: 'failed', code: codeOf(error) } })
-    } finally {
-      this.#stops.delete(transfer)
-      this.#offers.delete(transfer)
-    }
-  }
-
-  decline(transfer: number): void {
-    const isTooLarge = this.state.transfers.find(({ id }) => id === transfer)?.stage.is === 'too_large'
-    this.#offers.get(transfer)?.decline(isTooLarge ? 'no_space' : 'declined')
-    this.#offers.delete(transfer)
-    this.tell({ is: 'stage', transfer, stage: { is: 'declined' } })
-  }
-
   /** Stops a transfer, either way. The devices stay paired. */
   stop(transfer: number): void {
     this.#stops.get(transfer)?.abort()
-  }
-
-  saveAgain(transfer: number): void {
-    this.#sinks.get(transfer)?.export()
+    this.incoming.stop(transfer)
   }
 
   #sendIfPaired(): void {
@@ -331,6 +266,7 @@ export class Controller {
   /** Leaves: whatever runs is stopped, and goodbye is said. */
   async leave(): Promise<void> {
     for (const stop of this.#stops.values()) stop.abort()
+    this.incoming.leave()
     const goodbyes = [...this.#devices.values()].map((device) => device.close().catch(() => {}))
     this.#devices.clear()
     const [sender, receiver] = [this.#sender, this.#receiver]
@@ -356,38 +292,5 @@ export class Controller {
     void receiver?.close()
     if (this.state.screen.is === 'start') return
     this.tell(code === 'aborted' ? { is: 'reset' } : { is: 'ended', code, role })
-  }
-}
-
-/** A rate over the last few seconds. */
-class Meter {
-  readonly #marks: { readonly at: number; readonly bytes: number }[] = []
-
-  /** Bytes a second, once there is something to say. */
-  rate(bytes: number): number | undefined {
-    const at = performance.now()
-    this.#marks.push({ at, bytes })
-    while (this.#marks.length > 2 && at - (this.#marks[0]?.at ?? at) > 5_000) this.#marks.shift()
-    const [first] = this.#marks
-    return first && at - first.at > 500 ? ((bytes - first.bytes) * 1000) / (at - first.at) : undefined
-  }
-}
-
-function codeOf(error: unknown): PairingErrorCode {
-  if (error instanceof PairingError) return error.code
-  if (error instanceof RangeError || Object(error).name === 'QuotaExceededError') return 'no_space'
-  return 'internal'
-}
-
-async function* piecesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = stream.getReader()
-  try {
-    for (;;) {
-      const { done, value } = await reader.read()
-      if (done) return
-      yield value
-    }
-  } finally {
-    await reader.cancel()
   }
 }

@@ -1,10 +1,11 @@
 import { button, type Child, h, theirs } from '../dom.ts'
-import { ENDS } from '../ends.ts'
 import type { Peer, Transfer } from '../flow/state.ts'
 import { clock, count, percent, size } from '../format.ts'
 import { fill, WORDS } from '../words.ts'
+import { incoming } from './incoming.ts'
 import { spaced } from './pairing.ts'
 import type { Context, Rendered } from './parts.ts'
+import { bar, failed, progress } from './rows.ts'
 import { chooser } from './sources.ts'
 
 /** Both devices are paired: either side sends, until one leaves. */
@@ -98,99 +99,4 @@ function outgoing({ controller, confirm }: Context, { id, stage, bytes }: Transf
     default:
       return stage satisfies never
   }
-}
-
-function incoming({ controller, confirm }: Context, { id, stage, bytes, isText }: Transfer & { way: 'in' }): Child[] {
-  const decline = button(WORDS.noThanks, () => controller.decline(id))
-  switch (stage.is) {
-    case 'asked': {
-      const yes = isText ? WORDS.show : fill('save', { size: bytes === undefined ? '' : size(bytes) }).trim()
-      return [
-        h('p', {}, WORDS.takeThis),
-        h(
-          'div',
-          { class: 'buttons' },
-          button(yes, () => void controller.accept(id), 'main'),
-          decline,
-        ),
-      ]
-    }
-    case 'too_large': {
-      const words = fill('tooLarge', { max: size(stage.max), size: bytes === undefined ? '' : size(bytes) })
-      return [h('p', { class: 'warning' }, words), h('div', { class: 'buttons' }, decline)]
-    }
-    case 'running': {
-      const stop = button(WORDS.stop, async () => {
-        if (await confirm(WORDS.stopReceiving, WORDS.stop, WORDS.goOn)) controller.stop(id)
-      })
-      return [
-        bar(stage.done, bytes),
-        h('p', { class: 'quiet' }, progress(stage, bytes)),
-        h('div', { class: 'buttons' }, stop),
-      ]
-    }
-    case 'saving':
-      return [bar(1, 1), h('p', {}, WORDS.saving)]
-    case 'received':
-      return [
-        h('p', { class: 'good' }, WORDS.received),
-        h(
-          'div',
-          { class: 'buttons' },
-          button(WORDS.saveAgain, () => controller.saveAgain(id)),
-        ),
-      ]
-    case 'text':
-      return textRow(stage.text)
-    case 'declined':
-      return [h('p', { class: 'quiet' }, WORDS.declinedHere)]
-    case 'withdrawn':
-      return [h('p', { class: 'quiet' }, WORDS.withdrawn)]
-    case 'failed':
-      return failed(stage.code)
-    default:
-      return stage satisfies never
-  }
-}
-
-function textRow(text: string): Child[] {
-  const link = linkIn(text)
-  const copy = button(WORDS.copy, async () => {
-    await navigator.clipboard.writeText(text)
-    copy.textContent = WORDS.copied
-  })
-  const open =
-    link &&
-    h('a', { href: link, rel: 'noopener noreferrer', target: '_blank' }, fill('openHost', { host: new URL(link).host }))
-  return [
-    h('pre', { dir: 'auto', tabIndex: 0 }, text),
-    h('p', { class: 'good' }, WORDS.receivedText),
-    h('div', { class: 'buttons' }, 'clipboard' in navigator && copy, open),
-  ]
-}
-
-/** The address that a text is, if all of it is one. */
-function linkIn(text: string): string | undefined {
-  const trimmed = text.trim()
-  return /^https?:\/\/[^\s]+$/.test(trimmed) && URL.canParse(trimmed) ? trimmed : undefined
-}
-
-function failed(code: keyof typeof ENDS): Child[] {
-  const { title, more } = ENDS[code]
-  return [h('p', { class: 'problem' }, more === '' ? `${title}.` : `${title}. ${more}`)]
-}
-
-function bar(done: number, all: number | undefined): HTMLElement {
-  // Without a value the bar says that nobody knows how long.
-  return all === undefined ? h('progress', {}) : h('progress', { max: Math.max(all, 1), value: all === 0 ? 1 : done })
-}
-
-function progress(
-  { done, perSecond }: { done: number; perSecond: number | undefined },
-  all: number | undefined,
-): string {
-  const parts = { done: size(done), total: all === undefined ? '…' : size(all) }
-  if (perSecond === undefined || perSecond < 1 || all === undefined) return fill('sendingBegun', parts)
-  const left = clock(((all - done) / perSecond) * 1000)
-  return fill('sendingNow', { ...parts, rate: size(perSecond), left })
 }
