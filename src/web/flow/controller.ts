@@ -2,17 +2,15 @@ import {
   blobSource,
   bytesSource,
   type PairedDevice,
-  type PairingError,
-  type PairingRequest,
   Receiver,
-  Sender,
   type Source,
 } from '../../client/index.ts'
-import { choicesFor, randomBelow } from './choices.ts'
 import { codeOf } from './failure.ts'
+import { Host } from './host.ts'
 import { Incoming, TEXT_TYPE } from './incoming.ts'
 import { Meter } from './meter.ts'
-import { type Event, type Item, next, START, type State } from './state.ts'
+import { next } from './next.ts'
+import { type Event, type Item, START, type State } from './state.ts'
 
 /** How long a sender may be away before it is said, in milliseconds. */
 const AWAY_MS = 5_000
@@ -27,11 +25,12 @@ export class Controller {
   readonly #deviceName: string
   readonly #changed: (state: State) => void
   readonly #sources = new Map<number, Source>()
-  readonly #requests = new Map<number, PairingRequest>()
   readonly #devices = new Map<number, PairedDevice>()
   readonly #stops = new Map<number, AbortController>()
-  #sender: Sender | undefined
-  #receiver: Receiver | undefined
+  readonly #host: Host
+  /** Ends the joining under way, and the session after it. */
+  #joining = new AbortController()
+  #awaySince: number | undefined
   #ids = 0
 
   /** `relay` is the page's own directory. `changed` is called after each event. */
@@ -40,6 +39,15 @@ export class Controller {
     this.#deviceName = deviceName
     this.#changed = changed
     this.incoming = new Incoming((event) => this.tell(event))
+    this.#host = new Host({
+      relay,
+      nextId: () => ++this.#ids,
+      state: () => this.state,
+      tell: (event) => this.tell(event),
+      take: (device, name, question) => this.#take(device, name, question),
+      connection: this.#connectionListeners(),
+      fail: (error) => this.#end(error, 'sender'),
+    })
   }
 
   /** Tells the state. */
@@ -77,78 +85,24 @@ export class Controller {
   }
 
   /** Registers a code, and waits for devices. */
-  async getCode(): Promise<void> {
-    this.tell({ is: 'opening' })
-    try {
-      const tellStrangers = () => {
-        const { wrongCode = 0 } = this.#sender?.failedAttempts ?? {}
-        this.tell({ is: 'strangers', wrongCodes: wrongCode, unproven: this.#sender?.waitingUnproven ?? 0 })
-      }
-      const sender = await Sender.open({
-        relay: this.#relay,
-        receivers: this.state.wanted,
-        takes: { offers: true },
-        onFailedAttempt: tellStrangers,
-        onWaiting: tellStrangers,
-        onUsedUp: () => this.tell({ is: 'used_up' }),
-        ...this.#connectionListeners(),
-      })
-      this.#sender = sender
-      const { code, link, expiresInMs } = sender
-      this.tell({
-        is: 'opened',
-        pairing: { code, link, goodUntil: performance.now() + expiresInMs, isFollowed: false, isRenewed: false },
-      })
-      await this.#hearRequests(sender)
-    } catch (error) {
-      this.#end(error, 'sender')
-    }
-  }
-
-  async #hearRequests(sender: Sender): Promise<void> {
-    for await (const request of sender.requests()) {
-      const id = ++this.#ids
-      this.#requests.set(id, request)
-      const { matchNumber: number, name } = request
-      const taken = [...this.#requests.values()].map((each) => each.matchNumber)
-      const question = { id, name, number, choices: choicesFor(number, taken, randomBelow) }
-      this.tell({ is: 'question', question, mustType: sender.typingRequired })
-      void request.ended.then(() => this.tell({ is: 'question_gone', question: id }))
-    }
+  getCode(): void {
+    this.#host.open()
   }
 
   /** The person chose a number for the one question that there is. */
-  async choose(question: number, number: string): Promise<void> {
-    const request = this.#requests.get(question)
-    if (request?.matchNumber !== number) return this.tell({ is: 'chosen_wrong' })
-    await this.#admit(question, request.name, () => request.approve())
+  choose(question: number, number: string): Promise<void> {
+    return this.#host.choose(question, number)
   }
 
   /** The person typed a number. */
-  async type(digits: string): Promise<void> {
-    const sender = this.#sender
-    const plain = digits.replaceAll(/\D/g, '')
-    const [question = 0, request] = [...this.#requests].find(([, each]) => each.matchNumber === plain) ?? []
-    if (!sender || !request) return this.tell({ is: 'typed_unknown' })
-    await this.#admit(question, request.name, () => sender.approveNumber(plain))
+  type(digits: string): Promise<void> {
+    return this.#host.type(digits)
   }
 
-  async #admit(question: number, name: string | undefined, approve: () => Promise<PairedDevice>): Promise<void> {
-    try {
-      const device = await approve()
-      this.#requests.delete(question)
-      this.#take(device, name, question)
-    } catch (error) {
-      if (codeOf(error) === 'typing_required') this.tell({ is: 'chosen_wrong' })
-      else this.#end(error, 'sender')
-    }
-  }
-
-  /** Nobody who waits gets anything, and the code ends. */
+  /** Nobody who waits gets anything, and the code ends. Devices that are in stay. */
   async deny(): Promise<void> {
-    for (const request of this.#requests.values()) await request.deny().catch(() => {})
-    await this.#sender?.cancel()
-    this.tell({ is: 'ended', code: 'nobody_approved', role: 'sender' })
+    await this.#host.deny()
+    if (this.state.peers.length > 0) this.goOn()
   }
 
   /** Goes on with the devices that are in. */
@@ -160,10 +114,11 @@ export class Controller {
   /** Enters a code. */
   async join(code: string): Promise<void> {
     this.tell({ is: 'joining' })
+    this.#joining = new AbortController()
+    const { signal } = this.#joining
     try {
-      const options = { relay: this.#relay, code, name: this.#deviceName, takes: { offers: true } }
+      const options = { relay: this.#relay, code, name: this.#deviceName, takes: { offers: true }, signal }
       const receiver = await Receiver.join({ ...options, ...this.#connectionListeners() })
-      this.#receiver = receiver
       this.tell({ is: 'verified', number: await receiver.verified })
       const watching = setInterval(() => this.#watchSender(receiver), LOOK_MS)
       try {
@@ -172,11 +127,9 @@ export class Controller {
         clearInterval(watching)
       }
     } catch (error) {
-      this.#end(error, 'receiver')
+      if (!signal.aborted) this.#end(error, 'receiver')
     }
   }
-
-  #awaySince: number | undefined
 
   #watchSender({ senderPresent }: Receiver): void {
     this.#awaySince = senderPresent ? undefined : (this.#awaySince ?? performance.now())
@@ -190,6 +143,12 @@ export class Controller {
     this.#devices.set(id, device)
     const peer = { id, name: device.name ?? name, number: device.matchNumber, isAway: false, hasLeft: false }
     this.tell({ is: 'paired', peer, ...(question === undefined ? {} : { question }) })
+    if (!this.state.peers.includes(peer)) {
+      // The person has left meanwhile.
+      this.#devices.delete(id)
+      void device.close().catch(() => {})
+      return
+    }
     const watching = setInterval(() => {
       const change = { isAway: !device.present, name: device.name ?? name }
       const known = this.state.peers.find((each) => each.id === id)
@@ -199,17 +158,10 @@ export class Controller {
       clearInterval(watching)
       this.#devices.delete(id)
       this.tell({ is: 'peer', peer: id, change: { hasLeft: true, isAway: false } })
-      if (this.#devices.size === 0 && error && this.state.screen.is === 'connected') this.#onLastLeft(error)
+      if (this.#devices.size === 0 && error && this.state.screen.is === 'connected') this.#end(error, 'sender')
     })
     void this.#hearOffers(id, device)
     if (this.state.screen.is === 'connected') this.#sendIfPaired()
-  }
-
-  #onLastLeft(error: PairingError): void {
-    const isEverythingThere = this.state.transfers.every(({ stage }) =>
-      ['delivered', 'received', 'text', 'declined', 'withdrawn'].includes(stage.is),
-    )
-    if (!isEverythingThere) this.#end(error, this.#receiver ? 'receiver' : 'sender')
   }
 
   async #hearOffers(peer: number, device: PairedDevice): Promise<void> {
@@ -228,20 +180,25 @@ export class Controller {
 
   #sendIfPaired(): void {
     const { items, screen } = this.state
-    if (items.length === 0 || screen.is !== 'connected') return
+    if (items.length === 0 || screen.is !== 'connected' || this.#devices.size === 0) return
     const sources = items.map(({ id }) => this.#sources.get(id)).filter((source) => source !== undefined)
-    for (const [peer, device] of this.#devices) void this.#send(peer, device, items, sources)
+    this.#sources.clear()
+    const batch = ++this.#ids
+    for (const [peer, device] of this.#devices) void this.#send({ peer, batch }, device, items, sources)
   }
 
-  async #send(peer: number, device: PairedDevice, items: readonly Item[], sources: readonly Source[]): Promise<void> {
+  async #send(
+    to: { readonly peer: number; readonly batch: number },
+    device: PairedDevice,
+    items: readonly Item[],
+    sources: readonly Source[],
+  ): Promise<void> {
     const transfer = ++this.#ids
     const bytes = items.reduce((sum, item) => sum + item.bytes, 0)
     const names = items.slice(0, 3).map(({ name }) => name)
     const isText = items.length === 1 && items[0]?.isText === true
-    this.tell({
-      is: 'transfer',
-      transfer: { id: transfer, peer, way: 'out', names, count: items.length, bytes, isText, stage: { is: 'offered' } },
-    })
+    const what = { id: transfer, ...to, names, count: items.length, bytes, isText }
+    this.tell({ is: 'transfer', transfer: { ...what, way: 'out', stage: { is: 'offered' } } })
     const stop = new AbortController()
     this.#stops.set(transfer, stop)
     const meter = new Meter()
@@ -269,12 +226,11 @@ export class Controller {
     this.incoming.leave()
     const goodbyes = [...this.#devices.values()].map((device) => device.close().catch(() => {}))
     this.#devices.clear()
-    const [sender, receiver] = [this.#sender, this.#receiver]
-    this.#sender = this.#receiver = undefined
-    this.#requests.clear()
+    const joining = this.#joining
     this.tell({ is: 'reset' })
-    await Promise.race([Promise.all(goodbyes), new Promise((resolve) => setTimeout(resolve, AWAY_MS))])
-    await Promise.all([sender?.cancel(), receiver?.close()])
+    const said = Promise.race([Promise.all(goodbyes), new Promise((resolve) => setTimeout(resolve, AWAY_MS))])
+    await this.#host.cancel(said)
+    joining.abort()
   }
 
   #connectionListeners() {
@@ -286,10 +242,8 @@ export class Controller {
 
   #end(error: unknown, role: 'sender' | 'receiver'): void {
     const code = codeOf(error)
-    const { sender, receiver } = { sender: this.#sender, receiver: this.#receiver }
-    this.#sender = this.#receiver = undefined
-    void sender?.cancel()
-    void receiver?.close()
+    void this.#host.cancel()
+    this.#joining.abort()
     if (this.state.screen.is === 'start') return
     this.tell(code === 'aborted' ? { is: 'reset' } : { is: 'ended', code, role })
   }

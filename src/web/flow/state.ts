@@ -28,9 +28,11 @@ export interface Pairing {
   readonly goodUntil: number
   /** Set when another code follows by itself. */
   readonly isFollowed: boolean
-  /** Set for a minute when this code has replaced one. */
+  /** Set while the code that this one has replaced still works. */
   readonly isRenewed: boolean
   readonly questions: readonly Question[]
+  /** The question whose device is being let in. */
+  readonly deciding: number | undefined
   /** Devices that may be let in, and how many were. */
   readonly wanted: number
   readonly admitted: number
@@ -79,6 +81,8 @@ export type IncomingStage =
 interface TransferBase {
   readonly id: number
   readonly peer: number
+  /** Equal for what goes to several devices at once. */
+  readonly batch?: number | undefined
   readonly names: readonly string[]
   readonly count: number
   /** Undefined for a pipe. */
@@ -96,8 +100,10 @@ export type Screen =
   | { readonly is: 'chosen' }
   | { readonly is: 'text' }
   | { readonly is: 'opening' }
-  | { readonly is: 'pairing'; readonly showsCode: boolean }
-  | { readonly is: 'enter'; readonly fromLink: boolean }
+  | { readonly is: 'pairing' }
+  /** `from` is where a code in the field came from. */
+  | { readonly is: 'enter'; readonly from: 'link' | 'camera' | undefined }
+  | { readonly is: 'scan' }
   | { readonly is: 'looking' }
   | { readonly is: 'number' }
   | { readonly is: 'connected' }
@@ -109,6 +115,8 @@ export interface State {
   readonly screen: Screen
   /** Set while "Who can read what you send?" lies over the screen. */
   readonly isAsking: boolean
+  /** Set while a text for a paired device is written. */
+  readonly isWriting: boolean
   readonly items: readonly Item[]
   /** A name that could not be read. */
   readonly unreadable: string | undefined
@@ -119,12 +127,15 @@ export interface State {
   readonly joining: Joining | undefined
   readonly peers: readonly Peer[]
   readonly transfers: readonly Transfer[]
+  /** Why the last paired device has left, unless it said goodbye. */
+  readonly left: PairingErrorCode | undefined
   readonly connection: Connection
 }
 
 export const START: State = {
   screen: { is: 'start' },
   isAsking: false,
+  isWriting: false,
   items: [],
   unreadable: undefined,
   wanted: 1,
@@ -133,6 +144,7 @@ export const START: State = {
   joining: undefined,
   peers: [],
   transfers: [],
+  left: undefined,
   connection: 'connected',
 }
 
@@ -144,20 +156,22 @@ export type Event =
   | { readonly is: 'back' }
   | { readonly is: 'ask'; readonly open: boolean }
   | { readonly is: 'code_typed'; readonly code: string }
-  | { readonly is: 'link'; readonly code: string }
+  | { readonly is: 'link'; readonly code: string; readonly from?: 'link' | 'camera' | undefined }
+  | { readonly is: 'scan' }
   | { readonly is: 'opening' }
   | {
       readonly is: 'opened'
       readonly pairing: Pick<Pairing, 'code' | 'link' | 'goodUntil' | 'isFollowed' | 'isRenewed'>
     }
-  | { readonly is: 'overlap_over' }
+  | ({ readonly is: 'life' } & Pick<Pairing, 'goodUntil' | 'isFollowed' | 'isRenewed'>)
   | { readonly is: 'strangers'; readonly wrongCodes: number; readonly unproven: number }
   | { readonly is: 'used_up' }
   | { readonly is: 'question'; readonly question: Question; readonly mustType: boolean }
   | { readonly is: 'question_gone'; readonly question: number }
+  | { readonly is: 'deciding'; readonly question: number }
   | { readonly is: 'chosen_wrong' }
+  | { readonly is: 'must_type' }
   | { readonly is: 'typed_unknown' }
-  | { readonly is: 'show_code'; readonly show: boolean }
   | { readonly is: 'joining' }
   | { readonly is: 'verified'; readonly number: string }
   | { readonly is: 'sender_presence'; readonly away: boolean }
@@ -169,111 +183,3 @@ export type Event =
   | { readonly is: 'connection'; readonly connection: Connection }
   | { readonly is: 'ended'; readonly code: PairingErrorCode; readonly role: 'sender' | 'receiver' }
   | { readonly is: 'reset' }
-
-/** What the page shows after an event. */
-export function next(state: State, event: Event): State {
-  const { pairing, joining, screen } = state
-  const inPairing = (change: Partial<Pairing>): State =>
-    pairing ? { ...state, pairing: { ...pairing, ...change } } : state
-  switch (event.is) {
-    case 'items': {
-      const items = [...state.items, ...event.items]
-      const shown: Screen = items.length > 0 ? { is: 'chosen' } : { is: 'start' }
-      return { ...state, items, unreadable: event.unreadable, screen: screen.is === 'connected' ? screen : shown }
-    }
-    case 'remove': {
-      const items = state.items.filter(({ id }) => id !== event.item)
-      return { ...state, items, unreadable: undefined, screen: items.length > 0 ? screen : { is: 'start' } }
-    }
-    case 'wanted':
-      return { ...state, wanted: event.devices }
-    case 'write':
-      return { ...state, screen: { is: 'text' } }
-    case 'back':
-      return { ...START, items: screen.is === 'text' ? state.items : [] }
-    case 'ask':
-      return { ...state, isAsking: event.open }
-    case 'code_typed':
-      return { ...state, code: event.code }
-    case 'link':
-      return { ...START, code: event.code, screen: { is: 'enter', fromLink: true } }
-    case 'opening':
-      return { ...state, screen: { is: 'opening' } }
-    case 'opened': {
-      const fresh = {
-        questions: [],
-        admitted: 0,
-        typing: 'no',
-        isUnknownNumber: false,
-        wrongCodes: 0,
-        unproven: 0,
-      } as const
-      const before = pairing ?? { ...fresh, wanted: state.wanted, isUsedUp: false }
-      return { ...state, pairing: { ...before, ...event.pairing }, screen: { is: 'pairing', showsCode: false } }
-    }
-    case 'overlap_over':
-      return inPairing({ isRenewed: false })
-    case 'strangers':
-      return inPairing({ wrongCodes: event.wrongCodes, unproven: event.unproven })
-    case 'used_up':
-      return inPairing({ isUsedUp: true })
-    case 'question': {
-      const questions = [...(pairing?.questions ?? []), event.question]
-      const typing = questions.length > 1 || event.mustType ? 'several' : (pairing?.typing ?? 'no')
-      return { ...inPairing({ questions, typing }), screen: { is: 'pairing', showsCode: false } }
-    }
-    case 'question_gone':
-      return inPairing({ questions: (pairing?.questions ?? []).filter(({ id }) => id !== event.question) })
-    case 'chosen_wrong':
-      return inPairing({ typing: 'wrong_choice' })
-    case 'typed_unknown':
-      return inPairing({ isUnknownNumber: true })
-    case 'show_code':
-      return { ...state, screen: { is: 'pairing', showsCode: event.show } }
-    case 'joining':
-      return { ...state, joining: { number: undefined, isSenderAway: false }, screen: { is: 'looking' } }
-    case 'verified':
-      return { ...state, joining: { number: event.number, isSenderAway: false }, screen: { is: 'number' } }
-    case 'sender_presence':
-      return joining ? { ...state, joining: { ...joining, isSenderAway: event.away } } : state
-    case 'paired':
-      return paired(state, event.peer, event.question)
-    case 'peer': {
-      const change = (peer: Peer) => (peer.id === event.peer ? { ...peer, ...event.change } : peer)
-      return { ...state, peers: state.peers.map(change) }
-    }
-    case 'connect':
-      return { ...state, pairing: undefined, joining: undefined, screen: { is: 'connected' } }
-    case 'transfer':
-      return { ...state, items: [], transfers: [...state.transfers, event.transfer] }
-    case 'stage': {
-      const change = (each: Transfer) =>
-        each.id === event.transfer ? ({ ...each, stage: event.stage } as Transfer) : each
-      return { ...state, transfers: state.transfers.map(change) }
-    }
-    case 'connection':
-      return { ...state, connection: event.connection }
-    case 'ended':
-      return {
-        ...state,
-        pairing: undefined,
-        joining: undefined,
-        screen: { is: 'end', code: event.code, role: event.role },
-      }
-    case 'reset':
-      return START
-    default:
-      return event satisfies never
-  }
-}
-
-/** Goes on to the transfers when the last device that was wanted is in. */
-function paired(state: State, peer: Peer, question: number | undefined): State {
-  const { pairing } = state
-  const peers = [...state.peers, peer]
-  const admitted = (pairing?.admitted ?? 0) + 1
-  if (!pairing || admitted >= pairing.wanted)
-    return { ...state, peers, pairing: undefined, joining: undefined, screen: { is: 'connected' } }
-  const questions = pairing.questions.filter(({ id }) => id !== question)
-  return { ...state, peers, pairing: { ...pairing, admitted, questions, isUnknownNumber: false } }
-}

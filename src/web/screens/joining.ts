@@ -7,12 +7,13 @@ import type { Context, Rendered } from './parts.ts'
 /** The code field by itself: a link was opened, or a code did not work. */
 export function enter(context: Context): Rendered {
   const { state, controller } = context
-  const fromLink = state.screen.is === 'enter' && state.screen.fromLink
+  const { screen } = state
+  const from = screen.is === 'enter' ? screen.from : undefined
   return {
     title: WORDS.enter,
     body: [
       h('h1', { tabIndex: -1 }, WORDS.enter),
-      h('p', {}, fromLink ? WORDS.fromLink : WORDS.enterHere),
+      h('p', {}, from !== undefined ? WORDS.fromLink : WORDS.enterHere),
       codeField(context, (code) => void controller.join(code)),
       h(
         'div',
