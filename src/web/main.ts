@@ -11,6 +11,7 @@ import { enter, looking, number, opening, text } from './screens/joining.ts'
 import { end, sure } from './screens/other.ts'
 import { pairing } from './screens/pairing.ts'
 import type { Context, Rendered } from './screens/parts.ts'
+import { scanning } from './screens/scan.ts'
 import { takeDropsAndPastes } from './screens/sources.ts'
 import { chosen, start } from './screens/start.ts'
 import { fill, WORDS } from './words.ts'
@@ -27,7 +28,7 @@ let version = ''
 let shown = ''
 
 const controller = new Controller(relay, deviceName(), render)
-const context = (state: State): Context => ({ state, controller, confirm })
+const context = (state: State): Context => ({ state, controller, relay, confirm })
 
 takeDropsAndPastes(controller, () => ['start', 'chosen', 'connected'].includes(controller.state.screen.is))
 addEventListener('hashchange', () => openLink(takeFragment()))
@@ -53,7 +54,7 @@ function openLink(code: string): void {
   if (isBusy(controller.state) || code === '') return
   try {
     parsePairingCode(code)
-    controller.tell({ is: 'link', code })
+    controller.tell({ is: 'link', code, from: 'link' })
   } catch {
     // A fragment that is no code means nothing.
   }
@@ -83,7 +84,7 @@ function render(state: State): void {
 /** Names the screen: another one takes the focus. */
 function keyOf({ screen, pairing: now }: State): string {
   if (screen.is !== 'pairing') return screen.is
-  return (now?.questions.length ?? 0) > 0 && !screen.showsCode ? `question ${now?.typing}` : 'code'
+  return (now?.questions.length ?? 0) > 0 ? `question ${now?.typing}` : 'code'
 }
 
 function rendered(state: State): Rendered {
@@ -102,6 +103,8 @@ function rendered(state: State): Rendered {
       return pairing(all)
     case 'enter':
       return enter(all)
+    case 'scan':
+      return scanning(all)
     case 'looking':
       return looking(all)
     case 'number':

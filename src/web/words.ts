@@ -85,6 +85,12 @@ export const WORDS = {
   otherPlace: 'This code is from another place: {address}.',
   openItThere: 'Open it there',
 
+  scanTitle: 'Point the camera at the QR code',
+  cameraPicture: 'What the camera sees',
+  notACode: 'That is not a Pairlay code.',
+  notAllowed: 'The camera was not allowed. Type the code instead.',
+  noCamera: 'There is no camera here. Type the code instead.',
+
   looking: 'Looking for the sender …',
   number: 'Your number',
   numberMore: 'The person who sends has to choose this number on the sending device.',

@@ -111,8 +111,7 @@ function nextOfCode(state: State, event: CodeEvent): State {
   if (event.is === 'opening')
     return isFree(state) ? { ...state, pairing: undefined, transfers: [], screen: { is: 'opening' } } : state
   if (event.is === 'opened') {
-    if (screen.is === 'opening')
-      return { ...state, pairing: fresh(state, event.pairing), screen: { is: 'pairing' } }
+    if (screen.is === 'opening') return { ...state, pairing: fresh(state, event.pairing), screen: { is: 'pairing' } }
     return pairing ? { ...state, pairing: { ...pairing, ...event.pairing } } : state
   }
   if (!pairing) return state

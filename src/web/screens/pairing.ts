@@ -14,10 +14,9 @@ const READ_OUT =
 /** The code, or the question who is let in. */
 export function pairing(context: Context): Rendered {
   const { state } = context
-  const { pairing: now, screen } = state
+  const { pairing: now } = state
   if (!now) return { title: '', body: [] }
-  const showsCode = screen.is === 'pairing' && screen.showsCode
-  return now.questions.length > 0 && !showsCode ? question(context, now) : code(context, now)
+  return now.questions.length > 0 ? question(context, now) : code(context, now)
 }
 
 function code(context: Context, now: Pairing): Rendered {
@@ -90,7 +89,6 @@ function question(context: Context, now: Pairing): Rendered {
         button(typed ? WORDS.nobody : WORDS.noneOfThese, async () => {
           if (await context.confirm(WORDS.nobodySure, WORDS.nobodyGetsIt, WORDS.lookAgain)) await controller.deny()
         }),
-        button(WORDS.showCodeAgain, () => controller.tell({ is: 'show_code', show: true }), 'link'),
       ),
     ],
   }

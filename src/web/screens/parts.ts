@@ -5,6 +5,8 @@ import type { State } from '../flow/state.ts'
 export interface Context {
   readonly state: State
   readonly controller: Controller
+  /** The relay's address, without a slash at its end. */
+  readonly relay: string
   /** Asks before something is thrown away: resolves with whether to do it. */
   readonly confirm: (question: string, yes: string, no: string) => Promise<boolean>
 }
