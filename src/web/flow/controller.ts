@@ -1,10 +1,4 @@
-import {
-  blobSource,
-  bytesSource,
-  type PairedDevice,
-  Receiver,
-  type Source,
-} from '../../client/index.ts'
+import { blobSource, bytesSource, type PairedDevice, Receiver, type Source } from '../../client/index.ts'
 import { codeOf } from './failure.ts'
 import { Host } from './host.ts'
 import { Incoming, TEXT_TYPE } from './incoming.ts'
