@@ -94,7 +94,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(websocket, { relay, maxFrameBytes, origins, refusals, rates, sockets })
   await app.register(routes, { relay, rates, polls: new ConcurrencyLimit(limits.polls) })
   await app.register(frameRoutes, { relay, maxFrameBytes })
-  await app.register(operations, { relay, version })
+  await app.register(operations, { relay, version, page: options.page !== undefined })
   if (options.page) await app.register(page, { ...options.page, version })
   return app
 }

@@ -15,6 +15,7 @@ import type { RedisStores } from '../store/redis/open.ts'
 import { buildApp } from './app.ts'
 import { type Config, ConfigError, readConfig, settingsInForce } from './config.ts'
 import { lookalikesIn } from './lookalikes.ts'
+import type { PageWords } from './page.ts'
 import { RedisLog } from './redis-log.ts'
 import {
   connectionsWithin,
@@ -27,7 +28,7 @@ import {
 import { systemClock, systemSecrets } from './system.ts'
 
 /** The page as it was built. */
-const PAGE_FOLDER = fileURLToPath(new URL('../web', import.meta.url))
+const PAGE_FOLDER = fileURLToPath(new URL('../../dist/web', import.meta.url))
 /** How often the relay looks at its deadlines, in milliseconds. */
 const TICK_MS = 1_000
 /** How often a relay that starts looks whether it reaches Redis, in milliseconds. */
@@ -65,7 +66,7 @@ const app = await buildApp({
   ...config,
   maxConnections,
   sharedCounters: shared?.counters,
-  page: config.web ? { folder: PAGE_FOLDER, words: { links: [] } } : undefined,
+  page: config.web ? { folder: PAGE_FOLDER, words: pageWords(config) } : undefined,
   clock: systemClock,
   version,
   logger,
@@ -106,6 +107,11 @@ logger.info(
 warnOfSettings()
 while (relay.unready === 'unavailable') await delay(LOOK_MS, undefined, { ref: false })
 if (!relay.unready) logger.info({ version, port }, 'the relay is ready')
+
+/** Returns what the operator says on the page. */
+function pageWords({ webName, webNotice, webLinks }: Config): PageWords {
+  return { name: webName || undefined, notice: webNotice || undefined, links: webLinks }
+}
 
 /** Returns the stores of a relay that is alone, in its own memory. */
 function storesOfOneNode() {

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { extname } from 'node:path'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { NamedLink } from './variables.ts'
 
 /** Scripts, styles and calls of the page's own place, and nothing from anywhere else. */
 export const PAGE_POLICY =
@@ -33,7 +34,7 @@ const TYPES: Readonly<Record<string, string>> = {
 export interface PageWords {
   readonly name?: string | undefined
   readonly notice?: string | undefined
-  readonly links: readonly { readonly text: string; readonly url: string }[]
+  readonly links: readonly NamedLink[]
 }
 
 interface PageFile {
@@ -90,8 +91,15 @@ function filesIn(folder: string): Map<string, PageFile> {
 function answer({ type, etag, cacheControl, bodies }: PageFile, { headers }: FastifyRequest, reply: FastifyReply) {
   reply.headers(HEADERS).header('etag', etag).header('cache-control', cacheControl)
   if (headers['if-none-match'] === etag) return reply.code(304).send()
-  const taken = (headers['accept-encoding'] ?? '').split(',').map((each) => each.split(';')[0]?.trim())
+  const taken = codingsIn(headers['accept-encoding'] ?? '')
   const [coding, body] = bodies.find(([each]) => taken.includes(each)) ?? (bodies.at(-1) as PageFile['bodies'][number])
   if (coding !== 'identity') reply.header('content-encoding', coding)
   return reply.type(type).send(body)
+}
+
+/** Names the content codings that a client takes. */
+function codingsIn(accepted: string): string[] {
+  const isRefused = (parameters: string[]) => parameters.some((each) => /^\s*q=0(\.0*)?\s*$/.test(each))
+  const each = accepted.split(',').map((item) => item.split(';'))
+  return each.filter(([, ...parameters]) => !isRefused(parameters)).map(([name = '']) => name.trim().toLowerCase())
 }

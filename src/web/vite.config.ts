@@ -1,16 +1,60 @@
+import { hash } from 'node:crypto'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { defineConfig } from 'vite'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
+import { defineConfig, type Plugin, type ProxyOptions } from 'vite'
+
+const OUT = fileURLToPath(new URL('../../dist/web', import.meta.url))
+/** The relay behind `npm run web:dev`. */
+const RELAY = process.env.RELAY || 'http://localhost:8080'
+
+/** Writes the hashes of script and style into index.html, and beside each file what a browser that takes it is sent. */
+const finish: Plugin = {
+  name: 'finish',
+  apply: 'build',
+  closeBundle() {
+    const index = join(OUT, 'index.html')
+    const hashed = readFileSync(index, 'utf8').replaceAll(
+      /(?:src|href)="\.\/(assets\/[^"]+\.(?:js|css))"/g,
+      (all, path) => {
+        return `${all} integrity="sha256-${hash('sha256', readFileSync(join(OUT, path)), 'base64')}"`
+      },
+    )
+    writeFileSync(index, hashed)
+    for (const name of readdirSync(OUT, { recursive: true, encoding: 'utf8' })) {
+      const path = join(OUT, name)
+      if (!statSync(path).isFile() || /\.(png|br|gz)$/.test(name)) continue
+      const body = readFileSync(path)
+      writeFileSync(`${path}.br`, brotliCompressSync(body))
+      writeFileSync(`${path}.gz`, gzipSync(body, { level: 9 }))
+    }
+  },
+}
+
+/** Passes calls on as those of the relay's own page. */
+const passed: ProxyOptions = {
+  target: RELAY,
+  ws: true,
+  changeOrigin: true,
+  configure: (proxy) => {
+    for (const event of ['proxyReq', 'proxyReqWs'] as const)
+      proxy.on(event, (request) => request.removeHeader('origin'))
+  },
+}
 
 /** The page, as static files below any path. */
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
+  plugins: [finish],
   build: {
-    outDir: fileURLToPath(new URL('../../dist/web', import.meta.url)),
+    outDir: OUT,
     emptyOutDir: true,
     assetsInlineLimit: 0,
     modulePreload: false,
     target: 'es2023',
   },
+  server: { proxy: { '/v1': passed, '/page.json': passed, '/version': passed } },
   resolve: { alias: { ws: fileURLToPath(new URL('no-ws.ts', import.meta.url)) } },
 })
