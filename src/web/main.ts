@@ -1,5 +1,6 @@
 import { cleanText } from '../client/index.ts'
 import { parsePairingCode } from '../crypto/pairing-code.ts'
+import { keepAwake } from './awake.ts'
 import { deviceName } from './device-name.ts'
 import { button, h, morph } from './dom.ts'
 import { Controller } from './flow/controller.ts'
@@ -33,15 +34,19 @@ const context = (state: State): Context => ({ state, controller, relay, confirm 
 takeDropsAndPastes(controller, () => ['start', 'chosen', 'connected'].includes(controller.state.screen.is))
 addEventListener('hashchange', () => openLink(takeFragment()))
 addEventListener('beforeunload', (event) => {
-  if (isBusy(controller.state)) event.preventDefault()
+  if (isBusy(controller.state) || controller.incoming.isUnsaved) event.preventDefault()
 })
-setInterval(tickClocks, 1_000)
+setInterval(() => {
+  tickClocks()
+  keepAwake(controller.state)
+}, 1_000)
 document.body.append(footer())
 banner.hidden = isSecureContext
 if (!isSecureContext) banner.textContent = WORDS.notSecure
 render(controller.state)
 openLink(fragment)
 void readPageJson()
+void controller.incoming.listEarlier()
 
 function takeFragment(): string {
   const found = decodeURIComponent(location.hash.slice(1))
@@ -67,6 +72,7 @@ function isBusy({ screen, transfers }: State): boolean {
 }
 
 function render(state: State): void {
+  keepAwake(state)
   const { title, body, announce } = rendered(state)
   const key = state.isAsking ? 'sure' : keyOf(state)
   const isNew = key !== shown

@@ -35,17 +35,18 @@ export async function save(
   options: Omit<AcceptOptions, 'begun' | 'beforeReceipt'> = {},
 ): Promise<void> {
   const known = offer.resumes(await partials.tokens())
-  const partial = await partials.open(known ?? offer.token, offer.entries)
+  const orFull = (error: unknown): never => {
+    if (isFull(error)) offer.stop('no_space')
+    throw error
+  }
+  const partial = await partials.open(known ?? offer.token, offer.entries).catch(orFull)
   const read = (entry: number, bytes: number) => partial.read(entry, bytes)
   const begun = known === undefined ? undefined : { token: known, have: partial.have, read }
-  const beforeReceipt = () => partial.finish([...offer.skipped.keys()])
+  const beforeReceipt = () => partial.finish([...offer.skipped.keys()]).catch(orFull)
   try {
     for await (const item of offer.accept({ ...options, begun, beforeReceipt })) {
       if (item.dir) continue
-      await partial.write(item.index, item.offset, piecesOf(item.stream)).catch((error) => {
-        if (isFull(error)) offer.stop('no_space')
-        throw error
-      })
+      await partial.write(item.index, item.offset, piecesOf(item.stream)).catch(orFull)
     }
   } finally {
     await partial.leave()

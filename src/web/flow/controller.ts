@@ -46,8 +46,10 @@ export class Controller {
 
   /** Tells the state. */
   tell(event: Event): void {
+    const before = this.state.transfers
     this.state = next(this.state, event)
     this.#changed(this.state)
+    if (before.length > 0 && this.state.transfers.length === 0) void this.incoming.release()
   }
 
   /** Adds files, each looked at: one that cannot be read is named and left out. Paired, they are sent at once. */

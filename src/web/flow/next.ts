@@ -38,13 +38,13 @@ export function next(state: State, event: Event): State {
     case 'code_typed':
       return { ...state, code: event.code }
     case 'link':
-      return isFree(state) ? { ...START, code: event.code, screen: { is: 'enter', from: event.from } } : state
+      return isFree(state) ? { ...afresh(state), code: event.code, screen: { is: 'enter', from: event.from } } : state
     case 'scan':
-      return isFree(state) ? { ...START, code: state.code, screen: { is: 'scan' } } : state
+      return isFree(state) ? { ...afresh(state), code: state.code, screen: { is: 'scan' } } : state
     case 'joining':
       if (!isFree(state)) return state
       return {
-        ...START,
+        ...afresh(state),
         code: state.code,
         joining: { number: undefined, isSenderAway: false },
         screen: { is: 'looking' },
@@ -80,11 +80,18 @@ export function next(state: State, event: Event): State {
       return { ...state, connection: event.connection }
     case 'ended':
       return ended(state, event)
+    case 'earlier':
+      return { ...state, earlier: event.earlier }
     case 'reset':
-      return START
+      return afresh(state)
     default:
       return nextOfCode(state, event)
   }
+}
+
+/** The beginning. What is kept in this browser is still there. */
+function afresh({ earlier }: State): State {
+  return { ...START, earlier }
 }
 
 type CodeEvent = Extract<
@@ -177,11 +184,11 @@ function back(state: State): State {
     case 'connected':
       return { ...state, isWriting: false }
     case 'scan':
-      return { ...START, code: state.code }
+      return { ...afresh(state), code: state.code }
     case 'chosen':
     case 'enter':
     case 'end':
-      return START
+      return afresh(state)
     default:
       return state
   }
@@ -202,7 +209,7 @@ function paired(state: State, peer: Peer, question: number | undefined): State {
 /** What has been said last of a transfer stays. */
 function mayBecome({ stage }: Transfer, is: Transfer['stage']['is']): boolean {
   if (is === 'withdrawn') return stage.is === 'asked' || stage.is === 'too_large'
-  return !['delivered', 'failed', 'text', 'declined', 'withdrawn'].includes(stage.is)
+  return !['delivered', 'failed', 'saved', 'done', 'text', 'declined', 'withdrawn'].includes(stage.is)
 }
 
 /** The list of what was sent and received stays, whatever ended the pairing. */

@@ -1,4 +1,6 @@
 import type { PairingErrorCode } from '../../client/index.ts'
+import type { Earlier } from '../save/earlier.ts'
+import type { Plan } from './plan.ts'
 
 /** All that the page shows, as a value. Nothing here touches the document, the relay or the clock. */
 
@@ -67,16 +69,21 @@ export type OutgoingStage =
   | { readonly is: 'failed'; readonly code: PairingErrorCode }
 
 export type IncomingStage =
-  | { readonly is: 'asked' }
+  | { readonly is: 'asked'; readonly plan: Exclude<Plan['is'], 'none'> }
   /** Nothing here can take so much: `max` bytes are the most. */
   | { readonly is: 'too_large'; readonly max: number }
   | { readonly is: 'running'; readonly done: number; readonly perSecond: number | undefined }
   | { readonly is: 'saving' }
-  | { readonly is: 'received' }
+  /** `isCopy`: the browser keeps it until the person is done. `isByHand`: nothing is saved before a click. */
+  | { readonly is: 'received'; readonly isCopy: boolean; readonly isByHand: boolean; readonly skipped: number }
+  /** It is where the person chose, under this name. */
+  | { readonly is: 'saved'; readonly name: string; readonly skipped: number }
+  | { readonly is: 'done' }
   | { readonly is: 'text'; readonly text: string }
   | { readonly is: 'declined' }
   | { readonly is: 'withdrawn' }
-  | { readonly is: 'failed'; readonly code: PairingErrorCode }
+  /** `isKept`: it goes on from what is there. `max`: more bytes than these came, and cannot be held. */
+  | { readonly is: 'failed'; readonly code: PairingErrorCode; readonly isKept: boolean; readonly max?: number }
 
 interface TransferBase {
   readonly id: number
@@ -130,6 +137,8 @@ export interface State {
   /** Why the last paired device has left, unless it said goodbye. */
   readonly left: PairingErrorCode | undefined
   readonly connection: Connection
+  /** What was received on an earlier visit. */
+  readonly earlier: readonly Earlier[]
 }
 
 export const START: State = {
@@ -146,6 +155,7 @@ export const START: State = {
   transfers: [],
   left: undefined,
   connection: 'connected',
+  earlier: [],
 }
 
 export type Event =
@@ -182,4 +192,5 @@ export type Event =
   | { readonly is: 'stage'; readonly transfer: number; readonly stage: OutgoingStage | IncomingStage }
   | { readonly is: 'connection'; readonly connection: Connection }
   | { readonly is: 'ended'; readonly code: PairingErrorCode; readonly role: 'sender' | 'receiver' }
+  | { readonly is: 'earlier'; readonly earlier: readonly Earlier[] }
   | { readonly is: 'reset' }

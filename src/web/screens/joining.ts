@@ -1,6 +1,7 @@
 import { button, h, symbols } from '../dom.ts'
 import { WORDS } from '../words.ts'
 import { codeField } from './code-field.ts'
+import { inApp } from './earlier.ts'
 import { spaced } from './pairing.ts'
 import type { Context, Rendered } from './parts.ts'
 
@@ -13,6 +14,7 @@ export function enter(context: Context): Rendered {
     title: WORDS.enter,
     body: [
       h('h1', { tabIndex: -1 }, WORDS.enter),
+      inApp(context),
       h('p', {}, from !== undefined ? WORDS.fromLink : WORDS.enterHere),
       codeField(context, (code) => void controller.join(code)),
       h(

@@ -19,7 +19,6 @@ export function end({ state, controller }: Context): Rendered {
     body: [
       h('h1', { tabIndex: -1 }, title),
       more !== '' && h('p', {}, more),
-      !isSender && state.transfers.some(({ stage }) => stage.is === 'failed') && h('p', {}, WORDS.nothingKept),
       h(
         'div',
         { class: 'buttons' },

@@ -2,6 +2,7 @@ import { button, h, theirs } from '../dom.ts'
 import { count, size } from '../format.ts'
 import { fill, WORDS } from '../words.ts'
 import { codeField } from './code-field.ts'
+import { earlier, inApp } from './earlier.ts'
 import type { Context, Rendered } from './parts.ts'
 import { chooser } from './sources.ts'
 
@@ -22,10 +23,12 @@ export function start(context: Context): Rendered {
           'section',
           {},
           h('h2', {}, WORDS.receive),
+          inApp(context),
           h('p', {}, WORDS.enterHere),
           codeField(context, (code) => void controller.join(code)),
         ),
       ),
+      earlier(context),
     ],
   }
 }
