@@ -11,7 +11,7 @@ const OUT: Transfer = {
   ...{ id: 30, peer: 20, way: 'out', names: ['a.txt'], count: 1, bytes: 3, isText: false },
   stage: { is: 'offered' },
 }
-const IN: Transfer = { ...OUT, id: 31, way: 'in', stage: { is: 'asked' } }
+const IN: Transfer = { ...OUT, id: 31, way: 'in', stage: { is: 'asked', plan: 'memory' } }
 
 /** One event of each kind at least, and more where its parts matter. */
 const EVENTS: readonly Event[] = [
@@ -50,6 +50,7 @@ const EVENTS: readonly Event[] = [
   { is: 'stage', transfer: 31, stage: { is: 'withdrawn' } },
   { is: 'connection', connection: 'reconnecting' },
   { is: 'ended', code: 'expired', role: 'sender' },
+  { is: 'earlier', earlier: [] },
   { is: 'reset' },
 ]
 
@@ -167,7 +168,7 @@ describe('states', () => {
     expect(outcome({ is: 'stage', transfer: 31, stage: { is: 'withdrawn' } })).toBe('withdrawn')
     expect(
       outcome(
-        { is: 'stage', transfer: 31, stage: { is: 'received' } },
+        { is: 'stage', transfer: 31, stage: { is: 'received', isCopy: false, isByHand: false, skipped: 0 } },
         { is: 'stage', transfer: 31, stage: { is: 'withdrawn' } },
       ),
     ).toBe('received')
