@@ -118,6 +118,8 @@ export const WORDS = {
   sendingBegun: '{done} of {total}',
   checking: 'Everything is there. It is being checked and saved …',
   delivered: 'Delivered: it has everything, and has confirmed it. {size} in {time}.',
+  deliveredWithout:
+    'Delivered without {n} that could not be read here. It has the others, and has confirmed them. {size} in {time}.',
   deliveredTo: 'Delivered to {n} of {all}.',
   stop: 'Stop',
   stopSure: 'Stop? What has arrived there so far is thrown away.',

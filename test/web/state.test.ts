@@ -46,7 +46,7 @@ const EVENTS: readonly Event[] = [
   { is: 'connect' },
   { is: 'transfer', transfer: OUT },
   { is: 'transfer', transfer: IN },
-  { is: 'stage', transfer: 30, stage: { is: 'delivered', bytes: 3, ms: 5 } },
+  { is: 'stage', transfer: 30, stage: { is: 'delivered', bytes: 3, ms: 5, skipped: 0 } },
   { is: 'stage', transfer: 31, stage: { is: 'withdrawn' } },
   { is: 'connection', connection: 'reconnecting' },
   { is: 'ended', code: 'expired', role: 'sender' },

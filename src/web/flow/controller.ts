@@ -203,12 +203,12 @@ export class Controller {
       this.tell({ is: 'stage', transfer, stage })
     }
     try {
-      const { bytes: delivered, ms } = await device.send(sources, {
+      const { bytes: delivered, ms, skipped } = await device.send(sources, {
         signal: stop.signal,
         onAnswer: running,
         onProgress: running,
       })
-      this.tell({ is: 'stage', transfer, stage: { is: 'delivered', bytes: delivered, ms } })
+      this.tell({ is: 'stage', transfer, stage: { is: 'delivered', bytes: delivered, ms, skipped } })
     } catch (error) {
       this.tell({ is: 'stage', transfer, stage: { is: 'failed', code: codeOf(error) } })
     } finally {

@@ -1,4 +1,11 @@
-import { type Offer, type PairingErrorCode, type Partial, type Partials, save } from '../../client/index.ts'
+import {
+  type Offer,
+  PairingError,
+  type PairingErrorCode,
+  type Partial,
+  type Partials,
+  save,
+} from '../../client/index.ts'
 import { capabilities, theDisk } from '../save/capabilities.ts'
 import { download, forSharing, haveLikelyRead } from '../save/downloads.ts'
 import { deleteEarlier, earlierFiles, readEarlier } from '../save/earlier.ts'
@@ -103,6 +110,7 @@ export class Incoming {
   /** Gives it to the person: it is here, whatever happens now. */
   async #hand(transfer: number, offer: Offer, sink: Sink): Promise<void> {
     const skipped = offer.skipped.size
+    if (skipped === offer.entries.length) throw new PairingError('sender_failed')
     if (sink instanceof PickedSink) return this.#stage(transfer, { is: 'saved', name: sink.name, skipped })
     const files = await sink.files()
     if (isText(offer)) return this.#stage(transfer, { is: 'text', text: (await files[0]?.blob.text()) ?? '' })
@@ -154,7 +162,7 @@ export class Incoming {
     await received.handedOver
     const { sink, files } = received
     if (sink instanceof KeptSink) {
-      await sink.giveUp()
+      await sink.giveUp().catch(() => {})
       await haveLikelyRead(files.reduce((sum, { blob }) => sum + blob.size, 0))
     }
     await sink.drop()

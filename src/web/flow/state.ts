@@ -65,7 +65,8 @@ export interface Peer {
 export type OutgoingStage =
   | { readonly is: 'offered' }
   | { readonly is: 'running'; readonly done: number; readonly perSecond: number | undefined }
-  | { readonly is: 'delivered'; readonly bytes: number; readonly ms: number }
+  /** `skipped` files could not be read here, and are not there. */
+  | { readonly is: 'delivered'; readonly bytes: number; readonly ms: number; readonly skipped: number }
   | { readonly is: 'failed'; readonly code: PairingErrorCode }
 
 export type IncomingStage =

@@ -45,17 +45,15 @@ async function read(token: string): Promise<Earlier | undefined> {
   const isOver = await folder.getFileHandle('over').catch(() => undefined)
   if (!meta || isOver) return undefined
   let have = 0
-  if (!done) {
-    for await (const [name, file] of folder.entries())
-      if (/^\d+$/.test(name)) have += (await (file as FileSystemFileHandle).getFile()).size
-    if (have === 0) return undefined
-  }
+  for await (const [name, file] of folder.entries())
+    if (/^\d+$/.test(name)) have += (await (file as FileSystemFileHandle).getFile()).size
+  if (!done && have === 0) return undefined
   const names = thingsOf(meta.entries).map(({ name }) => name)
   return {
     token,
     names: names.slice(0, 3),
     count: names.length,
-    bytes: meta.entries.reduce((sum, { size = 0 }) => sum + size, 0),
+    bytes: done ? have : meta.entries.reduce((sum, { size = 0 }) => sum + size, 0),
     at: done?.at ?? meta.at,
     have: done ? undefined : have,
   }

@@ -1,5 +1,5 @@
 import { button, type Child, h, theirs } from '../dom.ts'
-import type { Peer, Transfer } from '../flow/state.ts'
+import type { OutgoingStage, Peer, Transfer } from '../flow/state.ts'
 import { clock, count, percent, size } from '../format.ts'
 import { fill, WORDS } from '../words.ts'
 import { incoming } from './incoming.ts'
@@ -48,6 +48,13 @@ export function connected(context: Context): Rendered {
   }
 }
 
+function delivered({ bytes, ms, skipped }: OutgoingStage & { is: 'delivered' }): HTMLElement {
+  const parts = { size: size(bytes), time: clock(ms), n: count(skipped) }
+  return skipped === 0
+    ? h('p', { class: 'good' }, fill('delivered', parts))
+    : h('p', { class: 'warning' }, fill('deliveredWithout', parts))
+}
+
 function away({ isAway, hasLeft }: Peer): HTMLElement | undefined {
   if (!isAway || hasLeft) return undefined
   return h('p', { class: 'warning', role: 'status' }, WORDS.otherAway.replace(/ Waiting.*/, ''))
@@ -93,7 +100,7 @@ function outgoing({ controller, confirm }: Context, { id, stage, bytes }: Transf
         h('div', { class: 'buttons' }, stop),
       ]
     case 'delivered':
-      return [h('p', { class: 'good' }, fill('delivered', { size: size(stage.bytes), time: clock(stage.ms) }))]
+      return [delivered(stage)]
     case 'failed':
       return failed(stage.code)
     default:
