@@ -19,24 +19,26 @@ export interface Earlier {
 
 /** All that is kept and in no page's hands, the newest first. Deletes what is too old or of no use. */
 export async function readEarlier(now = Date.now()): Promise<Earlier[]> {
-  const found: Earlier[] = []
-  if (!('storage' in navigator) || !('locks' in navigator)) return found
+  if (!('storage' in navigator) || !('locks' in navigator)) return []
   const tokens = await folders().catch(() => [])
-  for (const token of tokens) {
-    const release = await hold(token)
-    if (!release) continue
-    try {
-      const earlier = await read(token)
-      const lives = earlier?.have === undefined ? DONE_LIVES_MS : UNFINISHED_LIVES_MS
-      if (!earlier || now - earlier.at > lives) await remove(token)
-      else found.push(earlier)
-    } catch {
-      // It stays for another visit.
-    } finally {
-      release()
-    }
+  const found = await Promise.all(tokens.map((token) => readOrDelete(token, now)))
+  return found.filter((each) => each !== undefined).sort((a, b) => b.at - a.at)
+}
+
+async function readOrDelete(token: string, now: number): Promise<Earlier | undefined> {
+  const release = await hold(token)
+  if (!release) return undefined
+  try {
+    const earlier = await read(token)
+    const lives = earlier?.have === undefined ? DONE_LIVES_MS : UNFINISHED_LIVES_MS
+    if (earlier && now - earlier.at <= lives) return earlier
+    await remove(token)
+  } catch {
+    // It stays for another visit.
+  } finally {
+    release()
   }
-  return found.sort((a, b) => b.at - a.at)
+  return undefined
 }
 
 async function read(token: string): Promise<Earlier | undefined> {

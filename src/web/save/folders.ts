@@ -50,16 +50,15 @@ async function readJson(folder: FileSystemDirectoryHandle, name: string): Promis
   }
 }
 
+/** A page that was reloaded may still have its locks for so long, in milliseconds. */
+const HELD_MS = 1_000
+
 /** Takes a transfer for this page until the function that it resolves with is called. Undefined where another page has it. */
 export function hold(token: string): Promise<(() => void) | undefined> {
-  return new Promise((resolve, reject) => {
-    navigator.locks
-      .request(`${ROOT}:${token}`, { ifAvailable: true }, (lock) => {
-        if (lock) return new Promise<void>((release) => resolve(release))
-        resolve(undefined)
-        return undefined
-      })
-      .catch(reject)
+  return new Promise((resolve) => {
+    const held = () => new Promise<void>((release) => resolve(release))
+    const options = { signal: AbortSignal.timeout(HELD_MS) }
+    navigator.locks.request(`${ROOT}:${token}`, options, held).catch(() => resolve(undefined))
   })
 }
 
