@@ -38,18 +38,18 @@ export class KeptSink implements Sink, Partial {
     this.#hasArchives = thingsOf(entries).some(({ isArchive }) => isArchive)
     const folder = await folderOf(token, true)
     const before = await readMeta(folder)
+    const useless: string[] = []
     for await (const [name, file] of folder.entries()) {
       const index = Number(name)
       const entry = entries[index]
       if (!Number.isInteger(index) || file.kind !== 'file') continue
       // The same transfer may be offered with other entries: what has another place now is of no use.
-      const bytes =
-        entry && !entry.dir && before?.entries[index]?.path === entry.path
-          ? Math.min((await (file as FileSystemFileHandle).getFile()).size, entry.size ?? 0)
-          : 0
+      const isSame = entry && !entry.dir && before?.entries[index]?.path === entry.path
+      const bytes = isSame ? Math.min((await (file as FileSystemFileHandle).getFile()).size, entry.size ?? 0) : 0
       if (bytes > 0) this.#have.set(index, bytes)
-      else await folder.removeEntry(name)
+      else useless.push(name)
     }
+    for (const name of useless) await folder.removeEntry(name)
     const meta: Meta = { at: this.#now(), entries }
     await this.#disk.put(this.#path, 'meta.json', JSON.stringify(meta))
     return this
