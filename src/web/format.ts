@@ -1,4 +1,6 @@
-/** Sizes, rates and times for people, in the language of the browser. */
+import { cleanText } from '../client/index.ts'
+
+/** Sizes, rates, times and names for people, in the language of the browser. */
 
 const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'] as const
 
@@ -34,4 +36,22 @@ export function count(value: number): string {
 /** "45 %" */
 export function percent(part: number, whole: number): string {
   return new Intl.NumberFormat(undefined, { style: 'percent' }).format(whole === 0 ? 1 : part / whole)
+}
+
+/** The time of day, such as "14:32", of a point in time of the system's clock. */
+export function timeOfDay(at: number): string {
+  return new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' }).format(at)
+}
+
+const DEVICE_NAME_MAX = 40
+
+/** What a device calls itself, without anything that could pass for its number. Undefined where nothing is left. */
+export function shownName(name: string | undefined): string | undefined {
+  const shown = cleanText((name ?? '').replaceAll(/\p{Nd}[\p{Nd}\s.-]*\p{Nd}[\s.-]*\p{Nd}/gu, '…'), DEVICE_NAME_MAX)
+  return shown === '' ? undefined : shown
+}
+
+/** "482 913" */
+export function spaced(number: string): string {
+  return `${number.slice(0, 3)}\u2009${number.slice(3)}`
 }

@@ -1,6 +1,5 @@
 /** Every word of the page, in English. A part in braces is filled in by `fill`. */
 export const WORDS = {
-  nothingAppears: 'If nothing appears here, reload the page.',
   updated: 'This page has been updated. Reload it.',
   notSecure: 'This page came without https. Anybody on the way here can change it, and read what you send.',
   footer:
@@ -23,9 +22,14 @@ export const WORDS = {
   back: 'Back',
   cancel: 'Cancel',
 
+  keepPhotos: 'To keep photos as they are, tap Options and choose Current when you pick them.',
+
   chosen: 'Ready to send',
   filesAndSize: '{n} files, {size}',
-  oneFileAndSize: '{name}, {size}',
+  oneFileAndSize: '1 file, {size}',
+  filesIn: '{n} files',
+  andMore: 'and {n} more',
+  nextCode: 'Next: a code for the other device.',
   remove: 'Remove {name}',
   getCode: 'Get a code',
   addMore: 'Add more',
@@ -70,14 +74,18 @@ export const WORDS = {
   letIn: 'Let it in',
   nobody: 'Nobody',
   nobodySure: 'Then nobody gets it, and this code is of no use any more.',
+  nobodyElseSure: 'Then nobody else gets it, and this code is of no use any more.',
   nobodyGetsIt: 'Nobody gets it',
   lookAgain: 'Look again',
   noSuchNumber: 'No waiting device shows this number.',
   letInSoFar: '{k} of {n} devices',
-  goOnWith: 'Go on with {k}',
+  goOnWith: 'Send now to {k} devices',
+  goOnWithOne: 'Send now to 1 device',
   deviceWaits: '● A device is waiting',
+  lettingIn: 'Letting it in …',
+  isIn: 'let in',
+  hasLeft: 'has left',
 
-  enter: 'Receive',
   fromLink: 'Check that the sending device shows this code, then connect.',
   codeLetters: 'A code has only digits and letters, and never the letter U.',
   codeLength: 'A code has 11 symbols. Check whether one is missing.',
@@ -107,20 +115,26 @@ export const WORDS = {
   senderAway: 'The sender’s page is not connected. It may be in the background: it has to be in front.',
 
   connected: 'Connected',
-  connectedTo: 'Connected to {name}',
   connectedToMany: 'Connected to {n} devices',
-  connectedMore: 'Both devices show {number}. Either side can send until one leaves.',
-  sendMore: 'Send something',
+  connectedMore: 'Either side can send until one leaves.',
+  sendMore: 'Send more',
   nothingYet: 'Nothing was sent yet.',
+  otherDevice: 'The other device',
   transfers: 'Sent and received',
   offered: 'Waiting until it is accepted there …',
+  offeredShort: 'Not accepted yet',
   sendingNow: '{done} of {total}, {rate} a second, about {left} left',
   sendingBegun: '{done} of {total}',
   checking: 'Everything is there. It is being checked and saved …',
   delivered: 'Delivered: it has everything, and has confirmed it. {size} in {time}.',
   deliveredWithout:
     'Delivered without {n} that could not be read here. It has the others, and has confirmed them. {size} in {time}.',
+  deliveredSaid: 'Delivered.',
+  receivedSaid: 'Received: complete and checked.',
+  deliveredShort: 'Delivered. {size} in {time}.',
   deliveredTo: 'Delivered to {n} of {all}.',
+  tooSlow: 'At this speed it takes about {left} more, and the session ends in {time}.',
+  stopAll: 'Stop all',
   stop: 'Stop',
   stopSure: 'Stop? What has arrived there so far is thrown away.',
   stopReceiving: 'Stop? Nothing of it is kept.',
@@ -136,7 +150,7 @@ export const WORDS = {
   planMemory: 'This window holds it in memory until it is complete.',
   show: 'Show it',
   noThanks: 'No, thanks',
-  receiving: '{done} of {total}, {rate} a second, about {left} left',
+  arriving: 'Something comes in: {name}',
   saving: 'Checking and saving …',
   received: 'Complete and checked. Your browser is putting it into its downloads.',
   complete: 'Complete and checked.',
@@ -160,7 +174,8 @@ export const WORDS = {
 
   lost: 'Connection lost. Trying again …',
   fallback: 'No WebSocket passes here, so it goes on more slowly.',
-  otherAway: 'The other device is not connected. Waiting for it until {time}.',
+  otherAway: 'The other device is not connected.',
+  otherAwayUntil: 'The other device is not connected. Waiting for it until {time}.',
   itIsBack: 'It is back.',
 
   sureTitle: 'Who can read what you send?',
@@ -175,10 +190,12 @@ export const WORDS = {
   enterAgain: 'Enter a code',
   tryAgain: 'Try again',
   toStart: 'Start again',
+  stillChosen: 'What you chose is still here.',
   nothingKept: 'Nothing of it was kept.',
-  nobodyLetIn: 'Nobody was let in',
   left: 'The other device has left',
   leftMore: 'What was delivered is there.',
+  leaveSure: 'Leave? Something is still under way, and is thrown away.',
+
 } as const
 
 export type Word = keyof typeof WORDS

@@ -17,7 +17,7 @@ const IN: Transfer = { ...OUT, id: 31, way: 'in', stage: { is: 'asked', plan: 'm
 const EVENTS: readonly Event[] = [
   { is: 'items', items: [ITEM] },
   { is: 'items', items: [], unreadable: 'gone.txt' },
-  { is: 'remove', item: 1 },
+  { is: 'remove', items: [1] },
   { is: 'wanted', devices: 3 },
   { is: 'wanted', devices: Number.NaN },
   { is: 'write' },

@@ -24,7 +24,7 @@ export class Controller {
   readonly #host: Host
   /** Ends the joining under way, and the session after it. */
   #joining = new AbortController()
-  #awaySince: number | undefined
+  #draft = ''
   #ids = 0
 
   /** `relay` is the page's own directory. `changed` is called after each event. */
@@ -38,7 +38,7 @@ export class Controller {
       nextId: () => ++this.#ids,
       state: () => this.state,
       tell: (event) => this.tell(event),
-      take: (device, name, question) => this.#take(device, name, question),
+      take: (device, name, about) => this.#take(device, name, about),
       connection: this.#connectionListeners(),
       fail: (error) => this.#end(error, 'sender'),
     })
@@ -80,6 +80,19 @@ export class Controller {
     return { id, name, bytes, isText }
   }
 
+  /** Opens the field for a text, with something in it. */
+  write(draft: string): void {
+    this.#draft = draft
+    this.tell({ is: 'write' })
+  }
+
+  /** What the field for a text begins with; once. */
+  takeDraft(): string {
+    const draft = this.#draft
+    this.#draft = ''
+    return draft
+  }
+
   /** Registers a code, and waits for devices. */
   getCode(): void {
     this.#host.open()
@@ -116,9 +129,13 @@ export class Controller {
       const options = { relay: this.#relay, code, name: this.#deviceName, takes: { offers: true }, signal }
       const receiver = await Receiver.join({ ...options, ...this.#connectionListeners() })
       this.tell({ is: 'verified', number: await receiver.verified })
-      const watching = setInterval(() => this.#watchSender(receiver), LOOK_MS)
+      const isAway = absence()
+      const watching = setInterval(() => {
+        const away = isAway(receiver.senderPresent)
+        if (away !== this.state.joining?.isSenderAway) this.tell({ is: 'sender_presence', away })
+      }, LOOK_MS)
       try {
-        this.#take(await receiver.approved, undefined)
+        this.#take(await receiver.approved, undefined, { expiresInMs: receiver.expiresInMs })
       } finally {
         clearInterval(watching)
       }
@@ -127,26 +144,26 @@ export class Controller {
     }
   }
 
-  #watchSender({ senderPresent }: Receiver): void {
-    this.#awaySince = senderPresent ? undefined : (this.#awaySince ?? performance.now())
-    const away = this.#awaySince !== undefined && performance.now() - this.#awaySince >= AWAY_MS
-    if (away !== this.state.joining?.isSenderAway) this.tell({ is: 'sender_presence', away })
-  }
-
   /** A device is paired: its offers are heard until it leaves. */
-  #take(device: PairedDevice, name: string | undefined, question?: number): void {
+  #take(
+    device: PairedDevice,
+    name: string | undefined,
+    { question, expiresInMs }: { readonly question?: number; readonly expiresInMs: number },
+  ): void {
     const id = ++this.#ids
     this.#devices.set(id, device)
     const peer = { id, name: device.name ?? name, number: device.matchNumber, isAway: false, hasLeft: false }
-    this.tell({ is: 'paired', peer, ...(question === undefined ? {} : { question }) })
+    const sessionUntil = Date.now() + expiresInMs
+    this.tell({ is: 'paired', peer, sessionUntil, ...(question === undefined ? {} : { question }) })
     if (!this.state.peers.includes(peer)) {
       // The person has left meanwhile.
       this.#devices.delete(id)
       void device.close().catch(() => {})
       return
     }
+    const isAway = absence()
     const watching = setInterval(() => {
-      const change = { isAway: !device.present, name: device.name ?? name }
+      const change = { isAway: isAway(device.present), name: device.name ?? name }
       const known = this.state.peers.find((each) => each.id === id)
       if (known?.isAway !== change.isAway || known.name !== change.name) this.tell({ is: 'peer', peer: id, change })
     }, LOOK_MS)
@@ -242,5 +259,14 @@ export class Controller {
     this.#joining.abort()
     if (this.state.screen.is === 'start') return
     this.tell(code === 'aborted' ? { is: 'reset' } : { is: 'ended', code, role })
+  }
+}
+
+/** Reports with each look whether a device has been away for long enough to say so. */
+function absence(): (isPresent: boolean) => boolean {
+  let since: number | undefined
+  return (isPresent) => {
+    since = isPresent ? undefined : (since ?? performance.now())
+    return since !== undefined && performance.now() - since >= AWAY_MS
   }
 }

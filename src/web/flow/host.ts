@@ -22,7 +22,11 @@ export interface HostParts {
   readonly state: () => State
   readonly tell: (event: Event) => void
   /** Takes over a device that was let in. */
-  readonly take: (device: PairedDevice, name: string | undefined, question: number) => void
+  readonly take: (
+    device: PairedDevice,
+    name: string | undefined,
+    about: { readonly question: number; readonly expiresInMs: number },
+  ) => void
   readonly connection: Pick<Parameters<typeof Sender.open>[0], 'onStatus' | 'onFallback'>
   readonly fail: (error: unknown) => void
 }
@@ -194,11 +198,13 @@ export class Host {
   }
 
   async #admit(question: number, name: string | undefined, approve: () => Promise<PairedDevice>): Promise<void> {
+    if (this.#parts.state().pairing?.deciding !== undefined) return
     this.#parts.tell({ is: 'deciding', question })
     try {
       const device = await approve()
       this.#waiting.delete(question)
-      this.#parts.take(device, name, question)
+      const expiresInMs = (this.#life?.expiresAt ?? performance.now()) - performance.now()
+      this.#parts.take(device, name, { question, expiresInMs })
     } catch (error) {
       const code: PairingErrorCode = error instanceof PairingError ? error.code : 'internal'
       if (code === 'typing_required') this.#parts.tell({ is: 'must_type' })

@@ -23,7 +23,7 @@ export function next(state: State, event: Event): State {
       return { ...state, items, unreadable, screen: chosenOrStart(items) }
     }
     case 'remove': {
-      const items = state.items.filter(({ id }) => id !== event.item)
+      const items = state.items.filter(({ id }) => !event.items.includes(id))
       return { ...state, items, unreadable: undefined, screen: screen.is === 'chosen' ? chosenOrStart(items) : screen }
     }
     case 'wanted':
@@ -54,7 +54,7 @@ export function next(state: State, event: Event): State {
     case 'sender_presence':
       return joining ? { ...state, joining: { ...joining, isSenderAway: event.away } } : state
     case 'paired':
-      return paired(state, event.peer, event.question)
+      return paired({ ...state, sessionUntil: event.sessionUntil ?? state.sessionUntil }, event.peer, event.question)
     case 'peer': {
       const change = (peer: Peer) => (peer.id === event.peer ? { ...peer, ...event.change } : peer)
       return { ...state, peers: state.peers.map(change) }

@@ -137,6 +137,8 @@ export interface State {
   readonly transfers: readonly Transfer[]
   /** Why the last paired device has left, unless it said goodbye. */
   readonly left: PairingErrorCode | undefined
+  /** When the relay forgets the session, by the system's clock, in milliseconds. */
+  readonly sessionUntil: number | undefined
   readonly connection: Connection
   /** What was received on an earlier visit. */
   readonly earlier: readonly Earlier[]
@@ -155,13 +157,14 @@ export const START: State = {
   peers: [],
   transfers: [],
   left: undefined,
+  sessionUntil: undefined,
   connection: 'connected',
   earlier: [],
 }
 
 export type Event =
   | { readonly is: 'items'; readonly items: readonly Item[]; readonly unreadable?: string | undefined }
-  | { readonly is: 'remove'; readonly item: number }
+  | { readonly is: 'remove'; readonly items: readonly number[] }
   | { readonly is: 'wanted'; readonly devices: number }
   | { readonly is: 'write' }
   | { readonly is: 'back' }
@@ -186,7 +189,7 @@ export type Event =
   | { readonly is: 'joining' }
   | { readonly is: 'verified'; readonly number: string }
   | { readonly is: 'sender_presence'; readonly away: boolean }
-  | { readonly is: 'paired'; readonly peer: Peer; readonly question?: number }
+  | { readonly is: 'paired'; readonly peer: Peer; readonly question?: number; readonly sessionUntil?: number }
   | { readonly is: 'peer'; readonly peer: number; readonly change: Partial<Omit<Peer, 'id'>> }
   | { readonly is: 'connect' }
   | { readonly is: 'transfer'; readonly transfer: Transfer }

@@ -1,109 +1,135 @@
-import { button, type Child, h, theirs } from '../dom.ts'
-import type { OutgoingStage, Peer, Transfer } from '../flow/state.ts'
-import { clock, count, percent, size } from '../format.ts'
+import { button, buttons, type Child, h, heading, theirs } from '../dom.ts'
+import { ENDS } from '../ends.ts'
+import type { Peer, State, Transfer } from '../flow/state.ts'
+import { awayWords } from '../announce.ts'
+import { count, percent, shownName, size, spaced } from '../format.ts'
 import { fill, WORDS } from '../words.ts'
 import { incoming } from './incoming.ts'
-import { spaced } from './pairing.ts'
+import { outgoing, outgoingToMany } from './outgoing.ts'
 import type { Context, Rendered } from './parts.ts'
-import { bar, failed, progress } from './rows.ts'
 import { chooser } from './sources.ts'
+import { textField } from './text.ts'
 
-/** Both devices are paired: either side sends, until one leaves. */
+/** Both devices are paired: either side sends, until one leaves. The list of what was sent and received stays. */
 export function connected(context: Context): Rendered {
-  const { state, controller, confirm } = context
-  const here = state.peers.filter(({ hasLeft }) => !hasLeft)
-  const [only] = state.peers
-  const title =
-    state.peers.length > 1
-      ? fill('connectedToMany', { n: count(here.length) })
-      : only?.name
-        ? fill('connectedTo', { name: only.name })
-        : WORDS.connected
-  const hasLeft = here.length === 0
-  const running = state.transfers.filter(({ stage }) => stage.is === 'running')
-  const leave = async () => {
-    if (running.length === 0 || (await confirm(WORDS.stopSure, WORDS.stop, WORDS.goOn))) await controller.leave()
-  }
+  const { state } = context
+  const isOver = state.left !== undefined || state.peers.every(({ hasLeft }) => hasLeft)
+  const title = titleOf(state, isOver)
+  const begins = state.transfers.length === 0 && !isOver
   return {
-    title: progressTitle(state.transfers) ?? title,
+    title: progressOf(state.transfers) ?? (isAsked(state) ? `● ${title}` : title),
     body: [
-      h('h1', { tabIndex: -1 }, hasLeft ? WORDS.left : title),
-      hasLeft
-        ? h('p', {}, WORDS.leftMore)
-        : only && h('p', { class: 'quiet' }, fill('connectedMore', { number: spaced(only.number) })),
-      ...state.peers.map((peer) => away(peer)),
-      h(
-        'ul',
-        { class: 'transfers', 'aria-label': WORDS.transfers },
-        ...state.transfers.map((each) => row(context, each)),
-      ),
-      state.transfers.length === 0 && h('p', { class: 'waiting' }, WORDS.nothingYet),
-      !hasLeft && chooser(context, WORDS.dropHere),
-      h(
-        'div',
-        { class: 'buttons' },
-        button(hasLeft ? WORDS.toStart : WORDS.leave, () => void leave()),
-      ),
+      heading(title),
+      h('p', { class: 'lead' }, isOver ? overWords(state) : WORDS.connectedMore),
+      peers(state),
+      state.peers.some(({ isAway, hasLeft }) => isAway && !hasLeft) &&
+        h('p', { class: 'warning', 'data-key': 'away' }, awayWords(state.sessionUntil)),
+      begins && h('p', { class: 'waiting', 'data-key': 'nothing' }, WORDS.nothingYet),
+      !begins && transfers(context),
+      !isOver && sending(context, begins),
+      buttons(leaving(context, isOver)),
     ],
   }
 }
 
-function delivered({ bytes, ms, skipped }: OutgoingStage & { is: 'delivered' }): HTMLElement {
-  const parts = { size: size(bytes), time: clock(ms), n: count(skipped) }
-  return skipped === 0
-    ? h('p', { class: 'good' }, fill('delivered', parts))
-    : h('p', { class: 'warning' }, fill('deliveredWithout', parts))
+function titleOf({ left, peers: all }: State, isOver: boolean): string {
+  if (left !== undefined) return ENDS[left].title
+  if (isOver) return WORDS.left
+  const here = all.filter(({ hasLeft }) => !hasLeft).length
+  return all.length > 1 ? fill('connectedToMany', { n: count(here) }) : WORDS.connected
 }
 
-function away({ isAway, hasLeft }: Peer): HTMLElement | undefined {
-  if (!isAway || hasLeft) return undefined
-  return h('p', { class: 'warning', role: 'status' }, WORDS.otherAway.replace(/ Waiting.*/, ''))
+function overWords({ left }: State): string {
+  return left === undefined ? WORDS.leftMore : ENDS[left].more
 }
 
-function progressTitle(transfers: readonly Transfer[]): string | undefined {
-  const running = transfers.find(({ stage }) => stage.is === 'running')
-  if (running?.stage.is !== 'running' || running.bytes === undefined) return undefined
-  return percent(running.stage.done, running.bytes)
+function isAsked({ transfers: all }: State): boolean {
+  return all.some(({ way, stage }) => way === 'in' && stage.is === 'asked')
 }
 
-function row(context: Context, transfer: Transfer): HTMLElement {
-  const { names, count: files, bytes, isText, way } = transfer
-  const what: Child[] = isText
-    ? [WORDS.aText]
-    : [theirs(names.join(', ')), files > names.length && ` + ${count(files - names.length)}`]
-  return h(
-    'li',
-    { class: `transfer ${way} ${transfer.stage.is}`, 'data-transfer': String(transfer.id) },
+/** The other devices, each with its number and what it calls itself. */
+function peers({ peers: all }: State): HTMLElement {
+  const row = ({ id, number, name, hasLeft, isAway }: Peer) =>
     h(
-      'p',
-      { class: 'name' },
-      h('span', { class: 'way', 'aria-label': way === 'out' ? WORDS.send : WORDS.receive, role: 'img' }),
-      ...what,
-    ),
-    bytes !== undefined && h('span', { class: 'quiet' }, size(bytes)),
-    ...(transfer.way === 'out' ? outgoing(context, transfer) : incoming(context, transfer)),
+      'li',
+      { class: hasLeft ? 'gone' : isAway ? 'away' : '', 'data-key': String(id) },
+      h('span', { class: 'digits' }, spaced(number)),
+      h('span', { class: 'name' }, theirs(shownName(name) ?? WORDS.otherDevice)),
+      hasLeft && all.length > 1 && h('span', { class: 'quiet' }, WORDS.hasLeft),
+    )
+  return h('ul', { class: 'peers' }, ...all.map(row))
+}
+
+function transfers(context: Context): HTMLElement {
+  const batches = batchesOf(context.state.transfers)
+  return h(
+    'ul',
+    { class: 'transfers', 'aria-label': WORDS.transfers, 'data-key': 'transfers' },
+    ...batches.map((batch) => row(context, batch)),
   )
 }
 
-function outgoing({ controller, confirm }: Context, { id, stage, bytes }: Transfer & { way: 'out' }): Child[] {
-  const stop = button(WORDS.stop, async () => {
-    if (await confirm(WORDS.stopSure, WORDS.stop, WORDS.goOn)) controller.stop(id)
-  })
-  switch (stage.is) {
-    case 'offered':
-      return [h('p', { class: 'waiting' }, WORDS.offered), h('div', { class: 'buttons' }, stop)]
-    case 'running':
-      if (bytes !== undefined && stage.done >= bytes) return [bar(stage.done, bytes), h('p', {}, WORDS.checking)]
-      return [
-        bar(stage.done, bytes),
-        h('p', { class: 'quiet' }, progress(stage, bytes)),
-        h('div', { class: 'buttons' }, stop),
-      ]
-    case 'delivered':
-      return [delivered(stage)]
-    case 'failed':
-      return failed(stage.code)
-    default:
-      return stage satisfies never
+/** Transfers of the same things to several devices together. */
+function batchesOf(all: readonly Transfer[]): [Transfer, ...Transfer[]][] {
+  const batches: [Transfer, ...Transfer[]][] = []
+  for (const transfer of all) {
+    const known = batches.find(([{ batch }]) => batch !== undefined && batch === transfer.batch)
+    if (known) known.push(transfer)
+    else batches.push([transfer])
   }
+  return batches
+}
+
+function row(context: Context, batch: [Transfer, ...Transfer[]]): HTMLElement {
+  const [first] = batch
+  const { id, names, count: files, bytes, isText, way, stage } = first
+  const what: Child[] = isText
+    ? [WORDS.aText]
+    : [theirs(names.join(', ')), files > names.length && ` + ${count(files - names.length)}`]
+  const ways = batch.filter((each) => each.way === 'out')
+  const about = ways.length > 1 ? outgoingToMany(context, ways) : first.way === 'out' ? outgoing(context, first) : incoming(context, first)
+  return h(
+    'li',
+    { class: `transfer ${way} ${ways.length > 1 ? 'many' : stage.is}`, 'data-transfer': String(id) },
+    h('span', { class: 'way', 'aria-hidden': 'true' }),
+    h(
+      'div',
+      { class: 'about' },
+      h('p', { class: 'name' }, h('span', { class: 'unseen' }, `${way === 'out' ? WORDS.send : WORDS.receive}: `), ...what),
+      h(
+        'p',
+        { class: 'quiet' },
+        [way === 'in' && context.state.peers.length > 1 ? from(context.state, first) : '', bytes === undefined ? '' : size(bytes)]
+          .filter(Boolean)
+          .join(' · '),
+      ),
+      ...about,
+    ),
+  )
+}
+
+function from({ peers: all }: State, { peer }: Transfer): string {
+  return spaced(all.find(({ id }) => id === peer)?.number ?? '')
+}
+
+function sending(context: Context, begins: boolean): HTMLElement {
+  const { state } = context
+  if (state.isWriting) return h('div', { class: 'card', 'data-key': 'writing' }, textField(context, WORDS.send))
+  return begins
+    ? h('div', { class: 'card', 'data-key': 'begin' }, chooser(context, 'large', WORDS.dropHere))
+    : h('div', { class: 'more', 'data-key': 'more' }, chooser(context, 'small', WORDS.sendMore))
+}
+
+function leaving({ state, controller, confirm }: Context, isOver: boolean): HTMLElement {
+  if (isOver) return button(WORDS.toStart, () => void controller.leave(), 'main')
+  const isUnderWay = state.transfers.some(({ stage }) => ['offered', 'running', 'saving'].includes(stage.is))
+  return button(WORDS.leave, async () => {
+    if (!isUnderWay || (await confirm(WORDS.leaveSure, WORDS.leave, WORDS.goOn))) await controller.leave()
+  })
+}
+
+function progressOf(all: readonly Transfer[]): string | undefined {
+  const running = all.find(({ stage }) => stage.is === 'running')
+  if (running?.stage.is !== 'running' || running.bytes === undefined) return undefined
+  return percent(running.stage.done, running.bytes)
 }

@@ -1,8 +1,9 @@
-import { button, h, theirs } from '../dom.ts'
+import { button, buttons, h, theirs } from '../dom.ts'
 import { count, percent, size } from '../format.ts'
 import { canDownload } from '../save/downloads.ts'
 import type { Earlier } from '../save/earlier.ts'
 import { fill, WORDS } from '../words.ts'
+import { copyButton } from './copy-button.ts'
 import type { Context } from './parts.ts'
 
 /** What was received on an earlier visit and is still here. */
@@ -10,7 +11,7 @@ export function earlier({ state, controller }: Context): HTMLElement | undefined
   if (state.earlier.length === 0) return undefined
   return h(
     'section',
-    { class: 'earlier' },
+    { class: 'card earlier' },
     h('h2', {}, WORDS.earlier),
     h('ul', { class: 'rows' }, ...state.earlier.map((each) => row(controller, each))),
   )
@@ -31,9 +32,7 @@ function row(
     ...(isWhole
       ? [name, h('span', { class: 'quiet' }, fill('earlierMore', { size: size(bytes), date: when }))]
       : [h('p', {}, before, name, after)]),
-    h(
-      'div',
-      { class: 'buttons' },
+    buttons(
       isWhole && button(WORDS.saveIt, () => void incoming.saveEarlier(token)),
       button(WORDS.delete, () => void incoming.deleteEarlier(token)),
     ),
@@ -44,14 +43,10 @@ function row(
 export function inApp({ state }: Context): HTMLElement | undefined {
   if (canDownload()) return undefined
   const link = `${location.origin}${location.pathname}${state.code === '' ? '' : `#${state.code}`}`
-  const copy = button(WORDS.copyLink, async () => {
-    await navigator.clipboard.writeText(link)
-    copy.textContent = WORDS.copied
-  })
   return h(
     'div',
     { class: 'warning', 'data-keep': `in-app ${state.code}` },
     h('p', {}, WORDS.inApp),
-    'clipboard' in navigator && h('div', { class: 'buttons' }, copy),
+    buttons(copyButton(WORDS.copyLink, link)),
   )
 }

@@ -1,8 +1,9 @@
-import { button, type Child, h, theirs } from '../dom.ts'
+import { button, buttons, type Child, h, theirs } from '../dom.ts'
 import { MEMORY_SMALL_BYTES } from '../flow/plan.ts'
 import type { IncomingStage, Transfer } from '../flow/state.ts'
 import { count, size } from '../format.ts'
 import { fill, WORDS } from '../words.ts'
+import { copyButton } from './copy-button.ts'
 import type { Context } from './parts.ts'
 import { bar, failed, progress } from './rows.ts'
 
@@ -102,23 +103,15 @@ function tooLarge(max: number, bytes: number | undefined): string {
   return fill('tooLarge', { max: size(max), size: bytes === undefined ? WORDS.more : size(bytes) })
 }
 
-function buttons(...all: readonly Child[]): HTMLElement {
-  return h('div', { class: 'buttons' }, ...all)
-}
-
 function textRow(text: string): Child[] {
   const link = linkIn(text)
-  const copy = button(WORDS.copy, async () => {
-    await navigator.clipboard.writeText(text)
-    copy.textContent = WORDS.copied
-  })
   const open =
     link &&
     h('a', { href: link, rel: 'noopener noreferrer', target: '_blank' }, fill('openHost', { host: new URL(link).host }))
   return [
     h('pre', { dir: 'auto', tabIndex: 0 }, text),
     h('p', { class: 'good' }, WORDS.receivedText),
-    h('div', { class: 'buttons' }, 'clipboard' in navigator && copy, open),
+    buttons(copyButton(WORDS.copy, text), open),
   ]
 }
 

@@ -1,26 +1,28 @@
-import { button, h, symbols } from '../dom.ts'
+import { button, buttons, h, heading, symbols } from '../dom.ts'
 import { WORDS } from '../words.ts'
 import { codeField } from './code-field.ts'
 import { inApp } from './earlier.ts'
-import { spaced } from './pairing.ts'
 import type { Context, Rendered } from './parts.ts'
 
-/** The code field by itself: a link was opened, or a code did not work. */
+/** Where a number of six digits is divided. */
+const HALF = 3
+
+/** The code field by itself: a link was opened, a code was scanned, or one did not work. */
 export function enter(context: Context): Rendered {
   const { state, controller } = context
   const { screen } = state
-  const from = screen.is === 'enter' ? screen.from : undefined
+  const isFilled = screen.is === 'enter' && screen.from !== undefined
   return {
-    title: WORDS.enter,
+    title: WORDS.receive,
     body: [
-      h('h1', { tabIndex: -1 }, WORDS.enter),
-      inApp(context),
-      h('p', {}, from !== undefined ? WORDS.fromLink : WORDS.enterHere),
-      codeField(context, (code) => void controller.join(code)),
+      heading(WORDS.receive),
+      h('p', { class: 'lead' }, isFilled ? WORDS.fromLink : WORDS.enterHere),
       h(
         'div',
-        { class: 'buttons' },
-        button(WORDS.back, () => controller.tell({ is: 'back' })),
+        { class: 'card narrow' },
+        inApp(context),
+        codeField(context, isFilled ? 'connect' : 'none'),
+        buttons(button(WORDS.back, () => controller.tell({ is: 'back' }))),
       ),
     ],
   }
@@ -30,11 +32,12 @@ export function looking({ controller }: Context): Rendered {
   return {
     title: WORDS.looking,
     body: [
-      h('h1', { tabIndex: -1, class: 'waiting' }, WORDS.looking),
+      heading(WORDS.looking),
       h(
         'div',
-        { class: 'buttons' },
-        button(WORDS.cancel, () => void controller.leave()),
+        { class: 'card narrow' },
+        h('p', { class: 'waiting large' }),
+        buttons(button(WORDS.cancel, () => void controller.leave())),
       ),
     ],
   }
@@ -45,48 +48,32 @@ export function number({ state, controller }: Context): Rendered {
   const { number: own = '', isSenderAway = false } = state.joining ?? {}
   return {
     title: WORDS.number,
-    announce: [...own].join(' '),
     body: [
-      h('h1', { tabIndex: -1 }, WORDS.number),
-      h('p', { class: 'big number' }, symbols(spaced(own), 'symbols')),
-      h('p', {}, WORDS.numberMore),
-      isSenderAway
-        ? h('p', { class: 'warning', role: 'status' }, WORDS.senderAway)
-        : h('p', { class: 'waiting', role: 'status' }, WORDS.waitingForThat),
+      heading(WORDS.number),
+      h('p', { class: 'lead' }, WORDS.numberMore),
       h(
         'div',
-        { class: 'buttons' },
-        button(WORDS.leave, () => void controller.leave()),
+        { class: 'card middle' },
+        h('p', { class: 'tiles-row' }, symbols(own, 'tiles number', HALF)),
+        isSenderAway
+          ? h('p', { class: 'warning' }, WORDS.senderAway)
+          : h('p', { class: 'waiting' }, WORDS.waitingForThat),
+        buttons(button(WORDS.leave, () => void controller.leave())),
       ),
     ],
   }
 }
 
-export function opening(_: Context): Rendered {
-  return { title: WORDS.opening, body: [h('h1', { tabIndex: -1, class: 'waiting' }, WORDS.opening)] }
-}
-
-/** A text to send. */
-export function text({ controller }: Context, maxBytes: number): Rendered {
-  const area = h('textarea', { id: 'text', rows: 8, dir: 'auto', 'aria-describedby': 'text-problem' })
-  const problem = h('p', { class: 'problem', id: 'text-problem', role: 'alert' })
-  const done = () => {
-    if (new TextEncoder().encode(area.value).length > maxBytes) problem.textContent = WORDS.textTooLong
-    else if (area.value === '') area.focus()
-    else controller.addText(area.value, WORDS.aText)
-  }
+export function opening({ controller }: Context): Rendered {
   return {
-    title: WORDS.textToSend,
+    title: WORDS.opening,
     body: [
-      h('h1', { tabIndex: -1 }, WORDS.writeText),
-      h('label', { htmlFor: 'text' }, WORDS.textToSend),
-      area,
-      problem,
+      heading(WORDS.opening),
       h(
         'div',
-        { class: 'buttons' },
-        button(WORDS.send, done, 'main'),
-        button(WORDS.back, () => controller.tell({ is: 'back' })),
+        { class: 'card narrow' },
+        h('p', { class: 'waiting large' }),
+        buttons(button(WORDS.cancel, () => void controller.leave())),
       ),
     ],
   }

@@ -1,49 +1,65 @@
-import { button, h } from '../dom.ts'
+import { button, buttons, h, heading } from '../dom.ts'
 import { ENDS } from '../ends.ts'
 import { fill, WORDS } from '../words.ts'
 import type { Context, Rendered } from './parts.ts'
 
 /** How a session ended, and what to do next. */
-export function end({ state, controller }: Context): Rendered {
+export function end(context: Context): Rendered {
+  const { state, controller } = context
   const { screen } = state
   if (screen.is !== 'end') return { title: '', body: [] }
   const { title, more } = ENDS[screen.code]
-  const isSender = screen.role === 'sender'
-  const next = isSender
-    ? button(WORDS.again, () => void controller.getCode(), 'main')
-    : button(WORDS.enterAgain, () => controller.tell({ is: 'link', code: state.code }), 'main')
-  const hasItems = !isSender || state.items.length > 0
   return {
     title,
-    announce: title,
     body: [
-      h('h1', { tabIndex: -1 }, title),
-      more !== '' && h('p', {}, more),
+      heading(title),
+      h('p', { class: 'lead' }, more),
       h(
         'div',
-        { class: 'buttons' },
-        hasItems && next,
-        button(WORDS.toStart, () => controller.tell({ is: 'reset' })),
+        { class: 'card narrow' },
+        screen.role === 'sender' && state.items.length > 0 && h('p', { class: 'quiet' }, WORDS.stillChosen),
+        buttons(
+          ...again(context, screen.code, screen.role),
+          button(WORDS.toStart, () => controller.tell({ is: 'reset' })),
+        ),
       ),
     ],
   }
 }
 
+/** The button that most likely helps: a new code for who sends, the same or another code for who receives. */
+function again({ state, controller }: Context, code: keyof typeof ENDS, role: 'sender' | 'receiver'): HTMLElement[] {
+  const isRetry = ENDS[code].next === 'retry'
+  if (role === 'sender') {
+    if (state.items.length === 0) return []
+    return [button(isRetry ? WORDS.tryAgain : WORDS.again, () => controller.getCode(), 'main')]
+  }
+  if (isRetry) return [button(WORDS.tryAgain, () => void controller.join(state.code), 'main')]
+  const kept = code === 'code_not_found' ? state.code : ''
+  return [button(WORDS.enterAgain, () => controller.tell({ is: 'link', code: kept }), 'main')]
+}
+
 /** Who can read what is sent, and what to do for whom that is not enough. */
 export function sure({ controller }: Context, version: string): Rendered {
   const { host } = location
+  const sentences = [WORDS.sureCli, WORDS.sureFile, fill('sureVerify', { host })]
   return {
     title: WORDS.sureTitle,
     body: [
-      h('h1', { tabIndex: -1 }, WORDS.sureTitle),
-      h('p', {}, fill('sure', { host })),
-      h('ul', {}, ...[WORDS.sureCli, WORDS.sureFile, fill('sureVerify', { host })].map((each) => h('li', {}, each))),
-      h('p', { class: 'quiet' }, fill('sureVersion', { version })),
+      heading(WORDS.sureTitle),
+      h('p', { class: 'lead' }, fill('sure', { host })),
       h(
         'div',
-        { class: 'buttons' },
-        button(WORDS.back, () => controller.tell({ is: 'ask', open: false })),
+        { class: 'card' },
+        h('ul', { class: 'ways' }, ...sentences.map((each) => h('li', {}, ...withCode(each)))),
+        version !== '' && h('p', { class: 'quiet' }, fill('sureVersion', { version })),
+        buttons(button(WORDS.back, () => controller.tell({ is: 'ask', open: false }))),
       ),
     ],
   }
+}
+
+/** A sentence whose commands stand between backticks. */
+function withCode(sentence: string): Node[] {
+  return sentence.split('`').map((part, index) => (index % 2 === 1 ? h('code', {}, part) : new Text(part)))
 }

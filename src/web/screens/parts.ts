@@ -11,10 +11,8 @@ export interface Context {
   readonly confirm: (question: string, yes: string, no: string) => Promise<boolean>
 }
 
-/** A screen: the title of the page, and its elements; the first is its h1. */
+/** A screen: the title of the page, and its elements; the first is its heading. */
 export interface Rendered {
   readonly title: string
   readonly body: readonly (Node | undefined | false)[]
-  /** Said by a screen reader when the screen comes, besides its title. */
-  readonly announce?: string | undefined
 }

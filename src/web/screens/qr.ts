@@ -1,13 +1,13 @@
 import encodeQR from 'qr'
 
-/** The library draws the margin. */
-const MARGIN = 0
+/** Around the code, in modules. */
+const MARGIN = 4
 const SVG = 'http://www.w3.org/2000/svg'
 
 /** A QR code as a picture: black on white in every theme, with four modules around it. */
 export function qrPicture(text: string, label: string): SVGSVGElement {
-  const modules = encodeQR(text, 'raw', { ecc: 'medium', border: 4 })
-  const side = modules.length + 2 * MARGIN
+  const modules = encodeQR(text, 'raw', { ecc: 'medium', border: MARGIN })
+  const side = modules.length
   const svg = document.createElementNS(SVG, 'svg')
   for (const [name, value] of Object.entries({
     viewBox: `0 0 ${side} ${side}`,
@@ -33,7 +33,7 @@ function runsOf(row: readonly boolean[], y: number): string[] {
     if (!row[x] || row[x - 1]) continue
     let width = 1
     while (row[x + width]) width++
-    runs.push(`M${x + MARGIN} ${y + MARGIN}h${width}v1h-${width}z`)
+    runs.push(`M${x} ${y}h${width}v1h-${width}z`)
   }
   return runs
 }

@@ -1,9 +1,9 @@
-import { button, h } from '../dom.ts'
+import { button, buttons, h } from '../dom.ts'
 import { WORDS } from '../words.ts'
 import type { Context } from './parts.ts'
 
-/** Buttons to choose what to send, in a place that also takes what is dropped. */
-export function chooser({ controller }: Context, invitation: string): HTMLElement {
+/** Buttons to choose what to send. `large` is a place that invites to drop something; `small` is a line. */
+export function chooser({ controller }: Context, kind: 'large' | 'small', invitation: string): HTMLElement {
   const files = h('input', { type: 'file', multiple: true, hidden: true })
   const folder = h('input', { type: 'file', hidden: true, webkitdirectory: true })
   for (const input of [files, folder]) {
@@ -16,59 +16,61 @@ export function chooser({ controller }: Context, invitation: string): HTMLElemen
   const hasFolders = 'webkitdirectory' in folder && matchMedia('(pointer: fine)').matches
   return h(
     'div',
-    { class: 'drop', 'data-keep': invitation },
+    { class: `chooser ${kind}`, 'data-keep': `chooser ${kind}` },
     files,
     folder,
     h('p', {}, invitation),
-    h(
-      'div',
-      { class: 'buttons' },
-      button(WORDS.chooseFiles, () => files.click(), 'main'),
+    buttons(
+      button(WORDS.chooseFiles, () => files.click(), kind === 'large' ? 'main' : 'plain'),
       hasFolders && button(WORDS.chooseFolder, () => folder.click()),
       button(WORDS.writeText, () => controller.tell({ is: 'write' })),
     ),
+    shrinksPhotos() && h('p', { class: 'quiet' }, WORDS.keepPhotos),
   )
 }
 
-/** Takes what is dropped or pasted anywhere on the page. */
-export function takeDropsAndPastes(controller: Context['controller'], isWelcome: () => boolean): void {
-  const body = document.body
+/** Reports whether the picker makes photos smaller unless it is told not to: iOS alone knows this property. */
+function shrinksPhotos(): boolean {
+  return CSS.supports('-webkit-touch-callout', 'none')
+}
+
+/** Takes what is dropped or pasted anywhere on the page, while there is somewhere to put it. */
+export function takeDropsAndPastes(controller: Context['controller']): void {
+  const isWelcome = () => ['start', 'chosen', 'connected'].includes(controller.state.screen.is)
+  const { classList } = document.body
   addEventListener('dragover', (event) => {
     event.preventDefault()
-    if (isWelcome()) body.classList.add('dragging')
+    classList.toggle('dragging', isWelcome())
   })
   addEventListener('dragleave', (event) => {
-    if (event.relatedTarget === null) body.classList.remove('dragging')
+    if (event.relatedTarget === null) classList.remove('dragging')
   })
   addEventListener('drop', async (event) => {
     event.preventDefault()
-    body.classList.remove('dragging')
+    classList.remove('dragging')
     if (!isWelcome() || !event.dataTransfer) return
+    const text = event.dataTransfer.getData('text')
     const files = await filesIn(event.dataTransfer)
     if (files.length > 0) await controller.addFiles(files)
-    else addText(controller, event.dataTransfer.getData('text'))
+    else if (text !== '') controller.write(text)
   })
   addEventListener('paste', (event) => {
-    const isField = (event.target as Element | null)?.closest('input, textarea')
+    const isField = event.target instanceof Element && event.target.closest('input, textarea')
     if (!isWelcome() || isField || !event.clipboardData) return
     event.preventDefault()
-    const pasted = [...event.clipboardData.files].map((file) => ({ file, path: pastedName(file) }))
+    const pasted = [...event.clipboardData.files].map((file) => ({ file, path: pastedName(file.name, new Date()) }))
+    const text = event.clipboardData.getData('text')
     if (pasted.length > 0) void controller.addFiles(pasted)
-    else addText(controller, event.clipboardData.getData('text'))
+    else if (text !== '') controller.write(text)
   })
 }
 
-function addText(controller: Context['controller'], text: string): void {
-  if (text !== '') controller.addText(text, WORDS.aText)
-}
-
-/** A picture in the clipboard is always called image.png. */
-function pastedName(file: File): string {
-  if (file.name !== 'image.png') return file.name
-  const now = new Date()
+/** A name for what was in the clipboard: a picture there is always called image.png. */
+export function pastedName(name: string, now: Date): string {
+  if (name !== 'image.png') return name
   const two = (part: number) => String(part).padStart(2, '0')
   const day = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`
-  return `Pasted ${day} ${two(now.getHours())}-${two(now.getMinutes())}.png`
+  return `${WORDS.pasted.replace('{when}', `${day} ${two(now.getHours())}-${two(now.getMinutes())}`)}.png`
 }
 
 type Found = { readonly file: File; readonly path: string }
