@@ -54,7 +54,7 @@ export function next(state: State, event: Event): State {
     case 'sender_presence':
       return joining ? { ...state, joining: { ...joining, isSenderAway: event.away } } : state
     case 'paired':
-      return paired({ ...state, sessionUntil: event.sessionUntil ?? state.sessionUntil }, event.peer, event.question)
+      return paired(state, event)
     case 'peer': {
       const change = (peer: Peer) => (peer.id === event.peer ? { ...peer, ...event.change } : peer)
       return { ...state, peers: state.peers.map(change) }
@@ -195,15 +195,15 @@ function back(state: State): State {
 }
 
 /** Goes on to the transfers when the last device that was wanted is in. */
-function paired(state: State, peer: Peer, question: number | undefined): State {
+function paired(state: State, { peer, question, sessionUntil = state.sessionUntil }: Event & { is: 'paired' }): State {
   const { pairing, joining, screen } = state
-  const peers = [...state.peers, peer]
-  if (screen.is === 'connected') return { ...state, peers }
-  if (!pairing) return joining ? { ...state, peers, joining: undefined, screen: { is: 'connected' } } : state
+  const after = { ...state, peers: [...state.peers, peer], sessionUntil }
+  if (screen.is === 'connected') return after
+  if (!pairing) return joining ? { ...after, joining: undefined, screen: { is: 'connected' } } : state
   const admitted = pairing.admitted + 1
-  if (admitted >= pairing.wanted) return { ...state, peers, pairing: undefined, screen: { is: 'connected' } }
+  if (admitted >= pairing.wanted) return { ...after, pairing: undefined, screen: { is: 'connected' } }
   const questions = pairing.questions.filter(({ id }) => id !== question)
-  return { ...state, peers, pairing: { ...pairing, admitted, questions, deciding: undefined, isUnknownNumber: false } }
+  return { ...after, pairing: { ...pairing, admitted, questions, deciding: undefined, isUnknownNumber: false } }
 }
 
 /** What has been said last of a transfer stays. */
@@ -212,13 +212,19 @@ function mayBecome({ stage }: Transfer, is: Transfer['stage']['is']): boolean {
   return !['delivered', 'failed', 'saved', 'done', 'text', 'declined', 'withdrawn'].includes(stage.is)
 }
 
+/** Ends of which nothing more need be said when everything has arrived. */
+const GOODBYES: readonly string[] = ['closed_by_sender', 'closing', 'receiver_left', 'revoked']
+const SETTLED: readonly string[] = ['delivered', 'received', 'saved', 'done', 'text', 'declined', 'withdrawn']
+
 /** The list of what was sent and received stays, whatever ended the pairing. */
 function ended(state: State, { code, role }: Event & { is: 'ended' }): State {
   const { screen } = state
   if (screen.is === 'start') return state
   if (screen.is === 'connected') {
     const peers = state.peers.map((peer) => ({ ...peer, hasLeft: true, isAway: false }))
-    return { ...state, peers, left: code, isWriting: false }
+    const isEverythingThere = state.transfers.every(({ stage }) => SETTLED.includes(stage.is))
+    const left = isEverythingThere && GOODBYES.includes(code) ? undefined : code
+    return { ...state, peers, left, isWriting: false }
   }
   return { ...state, pairing: undefined, joining: undefined, peers: [], screen: { is: 'end', code, role } }
 }
