@@ -29,7 +29,7 @@ export function end(context: Context): Rendered {
 
 /** The button that most likely helps: a new code for who sends, the same or another code for who receives. */
 function again({ state, controller }: Context, code: keyof typeof ENDS, role: 'sender' | 'receiver'): HTMLElement[] {
-  const isRetry = ENDS[code].next === 'retry'
+  const isRetry = ENDS[code].mayRetry === true
   if (role === 'sender') {
     if (state.items.length === 0) return []
     return [button(isRetry ? WORDS.tryAgain : WORDS.again, () => controller.getCode(), 'main')]

@@ -1,3 +1,4 @@
+/// <reference types="vite/client" />
 import { Controller } from '../../../src/web/flow/controller.ts'
 import { footer } from '../../../src/web/page-words.ts'
 import { View } from '../../../src/web/view.ts'

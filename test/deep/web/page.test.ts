@@ -217,8 +217,8 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page in Chromium', () => {
     const page = await person()
     await page.choose(PHOTO)
     const receiving = cli('receive', await page.getCode(), '--into', folder)
-    const { number } = await receiving.event('number')
-    await page.pick(String(number).replace(/\D/g, ''))
+    const { matchNumber } = await receiving.event('number')
+    await page.pick(String(matchNumber).replace(/\D/g, ''))
     await page.reads('Delivered: it has everything')
     expect(readFileSync(join(folder, 'photo.jpg')).equals(PHOTO.buffer)).toBe(true)
 

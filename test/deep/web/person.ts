@@ -128,7 +128,7 @@ export class Person {
   /** Takes what is offered, and resolves with the bytes of each file by its name. */
   async save(files: number): Promise<Map<string, Buffer>> {
     const before = this.downloads.length
-    await this.page.getByRole('button', { name: /^(Save|Choose where)/ }).first().click()
+    await this.page.locator('.transfer.asked button.main').first().click()
     while (this.downloads.length < before + files) await this.page.waitForEvent('download')
     const saved = new Map<string, Buffer>()
     for (const download of this.downloads.slice(before))
