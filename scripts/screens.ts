@@ -25,16 +25,20 @@ interface Picture {
 }
 
 const [folder] = process.argv.slice(2)
+/** Pictures in the light theme, by their width. */
+const shown = new Map<number, readonly Picture[]>()
 const gallery = await openGallery()
 const browser = await startChromium()
 try {
   for (const size of SIZES) {
     for (const theme of THEMES) {
       const pictures = await picturesOf(browser, gallery, size, theme)
+      if (theme === 'light') shown.set(size.width, pictures)
       if (folder === undefined) await drawSheet(browser, pictures, size, theme)
       else for (const { name, png } of pictures) put(folder, `${name.replaceAll(/\W+/g, '-')}-${size.width}-${theme}.png`, png)
     }
   }
+  if (folder === undefined) await drawPair(browser)
 } finally {
   await browser.close()
   gallery.close()
@@ -72,6 +76,20 @@ async function drawSheet(
     font: 16px sans-serif } figure { margin: 0 } img { width: 100% }`
   await page.setContent(`<style>${style}</style>${figures.join('')}`)
   put(DOCS, `${width}-${theme}.jpg`, await page.screenshot({ fullPage: true, type: 'jpeg', quality: QUALITY }))
+  await page.close()
+}
+
+/** Draws the two sides of a pairing beside each other, for the README. */
+async function drawPair(browser: Browser): Promise<void> {
+  const page = await browser.newPage({ viewport: { width: 1_480, height: 720 } })
+  const image = (width: number, name: string) => {
+    const png = shown.get(width)?.find((picture) => picture.name === name)?.png
+    return `<img width="${width === 360 ? 316 : 1_040}" src="data:image/png;base64,${png?.toString('base64')}">`
+  }
+  const style = `body { display: flex; gap: 32px; align-items: center; justify-content: center; height: 100vh; margin: 0;
+    background: #cfd8d2 } img { border-radius: 12px; box-shadow: 0 8px 40px rgb(0 0 0 / 25%) }`
+  await page.setContent(`<style>${style}</style>${image(1_280, 'code')}${image(360, 'number')}`)
+  put(DOCS, 'pairing.jpg', await page.screenshot({ type: 'jpeg', quality: 80 }))
   await page.close()
 }
 

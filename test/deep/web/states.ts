@@ -82,7 +82,7 @@ const TO_EIGHT = EIGHT.map(({ id }) =>
   transfer(
     'out',
     id < 3
-      ? { is: 'delivered', bytes: 3_412_332, ms: 4_100 }
+      ? { is: 'delivered', bytes: 3_412_332, ms: 4_100, skipped: 0 }
       : id < 6
         ? { is: 'running', done: 400_000 * id, perSecond: 900_000 }
         : id < 7
@@ -94,6 +94,13 @@ const TO_EIGHT = EIGHT.map(({ id }) =>
 
 export const STATES: Readonly<Record<string, State>> = {
   start: START,
+  'start, earlier': {
+    ...START,
+    earlier: [
+      { token: 'a', names: ['holiday.jpg', LONG], count: 4, bytes: 48_000_000, at: 1_795_000_000_000, have: undefined },
+      { token: 'b', names: ['film.mp4'], count: 1, bytes: 412_000_000, at: 1_795_000_000_000, have: 190_000_000 },
+    ],
+  },
   chosen: { ...START, items: FEW, screen: { is: 'chosen' } },
   'chosen, much': { ...START, items: [...FOLDER, ...MANY], unreadable: LONG, wanted: 8, screen: { is: 'chosen' } },
   text: { ...START, screen: { is: 'text' } },
@@ -119,7 +126,7 @@ export const STATES: Readonly<Record<string, State>> = {
   connected: paired([]),
   offer: paired([transfer('in', ASKED)]),
   'connected, much': paired(ALL_AT_ONCE, { connection: 'fallback', peers: [peer(0, { isAway: true, name: LONG })] }),
-  'connected, writing': paired([transfer('out', { is: 'delivered', bytes: 3_412_332, ms: 4_100 })], { isWriting: true }),
+  'connected, writing': paired([transfer('out', { is: 'delivered', bytes: 3_412_332, ms: 4_100, skipped: 0 })], { isWriting: true }),
   'eight devices': paired(TO_EIGHT, { peers: EIGHT.map((each) => (each.id === 7 ? { ...each, hasLeft: true } : each)) }),
   left: paired([transfer('in', RECEIVED)], { peers: [peer(0, { hasLeft: true })] }),
   'left badly': paired([ALL_AT_ONCE[5] as Transfer], { left: 'session_lost', peers: [peer(0, { hasLeft: true })] }),
