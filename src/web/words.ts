@@ -116,7 +116,8 @@ export const WORDS = {
 
   connected: 'Connected',
   connectedToMany: 'Connected to {n} devices',
-  connectedMore: 'Either side can send until one leaves.',
+  connectedMore: 'Both devices show {number}. Either side can send until one leaves.',
+  connectedToManyMore: 'Either side can send until one leaves.',
   sendMore: 'Send more',
   nothingYet: 'Nothing was sent yet.',
   otherDevice: 'The other device',

@@ -20,7 +20,7 @@ export function connected(context: Context): Rendered {
     title: progressOf(state.transfers) ?? (isAsked(state) ? `● ${title}` : title),
     body: [
       heading(title),
-      h('p', { class: 'lead' }, isOver ? overWords(state) : WORDS.connectedMore),
+      h('p', { class: 'lead' }, isOver ? overWords(state) : pairedWords(state)),
       peers(state),
       state.peers.some(({ isAway, hasLeft }) => isAway && !hasLeft) &&
         h('p', { class: 'warning', 'data-key': 'away' }, awayWords(state.sessionUntil)),
@@ -39,6 +39,11 @@ function titleOf({ left, peers: all }: State, isOver: boolean): string {
   return all.length > 1 ? fill('connectedToMany', { n: count(here) }) : WORDS.connected
 }
 
+function pairedWords({ peers: [first, ...others] }: State): string {
+  if (others.length > 0 || !first) return WORDS.connectedToManyMore
+  return fill('connectedMore', { number: spaced(first.number) })
+}
+
 function overWords({ left }: State): string {
   return left === undefined ? WORDS.leftMore : ENDS[left].more
 }
@@ -47,13 +52,14 @@ function isAsked({ transfers: all }: State): boolean {
   return all.some(({ way, stage }) => way === 'in' && stage.is === 'asked')
 }
 
-/** The other devices, each with its number and what it calls itself. */
-function peers({ peers: all }: State): HTMLElement {
+/** The other devices: what each calls itself, and among several its number. */
+function peers({ peers: all }: State): HTMLElement | false {
+  if (all.every(({ name }) => all.length === 1 && shownName(name) === undefined)) return false
   const row = ({ id, number, name, hasLeft, isAway }: Peer) =>
     h(
       'li',
       { class: hasLeft ? 'gone' : isAway ? 'away' : '', 'data-key': String(id) },
-      h('span', { class: 'digits' }, spaced(number)),
+      all.length > 1 && h('span', { class: 'digits' }, spaced(number)),
       h('span', { class: 'name' }, theirs(shownName(name) ?? WORDS.otherDevice)),
       hasLeft && all.length > 1 && h('span', { class: 'quiet' }, WORDS.hasLeft),
     )
