@@ -104,7 +104,7 @@ const INVARIANTS: Readonly<Record<string, (state: State) => boolean>> = {
     screen.is !== 'number' || joining?.number !== undefined,
   'something is chosen where it is listed': ({ screen, items }) => screen.is !== 'chosen' || items.length > 0,
   'paired with nobody is not connected': ({ screen, peers }) => screen.is !== 'connected' || peers.length > 0,
-  'a transfer has a screen': ({ screen, transfers }) => transfers.length === 0 || screen.is === 'connected',
+  'a transfer is with somebody': ({ peers, transfers }) => transfers.length === 0 || peers.length > 0,
   'a text is written to somebody': ({ screen, isWriting }) => !isWriting || screen.is === 'connected',
   'no more are let in than wanted': ({ pairing }) => !pairing || pairing.admitted < pairing.wanted,
   'several who know the code are typed, never chosen': ({ pairing }) =>

@@ -61,14 +61,12 @@ export function next(state: State, event: Event): State {
     }
     case 'connect':
       return pairing && state.peers.length > 0 ? { ...state, pairing: undefined, screen: { is: 'connected' } } : state
-    case 'transfer':
-      return screen.is === 'connected'
-        ? {
-            ...state,
-            items: event.transfer.way === 'out' ? [] : state.items,
-            transfers: [...state.transfers, event.transfer],
-          }
-        : state
+    case 'transfer': {
+      // Somebody who is in may offer something while others are still waited for.
+      if (state.peers.length === 0) return state
+      const items = event.transfer.way === 'out' ? [] : state.items
+      return { ...state, items, transfers: [...state.transfers, event.transfer] }
+    }
     case 'stage': {
       const change = (each: Transfer) =>
         each.id === event.transfer && mayBecome(each, event.stage.is)
@@ -226,5 +224,5 @@ function ended(state: State, { code, role }: Event & { is: 'ended' }): State {
     const left = isEverythingThere && GOODBYES.includes(code) ? undefined : code
     return { ...state, peers, left, isWriting: false }
   }
-  return { ...state, pairing: undefined, joining: undefined, peers: [], screen: { is: 'end', code, role } }
+  return { ...state, pairing: undefined, joining: undefined, peers: [], transfers: [], screen: { is: 'end', code, role } }
 }

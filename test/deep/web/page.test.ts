@@ -232,10 +232,64 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page in Chromium', () => {
     expect(await sending.ended).toBe(0)
   })
 
+  test('with the keyboard alone a text goes from one to the other', async () => {
+    const [sender, receiver] = await two()
+    await sender.tabTo('Write a text')
+    await sender.sees('Write a text')
+    await sender.page.keyboard.type('typed')
+    await sender.tabTo('Get a code')
+    const code = await sender.code()
+    for (let step = 0; step < 40 && (await receiver.page.evaluate(() => document.activeElement?.id)) !== 'code'; step++)
+      await receiver.page.keyboard.press('Tab')
+    await receiver.page.keyboard.type(`${code.toLowerCase().replace('-', ' ')}\n`)
+    const number = await receiver.number()
+    await sender.sees('Which number')
+    await sender.tabTo(number)
+    await receiver.reads('Take this?')
+    await receiver.tabTo('Show it')
+    await receiver.reads('typed')
+    await receiver.tabTo('Leave')
+    await sender.sees('The other device has left')
+  })
+
+  test('the focus stays in a list whose rows go', async () => {
+    const someone = await person()
+    await someone.choose(file('a.txt', 1), file('b.txt', 1), file('c.txt', 1))
+    const focused = () => someone.page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.tagName)
+    await someone.press('Remove b.txt')
+    expect(await focused()).toBe('Remove c.txt')
+    await someone.press('Remove c.txt')
+    expect(await focused()).toBe('H1')
+  })
+
   test("the operator's name, notice and links are text", async () => {
     const someone = await person()
     await someone.reads('The Lake Club')
     const link = someone.page.getByRole('link', { name: 'Imprint' })
     expect(await link.getAttribute('rel')).toBe('noreferrer')
+  })
+})
+
+describe.skipIf(WITHOUT_CHROMIUM)('a code whose time is over', () => {
+  test('is followed by another, and works for a minute more', async () => {
+    // The shortest that there is: the code is shown for half of it.
+    const relay = JsonProcess.relay({ MAX_SESSION_TTL_SECONDS: '30', SESSION_TTL_SECONDS: '30' })
+    const { port } = await relay.line('msg', 'the relay is ready')
+    const url = `http://127.0.0.1:${port}/`
+    const browser = await startChromium()
+    try {
+      const [sender, receiver] = await Promise.all([Person.at(browser, url), Person.at(browser, url)])
+      await sender.choose(NOTE)
+      const code = await sender.getCode()
+      await sender.reads('New code. The one before works for a minute more.')
+      expect(await sender.code()).not.toBe(code)
+      await receiver.join(code)
+      await sender.pick(await receiver.number())
+      expect((await receiver.save(1)).get('notes.txt')?.toString()).toBe('hello')
+      expect([...sender.problems, ...receiver.problems]).toEqual([])
+    } finally {
+      await browser.close()
+      await relay.kill()
+    }
   })
 })

@@ -4,6 +4,9 @@ import type { Browser, BrowserContextOptions, Download, Page } from 'playwright-
 
 const AXE = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
 
+/** More than anything on a screen that takes the focus. */
+const TABS_MAX = 40
+
 export interface Chosen {
   readonly name: string
   readonly mimeType: string
@@ -120,9 +123,14 @@ export class Person {
     await this.press('Let it in')
   }
 
-  /** Waits for the row of a transfer that says this. */
-  row(text: string) {
-    return this.page.locator('.transfer', { hasText: text })
+  /** Moves the focus on with the tabulator until it is on what is called so, and presses Enter there. */
+  async tabTo(name: string, key = 'Enter'): Promise<void> {
+    for (let step = 0; step < TABS_MAX; step++) {
+      await this.page.keyboard.press('Tab')
+      const focused = await this.page.evaluate(() => document.activeElement?.textContent?.replaceAll(/\s/g, ''))
+      if (focused === name.replaceAll(/\s/g, '')) return this.page.keyboard.press(key)
+    }
+    throw new Error(`no tabulator leads to ${name}`)
   }
 
   /** Takes what is offered, and resolves with the bytes of each file by its name. */
