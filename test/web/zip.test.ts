@@ -66,7 +66,8 @@ async function received(sink: MemorySink | PickedSink): Promise<void> {
   await partial.finish([GONE])
 }
 
-const unzip = (...args: string[]) => execFileSync('unzip', args, { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C.UTF-8' } })
+const unzip = (...args: string[]) =>
+  execFileSync('unzip', args, { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C.UTF-8' } })
 
 function expectHoliday(path: string): void {
   expect(unzip('-t', path)).toContain('No errors detected')

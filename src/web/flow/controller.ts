@@ -220,7 +220,11 @@ export class Controller {
       this.tell({ is: 'stage', transfer, stage })
     }
     try {
-      const { bytes: delivered, ms, skipped } = await device.send(sources, {
+      const {
+        bytes: delivered,
+        ms,
+        skipped,
+      } = await device.send(sources, {
         signal: stop.signal,
         onAnswer: running,
         onProgress: running,

@@ -95,7 +95,8 @@ function leftOut(skipped: number): Child {
 
 function failure({ code, isKept, max }: IncomingStage & { is: 'failed' }, bytes: number | undefined): Child[] {
   if (max !== undefined) return [h('p', { class: 'problem' }, tooLarge(max, bytes))]
-  if (code === 'no_space') return [h('p', { class: 'problem' }, WORDS.noRoom), h('p', { class: 'quiet' }, WORDS.nothingKept)]
+  if (code === 'no_space')
+    return [h('p', { class: 'problem' }, WORDS.noRoom), h('p', { class: 'quiet' }, WORDS.nothingKept)]
   return [...failed(code), h('p', { class: 'quiet' }, isKept ? WORDS.stayedHere : WORDS.nothingKept)]
 }
 

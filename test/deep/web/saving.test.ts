@@ -38,10 +38,13 @@ class Receiving {
   readonly downloads: Download[] = []
   readonly problems: string[] = []
 
-  private constructor(
-    readonly context: BrowserContext,
-    readonly page: Page,
-  ) {}
+  readonly context: BrowserContext
+  readonly page: Page
+
+  private constructor(context: BrowserContext, page: Page) {
+    this.context = context
+    this.page = page
+  }
 
   /** Without a profile the window is a private one. `prepare` runs in the page before its own script. */
   static async open(url: string, profile: string, prepare?: () => void): Promise<Receiving> {
@@ -360,7 +363,9 @@ describe.skipIf(WITHOUT_CHROMIUM)('saving', () => {
   test('the policy gives out no address but the worker’s', async () => {
     await paired()
     const outcome = await receiving.page.evaluate(() => {
-      const { trustedTypes } = globalThis as unknown as { trustedTypes: { createPolicy(name: string, rules: object): object } }
+      const { trustedTypes } = globalThis as unknown as {
+        trustedTypes: { createPolicy(name: string, rules: object): object }
+      }
       const tries = [
         () => trustedTypes.createPolicy('pairlay', {}),
         () => trustedTypes.createPolicy('other', {}),
