@@ -24,16 +24,21 @@ describe('words', () => {
     expect(ALL).toMatch(new RegExp(`WORDS\\.${word}\\b|fill\\([^)]*'${word}'`))
   })
 
-  test.each(Object.entries(WORDS).filter(([, text]) => text.includes('{')))('%s has every part filled in', (word, text) => {
-    const names = [...text.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
-    const given = filledInto(word)
-    const isSpread = /\.\.\.|^\w+( |$)/.test(given)
-    // Around an element the sentence is cut at its part.
-    const uses = ALL.split(`WORDS.${word}`).slice(1).filter((rest) => /^\W/.test(rest))
-    const uncut = uses.filter((rest) => !/^[^\n]{0,40}\.(split|replace)\('\{/.test(rest))
-    expect(uncut).toEqual([])
-    if (uses.length === 0) for (const name of names) expect(isSpread || given.includes(name), name).toBe(true)
-  })
+  test.each(Object.entries(WORDS).filter(([, text]) => text.includes('{')))(
+    '%s has every part filled in',
+    (word, text) => {
+      const names = [...text.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name)
+      const given = filledInto(word)
+      const isSpread = /\.\.\.|^\w+( |$)/.test(given)
+      // Around an element the sentence is cut at its part.
+      const uses = ALL.split(`WORDS.${word}`)
+        .slice(1)
+        .filter((rest) => /^\W/.test(rest))
+      const uncut = uses.filter((rest) => !/^[^\n]{0,40}\.(split|replace)\('\{/.test(rest))
+      expect(uncut).toEqual([])
+      if (uses.length === 0) for (const name of names) expect(isSpread || given.includes(name), name).toBe(true)
+    },
+  )
 
   test('a part that is filled in may look like another', () => {
     expect(fill('otherPlace', { address: '{address}' })).toContain('{address}')
@@ -46,8 +51,11 @@ describe('ends', () => {
     expect(Object.keys(ENDS).sort()).toEqual(Object.keys(PAIRING_ERRORS).sort())
   })
 
-  test.each(Object.entries(ENDS))('%s says what happened in a few words, and ends its sentences', (_, { title, more }) => {
-    expect(title).toMatch(/^[A-Z][^.]{3,44}$/)
-    expect(more).toMatch(/^$|[.]$/)
-  })
+  test.each(Object.entries(ENDS))(
+    '%s says what happened in a few words, and ends its sentences',
+    (_, { title, more }) => {
+      expect(title).toMatch(/^[A-Z][^.]{3,44}$/)
+      expect(more).toMatch(/^$|[.]$/)
+    },
+  )
 })

@@ -33,6 +33,9 @@ function content(bytes: number, seed: number): Uint8Array {
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
+/** Sessions of a test, to be ended after it. */
+const senders: Sender[] = []
+
 /** A page in a browser that has a profile of its own on the disk. */
 class Receiving {
   readonly downloads: Download[] = []
@@ -57,8 +60,11 @@ class Receiving {
     const page = context.pages()[0] ?? (await context.newPage())
     const opened = new Receiving(context, page)
     page.on('pageerror', (error) => opened.problems.push(String(error)))
-    page.on('console', (message) => message.type() === 'error' && opened.problems.push(message.text()))
+    page.on('console', (message) => {
+      if (message.type() === 'error') opened.problems.push(`${message.text()} ${message.location().url}`)
+    })
     page.on('download', (download) => opened.downloads.push(download))
+    page.setDefaultTimeout(20_000)
     if (prepare) await page.addInitScript(prepare)
     await page.goto(url)
     return opened
@@ -67,6 +73,7 @@ class Receiving {
   /** Enters a sender's code, and is let in. */
   async pair(relay: string): Promise<PairedDevice> {
     const sender = await Sender.open({ relay, takes: { offers: true } })
+    senders.push(sender)
     await this.page.fill('#code', sender.code)
     await this.press('Connect')
     const { value: request } = await sender.requests()[Symbol.asyncIterator]().next()
@@ -80,8 +87,12 @@ class Receiving {
     return this.page.getByRole('button', { name }).last().click()
   }
 
-  says(text: string): Promise<void> {
-    return this.page.getByText(text).last().waitFor()
+  async says(text: string): Promise<void> {
+    try {
+      await this.page.getByText(text).last().waitFor()
+    } catch {
+      throw new Error(`not ${JSON.stringify(text)}, but: ${await this.page.textContent('main')}`)
+    }
   }
 
   /** The files that the browser's own storage has for the page. */
@@ -147,7 +158,6 @@ describe.skipIf(WITHOUT_CHROMIUM)('saving', () => {
   let directory: string
   let profile: string
   let receiving: Receiving
-  let device: PairedDevice | undefined
 
   beforeAll(async () => {
     relay = await startRelayProcess()
@@ -160,8 +170,7 @@ describe.skipIf(WITHOUT_CHROMIUM)('saving', () => {
   })
 
   afterEach(async () => {
-    await Promise.race([device?.close(), receiving?.close()])
-    device = undefined
+    await Promise.all(senders.splice(0).map((sender) => sender.cancel()))
     await receiving?.close().catch(() => {})
     expect(receiving?.problems).toEqual([])
     await rm(directory, { recursive: true, force: true, maxRetries: 5 })
@@ -174,8 +183,7 @@ describe.skipIf(WITHOUT_CHROMIUM)('saving', () => {
 
   async function paired(prepare?: () => void, where = profile): Promise<PairedDevice> {
     receiving = await Receiving.open(url, where, prepare)
-    device = await receiving.pair(relay.url)
-    return device
+    return receiving.pair(relay.url)
   }
 
   test('kept in the browser until it is complete, saved, and gone after Done', async () => {
@@ -231,12 +239,12 @@ describe.skipIf(WITHOUT_CHROMIUM)('saving', () => {
     const cut = expect(first).rejects.toBeInstanceOf(PairingError)
     receiving.page.once('dialog', (dialog) => void dialog.accept())
     await receiving.page.reload()
-    await device?.close().catch(() => {})
-    stops.abort()
+    await senders.pop()?.cancel()
     await cut
+    stops.abort()
     await receiving.says('Send it again and it goes on from there.')
     let has = 0
-    device = await receiving.pair(relay.url)
+    const device = await receiving.pair(relay.url)
     const second = device.send([source(Infinity)], { transfers, onAnswer: (bytes) => (has = bytes) })
     await receiving.press('Save 70 MB')
     await second
