@@ -25,7 +25,9 @@ function row(
   const more = files > names.length ? ` + ${count(files - names.length)}` : ''
   const name = h('span', { class: 'name' }, theirs(names.join(', ')), more)
   const when = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' }).format(at)
-  const [before = '', after = ''] = fill('notFinished', { percent: percent(have ?? 0, bytes) }).split('{name}')
+  const [before = '', after = ''] = fill('notFinished', { name: '{name}', percent: percent(have ?? 0, bytes) }).split(
+    '{name}',
+  )
   return h(
     'li',
     { 'data-keep': `${token} ${have ?? 'whole'}` },
