@@ -361,6 +361,19 @@ describe.skipIf(WITHOUT_CHROMIUM)('saving', () => {
     expect(await receiving.downloaded(30)).toEqual(Object.fromEntries(expected))
   })
 
+  test('on a phone nothing is saved by itself: the share sheet or the downloads, as the person likes', async () => {
+    const bytes = content(MB, 11)
+    const sent = (await paired(withShareSheet)).send([bytesSource(bytes, 'photo.jpg', 'image/jpeg')])
+    await receiving.press('Save 1 MB')
+    await sent
+    await receiving.press('Save to Photos or share')
+    const shared = () => receiving.page.evaluate(() => (globalThis as unknown as { shared: string[] }).shared)
+    await expect.poll(shared).toEqual([`photo.jpg image/jpeg ${MB}`])
+    expect(receiving.downloads).toEqual([])
+    await receiving.press('Save to Downloads')
+    expect(await receiving.downloaded(1)).toEqual({ 'photo.jpg': sha256(bytes) })
+  })
+
   test('a browser that drops downloads says it before anything is received', async () => {
     receiving = await Receiving.open(url, profile, () => {
       Object.defineProperty(navigator, 'userAgent', { value: `${navigator.userAgent} Instagram 300.0` })
@@ -423,6 +436,22 @@ function withPicker(): void {
     showSaveFilePicker: async ({ suggestedName }: { suggestedName: string }) => {
       if (asked++ === 0) throw new DOMException('', 'AbortError')
       return (await navigator.storage.getDirectory()).getFileHandle(suggestedName, { create: true })
+    },
+  })
+}
+
+/** Runs in the page: a finger, and a share sheet that takes files. */
+function withShareSheet(): void {
+  const shared: string[] = []
+  const real = globalThis.matchMedia.bind(globalThis)
+  Object.assign(globalThis, {
+    shared,
+    matchMedia: (query: string) => (query === '(pointer: coarse)' ? { matches: true } : real(query)),
+  })
+  Object.assign(navigator, {
+    canShare: () => true,
+    share: async ({ files }: { files: File[] }) => {
+      shared.push(...files.map(({ name, type, size }) => `${name} ${type} ${size}`))
     },
   })
 }
