@@ -35,7 +35,9 @@ try {
       const pictures = await picturesOf(browser, gallery, size, theme)
       if (theme === 'light') shown.set(size.width, pictures)
       if (folder === undefined) await drawSheet(browser, pictures, size, theme)
-      else for (const { name, png } of pictures) put(folder, `${name.replaceAll(/\W+/g, '-')}-${size.width}-${theme}.png`, png)
+      else
+        for (const { name, png } of pictures)
+          put(folder, `${name.replaceAll(/\W+/g, '-')}-${size.width}-${theme}.png`, png)
     }
   }
   if (folder === undefined) await drawPair(browser)

@@ -47,7 +47,7 @@ export interface AppOptions {
   /** Counters of several nodes together. */
   readonly sharedCounters?: SharedCounters | undefined
   /** The folder of the page's files, and the operator's words on it. Undefined for a relay without one. */
-  readonly page?: { readonly folder: string; readonly words: PageWords } | undefined
+  readonly page?: { readonly folder: URL; readonly words: PageWords } | undefined
   readonly clock: Clock
   readonly version: string
   readonly logger: FastifyBaseLogger

@@ -1,7 +1,6 @@
 import { randomBytes, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
 import closeWithGrace from 'close-with-grace'
 import { pino } from 'pino'
@@ -28,7 +27,7 @@ import {
 import { systemClock, systemSecrets } from './system.ts'
 
 /** The page as it was built. */
-const PAGE_FOLDER = fileURLToPath(new URL('../../dist/web', import.meta.url))
+const PAGE_FOLDER = new URL('../../dist/web/', import.meta.url)
 /** How often the relay looks at its deadlines, in milliseconds. */
 const TICK_MS = 1_000
 /** How often a relay that starts looks whether it reaches Redis, in milliseconds. */

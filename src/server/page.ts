@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { extname } from 'node:path'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { NamedLink } from './variables.ts'
 
@@ -48,7 +47,7 @@ interface PageFile {
 /** Serves the files of a folder as they were at the start, each at its path, and what the operator says beside them. */
 export async function page(
   app: FastifyInstance,
-  { folder, version, words }: { readonly folder: string; readonly version: string; readonly words: PageWords },
+  { folder, version, words }: { readonly folder: URL; readonly version: string; readonly words: PageWords },
 ): Promise<void> {
   const hidden = { schema: { hide: true } }
   for (const [path, file] of filesIn(folder)) {
@@ -64,16 +63,16 @@ export async function page(
 }
 
 /** Reads a folder once. A file beside which there is one with `.br` or `.gz` is sent so to whoever takes that. */
-function filesIn(folder: string): Map<string, PageFile> {
+function filesIn(folder: URL): Map<string, PageFile> {
   const files = new Map<string, PageFile>()
   for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
-    const type = TYPES[extname(name)]
-    if (type === undefined || !statSync(`${folder}/${name}`).isFile()) continue
-    const body = readFileSync(`${folder}/${name}`)
+    const type = TYPES[name.slice(name.lastIndexOf('.'))]
+    if (type === undefined || !statSync(new URL(name, folder)).isFile()) continue
+    const body = readFileSync(new URL(name, folder))
     const packed = (['br', 'gz'] as const).flatMap((ending) => {
       const coding = ending === 'gz' ? 'gzip' : ending
       try {
-        return [[coding, readFileSync(`${folder}/${name}.${ending}`)] as const]
+        return [[coding, readFileSync(new URL(`${name}.${ending}`, folder))] as const]
       } catch {
         return []
       }

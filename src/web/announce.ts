@@ -23,7 +23,10 @@ export function announcement(before: State, after: State): Announcement {
   if (after.left !== undefined && before.left === undefined) return { assertive: ENDS[after.left].title }
   const said = [...ofItems(before, after), ...ofPairing(before, after), ...ofPeers(before, after)]
   for (const transfer of after.transfers) {
-    const words = ofTransfer(before.transfers.find(({ id }) => id === transfer.id), transfer)
+    const words = ofTransfer(
+      before.transfers.find(({ id }) => id === transfer.id),
+      transfer,
+    )
     if (words !== undefined) said.push(words)
   }
   return { polite: said.length > 0 ? said.join(' ') : undefined }

@@ -62,7 +62,7 @@ export const ENDS: Readonly<Record<PairingErrorCode, End>> = {
   session_full: { title: 'No room', more: 'This code takes no more devices.' },
   session_lost: {
     title: 'The relay forgot this session',
-    more: 'It may have been restarted. Get a new code.'
+    more: 'It may have been restarted. Get a new code.',
   },
   shutting_down: { title: 'The relay is restarting', more: 'Get a new code in a moment.' },
   source_changed: { title: 'A file has changed', more: 'It was changed while it was being sent. Choose it again.' },

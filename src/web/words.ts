@@ -196,7 +196,6 @@ export const WORDS = {
   left: 'The other device has left',
   leftMore: 'What was delivered is there.',
   leaveSure: 'Leave? Something is still under way, and is thrown away.',
-
 } as const
 
 export type Word = keyof typeof WORDS

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib'
 import { type FastifyInstance, fastify } from 'fastify'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -23,7 +24,7 @@ describe('the page', () => {
     writeFileSync(join(folder, 'assets/main-abc.js.gz'), gzipSync(SCRIPT))
     app = fastify()
     const words = { name: 'The Lake Club', links: [{ text: 'Imprint', url: 'https://lake.example/' }] }
-    await app.register(page, { folder, version: '1.2.3', words })
+    await app.register(page, { folder: pathToFileURL(`${folder}/`), version: '1.2.3', words })
   })
 
   afterAll(async () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { announcement, countdown } from '../../src/web/announce.ts'
 import { choicesFor, randomBelow } from '../../src/web/flow/choices.ts'
 import { next } from '../../src/web/flow/next.ts'
-import { type Event, START, type State, type Transfer } from '../../src/web/flow/state.ts'
+import { type Event, START, type Transfer } from '../../src/web/flow/state.ts'
 import { shownName } from '../../src/web/format.ts'
 import { WORDS } from '../../src/web/words.ts'
 
@@ -14,8 +14,9 @@ const OUT: Transfer = {
 
 /** What is said after the last of these events. */
 function said(...events: Event[]) {
-  const states = events.reduce<State[]>((all, event) => [...all, next(all.at(-1) ?? START, event)], [START])
-  return announcement(states.at(-2) ?? START, states.at(-1) ?? START)
+  const before = events.slice(0, -1).reduce(next, START)
+  const [last] = events.slice(-1)
+  return announcement(before, last ? next(before, last) : before)
 }
 
 const CONNECTED: Event[] = [{ is: 'joining' }, { is: 'paired', peer: PEER }]

@@ -224,5 +224,12 @@ function ended(state: State, { code, role }: Event & { is: 'ended' }): State {
     const left = isEverythingThere && GOODBYES.includes(code) ? undefined : code
     return { ...state, peers, left, isWriting: false }
   }
-  return { ...state, pairing: undefined, joining: undefined, peers: [], transfers: [], screen: { is: 'end', code, role } }
+  return {
+    ...state,
+    pairing: undefined,
+    joining: undefined,
+    peers: [],
+    transfers: [],
+    screen: { is: 'end', code, role },
+  }
 }

@@ -1,7 +1,7 @@
+import { awayWords } from '../announce.ts'
 import { button, buttons, type Child, h, heading, theirs } from '../dom.ts'
 import { ENDS } from '../ends.ts'
 import type { Peer, State, Transfer } from '../flow/state.ts'
-import { awayWords } from '../announce.ts'
 import { count, percent, shownName, size, spaced } from '../format.ts'
 import { fill, WORDS } from '../words.ts'
 import { incoming } from './incoming.ts'
@@ -93,7 +93,12 @@ function row(context: Context, batch: [Transfer, ...Transfer[]]): HTMLElement {
     ? [WORDS.aText]
     : [theirs(names.join(', ')), files > names.length && ` + ${count(files - names.length)}`]
   const ways = batch.filter((each) => each.way === 'out')
-  const about = ways.length > 1 ? outgoingToMany(context, ways) : first.way === 'out' ? outgoing(context, first) : incoming(context, first)
+  const about =
+    ways.length > 1
+      ? outgoingToMany(context, ways)
+      : first.way === 'out'
+        ? outgoing(context, first)
+        : incoming(context, first)
   return h(
     'li',
     { class: `transfer ${way} ${ways.length > 1 ? 'many' : stage.is}`, 'data-transfer': String(id) },
@@ -101,11 +106,19 @@ function row(context: Context, batch: [Transfer, ...Transfer[]]): HTMLElement {
     h(
       'div',
       { class: 'about' },
-      h('p', { class: 'name' }, h('span', { class: 'unseen' }, `${way === 'out' ? WORDS.send : WORDS.receive}: `), ...what),
+      h(
+        'p',
+        { class: 'name' },
+        h('span', { class: 'unseen' }, `${way === 'out' ? WORDS.send : WORDS.receive}: `),
+        ...what,
+      ),
       h(
         'p',
         { class: 'quiet' },
-        [way === 'in' && context.state.peers.length > 1 ? from(context.state, first) : '', bytes === undefined ? '' : size(bytes)]
+        [
+          way === 'in' && context.state.peers.length > 1 ? from(context.state, first) : '',
+          bytes === undefined ? '' : size(bytes),
+        ]
           .filter(Boolean)
           .join(' · '),
       ),

@@ -16,7 +16,12 @@ export function outgoing(context: Context, { id, stage, bytes }: Outgoing): Chil
       return [h('p', { class: 'waiting' }, WORDS.offered), stop]
     case 'running':
       if (bytes !== undefined && stage.done >= bytes) return [bar(stage.done, bytes), h('p', {}, WORDS.checking)]
-      return [bar(stage.done, bytes), h('p', { class: 'quiet' }, progress(stage, bytes)), tooSlow(context, stage, bytes), stop]
+      return [
+        bar(stage.done, bytes),
+        h('p', { class: 'quiet' }, progress(stage, bytes)),
+        tooSlow(context, stage, bytes),
+        stop,
+      ]
     case 'delivered':
       return [delivered(stage)]
     case 'failed':
@@ -40,7 +45,16 @@ export function outgoingToMany(context: Context, all: readonly Outgoing[]): Chil
   return [
     h('ul', { class: 'rows' }, ...all.map((each) => line(context, each))),
     underWay.length > 0
-      ? buttons(button(WORDS.stopAll, () => void stopped(context, underWay.map(({ id }) => id))))
+      ? buttons(
+          button(
+            WORDS.stopAll,
+            () =>
+              void stopped(
+                context,
+                underWay.map(({ id }) => id),
+              ),
+          ),
+        )
       : h(
           'p',
           { class: delivered === all.length ? 'good' : 'problem' },

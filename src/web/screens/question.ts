@@ -13,8 +13,7 @@ const HALF = 3
 export function question(context: Context, now: Pairing): Rendered {
   const isTyped = now.typing !== 'no'
   const [first] = now.questions
-  const why =
-    now.typing === 'wrong_choice' ? WORDS.notItsNumber : isTyped ? WORDS.several : WORDS.questionMore
+  const why = now.typing === 'wrong_choice' ? WORDS.notItsNumber : isTyped ? WORDS.several : WORDS.questionMore
   return {
     title: WORDS.deviceWaits,
     body: [

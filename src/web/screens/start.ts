@@ -43,7 +43,9 @@ export function chosen(context: Context): Rendered {
   const { items } = state
   const sum = size(items.reduce((bytes, item) => bytes + item.bytes, 0))
   const summary =
-    items.length === 1 ? fill('oneFileAndSize', { size: sum }) : fill('filesAndSize', { n: count(items.length), size: sum })
+    items.length === 1
+      ? fill('oneFileAndSize', { size: sum })
+      : fill('filesAndSize', { n: count(items.length), size: sum })
   const rows = rowsOf(items)
   const more = rows.length - ROWS_MAX
   return {
@@ -108,13 +110,13 @@ function rowOf({ controller }: Context, { name, items, isFolder }: Row): HTMLEle
       'span',
       { class: 'name' },
       theirs(name),
-      h('span', { class: 'quiet' }, isFolder ? `${fill('filesIn', { n: count(items.length) })}, ${size(bytes)}` : size(bytes)),
+      h(
+        'span',
+        { class: 'quiet' },
+        isFolder ? `${fill('filesIn', { n: count(items.length) })}, ${size(bytes)}` : size(bytes),
+      ),
     ),
-    h(
-      'button',
-      { type: 'button', class: 'icon', 'aria-label': fill('remove', { name }), onclick: remove },
-      '×',
-    ),
+    h('button', { type: 'button', class: 'icon', 'aria-label': fill('remove', { name }), onclick: remove }, '×'),
   )
 }
 

@@ -7,7 +7,14 @@ import type { Context, Rendered } from './parts.ts'
 export function text(context: Context): Rendered {
   return {
     title: WORDS.textToSend,
-    body: [heading(WORDS.writeText), h('div', { class: 'card' }, textField(context, WORDS.getCode, () => context.controller.getCode()))],
+    body: [
+      heading(WORDS.writeText),
+      h(
+        'div',
+        { class: 'card' },
+        textField(context, WORDS.getCode, () => context.controller.getCode()),
+      ),
+    ],
   }
 }
 

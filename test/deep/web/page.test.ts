@@ -9,7 +9,7 @@ import { file, Person, pair } from './person.ts'
 
 const PHOTO = file('photo.jpg', 3_000_017)
 const NOTE = file('notes.txt', 'hello')
-const LARGE = file('large.bin', 60_000_000)
+const LARGE = file('large.bin', 40_000_000)
 
 describe.skipIf(WITHOUT_CHROMIUM)('the page in Chromium', () => {
   let browser: Browser
@@ -20,7 +20,11 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page in Chromium', () => {
   let clis: JsonProcess[] = []
 
   beforeAll(async () => {
-    relay = JsonProcess.relay({ CORS_ORIGINS: '', WEB_NAME: 'The Lake Club', WEB_LINKS: 'Imprint=https://lake.example/' })
+    relay = JsonProcess.relay({
+      CORS_ORIGINS: '',
+      WEB_NAME: 'The Lake Club',
+      WEB_LINKS: 'Imprint=https://lake.example/',
+    })
     const { port } = await relay.line('msg', 'the relay is ready')
     url = `http://127.0.0.1:${port}/`
     browser = await startChromium()
@@ -75,7 +79,9 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page in Chromium', () => {
     await receiver.press('Send')
     await sender.press('Show it')
     await sender.reads('https://example.org/a?b=c')
-    expect(await sender.page.getByRole('link', { name: 'Open example.org' }).getAttribute('rel')).toContain('noreferrer')
+    expect(await sender.page.getByRole('link', { name: 'Open example.org' }).getAttribute('rel')).toContain(
+      'noreferrer',
+    )
     await receiver.choose(file('back.txt', 'and back'))
     const saved = await sender.save(1)
     expect(saved.get('back.txt')?.toString()).toBe('and back')
@@ -255,7 +261,8 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page in Chromium', () => {
   test('the focus stays in a list whose rows go', async () => {
     const someone = await person()
     await someone.choose(file('a.txt', 1), file('b.txt', 1), file('c.txt', 1))
-    const focused = () => someone.page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.tagName)
+    const focused = () =>
+      someone.page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.tagName)
     await someone.press('Remove b.txt')
     expect(await focused()).toBe('Remove c.txt')
     await someone.press('Remove c.txt')

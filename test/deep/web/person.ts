@@ -75,7 +75,10 @@ export class Person {
   }
 
   async choose(...files: readonly Chosen[]): Promise<void> {
-    await this.page.locator('input[type=file]').first().setInputFiles([...files])
+    await this.page
+      .locator('input[type=file]')
+      .first()
+      .setInputFiles([...files])
   }
 
   async chooseFolder(path: string): Promise<void> {

@@ -5,7 +5,14 @@ import { START } from '../../../src/web/flow/state.ts'
 
 const LONG = 'Minutes of the meeting of the twenty-third of November, with all remarks (final) (2) – reviewed.docx'
 const HEBREW = 'תמונות מהחופשה בים.jpg'
-const NAMES = ['Firefox on Android', 'Safari on iOS', 'Chrome on Windows', 'Edge on Windows', undefined, 'pairlay on Linux']
+const NAMES = [
+  'Firefox on Android',
+  'Safari on iOS',
+  'Chrome on Windows',
+  'Edge on Windows',
+  undefined,
+  'pairlay on Linux',
+]
 
 function item(id: number, name: string, bytes: number, isText = false): Item {
   return { id, name, bytes, isText }
@@ -62,17 +69,36 @@ const ASKED = { is: 'asked', plan: 'memory' } as IncomingStage
 const RECEIVED = { is: 'received', isCopy: false, isByHand: false, skipped: 0 } as IncomingStage
 
 function paired(transfers: readonly Transfer[], change: Partial<State> = {}): State {
-  return { ...START, screen: { is: 'connected' }, peers: ONE, sessionUntil: Date.now() + 3_000_000, transfers, ...change }
+  return {
+    ...START,
+    screen: { is: 'connected' },
+    peers: ONE,
+    sessionUntil: Date.now() + 3_000_000,
+    transfers,
+    ...change,
+  }
 }
 
 const PAIRING: State = { ...START, items: FEW, screen: { is: 'pairing' } }
 
 const ALL_AT_ONCE = [
   transfer('in', ASKED, { names: [LONG, 'b.pdf', 'c.pdf'], count: 12, bytes: 48_000_000 }),
-  transfer('in', { is: 'running', done: 31_000_000, perSecond: 8_100_000 }, { names: ['film.mp4'], bytes: 412_000_000 }),
-  transfer('in', { is: 'text', text: 'https://example.org/a/long/address?with=a&query=of#parts' }, { isText: true, bytes: 54 }),
+  transfer(
+    'in',
+    { is: 'running', done: 31_000_000, perSecond: 8_100_000 },
+    { names: ['film.mp4'], bytes: 412_000_000 },
+  ),
+  transfer(
+    'in',
+    { is: 'text', text: 'https://example.org/a/long/address?with=a&query=of#parts' },
+    { isText: true, bytes: 54 },
+  ),
   transfer('in', RECEIVED, { names: [HEBREW] }),
-  transfer('out', { is: 'running', done: 61_000_000, perSecond: 11_200_000 }, { names: ['film.mp4'], bytes: 412_000_000 }),
+  transfer(
+    'out',
+    { is: 'running', done: 61_000_000, perSecond: 11_200_000 },
+    { names: ['film.mp4'], bytes: 412_000_000 },
+  ),
   transfer('out', { is: 'failed', code: 'unconfirmed' }, { names: ['letter.pdf'] }),
   transfer('in', { is: 'failed', code: 'corrupt', isKept: false } as IncomingStage, { names: ['letter.pdf'] }),
   transfer('in', { is: 'withdrawn' }, { names: ['oops.txt'], bytes: 120 }),
@@ -126,8 +152,12 @@ export const STATES: Readonly<Record<string, State>> = {
   connected: paired([]),
   offer: paired([transfer('in', ASKED)]),
   'connected, much': paired(ALL_AT_ONCE, { connection: 'fallback', peers: [peer(0, { isAway: true, name: LONG })] }),
-  'connected, writing': paired([transfer('out', { is: 'delivered', bytes: 3_412_332, ms: 4_100, skipped: 0 })], { isWriting: true }),
-  'eight devices': paired(TO_EIGHT, { peers: EIGHT.map((each) => (each.id === 7 ? { ...each, hasLeft: true } : each)) }),
+  'connected, writing': paired([transfer('out', { is: 'delivered', bytes: 3_412_332, ms: 4_100, skipped: 0 })], {
+    isWriting: true,
+  }),
+  'eight devices': paired(TO_EIGHT, {
+    peers: EIGHT.map((each) => (each.id === 7 ? { ...each, hasLeft: true } : each)),
+  }),
   left: paired([transfer('in', RECEIVED)], { peers: [peer(0, { hasLeft: true })] }),
   'left badly': paired([ALL_AT_ONCE[5] as Transfer], { left: 'session_lost', peers: [peer(0, { hasLeft: true })] }),
   end: { ...START, code: 'K7QM3-XPDT28', screen: { is: 'end', code: 'code_not_found', role: 'receiver' } },
