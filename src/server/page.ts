@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { NamedLink } from './variables.ts'
+import type { NamedLink } from './variable-forms.ts'
 
 /** Scripts, styles and calls of the page's own place, and nothing from anywhere else. */
 export const PAGE_POLICY =

@@ -21,9 +21,11 @@ class Code {
   readonly clock = new FakeClock()
   life: CodeLife
   readonly orders: Order[] = []
+  readonly expiresInMs: number
   #sessions = 1
 
-  constructor(readonly expiresInMs = HOUR_MS) {
+  constructor(expiresInMs = HOUR_MS) {
+    this.expiresInMs = expiresInMs
     this.life = born(1, expiresInMs, this.clock.now())
   }
 
