@@ -41,7 +41,7 @@ export const VARIABLES = {
   TRUST_PROXY: list('addresses or networks of proxies such as 127.0.0.1 or 10.0.0.0/8', isNetwork, tooWide),
   /** Serves the page. */
   WEB: onOff('on'),
-  /** What the page calls the relay, says of it, and links to. */
+  /** Name of the relay on the page, a sentence on it, and links. */
   WEB_NAME: line(40, 'a name for the page'),
   WEB_NOTICE: line(200, 'a sentence for the page'),
   WEB_LINKS: links(5, 'Imprint=https://relay.example/imprint'),

@@ -29,7 +29,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.txt': 'text/plain; charset=utf-8',
 }
 
-/** What an operator says on the page. */
+/** Words of an operator on the page. */
 export interface PageWords {
   readonly name?: string | undefined
   readonly notice?: string | undefined

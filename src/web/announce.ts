@@ -3,7 +3,7 @@ import type { State, Transfer } from './flow/state.ts'
 import { count, percent, timeOfDay } from './format.ts'
 import { fill, WORDS } from './words.ts'
 
-/** What a screen reader says when something has changed, beside the heading of a new screen. */
+/** Words for a screen reader when something has changed, beside the heading of a new screen. */
 export interface Announcement {
   /** Said when there is a pause. */
   readonly polite?: string | undefined
@@ -32,7 +32,7 @@ export function announcement(before: State, after: State): Announcement {
   return { polite: said.length > 0 ? said.join(' ') : undefined }
 }
 
-/** What is said of a code's time when one second of it passes. */
+/** Words about a code's time when one second of it passes. */
 export function countdown(beforeMs: number, afterMs: number): string | undefined {
   const at = SAID_AT_SECONDS.find((seconds) => beforeMs > seconds * 1_000 && afterMs <= seconds * 1_000)
   if (at === undefined) return undefined

@@ -1,7 +1,7 @@
 import { PairingCodeError, parsePairingCode } from '../crypto/pairing-code.ts'
 import { WORDS } from './words.ts'
 
-/** What a person types, pastes or scans as a code. */
+/** Reading of what a person types, pastes or scans as a code. */
 
 export const SYMBOLS = 11
 const BEFORE_DASH = 5
@@ -25,7 +25,7 @@ export function linkIn(text: string): Link | undefined {
   return { place: new URL('.', url).href.replace(/\/$/, ''), code }
 }
 
-/** What the fragment of an address says, or nothing where it is no text. */
+/** Decodes the fragment of an address; nothing where it is no text. */
 export function decodedHash(hash: string): string {
   try {
     return decodeURIComponent(hash.replace(/^#/, ''))
@@ -43,7 +43,7 @@ export function tidy(text: string): string {
   return `${plain.slice(0, BEFORE_DASH)}-${plain.slice(BEFORE_DASH)}`
 }
 
-/** What is wrong with a code, in words; undefined for one that can be right. */
+/** Says what is wrong with a code; undefined for one that can be right. */
 export function faultOf(text: string): string | undefined {
   try {
     parsePairingCode(text)
@@ -68,7 +68,7 @@ export type Scanned =
   | { readonly is: 'elsewhere'; readonly place: string }
   | { readonly is: 'nothing' }
 
-/** What a QR code says to a page of this relay. */
+/** Reads a QR code for a page of this relay. */
 export function scanned(text: string, relay: string): Scanned {
   const link = linkIn(text)
   if (!link) return isCode(text) ? { is: 'code', code: tidy(text) } : { is: 'nothing' }

@@ -45,7 +45,7 @@ export function timeOfDay(at: number): string {
 
 const DEVICE_NAME_MAX = 40
 
-/** What a device calls itself, without anything that could pass for its number. Undefined where nothing is left. */
+/** Cleans a device's own name of all that could pass for its number. Undefined where nothing is left. */
 export function shownName(name: string | undefined): string | undefined {
   const shown = cleanText((name ?? '').replaceAll(/\p{Nd}[\p{Nd}\s.-]*\p{Nd}[\s.-]*\p{Nd}/gu, '…'), DEVICE_NAME_MAX)
   return shown === '' ? undefined : shown

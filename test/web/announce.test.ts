@@ -12,7 +12,7 @@ const OUT: Transfer = {
   stage: { is: 'running', done: 0, perSecond: undefined },
 }
 
-/** What is said after the last of these events. */
+/** Words that are said after the last of these events. */
 function said(...events: Event[]) {
   const before = events.slice(0, -1).reduce(next, START)
   const [last] = events.slice(-1)

@@ -13,7 +13,7 @@ const OUT: Transfer = {
 }
 const IN: Transfer = { ...OUT, id: 31, way: 'in', stage: { is: 'asked', plan: 'memory' } }
 
-/** One event of each kind at least, and more where its parts matter. */
+/** Events of each kind, and more than one where their parts matter. */
 const EVENTS: readonly Event[] = [
   { is: 'items', items: [ITEM] },
   { is: 'items', items: [], unreadable: 'gone.txt' },
@@ -94,7 +94,7 @@ function reached(steps: number): State[] {
 
 const STATES = reached(9)
 
-/** What holds in every state, each with its name. */
+/** Facts that hold in every state, each with its name. */
 const INVARIANTS: Readonly<Record<string, (state: State) => boolean>> = {
   'a code belongs to the screen that shows it': ({ screen, pairing }) =>
     (screen.is === 'pairing') === (pairing !== undefined),

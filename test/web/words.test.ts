@@ -13,7 +13,7 @@ const SOURCES = readdirSync(FOLDER, { recursive: true, encoding: 'utf8' })
 
 const ALL = SOURCES.map(([, text]) => text).join('\n')
 
-/** What is filled into a word, as it is written. */
+/** Parts that are filled into a word, as they are written. */
 function filledInto(word: string): string {
   const calls = [...ALL.matchAll(new RegExp(`fill\\(\\s*[^()]*'${word}',\\s*(\\{[^;]*?\\}|\\w+)\\s*\\)`, 'gs'))]
   return calls.map(([, given = '']) => given).join(' ')

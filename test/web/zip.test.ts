@@ -33,7 +33,7 @@ async function* pieces(...all: readonly Uint8Array[]): AsyncGenerator<Uint8Array
   yield* all
 }
 
-/** What a browser has instead of a file. */
+/** Stand-in for a file, as a browser has it. */
 class FakeFile {
   bytes = new Uint8Array()
   #written = new Uint8Array()

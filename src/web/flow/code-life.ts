@@ -58,7 +58,7 @@ export function isFollowed({ renewals, wasTried, isVerified }: CodeLife): boolea
   return !isVerified && !wasTried && renewals < RENEWALS_MAX
 }
 
-/** What becomes of a code after an event, and what is to be done for it. */
+/** Applies an event to a code, and says what is to be done for it. */
 export function live(life: CodeLife, event: LifeEvent, now: number): Step {
   switch (event.is) {
     case 'tick':

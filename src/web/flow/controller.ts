@@ -10,7 +10,7 @@ import { type Event, type Item, START, type State } from './state.ts'
 const AWAY_MS = 5_000
 const LOOK_MS = 1_000
 
-/** What the page does: it holds the SDK's objects, and tells the state what happens to them. */
+/** Hands of the page: it holds the SDK's objects, and tells the state what happens to them. */
 export class Controller {
   state: State = START
   /** Takes what comes. */
@@ -86,7 +86,7 @@ export class Controller {
     this.tell({ is: 'write' })
   }
 
-  /** What the field for a text begins with; once. */
+  /** Hands out, once, what the field for a text begins with. */
   takeDraft(): string {
     const draft = this.#draft
     this.#draft = ''
@@ -181,7 +181,7 @@ export class Controller {
     try {
       for await (const offer of device.offers()) void this.incoming.hear(++this.#ids, peer, offer)
     } catch {
-      // What ended the pairing is told by `ended`.
+      // `ended` tells what ended the pairing.
     }
   }
 

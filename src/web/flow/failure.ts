@@ -1,6 +1,6 @@
 import { PairingError, type PairingErrorCode } from '../../client/index.ts'
 
-/** What a failure is called in the table of ends. */
+/** Names a failure as the table of ends does. */
 export function codeOf(error: unknown): PairingErrorCode {
   if (error instanceof PairingError) return error.code
   if (error instanceof RangeError || Object(error).name === 'QuotaExceededError') return 'no_space'

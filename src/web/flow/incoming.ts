@@ -33,7 +33,7 @@ const DROPPED_AFTER: readonly PairingErrorCode[] = [
   'source_changed',
 ]
 
-/** What was received, until the person is done with it. */
+/** Received things, until the person is done with them. */
 interface Received {
   readonly sink: Sink
   readonly files: readonly Ready[]
@@ -168,7 +168,7 @@ export class Incoming {
     await sink.drop()
   }
 
-  /** Whether closing the page now would lose something that is nowhere else. */
+  /** Set while closing the page would lose something that is nowhere else. */
   get isUnsaved(): boolean {
     return [...this.#received.values()].some(({ sink, isHandedOver }) => sink instanceof MemorySink && !isHandedOver)
   }

@@ -11,7 +11,7 @@ export function isFree({ screen }: State): boolean {
   return FREE.includes(screen.is)
 }
 
-/** What the page shows after an event. An event that does not fit changes nothing. */
+/** Applies an event. An event that does not fit changes nothing. */
 export function next(state: State, event: Event): State {
   const { pairing, joining, screen } = state
   switch (event.is) {
@@ -110,7 +110,7 @@ type CodeEvent = Extract<
   }
 >
 
-/** What happens to a code that is shown, and to those who come by it. */
+/** Applies an event of a code that is shown, or of those who come by it. */
 function nextOfCode(state: State, event: CodeEvent): State {
   const { pairing, screen } = state
   if (event.is === 'opening')
@@ -204,7 +204,7 @@ function paired(state: State, { peer, question, sessionUntil = state.sessionUnti
   return { ...after, pairing: { ...pairing, admitted, questions, deciding: undefined, isUnknownNumber: false } }
 }
 
-/** What has been said last of a transfer stays. */
+/** Keeps what has been said last of a transfer. */
 function mayBecome({ stage }: Transfer, is: Transfer['stage']['is']): boolean {
   if (is === 'withdrawn') return stage.is === 'asked' || stage.is === 'too_large'
   return !['delivered', 'failed', 'saved', 'done', 'text', 'declined', 'withdrawn'].includes(stage.is)

@@ -15,7 +15,7 @@ export interface Item {
 /** A device that has proved that it knows the code, and waits for the person's decision. */
 export interface Question {
   readonly id: number
-  /** What it calls itself. */
+  /** Its own word, which nobody has checked. */
   readonly name: string | undefined
   /** Its number among two that are nobody's. */
   readonly choices: readonly string[]
@@ -77,7 +77,7 @@ export type IncomingStage =
   | { readonly is: 'saving' }
   /** `isCopy`: the browser keeps it until the person is done. `isByHand`: nothing is saved before a click. */
   | { readonly is: 'received'; readonly isCopy: boolean; readonly isByHand: boolean; readonly skipped: number }
-  /** It is where the person chose, under this name. */
+  /** Saved where the person chose, under this name. */
   | { readonly is: 'saved'; readonly name: string; readonly skipped: number }
   | { readonly is: 'done' }
   | { readonly is: 'text'; readonly text: string }
@@ -98,7 +98,7 @@ interface TransferBase {
   readonly isText: boolean
 }
 
-/** One offer, either way. */
+/** An offer, either way. */
 export type Transfer =
   | (TransferBase & { readonly way: 'out'; readonly stage: OutgoingStage })
   | (TransferBase & { readonly way: 'in'; readonly stage: IncomingStage })
@@ -129,7 +129,7 @@ export interface State {
   /** A name that could not be read. */
   readonly unreadable: string | undefined
   readonly wanted: number
-  /** What the code field has. */
+  /** Content of the code field. */
   readonly code: string
   readonly pairing: Pairing | undefined
   readonly joining: Joining | undefined
@@ -140,7 +140,7 @@ export interface State {
   /** When the relay forgets the session, by the system's clock, in milliseconds. */
   readonly sessionUntil: number | undefined
   readonly connection: Connection
-  /** What was received on an earlier visit. */
+  /** Things received on an earlier visit. */
   readonly earlier: readonly Earlier[]
 }
 

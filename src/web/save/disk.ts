@@ -1,7 +1,7 @@
 import type { Answer, Question } from './worker.ts'
 import workerUrl from './worker.ts?worker&url'
 
-/** What the browser's library of types does not have yet. */
+/** Types that the browser's library does not have yet. */
 interface TrustedTypes {
   createPolicy(name: string, rules: { createScriptURL(url: string): string }): { createScriptURL(url: string): string }
 }

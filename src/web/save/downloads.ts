@@ -46,7 +46,7 @@ export function forSharing(files: readonly Ready[]): File[] | undefined {
 /** Apps whose browser drops downloads without a word. */
 const IN_APP = /; wv\)|FBAN|FBAV|Instagram|Line\//
 
-/** Whether files can be saved here at all. */
+/** Reports whether files can be saved here at all. */
 export function canDownload(agent = navigator.userAgent): boolean {
   return 'download' in HTMLAnchorElement.prototype && !IN_APP.test(agent)
 }

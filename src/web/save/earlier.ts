@@ -34,7 +34,7 @@ async function readOrDelete(token: string, now: number): Promise<Earlier | undef
     if (earlier && now - earlier.at <= lives) return earlier
     await remove(token)
   } catch {
-    // It stays for another visit.
+    // Kept for another visit.
   } finally {
     release()
   }

@@ -20,7 +20,7 @@ export class PickedSink implements Sink, Partial {
   #file: FileSystemWritableFileStream | undefined
   #wasEmpty = false
   #at = 0
-  /** What the archive has, if it is one, by entry. */
+  /** Content of the archive, if it is one, by entry. */
   #listed: ReadonlyMap<number, ZipEntry> | undefined
   readonly #offsets = new Map<number, number>()
   readonly #crcs = new Map<number, number>()

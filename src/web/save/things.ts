@@ -14,7 +14,7 @@ export interface Thing {
   readonly entries: readonly number[]
 }
 
-/** What an entry became: its bytes, and their CRC-32 where it goes into an archive. */
+/** Content of an entry: its bytes, and their CRC-32 where it goes into an archive. */
 export interface Part {
   readonly blob: Blob
   readonly crc: number
@@ -77,7 +77,7 @@ function archive(entries: readonly Entry[], indexes: readonly number[], parts: R
   }
   for (const [n, entry] of archived(entries, indexes).entries()) {
     const part = parts.get(indexes[n] ?? -1)
-    // What was skipped is left out.
+    // Entries that were skipped are left out.
     if (!part && !entry.path.endsWith('/')) continue
     const zipped = { ...entry, size: part?.blob.size ?? 0, crc: part?.crc ?? 0 }
     listed.push(zipped)

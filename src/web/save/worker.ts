@@ -2,7 +2,7 @@ import { crc32 } from './crc.ts'
 
 /** Runs in a worker: the one place where a browser writes to files in its storage without a copy of each. */
 
-/** What the page asks for. Every question has a number, and gets one answer with it. */
+/** Questions of the page. Each has a number, and gets one answer with it. */
 export type Question =
   | {
       readonly ask: 'open'

@@ -6,7 +6,7 @@ import { fill, WORDS } from '../words.ts'
 import { copyButton } from './copy-button.ts'
 import type { Context } from './parts.ts'
 
-/** What was received on an earlier visit and is still here. */
+/** Lists what was received on an earlier visit and is still here. */
 export function earlier({ state, controller }: Context): HTMLElement | undefined {
   if (state.earlier.length === 0) return undefined
   return h(

@@ -7,7 +7,7 @@ import { copyButton } from './copy-button.ts'
 import type { Context } from './parts.ts'
 import { bar, failed, progress } from './rows.ts'
 
-/** What there is to do with an offer, and what came of it. */
+/** Shows what there is to do with an offer, and what came of it. */
 export function incoming(context: Context, transfer: Transfer & { way: 'in' }): Child[] {
   const { controller, confirm } = context
   const { id, stage, bytes } = transfer

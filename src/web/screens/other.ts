@@ -39,7 +39,7 @@ function again({ state, controller }: Context, code: keyof typeof ENDS, role: 's
   return [button(WORDS.enterAgain, () => controller.tell({ is: 'link', code: kept }), 'main')]
 }
 
-/** Who can read what is sent, and what to do for whom that is not enough. */
+/** Says who can read what is sent, and what to do for whom that is not enough. */
 export function sure({ controller }: Context, version: string): Rendered {
   const { host } = location
   const sentences = [WORDS.sureCli, WORDS.sureFile, fill('sureVerify', { host })]

@@ -8,7 +8,7 @@ import { bar, failed, progress } from './rows.ts'
 
 type Outgoing = Transfer & { way: 'out' }
 
-/** What has become of something that was offered to one device. */
+/** Shows what has become of something that was offered to one device. */
 export function outgoing(context: Context, { id, stage, bytes }: Outgoing): Child[] {
   const stop = buttons(button(WORDS.stop, () => void stopped(context, [id])))
   switch (stage.is) {

@@ -1,7 +1,7 @@
 import type { Controller } from '../flow/controller.ts'
 import type { State } from '../flow/state.ts'
 
-/** What a screen is made from. */
+/** Material of a screen. */
 export interface Context {
   readonly state: State
   readonly controller: Controller

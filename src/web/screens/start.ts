@@ -37,7 +37,7 @@ export function start(context: Context): Rendered {
   }
 }
 
-/** What was chosen, before there is a code. */
+/** Lists what was chosen, before there is a code. */
 export function chosen(context: Context): Rendered {
   const { state, controller } = context
   const { items } = state

@@ -149,7 +149,7 @@ export class Person {
     return saved
   }
 
-  /** What axe finds, as one line for each kind. It is brought in by the debugger: the policy of the page stays as it is. */
+  /** Findings of axe, a line for each kind. The debugger brings it in: the policy of the page stays as it is. */
   async axe(): Promise<string[]> {
     const session = await this.page.context().newCDPSession(this.page)
     await session.send('Runtime.evaluate', { expression: AXE })

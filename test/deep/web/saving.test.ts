@@ -133,14 +133,14 @@ function processOf(profile: string): number {
     try {
       command = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
     } catch {
-      // It has ended.
+      // Already ended.
     }
     if (command.includes(profile) && !command.includes('--type=')) return Number(pid)
   }
   throw new Error('no such browser')
 }
 
-/** What a sender remembers, so that a later offer of the same goes on. */
+/** Memory of a sender, so that a later offer of the same goes on. */
 function remembering(): Transfers {
   const tokens = new Map<string, string>()
   return {
