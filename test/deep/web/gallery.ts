@@ -22,3 +22,4 @@ globalThis.showState = (name) => {
   const shown = pairing && { ...pairing, goodUntil: performance.now() + pairing.goodUntil }
   view.show({ ...state, pairing: shown }, controller)
 }
+showState('start')

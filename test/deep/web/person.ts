@@ -4,6 +4,9 @@ import type { Browser, BrowserContextOptions, Download, Page } from 'playwright-
 
 const AXE = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
 
+/** Longer than a browser takes for anything on a busy machine. */
+const PATIENCE_MS = 240_000
+
 /** More than anything on a screen that takes the focus. */
 const TABS_MAX = 40
 
@@ -27,6 +30,7 @@ export class Person {
 
   private constructor(page: Page, origin: string) {
     this.page = page
+    page.setDefaultTimeout(PATIENCE_MS)
     page.on('pageerror', (error) => this.problems.push(String(error)))
     page.on('console', (message) => {
       // A browser reports each answer that is an error, also those that the page waits for.
