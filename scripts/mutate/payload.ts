@@ -11,29 +11,30 @@ const resumed = protection('test/client/transfer/resume.test.ts')
 const folders = protection('test/node/folders.test.ts')
 const channel = protection('test/client/link/channel.test.ts')
 
-const OPENED = 'this.#aead.open(this.#key, this.#nonces.next(last && i === chunks - 1), chunk, output)'
+const OPENED = 'this.#aead.open(this.#key, nonce, chunk, output)'
 export const PAYLOAD = [
   operator('message index in the key', 'splice the first transfer for the second, against the receiver', [
     'lv(`${LABEL}msg`, index)',
     'lv(`${LABEL}msg`)',
   ]),
   messages('chunk counter in the nonce', 'can drop, repeat, cut or swap no chunk', [
-    'this.#view.setBigUint64(3, BigInt(this.#used++))',
+    'new DataView(nonce.buffer).setBigUint64(3, BigInt(this.#used++))',
     'this.#used++',
   ]),
   operator('last-chunk flag in the nonce', 'truncate to 1 of 3 chunks, claim the last, against the receiver', [
-    'this.#nonce[11] = last ? LAST : MORE',
+    'nonce[11] = last ? LAST : MORE',
     '',
   ]),
   operator('the flag is not believed', 'truncate to 1 of 3 chunks, claim the last, against the receiver', [
     OPENED,
-    `const nonce = this.#nonces.next(last && i === chunks - 1)
+    `{
         try {
           this.#aead.open(this.#key, nonce, chunk, output)
         } catch {
           nonce[11] = 1 - (nonce[11] ?? 0)
           this.#aead.open(this.#key, nonce, chunk, output)
-        }`,
+        }
+      }`,
   ]),
   operator('a frame has a chunk', 'leave only the flag of the last chunk, against the receiver', [
     'const fits = length > 0 &&',
