@@ -11,7 +11,8 @@ let codeSince: number | undefined
 export function keepAwake({ screen, transfers }: State, now = performance.now()): void {
   codeSince = screen.is === 'pairing' ? (codeSince ?? now) : undefined
   const isCode = codeSince !== undefined && now - codeSince < CODE_MS
-  isWanted = isCode || transfers.some(({ stage }) => stage.is === 'running' || stage.is === 'saving')
+  isWanted =
+    isCode || transfers.some(({ stage }) => stage.is === 'running' || stage.is === 'comparing' || stage.is === 'saving')
   void update()
 }
 

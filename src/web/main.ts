@@ -2,7 +2,7 @@ import { keepAwake } from './awake.ts'
 import { decodedHash, isCode } from './code-text.ts'
 import { deviceName } from './device-name.ts'
 import { Controller } from './flow/controller.ts'
-import { isFree } from './flow/next.ts'
+import { isFree, isUnderWay } from './flow/next.ts'
 import type { State } from './flow/state.ts'
 import { footer, readPageWords } from './page-words.ts'
 import { takeDropsAndPastes } from './screens/sources.ts'
@@ -51,7 +51,7 @@ function openLink(code: string): void {
 /** Reports whether leaving the page would end something. */
 function isBusy({ screen, transfers, left }: State): boolean {
   if (screen.is !== 'connected') return ['opening', 'pairing', 'looking', 'number'].includes(screen.is)
-  return left === undefined && transfers.some(({ stage }) => ['offered', 'running', 'saving'].includes(stage.is))
+  return left === undefined && transfers.some(isUnderWay)
 }
 
 function warnOfInsecurity(): void {

@@ -124,6 +124,9 @@ export const WORDS = {
   transfers: 'Sent and received',
   offered: 'Waiting until it is accepted there …',
   offeredShort: 'Not accepted yet',
+  comparing: 'Checking what is there: {percent}',
+  stopping: 'Stopping. It is over when the other device has heard of it …',
+  stoppingShort: 'Stopping …',
   sendingNow: '{done} of {total}, {rate} a second, about {left} left',
   sendingBegun: '{done} of {total}',
   checking: 'Everything is there. It is being checked and saved …',
@@ -195,7 +198,7 @@ export const WORDS = {
   nothingKept: 'Nothing of it was kept.',
   left: 'The other device has left',
   leftMore: 'What was delivered is there.',
-  leaveSure: 'Leave? Something is still under way, and is thrown away.',
+  leaveSure: 'Leave? Something is still under way, and ends unfinished.',
 } as const
 
 export type Word = keyof typeof WORDS

@@ -46,6 +46,7 @@ const EVENTS: readonly Event[] = [
   { is: 'connect' },
   { is: 'transfer', transfer: OUT },
   { is: 'transfer', transfer: IN },
+  { is: 'stage', transfer: 30, stage: { is: 'stopping' } },
   { is: 'stage', transfer: 30, stage: { is: 'delivered', bytes: 3, ms: 5, skipped: 0 } },
   { is: 'stage', transfer: 31, stage: { is: 'withdrawn' } },
   { is: 'connection', connection: 'reconnecting' },
@@ -172,5 +173,44 @@ describe('states', () => {
         { is: 'stage', transfer: 31, stage: { is: 'withdrawn' } },
       ),
     ).toBe('received')
+  })
+
+  test('an offer that was stopped stays so until the other device has said its last word', () => {
+    const paired: Event[] = [{ is: 'joining' }, { is: 'paired', peer: PEER }, { is: 'transfer', transfer: OUT }]
+    const stage = (...stages: (Event & { is: 'stage' })['stage'][]) => {
+      const events = stages.map((each): Event => ({ is: 'stage', transfer: 30, stage: each }))
+      return [...paired, ...events].reduce(next, START).transfers[0]?.stage.is
+    }
+    const running = { is: 'running', done: 1, perSecond: undefined } as const
+    expect(stage(running, { is: 'stopping' }, running)).toBe('stopping')
+    expect(stage(running, { is: 'stopping' }, { is: 'failed', code: 'aborted' })).toBe('failed')
+    expect(stage({ is: 'stopping' }, { is: 'delivered', bytes: 3, ms: 5, skipped: 0 })).toBe('delivered')
+    expect(stage({ is: 'delivered', bytes: 3, ms: 5, skipped: 0 }, { is: 'stopping' })).toBe('delivered')
+  })
+
+  test('what a device that is let in offers while others are waited for is there when the page goes on', () => {
+    const first: Event[] = [
+      { is: 'items', items: [ITEM] },
+      { is: 'wanted', devices: 3 },
+      { is: 'opening' },
+      { is: 'opened', pairing: CODE },
+      { is: 'question', question: ASKED, mustType: false },
+      { is: 'paired', peer: PEER, question: 5 },
+      { is: 'transfer', transfer: IN },
+    ]
+    const ends: Record<string, Event[]> = {
+      'the person goes on': [{ is: 'connect' }],
+      'the others come': [SECOND, { ...SECOND, id: 7 }].map((question) => ({
+        is: 'paired',
+        peer: { ...PEER, id: question.id },
+        question: question.id,
+      })),
+      'the time is over': [{ is: 'ended', code: 'expired', role: 'sender' }],
+      'another device was not let in': [{ is: 'ended', code: 'number_not_unique', role: 'sender' }],
+    }
+    for (const [name, events] of Object.entries(ends)) {
+      const { screen, transfers } = [...first, ...events].reduce(next, START)
+      expect([name, screen.is, transfers.map(({ id }) => id)]).toEqual([name, 'connected', [31]])
+    }
   })
 })

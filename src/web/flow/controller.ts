@@ -1,11 +1,14 @@
 import { blobSource, bytesSource, type PairedDevice, Receiver, type Source } from '../../client/index.ts'
+import { SentStore } from '../save/sent.ts'
 import { codeOf } from './failure.ts'
 import { Host } from './host.ts'
 import { Incoming, TEXT_TYPE } from './incoming.ts'
-import { Meter } from './meter.ts'
 import { next } from './next.ts'
+import { Outgoing } from './outgoing.ts'
 import { type Event, type Item, START, type State } from './state.ts'
 
+/** From so many bytes on, a transfer that was cut goes on when the same is sent again. */
+const KEPT_FROM_BYTES = 1_048_576
 /** How long a sender may be away before it is said, in milliseconds. */
 const AWAY_MS = 5_000
 const LOOK_MS = 1_000
@@ -20,7 +23,7 @@ export class Controller {
   readonly #changed: (state: State) => void
   readonly #sources = new Map<number, Source>()
   readonly #devices = new Map<number, PairedDevice>()
-  readonly #stops = new Map<number, AbortController>()
+  readonly #outgoing: Outgoing
   readonly #host: Host
   /** Ends the joining under way, and the session after it. */
   #joining = new AbortController()
@@ -33,6 +36,7 @@ export class Controller {
     this.#deviceName = deviceName
     this.#changed = changed
     this.incoming = new Incoming((event) => this.tell(event))
+    this.#outgoing = new Outgoing((event) => this.tell(event), new SentStore())
     this.#host = new Host({
       relay,
       nextId: () => ++this.#ids,
@@ -40,7 +44,8 @@ export class Controller {
       tell: (event) => this.tell(event),
       take: (device, name, about) => this.#take(device, name, about),
       connection: this.#connectionListeners(),
-      fail: (error) => this.#end(error, 'sender'),
+      // Devices that are in stay.
+      fail: (error) => (this.#devices.size > 0 ? this.goOn() : this.#end(error, 'sender')),
     })
   }
 
@@ -59,7 +64,9 @@ export class Controller {
     for (const { file, path } of files) {
       try {
         await file.slice(0, 1).arrayBuffer()
-        items.push(this.#item(blobSource(file, path), path, file.size, false))
+        // A page knows no folder that a file is in: its size stands beside its name, and its content is compared.
+        const source = { ...blobSource(file, path), key: `${file.size} ${path}` }
+        items.push(this.#item(source, path, file.size, false))
       } catch {
         unreadable = path
       }
@@ -187,59 +194,23 @@ export class Controller {
 
   /** Stops a transfer, either way. The devices stay paired. */
   stop(transfer: number): void {
-    this.#stops.get(transfer)?.abort()
+    this.#outgoing.stop(transfer)
     this.incoming.stop(transfer)
   }
 
   #sendIfPaired(): void {
     const { items, screen } = this.state
     if (items.length === 0 || screen.is !== 'connected' || this.#devices.size === 0) return
-    const sources = items.map(({ id }) => this.#sources.get(id)).filter((source) => source !== undefined)
+    const isKept = items.reduce((sum, { bytes }) => sum + bytes, 0) >= KEPT_FROM_BYTES
+    const sources = items.flatMap(({ id }) => this.#sources.get(id) ?? [])
+    const batch = { id: ++this.#ids, items, sources: isKept ? sources : sources.map(withoutKey) }
     this.#sources.clear()
-    const batch = ++this.#ids
-    for (const [peer, device] of this.#devices) void this.#send({ peer, batch }, device, items, sources)
-  }
-
-  async #send(
-    to: { readonly peer: number; readonly batch: number },
-    device: PairedDevice,
-    items: readonly Item[],
-    sources: readonly Source[],
-  ): Promise<void> {
-    const transfer = ++this.#ids
-    const bytes = items.reduce((sum, item) => sum + item.bytes, 0)
-    const names = items.slice(0, 3).map(({ name }) => name)
-    const isText = items.length === 1 && items[0]?.isText === true
-    const what = { id: transfer, ...to, names, count: items.length, bytes, isText }
-    this.tell({ is: 'transfer', transfer: { ...what, way: 'out', stage: { is: 'offered' } } })
-    const stop = new AbortController()
-    this.#stops.set(transfer, stop)
-    const meter = new Meter()
-    const running = (done: number) => {
-      const stage = { is: 'running', done, perSecond: meter.rate(done) } as const
-      this.tell({ is: 'stage', transfer, stage })
-    }
-    try {
-      const {
-        bytes: delivered,
-        ms,
-        skipped,
-      } = await device.send(sources, {
-        signal: stop.signal,
-        onAnswer: running,
-        onProgress: running,
-      })
-      this.tell({ is: 'stage', transfer, stage: { is: 'delivered', bytes: delivered, ms, skipped } })
-    } catch (error) {
-      this.tell({ is: 'stage', transfer, stage: { is: 'failed', code: codeOf(error) } })
-    } finally {
-      this.#stops.delete(transfer)
-    }
+    for (const [peer, device] of this.#devices) void this.#outgoing.send(++this.#ids, peer, device, batch)
   }
 
   /** Leaves: whatever runs is stopped, and goodbye is said. */
   async leave(): Promise<void> {
-    for (const stop of this.#stops.values()) stop.abort()
+    this.#outgoing.leave()
     this.incoming.leave()
     const goodbyes = [...this.#devices.values()].map((device) => device.close().catch(() => {}))
     this.#devices.clear()
@@ -264,6 +235,10 @@ export class Controller {
     if (this.state.screen.is === 'start') return
     this.tell(code === 'aborted' ? { is: 'reset' } : { is: 'ended', code, role })
   }
+}
+
+function withoutKey({ key: _, ...source }: Source): Source {
+  return source
 }
 
 /** Reports with each look whether a device has been away for long enough to say so. */

@@ -33,6 +33,9 @@ const DROPPED_AFTER: readonly PairingErrorCode[] = [
   'source_changed',
 ]
 
+/** Reason of a stop: the person leaves the other device, and has not said that this is of no use. */
+const LEFT = 'left'
+
 /** Received things, until the person is done with them. */
 interface Received {
   readonly sink: Sink
@@ -88,18 +91,25 @@ export class Incoming {
   }
 
   async #receive(transfer: number, offer: Offer, sink: Sink, signal: AbortSignal): Promise<void> {
-    const meter = new Meter()
-    const running = (done: number) => this.#stage(transfer, { is: 'running', done, perSecond: meter.rate(done) })
-    running(0)
+    const meter = new Meter((done, perSecond) => this.#stage(transfer, { is: 'running', done, perSecond }))
+    this.#stage(transfer, { is: 'running', done: 0, perSecond: undefined })
     this.#offers.delete(transfer)
-    const isSaving = () => this.#stage(transfer, { is: 'saving' })
+    const isSaving = () => {
+      meter.stop()
+      this.#stage(transfer, { is: 'saving' })
+    }
     try {
-      await save(offer, withSaving(sink, isSaving), { signal, onProgress: ({ bytes }) => running(bytes) })
+      await save(offer, withSaving(sink, isSaving), {
+        signal,
+        onChecking: (done, total) => this.#stage(transfer, { is: 'comparing', done, total }),
+        onProgress: ({ bytes }) => meter.report(bytes),
+      })
       await this.#hand(transfer, offer, sink)
     } catch (error) {
+      meter.stop()
       const code = codeOf(error)
       offer.stop(code === 'no_space' ? code : 'failed')
-      const isKept = sink instanceof KeptSink && !DROPPED_AFTER.includes(code)
+      const isKept = sink instanceof KeptSink && (signal.reason === LEFT || !DROPPED_AFTER.includes(code))
       if (isKept) sink.release()
       else await sink.drop().catch(() => {})
       const max = sink instanceof MemorySink && code === 'no_space' ? { max: MEMORY_MAX_BYTES } : {}
@@ -173,9 +183,9 @@ export class Incoming {
     return [...this.#received.values()].some(({ sink, isHandedOver }) => sink instanceof MemorySink && !isHandedOver)
   }
 
-  /** Ends everything that runs. */
+  /** Ends everything that runs. What is kept stays, to go on from. */
   leave(): void {
-    for (const stop of this.#stops.values()) stop.abort()
+    for (const stop of this.#stops.values()) stop.abort(LEFT)
   }
 
   /** Lets go of what was received when its screen goes: copies that are kept are listed from then on. */

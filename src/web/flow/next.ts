@@ -204,8 +204,16 @@ function paired(state: State, { peer, question, sessionUntil = state.sessionUnti
   return { ...after, pairing: { ...pairing, admitted, questions, deciding: undefined, isUnknownNumber: false } }
 }
 
+/** Stages in which something is lost when the page goes. */
+const UNDER_WAY: readonly string[] = ['offered', 'comparing', 'running', 'stopping', 'saving']
+
+export function isUnderWay({ stage }: Transfer): boolean {
+  return UNDER_WAY.includes(stage.is)
+}
+
 /** Keeps what has been said last of a transfer. */
 function mayBecome({ stage }: Transfer, is: Transfer['stage']['is']): boolean {
+  if (stage.is === 'stopping') return is === 'delivered' || is === 'failed'
   if (is === 'withdrawn') return stage.is === 'asked' || stage.is === 'too_large'
   return !['delivered', 'failed', 'saved', 'done', 'text', 'declined', 'withdrawn'].includes(stage.is)
 }
@@ -218,11 +226,12 @@ const SETTLED: readonly string[] = ['delivered', 'received', 'saved', 'done', 't
 function ended(state: State, { code, role }: Event & { is: 'ended' }): State {
   const { screen } = state
   if (screen.is === 'start') return state
-  if (screen.is === 'connected') {
+  // Devices that were let in may have sent something while others were waited for.
+  if (screen.is === 'connected' || (screen.is === 'pairing' && state.peers.length > 0)) {
     const peers = state.peers.map((peer) => ({ ...peer, hasLeft: true, isAway: false }))
     const isEverythingThere = state.transfers.every(({ stage }) => SETTLED.includes(stage.is))
     const left = isEverythingThere && GOODBYES.includes(code) ? undefined : code
-    return { ...state, peers, left, isWriting: false }
+    return { ...state, pairing: undefined, peers, left, isWriting: false, screen: { is: 'connected' } }
   }
   return {
     ...state,

@@ -64,7 +64,11 @@ export interface Peer {
 
 export type OutgoingStage =
   | { readonly is: 'offered' }
+  /** Both sides look at what the other has from before. */
+  | { readonly is: 'comparing'; readonly done: number; readonly total: number }
   | { readonly is: 'running'; readonly done: number; readonly perSecond: number | undefined }
+  /** Stopped here, and the other device has not heard of it. */
+  | { readonly is: 'stopping' }
   /** `skipped` files could not be read here, and are not there. */
   | { readonly is: 'delivered'; readonly bytes: number; readonly ms: number; readonly skipped: number }
   | { readonly is: 'failed'; readonly code: PairingErrorCode }
@@ -73,6 +77,7 @@ export type IncomingStage =
   | { readonly is: 'asked'; readonly plan: Exclude<Plan['is'], 'none'> }
   /** Nothing here can take so much: `max` bytes are the most. */
   | { readonly is: 'too_large'; readonly max: number }
+  | { readonly is: 'comparing'; readonly done: number; readonly total: number }
   | { readonly is: 'running'; readonly done: number; readonly perSecond: number | undefined }
   | { readonly is: 'saving' }
   /** `isCopy`: the browser keeps it until the person is done. `isByHand`: nothing is saved before a click. */

@@ -1,6 +1,7 @@
 import { awayWords } from '../announce.ts'
 import { button, buttons, type Child, h, heading, theirs } from '../dom.ts'
 import { ENDS } from '../ends.ts'
+import { isUnderWay } from '../flow/next.ts'
 import type { Peer, State, Transfer } from '../flow/state.ts'
 import { count, percent, shownName, size, spaced } from '../format.ts'
 import { fill, WORDS } from '../words.ts'
@@ -141,9 +142,9 @@ function sending(context: Context, begins: boolean): HTMLElement {
 
 function leaving({ state, controller, confirm }: Context, isOver: boolean): HTMLElement {
   if (isOver) return button(WORDS.toStart, () => void controller.leave(), 'main')
-  const isUnderWay = state.transfers.some(({ stage }) => ['offered', 'running', 'saving'].includes(stage.is))
+  const isBusy = state.transfers.some(isUnderWay)
   return button(WORDS.leave, async () => {
-    if (!isUnderWay || (await confirm(WORDS.leaveSure, WORDS.leave, WORDS.goOn))) await controller.leave()
+    if (!isBusy || (await confirm(WORDS.leaveSure, WORDS.leave, WORDS.goOn))) await controller.leave()
   })
 }
 

@@ -5,7 +5,7 @@ import { count, size } from '../format.ts'
 import { fill, WORDS } from '../words.ts'
 import { copyButton } from './copy-button.ts'
 import type { Context } from './parts.ts'
-import { bar, failed, progress } from './rows.ts'
+import { bar, comparing, failed, progress } from './rows.ts'
 
 /** Shows what there is to do with an offer, and what came of it. */
 export function incoming(context: Context, transfer: Transfer & { way: 'in' }): Child[] {
@@ -19,10 +19,12 @@ export function incoming(context: Context, transfer: Transfer & { way: 'in' }): 
         h('p', { class: 'warning' }, tooLarge(stage.max, bytes)),
         buttons(button(WORDS.noThanks, () => controller.incoming.decline(id, 'no_space'))),
       ]
+    case 'comparing':
     case 'running': {
       const stop = button(WORDS.stop, async () => {
         if (await confirm(WORDS.stopReceiving, WORDS.stop, WORDS.goOn)) controller.incoming.stop(id)
       })
+      if (stage.is === 'comparing') return [...comparing(stage), buttons(stop)]
       return [bar(stage.done, bytes), h('p', { class: 'quiet' }, progress(stage, bytes)), buttons(stop)]
     }
     case 'saving':

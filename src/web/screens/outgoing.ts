@@ -1,10 +1,11 @@
 import { button, buttons, type Child, h, theirs } from '../dom.ts'
 import { ENDS } from '../ends.ts'
+import { isUnderWay } from '../flow/next.ts'
 import type { OutgoingStage, Transfer } from '../flow/state.ts'
 import { clock, count, percent, shownName, size, spaced } from '../format.ts'
 import { fill, WORDS } from '../words.ts'
 import type { Context } from './parts.ts'
-import { bar, failed, progress } from './rows.ts'
+import { bar, comparing, comparingWords, failed, progress } from './rows.ts'
 
 type Outgoing = Transfer & { way: 'out' }
 
@@ -14,6 +15,10 @@ export function outgoing(context: Context, { id, stage, bytes }: Outgoing): Chil
   switch (stage.is) {
     case 'offered':
       return [h('p', { class: 'waiting' }, WORDS.offered), stop]
+    case 'comparing':
+      return [...comparing(stage), stop]
+    case 'stopping':
+      return [h('p', { class: 'waiting' }, WORDS.stopping)]
     case 'running':
       if (bytes !== undefined && stage.done >= bytes) return [bar(stage.done, bytes), h('p', {}, WORDS.checking)]
       return [
@@ -40,7 +45,7 @@ function delivered({ bytes, ms, skipped }: OutgoingStage & { is: 'delivered' }):
 
 /** The same for several devices, with a line for each. */
 export function outgoingToMany(context: Context, all: readonly Outgoing[]): Child[] {
-  const underWay = all.filter(({ stage }) => stage.is === 'offered' || stage.is === 'running')
+  const underWay = all.filter((each) => isUnderWay(each) && each.stage.is !== 'stopping')
   const delivered = all.filter(({ stage }) => stage.is === 'delivered').length
   return [
     h('ul', { class: 'rows' }, ...all.map((each) => line(context, each))),
@@ -69,6 +74,10 @@ function line({ state }: Context, { id, peer, stage, bytes }: Outgoing): HTMLEle
     switch (stage.is) {
       case 'offered':
         return WORDS.offeredShort
+      case 'comparing':
+        return comparingWords(stage)
+      case 'stopping':
+        return WORDS.stoppingShort
       case 'running':
         return percent(stage.done, bytes ?? stage.done)
       case 'delivered':

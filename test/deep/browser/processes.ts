@@ -58,8 +58,13 @@ export class JsonProcess {
   }
 
   /** `pairlay send` or `pairlay receive`, with nobody at the terminal. */
-  static cli(relay: string, args: readonly string[], input?: Iterable<Uint8Array>): JsonProcess {
-    return JsonProcess.#start([CLI, ...args, '--relay', relay, '--json', '--yes'], {}, input)
+  static cli(
+    relay: string,
+    args: readonly string[],
+    input?: Iterable<Uint8Array>,
+    env: Readonly<Record<string, string>> = {},
+  ): JsonProcess {
+    return JsonProcess.#start([CLI, ...args, '--relay', relay, '--json', '--yes'], env, input)
   }
 
   static #start(args: readonly string[], env: Readonly<Record<string, string>>, input?: Iterable<Uint8Array>) {

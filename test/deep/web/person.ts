@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { Browser, BrowserContextOptions, Download, Page } from 'playwright-core'
+import type { Browser, BrowserContext, BrowserContextOptions, Download, Page } from 'playwright-core'
 
 const AXE = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
 
@@ -48,7 +48,12 @@ export class Person {
   static async at(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Person> {
     const permissions = ['clipboard-read', 'clipboard-write']
     const context = await browser.newContext({ acceptDownloads: true, permissions, locale: 'en-US', ...options })
-    const page = await context.newPage()
+    return Person.in(context, url)
+  }
+
+  /** The same in a context that is there, such as that of a profile on the disk. */
+  static async in(context: BrowserContext, url: string): Promise<Person> {
+    const page = context.pages()[0] ?? (await context.newPage())
     const person = new Person(page, new URL(url).origin)
     await page.addInitScript(() => {
       addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>

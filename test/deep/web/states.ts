@@ -99,6 +99,12 @@ const ALL_AT_ONCE = [
     { is: 'running', done: 61_000_000, perSecond: 11_200_000 },
     { names: ['film.mp4'], bytes: 412_000_000 },
   ),
+  transfer(
+    'out',
+    { is: 'comparing', done: 31_000_000, total: 61_000_000 },
+    { names: ['film.mp4'], bytes: 412_000_000 },
+  ),
+  transfer('out', { is: 'stopping' }, { names: ['oops.txt'], bytes: 120 }),
   transfer('out', { is: 'failed', code: 'unconfirmed' }, { names: ['letter.pdf'] }),
   transfer('in', { is: 'failed', code: 'corrupt', isKept: false } as IncomingStage, { names: ['letter.pdf'] }),
   transfer('in', { is: 'withdrawn' }, { names: ['oops.txt'], bytes: 120 }),
