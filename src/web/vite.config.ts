@@ -32,6 +32,13 @@ const finish: Plugin = {
   },
 }
 
+/** Imports late chunks without Vite's helper, which preloads the styles that this page's chunks do not have. */
+const lateChunks: Plugin = {
+  name: 'late-chunks',
+  enforce: 'pre',
+  load: (id) => (id === '\0vite/preload-helper.js' ? 'export const __vitePreload = (load) => load()' : undefined),
+}
+
 /** Passes calls on as those of the relay's own page. */
 const passed: ProxyOptions = {
   target: RELAY,
@@ -47,7 +54,7 @@ const passed: ProxyOptions = {
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
-  plugins: [finish],
+  plugins: [lateChunks, finish],
   build: {
     outDir: OUT,
     emptyOutDir: true,
