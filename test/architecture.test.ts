@@ -68,7 +68,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
   'web/': {
     imports: [
-      ...['protocol/', 'client/index.ts', 'crypto/pairing-code.ts', 'qr', 'client-zip', 'vite'],
+      ...['protocol/', 'client/index.ts', 'crypto/pairing-code.ts', 'qr', 'lean-qr', 'vite'],
       ...['node:crypto', 'node:fs', 'node:path', 'node:url', 'node:zlib'],
     ],
     reason: 'the page has of the client what an app has of it, and of Node what its build takes',
