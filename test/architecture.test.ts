@@ -51,7 +51,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     reason: 'the relay half never decrypts, with no library either',
   },
   'crypto/': {
-    imports: ['protocol/', '@stablelib/', '@noble/'],
+    imports: ['protocol/', 'tweetnacl', '@noble/'],
     reason: 'the cryptography runs anywhere, is used, and uses no part of the SDK',
   },
   'client/': {

@@ -18,19 +18,19 @@ const without = (text: string, field: string): readonly [string, string] => [tex
 
 export const HANDSHAKE = [
   operator('check of commit_R at the sender', 'swap commit_R, against the sender', [
-    'if (!equalBytes(commitReceiver(Yb, exchange.ADb), state.receiverCommitment)) throw new HandshakeError()',
+    'if (!nacl.verify(commitReceiver(Yb, exchange.ADb), state.receiverCommitment)) throw new HandshakeError()',
     '',
   ]),
   operator('comparison of T_R', 'swap T_R, against the sender', [
-    'if (!equalBytes(keys.confirmReceiver(), receiverTag)) throw new HandshakeError(true)',
+    'if (!nacl.verify(keys.confirmReceiver(), receiverTag)) throw new HandshakeError(true)',
     '',
   ]),
   middle('check of commit_S at the receiver', CHANCE, [
-    'if (!equalBytes(commitSender(nonce), state.senderCommitment)) throw new HandshakeError()',
+    'if (!nacl.verify(commitSender(nonce), state.senderCommitment)) throw new HandshakeError()',
     '',
   ]),
   operator('comparison of T_S', 'swap T_S, against the receiver', [
-    'if (!equalBytes(keys.confirmSender(state.receiverTag, nonce), senderTag)) throw new HandshakeError()',
+    'if (!nacl.verify(keys.confirmSender(state.receiverTag, nonce), senderTag)) throw new HandshakeError()',
     '',
   ]),
   operator('a wrong T_R counts as a guess', 'swap T_R, against the sender', [
@@ -83,7 +83,7 @@ export const HANDSHAKE = [
     const decoded = decode()`,
   ]),
   operator('low-order X25519', 'X25519 of low order, Invalid Y0, against the sender', [
-    "if (equalBytes(dh, new Uint8Array(32))) throw new RangeError('the X25519 key is of low order')",
+    "if (nacl.verify(dh, new Uint8Array(32))) throw new RangeError('the X25519 key is of low order')",
     '',
   ]),
   operator('length of a message', 'm1, a byte more, against the sender', [

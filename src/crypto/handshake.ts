@@ -3,10 +3,9 @@
  * m1 fixes the receiver first, commit_S in m2 fixes the sender before m3 opens commit_R: six digits suffice for that order.
  */
 
-import { equalBytes } from '@noble/ciphers/utils.js'
 import { concatBytes } from '@noble/hashes/utils.js'
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
-import { scalarMultBase } from '@stablelib/x25519'
+import nacl from 'tweetnacl'
 import { generator, multiply, sampleScalar } from './cpace.ts'
 import { encodeCrockford } from './encoding.ts'
 import { HandshakeError } from './handshake-error.ts'
@@ -114,7 +113,7 @@ export class SenderHandshake {
       const kem = ml_kem768.encapsulate(mlKemPublicKey, this.#secrets.draw(random, 32))
       this.#secrets.hold(kem.sharedSecret)
 
-      const publicKey = scalarMultBase(secretKey)
+      const publicKey = nacl.scalarMult.base(secretKey)
       const senderCommitment = commitSender(nonce)
       const channel = channelIdentifier(code.locator, receiverCode)
       const sid = sessionIdentifier(receiverNonce)
@@ -141,9 +140,9 @@ export class SenderHandshake {
       if (state.awaits !== 'm3') throw new HandshakeError()
       const [Yb, receiverTag] = split(m3, M3)
       const exchange = { ...state.exchange, Yb }
-      if (!equalBytes(commitReceiver(Yb, exchange.ADb), state.receiverCommitment)) throw new HandshakeError()
+      if (!nacl.verify(commitReceiver(Yb, exchange.ADb), state.receiverCommitment)) throw new HandshakeError()
       const keys = agree(this.#secrets, exchange, { ...state, theirPoint: Yb, theirPublicKey: state.receiverPublicKey })
-      if (!equalBytes(keys.confirmReceiver(), receiverTag)) throw new HandshakeError(true)
+      if (!nacl.verify(keys.confirmReceiver(), receiverTag)) throw new HandshakeError(true)
       const m4 = concatBytes(state.nonce, keys.confirmSender(receiverTag, state.nonce))
       const peer = {
         matchNumber: keys.matchNumber(state.nonce),
@@ -210,7 +209,7 @@ export class ReceiverHandshake {
       requireReceiverCode(options.receiverCode)
       return this.#secrets.draw(options.random, 32)
     })
-    this.publicKey = scalarMultBase(secretKey)
+    this.publicKey = nacl.scalarMult.base(secretKey)
     this.#state = { awaits: 'start', options, secretKey }
   }
 
@@ -265,8 +264,8 @@ export class ReceiverHandshake {
       if (state.awaits !== 'm4') throw new HandshakeError()
       const { keys } = state
       const [nonce, senderTag] = split(m4, M4)
-      if (!equalBytes(commitSender(nonce), state.senderCommitment)) throw new HandshakeError()
-      if (!equalBytes(keys.confirmSender(state.receiverTag, nonce), senderTag)) throw new HandshakeError()
+      if (!nacl.verify(commitSender(nonce), state.senderCommitment)) throw new HandshakeError()
+      if (!nacl.verify(keys.confirmSender(state.receiverTag, nonce), senderTag)) throw new HandshakeError()
       const peer = {
         matchNumber: keys.matchNumber(nonce),
         fingerprint: encodeCrockford(keys.fingerprint()),

@@ -1,10 +1,9 @@
 /** All that both sides hash in one run of the handshake, suite 1, and the keys that follow from it. */
-import { equalBytes } from '@noble/ciphers/utils.js'
 import { expand, extract } from '@noble/hashes/hkdf.js'
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha512 } from '@noble/hashes/sha2.js'
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js'
-import { scalarMult } from '@stablelib/x25519'
+import nacl from 'tweetnacl'
 import { intermediateSessionKey, multiply, transcript } from './cpace.ts'
 import { LABEL, lv } from './encoding.ts'
 import type { Secrets } from './secrets.ts'
@@ -102,8 +101,8 @@ export function agree(secrets: Secrets, exchange: Exchange, agreement: Agreement
   const { sid, Ya, ADa, Yb, ADb } = exchange
   const K = secrets.hold(multiply(agreement.scalar, agreement.theirPoint))
   const isk = secrets.hold(intermediateSessionKey(sid, K, transcript(Ya, ADa, Yb, ADb)))
-  const dh = secrets.hold(scalarMult(agreement.secretKey, agreement.theirPublicKey))
-  if (equalBytes(dh, new Uint8Array(32))) throw new RangeError('the X25519 key is of low order')
+  const dh = secrets.hold(nacl.scalarMult(agreement.secretKey, agreement.theirPublicKey))
+  if (nacl.verify(dh, new Uint8Array(32))) throw new RangeError('the X25519 key is of low order')
   return new KeySchedule(secrets, { isk, dh, kem: agreement.kem }, hashTranscript(exchange))
 }
 

@@ -71,10 +71,10 @@ vi.mock('@noble/post-quantum/ml-kem.js', async (original) => {
   }
 })
 
-vi.mock('@stablelib/x25519', async (original) => {
-  const x25519 = await original<typeof import('@stablelib/x25519')>()
-  const scalarMult = (secretKey: Uint8Array, theirs: Uint8Array) => watch(x25519.scalarMult(secretKey, theirs), 'dh')
-  return { ...x25519, scalarMult }
+vi.mock('tweetnacl', async (original) => {
+  const { default: nacl } = await original<{ default: typeof import('tweetnacl') }>()
+  const scalarMult = (secretKey: Uint8Array, theirs: Uint8Array) => watch(nacl.scalarMult(secretKey, theirs), 'dh')
+  return { default: { ...nacl, scalarMult: Object.assign(scalarMult, { base: nacl.scalarMult.base }) } }
 })
 
 beforeEach(() => secrets.clear())
