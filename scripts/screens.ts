@@ -58,6 +58,7 @@ async function picturesOf(
   const pictures: Picture[] = []
   for (const name of Object.keys(STATES)) {
     await page.evaluate((state) => showState(state), name)
+    await page.waitForFunction(() => [...document.querySelectorAll('.picture')].every((each) => each.firstChild))
     pictures.push({ name, png: await page.screenshot({ fullPage: folder !== undefined }) })
   }
   await context.close()

@@ -4,6 +4,7 @@ import { deviceName } from './device-name.ts'
 import { Controller } from './flow/controller.ts'
 import { isFree, isUnderWay } from './flow/next.ts'
 import type { State } from './flow/state.ts'
+import { showBanner } from './late.ts'
 import { footer, readPageWords } from './page-words.ts'
 import { takeDropsAndPastes } from './screens/sources.ts'
 import { View } from './view.ts'
@@ -25,14 +26,14 @@ const controller = new Controller(relay, deviceName(), (state) => {
 takeDropsAndPastes(controller)
 addEventListener('hashchange', () => openLink(takeFragment()))
 addEventListener('beforeunload', (event) => {
-  if (isBusy(controller.state) || controller.incoming.isUnsaved) event.preventDefault()
+  if (isBusy(controller.state) || controller.incoming?.isUnsaved) event.preventDefault()
 })
 document.body.append(footer(() => controller.tell({ is: 'ask', open: true })))
 warnOfInsecurity()
 view.show(controller.state, controller)
 openLink(fragment)
 setInterval(() => keepAwake(controller.state), LOOK_MS)
-void controller.incoming.listEarlier()
+void controller.listEarlier()
 void readPageWords().then((version) => {
   view.version = version
 })
@@ -55,8 +56,5 @@ function isBusy({ screen, transfers, left }: State): boolean {
 }
 
 function warnOfInsecurity(): void {
-  const banner = document.querySelector<HTMLElement>('#banner')
-  if (!banner || isSecureContext) return
-  banner.hidden = false
-  banner.textContent = WORDS.notSecure
+  if (!isSecureContext) showBanner(WORDS.notSecure)
 }

@@ -10,27 +10,37 @@ const OUT = fileURLToPath(new URL('../../dist/web', import.meta.url))
 const RELAY = process.env.RELAY || 'http://localhost:8080'
 
 /** Writes the hashes of script and style into index.html, and beside each file what a browser that takes it is sent. */
-const finish: Plugin = {
-  name: 'finish',
-  apply: 'build',
-  closeBundle() {
-    const index = join(OUT, 'index.html')
-    const hashed = readFileSync(index, 'utf8').replaceAll(
-      /(?:src|href)="\.\/(assets\/[^"]+\.(?:js|css))"/g,
-      (all, path) => {
-        return `${all} integrity="sha256-${hash('sha256', readFileSync(join(OUT, path)), 'base64')}"`
-      },
-    )
-    writeFileSync(index, hashed)
-    for (const name of readdirSync(OUT, { recursive: true, encoding: 'utf8' })) {
-      const path = join(OUT, name)
-      if (!statSync(path).isFile() || /\.(png|br|gz)$/.test(name)) continue
-      const body = readFileSync(path)
-      writeFileSync(`${path}.br`, brotliCompressSync(body))
-      writeFileSync(`${path}.gz`, gzipSync(body, { level: 9 }))
-    }
-  },
+function finish(): Plugin {
+  let out = OUT
+  return {
+    name: 'finish',
+    apply: 'build',
+    configResolved: ({ build }) => {
+      out = build.outDir
+    },
+    closeBundle() {
+      const index = join(out, 'index.html')
+      const named = /(?:src|href)="\.\/(assets\/[^"]+\.(?:js|css))"/g
+      const hashed = readFileSync(index, 'utf8').replaceAll(named, (all, path) => {
+        return `${all} integrity="sha256-${hash('sha256', readFileSync(join(out, path)), 'base64')}"`
+      })
+      writeFileSync(index, hashed)
+      for (const name of readdirSync(out, { recursive: true, encoding: 'utf8' })) {
+        const path = join(out, name)
+        if (!statSync(path).isFile() || /\.(png|br|gz)$/.test(name)) continue
+        const body = readFileSync(path)
+        writeFileSync(`${path}.br`, brotliCompressSync(body))
+        writeFileSync(`${path}.gz`, gzipSync(body, { level: 9 }))
+      }
+    },
+  }
 }
+
+/** Parts of the SDK that a page has no use for, and what stands in for them. */
+export const ALIASES = [
+  { find: 'ws', replacement: fileURLToPath(new URL('no-ws.ts', import.meta.url)) },
+  { find: './error-messages.ts', replacement: fileURLToPath(new URL('no-messages.ts', import.meta.url)) },
+]
 
 /** Imports late chunks without Vite's helper, which preloads the styles that this page's chunks do not have. */
 const lateChunks: Plugin = {
@@ -45,8 +55,8 @@ const passed: ProxyOptions = {
   ws: true,
   changeOrigin: true,
   configure: (proxy) => {
-    for (const event of ['proxyReq', 'proxyReqWs'] as const)
-      proxy.on(event, (request) => request.removeHeader('origin'))
+    proxy.on('proxyReq', (request) => request.removeHeader('origin'))
+    proxy.on('proxyReqWs', (request) => request.removeHeader('origin'))
   },
 }
 
@@ -54,14 +64,15 @@ const passed: ProxyOptions = {
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
-  plugins: [lateChunks, finish],
+  plugins: [lateChunks, finish()],
   build: {
     outDir: OUT,
     emptyOutDir: true,
     assetsInlineLimit: 0,
     modulePreload: false,
     target: 'es2023',
+    rolldownOptions: { checks: { pluginTimings: false } },
   },
   server: { proxy: { '/v1': passed, '/page.json': passed, '/version': passed } },
-  resolve: { alias: { ws: fileURLToPath(new URL('no-ws.ts', import.meta.url)) } },
+  resolve: { alias: ALIASES },
 })

@@ -1,11 +1,14 @@
-import { blobSource, bytesSource, type PairedDevice, Receiver, type Source } from '../../client/index.ts'
+import { blobSource, bytesSource, type Offer, type PairedDevice, Receiver, type Source } from '../../client/index.ts'
+import { late } from '../late.ts'
+import { folders } from '../save/folders.ts'
 import { SentStore } from '../save/sent.ts'
 import { codeOf } from './failure.ts'
 import { Host } from './host.ts'
-import { Incoming, TEXT_TYPE } from './incoming.ts'
+import type { Incoming } from './incoming.ts'
 import { next } from './next.ts'
 import { Outgoing } from './outgoing.ts'
 import { type Event, type Item, START, type State } from './state.ts'
+import { TEXT_TYPE } from './texts.ts'
 
 /** From so many bytes on, a transfer that was cut goes on when the same is sent again. */
 const KEPT_FROM_BYTES = 1_048_576
@@ -16,8 +19,8 @@ const LOOK_MS = 1_000
 /** Hands of the page: it holds the SDK's objects, and tells the state what happens to them. */
 export class Controller {
   state: State = START
-  /** Takes what comes. */
-  readonly incoming: Incoming
+  /** Takes what comes. Undefined before the first pairing, unless something is left of an earlier visit. */
+  incoming: Incoming | undefined
   readonly #relay: string
   readonly #deviceName: string
   readonly #changed: (state: State) => void
@@ -35,7 +38,6 @@ export class Controller {
     this.#relay = relay
     this.#deviceName = deviceName
     this.#changed = changed
-    this.incoming = new Incoming((event) => this.tell(event))
     this.#outgoing = new Outgoing((event) => this.tell(event), new SentStore())
     this.#host = new Host({
       relay,
@@ -54,7 +56,7 @@ export class Controller {
     const before = this.state.transfers
     this.state = next(this.state, event)
     this.#changed(this.state)
-    if (before.length > 0 && this.state.transfers.length === 0) void this.incoming.release()
+    if (before.length > 0 && this.state.transfers.length === 0) void this.incoming?.release()
   }
 
   /** Adds files, each looked at: one that cannot be read is named and left out. Paired, they are sent at once. */
@@ -102,6 +104,7 @@ export class Controller {
 
   /** Registers a code, and waits for devices. */
   getCode(): void {
+    void this.#receiving().catch(() => {})
     this.#host.open()
   }
 
@@ -130,6 +133,7 @@ export class Controller {
   /** Enters a code. */
   async join(code: string): Promise<void> {
     this.tell({ is: 'joining' })
+    void this.#receiving().catch(() => {})
     this.#joining = new AbortController()
     const { signal } = this.#joining
     try {
@@ -186,16 +190,37 @@ export class Controller {
 
   async #hearOffers(peer: number, device: PairedDevice): Promise<void> {
     try {
-      for await (const offer of device.offers()) void this.incoming.hear(++this.#ids, peer, offer)
+      for await (const offer of device.offers()) void this.#hear(peer, offer)
     } catch {
       // `ended` tells what ended the pairing.
     }
   }
 
+  async #hear(peer: number, offer: Offer): Promise<void> {
+    try {
+      await (await this.#receiving()).hear(++this.#ids, peer, offer)
+    } catch {
+      offer.decline('declined')
+    }
+  }
+
+  /** Brings what is needed to take something: nobody waits for it on the first screen. */
+  async #receiving(): Promise<Incoming> {
+    const { Incoming } = await late(() => import('./incoming.ts'))
+    this.incoming ??= new Incoming((event) => this.tell(event))
+    return this.incoming
+  }
+
+  /** Tells what was received on an earlier visit. */
+  async listEarlier(): Promise<void> {
+    const isSomethingThere = 'storage' in navigator && (await folders().catch(() => [])).length > 0
+    if (isSomethingThere) await (await this.#receiving()).listEarlier()
+  }
+
   /** Stops a transfer, either way. The devices stay paired. */
   stop(transfer: number): void {
     this.#outgoing.stop(transfer)
-    this.incoming.stop(transfer)
+    this.incoming?.stop(transfer)
   }
 
   #sendIfPaired(): void {
@@ -211,7 +236,7 @@ export class Controller {
   /** Leaves: whatever runs is stopped, and goodbye is said. */
   async leave(): Promise<void> {
     this.#outgoing.leave()
-    this.incoming.leave()
+    this.incoming?.leave()
     const goodbyes = [...this.#devices.values()].map((device) => device.close().catch(() => {}))
     this.#devices.clear()
     const joining = this.#joining

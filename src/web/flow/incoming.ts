@@ -18,10 +18,7 @@ import { codeOf } from './failure.ts'
 import { Meter } from './meter.ts'
 import { MEMORY_MAX_BYTES, MEMORY_SMALL_BYTES, type Plan, plan } from './plan.ts'
 import type { Event, IncomingStage } from './state.ts'
-
-/** The type of an entry that is a text to be shown, not a file. */
-export const TEXT_TYPE = 'application/x-pairlay-text'
-export const TEXT_MAX_BYTES = 1_048_576
+import { TEXT_MAX_BYTES, TEXT_TYPE } from './texts.ts'
 
 /** After these nothing of a transfer is kept: it was stopped by a person, or what is there is of no use. */
 const DROPPED_AFTER: readonly PairingErrorCode[] = [

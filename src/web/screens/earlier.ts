@@ -35,8 +35,8 @@ function row(
       ? [name, h('span', { class: 'quiet' }, fill('earlierMore', { size: size(bytes), date: when }))]
       : [h('p', {}, before, name, after)]),
     buttons(
-      isWhole && button(WORDS.saveIt, () => void incoming.saveEarlier(token)),
-      button(WORDS.delete, () => void incoming.deleteEarlier(token)),
+      isWhole && button(WORDS.saveIt, () => void incoming?.saveEarlier(token)),
+      button(WORDS.delete, () => void incoming?.deleteEarlier(token)),
     ),
   )
 }

@@ -17,12 +17,12 @@ export function incoming(context: Context, transfer: Transfer & { way: 'in' }): 
     case 'too_large':
       return [
         h('p', { class: 'warning' }, tooLarge(stage.max, bytes)),
-        buttons(button(WORDS.noThanks, () => controller.incoming.decline(id, 'no_space'))),
+        buttons(button(WORDS.noThanks, () => controller.incoming?.decline(id, 'no_space'))),
       ]
     case 'comparing':
     case 'running': {
       const stop = button(WORDS.stop, async () => {
-        if (await confirm(WORDS.stopReceiving, WORDS.stop, WORDS.goOn)) controller.incoming.stop(id)
+        if (await confirm(WORDS.stopReceiving, WORDS.stop, WORDS.goOn)) controller.incoming?.stop(id)
       })
       if (stage.is === 'comparing') return [...comparing(stage), buttons(stop)]
       return [bar(stage.done, bytes), h('p', { class: 'quiet' }, progress(stage, bytes)), buttons(stop)]
@@ -68,8 +68,8 @@ function asked(
     isPipe && h('p', {}, WORDS.sizeUnknown),
     line && h('p', { class: 'quiet' }, line),
     buttons(
-      button(yes, () => void controller.incoming.accept(id), 'main'),
-      button(WORDS.noThanks, () => controller.incoming.decline(id, 'declined')),
+      button(yes, () => void controller.incoming?.accept(id), 'main'),
+      button(WORDS.noThanks, () => controller.incoming?.decline(id, 'declined')),
     ),
   ]
 }
@@ -79,10 +79,10 @@ function received(
   id: number,
   { isCopy, isByHand, skipped }: IncomingStage & { is: 'received' },
 ): Child[] {
-  const done = button(WORDS.done, () => void to.done(id))
+  const done = button(WORDS.done, () => void to?.done(id))
   const save = isByHand
-    ? [button(WORDS.share, () => void to.share(id), 'main'), button(WORDS.toDownloads, () => to.saveAgain(id))]
-    : [button(WORDS.saveAgain, () => to.saveAgain(id))]
+    ? [button(WORDS.share, () => void to?.share(id), 'main'), button(WORDS.toDownloads, () => to?.saveAgain(id))]
+    : [button(WORDS.saveAgain, () => to?.saveAgain(id))]
   return [
     h('p', { class: 'good' }, isByHand ? WORDS.complete : WORDS.received),
     leftOut(skipped),

@@ -1,5 +1,5 @@
 import { button, buttons, h, heading } from '../dom.ts'
-import { TEXT_MAX_BYTES } from '../flow/incoming.ts'
+import { TEXT_MAX_BYTES } from '../flow/texts.ts'
 import { WORDS } from '../words.ts'
 import type { Context, Rendered } from './parts.ts'
 

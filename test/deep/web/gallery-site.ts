@@ -6,6 +6,7 @@ import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
 import { PAGE_POLICY } from '../../../src/server/page.ts'
+import { ALIASES } from '../../../src/web/vite.config.ts'
 
 const WEB = fileURLToPath(new URL('../../../src/web', import.meta.url))
 const TYPES: Readonly<Record<string, string>> = {
@@ -29,7 +30,7 @@ export async function openGallery(): Promise<Gallery> {
     base: './',
     configFile: false,
     logLevel: 'error',
-    resolve: { alias: { ws: join(WEB, 'no-ws.ts') } },
+    resolve: { alias: ALIASES },
     plugins: [
       {
         name: 'gallery',
