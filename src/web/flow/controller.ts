@@ -7,7 +7,7 @@ import { Host } from './host.ts'
 import type { Incoming } from './incoming.ts'
 import { next } from './next.ts'
 import { Outgoing } from './outgoing.ts'
-import { type Event, type Item, START, type State } from './state.ts'
+import { type Connection, type Event, type Item, START, type State } from './state.ts'
 import { TEXT_TYPE } from './texts.ts'
 
 /** From so many bytes on, a transfer that was cut goes on when the same is sent again. */
@@ -45,7 +45,7 @@ export class Controller {
       state: () => this.state,
       tell: (event) => this.tell(event),
       take: (device, name, about) => this.#take(device, name, about),
-      connection: this.#connectionListeners(),
+      connection: () => this.#connectionListeners(),
       // Devices that are in stay.
       fail: (error) => (this.#devices.size > 0 ? this.goOn() : this.#end(error, 'sender')),
     })
@@ -246,11 +246,18 @@ export class Controller {
     joining.abort()
   }
 
+  /** Hears of the connections of one session. Over HTTP it stays said that no WebSocket passes. */
   #connectionListeners() {
+    let isFallback = false
+    const tell = (connection: Connection) => this.tell({ is: 'connection', connection })
     return {
-      onStatus: (status: 'connected' | 'reconnecting') => this.tell({ is: 'connection', connection: status }),
-      onFallback: () => this.tell({ is: 'connection', connection: 'fallback' }),
-    } as const
+      onStatus: (status: 'connected' | 'reconnecting') =>
+        tell(isFallback && status === 'connected' ? 'fallback' : status),
+      onFallback: () => {
+        isFallback = true
+        tell('fallback')
+      },
+    }
   }
 
   #end(error: unknown, role: 'sender' | 'receiver'): void {

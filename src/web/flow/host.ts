@@ -27,7 +27,7 @@ export interface HostParts {
     name: string | undefined,
     about: { readonly question: number; readonly expiresInMs: number },
   ) => void
-  readonly connection: Pick<Parameters<typeof Sender.open>[0], 'onStatus' | 'onFallback'>
+  readonly connection: () => Pick<Parameters<typeof Sender.open>[0], 'onStatus' | 'onFallback'>
   readonly fail: (error: unknown) => void
 }
 
@@ -97,7 +97,7 @@ export class Host {
       },
       onWaiting: () => this.#tellStrangers(),
       onUsedUp: () => session === this.#life?.session && this.#parts.tell({ is: 'used_up' }),
-      ...connection,
+      ...connection(),
     })
     if (round !== this.#round) {
       void sender.cancel()

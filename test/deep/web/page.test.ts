@@ -91,6 +91,82 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page in Chromium', () => {
     await sender.reads('https://example.org/a?b=c')
   })
 
+  test('what is pasted or dropped at either side goes out at once', async () => {
+    const [sender, receiver] = await two()
+    await sender.choose(NOTE)
+    await pair(sender, receiver)
+    await receiver.save(1)
+    const put = (name: string, type: 'paste' | 'drop') => {
+      const data = new DataTransfer()
+      data.items.add(new File([type], name))
+      const Kind = { paste: ClipboardEvent, drop: DragEvent }[type]
+      document.body.dispatchEvent(
+        new Kind(type, { clipboardData: data, dataTransfer: data, bubbles: true, cancelable: true }),
+      )
+    }
+    for (const [from, to] of [
+      [receiver, sender],
+      [sender, receiver],
+    ] as const) {
+      await from.page.evaluate(`(${put})('image.png', 'paste')`)
+      const [[name = '', bytes] = []] = [...(await to.save(1))]
+      expect([name.replaceAll(/\d/g, '0'), bytes?.toString()]).toEqual(['Pasted 0000-00-00 00-00.png', 'paste'])
+      await from.page.evaluate(`(${put})('dropped.txt', 'drop')`)
+      expect((await to.save(1)).get('dropped.txt')?.toString()).toBe('drop')
+    }
+    for (const person of [sender, receiver]) expect(await person.page.locator('.transfer').count()).toBe(5)
+  })
+
+  test('a device that is let in sends something while others are waited for: it is there afterwards', async () => {
+    const [sender, receiver] = await two()
+    await sender.choose(NOTE)
+    await receiver.join(await sender.getCode(3))
+    await sender.pick(await receiver.number())
+    await receiver.sees('Connected')
+    await receiver.press('Write a text')
+    await receiver.page.getByLabel('Text to send').fill('early')
+    await receiver.press('Send')
+    await receiver.reads('Waiting until it is accepted there')
+    await sender.press('Send now to 1 device')
+    await sender.press('Show it')
+    await sender.reads('early')
+    await receiver.save(1)
+    await sender.reads('Delivered: it has everything')
+  })
+
+  test("the browser's own cipher seals and opens what is large, where there is one", async () => {
+    const sealed: string[] = []
+    const [sender, receiver] = await two()
+    for (const { page } of [sender, receiver]) {
+      await page.exposeFunction('sealedBy', (name: string) => sealed.push(name))
+      await page.evaluate(() => {
+        const { subtle } = crypto
+        for (const method of ['encrypt', 'decrypt'] as const) {
+          const real = subtle[method].bind(subtle)
+          subtle[method] = (algorithm: { name: string }, ...rest: [CryptoKey, BufferSource]) => {
+            void (globalThis as unknown as { sealedBy: (name: string) => void }).sealedBy(`${method} ${algorithm.name}`)
+            return real(algorithm as AesGcmParams, ...rest)
+          }
+        }
+      })
+    }
+    const has = await sender.page.evaluate(() =>
+      crypto.subtle.importKey('raw-secret' as 'raw', new Uint8Array(32), 'ChaCha20-Poly1305', false, ['encrypt']).then(
+        () => true,
+        () => false,
+      ),
+    )
+    await sender.choose(PHOTO)
+    await pair(sender, receiver)
+    await receiver.save(1)
+    const chunks = Math.ceil(PHOTO.buffer.length / 65_536)
+    for (const method of ['encrypt', 'decrypt']) {
+      const count = sealed.filter((each) => each === `${method} ChaCha20-Poly1305`).length
+      if (has) expect(count).toBeGreaterThan(chunks)
+      else expect(count).toBe(0)
+    }
+  })
+
   test('a text that is written before there is a code', async () => {
     const [sender, receiver] = await two()
     await sender.press('Write a text')

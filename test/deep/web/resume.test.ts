@@ -115,7 +115,7 @@ describe.skipIf(WITHOUT_CHROMIUM)('a transfer that is cut goes on', () => {
 
   /** The page sends to the command line, which takes it. */
   async function giveToCli(path: string, into: string): Promise<JsonProcess> {
-    await page.page.locator('input[type=file]').first().setInputFiles(path)
+    await page.choosePath(path)
     const receiving = cli('receive', await page.getCode(), '--into', into)
     const { matchNumber } = await receiving.event('number')
     await page.pick(String(matchNumber).replace(/\D/g, ''))
