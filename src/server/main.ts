@@ -105,11 +105,19 @@ logger.info(
 )
 warnOfSettings()
 while (relay.unready === 'unavailable') await delay(LOOK_MS, undefined, { ref: false })
-if (!relay.unready) logger.info({ version, port }, 'the relay is ready')
+if (!relay.unready) logger.info({ version, page: pageAddress(), port }, 'the relay is ready')
 
 /** Returns what the operator says on the page. */
 function pageWords({ webName, webNotice, webLinks }: Config): PageWords {
   return { name: webName || undefined, notice: webNotice || undefined, links: webLinks }
+}
+
+/** Returns where a browser of this machine finds the page, or undefined without one. A proxy's address is not known here. */
+function pageAddress(): string | undefined {
+  if (!config.web) return undefined
+  const isAny = config.host === '0.0.0.0' || config.host === '::'
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host
+  return `http://${isAny ? 'localhost' : host}:${port}/`
 }
 
 /** Returns the stores of a relay that is alone, in its own memory. */

@@ -163,7 +163,7 @@ function renderersOf(profile: string): number[] {
       parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]))
       commands.set(Number(name), readFileSync(`/proc/${name}/cmdline`, 'utf8'))
     } catch {
-      // It has ended.
+      // A process that has ended.
     }
   }
   const isOfProfile = (pid: number | undefined): boolean =>
