@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Browser, chromium } from 'playwright-core'
@@ -132,9 +132,11 @@ describe.skipIf(WITHOUT_CHROMIUM)('a page on a network that is not as it should 
 
   test('Stop while the other device is away: said at once, over when that is back', async () => {
     const url = `http://127.0.0.1:${(await relay()).port}/`
+    const into = join(FOLDER, 'into')
+    mkdirSync(into)
     const sender = await Person.at(browser, url)
     await sender.choosePath(PATH)
-    const receiving = JsonProcess.cli(url, ['receive', await sender.getCode(), '--into', FOLDER])
+    const receiving = JsonProcess.cli(url, ['receive', await sender.getCode(), '--into', into])
     ends.push(() => receiving.kill())
     const { matchNumber } = await receiving.event('number')
     await sender.pick(String(matchNumber).replace(/\D/g, ''))
