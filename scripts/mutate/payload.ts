@@ -5,6 +5,7 @@ import { protection } from './mutation.ts'
 const tenSteps = protection('test/e2e/ten-steps.test.ts')
 const receivers = protection('test/e2e/receivers.test.ts')
 const stream = protection('test/crypto/stream.test.ts')
+const beside = protection('test/crypto/async-aead.test.ts')
 const attacks = protection('test/crypto/stream-attacks.test.ts')
 const model = protection('test/client/transfer/offer-model.test.ts')
 const resumed = protection('test/client/transfer/resume.test.ts')
@@ -47,6 +48,11 @@ export const PAYLOAD = [
     ['decipher.final()', ''],
     ['&& refusesForgery(candidate)', ''],
   ),
+  beside('the test of a cipher beside the thread', 'it does not look at the tag', ['&& (await isForgeryRefused)', '']),
+  beside('nothing of a message that was wiped meanwhile', 'under way when the message was wiped', [
+    "if (this.#state !== 'running') throw new StreamError('The message is over.') if (last)",
+    'if (last)',
+  ]),
   stream('nothing after the last chunk', 'takes back that it finished when something follows the end', [
     "this.#state = 'broken' // something after the end: not the message that was sent throw new StreamError('The message is over.')",
     'return { plaintext: new Uint8Array(), last: true }',
