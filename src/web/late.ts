@@ -10,6 +10,11 @@ export async function late<T>(load: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Brings what pairs: early, where it will likely be needed. */
+export function sides(): Promise<typeof import('./flow/sides.ts')> {
+  return late(() => import('./flow/sides.ts'))
+}
+
 export function showBanner(words: string): void {
   const banner = document.querySelector<HTMLElement>('#banner')
   if (!banner) return

@@ -71,7 +71,11 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: false,
     target: 'es2023',
-    rolldownOptions: { checks: { pluginTimings: false } },
+    rolldownOptions: {
+      checks: { pluginTimings: false },
+      // Nothing of the SDK runs when it is loaded: each late part takes its own share of it along.
+      treeshake: { moduleSideEffects: [{ test: /\/src\/(client|crypto|protocol)\//, sideEffects: false }] },
+    },
   },
   server: { proxy: { '/v1': passed, '/page.json': passed, '/version': passed } },
   resolve: { alias: ALIASES },

@@ -1,9 +1,9 @@
-import { blobSource, bytesSource, type Offer, type PairedDevice, Receiver, type Source } from '../../client/index.ts'
-import { late } from '../late.ts'
+import { blobSource, bytesSource, type Offer, type PairedDevice, type Source } from '../../client/index.ts'
+import { late, sides } from '../late.ts'
 import { folders } from '../save/folders.ts'
 import { SentStore } from '../save/sent.ts'
 import { codeOf } from './failure.ts'
-import { Host } from './host.ts'
+import type { Host, HostParts } from './host.ts'
 import type { Incoming } from './incoming.ts'
 import { next } from './next.ts'
 import { Outgoing } from './outgoing.ts'
@@ -27,7 +27,8 @@ export class Controller {
   readonly #sources = new Map<number, Source>()
   readonly #devices = new Map<number, PairedDevice>()
   readonly #outgoing: Outgoing
-  readonly #host: Host
+  /** Side that shows a code; undefined before the first. */
+  #host: Host | undefined
   /** Ends the joining under way, and the session after it. */
   #joining = new AbortController()
   #draft = ''
@@ -39,16 +40,6 @@ export class Controller {
     this.#deviceName = deviceName
     this.#changed = changed
     this.#outgoing = new Outgoing((event) => this.tell(event), new SentStore())
-    this.#host = new Host({
-      relay,
-      nextId: () => ++this.#ids,
-      state: () => this.state,
-      tell: (event) => this.tell(event),
-      take: (device, name, about) => this.#take(device, name, about),
-      connection: () => this.#connectionListeners(),
-      // Devices that are in stay.
-      fail: (error) => (this.#devices.size > 0 ? this.goOn() : this.#end(error, 'sender')),
-    })
   }
 
   /** Tells the state. */
@@ -56,6 +47,7 @@ export class Controller {
     const before = this.state.transfers
     this.state = next(this.state, event)
     this.#changed(this.state)
+    if (['chosen', 'text', 'enter', 'scan'].includes(this.state.screen.is)) void sides().catch(() => {})
     if (before.length > 0 && this.state.transfers.length === 0) void this.incoming?.release()
   }
 
@@ -104,23 +96,48 @@ export class Controller {
 
   /** Registers a code, and waits for devices. */
   getCode(): void {
+    this.tell({ is: 'opening' })
     void this.#receiving().catch(() => {})
-    this.#host.open()
+    void this.#open()
+  }
+
+  async #open(): Promise<void> {
+    try {
+      const { Host } = await sides()
+      this.#host ??= new Host(this.#hostParts())
+      // The person may have gone back meanwhile.
+      if (this.state.screen.is === 'opening') this.#host.open()
+    } catch (error) {
+      this.#end(error, 'sender')
+    }
+  }
+
+  #hostParts(): HostParts {
+    return {
+      relay: this.#relay,
+      nextId: () => ++this.#ids,
+      state: () => this.state,
+      tell: (event) => this.tell(event),
+      take: (device, name, about) => this.#take(device, name, about),
+      connection: () => this.#connectionListeners(),
+      // Devices that are in stay.
+      fail: (error) => (this.#devices.size > 0 ? this.goOn() : this.#end(error, 'sender')),
+    }
   }
 
   /** The person chose a number for the one question that there is. */
-  choose(question: number, number: string): Promise<void> {
-    return this.#host.choose(question, number)
+  async choose(question: number, number: string): Promise<void> {
+    await this.#host?.choose(question, number)
   }
 
   /** The person typed a number. */
-  type(digits: string): Promise<void> {
-    return this.#host.type(digits)
+  async type(digits: string): Promise<void> {
+    await this.#host?.type(digits)
   }
 
   /** Nobody who waits gets anything, and the code ends. Devices that are in stay. */
   async deny(): Promise<void> {
-    await this.#host.deny()
+    await this.#host?.deny()
     if (this.state.peers.length > 0) this.goOn()
   }
 
@@ -138,6 +155,8 @@ export class Controller {
     const { signal } = this.#joining
     try {
       const options = { relay: this.#relay, code, name: this.#deviceName, takes: { offers: true }, signal }
+      const { Receiver } = await sides()
+      if (signal.aborted) return
       const receiver = await Receiver.join({ ...options, ...this.#connectionListeners() })
       this.tell({ is: 'verified', number: await receiver.verified })
       const isAway = absence()
@@ -242,7 +261,7 @@ export class Controller {
     const joining = this.#joining
     this.tell({ is: 'reset' })
     const said = Promise.race([Promise.all(goodbyes), new Promise((resolve) => setTimeout(resolve, AWAY_MS))])
-    await this.#host.cancel(said)
+    await this.#host?.cancel(said)
     joining.abort()
   }
 
@@ -262,7 +281,7 @@ export class Controller {
 
   #end(error: unknown, role: 'sender' | 'receiver'): void {
     const code = codeOf(error)
-    void this.#host.cancel()
+    void this.#host?.cancel()
     this.#joining.abort()
     if (this.state.screen.is === 'start') return
     this.tell(code === 'aborted' ? { is: 'reset' } : { is: 'ended', code, role })

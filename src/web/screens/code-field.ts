@@ -1,5 +1,6 @@
 import { faultOf, linkIn, SYMBOLS, symbolsIn, tidy } from '../code-text.ts'
 import { button, buttons, type Child, h } from '../dom.ts'
+import { sides } from '../late.ts'
 import { fill, WORDS } from '../words.ts'
 import type { Context } from './parts.ts'
 import { mayScan } from './scan.ts'
@@ -25,6 +26,7 @@ export function codeField(context: Context, focus: 'connect' | 'none' = 'none'):
     if (fault.length === 0) input.removeAttribute('aria-invalid')
     else input.setAttribute('aria-invalid', 'true')
   }
+  input.onfocus = () => void sides().catch(() => {})
   input.oninput = () => {
     const link = linkIn(input.value)
     if (link && link.place !== relay) return show(...elsewhere(link.place, input.value))
