@@ -12,9 +12,9 @@ import { STATES } from '../test/deep/web/states.ts'
 
 const DOCS = fileURLToPath(new URL('../docs/screens', import.meta.url))
 const SIZES = [
-  { width: 360, height: 740, columns: 8 },
-  { width: 768, height: 1024, columns: 4 },
-  { width: 1280, height: 800, columns: 3 },
+  { width: 360, height: 740, columns: 8, isTouched: true },
+  { width: 768, height: 1024, columns: 4, isTouched: true },
+  { width: 1280, height: 800, columns: 3, isTouched: false },
 ]
 const THEMES = ['light', 'dark'] as const
 const QUALITY = 60
@@ -49,10 +49,16 @@ try {
 async function picturesOf(
   browser: Browser,
   { url }: Gallery,
-  { width, height }: { width: number; height: number },
+  { width, height, isTouched }: { width: number; height: number; isTouched: boolean },
   colorScheme: 'light' | 'dark',
 ): Promise<Picture[]> {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme, reducedMotion: 'reduce' })
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme,
+    reducedMotion: 'reduce',
+    hasTouch: isTouched,
+    isMobile: isTouched,
+  })
   const page = await context.newPage()
   await page.goto(url)
   const pictures: Picture[] = []

@@ -261,7 +261,7 @@ export class Controller {
     const joining = this.#joining
     this.tell({ is: 'reset' })
     const said = Promise.race([Promise.all(goodbyes), new Promise((resolve) => setTimeout(resolve, AWAY_MS))])
-    await this.#host?.cancel(said)
+    await (this.#host?.cancel(said) ?? said)
     joining.abort()
   }
 

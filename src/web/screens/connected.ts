@@ -67,12 +67,13 @@ function peers({ peers: all }: State): HTMLElement | false {
   return h('ul', { class: 'peers' }, ...all.map(row))
 }
 
+/** The newest is first: what asks for an answer is in sight. */
 function transfers(context: Context): HTMLElement {
   const batches = batchesOf(context.state.transfers)
   return h(
     'ul',
     { class: 'transfers', 'aria-label': WORDS.transfers, 'data-key': 'transfers' },
-    ...batches.map((batch) => row(context, batch)),
+    ...batches.toReversed().map((batch) => row(context, batch)),
   )
 }
 

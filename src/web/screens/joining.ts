@@ -36,7 +36,7 @@ export function looking({ controller }: Context): Rendered {
       heading(WORDS.looking),
       h(
         'div',
-        { class: 'card narrow' },
+        { class: 'card narrow middle' },
         h('p', { class: 'waiting large' }),
         buttons(button(WORDS.cancel, () => void controller.leave())),
       ),
@@ -73,7 +73,7 @@ export function opening({ controller }: Context): Rendered {
       heading(WORDS.opening),
       h(
         'div',
-        { class: 'card narrow' },
+        { class: 'card narrow middle' },
         h('p', { class: 'waiting large' }),
         buttons(button(WORDS.cancel, () => void controller.leave())),
       ),

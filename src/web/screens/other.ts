@@ -13,10 +13,10 @@ export function end(context: Context): Rendered {
     title,
     body: [
       heading(title),
-      h('p', { class: 'lead' }, more),
       h(
         'div',
         { class: 'card narrow' },
+        more !== '' && h('p', { class: 'large' }, more),
         screen.role === 'sender' && state.items.length > 0 && h('p', { class: 'quiet' }, WORDS.stillChosen),
         buttons(
           ...again(context, screen.code, screen.role),

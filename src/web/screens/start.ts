@@ -1,4 +1,4 @@
-import { button, buttons, h, heading, theirs } from '../dom.ts'
+import { button, h, heading, theirs } from '../dom.ts'
 import { DEVICES_MAX } from '../flow/next.ts'
 import type { Item } from '../flow/state.ts'
 import { count, size } from '../format.ts'
@@ -66,7 +66,9 @@ export function chosen(context: Context): Rendered {
         chooser(context, 'small', WORDS.addMore),
         h('details', {}, h('summary', {}, WORDS.moreOptions), devices(context)),
         h('p', { class: 'quiet' }, WORDS.nextCode),
-        buttons(
+        h(
+          'div',
+          { class: 'buttons next' },
           button(WORDS.getCode, () => controller.getCode(), 'main'),
           button(WORDS.back, () => controller.tell({ is: 'back' })),
         ),

@@ -180,14 +180,18 @@ export class Person {
     return this.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
   }
 
-  /** Puts other words in the page: half as long again, and from right to left. */
+  /** Puts other words in the page: half as long again, and from right to left. Words that are so already stay. */
   async speakOtherwise(): Promise<void> {
     await this.page.evaluate(() => {
       document.documentElement.dir = 'rtl'
+      const scope = globalThis as { spoken?: WeakMap<Node, string> }
+      scope.spoken ??= new WeakMap()
       const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
       for (let node = walker.nextNode(); node; node = walker.nextNode()) {
         const text = node.nodeValue ?? ''
-        if (text.length > 3) node.nodeValue = `${text}${text.slice(0, text.length / 2)}`
+        if (text.length <= 3 || scope.spoken.get(node) === text) continue
+        node.nodeValue = `${text}${text.slice(0, text.length / 2)}`
+        scope.spoken.set(node, node.nodeValue)
       }
     })
   }
