@@ -2,6 +2,7 @@ import { blobSource, bytesSource, type Offer, type PairedDevice, type Source } f
 import { late, sides } from '../late.ts'
 import { folders } from '../save/folders.ts'
 import { SentStore } from '../save/sent.ts'
+import { AWAY_MS, absence } from './absence.ts'
 import { codeOf } from './failure.ts'
 import type { Host, HostParts } from './host.ts'
 import type { Incoming } from './incoming.ts'
@@ -12,8 +13,6 @@ import { TEXT_TYPE } from './texts.ts'
 
 /** From so many bytes on, a transfer that was cut goes on when the same is sent again. */
 const KEPT_FROM_BYTES = 1_048_576
-/** How long a sender may be away before it is said, in milliseconds. */
-const AWAY_MS = 5_000
 const LOOK_MS = 1_000
 
 /** Hands of the page: it holds the SDK's objects, and tells the state what happens to them. */
@@ -290,13 +289,4 @@ export class Controller {
 
 function withoutKey({ key: _, ...source }: Source): Source {
   return source
-}
-
-/** Reports with each look whether a device has been away for long enough to say so. */
-function absence(): (isPresent: boolean) => boolean {
-  let since: number | undefined
-  return (isPresent) => {
-    since = isPresent ? undefined : (since ?? performance.now())
-    return since !== undefined && performance.now() - since >= AWAY_MS
-  }
 }
