@@ -66,6 +66,13 @@ const RULES: Readonly<Record<string, Rule>> = {
     imports: ['protocol/', 'client/index.ts', 'node/', 'zod/mini', 'commander', 'qr', 'node:'],
     reason: 'the CLI has of the client what an app has of it, and nothing behind that',
   },
+  'web/': {
+    imports: [
+      ...['protocol/', 'client/index.ts', 'crypto/pairing-code.ts', 'qr', 'lean-qr', 'vite'],
+      ...['node:crypto', 'node:fs', 'node:path', 'node:url', 'node:zlib'],
+    ],
+    reason: 'the page has of the client what an app has of it, and of Node what its build takes',
+  },
 }
 
 /** All that the relay half takes from node:crypto: digests, random bytes, and the reader of certificates. */

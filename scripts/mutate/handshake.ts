@@ -261,8 +261,8 @@ export const LEFT = [
     '{ ...asked, name: code.text.slice(-6) }',
   ]),
   operator('added: chunks in the clear', 'truncate after 0 of 3 chunks, close, against the receiver', [
-    'this.#aead.seal(this.#key, this.#nonces.next(last && i === chunks - 1), chunk, output)',
-    'this.#aead.seal(this.#key, this.#nonces.next(last && i === chunks - 1), chunk, output)\noutput.set(chunk)',
+    'this.#aead.seal(this.#key, nonce, chunk, output)',
+    '{\nthis.#aead.seal(this.#key, nonce, chunk, output)\noutput.set(chunk)\n}',
   ]),
   operator('added: the match number beside the approval', 'drop the end and what follows, against the receiver', [
     "{ decision: 'approved' })",

@@ -5,7 +5,7 @@
  */
 import { expand } from '@noble/hashes/hkdf.js'
 import { sha512 } from '@noble/hashes/sha2.js'
-import { type Aead, defaultAead, TAG_BYTES } from './aead.ts'
+import { type Aead, type AsyncAead, type AsyncCipher, defaultAead, TAG_BYTES } from './aead.ts'
 import { LABEL, lv } from './encoding.ts'
 
 export { TAG_BYTES } from './aead.ts'
@@ -44,6 +44,7 @@ export class StreamSealer {
   readonly #aead: Aead
   readonly #key: Uint8Array
   readonly #nonces = new Nonces()
+  #cipher: Promise<AsyncCipher> | undefined
   #over = false
 
   constructor(key: Uint8Array, aead: Aead = defaultAead()) {
@@ -58,23 +59,45 @@ export class StreamSealer {
    */
   sealFrame(plaintext: Uint8Array, last: boolean, headroom = 0): Uint8Array<ArrayBuffer> {
     return endOnFailure(this, () => {
-      if (this.#over) throw new StreamError('The message is over.')
-      const chunks = Math.max(1, Math.ceil(plaintext.length / CHUNK_BYTES))
-      const isEmptyTail = plaintext.length === 0 && !this.#nonces.unused
-      if (chunks > CHUNKS_PER_FRAME || isEmptyTail || (!last && plaintext.length !== chunks * CHUNK_BYTES)) {
-        throw new StreamError(`A frame cannot carry ${plaintext.length} bytes here.`)
-      }
-      const start = headroom + FLAG_BYTES
-      const frame = allocateAligned(start, plaintext.length + chunks * TAG_BYTES)
-      frame[headroom] = last ? LAST : MORE
-      for (let i = 0; i < chunks; i++) {
-        const chunk = plaintext.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES)
-        const output = frame.subarray(start + i * SEALED_BYTES, start + (i + 1) * SEALED_BYTES)
-        this.#aead.seal(this.#key, this.#nonces.next(last && i === chunks - 1), chunk, output)
-      }
-      if (last) this.wipe()
-      return frame
+      const { frame, chunks } = this.#layOut(plaintext, last, headroom)
+      for (const { nonce, chunk, output } of chunks) this.#aead.seal(this.#key, nonce, chunk, output)
+      return this.#sealed(frame, last)
     })
+  }
+
+  /** The same by a cipher that works beside this thread. One frame at a time. */
+  sealFrameBy(aead: AsyncAead, plaintext: Uint8Array, last: boolean, headroom = 0): Promise<Uint8Array<ArrayBuffer>> {
+    return endOnRejection(this, async () => {
+      const { frame, chunks } = this.#layOut(plaintext, last, headroom)
+      this.#cipher ??= aead(this.#key)
+      const cipher = await this.#cipher
+      await Promise.all(chunks.map(async ({ nonce, chunk, output }) => output.set(await cipher.seal(nonce, chunk))))
+      return this.#sealed(frame, last)
+    })
+  }
+
+  #layOut(plaintext: Uint8Array, last: boolean, headroom: number) {
+    if (this.#over) throw new StreamError('The message is over.')
+    const count = Math.max(1, Math.ceil(plaintext.length / CHUNK_BYTES))
+    const isEmptyTail = plaintext.length === 0 && !this.#nonces.unused
+    if (count > CHUNKS_PER_FRAME || isEmptyTail || (!last && plaintext.length !== count * CHUNK_BYTES)) {
+      throw new StreamError(`A frame cannot carry ${plaintext.length} bytes here.`)
+    }
+    const start = headroom + FLAG_BYTES
+    const frame = allocateAligned(start, plaintext.length + count * TAG_BYTES)
+    frame[headroom] = last ? LAST : MORE
+    const chunks = Array.from({ length: count }, (_, i) => ({
+      nonce: this.#nonces.next(last && i === count - 1),
+      chunk: plaintext.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES),
+      output: frame.subarray(start + i * SEALED_BYTES, start + (i + 1) * SEALED_BYTES),
+    }))
+    return { frame, chunks }
+  }
+
+  #sealed(frame: Uint8Array<ArrayBuffer>, last: boolean): Uint8Array<ArrayBuffer> {
+    if (this.#over) throw new StreamError('The message is over.')
+    if (last) this.wipe()
+    return frame
   }
 
   /** Ends the message and overwrites its key; safe at any time, any number of times. */
@@ -89,6 +112,7 @@ export class StreamOpener {
   readonly #aead: Aead
   readonly #key: Uint8Array
   readonly #nonces = new Nonces()
+  #cipher: Promise<AsyncCipher> | undefined
   #state: 'running' | 'finished' | 'broken' = 'running'
 
   constructor(key: Uint8Array, aead: Aead = defaultAead()) {
@@ -107,25 +131,47 @@ export class StreamOpener {
    */
   openFrame(frame: Uint8Array): { plaintext: Uint8Array<ArrayBuffer>; last: boolean } {
     return endOnFailure(this, () => {
-      if (this.#state !== 'running') {
-        this.#state = 'broken' // something after the end: not the message that was sent
-        throw new StreamError('The message is over.')
-      }
-      const last = this.#readShape(frame)
-      const sealed = frame.subarray(FLAG_BYTES)
-      const chunks = Math.ceil(sealed.length / SEALED_BYTES)
-      const plaintext = new Uint8Array(sealed.length - chunks * TAG_BYTES)
-      for (let i = 0; i < chunks; i++) {
-        const chunk = sealed.subarray(i * SEALED_BYTES, (i + 1) * SEALED_BYTES)
-        const output = plaintext.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES)
-        this.#aead.open(this.#key, this.#nonces.next(last && i === chunks - 1), chunk, output)
-      }
-      if (last) {
-        this.#state = 'finished'
-        this.wipe()
-      }
-      return { plaintext, last }
+      const { plaintext, last, chunks } = this.#layOut(frame)
+      for (const { nonce, chunk, output } of chunks) this.#aead.open(this.#key, nonce, chunk, output)
+      return this.#opened(plaintext, last)
     })
+  }
+
+  /** The same by a cipher that works beside this thread. One frame at a time. */
+  openFrameBy(aead: AsyncAead, frame: Uint8Array): Promise<{ plaintext: Uint8Array<ArrayBuffer>; last: boolean }> {
+    return endOnRejection(this, async () => {
+      const { plaintext, last, chunks } = this.#layOut(frame)
+      this.#cipher ??= aead(this.#key)
+      const cipher = await this.#cipher
+      await Promise.all(chunks.map(async ({ nonce, chunk, output }) => output.set(await cipher.open(nonce, chunk))))
+      return this.#opened(plaintext, last)
+    })
+  }
+
+  #layOut(frame: Uint8Array) {
+    if (this.#state !== 'running') {
+      this.#state = 'broken' // something after the end: not the message that was sent
+      throw new StreamError('The message is over.')
+    }
+    const last = this.#readShape(frame)
+    const sealed = frame.subarray(FLAG_BYTES)
+    const count = Math.ceil(sealed.length / SEALED_BYTES)
+    const plaintext = new Uint8Array(sealed.length - count * TAG_BYTES)
+    const chunks = Array.from({ length: count }, (_, i) => ({
+      nonce: this.#nonces.next(last && i === count - 1),
+      chunk: sealed.subarray(i * SEALED_BYTES, (i + 1) * SEALED_BYTES),
+      output: plaintext.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES),
+    }))
+    return { plaintext, last, chunks }
+  }
+
+  #opened(plaintext: Uint8Array<ArrayBuffer>, last: boolean) {
+    if (this.#state !== 'running') throw new StreamError('The message is over.')
+    if (last) {
+      this.#state = 'finished'
+      this.wipe()
+    }
+    return { plaintext, last }
   }
 
   /** Ends the message and overwrites its key; safe at any time, any number of times. */
@@ -146,10 +192,8 @@ export class StreamOpener {
   }
 }
 
-/** 11 bytes of chunk counter, big-endian, and the last-chunk flag. Each is given out once, in an array used again. */
+/** 11 bytes of chunk counter, big-endian, and the last-chunk flag. Each is given out once. */
 class Nonces {
-  readonly #nonce = new Uint8Array(12)
-  readonly #view = new DataView(this.#nonce.buffer)
   #used = 0
 
   get unused(): boolean {
@@ -157,9 +201,10 @@ class Nonces {
   }
 
   next(last: boolean): Uint8Array {
-    this.#view.setBigUint64(3, BigInt(this.#used++)) // 2^53 chunks of 64 KiB never come
-    this.#nonce[11] = last ? LAST : MORE
-    return this.#nonce
+    const nonce = new Uint8Array(12)
+    new DataView(nonce.buffer).setBigUint64(3, BigInt(this.#used++)) // 2^53 chunks of 64 KiB never come
+    nonce[11] = last ? LAST : MORE
+    return nonce
   }
 }
 
@@ -180,5 +225,15 @@ function endOnFailure<Result>(stream: { wipe(): void }, step: () => Result): Res
   } catch (error) {
     stream.wipe()
     throw error instanceof StreamError ? error : new StreamError('The data was changed.')
+  }
+}
+
+async function endOnRejection<Result>(stream: { wipe(): void }, step: () => Promise<Result>): Promise<Result> {
+  try {
+    return await step()
+  } catch (error) {
+    return endOnFailure(stream, () => {
+      throw error
+    })
   }
 }

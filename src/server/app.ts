@@ -16,6 +16,7 @@ import { limitConnections } from './limits/connections.ts'
 import { letPagesIn, Origins } from './limits/origins.ts'
 import { buildRateLimits, type SharedCounters } from './limits/rate-limits.ts'
 import { slowDown } from './limits/tarpit.ts'
+import { type PageWords, page } from './page.ts'
 import { stopWithLastWords } from './stop.ts'
 import { websocket } from './websocket/route.ts'
 
@@ -45,6 +46,8 @@ export interface AppOptions {
   readonly maxConnections: number
   /** Counters of several nodes together. */
   readonly sharedCounters?: SharedCounters | undefined
+  /** The folder of the page's files, and the operator's words on it. Undefined for a relay without one. */
+  readonly page?: { readonly folder: URL; readonly words: PageWords } | undefined
   readonly clock: Clock
   readonly version: string
   readonly logger: FastifyBaseLogger
@@ -91,6 +94,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(websocket, { relay, maxFrameBytes, origins, refusals, rates, sockets })
   await app.register(routes, { relay, rates, polls: new ConcurrencyLimit(limits.polls) })
   await app.register(frameRoutes, { relay, maxFrameBytes })
-  await app.register(operations, { relay, version })
+  await app.register(operations, { relay, version, page: options.page !== undefined })
+  if (options.page) await app.register(page, { ...options.page, version })
   return app
 }

@@ -5,6 +5,8 @@ import {
   isHostName,
   isNetwork,
   isOrigin,
+  line,
+  links,
   list,
   onOff,
   path,
@@ -37,6 +39,12 @@ export const VARIABLES = {
   ALLOWED_HOSTS: list('* or names such as relay.example', isHostName),
   /** Proxies whose word on a client's address is taken. */
   TRUST_PROXY: list('addresses or networks of proxies such as 127.0.0.1 or 10.0.0.0/8', isNetwork, tooWide),
+  /** Serves the page. */
+  WEB: onOff('on'),
+  /** Name of the relay on the page, a sentence on it, and links. */
+  WEB_NAME: line(40, 'a name for the page'),
+  WEB_NOTICE: line(200, 'a sentence for the page'),
+  WEB_LINKS: links(5, 'Imprint=https://relay.example/imprint'),
   RATE_LIMIT: onOff('on'),
   RATE_LIMIT_CREATES: integer(60, 1, MANY),
   RATE_LIMIT_JOINS: integer(30, 1, MANY),

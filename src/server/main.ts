@@ -14,6 +14,7 @@ import type { RedisStores } from '../store/redis/open.ts'
 import { buildApp } from './app.ts'
 import { type Config, ConfigError, readConfig, settingsInForce } from './config.ts'
 import { lookalikesIn } from './lookalikes.ts'
+import type { PageWords } from './page.ts'
 import { RedisLog } from './redis-log.ts'
 import {
   connectionsWithin,
@@ -25,6 +26,8 @@ import {
 } from './resources.ts'
 import { systemClock, systemSecrets } from './system.ts'
 
+/** The page as it was built. */
+const PAGE_FOLDER = new URL('../../dist/web/', import.meta.url)
 /** How often the relay looks at its deadlines, in milliseconds. */
 const TICK_MS = 1_000
 /** How often a relay that starts looks whether it reaches Redis, in milliseconds. */
@@ -62,6 +65,7 @@ const app = await buildApp({
   ...config,
   maxConnections,
   sharedCounters: shared?.counters,
+  page: config.web ? { folder: PAGE_FOLDER, words: pageWords(config) } : undefined,
   clock: systemClock,
   version,
   logger,
@@ -101,7 +105,20 @@ logger.info(
 )
 warnOfSettings()
 while (relay.unready === 'unavailable') await delay(LOOK_MS, undefined, { ref: false })
-if (!relay.unready) logger.info({ version, port }, 'the relay is ready')
+if (!relay.unready) logger.info({ version, page: pageAddress(), port }, 'the relay is ready')
+
+/** Returns what the operator says on the page. */
+function pageWords({ webName, webNotice, webLinks }: Config): PageWords {
+  return { name: webName || undefined, notice: webNotice || undefined, links: webLinks }
+}
+
+/** Returns where a browser of this machine finds the page, or undefined without one. A proxy's address is not known here. */
+function pageAddress(): string | undefined {
+  if (!config.web) return undefined
+  const isAny = config.host === '0.0.0.0' || config.host === '::'
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host
+  return `http://${isAny ? 'localhost' : host}:${port}/`
+}
 
 /** Returns the stores of a relay that is alone, in its own memory. */
 function storesOfOneNode() {

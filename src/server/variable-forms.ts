@@ -60,6 +60,47 @@ export function list(
   }
 }
 
+/** Words on one line for people to read. Empty for none. */
+export function line(max: number, form: string): Variable<string> {
+  return {
+    default: '',
+    form: `${form}, up to ${max} characters on one line`,
+    schema: z.string().check(z.regex(/^[^\p{Cc}\p{Zl}\p{Zp}]*$/u), z.maxLength(max)),
+  }
+}
+
+/** A link of an operator, with the text to click. */
+export interface NamedLink {
+  readonly text: string
+  readonly url: string
+}
+
+/** Links with their texts, such as `Imprint=https://relay.example/imprint`. */
+export function links(max: number, form: string): Variable<readonly NamedLink[]> {
+  const items = z.pipe(
+    z.string(),
+    z.transform((value) => (value === '' ? [] : value.split(',').map(linkOf))),
+  )
+  const link = z.object({
+    text: z.string().check(z.regex(/^[^\p{Cc}]{1,40}$/u)),
+    url: z.string().check(z.refine(isWebAddress)),
+  })
+  return {
+    default: '',
+    form: `up to ${max} links such as ${form}, separated by commas`,
+    schema: z.pipe(items, z.array(link).check(z.maxLength(max))),
+  }
+}
+
+function linkOf(item: string): NamedLink {
+  const [text = '', ...rest] = item.split('=')
+  return { text: text.trim(), url: rest.join('=').trim() }
+}
+
+function isWebAddress(url: string): boolean {
+  return /^https?:\/\/[^\s/]/.test(url) && URL.canParse(url)
+}
+
 /** A file's path. Empty for none. */
 export function path(form: string): Variable<string> {
   return text('', form, /^\P{Cc}*$/u)

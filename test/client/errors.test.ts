@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { errorOfCloseReason, PAIRING_ERRORS, PairingError } from '../../src/client/errors.ts'
+import { PAIRING_ERRORS } from '../../src/client/error-messages.ts'
+import { errorOfCloseReason, PairingError } from '../../src/client/errors.ts'
 import { CLOSE_REASONS } from '../../src/protocol/view.ts'
 
 test('every text is a sentence or two for a person', () => {

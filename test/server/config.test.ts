@@ -46,6 +46,31 @@ const FORMS: [name: Name, field: keyof Config, right: Record<string, unknown>, w
     ['http://x', 'a b', '[::]', 'x\n', '*', '0.0.0.0/0'],
   ],
   ['LOG_LEVEL', 'logLevel', same(...LEVELS), ['verbose', 'INFO', 'info,debug', '30']],
+  ['WEB', 'web', { on: true, off: false }, ['true', 'yes', 'ON', '1']],
+  ['WEB_NAME', 'webName', same('The Lake Club', 'Zoë’s «relay»', '1'), ['x'.repeat(41), 'a\nb', 'a\u2028b', '\u0007']],
+  ['WEB_NOTICE', 'webNotice', same('For members. Ask Ann.', 'x'.repeat(200)), ['x'.repeat(201), 'a\r\nb']],
+  [
+    'WEB_LINKS',
+    'webLinks',
+    {
+      'Imprint=https://a.example/i': [{ text: 'Imprint', url: 'https://a.example/i' }],
+      'Imprint=https://a.example, Privacy notice = http://b.example/?a=b': [
+        { text: 'Imprint', url: 'https://a.example' },
+        { text: 'Privacy notice', url: 'http://b.example/?a=b' },
+      ],
+    },
+    [
+      ...[
+        'https://a.example',
+        'Imprint=',
+        'Imprint=a.example',
+        'Imprint=javascript:alert(1)',
+        '=https://a.example',
+        ',',
+      ],
+      ...['A=https://a.example,', `${'A=https://a.example,'.repeat(5)}A=https://a.example`],
+    ],
+  ],
   [
     'CORS_ORIGINS',
     'corsOrigins',

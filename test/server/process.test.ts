@@ -72,6 +72,24 @@ describe('the relay process', { concurrent: true }, () => {
     })
   }
 
+  test.each([
+    ['127.0.0.1', '127.0.0.1'],
+    ['0.0.0.0', 'localhost'],
+    ['::1', '[::1]'],
+  ])('that listens on %s says where its page is', async (host, named) => {
+    const { out, port, exited, child } = await start({ HOST: host })
+    expect(out()).toContain(`"page":"http://${named}:${port}/","port":${port},"msg":"the relay is ready"`)
+    child.kill()
+    await exited
+  })
+
+  test('without a page names none', async () => {
+    const { out, exited, child } = await start({ WEB: 'off' })
+    expect(out()).not.toContain('"page":"')
+    child.kill()
+    await exited
+  })
+
   for (const [what, file] of [
     ['is not there', '/nowhere/ca.pem'],
     ['is a folder', '/'],

@@ -32,6 +32,8 @@ export default async function buildAll(): Promise<void> {
 
 /** When one of the files in a directory changed last, as `mtimeMs`. */
 function newest(directory: string): number {
-  const files = readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.js'))
+  const files = readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    /^(?!web\/).*\.js$/.test(name),
+  )
   return Math.max(0, ...files.map((name) => statSync(join(directory, name)).mtimeMs))
 }

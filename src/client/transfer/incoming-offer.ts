@@ -57,9 +57,7 @@ export class IncomingOffer {
     this.#environment = options.environment
     this.token = options.token
     this.#position = new StreamPosition(options.entries)
-    this.withdrawn = new Promise((resolve) => {
-      this.#announceWithdrawal = resolve
-    })
+    this.withdrawn = new Promise((resolve) => (this.#announceWithdrawal = resolve))
   }
 
   /** Reports whether everything was made final here. It stays so, whatever the offerer comes to know. */
@@ -124,6 +122,8 @@ export class IncomingOffer {
       }
       while (this.#life.is === 'running') await this.#changed.next()
       if (this.#life.is !== 'whole') throw this.#failure ?? new PairingError('incomplete')
+      // Too late to stop: what is made final is there, and one last word says so.
+      options.signal?.removeEventListener('abort', abort)
       await options.beforeReceipt?.()
       this.#sayReceipt(this.#life.received)
     } finally {

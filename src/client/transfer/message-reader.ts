@@ -1,8 +1,10 @@
+import { asyncAead } from '../../crypto/aead.ts'
 import { FrameJoiner } from '../../crypto/fragments.ts'
 import { messageKey, StreamError, StreamOpener } from '../../crypto/stream.ts'
 import { PairingError } from '../errors.ts'
 import type { Channel } from '../link/channel.ts'
 import { type AnyHead, decodeHead } from './kinds.ts'
+import { FAST_FROM_BYTES } from './message-writer.ts'
 
 /** Takes the body of one message, piece by piece as frames come. Both calls return at once and throw PairingError `corrupt`. */
 export interface MessageSink {
@@ -15,11 +17,13 @@ export interface MessageSink {
  * Reads every message of one direction until the channel ends, and rejects with what ended it: `corrupt` for anything that
  * the peer cannot have sent. `open` is called with the head of each message. The reader waits for nothing but frames: a
  * frame is processed, and acked, as soon as its sink has it. `trafficSecret` is zero afterwards.
+ * `fastest` opens the large frames.
  */
 export async function readMessages(
   channel: Channel,
   trafficSecret: Uint8Array,
   open: (head: AnyHead) => MessageSink,
+  fastest = asyncAead(),
 ): Promise<never> {
   let opener: StreamOpener | undefined
   try {
@@ -31,7 +35,8 @@ export async function readMessages(
       for (let sink: MessageSink | undefined; ; ) {
         const frame = joiner.take(await channel.receive())
         if (frame) {
-          const { plaintext, last } = opener.openFrame(frame)
+          const fast = frame.length < FAST_FROM_BYTES ? undefined : await fastest
+          const { plaintext, last } = fast ? await opener.openFrameBy(fast, frame) : opener.openFrame(frame)
           if (sink) sink.push(plaintext)
           else sink = started(plaintext, open)
           if (last) sink.end()

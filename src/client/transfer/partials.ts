@@ -39,7 +39,11 @@ export async function save(
   options: Omit<AcceptOptions, 'begun' | 'beforeReceipt'> = {},
 ): Promise<void> {
   const known = offer.resumes(await partials.tokens())
-  const partial = await partials.open(known ?? offer.token, offer.entries)
+  const orFull = (error: unknown): never => {
+    if (isFull(error)) offer.stop('no_space')
+    throw error
+  }
+  const partial = await partials.open(known ?? offer.token, offer.entries).catch(orFull)
   const read = (entry: number, bytes: number) => partial.read(entry, bytes)
   const begun = known === undefined ? undefined : { token: known, have: partial.have, read }
   const writing = new Writing()
@@ -50,7 +54,7 @@ export async function save(
     })
   const beforeReceipt = async () => {
     await writing.ended()
-    await partial.finish([...offer.skipped.keys()])
+    await partial.finish([...offer.skipped.keys()]).catch(orFull)
   }
   try {
     for await (const item of offer.accept({ ...options, begun, beforeReceipt })) {

@@ -17,7 +17,8 @@ export function finishAnswers(app: FastifyInstance, refusals: Refusals): void {
   app.server.prependListener('upgrade', (request) => upgrades.add(request))
   app.decorateReply('refusal')
   app.addHook('onSend', (_request, reply, payload, done) => {
-    reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+    reply.header('x-content-type-options', 'nosniff')
     done(null, payload)
   })
   app.addHook('onResponse', (request, reply, done) => {

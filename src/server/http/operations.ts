@@ -13,14 +13,14 @@ z.config(z.locales.en())
 /** Health, readiness, version. */
 export async function operations(
   app: FastifyInstance,
-  { relay, version }: { relay: Relay; version: string },
+  { relay, version, page }: { relay: Relay; version: string; page: boolean },
 ): Promise<void> {
   const hidden = { schema: { hide: true } }
   app.get('/healthz', hidden, async () => ({ status: 'alive' }))
   app.get('/readyz', hidden, async (_request, reply) => {
     return relay.unready ? answerProblem(reply, relay.unready) : { status: 'ready' }
   })
-  app.get('/version', hidden, async () => ({ name: 'pairlay', version, protocol: SUBPROTOCOL, features: [] }))
+  app.get('/version', hidden, async () => ({ name: 'pairlay', version, protocol: SUBPROTOCOL, features: [], page }))
   app.get('/openapi.json', hidden, async () => app.swagger())
 }
 

@@ -113,6 +113,21 @@ describe('an offer', () => {
     expect(await until(sending)).toBe('cancelled')
   })
 
+  test('that is stopped while everything is made final comes to one word: received', async () => {
+    const { sender, receiver, until } = pair()
+    const sending = sender.send([bytesSource(FILE, 'film.mp4')])
+    const offer = await until(nextOffer(receiver))
+    const stop = new AbortController()
+    const take = async () => {
+      const options = { signal: stop.signal, beforeReceipt: async () => stop.abort() }
+      for await (const item of offer.accept(options)) await allOf(item.stream)
+    }
+    await until(take())
+    expect(await until(sending)).toMatchObject({ bytes: FILE.length })
+    expect(offer.complete).toBe(true)
+    expect([sender.isOver, receiver.isOver]).toEqual([false, false])
+  })
+
   test('of several files leaves one out that changed, and both sides know', async () => {
     const { sender, receiver, until } = pair()
     const changed: Source = {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { type Browser, chromium, type Page } from 'playwright-core'
 
-const EXECUTABLE = process.env.CHROMIUM || '/usr/bin/chromium'
+export const EXECUTABLE = process.env.CHROMIUM || '/usr/bin/chromium'
 
 /** Why the tests that need a browser are skipped. Undefined when they run: with REQUIRE_ALL=1 they do, and fail. */
 export const WITHOUT_CHROMIUM =

@@ -12,7 +12,7 @@ describe('what an orchestrator asks', () => {
     relay = await startRelay()
     expect((await call(relay.url, 'GET', '/healthz')).json()).toEqual({ status: 'alive' })
     expect((await call(relay.url, 'GET', '/readyz')).json()).toEqual({ status: 'ready' })
-    const version = { name: 'pairlay', version: '0.0.0-test', protocol: 'pairlay.v1', features: [] }
+    const version = { name: 'pairlay', version: '0.0.0-test', protocol: 'pairlay.v1', features: [], page: false }
     expect((await call(relay.url, 'GET', '/version')).json()).toEqual(version)
   })
 

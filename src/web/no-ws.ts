@@ -1,0 +1,2 @@
+/** Stands in for the package of Node: a browser has its own WebSocket. */
+export const WebSocket = globalThis.WebSocket

@@ -1,0 +1,63 @@
+import type { Entry, Partial } from '../../client/index.ts'
+import { MEMORY_MAX_BYTES } from '../flow/plan.ts'
+import { crc32 } from './crc.ts'
+import { batches, noRoom, type Sink } from './sink.ts'
+import { type Part, type Ready, readyFiles, thingsOf } from './things.ts'
+
+/** Holds everything as blobs of the page: nothing touches the disk before it is handed out. */
+export class MemorySink implements Sink, Partial {
+  readonly have: ReadonlyMap<number, number> = new Map()
+  readonly #max: number
+  readonly #parts = new Map<number, Part>()
+  #entries: readonly Entry[] = []
+  #hasArchives = false
+  #bytes = 0
+
+  /** Throws QuotaExceededError beyond `max` bytes in all. */
+  constructor(max = MEMORY_MAX_BYTES) {
+    this.#max = max
+  }
+
+  async tokens(): Promise<string[]> {
+    return []
+  }
+
+  async open(_token: string, entries: readonly Entry[]): Promise<Partial> {
+    this.#entries = entries
+    this.#hasArchives = thingsOf(entries).some(({ isArchive }) => isArchive)
+    return this
+  }
+
+  async *read(): AsyncGenerator<Uint8Array> {}
+
+  async write(entry: number, _offset: number, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    const blobs: Blob[] = []
+    let crc = 0
+    for await (const batch of batches(pieces)) {
+      this.#bytes += batch.length
+      if (this.#bytes > this.#max) throw noRoom()
+      if (this.#hasArchives) crc = crc32(batch, crc)
+      // A blob of its own lets the browser keep it elsewhere.
+      blobs.push(new Blob([batch]))
+    }
+    this.#parts.set(entry, { blob: new Blob(blobs), crc })
+  }
+
+  async finish(skipped: readonly number[]): Promise<void> {
+    for (const entry of skipped) this.#parts.delete(entry)
+  }
+
+  async leave(): Promise<void> {}
+
+  async files(): Promise<Ready[]> {
+    return readyFiles(this.#entries, this.#parts)
+  }
+
+  release(): void {
+    this.#parts.clear()
+  }
+
+  async drop(): Promise<void> {
+    this.release()
+  }
+}

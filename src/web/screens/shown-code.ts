@@ -1,0 +1,40 @@
+import { button, h, symbols, theirs } from '../dom.ts'
+import type { Pairing } from '../flow/state.ts'
+import { count } from '../format.ts'
+import { late } from '../late.ts'
+import { fill, WORDS } from '../words.ts'
+import type { Context } from './parts.ts'
+
+/** The code as text, and where to enter it. */
+export function shownCode({ code: text, link }: Pairing): HTMLElement {
+  const [before = '', after = ''] = WORDS.openThere.split('{address}')
+  const address = link.split('/#')[0]?.replace(/^https?:\/\//, '') ?? ''
+  return h(
+    'div',
+    { class: 'shown-code' },
+    h('p', { class: 'tiles-row' }, symbols(text, 'tiles')),
+    h('p', {}, before, h('strong', {}, theirs(address)), after),
+  )
+}
+
+/** The link as a QR code, drawn once its place is on the page. */
+export function picture({ link }: Pairing): HTMLElement {
+  const place = h('div', { class: 'picture', 'data-keep': link })
+  void drawing().then(
+    ({ qrPicture }) => place.isConnected && place.append(qrPicture(link, WORDS.qrOf)),
+    () => {},
+  )
+  return place
+}
+
+/** Brings what draws a code. */
+export function drawing(): Promise<typeof import('./qr.ts')> {
+  return late(() => import('./qr.ts'))
+}
+
+/** Sends to those who are in, without the others. */
+export function goOn({ controller, state }: Context, { wanted }: Pairing): HTMLElement | false {
+  const k = state.peers.filter(({ hasLeft }) => !hasLeft).length
+  if (wanted === 1 || k === 0) return false
+  return button(k === 1 ? WORDS.goOnWithOne : fill('goOnWith', { k: count(k) }), () => controller.goOn(), 'main')
+}

@@ -1,0 +1,378 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Browser, BrowserContextOptions } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { startChromium, WITHOUT_CHROMIUM } from '../browser/chromium.ts'
+import { JsonProcess } from '../browser/processes.ts'
+import { file, Person, pair } from './person.ts'
+
+const PHOTO = file('photo.jpg', 3_000_017)
+const NOTE = file('notes.txt', 'hello')
+const LARGE = file('large.bin', 40_000_000)
+
+describe.skipIf(WITHOUT_CHROMIUM)('the page in Chromium', () => {
+  let browser: Browser
+  let relay: JsonProcess
+  let url: string
+  const folder = mkdtempSync(join(tmpdir(), 'pairlay-page-'))
+  let people: Person[] = []
+  let clis: JsonProcess[] = []
+
+  beforeAll(async () => {
+    relay = JsonProcess.relay({
+      CORS_ORIGINS: '',
+      WEB_NAME: 'The Lake Club',
+      WEB_LINKS: 'Imprint=https://lake.example/',
+    })
+    const { port } = await relay.line('msg', 'the relay is ready')
+    url = `http://127.0.0.1:${port}/`
+    browser = await startChromium()
+  })
+
+  afterAll(async () => {
+    await browser?.close()
+    await relay?.kill()
+    rmSync(folder, { recursive: true })
+  })
+
+  afterEach(async () => {
+    const problems = people.flatMap((person) => person.problems)
+    for (const person of people) await person.close()
+    for (const cli of clis) await cli.kill()
+    people = []
+    clis = []
+    expect(problems).toEqual([])
+  })
+
+  async function person(address = url, options: BrowserContextOptions = {}): Promise<Person> {
+    const opened = await Person.at(browser, address, options)
+    people.push(opened)
+    return opened
+  }
+
+  const two = () => Promise.all([person(), person()])
+
+  function cli(...args: string[]): JsonProcess {
+    const started = JsonProcess.cli(url, args)
+    clis.push(started)
+    return started
+  }
+
+  test('two files arrive as they were sent, and the sender is told', async () => {
+    const [sender, receiver] = await two()
+    await sender.choose(PHOTO, NOTE)
+    await pair(sender, receiver)
+    const saved = await receiver.save(2)
+    expect(saved.get('photo.jpg')?.equals(PHOTO.buffer)).toBe(true)
+    expect(saved.get('notes.txt')?.toString()).toBe('hello')
+    await sender.reads('Delivered: it has everything')
+  })
+
+  test('either side sends more, texts and files, until one leaves', async () => {
+    const [sender, receiver] = await two()
+    await sender.choose(NOTE)
+    await pair(sender, receiver)
+    await receiver.save(1)
+    await receiver.press('Write a text')
+    await receiver.page.getByLabel('Text to send').fill('https://example.org/a?b=c')
+    await receiver.press('Send')
+    await sender.press('Show it')
+    await sender.reads('https://example.org/a?b=c')
+    expect(await sender.page.getByRole('link', { name: 'Open example.org' }).getAttribute('rel')).toContain(
+      'noreferrer',
+    )
+    await receiver.choose(file('back.txt', 'and back'))
+    const saved = await sender.save(1)
+    expect(saved.get('back.txt')?.toString()).toBe('and back')
+    await receiver.press('Leave')
+    await receiver.sees('Hand something')
+    await sender.sees('The other device has left')
+    await sender.reads('https://example.org/a?b=c')
+  })
+
+  test('what is pasted or dropped at either side goes out at once', async () => {
+    const [sender, receiver] = await two()
+    await sender.choose(NOTE)
+    await pair(sender, receiver)
+    await receiver.save(1)
+    const put = (name: string, type: 'paste' | 'drop') => {
+      const data = new DataTransfer()
+      data.items.add(new File([type], name))
+      const Kind = { paste: ClipboardEvent, drop: DragEvent }[type]
+      document.body.dispatchEvent(
+        new Kind(type, { clipboardData: data, dataTransfer: data, bubbles: true, cancelable: true }),
+      )
+    }
+    for (const [from, to] of [
+      [receiver, sender],
+      [sender, receiver],
+    ] as const) {
+      await from.page.evaluate(`(${put})('image.png', 'paste')`)
+      const [[name = '', bytes] = []] = [...(await to.save(1))]
+      expect([name.replaceAll(/\d/g, '0'), bytes?.toString()]).toEqual(['Pasted 0000-00-00 00-00.png', 'paste'])
+      await from.page.evaluate(`(${put})('dropped.txt', 'drop')`)
+      expect((await to.save(1)).get('dropped.txt')?.toString()).toBe('drop')
+    }
+    for (const person of [sender, receiver]) expect(await person.page.locator('.transfer').count()).toBe(5)
+  })
+
+  test('a device that is let in sends something while others are waited for: it is there afterwards', async () => {
+    const [sender, receiver] = await two()
+    await sender.choose(NOTE)
+    await receiver.join(await sender.getCode(3))
+    await sender.pick(await receiver.number())
+    await receiver.sees('Connected')
+    await receiver.press('Write a text')
+    await receiver.page.getByLabel('Text to send').fill('early')
+    await receiver.press('Send')
+    await receiver.reads('Waiting until it is accepted there')
+    await sender.press('Send now to 1 device')
+    await sender.press('Show it')
+    await sender.reads('early')
+    await receiver.save(1)
+    await sender.reads('Delivered: it has everything')
+  })
+
+  test("the browser's own cipher seals and opens what is large, where there is one", async () => {
+    const sealed: string[] = []
+    const [sender, receiver] = await two()
+    for (const { page } of [sender, receiver]) {
+      await page.exposeFunction('sealedBy', (name: string) => sealed.push(name))
+      await page.evaluate(() => {
+        const { subtle } = crypto
+        for (const method of ['encrypt', 'decrypt'] as const) {
+          const real = subtle[method].bind(subtle)
+          subtle[method] = (algorithm: { name: string }, ...rest: [CryptoKey, BufferSource]) => {
+            void (globalThis as unknown as { sealedBy: (name: string) => void }).sealedBy(`${method} ${algorithm.name}`)
+            return real(algorithm as AesGcmParams, ...rest)
+          }
+        }
+      })
+    }
+    const has = await sender.page.evaluate(() =>
+      crypto.subtle.importKey('raw-secret' as 'raw', new Uint8Array(32), 'ChaCha20-Poly1305', false, ['encrypt']).then(
+        () => true,
+        () => false,
+      ),
+    )
+    await sender.choose(PHOTO)
+    await pair(sender, receiver)
+    await receiver.save(1)
+    const chunks = Math.ceil(PHOTO.buffer.length / 65_536)
+    for (const method of ['encrypt', 'decrypt']) {
+      const count = sealed.filter((each) => each === `${method} ChaCha20-Poly1305`).length
+      if (has) expect(count).toBeGreaterThan(chunks)
+      else expect(count).toBe(0)
+    }
+  })
+
+  test('a text that is written before there is a code', async () => {
+    const [sender, receiver] = await two()
+    await sender.press('Write a text')
+    await sender.page.getByLabel('Text to send').fill('Grüße aus der 名 🏞️')
+    await sender.press('Get a code')
+    await receiver.join(await sender.code())
+    await sender.pick(await receiver.number())
+    await receiver.press('Show it')
+    await receiver.reads('Grüße aus der 名 🏞️')
+  })
+
+  test('a folder', async () => {
+    const path = join(folder, 'holiday')
+    mkdirSync(join(path, 'deep'), { recursive: true })
+    writeFileSync(join(path, 'a.txt'), 'a')
+    writeFileSync(join(path, 'deep', 'b.txt'), 'bb')
+    const [sender, receiver] = await two()
+    await sender.chooseFolder(path)
+    await sender.reads('2 files')
+    await pair(sender, receiver)
+    await receiver.page.getByRole('button', { name: /^Save/ }).click()
+    await sender.reads('Delivered: it has everything')
+  })
+
+  test('three receivers on one code: each typed from the second on', async () => {
+    const sender = await person()
+    await sender.choose(NOTE)
+    const code = await sender.getCode(3)
+    const receivers = await Promise.all([person(), person(), person()])
+    for (const [index, receiver] of receivers.entries()) {
+      await receiver.join(code)
+      const number = await receiver.number()
+      if (index === 0) await sender.pick(number)
+      else await sender.type(number)
+      if (index < 2) await sender.reads(`${index + 1} of 3 devices`)
+    }
+    for (const receiver of receivers) expect((await receiver.save(1)).get('notes.txt')?.toString()).toBe('hello')
+    await sender.reads('Delivered to 3 of 3.')
+  })
+
+  test('a wrong pick lets nobody in: the number has to be typed then', async () => {
+    const [sender, receiver] = await two()
+    await sender.choose(NOTE)
+    await receiver.join(await sender.getCode())
+    const number = await receiver.number()
+    await sender.pickWrong(number)
+    await sender.reads('That is not its number.')
+    await sender.type('000000' === number ? '000001' : '000000')
+    await sender.reads('No waiting device shows this number.')
+    expect(await receiver.page.locator('h1').textContent()).toBe('Your number')
+    await sender.type(number)
+    await receiver.sees('Connected')
+  })
+
+  test('none of these: nobody gets anything, after a second question', async () => {
+    const [sender, receiver] = await two()
+    await sender.choose(NOTE)
+    await receiver.join(await sender.getCode())
+    await receiver.number()
+    await sender.press('None of these')
+    await sender.page.keyboard.press('Escape')
+    await sender.press('None of these')
+    await sender.press('Nobody gets it')
+    await sender.sees('Nobody was let in')
+    await receiver.sees('The sender said no')
+  })
+
+  test('a link joins nothing without the click, and leaves the address', async () => {
+    const sender = await person()
+    await sender.choose(NOTE)
+    const code = await sender.getCode()
+    const receiver = await person(`${url}#${code}`)
+    await receiver.sees('Receive')
+    expect(receiver.page.url()).toBe(url)
+    expect(await receiver.page.getByLabel('Code', { exact: true }).inputValue()).toBe(code)
+    expect(await receiver.page.evaluate(() => document.activeElement?.textContent)).toBe('Connect')
+    await receiver.page.waitForLoadState('networkidle')
+    expect(await sender.page.locator('h1').textContent()).toBe('Enter this code on the other device')
+    await receiver.page.keyboard.press('Enter')
+    await sender.pick(await receiver.number())
+    await receiver.sees('Connected')
+  })
+
+  test('an intruder who is first waits beside the right device, and the typed number is let in alone', async () => {
+    const [sender, intruder, receiver] = await Promise.all([person(), person(), person()])
+    await sender.choose(NOTE)
+    const code = await sender.getCode()
+    await intruder.join(code)
+    await intruder.number()
+    await sender.sees('Which number')
+    await receiver.join(code)
+    const number = await receiver.number()
+    await sender.reads('More than one device knows this code.')
+    await sender.type(number)
+    await receiver.sees('Connected')
+    await sender.sees('Connected')
+    expect(await intruder.page.locator('h1').textContent()).not.toBe('Connected')
+  })
+
+  test('Stop at the sender, and at the receiver: the devices stay paired', async () => {
+    const [sender, receiver] = await two()
+    await sender.choose(LARGE)
+    await pair(sender, receiver)
+    await sender.press('Stop')
+    await sender.page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click()
+    await receiver.reads('The other device took it back.')
+    await sender.choose(NOTE)
+    await receiver.save(1)
+    await sender.choose(file('no.txt', 'x'))
+    await receiver.press('No, thanks')
+    await sender.reads('It was declined there')
+  })
+
+  test('a code nobody has, and a code with a mistake in it', async () => {
+    const receiver = await person()
+    await receiver.join('K7QM3-XPDT27')
+    await receiver.reads('one symbol is wrong, or two are swapped.')
+    const sender = await person()
+    await sender.choose(NOTE)
+    const code = await sender.getCode()
+    await sender.press('Cancel')
+    await sender.sees('Hand something')
+    await receiver.join(code)
+    await receiver.sees('No sender has this code')
+    await receiver.press('Enter a code')
+    expect(await receiver.page.getByLabel('Code', { exact: true }).inputValue()).toBe(code)
+  })
+
+  test('page to command line, and back', async () => {
+    const page = await person()
+    await page.choose(PHOTO)
+    const receiving = cli('receive', await page.getCode(), '--into', folder)
+    const { matchNumber } = await receiving.event('number')
+    await page.pick(String(matchNumber).replace(/\D/g, ''))
+    await page.reads('Delivered: it has everything')
+    expect(readFileSync(join(folder, 'photo.jpg')).equals(PHOTO.buffer)).toBe(true)
+
+    const other = await person()
+    const path = join(folder, 'from-cli.txt')
+    writeFileSync(path, 'from the command line')
+    const sending = cli('send', path)
+    const { code } = await sending.event('code')
+    await other.join(String(code))
+    expect((await other.save(1)).get('from-cli.txt')?.toString()).toBe('from the command line')
+    expect(await sending.ended).toBe(0)
+  })
+
+  test('with the keyboard alone a text goes from one to the other', async () => {
+    const [sender, receiver] = await two()
+    await sender.tabTo('Write a text')
+    await sender.sees('Write a text')
+    await sender.page.keyboard.type('typed')
+    await sender.tabTo('Get a code')
+    const code = await sender.code()
+    for (let step = 0; step < 40 && (await receiver.page.evaluate(() => document.activeElement?.id)) !== 'code'; step++)
+      await receiver.page.keyboard.press('Tab')
+    await receiver.page.keyboard.type(`${code.toLowerCase().replace('-', ' ')}\n`)
+    const number = await receiver.number()
+    await sender.sees('Which number')
+    await sender.tabTo(number)
+    await receiver.reads('Take this?')
+    await receiver.tabTo('Show it')
+    await receiver.reads('typed')
+    await receiver.tabTo('Leave')
+    await sender.sees('The other device has left')
+  })
+
+  test('the focus stays in a list whose rows go', async () => {
+    const someone = await person()
+    await someone.choose(file('a.txt', 1), file('b.txt', 1), file('c.txt', 1))
+    const focused = () =>
+      someone.page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.tagName)
+    await someone.press('Remove b.txt')
+    expect(await focused()).toBe('Remove c.txt')
+    await someone.press('Remove c.txt')
+    expect(await focused()).toBe('H1')
+  })
+
+  test("the operator's name, notice and links are text", async () => {
+    const someone = await person()
+    await someone.reads('The Lake Club')
+    const link = someone.page.getByRole('link', { name: 'Imprint' })
+    expect(await link.getAttribute('rel')).toBe('noreferrer')
+  })
+})
+
+describe.skipIf(WITHOUT_CHROMIUM)('a code whose time is over', () => {
+  test('is followed by another, and works for a minute more', async () => {
+    // The shortest that there is: the code is shown for half of it.
+    const relay = JsonProcess.relay({ MAX_SESSION_TTL_SECONDS: '30', SESSION_TTL_SECONDS: '30' })
+    const { port } = await relay.line('msg', 'the relay is ready')
+    const url = `http://127.0.0.1:${port}/`
+    const browser = await startChromium()
+    try {
+      const [sender, receiver] = await Promise.all([Person.at(browser, url), Person.at(browser, url)])
+      await sender.choose(NOTE)
+      const code = await sender.getCode()
+      await sender.reads('New code. The one before works for a minute more.')
+      expect(await sender.code()).not.toBe(code)
+      await receiver.join(code)
+      await sender.pick(await receiver.number())
+      expect((await receiver.save(1)).get('notes.txt')?.toString()).toBe('hello')
+      expect([...sender.problems, ...receiver.problems]).toEqual([])
+    } finally {
+      await browser.close()
+      await relay.kill()
+    }
+  })
+})
