@@ -92,6 +92,14 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./serve.ts')).serve,
   },
   {
+    name: 'verify',
+    does: 'compare the page that a relay serves with that of this build',
+    arguments: [new Argument('<url>', 'the relay, such as https://relay.example')],
+    options: [],
+    examples: { 'pairlay verify https://relay.example': 'says whether its page is the published one' },
+    load: async () => (await import('./verify.ts')).verify,
+  },
+  {
     name: 'config',
     does: 'show, set or remove a setting, which is the relay to use',
     arguments: [

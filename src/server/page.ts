@@ -1,13 +1,8 @@
 import { hash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { PAGE_POLICY } from '../protocol/page-policy.ts'
 import type { NamedLink } from './variable-forms.ts'
-
-/** Scripts, styles and calls of the page's own place, and nothing from anywhere else. */
-export const PAGE_POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; " +
-  "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
-  "require-trusted-types-for 'script'; trusted-types pairlay"
 
 const HEADERS = {
   'content-security-policy': PAGE_POLICY,

@@ -6,7 +6,8 @@ import { pathToFileURL } from 'node:url'
 import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib'
 import { type FastifyInstance, fastify } from 'fastify'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { PAGE_POLICY, page } from '../../src/server/page.ts'
+import { PAGE_POLICY } from '../../src/protocol/page-policy.ts'
+import { page } from '../../src/server/page.ts'
 
 const INDEX = '<!doctype html><title>Pairlay</title>'
 const SCRIPT = 'export const answer = 42\n'.repeat(50)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
-import { PAGE_POLICY } from '../../../src/server/page.ts'
+import { PAGE_POLICY } from '../../../src/protocol/page-policy.ts'
 import { ALIASES } from '../../../src/web/vite.config.ts'
 
 const WEB = fileURLToPath(new URL('../../../src/web', import.meta.url))
