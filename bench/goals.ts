@@ -54,6 +54,7 @@ export const GOALS = {
   },
   floodP99: { text: 'p99 of a pairing while one address floods ÷ without', unit: '×', bound: 'most', gate: 2 },
   cliVsWormhole: { text: '512 MiB CLI to CLI, wall ÷ magic-wormhole', unit: '×', bound: 'most', gate: 0.75, aim: 0.55 },
+  folderVsFile: { text: 'folder of 16 KiB files, rate ÷ one file of that size', unit: '×', bound: 'least', gate: 0.5 },
   browserPage: { text: 'browser page, one core', unit: 'MB/s', bound: 'least', gate: 100 },
 } as const satisfies Record<string, Goal>
 

@@ -16,6 +16,7 @@ import { against } from './sections/against.ts'
 import { endToEnd } from './sections/end-to-end.ts'
 import { flatness } from './sections/flatness.ts'
 import { flood } from './sections/flood.ts'
+import { folders } from './sections/folders.ts'
 import { holding } from './sections/holding.ts'
 import { misbehaving } from './sections/misbehaving.ts'
 import { nodes } from './sections/nodes.ts'
@@ -37,6 +38,7 @@ const SECTIONS: readonly Section[] = [
   flood,
   nodes,
   endToEnd,
+  folders,
   profile,
   optimisations,
   against,

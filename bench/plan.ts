@@ -71,6 +71,7 @@ export interface Plan {
     readonly seconds: number
   }
   readonly endToEnd: { readonly bytes: readonly number[]; readonly rounds: number; readonly secondsPerSize: number }
+  readonly folders: { readonly files: number; readonly rounds: number; readonly seconds: number }
 }
 
 export const FULL: Plan = {
@@ -100,6 +101,7 @@ export const FULL: Plan = {
     seconds: 400,
   },
   endToEnd: { bytes: [512 * MIB, 1024 * MIB], rounds: 3, secondsPerSize: 75 },
+  folders: { files: 20_000, rounds: 5, seconds: 120 },
 }
 
 /** Every table, in under three minutes on two cores. */
@@ -130,4 +132,5 @@ export const QUICK: Plan = {
     seconds: 10,
   },
   endToEnd: { bytes: [128 * MIB], rounds: 1, secondsPerSize: 20 },
+  folders: { files: 2000, rounds: 1, seconds: 20 },
 }

@@ -135,7 +135,7 @@ async function handOverOnce(tool: HandOverTool, file: string, target: string, by
 }
 
 /** In memory, so that no disk is measured, if two files and a spare one fit. */
-function roomyFolder(bytes: number): string {
+export function roomyFolder(bytes: number): string {
   const memory = '/dev/shm'
   if (!existsSync(memory)) return temporaryFolder()
   const { bavail, bsize } = statfsSync(memory)
@@ -143,7 +143,7 @@ function roomyFolder(bytes: number): string {
 }
 
 /** Bytes that no compression shortens: a random block, numbered. */
-function makeFile(path: string, bytes: number): void {
+export function makeFile(path: string, bytes: number): void {
   const block = randomBytes(MIB)
   const file = openSync(path, 'w')
   try {

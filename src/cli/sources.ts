@@ -100,7 +100,8 @@ async function thingsOf(paths: readonly string[]): Promise<Pick<Chosen, 'sources
     let unique = thing
     for (let n = 2; taken.has(unique); n++) unique = numbered(thing, n)
     taken.add(unique)
-    for (const source of found.sources) sources.push({ ...source, name: unique + source.name.slice(thing.length) })
+    const named = (source: Source) => ({ ...source, name: unique + source.name.slice(thing.length) })
+    for (const source of found.sources) sources.push(unique === thing ? source : named(source))
     for (const each of found.leftOut) leftOut.push(each)
   }
   return { sources, leftOut }

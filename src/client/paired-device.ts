@@ -3,7 +3,7 @@ import { atMost, type Environment } from './environment.ts'
 import { errorOfAccident, PairingError } from './errors.ts'
 import type { Channel } from './link/channel.ts'
 import { Signal } from './signal.ts'
-import { entryOf, linesOf, requireSources, type Source, sized } from './source.ts'
+import { allSized, entryOf, linesOf, requireSources, type Source } from './source.ts'
 import { Conversation, type Takes } from './transfer/conversation.ts'
 import type { IncomingOffer } from './transfer/incoming-offer.ts'
 import { readMessages } from './transfer/message-reader.ts'
@@ -136,7 +136,7 @@ export class PairedDevice {
   }
 
   async #offer(sources: readonly Source[], options: OfferOptions): Promise<Delivered> {
-    const now = await Promise.all(sources.map(sized))
+    const now = await allSized(sources)
     const entries = now.map(entryOf)
     const lines = linesOf(now)
     await this.greeted()

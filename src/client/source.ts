@@ -2,6 +2,8 @@ import { cleanText } from './clean.ts'
 import { PairingError } from './errors.ts'
 import { type Entry, encodeEntries } from './transfer/entries.ts'
 
+const SIZED_AT_ONCE = 64
+
 /** Something to send. It is opened once for each receiver; one that can be read `once` goes to a single receiver. */
 export interface Source extends Omit<Entry, 'path'> {
   /** Its name, or a path with `/` below the folder that was chosen. */
@@ -93,11 +95,22 @@ export function requireSources(sources: readonly Source[]): void {
   }
 }
 
+/** The sources with their sizes as they are now, looked at many at a time. Throws PairingError `source_failed`. */
+export async function allSized(sources: readonly Source[]): Promise<Source[]> {
+  const all: Source[] = []
+  for (let from = 0; from < sources.length; from += SIZED_AT_ONCE) {
+    const some = sources.slice(from, from + SIZED_AT_ONCE)
+    all.push(...(await Promise.all(some.map(sized))))
+  }
+  return all
+}
+
 /** The source with its size as it is now. Throws PairingError `source_failed`. */
-export async function sized(source: Source): Promise<Source> {
+async function sized(source: Source): Promise<Source> {
   if (!source.stat) return source
   try {
     const size = await source.stat()
+    if (size === source.size) return source
     return { ...source, size, open: (offset) => source.open(offset) }
   } catch (error) {
     throw failed('source_failed', source, error)

@@ -32,25 +32,28 @@ export async function pathSources(
   // Of the folder itself, a failure is one; below it, something is left out.
   await readdir(real)
   const sources: Source[] = []
-  await walk(real, name, info, sources, leftOut)
   // A later offer is of the same folder, whatever is in it by then.
-  return { sources: sources.map((source) => ({ ...source, key: real })), leftOut }
+  await walk({ key: real, sources, leftOut }, real, name, info)
+  return { sources, leftOut }
 }
 
 /** A regular file, at a path without links. It is read as it is when the transfer begins, and skipped when it changes meanwhile. */
-export function fileSource(path: string, name: string, info: Stats): Source {
+export function fileSource(path: string, name: string, info: Stats, key = path): Source {
+  // Of the rest of it nothing is kept: there may be 100,000.
+  const { size } = info
   return {
     name,
-    key: path,
-    size: info.size,
+    key,
+    size,
     modified: Math.floor(info.mtimeMs),
     ...(info.mode & EXECUTABLE ? { x: true as const } : {}),
-    stat: async () => (await lstat(path).catch(() => info)).size,
+    stat: async () => (await lstat(path).catch(() => ({ size }))).size,
     open: (offset) => bytesOf(path, offset ?? 0),
   }
 }
 
-async function walk(folder: string, name: string, info: Stats, sources: Source[], leftOut: LeftOut[]): Promise<void> {
+async function walk(found: Found, folder: string, name: string, info: Stats): Promise<void> {
+  const { key, sources, leftOut } = found
   const names = await readdir(folder, { encoding: 'buffer' }).catch(() => undefined)
   if (!names) return void leftOut.push({ path: folder, why: 'unreadable' })
   const before = sources.length
@@ -59,12 +62,19 @@ async function walk(folder: string, name: string, info: Stats, sources: Source[]
     if (sources.length > ENTRIES_MAX) return
     if (!Buffer.from(child).equals(raw)) leftOut.push({ path, why: 'name' })
     else if (!at) leftOut.push({ path, why: 'unreadable' })
-    else if (at.isDirectory()) await walk(path, `${name}/${child}`, at, sources, leftOut)
-    else if (at.isFile()) sources.push(fileSource(path, `${name}/${child}`, at))
+    else if (at.isDirectory()) await walk(found, path, `${name}/${child}`, at)
+    else if (at.isFile()) sources.push(fileSource(path, `${name}/${child}`, at, key))
     else leftOut.push({ path, why: at.isSymbolicLink() ? 'link' : 'special' })
   }
   const isEmpty = sources.length === before
-  if (isEmpty) sources.push({ name, dir: true, modified: Math.floor(info.mtimeMs), open: nothing })
+  if (isEmpty) sources.push({ name, key, dir: true, modified: Math.floor(info.mtimeMs), open: nothing })
+}
+
+/** All that was found in a chosen folder so far. Its sources have one key. */
+interface Found {
+  readonly key: string
+  readonly sources: Source[]
+  readonly leftOut: LeftOut[]
 }
 
 /** The names in a folder, and what each is. They are looked at many at a time. */

@@ -275,7 +275,7 @@ describe('a receiver', () => {
     const refused = await run(['receive', second.code, '--yes', '-o', at('out')], { env })
     expect([(await second.sender.ended()).exitCode, refused.exitCode]).toEqual([5, 5])
     expect(second.sender.events).toContainEqual(expect.objectContaining({ event: 'not_delivered', code: 'no_space' }))
-    expect(refused.stderr).toContain('There is not enough room for it on this disk.')
+    expect(refused.stderr).toContain('There is no room for it: it takes ')
     await rm(at('out/filler'))
     const third = await openSender([at('folder')], { env })
     const whole = await run(['receive', third.code, '--yes', '-o', at('out')], { env })
