@@ -184,7 +184,7 @@ export function requests(relay: Relay): void {
     test('a path or method that is not there is not_found', async () => {
       const sender = await openSession(relay)
       const requests: readonly (() => Promise<Answer>)[] = [
-        () => call(relay, 'GET', '/'),
+        () => call(relay, 'GET', '/v1'),
         () => call(relay, 'GET', '/v1/sessions'),
         () => call(relay, 'GET', '/v2/sessions'),
         () => sender.call('PUT'),
