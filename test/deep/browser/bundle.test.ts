@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as sdk from '../../../src/client/index.ts'
 import { type Bundle, bundle, pathOf, SDK } from './bundle.ts'
 
-const MAX_BYTES = 63_000
+const MAX_BYTES = 65_000
 
 describe('the SDK bundled for browsers', () => {
   let directory: string
@@ -24,7 +24,7 @@ describe('the SDK bundled for browsers', () => {
     await rm(directory, { recursive: true, force: true })
   })
 
-  test('is under 63 kB with gzip, chunks that no browser loads included', () => {
+  test('is under 65 kB with gzip, chunks that no browser loads included', () => {
     const sizes = built.chunks.map(({ fileName, code }) => ({ fileName, bytes: gzipSync(code).length }))
     const total = sizes.reduce((sum, { bytes }) => sum + bytes, 0)
     const each = sizes.map(({ fileName, bytes }) => `${fileName} ${bytes}`).join(', ')
