@@ -137,6 +137,10 @@ class Transfer {
       const sender = JsonProcess.cli(networks.sender.url, ['send', ...from], { env })
       devices.sender = sender
       const { code } = await within(LIMIT_MS, 'the code', sender.event('code'))
+      // The other network is only cut: both devices get over that by themselves.
+      const cutOnly = networks[victim === 'sender' ? 'receiver' : 'sender']
+      cutOnly.onCut = undefined
+      cutOnly.cutAfter(random.below(left))
       if (mayKill) networks[victim].cutAfter(moment, 'any')
       networks[victim].onCut = () => {
         killed = victim
@@ -167,6 +171,8 @@ class Transfer {
     const final = [...there].filter(([path]) => !/(\.part(\/|$)|\.lock$)/.test(path))
     const wrong = final.find(([path, digest]) => digest !== sha256(this.#files.get(path) ?? new Uint8Array()))
     if (wrong) return { fate: 'lost', why: `not what was sent: ${wrong[0]}; ${words}` }
+    const asked = receiver.lines.filter(({ event }) => event === 'offer').length
+    if (asked > 1) return { fate: 'duplicated', why: `${asked} offers; ${words}` }
     const isWhole = final.length === this.#files.size
     const saysDelivered = sender.lines.some(({ event }) => event === 'delivered')
     if (saysDelivered && !isWhole) return { fate: 'lost', why: `delivered and not there; ${words}` }
