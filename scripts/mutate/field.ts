@@ -386,7 +386,7 @@ export const OPERATOR = [
   ]),
   deaf(
     'Security 8: a message on the bus that is none ends nothing',
-    'hears the next wake as before, whatever anybody',
+    'a node that heard what is no message hears and says',
     [
       'if (!message.success) return',
       `if (!message.success || this.#publish === undefined) {

@@ -6,6 +6,19 @@ import type { RunningNode } from '../../support/server.ts'
 import { pair } from './party.ts'
 import { eachWithTwoNodes } from './two-nodes.ts'
 
+const attacker = [
+  'not json',
+  '',
+  'null',
+  '[]',
+  '{}',
+  '["n"]',
+  '["n","s"]',
+  '["n","s",{"about":"later"}]',
+  '[1,2,3]',
+  '["n","s",{"about":"ack","channel":1,"direction":"s2r"}]',
+]
+
 describeRedis('a node that hears what is no wake', () => {
   let redis: RedisServer
   let A: RunningNode
@@ -15,18 +28,7 @@ describeRedis('a node that hears what is no wake', () => {
   })
 
   test('hears the next wake as before, whatever anybody published', async () => {
-    const attacker = [
-      'not json',
-      '',
-      'null',
-      '[]',
-      '{}',
-      '["n"]',
-      '["n","s"]',
-      '["n","s",{"about":"later"}]',
-      '[1,2,3]',
-    ]
-    for (const message of [...attacker, '["n","s",{"about":"ack","channel":1,"direction":"s2r"}]']) {
+    for (const message of attacker) {
       await redis.command('SPUBLISH', 'pairlay:wakes', message)
     }
     const { S, R } = await pair(A, B)
@@ -77,6 +79,18 @@ test('a node that does not hear itself for 5 s is deaf, and subscribes anew unti
   expect(bus.isDeaf).toBe(false)
   pass(5)
   expect([bus.isDeaf, calls.resubscribed]).toEqual([false, 2])
+})
+
+test('a node that heard what is no message hears and says the next one', () => {
+  const { bus, published, hear } = deafBus()
+  const woken: string[] = []
+  bus.subscribe({ woken: (sessionId: string) => woken.push(sessionId), missed: () => {} } as never)
+  for (const message of attacker) hear(message)
+  hear('["n","s",{"about":"session"}]')
+  expect(woken).toEqual(['s'])
+  const said = published.length
+  bus.beat()
+  expect(published.length).toBe(said + 1)
 })
 
 test('what another node says of itself is not taken for the own', () => {
