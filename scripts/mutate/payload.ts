@@ -100,7 +100,7 @@ export const PAYLOAD = [
     }
     const whole = acked()`,
   ]),
-  operator('a row that says `done` is not delivery', 'forge done, against the sender', [
+  operator('a row that says `done` is not delivery', 'forge done in the place of the receipt, against the sender', [
     'const error = run.over ?? errorOfAccident(thrown)',
     `const error = run.over ?? errorOfAccident(thrown)
       if (error.code === 'not_delivered') return { receiverCode, matchNumber, delivered: true, bytes: 0, ms: 0 }`,

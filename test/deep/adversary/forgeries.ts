@@ -119,7 +119,24 @@ const receipt = (bytes: (relay: Relay) => Uint8Array | undefined, seq?: number):
     (frame, relay) => saying(bytes(relay) ?? frame.ciphertext)(frame),
   )
 
+/** The end of the receiver's row, in the place of its receipt. */
+function doneForReceipt(): Operator[] {
+  let dropped = false
+  const drop = onFrame('drop', isPayload('receiver'), (_, relay) => {
+    dropped = true
+    relay.show(relay.meeting)
+    return []
+  })
+  return [drop, lieAboutRow('sender', { state: 'done' }, () => dropped)]
+}
+
 const receipts = [
+  attack(
+    'forge done in the place of the receipt',
+    'sender',
+    ends(['not_delivered', 1, 0], ['revoked', 1, 1]),
+    doneForReceipt,
+  ),
   attack('forge a receipt of noise', 'sender', CORRUPT_HERE, () => [
     receipt(() => Uint8Array.of(1, ...new Array(60).fill(9))),
   ]),
