@@ -127,8 +127,8 @@ test('states, reasons and features that are not known yet end nobody else', asyn
       joinable: true,
       mood: 'good',
       receivers: [
-        { ...one, receiverCode: 'XXXXX1', channel: 3 },
-        { ...two, receiverCode: 'XXXXX2', channel: 4, state: 'frozen' },
+        { ...one, receiverCode: 'NEXT01', channel: 3 },
+        { ...two, receiverCode: 'NEXT02', channel: 4, state: 'frozen' },
       ],
       channels: [],
     }),

@@ -19,7 +19,7 @@ const attacker = [
   '["n","s",{"about":"ack","channel":1,"direction":"s2r"}]',
 ]
 
-describeRedis('a node that hears what is no wake', () => {
+describeRedis('a node that hears what is no message', () => {
   let redis: RedisServer
   let A: RunningNode
   let B: RunningNode
@@ -27,7 +27,7 @@ describeRedis('a node that hears what is no wake', () => {
     ;({ redis, A, B } = nodes)
   })
 
-  test('hears the next wake as before, whatever anybody published', async () => {
+  test('carries the next pairing as before, whatever anybody published', async () => {
     for (const message of attacker) {
       await redis.command('SPUBLISH', 'pairlay:wakes', message)
     }

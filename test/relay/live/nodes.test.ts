@@ -240,6 +240,14 @@ describe('a store that was away when a socket went', () => {
     await settled()
     expect(await isPresent()).toEqual([true])
     expect(again.closedWith).toBeUndefined()
+    let told = 0
+    const counted = (...args: Parameters<typeof update>) => {
+      told++
+      return update(...args)
+    }
+    Object.assign(nodes.sessions, { update: counted })
+    await nodes.pass(2_000)
+    expect(told).toBe(0)
   })
 })
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ATTACH_TIMEOUT_MS, EPITAPH_MS } from '../../../src/protocol/limits.ts'
+import type { RelaySettings } from '../../../src/relay/relay.ts'
 import { join } from '../../../src/relay/session/joining.ts'
 import { decide, retireCode, revoke } from '../../../src/relay/session/transitions.ts'
 import { eachCall } from '../../support/each-call.ts'
@@ -9,9 +10,10 @@ import { NOTHING_LEFT, settled, TestRelay } from '../../support/relay.ts'
 import { newReceiver } from '../../support/session-values.ts'
 
 /** A relay whose stores answer late where a test says so, as a store on another machine does. */
-function slowNode() {
+function slowNode(settings: Partial<RelaySettings> = {}) {
   const [sessions, mailboxes] = [new Gate(), new Gate()]
   const node = new TestRelay({
+    settings,
     wrapSessions: (store) => sessions.behind(store),
     wrapMailboxes: (store) => mailboxes.behind(store),
   })
@@ -167,6 +169,17 @@ describe('while the store has not answered yet', () => {
     }
     await settled()
     expect(receiverSocket.seqs()).toEqual([1, 2, 3, 4, 5])
+  })
+
+  test('frames within their window wait for it, however many bytes they are', async () => {
+    const MIB = 1024 * 1024
+    const { node, mailboxes } = slowNode({ maxFrameBytes: MIB, windowBytes: MIB, memoryBudgetBytes: 64 * MIB })
+    const { senderSocket, receiverSocket } = await node.pair()
+    mailboxes.hold('append')
+    for (const seq of [1, 2, 3]) senderSocket.data(1, seq, new Uint8Array(300_000))
+    await settled(mailboxes.open())
+    expect(senderSocket.closedWith).toBeUndefined()
+    expect(receiverSocket.seqs()).toEqual([1, 2, 3])
   })
 
   test('a wake-up during a read is not lost', async () => {

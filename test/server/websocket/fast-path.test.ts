@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { carry } from '../../../src/server/websocket/client-socket.ts'
-import { maskInJavaScript, WholeMessages } from '../../../src/server/websocket/fast-path.ts'
+import { BINARY, maskInJavaScript, WholeMessages, writeHeader } from '../../../src/server/websocket/fast-path.ts'
 import { holds } from '../../support/property.ts'
 import { type Event, framesOf, Pipe } from './raw-frames.ts'
 
@@ -54,6 +54,16 @@ function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
   const sorted = [...new Set(places.map((place) => place % (bytes.length + 1)))].sort((a, b) => a - b)
   return [0, ...sorted].map((start, i) => bytes.subarray(start, sorted[i] ?? bytes.length))
 }
+
+test.each([
+  [0, '8200'],
+  [125, '827d'],
+  [126, '827e007e'],
+  [65_535, '827effff'],
+  [65_536, '827f0000000000010000'],
+])('the header of a payload of %d bytes has its length in the fewest bytes', (length, header) => {
+  expect(writeHeader(BINARY, length).toString('hex')).toBe(header)
+})
 
 describe('messages that go past ws', () => {
   holds(
