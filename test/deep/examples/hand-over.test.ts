@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { bytesSource, Sender } from '../../src/client/index.ts'
-import { KIB, relayOfFile, sha256Of, temporaryDirectory } from '../cli/support.ts'
-import { Random } from '../support/random.ts'
+import { bytesSource, Sender } from '../../../src/client/index.ts'
+import { KIB, relayOfFile, sha256Of, temporaryDirectory } from '../../cli/support.ts'
+import { Random } from '../../support/random.ts'
 import { example } from './programs.ts'
 
-const PATH = fileURLToPath(new URL('../../examples/hand-over.mjs', import.meta.url))
+const PATH = fileURLToPath(new URL('../../../examples/hand-over.mjs', import.meta.url))
 
 describe('the CLI in 20 lines', () => {
   const relay = relayOfFile()

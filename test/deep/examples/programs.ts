@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
-import { Program } from '../cli/support.ts'
-import { withLastTest } from '../support/leftovers.ts'
+import { Program } from '../../cli/support.ts'
+import { withLastTest } from '../../support/leftovers.ts'
 
 /** A program of `examples/` that a test has started. What it says is on its terminal, which is stdout. */
 export interface Example extends Pick<Program, 'write' | 'endStdin' | 'ended' | 'kill'> {

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import { Vault } from '../../examples/vault/vault.mjs'
-import { relayOfFile, temporaryDirectory } from '../cli/support.ts'
+import { Vault } from '../../../examples/vault/vault.mjs'
+import { relayOfFile, temporaryDirectory } from '../../cli/support.ts'
 import { example } from './programs.ts'
 
 describe('the two programs with a vault', () => {

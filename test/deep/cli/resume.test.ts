@@ -1,9 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, symlink, truncate, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { lock } from '../../src/node/lock.ts'
-import { CuttingProxy } from '../support/cutting-proxy.ts'
-import { withLastTest } from '../support/leftovers.ts'
+import { lock } from '../../../src/node/lock.ts'
 import {
   describeConcurrent,
   MIB,
@@ -14,7 +12,9 @@ import {
   relayOfFile,
   run,
   temporaryDirectory,
-} from './support.ts'
+} from '../../cli/support.ts'
+import { CuttingProxy } from '../../support/cutting-proxy.ts'
+import { withLastTest } from '../../support/leftovers.ts'
 
 /** A transfer whose process is killed goes on when it is sent again, under another code. */
 

@@ -15,8 +15,7 @@ import {
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { bytesSource, Sender, type Source } from '../../src/client/index.ts'
-import { withLastTest } from '../support/leftovers.ts'
+import { bytesSource, Sender, type Source } from '../../../src/client/index.ts'
 import {
   describeConcurrent,
   eventually,
@@ -29,7 +28,8 @@ import {
   relayOfFile,
   run,
   temporaryDirectory,
-} from './support.ts'
+} from '../../cli/support.ts'
+import { withLastTest } from '../../support/leftovers.ts'
 
 /** A folder from one command to another arrives exactly, or both ends say what was changed, skipped or refused. */
 

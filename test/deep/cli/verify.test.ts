@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { type FastifyInstance, fastify } from 'fastify'
 import { afterEach, describe, expect, test } from 'vitest'
-import { faultsOf, filesIn } from '../../src/cli/verify.ts'
-import { page } from '../../src/server/page.ts'
-import { CLI } from '../support/build.ts'
+import { faultsOf, filesIn } from '../../../src/cli/verify.ts'
+import { page } from '../../../src/server/page.ts'
+import { CLI } from '../../support/build.ts'
 
-const PAGE = new URL('../../dist/web/', import.meta.url)
+const PAGE = new URL('../../../dist/web/', import.meta.url)
 const files = filesIn(PAGE)
 const servers: FastifyInstance[] = []
 const folders: string[] = []

@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { openRedis, type RedisStores } from '../../src/store/redis/open.ts'
-import { describeRedis, type RedisServer, startRedis } from '../support/redis-server.ts'
-import { refusalOf } from '../support/refusal.ts'
+import { openRedis, type RedisStores } from '../../../src/store/redis/open.ts'
+import { describeRedis, type RedisServer, startRedis } from '../../support/redis-server.ts'
+import { refusalOf } from '../../support/refusal.ts'
 
 /** A proxy between a node and its Redis that may swallow what goes through it. */
 class Way {

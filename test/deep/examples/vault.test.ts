@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { temporaryDirectory } from '../cli/support.ts'
-import { Random } from '../support/random.ts'
-import { type RunningRelay, startRelay } from '../support/server.ts'
+import { temporaryDirectory } from '../../cli/support.ts'
+import { Random } from '../../support/random.ts'
+import { type RunningRelay, startRelay } from '../../support/server.ts'
 import { Home, pairHomes } from './household.ts'
 
 const CUTS = 50

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { bytesSource, Sender } from '../../src/client/index.ts'
+import { bytesSource, Sender } from '../../../src/client/index.ts'
 import {
   describeConcurrent,
   MIB,
@@ -13,7 +13,7 @@ import {
   run,
   take,
   temporaryDirectory,
-} from './support.ts'
+} from '../../cli/support.ts'
 
 /** How long each side stays: for one offer or for more, and for how long when nothing happens. */
 

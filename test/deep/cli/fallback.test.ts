@@ -1,8 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { bytesOf } from '../e2e/people.ts'
-import { describeNginx, Nginx } from '../support/nginx.ts'
-import { openSender, pairlay, relayOfFile, temporaryDirectory } from './support.ts'
+import { openSender, pairlay, relayOfFile, temporaryDirectory } from '../../cli/support.ts'
+import { bytesOf } from '../../e2e/people.ts'
+import { describeNginx, Nginx } from '../../support/nginx.ts'
 
 const relay = relayOfFile()
 const SLOWER = 'WebSockets do not pass here. Going on over HTTP, which is slower.'

@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { type PairedDevice, Receiver, Sender } from 'pairlay'
-import { keepInStep } from '../../examples/vault/in-step.mjs'
-import { type Entry, Vault } from '../../examples/vault/vault.mjs'
-import { FakeTime } from '../client/fake-time.ts'
-import { DeviceWorld } from '../e2e/world.ts'
-import { CuttingProxy } from '../support/cutting-proxy.ts'
-import { withLastTest } from '../support/leftovers.ts'
+import { keepInStep } from '../../../examples/vault/in-step.mjs'
+import { type Entry, Vault } from '../../../examples/vault/vault.mjs'
+import { FakeTime } from '../../client/fake-time.ts'
+import { DeviceWorld } from '../../e2e/world.ts'
+import { CuttingProxy } from '../../support/cutting-proxy.ts'
+import { withLastTest } from '../../support/leftovers.ts'
 
 /** Milliseconds that pass for the devices in each millisecond that a test waits. */
 const STEP_MS = 50
