@@ -5,7 +5,7 @@ import { protection } from './mutation.ts'
 const transfer = protection('test/e2e/transfer.test.ts')
 const prompts = protection('test/cli/prompts.test.ts')
 const usage = protection('test/cli/usage.test.ts')
-const ending = protection('test/cli/ending.test.ts')
+const ending = protection('test/deep/cli/ending.test.ts')
 const files = protection('test/cli/files.test.ts')
 const format = protection('test/cli/format.test.ts')
 const names = protection('test/cli/names.test.ts')

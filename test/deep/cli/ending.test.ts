@@ -1,8 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { bytesSource, PAIRING_ERRORS, Sender } from '../../src/client/index.ts'
-import { decodeFrame } from '../../src/protocol/frame.ts'
-import { DeviceWorld } from '../e2e/world.ts'
+import { bytesSource, PAIRING_ERRORS, Sender } from '../../../src/client/index.ts'
+import { decodeFrame } from '../../../src/protocol/frame.ts'
 import {
   describeConcurrent,
   eventually,
@@ -21,7 +20,8 @@ import {
   startTransfer,
   take,
   temporaryDirectory,
-} from './support.ts'
+} from '../../cli/support.ts'
+import { DeviceWorld } from '../../e2e/world.ts'
 
 const relay = relayOfFile()
 const { env } = relay
