@@ -11,10 +11,13 @@ import { writeForPeople } from './terminal.ts'
 /** Carries out a command line, such as ['send', 'file'], and resolves with its exit code. Throws what nobody foresaw. */
 export async function execute(args: readonly string[], version: string): Promise<number> {
   let exitCode: number = EXIT.usage
+  const [first, named] = args
+  // Commander shows the help of everything for a name that it does not know, and says nothing of the name.
+  const isMistyped = first === 'help' && named !== undefined && !COMMANDS.some(({ name }) => name === named)
   try {
     await programOf(version, (code) => {
       exitCode = code
-    }).parseAsync(args, { from: 'user' })
+    }).parseAsync(isMistyped ? args.slice(1) : args, { from: 'user' })
     return exitCode
   } catch (error) {
     if (error instanceof CliError) {

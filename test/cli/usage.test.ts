@@ -99,6 +99,8 @@ describeConcurrent('wrong usage', () => {
     await expectMistakes([
       [['hand-over'], "Unknown command 'hand-over'. See pairlay --help."],
       [['sned', 'file'], "Unknown command 'sned'. Did you mean send?"],
+      [['help', 'sned'], "Unknown command 'sned'. Did you mean send?"],
+      [['help', 'hand-over'], "Unknown command 'hand-over'. See pairlay --help."],
       [['package.json'], "Unknown command 'package.json'. To send it: pairlay send package.json"],
       [['K7QM3-XPDT28'], "Unknown command 'K7QM3-XPDT28'. To receive with a code: pairlay receive"],
       [['https://relay.example/#K7QM3-XPDT28'], `${link}. To receive with a code: pairlay receive`],
