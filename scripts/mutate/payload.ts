@@ -95,10 +95,7 @@ export const PAYLOAD = [
     'nothing is overwritten',
     'never takes the place of a file',
     ["if (error.code === 'EEXIST') throw error", ''],
-    [
-      "if (await lstat(path).catch(() => undefined)) throw Object.assign(new Error('it is there already'), { code: 'EEXIST' })",
-      '',
-    ],
+    ['await requireFree(path) try {', 'try {'],
   ),
   partial(
     'no link is written through',

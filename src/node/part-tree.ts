@@ -79,6 +79,12 @@ export async function openFolders(folder: string, mode: number): Promise<void> {
   await closeFile(file)
 }
 
+/** Throws EEXIST where something has this path. */
+export async function requireFree(path: string): Promise<void> {
+  if (!(await lstat(path).catch(() => undefined))) return
+  throw Object.assign(new Error('it is there already'), { code: 'EEXIST', syscall: 'lstat', path })
+}
+
 /** Gives a thing its final name, in the place of nothing. Throws EEXIST where something has it. */
 export async function place(part: string, path: string, isFolder: boolean): Promise<void> {
   if (!isFolder) {
@@ -93,8 +99,7 @@ export async function place(part: string, path: string, isFolder: boolean): Prom
     if (linked) return unlink(part)
   }
   for (let tries = 1; ; tries++) {
-    if (await lstat(path).catch(() => undefined))
-      throw Object.assign(new Error('it is there already'), { code: 'EEXIST' })
+    await requireFree(path)
     try {
       return await rename(part, path)
     } catch (error) {

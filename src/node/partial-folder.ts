@@ -15,6 +15,7 @@ import {
   pathsWanted,
   place,
   removeOthers,
+  requireFree,
   requireOwn,
 } from './part-tree.ts'
 
@@ -108,23 +109,25 @@ export class SavedPartial implements Partial {
     for (const path of this.#passing()) removedAtExit.add(path)
   }
 
-  /** Locks the partial for this process. Throws what the file system throws. */
+  /** Locks the partial for this process. Throws what the file system throws, and EEXIST for a name that is taken. */
   static async open(options: PartialFolderOptions, token: string, entries: readonly Entry[]): Promise<SavedPartial> {
     const directory = await realpath(options.directory)
     const paths = localPaths(entries, options.nameOf)
     const toPart = partPaths(token)
-    await lock(lockPath(directory, token))
     const things = new Map<string, Thing>()
-    let wasBegun = false
     const parts = paths.map((path) => join(directory, toPart(path)))
-    for (const [index, path] of paths.entries()) {
-      const [name = path, below] = path.split(/[/\\]/, 2)
-      if (things.has(name)) continue
-      const part = join(directory, toPart(name))
+    for (const [index, name] of paths.entries()) {
+      const [thing = name, below] = name.split(/[/\\]/, 2)
+      if (things.has(thing)) continue
+      const path = join(directory, thing)
       const isFolder = below !== undefined || entries[index]?.dir === true
-      things.set(name, { part, path: join(directory, name), isFolder })
-      wasBegun ||= await isThere(part)
+      // Before any byte has moved. When all is there the system decides, since the name can be taken meanwhile.
+      if (isFolder || !options.overwrite) await requireFree(path)
+      things.set(thing, { part: join(directory, toPart(thing)), path, isFolder })
     }
+    await lock(lockPath(directory, token))
+    let wasBegun = false
+    for (const { part } of things.values()) wasBegun ||= await isThere(part)
     const have = new Map<number, number>()
     if (wasBegun) {
       const wanted = pathsWanted(

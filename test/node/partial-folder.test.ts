@@ -154,13 +154,27 @@ describe('a file that is being received', () => {
   test.each(['file', 'directory', 'link to nothing'])('never takes the place of a %s', async (kind) => {
     for (const disk of ['with links', 'without links']) {
       if (disk === 'without links') vi.mocked(fs.link).mockRejectedValue(Object.assign(new Error(), { code: 'EPERM' }))
+      await rm(at('file'), { recursive: true, force: true })
+      const partial = await open([{ path: 'file', size: 6 }])
+      await write(partial, 0, 'theirs')
       if (kind === 'file') await writeFile(at('file'), 'mine')
       else if (kind === 'directory') await mkdir(at('file'), { recursive: true })
-      else await symlink(at('elsewhere'), at('file')).catch(() => {})
-      await expect(save('file', 'theirs')).rejects.toMatchObject({ code: 'EEXIST' })
+      else await symlink(at('elsewhere'), at('file'))
+      await expect(partial.finish([])).rejects.toMatchObject({ code: 'EEXIST' })
+      await partial.leave()
       expect(await readdir(directory)).toEqual(['file'])
       if (kind === 'file') expect(await readFile(at('file'), 'utf8')).toBe('mine')
     }
+  })
+
+  test('whose name is taken is told before anything is written, and leaves nothing', async () => {
+    await symlink(at('elsewhere'), at('b'))
+    const taken = { code: 'EEXIST', path: join(await fs.realpath(directory), 'b') }
+    for (const path of ['b', 'b/file']) {
+      await expect(open(['a', path].map((each) => ({ path: each, size: 1 })))).rejects.toMatchObject(taken)
+    }
+    await expect(open([{ path: 'b', dir: true }], { overwrite: true })).rejects.toMatchObject(taken)
+    expect(await readdir(directory)).toEqual(['b'])
   })
 
   test('takes the place of a file where that is wanted, and never of a folder', async () => {

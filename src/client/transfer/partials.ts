@@ -39,22 +39,19 @@ export async function save(
   options: Omit<AcceptOptions, 'begun' | 'beforeReceipt'> = {},
 ): Promise<void> {
   const known = offer.resumes(await partials.tokens())
-  const orFull = (error: unknown): never => {
-    if (isFull(error)) offer.stop('no_space')
+  const stop = (error: unknown): never => {
+    offer.stop(isFull(error) ? 'no_space' : 'failed')
     throw error
   }
-  const partial = await partials.open(known ?? offer.token, offer.entries).catch(orFull)
+  const partial = await partials.open(known ?? offer.token, offer.entries).catch(stop)
   const read = (entry: number, bytes: number) => partial.read(entry, bytes)
   const begun = known === undefined ? undefined : { token: known, have: partial.have, read }
   const writing = new Writing()
   const write = (item: IncomingItem, pieces: AsyncIterable<Uint8Array>) =>
-    partial.write(item.index, item.offset, pieces).catch((error) => {
-      offer.stop(isFull(error) ? 'no_space' : 'failed')
-      throw error
-    })
+    partial.write(item.index, item.offset, pieces).catch(stop)
   const beforeReceipt = async () => {
     await writing.ended()
-    await partial.finish([...offer.skipped.keys()]).catch(orFull)
+    await partial.finish([...offer.skipped.keys()]).catch(stop)
   }
   try {
     for await (const item of offer.accept({ ...options, begun, beforeReceipt })) {

@@ -79,3 +79,14 @@ describe('small files', () => {
     expect(told.at(-1)).toBe('leave')
   })
 })
+
+test.each([
+  ['EEXIST', 'declined'],
+  ['ENOSPC', 'no_space'],
+])('an offer whose place cannot be opened (%s) is answered with no: %s', async (code, heard) => {
+  const cannot = Object.assign(new Error('no'), { code })
+  const partials = { tokens: async () => [], open: () => Promise.reject(cannot) }
+  const { saved, sending, until } = await saving([10], partials)
+  await expect(until(saved)).rejects.toBe(cannot)
+  expect(await until(sending)).toBe(heard)
+})
