@@ -202,6 +202,13 @@ describe('PROTOCOL.md', () => {
     expect(Buffer.from(bodies[2].publicKey, 'base64url')).toHaveLength(33)
   })
 
+  it('has the fields of /version that the relay answers', async () => {
+    const relay = await startRelay()
+    const answered = (await relay.app.inject('/version')).json<object>()
+    await relay.close()
+    expect(section(protocol, '### 3.9')).toContain(`\`/version\`\n(\`{${Object.keys(answered).join(', ')}}\`)`)
+  })
+
   it.each([
     ['R', 'relay', ['conformance']],
     ['C', 'client', ['client', 'e2e']],
