@@ -1,4 +1,4 @@
-import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
 import { BODY_MAX_BYTES, HEADERS_MAX_BYTES } from '../protocol/limits.ts'
 import type { Clock } from '../relay/ports.ts'
 import type { Relay } from '../relay/relay.ts'
@@ -10,7 +10,8 @@ import { answerError, answerInProblems, answerParserError } from './http/problem
 import { Refusals } from './http/refusals.ts'
 import { validateByZod } from './http/request.ts'
 import { routes } from './http/sessions.ts'
-import { ClientAddresses, nameClients } from './limits/client-address.ts'
+import { type AccessTokens, restrictCreates } from './limits/access.ts'
+import { ClientAddresses, nameClients, networkOf } from './limits/client-address.ts'
 import { ConcurrencyLimit } from './limits/concurrency-limit.ts'
 import { limitConnections } from './limits/connections.ts'
 import { letPagesIn, Origins } from './limits/origins.ts'
@@ -43,6 +44,9 @@ export interface AppOptions {
   readonly limits: ClientLimits
   /** Clients that nothing counts. */
   readonly rateLimitExempt: readonly string[]
+  /** Who may open sessions, where not everybody may. */
+  readonly accessTokens?: AccessTokens | undefined
+  readonly createFrom: readonly string[]
   readonly maxConnections: number
   /** Counters of several nodes together. */
   readonly sharedCounters?: SharedCounters | undefined
@@ -92,7 +96,10 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const rates = await buildRateLimits(app, limits, options.sharedCounters)
   const sockets = new ConcurrencyLimit(limits.sockets)
   await app.register(websocket, { relay, maxFrameBytes, origins, refusals, rates, sockets })
-  await app.register(routes, { relay, rates, polls: new ConcurrencyLimit(limits.polls) })
+  const networks = options.createFrom.map(networkOf)
+  const isFromNetworks = ({ raw }: FastifyRequest) => addresses.isFrom(networks, raw)
+  const access = restrictCreates(networks.length > 0 ? isFromNetworks : undefined, options.accessTokens)
+  await app.register(routes, { relay, rates, access, polls: new ConcurrencyLimit(limits.polls) })
   await app.register(frameRoutes, { relay, maxFrameBytes })
   await app.register(operations, { relay, version, page: options.page !== undefined })
   if (options.page) await app.register(page, { ...options.page, version })

@@ -51,6 +51,10 @@ export const VARIABLES = {
   RATE_LIMIT_ATTACHES: integer(240, 1, MANY),
   /** Clients that nothing counts. */
   RATE_LIMIT_EXEMPT: list('addresses or networks of clients such as 192.0.2.7 or 10.0.0.0/8', isNetwork, tooWide),
+  /** Tokens of those who may open sessions. Empty for everybody. */
+  ACCESS_TOKENS_FILE: path('the path of a file with lines as `pairlay token new` prints them'),
+  /** Networks that may open sessions. Empty for everybody. */
+  CREATE_FROM: list('addresses or networks of clients such as 192.0.2.7 or 10.0.0.0/8', isNetwork, tooWide),
   MAX_CONNECTIONS: integer(20_000, 1, MANY),
   MAX_CONNECTIONS_PER_SOURCE: integer(256, 1, MANY),
   MAX_SOCKETS_PER_SOURCE: integer(64, 1, MANY),

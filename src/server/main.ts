@@ -13,6 +13,7 @@ import { MemorySessionStore } from '../store/memory/sessions.ts'
 import type { RedisStores } from '../store/redis/open.ts'
 import { buildApp } from './app.ts'
 import { type Config, ConfigError, readConfig, settingsInForce } from './config.ts'
+import { AccessFileError, AccessTokens, accessFileAt } from './limits/access.ts'
 import { lookalikesIn } from './lookalikes.ts'
 import type { PageWords } from './page.ts'
 import { RedisLog } from './redis-log.ts'
@@ -64,6 +65,7 @@ const app = await buildApp({
   relay,
   ...config,
   maxConnections,
+  accessTokens: accessTokensOrExit(),
   sharedCounters: shared?.counters,
   page: config.web ? { folder: PAGE_FOLDER, words: pageWords(config) } : undefined,
   clock: systemClock,
@@ -165,6 +167,16 @@ function configOrExit(): Config {
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     exitWith(error.message)
+  }
+}
+
+function accessTokensOrExit(): AccessTokens | undefined {
+  if (config.accessTokensFile === '') return undefined
+  try {
+    return new AccessTokens(accessFileAt(config.accessTokensFile), systemClock, logger)
+  } catch (error) {
+    if (error instanceof AccessFileError) exitWith(`ACCESS_TOKENS_FILE: ${error.message}`)
+    exitWith(`ACCESS_TOKENS_FILE is not the path of a file that can be read: ${reasonOf(error)}`)
   }
 }
 

@@ -8,6 +8,7 @@ import type { Clock, Cluster, Discard, MailboxStore, Secrets } from '../../src/r
 import { Relay, type RelaySettings } from '../../src/relay/relay.ts'
 import { buildApp } from '../../src/server/app.ts'
 import { type ClientLimits, NO_CLIENT_LIMITS } from '../../src/server/config.ts'
+import type { AccessTokens } from '../../src/server/limits/access.ts'
 import type { SharedCounters } from '../../src/server/limits/rate-limits.ts'
 import { systemClock, systemSecrets } from '../../src/server/system.ts'
 import { MemoryMailboxStore } from '../../src/store/memory/mailboxes.ts'
@@ -31,6 +32,8 @@ export interface ServerOptions extends RelayOptions {
   /** Limits for one client address, of which a test has none otherwise: all its clients have one. */
   readonly limits?: Partial<ClientLimits>
   readonly rateLimitExempt?: readonly string[]
+  readonly accessTokens?: AccessTokens
+  readonly createFrom?: readonly string[]
   readonly maxConnections?: number
   readonly logLevel?: Level
 }
@@ -248,6 +251,8 @@ async function listen(
     trustProxy: options.trustProxy ?? [],
     limits: { ...NO_CLIENT_LIMITS, ...options.limits },
     rateLimitExempt: options.rateLimitExempt ?? [],
+    accessTokens: options.accessTokens,
+    createFrom: options.createFrom ?? [],
     maxConnections: options.maxConnections ?? 20_000,
     sharedCounters,
     clock: options.clock ?? systemClock,

@@ -15,7 +15,7 @@ import { CodeUsedUp, RelayError } from '../../relay/errors.ts'
 import type { Relay } from '../../relay/relay.ts'
 import { addressText } from '../limits/client-address.ts'
 import type { ConcurrencyLimit } from '../limits/concurrency-limit.ts'
-import type { RateLimits } from '../limits/rate-limits.ts'
+import type { RateLimit, RateLimits } from '../limits/rate-limits.ts'
 import { answers, type ByZod, noContent, SessionParams, tokenBeforeBody, tokenOf, withToken } from './request.ts'
 
 const ReceiverParams = z.object({ sessionId: zodOf(SessionId), receiverCode: zodOf(Code) })
@@ -23,16 +23,18 @@ const ReceiverParams = z.object({ sessionId: zodOf(SessionId), receiverCode: zod
 export interface RouteOptions {
   readonly relay: Relay
   readonly rates: RateLimits
+  /** Refuses who may not open a session. */
+  readonly access: RateLimit
   readonly polls: ConcurrencyLimit
 }
 
 /** The HTTP commands of protocol v1. Each is its schema, one call of the relay, and its status. */
-export async function routes(instance: FastifyInstance, { relay, rates, polls }: RouteOptions): Promise<void> {
+export async function routes(instance: FastifyInstance, { relay, rates, access, polls }: RouteOptions): Promise<void> {
   const app = instance.withTypeProvider<ByZod>()
   app.post(
     '/v1/sessions',
     {
-      onRequest: rates.create,
+      onRequest: [rates.create, access],
       schema: {
         summary: 'Register a sender code',
         body: CreateSessionRequest,

@@ -41,7 +41,7 @@ function unread(header: string): string {
   return `${header} names another client address than the one that counts, and is not read: ${rule}`
 }
 
-type Network = readonly [IpAddress, number]
+export type Network = readonly [IpAddress, number]
 
 /** The /96 under which a NAT64 gateway puts the IPv4 addresses of its clients (RFC 6052). */
 const NAT64 = ipaddr.IPv6.parse('64:ff9b::')
@@ -103,6 +103,12 @@ export class ClientAddresses {
     return address
   }
 
+  /** Reports whether the client of a request is in one of these networks. */
+  isFrom(networks: readonly Network[], request: IncomingMessage): boolean {
+    const client = this.#clientOf(request)
+    return client !== undefined && isInAny(networks, withoutNat64(client))
+  }
+
   /** Reports whether all requests came from one client address, as those of a proxy do that is not trusted. */
   get isOne(): boolean {
     return this.#only !== undefined
@@ -145,7 +151,8 @@ export class ClientAddresses {
   }
 }
 
-function networkOf(text: string): Network {
+/** Reads an address or a network in CIDR notation. */
+export function networkOf(text: string): Network {
   const [address = '', prefix] = text.split('/')
   const parsed = addressOf(address) ?? ipaddr.parse(address)
   return [parsed, prefix === undefined ? (parsed instanceof ipaddr.IPv4 ? 32 : 128) : Number(prefix)]
