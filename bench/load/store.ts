@@ -47,6 +47,7 @@ const relay = new Relay(
     digestAddress: (clientAddress: string) => clientAddress,
     secrets: { sessionId: () => secret.id, token: () => secret.token, digest: () => secret.digest },
     diagnostics: {
+      relayed: () => {},
       discarded: () => {},
       failed: (error) => {
         throw error

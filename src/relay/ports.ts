@@ -155,6 +155,8 @@ export interface PeerSocket {
 export type Discard = 'channel_ended' | 'duplicate'
 export interface Diagnostics {
   discarded(reason: Discard): void
+  /** A data frame of so many bytes was taken. */
+  relayed(bytes: number): void
   /** Something failed that no client caused. */
   failed(error: unknown): void
 }

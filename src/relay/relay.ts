@@ -26,6 +26,16 @@ export interface RelaySettings extends WindowsSettings {
   readonly maxSessionsPerSource: number
 }
 
+/** Sessions that a node has somebody of, and what they hold. */
+export interface Figures {
+  readonly sessions: number
+  readonly pending: number
+  readonly approved: number
+  readonly sockets: number
+  readonly polls: number
+  readonly grantedBytes: number
+}
+
 export type { FrameCall, RelayPorts }
 export { WIDER_FACTOR, WITHIN }
 
@@ -43,6 +53,7 @@ export class Relay {
   readonly #ports: RelayPorts
   readonly #settings: RelaySettings
   #ticking = false
+  #takesNoSessions = false
 
   constructor(ports: RelayPorts, settings: RelaySettings) {
     this.#ports = ports
@@ -55,7 +66,7 @@ export class Relay {
 
   /** Why this node should get no new clients, if so. */
   get unready(): 'going_away' | 'unavailable' | undefined {
-    if (this.#node.isDraining) return 'going_away'
+    if (this.#takesNoSessions || this.#node.isDraining) return 'going_away'
     return this.#ports.cluster?.isReachable === false ? 'unavailable' : undefined
   }
 
@@ -64,7 +75,7 @@ export class Relay {
    * `too_many_sessions`, `at_capacity`, `going_away`.
    */
   async createSession(request: CreateSessionRequest, clientAddress: string): Promise<CreateSessionResponse> {
-    if (this.#node.isDraining) throw new RelayError('going_away')
+    if (this.unready === 'going_away') throw new RelayError('going_away')
     const { clock, secrets, sessions } = this.#ports
     const settings = this.#settings
     const token = secrets.token()
@@ -209,6 +220,17 @@ export class Relay {
     return { grantedBytes: windows.granted, grants: 2 * windows.size, sockets, watchers }
   }
 
+  /** What an operator wants to see of this node. */
+  get figures(): Figures {
+    const { sockets, watchers, grantedBytes } = this.counts
+    return { ...this.#node.known, sockets, polls: watchers, grantedBytes }
+  }
+
+  /** Bytes of the frames of a session that this node took, as long as it has somebody of it. */
+  bytesOf(sessionId: string): number {
+    return this.#node.bytesOf(sessionId)
+  }
+
   /** All that happens by time. To be called about once a second; no session, socket or poll has a timer of its own. */
   async tick(): Promise<void> {
     this.#attaching.tick(this.#ports.clock.now())
@@ -222,6 +244,11 @@ export class Relay {
     } finally {
       this.#ticking = false
     }
+  }
+
+  /** Takes no new sessions. What runs goes on, and `figures.approved` says whether something may. */
+  takeNoSessions(): void {
+    this.#takesNoSessions = true
   }
 
   /** Takes nothing new, ends what dies with this node, releases every long poll. Resolves when the last views are out. */

@@ -7,7 +7,7 @@ import { finish, finishAnswers } from './http/answers.ts'
 import { frameRoutes } from './http/frames.ts'
 import { describeRoutes, operations } from './http/operations.ts'
 import { answerError, answerInProblems, answerParserError } from './http/problems.ts'
-import { Refusals } from './http/refusals.ts'
+import { type RefusalKind, Refusals } from './http/refusals.ts'
 import { validateByZod } from './http/request.ts'
 import { routes } from './http/sessions.ts'
 import { type AccessTokens, restrictCreates } from './limits/access.ts'
@@ -52,6 +52,8 @@ export interface AppOptions {
   readonly sharedCounters?: SharedCounters | undefined
   /** The folder of the page's files, and the operator's words on it. Undefined for a relay without one. */
   readonly page?: { readonly folder: URL; readonly words: PageWords } | undefined
+  /** Hears of every refusal. */
+  readonly refused?: (kind: RefusalKind) => void
   readonly clock: Clock
   readonly version: string
   readonly logger: FastifyBaseLogger
@@ -61,7 +63,7 @@ export interface AppOptions {
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { relay, maxFrameBytes, corsOrigins, limits, clock, version, logger } = options
   const addresses = new ClientAddresses(options.trustProxy, options.rateLimitExempt)
-  const refusals = new Refusals(logger, clock, addresses)
+  const refusals = new Refusals(logger, clock, addresses, options.refused)
   const origins = new Origins({ ...options, addresses })
   const app: FastifyInstance = fastify({
     loggerInstance: logger,

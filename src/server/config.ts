@@ -9,6 +9,7 @@ import {
   links,
   list,
   onOff,
+  optional,
   path,
   redisUrl,
   text,
@@ -28,6 +29,10 @@ const MANY = 10_000_000
 export const VARIABLES = {
   HOST: text('127.0.0.1', 'an address to listen on, such as 0.0.0.0 or ::', /^[A-Za-z0-9.:_-]+$/),
   PORT: integer(8080, 0, 65_535),
+  /** The port of /metrics. Empty for none. */
+  METRICS_PORT: optional(integer(0, 0, 65_535)),
+  METRICS_HOST: text('127.0.0.1', 'an address to listen on, such as 0.0.0.0 or ::', /^[A-Za-z0-9.:_-]+$/),
+  LOG_FORMAT: text('json', 'json or pretty', /^(json|pretty)$/),
   LOG_LEVEL: text(
     'info',
     'fatal, error, warn, info, debug, trace or silent',
@@ -68,6 +73,8 @@ export const VARIABLES = {
   MAX_FRAME_BYTES: integer(262_272, 64 * KIB + 32, MIB),
   WINDOW_BYTES: integer(2_098_176, 64 * KIB + 32, 64 * MIB),
   MEMORY_BUDGET_BYTES: integer(256 * MIB, 4 * HANDSHAKE_WINDOW_BYTES, 64 * KIB * MIB),
+  /** How long running transfers may go on after SIGTERM. Empty: 0 alone, 30 with Redis. */
+  DRAIN_SECONDS: optional(integer(0, 0, 3600)),
   SHUTDOWN_TIMEOUT_SECONDS: integer(10, 1, 300),
   /** Where several nodes keep what they share. Empty for a relay that is alone. */
   REDIS_URL: redisUrl,

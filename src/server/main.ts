@@ -1,9 +1,12 @@
 import { randomBytes, X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import closeWithGrace from 'close-with-grace'
-import { pino } from 'pino'
+import { type DestinationStream, pino } from 'pino'
 import { RelayError } from '../relay/errors.ts'
 import { Relay } from '../relay/relay.ts'
 import { digestAddress } from '../store/address-digest.ts'
@@ -16,7 +19,11 @@ import { type Config, ConfigError, readConfig, settingsInForce } from './config.
 import { AccessFileError, AccessTokens, accessFileAt } from './limits/access.ts'
 import { lookalikesIn } from './lookalikes.ts'
 import type { PageWords } from './page.ts'
+import { metricsServer } from './metrics/endpoint.ts'
+import { observeSessions } from './metrics/observed-sessions.ts'
+import { RelayMetrics } from './metrics/relay-metrics.ts'
 import { RedisLog } from './redis-log.ts'
+import { reportTo } from './reporting.ts'
 import {
   connectionsWithin,
   containerBytes,
@@ -31,6 +38,8 @@ import { systemClock, systemSecrets } from './system.ts'
 const PAGE_FOLDER = new URL('../../dist/web/', import.meta.url)
 /** How often the relay looks at its deadlines, in milliseconds. */
 const TICK_MS = 1_000
+/** How long running transfers may go on where other nodes take new ones, in seconds. */
+const DRAIN_SECONDS = 30
 /** How often a relay that starts looks whether it reaches Redis, in milliseconds. */
 const LOOK_MS = 50
 
@@ -44,20 +53,30 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 // A log that nobody takes any more (a closed terminal, a full disk) must not keep the relay from working, or from ending:
 // pino's own destination tries for ever to write the last line before an exit.
 process.stdout.on('error', () => {})
-const logger = pino({ level: config.logLevel, base: null }, process.stdout)
+const logger = pino(
+  { level: config.logLevel, base: null },
+  config.logFormat === 'pretty' ? await prettyOutput() : process.stdout,
+)
 const descriptors = descriptorLimit()
 const maxConnections = connectionsWithin(config.maxConnections, descriptors)
 const redisLog = new RedisLog(logger, systemClock)
-const shared = config.redisUrl === '' ? undefined : await sharedStores()
+const isAlone = config.redisUrl === ''
+const metrics = new RelayMetrics({
+  figures: () => relay.figures,
+  budgetBytes: config.memoryBudgetBytes,
+  isRedisUp: isAlone ? undefined : () => relay.unready !== 'unavailable',
+  observesProcess: config.metricsPort !== undefined,
+})
+const shared = isAlone ? undefined : await sharedStores()
+const stores = shared ?? storesOfOneNode()
+const reports = reportTo(metrics, logger, (sessionId) => relay.bytesOf(sessionId))
 const relay = new Relay(
   {
-    ...(shared ?? storesOfOneNode()),
+    ...stores,
+    sessions: observeSessions(stores.sessions, reports.observer),
     mailboxes: new MemoryMailboxStore(),
     secrets: systemSecrets,
-    diagnostics: {
-      discarded: (reason) => logger.debug({ reason }, 'a frame was discarded'),
-      failed: (error) => logger.error({ err: error }, 'the relay failed'),
-    },
+    diagnostics: reports.diagnostics,
   },
   config,
 )
@@ -68,6 +87,7 @@ const app = await buildApp({
   accessTokens: accessTokensOrExit(),
   sharedCounters: shared?.counters,
   page: config.web ? { folder: PAGE_FOLDER, words: pageWords(config) } : undefined,
+  refused: (kind) => metrics.refused(kind),
   clock: systemClock,
   version,
   logger,
@@ -84,10 +104,18 @@ const ticking = setInterval(() => {
 const skip = (['SIGHUP', 'SIGUSR2'] as const).filter((signal) => signal !== 'SIGHUP' || !hasTerminal())
 for (const each of [...skip, 'SIGUSR1'])
   process.on(each, () => logger.info(`${each} is ignored: settings are read at the start`))
-closeWithGrace({ delay: config.shutdownTimeoutSeconds * 1000, logger, skip }, async ({ signal, err }) => {
+let observed: Server | undefined
+const drainMs = (config.drainSeconds ?? (isAlone ? 0 : DRAIN_SECONDS)) * 1000
+closeWithGrace({ delay: drainMs + config.shutdownTimeoutSeconds * 1000, logger, skip }, async ({ signal, err }) => {
   if (err) logger.error({ err }, 'stopping after an error')
   else logger.info({ signal }, 'draining')
+  relay.takeNoSessions()
+  for (const until = systemClock.now() + drainMs; !err && relay.figures.approved > 0; ) {
+    if (systemClock.now() >= until) break
+    await delay(LOOK_MS)
+  }
   clearInterval(ticking)
+  observed?.close()
   await app.close()
   shared?.close()
   logger.info('stopped')
@@ -100,6 +128,7 @@ try {
 } catch (error) {
   exitWith(`cannot listen on ${config.host} port ${config.port}: ${reasonOf(error)}`)
 }
+if (config.metricsPort !== undefined) observed = await listenForMetrics(config.metricsPort)
 const port = boundPort()
 logger.info(
   { version, port, settings: { ...settingsInForce(process.env), MAX_CONNECTIONS: String(maxConnections) } },
@@ -133,11 +162,25 @@ function storesOfOneNode() {
   }
 }
 
+/** Lines for people, written by a library that is loaded where it is used. */
+async function prettyOutput(): Promise<DestinationStream> {
+  const { default: pretty } = await import('pino-pretty')
+  return pretty({ translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l', destination: process.stdout })
+}
+
 /** Redis is loaded where it is used. */
 async function sharedStores(): Promise<RedisStores> {
   const { openRedis } = await import('../store/redis/open.ts')
   const ca = config.redisCaFile === '' ? undefined : certificatesOrExit(config.redisCaFile)
-  return openRedis({ url: config.redisUrl, ca, onError: (error) => redisLog.failed(error) }, systemClock)
+  return openRedis(
+    {
+      url: config.redisUrl,
+      ca,
+      onError: (error) => redisLog.failed(error),
+      onAnswer: (ms) => metrics.redisAnswered(ms),
+    },
+    systemClock,
+  )
 }
 
 function warnOfSettings(): void {
@@ -154,6 +197,18 @@ function warnOfSettings(): void {
 
 function hasTerminal(): boolean {
   return [process.stdin, process.stdout, process.stderr].some((stream) => stream.isTTY)
+}
+
+async function listenForMetrics(metricsPort: number): Promise<Server> {
+  const server = metricsServer(metrics)
+  server.listen(metricsPort, config.metricsHost)
+  try {
+    await once(server, 'listening')
+  } catch (error) {
+    exitWith(`cannot listen on ${config.metricsHost} port ${metricsPort} for METRICS_PORT: ${reasonOf(error)}`)
+  }
+  logger.info({ metricsPort: (server.address() as AddressInfo).port }, 'metrics are there')
+  return server
 }
 
 function boundPort(): number | undefined {

@@ -27,6 +27,15 @@ export function integer(fallback: number, min: number, max: number): Variable<nu
   }
 }
 
+/** The same, or nothing. */
+export function optional<T>({ form, schema }: Variable<T>): Variable<T | undefined> {
+  const nothing = z.pipe(
+    z.literal(''),
+    z.transform(() => undefined),
+  )
+  return { default: '', form, schema: z.union([nothing, schema]) as z.ZodMiniType<T | undefined, string> }
+}
+
 export function text(fallback: string, form: string, pattern: RegExp): Variable<string> {
   return { default: fallback, form, schema: z.string().check(z.regex(pattern)) }
 }

@@ -117,6 +117,7 @@ export function buildRelay(clock: Clock, secrets: Secrets, options: RelayOptions
       secrets,
       digestAddress: options.digestAddress ?? ((clientAddress) => clientAddress),
       diagnostics: {
+        relayed: () => {},
         discarded: (reason) => options.onDiscard?.(reason),
         failed: (error) => options.onFailure?.(error),
       },

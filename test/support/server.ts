@@ -225,6 +225,7 @@ function logging(options: ServerOptions) {
   const discards: Discard[] = []
   const logger = pino({ level: options.logLevel ?? 'trace', base: null }, { write: (line: string) => log.push(line) })
   const diagnostics = {
+    relayed: () => {},
     discarded: (reason: Discard) => {
       discards.push(reason)
       logger.debug({ reason }, 'a frame was discarded')

@@ -40,7 +40,7 @@ export class HttpFrames {
       case 'duplicate':
         if (outcome.kind === 'duplicate' && (await end.holdsAnother(frame)))
           throw new RelayError('frame_refused', 'this frame came with other bytes')
-        await live.kept(end, outcome)
+        await live.kept(end, outcome, frame.bytes.length)
         return { ...outcome.position, window: end.windowIn(session) }
       case 'ended':
         throw new RelayError('receiver_gone')

@@ -27,6 +27,8 @@ export class LiveSession implements LinkSource {
   links: readonly Link[] = NONE
   polls: readonly HeldPoll[] = NONE
   readonly channels: Channels
+  /** Bytes of the frames that came on this node. */
+  bytes = 0
   /** Until when a role counts as there that is attached over HTTP and asks this node. */
   askedUntil = 0
   /** As last seen, and shown to every link in the same turn. A refusal reads it again first. */
@@ -44,6 +46,10 @@ export class LiveSession implements LinkSource {
     this.ports = ports
     this.#registry = registry
     this.channels = new Channels(id, ports)
+  }
+
+  get receivers(): Session['receivers'] {
+    return this.value?.receivers ?? []
   }
 
   /** Takes a frame that came on a link: keeps it, or acks, and has the other end hear of it. */
@@ -64,7 +70,7 @@ export class LiveSession implements LinkSource {
   #try(link: Link, frame: Frame): Awaitable<Outcome> {
     return after(link.take(frame, this.value, this.ports.clock.now()), (outcome) => {
       const end = link.ends.get(frame.channel)
-      const recording = end && isKept(outcome) ? this.kept(end, outcome) : undefined
+      const recording = end && isKept(outcome) ? this.kept(end, outcome, frame.bytes.length) : undefined
       // Without the record a receiver can be displaced, and nothing else is lost.
       if (recording instanceof Promise) void recording.catch((error) => this.#report(error))
       if (end && outcome.kind === 'raised') this.acked(end, frame.seq)
@@ -73,11 +79,15 @@ export class LiveSession implements LinkSource {
   }
 
   /** Does what follows from a frame that is there: its reader hears of it, and an answer is recorded. */
-  kept({ channel, party, isShared }: ChannelEnd, { kind, isAnswer }: Kept): Awaitable<unknown> {
+  kept({ channel, party, isShared }: ChannelEnd, { kind, isAnswer }: Kept, bytes: number): Awaitable<unknown> {
     const direction = outbound(party)
     if (kind === 'duplicate') this.ports.diagnostics.discarded('duplicate')
-    else this.wakeReader(channel, direction)
-    if (kind === 'stored' && isShared) this.ports.bus.wake(this.id, { about: 'frames', channel, direction })
+    else {
+      this.bytes += bytes
+      this.ports.diagnostics.relayed(bytes)
+      this.wakeReader(channel, direction)
+      if (isShared) this.ports.bus.wake(this.id, { about: 'frames', channel, direction })
+    }
     return isAnswer ? this.ports.sessions.update(this.id, (session) => answer(session, channel)) : undefined
   }
 

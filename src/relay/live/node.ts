@@ -61,6 +61,21 @@ export class RelayNode {
     return { links, watchers }
   }
 
+  /** Bytes of the frames of a session that came on this node, as long as it has somebody of it. */
+  bytesOf(sessionId: string): number {
+    return this.#sessions.get(sessionId)?.bytes ?? 0
+  }
+
+  /** Counts sessions that this node has somebody of, and their receivers by state. */
+  get known(): { readonly sessions: number; readonly pending: number; readonly approved: number } {
+    let [pending, approved] = [0, 0]
+    for (const { receivers } of this.#sessions.values()) {
+      pending += receivers.filter(({ state }) => state === 'pending').length
+      approved += receivers.filter(({ state }) => state === 'approved').length
+    }
+    return { sessions: this.#sessions.size, pending, approved }
+  }
+
   /** Reports whether a role that is attached over HTTP asks this node. */
   get isAsked(): boolean {
     const now = this.ports.clock.now()

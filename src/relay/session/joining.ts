@@ -60,6 +60,7 @@ export function join(
     answered: false,
     presence: undefined,
     attaches: 0,
+    joinedAt: now,
     seenAt: now,
     shared: false,
   }

@@ -71,6 +71,7 @@ export interface LiveReceiver extends ReceiverBase {
   /** Set when the sender's last frame of a handshake is there: this receiver makes way for nobody any more. */
   readonly answered: boolean
   readonly presence: Presence | undefined
+  readonly joinedAt: number
   /** When it joined, or was last seen to come, to go, or to hold a socket. */
   readonly seenAt: number
   /** How often it has attached. */

@@ -18,20 +18,31 @@ const WARNINGS: ReadonlySet<string> = new Set([
 const BY_ADDRESS: ReadonlySet<string> = new Set(['connections_of_one_address', 'rate_limited', 'too_many_sessions'])
 const HINT = 'all requests until now came from one address: if it is a proxy, TRUST_PROXY has to name it'
 
+export type RefusalKind = ErrorCode | 'connections' | 'connections_of_one_address'
+
 /** Says in the log that something is refused: the first of each kind in a minute, with a count of those before. */
 export class Refusals {
   readonly #logger: FastifyBaseLogger
   readonly #clock: Clock
   readonly #addresses: { readonly isOne: boolean }
+  readonly #counted: (kind: RefusalKind) => void
   readonly #kinds = new Map<string, { saidAt: number; unsaid: number }>()
 
-  constructor(logger: FastifyBaseLogger, clock: Clock, addresses: { readonly isOne: boolean }) {
+  /** `counted` hears of every one. */
+  constructor(
+    logger: FastifyBaseLogger,
+    clock: Clock,
+    addresses: { readonly isOne: boolean },
+    counted: (kind: RefusalKind) => void = () => {},
+  ) {
+    this.#counted = counted
     this.#logger = logger
     this.#clock = clock
     this.#addresses = addresses
   }
 
-  count(kind: ErrorCode | 'connections' | 'connections_of_one_address'): void {
+  count(kind: RefusalKind): void {
+    this.#counted(kind)
     const now = this.#clock.now()
     const before = this.#kinds.get(kind)
     if (before && now - before.saidAt < MINUTE_MS) {

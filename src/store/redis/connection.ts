@@ -9,6 +9,8 @@ export interface RedisOptions {
   readonly ca?: string | undefined
   /** Called when the connection fails, and for every command that the server refuses. Never with what was in a command. */
   readonly onError: (error: Error) => void
+  /** Called with the milliseconds that each answer took. */
+  readonly onAnswer?: ((ms: number) => void) | undefined
 }
 
 /**
@@ -128,8 +130,11 @@ export class RedisConnection {
       // The command fails with its connection.
       this.#replace(client)
     }, COMMAND_TIMEOUT_MS)
+    const askedAt = performance.now()
     try {
-      return await answer
+      const answered = await answer
+      this.#options.onAnswer?.(performance.now() - askedAt)
+      return answered
     } catch (error) {
       if (error instanceof ErrorReply) this.#options.onError(error)
       throw new RelayError('unavailable')
