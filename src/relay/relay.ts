@@ -220,7 +220,7 @@ export class Relay {
     return { grantedBytes: windows.granted, grants: 2 * windows.size, sockets, watchers }
   }
 
-  /** What an operator wants to see of this node. */
+  /** Figures of this node for its operator. */
   get figures(): Figures {
     const { sockets, watchers, grantedBytes } = this.counts
     return { ...this.#node.known, sockets, polls: watchers, grantedBytes }

@@ -44,7 +44,7 @@ export interface AppOptions {
   readonly limits: ClientLimits
   /** Clients that nothing counts. */
   readonly rateLimitExempt: readonly string[]
-  /** Who may open sessions, where not everybody may. */
+  /** Tokens of those who may open sessions, where not everybody may. */
   readonly accessTokens?: AccessTokens | undefined
   readonly createFrom: readonly string[]
   readonly maxConnections: number

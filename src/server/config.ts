@@ -57,7 +57,7 @@ export const VARIABLES = {
   /** Clients that nothing counts. */
   RATE_LIMIT_EXEMPT: list('addresses or networks of clients such as 192.0.2.7 or 10.0.0.0/8', isNetwork, tooWide),
   /** Tokens of those who may open sessions. Empty for everybody. */
-  ACCESS_TOKENS_FILE: path('the path of a file with lines as `pairlay token new` prints them'),
+  ACCESS_TOKENS_FILE: path('the path of a file of access tokens'),
   /** Networks that may open sessions. Empty for everybody. */
   CREATE_FROM: list('addresses or networks of clients such as 192.0.2.7 or 10.0.0.0/8', isNetwork, tooWide),
   MAX_CONNECTIONS: integer(20_000, 1, MANY),

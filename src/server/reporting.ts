@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { Diagnostics } from '../relay/ports.ts'
-import type { SessionObserver } from './metrics/observed-sessions.ts'
+import type { SessionObserver } from '../store/observed-sessions.ts'
 import type { RelayMetrics } from './metrics/relay-metrics.ts'
 import { logSessionEnd } from './session-log.ts'
 

@@ -1,5 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { SessionEnd } from './metrics/observed-sessions.ts'
+import type { SessionEnd } from '../store/observed-sessions.ts'
 
 /** Upper ends of the size classes, in bytes, with their names in the log. */
 const SIZES = [

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { metricsServer } from '../../src/server/metrics/endpoint.ts'
-import { observeSessions, type SessionEnd } from '../../src/server/metrics/observed-sessions.ts'
 import { RelayMetrics } from '../../src/server/metrics/relay-metrics.ts'
+import { observeSessions, type SessionEnd } from '../../src/store/observed-sessions.ts'
 import { TestRelay } from '../support/relay.ts'
 
 /** A relay whose sessions are observed. */
@@ -102,7 +102,14 @@ test('an attacker cannot make metrics grow: labels have the values of a table al
   const attacker = await node.open({ clientId: 'attacker' })
   for (let i = 0; i < 50; i++) {
     metrics.created()
-    metrics.closed({ sessionId: attacker.sessionId, outcome: 'closed_by_sender', ms: i, approved: 0, done: 0, joins: i })
+    metrics.closed({
+      sessionId: attacker.sessionId,
+      outcome: 'closed_by_sender',
+      ms: i,
+      approved: 0,
+      done: 0,
+      joins: i,
+    })
     metrics.ended('left', i)
   }
   const { body } = await metrics.text()

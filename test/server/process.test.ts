@@ -63,6 +63,9 @@ describe('the relay process', { concurrent: true }, () => {
     WINDOW_BYTES: '65568',
     REDIS_URL: 'redis://:p%zz@127.0.0.1',
     REDIS_CA_FILE: '/etc/hostname',
+    ACCESS_TOKENS_FILE: '/nowhere/tokens',
+    DRAIN_SECONDS: '3601',
+    METRICS_PORT: '65536',
   })) {
     test(`with a wrong ${name} exits with 1 and one line on stderr, which names it`, async () => {
       const { exited, out, err } = run({ [name]: value })
@@ -187,6 +190,62 @@ describe('the relay process', { concurrent: true }, () => {
       expect(err()).toBe('')
     })
   }
+
+  /** A pair that is approved, and whose sender has a socket. */
+  async function pair(url: string) {
+    const body = { clientId: 'c', senderCode: 'a-code' }
+    const sender = (await call(url, 'POST', '/v1/sessions', { body })).json<{ sessionId: string; token: string }>()
+    const join = { senderCode: 'a-code', receiverCode: 'receiver', publicKey: 'A'.repeat(43) }
+    const receiver = (await call(url, 'POST', '/v1/receivers', { body: join })).json<{ token: string }>()
+    const path = `/v1/sessions/${sender.sessionId}/receivers/receiver`
+    await call(url, 'PUT', `${path}/decision`, { token: sender.token, body: { decision: 'approved' } })
+    return {
+      socket: await WireSocket.attach(url, sender),
+      end: () => call(url, 'DELETE', path, { token: receiver.token }),
+      close: () => call(url, 'DELETE', `/v1/sessions/${sender.sessionId}`, { token: sender.token }),
+    }
+  }
+
+  test('on SIGTERM lets a transfer end within DRAIN_SECONDS, and opens no session meanwhile', async () => {
+    const { url, child, exited, err } = await start({ DRAIN_SECONDS: '600' })
+    const { socket, end } = await pair(url)
+    child.kill('SIGTERM')
+    const ready = async () => (await call(url, 'GET', '/readyz')).status
+    while ((await ready()) !== 503) await new Promise(setImmediate)
+    const late = await call(url, 'POST', '/v1/sessions', { body: { clientId: 'c', senderCode: 'late' } })
+    expect([late.status, late.problem().code]).toEqual([503, 'going_away'])
+    expect(socket.view).toMatchObject({ state: 'open' })
+    expect((await end()).status).toBe(204)
+    expect(await exited).toBe(0)
+    expect(err()).toBe('')
+  })
+
+  test('on a second SIGTERM ends at once', async () => {
+    const { url, child, exited, out } = await start({ DRAIN_SECONDS: '600' })
+    await pair(url)
+    child.kill('SIGTERM')
+    while (!out().includes('"msg":"draining"')) await once(child.stdout ?? child, 'data')
+    child.kill('SIGTERM')
+    expect(await exited).toBe(1)
+  })
+
+  test('serves metrics at a port of their own, and logs one line when a session ends', async () => {
+    const { url, out, child } = await start({ METRICS_PORT: '0' })
+    const port = /"metricsPort":(\d+)/.exec(out())?.[1]
+    const { end, close } = await pair(url)
+    await end()
+    await close()
+    while (!out().includes('a session has ended')) await once(child.stdout ?? child, 'data')
+    const body = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+    expect(body).toContain('\npairlay_receivers_total{outcome="done"} 1\n')
+    expect((await call(url, 'GET', '/metrics')).status).toBe(404)
+    const ends = out()
+      .split('\n')
+      .filter((line) => line.includes('a session has ended'))
+    expect(ends.map((line) => JSON.parse(line))).toMatchObject([
+      { level: 30, outcome: 'completed', size: 'up to 1 MiB', joins: 1, approved: 1, done: 1 },
+    ])
+  })
 
   test('on SIGTERM exits with 0 within its time, whatever stuck peers there are', async () => {
     const seconds = 5

@@ -3,11 +3,11 @@ import { type Awaitable, after } from '../awaitable.ts'
 import { livingIn, type MailboxPosition, type RelayPorts } from '../ports.ts'
 import { channelsOf } from '../session/channel-state.ts'
 import { liveReceiver, type Party, type Present, type Session } from '../session/session.ts'
-import { ChannelEnd, type EndRules } from './channel-end.ts'
+import { ChannelEnd, type EndRules, type Kept } from './channel-end.ts'
 import { mailboxKeys } from './direction.ts'
 import type { Grant } from './grant.ts'
 
-export type ChannelsPorts = EndRules & Pick<RelayPorts, 'mailboxes' | 'clock' | 'cluster'>
+export type ChannelsPorts = EndRules & Pick<RelayPorts, 'mailboxes' | 'clock' | 'cluster' | 'diagnostics'>
 
 /**
  * The channels of one session on this node: their mailboxes, in its own memory or where every node reaches them when the two
@@ -16,6 +16,8 @@ export type ChannelsPorts = EndRules & Pick<RelayPorts, 'mailboxes' | 'clock' | 
 export class Channels {
   /** Counts the changes of windows that no change of the session has brought. */
   changes = 0
+  /** Bytes of the frames that came on this node. */
+  bytes = 0
   readonly #sessionId: string
   readonly #ports: ChannelsPorts
   /** Undefined until there is one: most sessions wait most of the time. */
@@ -28,6 +30,14 @@ export class Channels {
   constructor(sessionId: string, ports: ChannelsPorts) {
     this.#sessionId = sessionId
     this.#ports = ports
+  }
+
+  /** Counts a frame that came, or came again. */
+  count(kind: Kept['kind'], bytes: number): void {
+    const { diagnostics } = this.#ports
+    if (kind === 'duplicate') return diagnostics.discarded('duplicate')
+    this.bytes += bytes
+    diagnostics.relayed(bytes)
   }
 
   get isEmpty(): boolean {

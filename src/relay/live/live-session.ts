@@ -27,8 +27,6 @@ export class LiveSession implements LinkSource {
   links: readonly Link[] = NONE
   polls: readonly HeldPoll[] = NONE
   readonly channels: Channels
-  /** Bytes of the frames that came on this node. */
-  bytes = 0
   /** Until when a role counts as there that is attached over HTTP and asks this node. */
   askedUntil = 0
   /** As last seen, and shown to every link in the same turn. A refusal reads it again first. */
@@ -46,10 +44,6 @@ export class LiveSession implements LinkSource {
     this.ports = ports
     this.#registry = registry
     this.channels = new Channels(id, ports)
-  }
-
-  get receivers(): Session['receivers'] {
-    return this.value?.receivers ?? []
   }
 
   /** Takes a frame that came on a link: keeps it, or acks, and has the other end hear of it. */
@@ -81,13 +75,9 @@ export class LiveSession implements LinkSource {
   /** Does what follows from a frame that is there: its reader hears of it, and an answer is recorded. */
   kept({ channel, party, isShared }: ChannelEnd, { kind, isAnswer }: Kept, bytes: number): Awaitable<unknown> {
     const direction = outbound(party)
-    if (kind === 'duplicate') this.ports.diagnostics.discarded('duplicate')
-    else {
-      this.bytes += bytes
-      this.ports.diagnostics.relayed(bytes)
-      this.wakeReader(channel, direction)
-      if (isShared) this.ports.bus.wake(this.id, { about: 'frames', channel, direction })
-    }
+    this.channels.count(kind, bytes)
+    if (kind === 'stored') this.wakeReader(channel, direction)
+    if (kind === 'stored' && isShared) this.ports.bus.wake(this.id, { about: 'frames', channel, direction })
     return isAnswer ? this.ports.sessions.update(this.id, (session) => answer(session, channel)) : undefined
   }
 

@@ -63,13 +63,13 @@ export class RelayNode {
 
   /** Bytes of the frames of a session that came on this node, as long as it has somebody of it. */
   bytesOf(sessionId: string): number {
-    return this.#sessions.get(sessionId)?.bytes ?? 0
+    return this.#sessions.get(sessionId)?.channels.bytes ?? 0
   }
 
   /** Counts sessions that this node has somebody of, and their receivers by state. */
   get known(): { readonly sessions: number; readonly pending: number; readonly approved: number } {
     let [pending, approved] = [0, 0]
-    for (const { receivers } of this.#sessions.values()) {
+    for (const { value: { receivers } = { receivers: [] } } of this.#sessions.values()) {
       pending += receivers.filter(({ state }) => state === 'pending').length
       approved += receivers.filter(({ state }) => state === 'approved').length
     }

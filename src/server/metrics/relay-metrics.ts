@@ -1,8 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import type { Discard } from '../../relay/ports.ts'
 import type { Figures } from '../../relay/relay.ts'
+import type { ReceiverOutcome, SessionEnd, SessionObserver } from '../../store/observed-sessions.ts'
 import type { RefusalKind } from '../http/refusals.ts'
-import type { ReceiverOutcome, SessionEnd, SessionObserver } from './observed-sessions.ts'
 
 /** Seconds that people take. */
 const WAITS = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 3600]
@@ -20,7 +20,7 @@ export interface Sources {
 }
 
 /**
- * What an operator sees of a relay, in the form of Prometheus. Each label has few values, all from tables of the program: none
+ * Counts for the operator of a relay, in the form of Prometheus. Each label has few values, all from tables of the program: none
  * names a person, a code, a session or an address.
  */
 export class RelayMetrics implements SessionObserver {

@@ -1,5 +1,5 @@
-import type { CloseReason } from '../../protocol/view.ts'
-import type { SessionStore } from '../../relay/ports.ts'
+import type { CloseReason } from '../protocol/view.ts'
+import type { SessionStore } from '../relay/ports.ts'
 import {
   type Arrival,
   type ClosedSession,
@@ -7,7 +7,7 @@ import {
   type OpenSession,
   type Receiver,
   type Session,
-} from '../../relay/session/session.ts'
+} from '../relay/session/session.ts'
 
 /** How a receiver's wait for the sender's decision ended, or what followed an approval. */
 export type ReceiverOutcome =
