@@ -69,7 +69,7 @@ const optionsOf = <T>(names: Record<keyof T, true>) => Object.keys(names)
 // biome-ignore format: one paragraph for each call
 const OPTIONS = {
   'Sender.open': optionsOf<sdk.SenderOptions>({
-    relay: true, receivers: true, ttlSeconds: true, takes: true, name: true, patienceMs: true, signal: true, onFailedAttempt: true, onWaiting: true,
+    relay: true, accessToken: true, receivers: true, ttlSeconds: true, takes: true, name: true, patienceMs: true, signal: true, onFailedAttempt: true, onWaiting: true,
     onUsedUp: true, onBusy: true, onStatus: true, onFallback: true, onSmallFrames: true, environment: true,
   }),
   'Receiver.join': optionsOf<sdk.ReceiverOptions>({

@@ -25,6 +25,10 @@ export const COMMANDS: readonly CommandSpec[] = [
     arguments: [new Argument('[path...]', 'files and folders to send, or - for stdin')],
     options: [
       relay,
+      new Option(
+        '--access-token-file <path>',
+        'the file of the access token that this relay wants (default: $PAIRLAY_ACCESS_TOKEN_FILE)',
+      ),
       receivers.argParser(wholeNumber(1, 8)).default(1),
       new Option('--ttl <seconds>', `how long the session may take, ${TTL}; a relay may grant less`).argParser(
         wholeNumber(TTL_MIN_SECONDS, TTL_MAX_SECONDS),
@@ -98,6 +102,16 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [],
     examples: { 'pairlay verify https://relay.example': 'says whether its page is the published one' },
     load: async () => (await import('./verify.ts')).verify,
+  },
+  {
+    name: 'token',
+    does: 'make an access token, for a relay that opens sessions for those alone who have one',
+    arguments: [new Argument('<action>', 'what to do').choices(['new']), new Argument('<name>', 'whoever gets it')],
+    options: [],
+    examples: {
+      'pairlay token new ada >> tokens': 'shows a token for Ada, and adds its line to an ACCESS_TOKENS_FILE',
+    },
+    load: async () => (await import('./token.ts')).token,
   },
   {
     name: 'config',

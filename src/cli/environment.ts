@@ -1,6 +1,7 @@
 /** Variables of the environment that the CLI minds. docs/cli.md and the man page print this table. */
 export const ENVIRONMENT: Readonly<Record<string, string>> = {
   PAIRLAY_RELAY: 'the relay to use, unless --relay names one',
+  PAIRLAY_ACCESS_TOKEN_FILE: 'the file of the access token that the relay wants, unless --access-token-file names one',
   PAIRLAY_PLAIN: 'anything: as --plain',
   NO_COLOR: 'anything: the QR code has no colours of its own',
   NODE_EXTRA_CA_CERTS: 'a PEM file with certificate authorities of your own, which are trusted beside the others',

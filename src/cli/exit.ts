@@ -39,7 +39,10 @@ export class CliError extends Error {
 }
 
 const FAILED: readonly PairingErrorCode[] = ['aborted', 'already_sent', 'internal', 'superseded', 'typing_required']
-const OF_RELAY: readonly PairingErrorCode[] = ['at_capacity', 'rate_limited', 'session_lost', 'shutting_down']
+// biome-ignore format: one paragraph
+const OF_RELAY: readonly PairingErrorCode[] = [
+  'access_denied', 'access_needed', 'at_capacity', 'rate_limited', 'session_lost', 'shutting_down',
+]
 
 /**
  * Returns the exit of an SDK error. Before a device is approved nobody is paired, and nothing can be missing. From then on

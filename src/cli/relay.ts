@@ -77,6 +77,7 @@ export function failureOf(error: unknown, relay: string, approved: boolean): unk
 function wordsFor(error: PairingError, relay: string): string {
   const { code, message, detail = '' } = error
   const { origin } = new URL(relay)
+  if (code === 'access_needed') return `${message} Name the file that it is in with --access-token-file.`
   if (code === 'relay_redirects') return `${message} Name that one with --relay, instead of ${origin}.`
   if (code === 'relay_unreachable') return `No relay answers at ${origin}. ${reasonFor(error, relay)}`
   if (code !== 'relay_untrusted') return message

@@ -2,6 +2,7 @@ import { type PairedDevice, Sender, type Source, totalOf } from '../client/index
 import type { LeftOut } from '../node/file-sources.ts'
 import { shown } from '../node/shown.ts'
 import { TTL_MAX_SECONDS } from '../protocol/limits.ts'
+import { accessTokenFrom } from './access-token.ts'
 import { approveReceivers, NOBODY_ANSWERS } from './approve.ts'
 import { connectionReport } from './connection.ts'
 import { deliver } from './deliveries.ts'
@@ -17,6 +18,7 @@ import { type Manner, Terminal } from './terminal.ts'
 
 export interface SendOptions extends Manner {
   readonly relay?: string
+  readonly accessTokenFile?: string
   readonly receivers: number
   readonly ttl?: number
   readonly text?: boolean | string
@@ -52,6 +54,7 @@ const MOST_NAMED = 10
 /** `pairlay send`: pairs with the receivers, sends, and resolves with the exit code. */
 export async function send(paths: readonly string[], options: SendOptions): Promise<number> {
   const relay = relayFrom(options.relay)
+  const accessToken = await accessTokenFrom(options.accessTokenFile)
   const { sources, leftOut, stdinIsData } = await sourcesOf(paths, options)
   if (options.receivers > 1 && sources.some(({ once }) => once)) {
     throw new CliError('A pipe can be read once, so it has one receiver. Save it to a file first.', 'usage')
@@ -68,6 +71,7 @@ export async function send(paths: readonly string[], options: SendOptions): Prom
     const page = options.qr && terminal.interactive && hasPage(relay)
     const sender = await Sender.open({
       relay,
+      accessToken,
       receivers: options.receivers,
       ttlSeconds: options.ttl ?? ttlFor(totalOf(sources)),
       onFailedAttempt: strangers.onFailedAttempt,

@@ -1,6 +1,8 @@
 /** All that can end a pairing, with words for a person. docs/sdk.md prints the codes; a test holds the two together. */
 export const PAIRING_ERRORS = {
   aborted: 'Stopped here.',
+  access_denied: 'This relay opens no sessions for this network.',
+  access_needed: 'This relay opens sessions for those alone who have an access token. Ask its operator for one.',
   already_sent: 'This source can be read once, so it can go to one device only.',
   at_capacity: 'The relay has no room at the moment. Try again in a minute.',
   attempts_used_up: 'This code was tried too often from here. Get a new code.',

@@ -28,6 +28,8 @@ export interface SenderOptions extends DeviceOptions, WaitingListeners {
    * itself is good for 15 minutes at most.
    */
   readonly ttlSeconds?: number | undefined
+  /** For a relay that opens sessions for those alone who have one. It goes to the relay, and nowhere else. */
+  readonly accessToken?: string | undefined
   /** Kinds that this side takes from the devices that it approves. Default: none. */
   readonly takes?: Takes | undefined
   /** Name that the approved devices see, unverified. At most 64 bytes. */
@@ -80,7 +82,8 @@ export class Sender {
       const code = generatePairingCode(environment.random)
       try {
         const asked = { clientId, senderCode: code.locator, maxReceivers }
-        const session = await api.createSession(ttlSeconds === undefined ? asked : { ...asked, ttlSeconds })
+        const request = ttlSeconds === undefined ? asked : { ...asked, ttlSeconds }
+        const session = await api.createSession(request, options.accessToken)
         return new Sender(options, environment, api, code, session)
       } catch (error) {
         await tries.next(error)

@@ -6,6 +6,7 @@ export const ERROR_TITLES: Readonly<Record<ErrorCode, string>> = {
   invalid_frame: 'The frame does not have the documented form',
   unauthorized: 'The token is missing or not valid here',
   forbidden: 'This token, or this origin or host, may not do that',
+  access_denied: 'Sessions are not opened for this network here',
   not_found: 'There is nothing at this path',
   session_not_found: 'No session is open under this code or id',
   receiver_not_found: 'The session has no receiver with this code',

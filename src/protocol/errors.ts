@@ -11,6 +11,7 @@ export const ERRORS = {
   invalid_frame: { status: 400, closeCode: 4400, retryable: false },
   unauthorized: { status: 401, closeCode: 4401, retryable: false },
   forbidden: { status: 403, closeCode: 4403, retryable: false },
+  access_denied: { status: 403, retryable: false },
   not_found: { status: 404, retryable: false },
   session_not_found: { status: 404, closeCode: 4404, retryable: false },
   receiver_not_found: { status: 404, retryable: false },

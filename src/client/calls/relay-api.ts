@@ -36,8 +36,14 @@ export class RelayApi {
   }
 
   /** Not repeated by itself: a lost answer is retried by the caller, with fresh codes. */
-  async createSession(request: CreateSessionRequest): Promise<CreateSessionResponse> {
-    return capped(bodyOf(await this.#call('POST', '/v1/sessions', request), CreateSessionResponse))
+  async createSession(request: CreateSessionRequest, accessToken?: string): Promise<CreateSessionResponse> {
+    try {
+      return capped(bodyOf(await this.#call('POST', '/v1/sessions', request, accessToken), CreateSessionResponse))
+    } catch (error) {
+      if (!(error instanceof RelayRefusal && error.code === 'unauthorized')) throw error
+      const detail = accessToken === undefined ? undefined : 'It does not know this one.'
+      throw new PairingError('access_needed', { ...(detail === undefined ? {} : { detail }), cause: error })
+    }
   }
 
   async join(request: JoinRequest): Promise<JoinResponse> {
@@ -146,6 +152,7 @@ export function relayUrl(text: string): string {
 }
 
 const REFUSALS: Readonly<Record<string, PairingErrorCode>> = {
+  access_denied: 'access_denied',
   at_capacity: 'at_capacity',
   too_many_sessions: 'at_capacity',
   rate_limited: 'rate_limited',

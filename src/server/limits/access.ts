@@ -102,15 +102,14 @@ export class AccessTokens {
 
 /**
  * Lets those open a session who come from one of the networks, if there are any, and who have a token, if there is a file of
- * them. RelayError `forbidden`, `unauthorized`. Joining is for whoever has a code.
+ * them. RelayError `access_denied`, `unauthorized`. Joining is for whoever has a code.
  */
 export function restrictCreates(
   isFromNetworks: ((request: FastifyRequest) => boolean) | undefined,
   tokens: AccessTokens | undefined,
 ): RateLimit {
   return async (request) => {
-    if (isFromNetworks?.(request) === false)
-      throw new RelayError('forbidden', 'this relay lets only certain networks open sessions')
+    if (isFromNetworks?.(request) === false) throw new RelayError('access_denied')
     if (tokens === undefined) return
     const [, token] = /^Bearer ([\x21-\x7e]{1,512})$/.exec(request.headers.authorization ?? '') ?? []
     if (token === undefined)

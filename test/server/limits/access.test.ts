@@ -114,7 +114,7 @@ describe('opening a session', () => {
     const from = (address: string) => attempt({ 'x-forwarded-for': address })
     expect([await from('10.9.8.7'), await from('2001:db8:0:5::1')]).toEqual([201, 201])
     for (const attacker of ['192.0.2.1', '2001:db8:1::1', '10.1.1.1, 192.0.2.1'])
-      expect(await from(attacker)).toEqual([403, 'forbidden'])
+      expect(await from(attacker)).toEqual([403, 'access_denied'])
   })
 
   test('is for everybody where neither is set, and joining always is', async () => {
