@@ -8,9 +8,17 @@ const fileOf = (path: string) => fileURLToPath(new URL(`../../deploy/${path}`, i
 const ALERTS = 'prometheus/alerts.yml'
 const DASHBOARD = 'grafana/dashboard.json'
 
-const hasPromtool = spawnSync('promtool', ['--version']).status === 0
-const needsPromtool = hasPromtool || process.env.REQUIRE_ALL === '1' ? test : test.skip
-const isSkipped = hasPromtool ? '' : ' (skipped: there is no promtool here)'
+/** A test that needs a program: without it it is skipped, which its name says, or fails when REQUIRE_ALL is set. */
+function testWith(program: string, name: string, body: () => void): void {
+  const isThere = spawnSync(program, ['--version']).status === 0
+  if (isThere || process.env.REQUIRE_ALL === '1') test(name, body)
+  else test.skip(`${name} (skipped: there is no ${program} here)`, body)
+}
+
+function run(program: string, ...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' })
+  return { status, said: stdout + stderr }
+}
 
 /** The metrics that a text names. */
 function namedIn(text: string): string[] {
@@ -44,8 +52,18 @@ describe('deploy/', () => {
     for (const { title, targets } of panels) expect([title, targets.length > 0]).toEqual([expect.any(String), true])
   })
 
-  needsPromtool(`the alerts are rules that fire when they should, and not before${isSkipped}`, () => {
-    const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', fileOf('prometheus/alerts.test.yml')])
-    expect([status, String(stdout) + String(stderr)]).toEqual([0, expect.stringContaining('SUCCESS')])
+  testWith('promtool', 'the alerts are rules that fire when they should, and not before', () => {
+    const { status, said } = run('promtool', 'test', 'rules', fileOf('prometheus/alerts.test.yml'))
+    expect([status, said]).toEqual([0, expect.stringContaining('SUCCESS')])
+  })
+
+  testWith('systemd-analyze', 'the unit for systemd has no mistake, and gives the relay next to nothing', () => {
+    const unit = fileOf('systemd/pairlay.service')
+    const { said } = run('systemd-analyze', 'security', '--offline=true', '--no-pager', unit)
+    const exposure = Number(/exposure level for pairlay.service: ([\d.]+)/.exec(said)?.[1])
+    expect(exposure).toBeLessThanOrEqual(1.5)
+    const settings = readFileSync(unit, 'utf8').match(/^[A-Z]\w+=/gm) ?? []
+    expect(settings.length).toBeGreaterThan(30)
+    expect(said).not.toMatch(/Unknown|Failed/)
   })
 })
