@@ -69,8 +69,9 @@ export const NGINX: Kind = {
 // Where an ordinary user's PATH does not lead.
 const env = { PATH: `${process.env.PATH}:/usr/sbin:/usr/local/sbin` }
 
-export function isInstalled({ name }: Kind): boolean {
-  return spawnSync(name, ['-v'], { env }).status === 0
+/** Reports whether a proxy is there. Caddy says its version when it is asked in its own way. */
+export function isInstalled({ name }: { readonly name: string }): boolean {
+  return spawnSync(name, [name === 'caddy' ? 'version' : '-v'], { env }).status === 0
 }
 
 /** Resolves when it answers for one of the nodes. */
@@ -85,13 +86,17 @@ export async function startBalancer(
   const config = goingRound ? kind.goRound(shipped) : shipped
   const file = join(folder, kind.file)
   await writeFile(file, kind.place(config, { own, nodes: [nodes[0].port, nodes[1].port] }, folder))
-  const child = spawn(kind.name, kind.args(file, folder), { env, stdio: ['ignore', 'ignore', 'pipe'] })
+  return launch(kind.name, kind.args(file, folder), `http://127.0.0.1:${own}`, folder)
+}
+
+/** Starts a proxy that has its files in a folder, which goes with it. Resolves when the relay answers through it. */
+export async function launch(program: string, args: readonly string[], url: string, folder: string): Promise<Balancer> {
+  const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'pipe'] })
   const exited = once(child, 'exit')
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said += text
   })
-  const url = `http://127.0.0.1:${own}`
   const stop = async () => {
     child.kill('SIGKILL')
     if (!hasEnded(child)) await exited
@@ -100,7 +105,7 @@ export async function startBalancer(
   while (!(await answers(url))) {
     if (hasEnded(child)) {
       await stop()
-      throw new Error(`${kind.name} does not run: ${said}`)
+      throw new Error(`${program} does not run: ${said}`)
     }
     await delay(20)
   }
@@ -119,7 +124,7 @@ async function answers(url: string): Promise<boolean> {
 }
 
 /** Each of these stands in the file, and stands no more. */
-function replaced(text: string, changes: readonly (readonly [from: string, to: string])[]): string {
+export function replaced(text: string, changes: readonly (readonly [from: string, to: string])[]): string {
   return changes.reduce((changed, [from, to]) => {
     if (!changed.includes(from)) throw new Error(`the shipped file does not have ${JSON.stringify(from)}`)
     return changed.replaceAll(from, () => to)
