@@ -54,7 +54,7 @@ const RULES: Readonly<Record<string, Rule>> = {
         'node:buffer',
         'node:crypto',
       ],
-      ...['node:events', 'node:fs', 'node:http', 'node:module'],
+      ...['node:events', 'node:fs', 'node:fs/promises', 'node:http', 'node:module'],
       ...['node:net', 'node:os', 'node:perf_hooks', 'node:stream', 'node:timers/promises', 'node:v8'],
     ],
     reason: 'the relay half never decrypts, with no library either',

@@ -36,6 +36,8 @@ export interface AppOptions {
   readonly maxFrameBytes: number
   /** The address that the server is going to listen on. */
   readonly host: string
+  /** Set when it listens on a unix socket instead. */
+  readonly isUnixSocket?: boolean
   /** Origins of pages that may call, beside the relay's own. */
   readonly corsOrigins: readonly string[]
   readonly allowedHosts: readonly string[]
@@ -62,7 +64,7 @@ export interface AppOptions {
 /** Builds the HTTP and WebSocket edge around a relay, one concern after the other. It never listens and starts no timer. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { relay, maxFrameBytes, corsOrigins, limits, clock, version, logger } = options
-  const addresses = new ClientAddresses(options.trustProxy, options.rateLimitExempt)
+  const addresses = new ClientAddresses(options.trustProxy, options.rateLimitExempt, options.isUnixSocket)
   const refusals = new Refusals(logger, clock, addresses, options.refused)
   const origins = new Origins({ ...options, addresses })
   const app: FastifyInstance = fastify({

@@ -29,6 +29,12 @@ const MANY = 10_000_000
 export const VARIABLES = {
   HOST: text('127.0.0.1', 'an address to listen on, such as 0.0.0.0 or ::', /^[A-Za-z0-9.:_-]+$/),
   PORT: integer(8080, 0, 65_535),
+  /** A unix socket to listen on, in place of HOST and PORT. */
+  LISTEN: text(
+    '',
+    'unix: and the path of a socket, such as unix:/run/pairlay/relay.sock',
+    /^(unix:\/\P{Cc}{1,100})?$/u,
+  ),
   /** The port of /metrics. Empty for none. */
   METRICS_PORT: optional(integer(0, 0, 65_535)),
   METRICS_HOST: text('127.0.0.1', 'an address to listen on, such as 0.0.0.0 or ::', /^[A-Za-z0-9.:_-]+$/),

@@ -33,6 +33,7 @@ import {
   OTHER_DESCRIPTORS,
 } from './resources.ts'
 import { systemClock, systemSecrets } from './system.ts'
+import { freeSocketPath } from './unix-socket.ts'
 
 /** The page as it was built. */
 const PAGE_FOLDER = new URL('../../dist/web/', import.meta.url)
@@ -80,9 +81,12 @@ const relay = new Relay(
   },
   config,
 )
+const socketPath = config.listen.slice('unix:'.length)
+const isUnixSocket = socketPath !== ''
 const app = await buildApp({
   relay,
   ...config,
+  isUnixSocket,
   maxConnections,
   accessTokens: accessTokensOrExit(),
   sharedCounters: shared?.counters,
@@ -123,10 +127,12 @@ closeWithGrace({ delay: drainMs + config.shutdownTimeoutSeconds * 1000, logger, 
   if (signal === 'SIGHUP' && hasTerminal()) process.kill(process.pid, 'SIGKILL')
 })
 
+const listenTextResolver = () => 'listening'
 try {
-  await app.listen({ host: config.host, port: config.port, listenTextResolver: () => 'listening' })
+  if (isUnixSocket) await app.listen({ path: await freeSocketPath(socketPath), listenTextResolver })
+  else await app.listen({ host: config.host, port: config.port, listenTextResolver })
 } catch (error) {
-  exitWith(`cannot listen on ${config.host} port ${config.port}: ${reasonOf(error)}`)
+  exitWith(`cannot listen on ${isUnixSocket ? socketPath : `${config.host} port ${config.port}`}: ${reasonOf(error)}`)
 }
 if (config.metricsPort !== undefined) observed = await listenForMetrics(config.metricsPort)
 const port = boundPort()

@@ -45,6 +45,7 @@ const FORMS: [name: Name, field: keyof Config, right: Record<string, unknown>, w
     same('0.0.0.0', '::', '::1', 'localhost', 'relay_1.internal'),
     ['http://x', 'a b', '[::]', 'x\n', '*', '0.0.0.0/0'],
   ],
+  ['LISTEN', 'listen', same('unix:/run/pairlay/relay.sock'), ['/run/x.sock', 'unix:', 'unix:x', 'tcp:80', 'unix:/a\n']],
   ['METRICS_PORT', 'metricsPort', { '': undefined, 0: 0, 65535: 65_535 }, ['65536', '-1', 'on', '9090 ']],
   ['METRICS_HOST', 'metricsHost', same('0.0.0.0', '::'), ['http://x', '*']],
   ['LOG_FORMAT', 'logFormat', same('json', 'pretty'), ['text', 'JSON']],

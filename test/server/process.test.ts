@@ -1,6 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { request } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
 import { call } from '../support/http.ts'
@@ -190,6 +194,31 @@ describe('the relay process', { concurrent: true }, () => {
       expect(err()).toBe('')
     })
   }
+
+  test('on a unix socket believes what its proxy says, and takes the place of one that crashed', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'pairlay-socket-'))
+    const LISTEN = `unix:${folder}/relay.sock`
+    const first = run({ LISTEN, CREATE_FROM: '192.0.2.7' })
+    while (!first.out().includes('the relay is ready')) await once(first.child.stdout ?? first.child, 'data')
+    const second = run({ LISTEN })
+    expect([await second.exited, second.err()]).toEqual([
+      1,
+      `pairlay: cannot listen on ${folder}/relay.sock: EADDRINUSE\n`,
+    ])
+    const create = (address: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const headers = { 'content-type': 'application/json', 'x-forwarded-for': address }
+        const options = { socketPath: `${folder}/relay.sock`, path: '/v1/sessions', method: 'POST', headers }
+        const sent = request(options, ({ statusCode }) => resolve(statusCode)).on('error', reject)
+        sent.end(JSON.stringify({ clientId: 'c', senderCode: 'a-code' }))
+      })
+    expect([await create('192.0.2.8'), await create('192.0.2.7')]).toEqual([403, 201])
+    first.child.kill('SIGKILL')
+    await first.exited
+    const third = run({ LISTEN })
+    while (!third.out().includes('the relay is ready')) await once(third.child.stdout ?? third.child, 'data')
+    await rm(folder, { recursive: true })
+  })
 
   /** A pair that is approved, and whose sender has a socket. */
   async function pair(url: string) {

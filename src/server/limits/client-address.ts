@@ -72,11 +72,16 @@ export function nameClients(app: FastifyInstance, addresses: ClientAddresses): v
 export class ClientAddresses {
   readonly #trusted: readonly Network[]
   readonly #exempt: readonly Network[]
+  readonly #isUnixSocket: boolean
   /** The address of all clients there were; undefined once there were two. Empty for none. */
   #only: string | undefined = ''
 
-  /** Addresses and CIDR networks: of proxies whose X-Forwarded-For counts, and of clients that nothing counts. */
-  constructor(trusted: readonly string[], exempt: readonly string[] = []) {
+  /**
+   * Addresses and CIDR networks: of proxies whose X-Forwarded-For counts, and of clients that nothing counts. On a unix socket
+   * the other end, which has no address, is a proxy: whoever may open the socket's file.
+   */
+  constructor(trusted: readonly string[], exempt: readonly string[] = [], isUnixSocket = false) {
+    this.#isUnixSocket = isUnixSocket
     this.#trusted = trusted.map(networkOf)
     this.#exempt = exempt.map(networkOf)
   }
@@ -84,7 +89,7 @@ export class ClientAddresses {
   /** Reports whether a connection from this address comes from a trusted proxy. */
   isTrusted(remoteAddress: string | undefined): boolean {
     const address = addressOf(remoteAddress)
-    return address !== undefined && isInAny(this.#trusted, address)
+    return address === undefined ? this.#isUnixSocket : isInAny(this.#trusted, address)
   }
 
   /** The address of the other end of a connection, which no header changes. */
@@ -134,10 +139,10 @@ export class ClientAddresses {
   }
 
   #clientOf(request: IncomingMessage): IpAddress | undefined {
-    // A connection that has just ended has no address.
+    // A connection that has just ended has no address, nor has one on a unix socket.
     let client = addressOf(request.socket.remoteAddress)
     for (const entry of forwardedFor(request).reverse()) {
-      if (!client || !isInAny(this.#trusted, client)) break
+      if (client ? !isInAny(this.#trusted, client) : !this.#isUnixSocket) break
       const next = addressOf(entry)
       if (!next) break
       client = next
