@@ -25,10 +25,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     arguments: [new Argument('[path...]', 'files and folders to send, or - for stdin')],
     options: [
       relay,
-      new Option(
-        '--access-token-file <path>',
-        'the file of the access token that this relay wants (default: $PAIRLAY_ACCESS_TOKEN_FILE)',
-      ),
+      new Option('--access-token-file <path>', 'the file of the access token that this relay wants'),
       receivers.argParser(wholeNumber(1, 8)).default(1),
       new Option('--ttl <seconds>', `how long the session may take, ${TTL}; a relay may grant less`).argParser(
         wholeNumber(TTL_MIN_SECONDS, TTL_MAX_SECONDS),

@@ -149,9 +149,9 @@ function pageWords({ webName, webNotice, webLinks }: Config): PageWords {
   return { name: webName || undefined, notice: webNotice || undefined, links: webLinks }
 }
 
-/** Returns where a browser of this machine finds the page, or undefined without one. A proxy's address is not known here. */
+/** Returns where a browser of this machine finds the page, or undefined without one, or on a unix socket. A proxy's address is not known here. */
 function pageAddress(): string | undefined {
-  if (!config.web) return undefined
+  if (!config.web || isUnixSocket) return undefined
   const isAny = config.host === '0.0.0.0' || config.host === '::'
   const host = config.host.includes(':') ? `[${config.host}]` : config.host
   return `http://${isAny ? 'localhost' : host}:${port}/`

@@ -9,8 +9,8 @@ export async function freeSocketPath(path: string): Promise<string> {
   const probe = connect(path)
   try {
     await once(probe, 'connect')
-  } catch {
-    await unlink(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') await unlink(path)
   } finally {
     probe.destroy()
   }
