@@ -294,7 +294,9 @@ describe('an error of the SDK', () => {
   const codes = (text: string) => text.split(' ')
   const FAILED = codes('aborted already_sent internal superseded typing_required')
   const RELAY = [
-    ...codes('access_denied access_needed at_capacity rate_limited relay_misbehaved relay_redirects relay_refused relay_unavailable'),
+    ...codes(
+      'access_denied access_needed at_capacity rate_limited relay_misbehaved relay_redirects relay_refused relay_unavailable',
+    ),
     ...codes('relay_unreachable relay_untrusted session_lost shutting_down'),
   ]
 

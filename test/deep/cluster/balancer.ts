@@ -91,7 +91,8 @@ export async function startBalancer(
 
 /** Starts a proxy that has its files in a folder, which goes with it. Resolves when the relay answers through it. */
 export async function launch(program: string, args: readonly string[], url: string, folder: string): Promise<Balancer> {
-  const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'pipe'] })
+  // Caddy writes what it was told into its user's folder.
+  const child = spawn(program, args, { env: { ...env, XDG_CONFIG_HOME: folder }, stdio: ['ignore', 'ignore', 'pipe'] })
   const exited = once(child, 'exit')
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -28,7 +28,7 @@ const PROXIES: readonly Proxy[] = [
     name: 'caddy',
     file: 'Caddyfile',
     place: (config, { root, path, relay }, folder) =>
-      `{\n  admin off\n  persist_config off\n  storage file_system ${folder}\n}\n${replaced(config, [
+      `{\n  admin off\n  storage file_system ${folder}\n}\n${replaced(config, [
         ['relay.example {', `http://127.0.0.1:${root} {`],
         ['tools.example {', `http://127.0.0.1:${path} {`],
         ['127.0.0.1:8080', `127.0.0.1:${relay}`],
