@@ -1,0 +1,471 @@
+"""What two paired devices say to each other: section 10 of PROTOCOL.md."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .channel import Channel
+from .errors import CorruptError, PairlayError
+from .incoming import IncomingOffer
+from .messages import (
+    ENTRIES_MAX,
+    LINES_MAX,
+    POST_COST,
+    POST_MAX,
+    POSTS_ALLOWED,
+    UNKNOWN_MAX,
+    Entry,
+    check_entries,
+    decode_head,
+    decode_lines,
+    encode_lines,
+    encode_message,
+    hint_of,
+    number_of,
+    text_of,
+)
+from .outgoing import OutgoingOffer, Source
+from .stream import SEALED_CHUNK, Opener, Sealer
+from .wire import HEADER_BYTES, to_base64url
+
+OFFERS_OPEN_MAX = 4
+_TAKE_SECONDS = 0.5
+_LAST_ACKS_SECONDS = 10.0
+_BODY_MAX = {"offer": LINES_MAX, "answer": LINES_MAX, "check": LINES_MAX, "start": LINES_MAX, "post": POST_MAX}
+_KNOWN = {
+    *("hello", "offer", "answer", "check", "start", "content", "skip", "sent", "take", "receipt"),
+    *("withdraw", "stop", "post", "bye"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A small message of the app. `re` is the number of the post of this side that it answers."""
+
+    number: int
+    data: bytes
+    type: str | None = None
+    re: int | None = None
+
+
+class Conversation:
+    """Both directions of one paired channel.
+
+    It starts with `greet` at the sender, and with the other's hello at the receiver.
+    """
+
+    def __init__(
+        self,
+        *,
+        sending: bytes,
+        reading: bytes,
+        resume: bytes,
+        max_frame_bytes: int,
+        takes_offers: bool,
+        takes_posts: bool,
+        answers_hello: bool,
+        digest: Callable[[Source, int], Awaitable[bytes]],
+    ) -> None:
+        self._sealer = Sealer(sending, (max_frame_bytes - HEADER_BYTES - 1) // SEALED_CHUNK)
+        self._opener = Opener(reading)
+        self._resume = resume
+        self._takes_offers, self._takes_posts = takes_offers, takes_posts
+        self._answers_hello = answers_hello
+        self._digest = digest
+        self._channel: Channel | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._due = asyncio.Event()
+        self._changed = asyncio.Event()
+        self.error: PairlayError | None = None
+        # Writing.
+        self._replies: deque[bytes] = deque()
+        self._posts: deque[tuple[int, bytes]] = deque()
+        self._greeted = False
+        self._said_bye = self._heard_bye = self._closing = False
+        self._outgoing: dict[int, OutgoingOffer] = {}
+        self._offered = self._posted = 0
+        self._posts_through = self._posts_spent = 0
+        # Reading.
+        self._head: dict[str, Any] | None = None
+        self._body = bytearray()
+        self._dropped = 0
+        self.peer: dict[str, Any] | None = None
+        self._incoming: dict[int, IncomingOffer] = {}
+        self._heard_offers = self._heard_posts = 0
+        self._asked: deque[IncomingOffer] = deque()
+        self._inbox: deque[Post] = deque()
+        self._answers: dict[int, asyncio.Future[Post]] = {}
+        self._post_cost_heard = self._post_cost_taken = 0
+        self._posts_said = POSTS_ALLOWED if takes_posts else 0
+        self._take_timer: asyncio.TimerHandle | None = None
+
+    # For the app.
+
+    async def ready(self) -> None:
+        """Returns when both have greeted."""
+        await self._until(lambda: self.peer is not None and self._greeted)
+
+    async def offer(self, sources: Sequence[Source], tokens: Sequence[bytes] = ()) -> tuple[OutgoingOffer, bytes]:
+        """Offers these. Returns the offer, and the token to keep for going on with it later."""
+        await self.ready()
+        if self._closing or self._heard_bye:
+            raise PairlayError("closing", "This pairing is about to end.")
+        await self._until(lambda: len(self._open_outgoing()) < OFFERS_OPEN_MAX)
+        await self._until(lambda: all(offer.answered.done() for offer in self._open_outgoing()))
+        self._offered += 1
+        token = os.urandom(16)
+        entries = [source.entry for source in sources]
+        head: dict[str, Any] = {"kind": "offer", "offer": self._offered, "count": len(entries)}
+        if all(entry.size is not None or entry.is_folder for entry in entries):
+            head["bytes"] = sum(entry.stream_bytes for entry in entries)
+        head["token"] = to_base64url(token)
+        if tokens:
+            head["resumes"] = [to_base64url(hint_of(each, self._resume)) for each in tokens[:8]]
+        offer = OutgoingOffer(self._offered, sources, tokens[:8], self._resume, self._say, self._due.set, self._digest)
+        self._outgoing[self._offered] = offer
+        self._say(head, encode_lines(entry.to_json() for entry in entries))
+        return offer, token
+
+    async def next_offer(self) -> IncomingOffer | None:
+        """Returns the next offer of the other device, or None when it makes no more."""
+        await self._until(lambda: bool(self._asked) or self._heard_bye)
+        return self._asked.popleft() if self._asked else None
+
+    async def offers(self) -> AsyncIterator[IncomingOffer]:
+        while (offer := await self.next_offer()) is not None:
+            yield offer
+
+    async def post(self, data: bytes, type: str | None = None, re: int | None = None) -> int:
+        """Sends a post when there is room for it, and returns its number."""
+        await self.ready()
+        if self._closing or self._heard_bye:
+            raise PairlayError("closing", "This pairing is about to end.")
+        if len(data) > POST_MAX or (type is not None and len(type) > 64):
+            raise PairlayError("usage", "A post has at most 1 MiB, and a type of 64 characters.")
+        if self.peer is None or self.peer["posts"] == 0:
+            raise PairlayError("unsupported", "The other device takes no posts.")
+        self._posted += 1
+        number = self._posted
+        head: dict[str, Any] = {"kind": "post"}
+        if type is not None:
+            head["type"] = type
+        if re is not None:
+            head["re"] = re
+        self._posts.append((POST_COST + len(data), encode_message(head, data)))
+        self._due.set()
+        return number
+
+    async def ask(self, data: bytes, type: str | None = None) -> Post:
+        """Sends a post, and returns the one that answers it."""
+        number = await self.post(data, type)
+        answer: asyncio.Future[Post] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        if self.error is not None:
+            raise self.error
+        return await answer
+
+    async def next_post(self) -> Post | None:
+        """Returns the next post that answers no question, or None when no more come."""
+        await self._until(lambda: bool(self._inbox) or self._heard_bye)
+        if not self._inbox:
+            return None
+        post = self._inbox.popleft()
+        self._count_post(len(post.data))
+        return post
+
+    async def posts(self) -> AsyncIterator[Post]:
+        while (post := await self.next_post()) is not None:
+            yield post
+
+    async def bye(self) -> None:
+        """Says goodbye, lets what is under way end, and returns when the other has said it too and has all."""
+        await self.ready()
+        self._close()
+        await self._until(lambda: self.over)
+        channel = self._channel
+        if channel is not None:
+            try:
+                async with asyncio.timeout(_LAST_ACKS_SECONDS):
+                    await channel.all_acked()
+            except TimeoutError:
+                pass
+
+    @property
+    def over(self) -> bool:
+        return self._said_bye and self._heard_bye and not self._open_outgoing() and not self._open_incoming()
+
+    # For the role.
+
+    def open(self, channel: Channel) -> None:
+        """Takes the channel whose handshake is over. Frames go out from `greet` on."""
+        self._channel = channel
+        self._task = asyncio.create_task(self._write(channel))
+
+    def greet(self) -> None:
+        """Says hello: at the sender after the 204 to its approval."""
+        hello = {"kind": "hello", "offers": self._takes_offers, "posts": self._posts_said, "features": []}
+        self._replies.appendleft(encode_message(hello))
+        self._greeted = True
+        self._change()
+
+    def take_frame(self, ciphertext: bytes) -> None:
+        """Takes the next frame. Raises CorruptError, after which the channel has to be ended."""
+        opened = self._opener.open(ciphertext)
+        if opened is None:
+            return
+        plain, is_last = opened
+        if self._head is None:
+            self._head, plain = decode_head(plain)
+            self._begin(text_of(self._head, "kind", 64))
+        self._continue(plain)
+        if is_last:
+            head, body = self._head, bytes(self._body)
+            self._head, self._dropped = None, 0
+            self._body.clear()
+            self._complete(head, body)
+
+    def fail(self, error: PairlayError) -> None:
+        """Ends everything that is not over: the connection has ended for good."""
+        if self.error is not None:
+            return
+        self.error = error
+        if self._task is not None:
+            self._task.cancel()
+        if self._take_timer is not None:
+            self._take_timer.cancel()
+        for offer in self._open_outgoing():
+            offer.fail(error)
+        for incoming in self._incoming.values():
+            incoming.fail(error)
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(error)
+        self._change()
+
+    # Writing.
+
+    def _say(self, head: dict[str, Any], body: bytes = b"") -> None:
+        self._replies.append(encode_message(head, body))
+        self._change()
+
+    async def _write(self, channel: Channel) -> None:
+        while True:
+            await channel.all_sent()
+            message = self._next_message()
+            if message is None:
+                self._due.clear()
+                await self._due.wait()
+                continue
+            for frame in self._sealer.seal(message):
+                channel.send(frame)
+
+    def _next_message(self) -> bytes | None:
+        if not self._greeted or (self.peer is None and not self._is_hello_due()):
+            return None
+        if self._replies:
+            return self._replies.popleft()
+        if self._posts and self._posts_spent + self._posts[0][0] <= self._posts_through:
+            spent, post = self._posts.popleft()
+            self._posts_spent += spent
+            return post
+        for number, offer in list(self._outgoing.items()):
+            if offer.over:
+                continue
+            content = offer.next_message(self._sealer.frame_plaintext)
+            if content is not None:
+                # The next one is another offer's turn.
+                self._outgoing[number] = self._outgoing.pop(number)
+                return content
+        if self._closing and not self._said_bye and not self._posts and not self._open_outgoing():
+            self._said_bye = True
+            self._change()
+            return encode_message({"kind": "bye"})
+        return None
+
+    def _is_hello_due(self) -> bool:
+        return self._sealer.messages == 0
+
+    def _close(self) -> None:
+        self._closing = True
+        for offer in list(self._asked):
+            offer.decline("closing")
+        self._asked.clear()
+        self._change()
+
+    # Reading.
+
+    def _begin(self, kind: str) -> None:
+        if (self.peer is None) != (kind == "hello"):
+            raise CorruptError("The other device did not greet first, or twice.")
+        if self._heard_bye and kind in ("offer", "post", "bye"):
+            raise CorruptError("The other device began something after its goodbye.")
+
+    def _continue(self, plain: bytes) -> None:
+        head = self._head or {}
+        kind = head["kind"]
+        if kind == "content":
+            self._incoming_of(head).take_content(plain)
+        elif kind not in _KNOWN:
+            self._dropped += len(plain)
+            if self._dropped > UNKNOWN_MAX:
+                raise CorruptError("The other device sent too much of what is not known.")
+        else:
+            self._body += plain
+            if len(self._body) > _BODY_MAX.get(kind, 0):
+                raise CorruptError("The other device sent a message that is too long.")
+
+    def _complete(self, head: dict[str, Any], body: bytes) -> None:
+        take = getattr(self, f"_take_{head['kind']}", None) if head["kind"] in _KNOWN else None
+        if take is not None:
+            take(head, body)
+            self._change()
+
+    def _take_hello(self, head: dict[str, Any], _: bytes) -> None:
+        posts = number_of(head, "posts")
+        if not isinstance(head.get("offers"), bool) or not isinstance(head.get("features"), list):
+            raise CorruptError("The other device sent a greeting of a wrong form.")
+        self.peer = head
+        self._posts_through = posts
+        if self._answers_hello:
+            self.greet()
+
+    def _take_offer(self, head: dict[str, Any], body: bytes) -> None:
+        number, count = number_of(head, "offer", 1), number_of(head, "count", 1)
+        self._heard_offers += 1
+        waiting = any(offer.state == "asked" for offer in self._open_incoming())
+        if number != self._heard_offers or waiting or len(self._open_incoming()) >= OFFERS_OPEN_MAX:
+            raise CorruptError("The other device made more offers than it may.")
+        too_many = count > ENTRIES_MAX
+        entries = [] if too_many else [Entry.from_json(row) for row in decode_lines(body)]
+        if not too_many and len(entries) != count:
+            raise CorruptError("The other device announced another number of files.")
+        check_entries(entries)
+        offer = IncomingOffer(number, entries, head, self._resume, self._say)
+        if "bytes" in head and number_of(head, "bytes") != offer.bytes and not too_many:
+            raise CorruptError("The other device announced another size.")
+        self._incoming[number] = offer
+        if too_many:
+            offer.decline("too_many")
+        elif not self._takes_offers:
+            offer.decline("unsupported")
+        elif self._closing:
+            offer.decline("closing")
+        else:
+            self._asked.append(offer)
+
+    def _take_answer(self, head: dict[str, Any], body: bytes) -> None:
+        self._outgoing_of(head).take_answer(head, body)
+
+    def _take_check(self, head: dict[str, Any], body: bytes) -> None:
+        self._incoming_of(head).take_check(body)
+
+    def _take_start(self, head: dict[str, Any], body: bytes) -> None:
+        self._outgoing_of(head).take_start(body)
+
+    def _take_skip(self, head: dict[str, Any], _: bytes) -> None:
+        self._incoming_of(head).take_skip(number_of(head, "entry"), text_of(head, "reason", 64))
+
+    def _take_sent(self, head: dict[str, Any], _: bytes) -> None:
+        self._incoming_of(head).take_sent(number_of(head, "bytes"))
+
+    def _take_take(self, head: dict[str, Any], _: bytes) -> None:
+        if "posts" in head:
+            through = number_of(head, "posts")
+            if through < self._posts_through:
+                raise CorruptError("The other device took back what it had allowed.")
+            self._posts_through = through
+        else:
+            offer = self._outgoing_of(head)
+            if not offer.over:
+                offer.take_take(number_of(head, "taken"), number_of(head, "through"))
+
+    def _take_receipt(self, head: dict[str, Any], _: bytes) -> None:
+        self._last_word_of(head).take_receipt(head)
+
+    def _take_stop(self, head: dict[str, Any], _: bytes) -> None:
+        self._last_word_of(head).take_stop(text_of(head, "reason", 64))
+
+    def _take_withdraw(self, head: dict[str, Any], _: bytes) -> None:
+        offer = self._incoming_of(head)
+        offer.withdraw()
+        if offer.over and offer in self._asked:
+            self._asked.remove(offer)
+
+    def _take_post(self, head: dict[str, Any], body: bytes) -> None:
+        self._heard_posts += 1
+        self._post_cost_heard += POST_COST + len(body)
+        re = number_of(head, "re", 1, self._posted) if "re" in head else None
+        post = Post(self._heard_posts, body, text_of(head, "type", 64) if "type" in head else None, re)
+        if self._post_cost_heard > self._posts_said:
+            raise CorruptError("The other device sent more posts than it may.")
+        answer = self._answers.pop(re, None) if re is not None else None
+        if answer is not None and not answer.done():
+            answer.set_result(post)
+            self._count_post(len(body))
+        else:
+            self._inbox.append(post)
+
+    def _take_bye(self, _: dict[str, Any], __: bytes) -> None:
+        self._heard_bye = True
+        self._closing = True
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(PairlayError("closing", "The other device has said goodbye."))
+
+    # Inside.
+
+    def _count_post(self, length: int) -> None:
+        self._post_cost_taken += POST_COST + length
+        allowed = self._post_cost_taken + POSTS_ALLOWED
+        if allowed - self._posts_said >= POSTS_ALLOWED // 4:
+            self._allow_posts()
+        elif self._take_timer is None:
+            self._take_timer = asyncio.get_running_loop().call_later(_TAKE_SECONDS, self._allow_posts)
+
+    def _allow_posts(self) -> None:
+        if self._take_timer is not None:
+            self._take_timer.cancel()
+            self._take_timer = None
+        if not self._heard_bye:
+            self._posts_said = self._post_cost_taken + POSTS_ALLOWED
+            self._say({"kind": "take", "posts": self._posts_said})
+
+    def _incoming_of(self, head: dict[str, Any]) -> IncomingOffer:
+        offer = self._incoming.get(number_of(head, "offer", 1))
+        if offer is None:
+            raise CorruptError("The other device spoke of an offer that it never made.")
+        return offer
+
+    def _outgoing_of(self, head: dict[str, Any]) -> OutgoingOffer:
+        offer = self._outgoing.get(number_of(head, "offer", 1))
+        if offer is None:
+            raise CorruptError("The other device spoke of an offer that was never made.")
+        return offer
+
+    def _last_word_of(self, head: dict[str, Any]) -> OutgoingOffer:
+        offer = self._outgoing_of(head)
+        if offer.over:
+            raise CorruptError("The other device said two last words about an offer.")
+        return offer
+
+    def _open_outgoing(self) -> list[OutgoingOffer]:
+        return [offer for offer in self._outgoing.values() if not offer.over]
+
+    def _open_incoming(self) -> list[IncomingOffer]:
+        return [offer for offer in self._incoming.values() if not offer.over]
+
+    def _change(self) -> None:
+        self._due.set()
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            if self.error is not None:
+                raise self.error
+            await self._changed.wait()
