@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { PUBLISHED } from '../bench/sections/nodes.ts'
 import { COMMANDS } from '../src/cli/commands.ts'
+import { FAULTS } from '../src/cli/doctor/finding.ts'
 import { ENVIRONMENT, FILES } from '../src/cli/environment.ts'
 import { EVENTS, QUESTIONS } from '../src/cli/events.ts'
 import { EXIT } from '../src/cli/exit.ts'
@@ -102,6 +103,7 @@ const TABLES: readonly (readonly [path: string, heading: string, rows: readonly 
   ],
   ['docs/sdk.md', '## Errors', Object.entries(sdk.PAIRING_ERRORS)],
   ['docs/sdk.md', '## Options', Object.entries(OPTIONS).flatMap(([call, names]) => names.map((name) => [call, name]))],
+  ['docs/operate.md', '## pairlay doctor', Object.keys(FAULTS).map((fault) => [fault])],
   ['docs/cli.md', '## Exit codes', Object.entries(EXIT).map(([name, code]) => [String(code), name])],
   ['docs/cli.md', '## With `--json`', Object.entries(EVENTS).map(([event, fields]) => [event, fields.join(', ')])],
   ['docs/cli.md', '## Environment and files', Object.entries({ ...ENVIRONMENT, file: 'meaning', ...FILES })],

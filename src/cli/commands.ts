@@ -101,6 +101,25 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./verify.ts')).verify,
   },
   {
+    name: 'doctor',
+    does: 'look at a relay through its proxy, and say what to change',
+    arguments: [new Argument('<url>', 'the relay, such as https://relay.example')],
+    options: [
+      new Option('--access-token-file <path>', 'the file of the access token that this relay wants'),
+      new Option('--origin <origin>', 'an origin whose pages are to call, such as https://app.example').argParser(
+        origin,
+      ),
+      new Option('--idle [seconds]', 'also whether a silent connection stands, for a minute').argParser(
+        wholeNumber(1, 3600),
+      ),
+    ],
+    examples: {
+      'pairlay doctor https://relay.example': 'what is well and what is not, a line each',
+      'pairlay doctor https://relay.example --idle': 'the same, and a minute of silence',
+    },
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
+  {
     name: 'token',
     does: 'make an access token, for a relay that opens sessions for those alone who have one',
     arguments: [new Argument('<action>', 'what to do').choices(['new']), new Argument('<name>', 'whoever gets it')],
@@ -144,6 +163,11 @@ export const COMMANDS: readonly CommandSpec[] = [
 function address(text: string): string {
   if (/^[A-Za-z0-9.:_-]+$/.test(text)) return text
   throw new InvalidArgumentError('It is an address such as 0.0.0.0 or ::.')
+}
+
+function origin(text: string): string {
+  if (URL.canParse(text) && new URL(text).origin === text) return text
+  throw new InvalidArgumentError('It is an origin such as https://app.example, without a path.')
 }
 
 function fileMode(text: string): number {

@@ -105,7 +105,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const access = restrictCreates(networks.length > 0 ? isFromNetworks : undefined, options.accessTokens)
   await app.register(routes, { relay, rates, access, polls: new ConcurrencyLimit(limits.polls) })
   await app.register(frameRoutes, { relay, maxFrameBytes })
-  await app.register(operations, { relay, version, page: options.page !== undefined })
+  await app.register(operations, { relay, version, page: options.page !== undefined, addresses })
   if (options.page) await app.register(page, { ...options.page, version })
   return app
 }

@@ -5,15 +5,16 @@ import { CIPHERTEXT_TYPE } from '../../protocol/fields.ts'
 import { SUBPROTOCOL } from '../../protocol/view.ts'
 import { KNOWN_WORDS } from '../../protocol/zod.ts'
 import type { Relay } from '../../relay/relay.ts'
+import type { ClientAddresses } from '../limits/client-address.ts'
 import { answerProblem } from './problems.ts'
 
 // Without a locale every message of zod/mini is "Invalid input".
 z.config(z.locales.en())
 
-/** Health, readiness, version. */
+/** Health, readiness, version, and how a client's address is seen. */
 export async function operations(
   app: FastifyInstance,
-  { relay, version, page }: { relay: Relay; version: string; page: boolean },
+  { relay, version, page, addresses }: { relay: Relay; version: string; page: boolean; addresses: ClientAddresses },
 ): Promise<void> {
   const hidden = { schema: { hide: true } }
   app.get('/healthz', hidden, async () => ({ status: 'alive' }))
@@ -21,6 +22,7 @@ export async function operations(
     return relay.unready ? answerProblem(reply, relay.unready) : { status: 'ready' }
   })
   app.get('/version', hidden, async () => ({ name: 'pairlay', version, protocol: SUBPROTOCOL, features: [], page }))
+  app.get('/v1/address', hidden, async ({ raw }) => addresses.describe(raw))
   app.get('/openapi.json', hidden, async () => app.swagger())
 }
 

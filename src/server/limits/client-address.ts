@@ -25,7 +25,7 @@ const UNREAD_HEADERS = {
 } as const
 
 /** Something about the addresses in a request that an operator should know. */
-type AddressWarning = keyof typeof ADDRESS_WARNINGS
+export type AddressWarning = keyof typeof ADDRESS_WARNINGS
 
 export const ADDRESS_WARNINGS = {
   stranger:
@@ -42,6 +42,14 @@ function unread(header: string): string {
 }
 
 export type Network = readonly [IpAddress, number]
+
+/** A client's address as it was seen, without the address. */
+export interface AddressSeen {
+  readonly family?: 4 | 6
+  /** As ipaddr.js names it, such as `unicast`, `private` or `loopback`. `none` for an address that was not told. */
+  readonly range: string
+  readonly warnings: readonly AddressWarning[]
+}
 
 /** The /96 under which a NAT64 gateway puts the IPv4 addresses of its clients (RFC 6052). */
 const NAT64 = ipaddr.IPv6.parse('64:ff9b::')
@@ -106,6 +114,14 @@ export class ClientAddresses {
     if (this.#only === '') this.#only = address.counted
     else if (address.counted !== this.#only && address.counted !== '') this.#only = undefined
     return address
+  }
+
+  /** Tells a client how its address came here, and of what class it is: nothing that it does not know of itself. */
+  describe(request: IncomingMessage): AddressSeen {
+    const client = this.#clientOf(request)
+    const family = client instanceof ipaddr.IPv4 ? 4 : 6
+    const warnings = [...this.warnings(request)]
+    return client ? { family, range: withoutNat64(client).range(), warnings } : { range: 'none', warnings }
   }
 
   /** Reports whether the client of a request is in one of these networks. */

@@ -89,8 +89,14 @@ export async function startBalancer(
   return launch(kind.name, kind.args(file, folder), `http://127.0.0.1:${own}`, folder)
 }
 
-/** Starts a proxy that has its files in a folder, which goes with it. Resolves when the relay answers through it. */
-export async function launch(program: string, args: readonly string[], url: string, folder: string): Promise<Balancer> {
+/** Starts a proxy that has its files in a folder, which goes with it. Resolves when it is up: when the relay answers through it. */
+export async function launch(
+  program: string,
+  args: readonly string[],
+  url: string,
+  folder: string,
+  isUp = answers,
+): Promise<Balancer> {
   // Caddy writes what it was told into its user's folder.
   const child = spawn(program, args, { env: { ...env, XDG_CONFIG_HOME: folder }, stdio: ['ignore', 'ignore', 'pipe'] })
   const exited = once(child, 'exit')
@@ -103,7 +109,7 @@ export async function launch(program: string, args: readonly string[], url: stri
     if (!hasEnded(child)) await exited
     await rm(folder, { recursive: true, force: true })
   }
-  while (!(await answers(url))) {
+  while (!(await isUp(url))) {
     if (hasEnded(child)) {
       await stop()
       throw new Error(`${program} does not run: ${said}`)

@@ -36,7 +36,7 @@ describe('what an orchestrator asks', () => {
       components: object
     }>()
     expect(document.openapi).toBe('3.1.0')
-    for (const hidden of ['/healthz', '/readyz', '/version', '/openapi.json'])
+    for (const hidden of ['/healthz', '/readyz', '/version', '/v1/address', '/openapi.json'])
       expect(document.paths).not.toHaveProperty(hidden)
     expect(document.paths['/v1/sessions']?.post?.requestBody).toMatchObject({
       content: { 'application/json': { schema: { required: ['clientId', 'senderCode'] } } },

@@ -178,6 +178,16 @@ describe('a header of who it is forwarded for', () => {
     await relay.close()
   })
 
+  test('is told to the asker by its class and its warnings, and no address is', async () => {
+    const relay = await startRelay({ trustProxy: ['127.0.0.1'] })
+    const ask = async (headers: Record<string, string>) =>
+      (await call(relay.url, 'GET', '/v1/address', { headers })).json()
+    expect(await ask({ 'x-forwarded-for': '192.168.7.9' })).toEqual({ family: 4, range: 'private', warnings: [] })
+    expect(await ask({ 'x-forwarded-for': '2001:4860::1' })).toEqual({ family: 6, range: 'unicast', warnings: [] })
+    expect(await ask({})).toEqual({ family: 4, range: 'loopback', warnings: ['silent'] })
+    await relay.close()
+  })
+
   test('from a proxy that is trusted tells its clients apart, by the last address that the proxy did not write itself', async () => {
     const relay = await startRelay({ logLevel: 'info', trustProxy: ['10.0.0.0/8', '127.0.0.1'] })
     // Addresses in front of the one that the proxy adds are the client's own word.
