@@ -123,6 +123,8 @@ function kept({ page }: Person): Promise<string[]> {
   return page.evaluate(async () => {
     const root = await navigator.storage.getDirectory()
     const folder = await root.getDirectoryHandle('pairlay', { create: true })
-    return Array.fromAsync(folder.keys())
+    const names: string[] = []
+    for await (const name of (folder as unknown as { keys(): AsyncIterable<string> }).keys()) names.push(name)
+    return names
   })
 }
