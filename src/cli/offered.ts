@@ -43,7 +43,8 @@ export function tellOffer({ offer, terminal, expiresInMs }: Offered, asText: boo
   if (!isOne) for (const line of lines.slice(0, MOST_SHOWN)) tell(`    ${line}`)
   if (lines.length > MOST_SHOWN) tell(`    and ${lines.length - MOST_SHOWN} more`)
   const special = entries.filter(({ x }) => x).length
-  const hidden = entries.filter(({ path }) => /(^|\/)\./.test(path)).length
+  // The name of a thing keeps no leading dot here.
+  const hidden = entries.filter(({ path }) => /\/\./.test(path)).length
   if (special > 0) tell(`${formatFiles(special)} can be executed.`)
   if (hidden > 0) tell(`${formatFiles(hidden)} would be hidden: the name begins with a dot.`)
   const needed = neededRate(totalBytes, expiresInMs())

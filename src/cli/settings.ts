@@ -37,8 +37,8 @@ export function readSettings(path = settingsPath()): Settings {
   const { data, error } = Settings.safeParse(parsed(text))
   if (!error) return data
   const [issue] = error.issues
-  const what = issue?.code === 'unrecognized_keys' ? `has no setting called ${issue.keys.join(', ')}` : ''
-  const where = issue?.path.join('.') ? `${issue.path.join('.')} is not a text` : 'is not a JSON object'
+  const what = issue?.code === 'unrecognized_keys' ? `there is no setting called ${issue.keys.join(', ')}` : ''
+  const where = issue?.path.join('.') ? `${issue.path.join('.')} is not a text` : 'they are no JSON object'
   const advice = 'Mend it, or remove it and set what you need with `pairlay config`.'
   throw new CliError(`The settings in ${shown(path)} are wrong: ${what || where}. ${advice}`, 'usage')
 }

@@ -27,7 +27,8 @@ interface Chosen {
 
 /** Returns what a command line sends. Throws CliError. */
 export async function sourcesOf(paths: readonly string[], options: SourceOptions): Promise<Chosen> {
-  const chosen = options.text ? await textOf(paths, options) : await filesOf(paths, options)
+  const { text } = options
+  const chosen = text !== undefined && text !== false ? await textOf(paths, options) : await filesOf(paths, options)
   try {
     linesOf(chosen.sources)
     return chosen

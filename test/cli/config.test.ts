@@ -116,11 +116,11 @@ describeConcurrent('config', () => {
 describeConcurrent('the relay to use', () => {
   const MEND = 'Mend it, or remove it and set what you need with `pairlay config`.'
   test.each([
-    ['', 'is not a JSON object'],
-    ['relay = https://relay.example', 'is not a JSON object'],
-    ['[]', 'is not a JSON object'],
+    ['', 'they are no JSON object'],
+    ['relay = https://relay.example', 'they are no JSON object'],
+    ['[]', 'they are no JSON object'],
     ['{"relay":1}', 'relay is not a text'],
-    ['{"relay":"https://relay.example","realy":"x"}', 'has no setting called realy'],
+    ['{"relay":"https://relay.example","realy":"x"}', 'there is no setting called realy'],
   ])('is not guessed where the settings are wrong, as %j', async (content, what) => {
     const { file, env, config } = await withSettings(content)
     const says = `pairlay: The settings in ${file} are wrong: ${what}. ${MEND}\n`

@@ -153,6 +153,7 @@ describeConcurrent('wrong usage', () => {
       [['send', '--receivers', '2', '-'], 'A pipe can be read once, so it has one receiver. Save it to a file first.'],
       [['send', '--text', 'hello', at('file 1')], 'With --text a text is sent: name no files.'],
       [['send', '--text'], 'There is no text to send.', 'usage', { stdin: '' }],
+      [['send', '--text', ''], 'There is no text to send.'],
       [
         ['send', '--text'],
         'The text is not UTF-8. Send it as it is: pairlay send - < FILE',

@@ -20,6 +20,8 @@ export interface Takes {
   readonly posts?: boolean | undefined
 }
 
+const NOTHING = new Uint8Array()
+
 export interface ConversationOptions {
   readonly outbox: Outbox
   readonly posts: Posts
@@ -138,8 +140,12 @@ export class Conversation {
         return this.#openOffer(head)
       case 'check':
         return this.#peers(head.offer)?.openCheck() ?? ignored(Number.POSITIVE_INFINITY)
-      case 'content':
-        return { push: (piece) => this.#peers(head.offer)?.push(piece), end: () => {} }
+      case 'content': {
+        const push = (piece: Uint8Array) => this.#peers(head.offer)?.push(piece)
+        // Content without a byte keeps the same rules.
+        push(NOTHING)
+        return { push, end: () => {} }
+      }
       case 'skip':
         return atEnd(() => this.#peers(head.offer)?.skip(head.entry, head.reason))
       case 'sent':

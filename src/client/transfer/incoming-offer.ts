@@ -136,8 +136,7 @@ export class IncomingOffer {
   /** The offerer's digests come. */
   openCheck(): MessageSink {
     const named = new Map(this.#named.map(({ entry, bytes }) => [entry, bytes]))
-    const isNamed = ({ entry, bytes, sha256 }: Part) => sha256 !== undefined && named.get(entry) === bytes
-    const lines = new PartReader(isNamed)
+    const lines = new PartReader(({ entry, bytes, sha256 }) => sha256 !== undefined && named.get(entry) === bytes)
     return {
       push: (piece) => lines.push(piece),
       end: () => {
@@ -207,7 +206,8 @@ export class IncomingOffer {
   async #compare(begun: Begun, { onChecking, onProgress }: AcceptOptions): Promise<void> {
     const total = this.#named.reduce((sum, { bytes }) => sum + bytes, 0)
     const read = ({ entry, bytes }: Part) => begun.read(entry, bytes)
-    const mine = await digested(this.#named, read, (bytes) => onChecking?.(bytes, total))
+    const isWanted = () => this.#life.is === 'comparing'
+    const mine = await digested(this.#named, read, isWanted, (bytes) => onChecking?.(bytes, total))
     while (!this.#checked && !this.#failure) await this.#changed.next()
     if (this.#failure || this.#life.is !== 'comparing') throw this.#failure ?? new PairingError('incomplete')
     const digests = new Map(this.#checked?.map(({ entry, sha256 }) => [entry, sha256]))

@@ -1,5 +1,6 @@
 import { base64Url, DeviceName, Features, knownWord } from '../../protocol/fields.ts'
 import * as form from '../../protocol/forms.ts'
+import { utf8Length } from '../../protocol/text.ts'
 import { PairingError } from '../errors.ts'
 import { jsonOf } from './lines.ts'
 
@@ -12,7 +13,7 @@ export const PADDING_BYTES = 256
 /** The most body that a message of an unknown kind may have. */
 export const UNKNOWN_BODY_MAX_BYTES = 1_048_576
 export const POST_MAX_BYTES = 1_048_576
-export const POST_TYPE_MAX_LENGTH = 64
+const POST_TYPE_MAX_BYTES = 64
 export const HINTS_MAX = 8
 const LENGTH_BYTES = 4
 
@@ -38,6 +39,11 @@ const Count = form.integer(0)
 const Ordinal = form.integer(1)
 const Bytes16 = base64Url(16)
 const ofOffer = { offer: Ordinal }
+/** An app's word for what a post is, at most 64 bytes. */
+export const PostType = form.string({
+  max: POST_TYPE_MAX_BYTES,
+  holds: (type) => utf8Length(type) <= POST_TYPE_MAX_BYTES,
+})
 
 const Answer = form.object(
   {
@@ -81,7 +87,7 @@ const HEADS = {
   receipt: form.object({ ...ofOffer, bytes: Count, skipped: form.optional(Count) }),
   withdraw: form.object({ ...ofOffer, reason: knownWord(WITHDRAW_REASONS, 'failed') }),
   stop: form.object({ ...ofOffer, reason: knownWord(STOP_REASONS, 'failed') }),
-  post: form.object({ type: form.optional(form.string({ max: POST_TYPE_MAX_LENGTH })), re: form.optional(Ordinal) }),
+  post: form.object({ type: form.optional(PostType), re: form.optional(Ordinal) }),
   bye: form.object({}),
 }
 

@@ -1,7 +1,7 @@
 import { canDigest } from '../../crypto/resume.ts'
 import { encodeBase64Url } from '../../protocol/text.ts'
 import type { Environment } from '../environment.ts'
-import { PairingError } from '../errors.ts'
+import { errorOfAccident, PairingError } from '../errors.ts'
 import { Signal } from '../signal.ts'
 import { firstBytes, type Source } from '../source.ts'
 import { type Entry, totalOf } from './entries.ts'
@@ -67,6 +67,7 @@ export class OutgoingOffer implements ContentSource {
   #isReady = false
   #silence: unknown
   #failure: PairingError | undefined
+  #skipped = 0
   /** The token of this transfer: a fresh one, or that of the one it resumes. */
   #token: string
   /** By the answer that a taker gives who has it: tokens of before. */
@@ -104,14 +105,8 @@ export class OutgoingOffer implements ContentSource {
     if (signal?.aborted) abort()
     signal?.addEventListener('abort', abort)
     try {
-      while (this.#life.is === 'undecided') await this.#changed.next()
-      if (this.#life.is === 'comparing') await this.#compare()
-      if (this.#life.is === 'running') {
-        this.#options.onAnswer?.(this.#hasBytes)
-        if (this.#keys) await this.#options.transfers?.put(this.#token, this.#keys)
-        this.#outbox.startContent(this)
-        await this.#fill()
-      }
+      // The other device has the last word, also about what fails here.
+      await this.#send().catch((error) => this.#withdraw('failed', errorOfAccident(error)))
       while (this.#life.is !== 'over') await this.#changed.next()
       const { outcome } = this.#life
       if (outcome.is === 'delivered') await this.#options.transfers?.remove(this.#token)
@@ -123,6 +118,16 @@ export class OutgoingOffer implements ContentSource {
       this.#environment.clearTimeout(this.#silence)
       this.#buffer.fill(0)
     }
+  }
+
+  async #send(): Promise<void> {
+    while (this.#life.is === 'undecided') await this.#changed.next()
+    if (this.#life.is === 'comparing') await this.#compare()
+    if (!this.#isRunning()) return
+    this.#options.onAnswer?.(this.#hasBytes)
+    if (this.#keys) await this.#options.transfers?.put(this.#token, this.#keys)
+    this.#outbox.startContent(this)
+    await this.#fill()
   }
 
   /** An answer or a start comes, with what the other device has. Throws PairingError `corrupt`. */
@@ -200,8 +205,9 @@ export class OutgoingOffer implements ContentSource {
   async #compare(): Promise<void> {
     const total = this.#hasBytes
     const read = ({ entry, bytes }: Part) => firstBytes(this.#sources[entry]?.open() ?? [], bytes)
-    const parts = await digested(this.#parts, read, (bytes) => this.#options.onChecking?.(bytes, total))
-    this.#outbox.say({ kind: 'check', offer: this.offer }, encodeLines(parts))
+    const isWanted = () => this.#life.is === 'comparing' && !this.#life.withdrawn
+    const parts = await digested(this.#parts, read, isWanted, (bytes) => this.#options.onChecking?.(bytes, total))
+    if (isWanted()) this.#outbox.say({ kind: 'check', offer: this.offer }, encodeLines(parts))
     while (this.#life.is === 'comparing') await this.#changed.next()
   }
 
@@ -229,12 +235,16 @@ export class OutgoingOffer implements ContentSource {
       }
       return this.#isRunning()
     } catch (error) {
+      if (!this.#isRunning()) return false
       const failure = error instanceof PairingError ? error : new PairingError('source_failed', { cause: error })
       const isChanged = failure.code === 'source_changed'
-      if (this.#entries.length === 1) this.#withdraw(isChanged ? 'source_changed' : 'failed', failure)
+      // An offer of which nothing would be left is none.
+      const isLast = this.#skipped === this.#entries.length - 1
+      if (isLast) this.#withdraw(isChanged ? 'source_changed' : 'failed', failure)
       // Its bytes that are in the stream go out before that.
       else if (!isBegun || (await this.#emptied())) {
         const reason = isChanged ? 'changed' : 'unreadable'
+        this.#skipped++
         this.#outbox.say({ kind: 'skip', offer: this.offer, entry: index, reason })
         this.#options.onSkip?.(this.#sources[index]?.name ?? '', reason)
       }

@@ -2,7 +2,7 @@ import { concatBytes } from '../../crypto/encoding.ts'
 import type { Environment } from '../environment.ts'
 import { PairingError } from '../errors.ts'
 import { Signal } from '../signal.ts'
-import { type HeadOf, POST_MAX_BYTES, POST_TYPE_MAX_LENGTH } from './kinds.ts'
+import { type HeadOf, POST_MAX_BYTES, PostType } from './kinds.ts'
 import type { MessageSink } from './message-reader.ts'
 import type { Outbox } from './outbox.ts'
 
@@ -30,7 +30,7 @@ export interface Post {
 
 /** Options of `device.post`. */
 export interface PostOptions {
-  /** A word for what it is, at most 64 characters. */
+  /** A word for what it is, at most 64 bytes. */
   readonly type?: string | undefined
   /** The number of the peer's post that this one answers. */
   readonly re?: number | undefined
@@ -38,7 +38,7 @@ export interface PostOptions {
 
 /** Options of `device.ask`. */
 export interface AskOptions {
-  /** A word for what it is, at most 64 characters. */
+  /** A word for what it is, at most 64 bytes. */
   readonly type?: string | undefined
   /** Aborting it ends the wait, not the question. */
   readonly signal?: AbortSignal | undefined
@@ -208,8 +208,8 @@ export class Posts {
   #requirePost(bytes: unknown, type: unknown, re: number | undefined): void {
     if (!(bytes instanceof Uint8Array)) throw new TypeError('a post is a Uint8Array: encode a text with TextEncoder')
     if (bytes.length > POST_MAX_BYTES) throw new RangeError('a post has at most 1 MiB: send more as an offer')
-    if (type !== undefined && (typeof type !== 'string' || type.length > POST_TYPE_MAX_LENGTH)) {
-      throw new RangeError(`type is a text of at most ${POST_TYPE_MAX_LENGTH} characters`)
+    if (type !== undefined && !PostType.safeParse(type).success) {
+      throw new RangeError('type is a text of at most 64 bytes')
     }
     if (re !== undefined && !(Number.isInteger(re) && re >= 1 && re <= this.#numberHeard)) {
       throw new RangeError('re is the number of a post that came')

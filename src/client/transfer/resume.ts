@@ -34,24 +34,29 @@ export function encodeParts(parts: readonly Part[]): Uint8Array {
   return encodeLines(parts.map(({ entry, bytes }) => ({ entry, bytes })))
 }
 
-/** The same parts with digests of the own bytes, read one after the other. `onRead` is called with the bytes read so far. */
+/**
+ * The same parts with digests of the own bytes, read one after the other, as long as they are wanted. One that cannot be
+ * read is left out: it begins at 0. `onRead` is called with the bytes read so far.
+ */
 export async function digested(
   parts: readonly Part[],
   read: (part: Part) => AsyncIterable<Uint8Array>,
+  isWanted: () => boolean,
   onRead?: (bytes: number) => void,
 ): Promise<Part[]> {
   let bytes = 0
   const counted = async function* (part: Part) {
     for await (const piece of read(part)) {
       yield piece
+      if (!isWanted()) return
       bytes += piece.length
       onRead?.(bytes)
     }
   }
   const all: Part[] = []
   for (const part of parts) {
-    const sha256 = encodeBase64Url(await digestOf(counted(part)))
-    all.push({ ...part, sha256 })
+    const digest = isWanted() ? await digestOf(counted(part)).catch(() => undefined) : undefined
+    if (digest) all.push({ ...part, sha256: encodeBase64Url(digest) })
   }
   return all
 }

@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { bytesSource, type Source } from '../../../src/client/source.ts'
+import type { OfferOptions } from '../../../src/client/transfer/outgoing-offer.ts'
+import { proofFor, type Transfers } from '../../../src/client/transfer/resume.ts'
 import { nextOffer, rawPair } from './pair.ts'
 
 /** A message as a hostile peer may seal it: any JSON, any body. */
@@ -12,6 +15,7 @@ const offered: Said = [offer, [entry]]
 const ten = new Uint8Array(10)
 const content: Said = [{ kind: 'content', offer: 1 }, ten]
 const sent: Said = [{ kind: 'sent', offer: 1, bytes: 10 }]
+const skip: Said = [{ kind: 'skip', offer: 1, entry: 1, reason: 'changed' }]
 const two: Said = [
   { ...offer, count: 2, bytes: 20 },
   [
@@ -37,12 +41,15 @@ const AS_OFFERER: Readonly<Record<string, readonly Said[]>> = {
   'content of an offer that was never made': [offered, [{ kind: 'content', offer: 2 }, ten]],
   'a withdrawal of an offer that was never made': [[{ kind: 'withdraw', offer: 1, reason: 'failed' }]],
   'content without a yes': [offered, content],
+  'content without a byte of an offer that was never made': [offered, [{ kind: 'content', offer: 2 }]],
+  'content without a yes and without a byte': [offered, [{ kind: 'content', offer: 1 }]],
   'sent without a yes': [offered, sent],
   'a check that was not asked for': [offered, [{ kind: 'check', offer: 1 }]],
   'an offer after goodbye': [[{ kind: 'bye' }], offered],
   'a post after goodbye': [[{ kind: 'bye' }], [{ kind: 'post' }]],
   'a second goodbye': [[{ kind: 'bye' }], [{ kind: 'bye' }]],
   'a body where none belongs': [[{ kind: 'bye' }, ten]],
+  'a post of a type above 64 bytes': [[{ kind: 'post', type: 'ä'.repeat(33) }]],
   'a post above 1 MiB': [[{ kind: 'post' }, new Uint8Array(1_048_577)]],
   'posts above the allowance': [
     [{ kind: 'post' }, new Uint8Array(1_048_576)],
@@ -130,6 +137,12 @@ describe('a device ends the channel as corrupt when its peer says', () => {
     ['sent while an entry is not whole', [offered, [{ kind: 'sent', offer: 1, bytes: 0 }]]],
     ['sent twice', [offered, content, sent, sent]],
     ['content after sent', [offered, content, sent, content]],
+    [
+      'a skip after sent',
+      [two, [{ kind: 'content', offer: 1 }, new Uint8Array(20)], [{ ...sent[0], bytes: 20 }], skip],
+    ],
+    ['a skip twice', [two, skip, skip]],
+    ['a check where nothing was compared', [offered, [{ kind: 'check', offer: 1 }]]],
     ['a skip of the only entry', [offered, [{ kind: 'skip', offer: 1, entry: 0, reason: 'changed' }]]],
     ['a skip of an entry that is not there', [two, [{ kind: 'skip', offer: 1, entry: 2, reason: 'changed' }]]],
     [
@@ -143,4 +156,107 @@ describe('a device ends the channel as corrupt when its peer says', () => {
   ])('%s, after a yes', async (_, said) => {
     expect(await against(said, { accepts: true })).toMatchObject({ code: 'corrupt' })
   })
+})
+
+const no: Said = [{ kind: 'answer', offer: 1, accepted: false, reason: 'declined' }]
+const yes = { kind: 'answer', offer: 1, accepted: true, through: 4_194_304 }
+const take = { kind: 'take', offer: 1, taken: 0, through: 4_194_304 }
+const receipt: Said = [{ kind: 'receipt', offer: 1, bytes: 10 }]
+const stopped = { kind: 'stop', offer: 1, reason: 'failed' }
+const stop: Said = [stopped]
+const withToken: Transfers = { tokensOf: async () => [TOKEN], put: async () => {}, remove: async () => {} }
+
+/** Messages of the attacker after its hello, as the taker of an offer of ten bytes. */
+const AS_TAKER: Readonly<Record<string, readonly Said[]>> = {
+  'a second answer': [[yes], [yes]],
+  'a yes after a no': [no, [yes]],
+  'a yes without an allowance': [[{ ...yes, through: undefined }]],
+  'a no without a reason': [[{ kind: 'answer', offer: 1, accepted: false }]],
+  'to resume what no hint was about': [[{ ...yes, resume: TOKEN }]],
+  'what it has of an offer that has no hints': [[yes, [{ entry: 0, bytes: 5 }]]],
+  'a start that nothing was compared for': [[yes], [{ kind: 'start', offer: 1 }]],
+  'a start before its answer': [[{ kind: 'start', offer: 1 }]],
+  'a receipt before its answer': [receipt],
+  'a receipt of another number': [[yes], [{ ...receipt[0], bytes: 9 }]],
+  'a second receipt': [[yes], receipt, receipt],
+  'a stop after its receipt': [[yes], receipt, stop],
+  'a receipt after its stop': [[yes], stop, receipt],
+  'to have taken before its answer': [[take]],
+  'to have taken more than was said': [[yes], [{ ...take, taken: 11 }]],
+  'to have taken less than before': [[yes], [{ ...take, taken: 10 }], [take]],
+  'an allowance of an offer that shrinks': [[yes], [{ ...take, through: 4_194_303 }]],
+}
+
+/** Resume lines of a taker that has the token, of an offer of ten bytes and an empty folder. */
+const AS_RESUMER: Readonly<Record<string, readonly (readonly object[])[]>> = {
+  'more of an entry than it has': [[{ entry: 0, bytes: 11 }]],
+  'none of an entry': [[{ entry: 0, bytes: 0 }]],
+  'a part of a folder': [[{ entry: 1, bytes: 1 }]],
+  'a part of an entry that is not there': [[{ entry: 2, bytes: 1 }]],
+  'a part twice': [
+    [
+      { entry: 0, bytes: 5 },
+      { entry: 0, bytes: 5 },
+    ],
+  ],
+  'to start elsewhere than it has named': [[{ entry: 0, bytes: 5 }], [{ entry: 0, bytes: 4 }]],
+  'to start with what it has not named': [[], [{ entry: 0, bytes: 5 }]],
+  'a second start': [[{ entry: 0, bytes: 5 }], [], []],
+}
+
+/** Lets the other side say what it has to say. */
+async function passing(attacker: (said: Said) => Promise<void>): Promise<void> {
+  for (let turns = 0; turns < 5; turns++) await attacker([{ kind: 'a turn that passes' }])
+}
+
+/** An offerer that was heard, against an attacker that takes. */
+async function offering(options?: OfferOptions) {
+  const { device, attacker, heard, until } = rawPair()
+  await attacker([hello])
+  const folder: Source = { name: 'b', key: '/b', dir: true, open: async function* () {} }
+  const sending = device.send([{ ...bytesSource(ten, 'a'), key: '/a' }, folder], options)
+  sending.catch(() => {})
+  while (!heard.some(({ kind }) => kind === 'offer')) await passing(attacker)
+  return { device, attacker, heard, until, sending }
+}
+
+describe('an offerer ends the channel as corrupt when its taker says', () => {
+  test.each(Object.entries(AS_TAKER))('%s', async (_, said) => {
+    const { device, attacker, until } = await offering()
+    for (const message of said) {
+      expect(device.isOver).toBe(false)
+      await attacker(message)
+      await passing(attacker)
+    }
+    expect(await until(device.ended)).toMatchObject({ code: 'corrupt' })
+  })
+
+  test.each(Object.entries(AS_RESUMER))('%s, when it resumes', async (_, [have = [], ...starts]) => {
+    const { device, attacker, until } = await offering({ transfers: withToken })
+    await attacker([{ ...yes, resume: proofFor(TOKEN, 'resumed', new Uint8Array(32)) }, have])
+    for (const start of starts) await attacker([{ kind: 'start', offer: 1 }, start])
+    expect(await until(device.ended)).toMatchObject({ code: 'corrupt' })
+  })
+
+  test('nothing that is wrong, and only then', async () => {
+    const { attacker, heard, until, sending } = await offering({ transfers: withToken })
+    await attacker([{ ...yes, resume: proofFor(TOKEN, 'resumed', new Uint8Array(32)) }, [{ entry: 0, bytes: 5 }]])
+    await attacker([{ kind: 'start', offer: 1 }, [{ entry: 0, bytes: 5 }]])
+    while (!heard.some(({ kind }) => kind === 'sent')) await passing(attacker)
+    await attacker([{ ...take, taken: 5 }])
+    await attacker([{ ...receipt[0], bytes: 5 }])
+    expect(await until(sending)).toMatchObject({ bytes: 5 })
+    expect(heard.map(({ kind }) => kind)).toEqual(['hello', 'offer', 'check', 'content', 'sent'])
+  })
+})
+
+test('an offer that is withdrawn while both sides compare says nothing after that', async () => {
+  const stop = new AbortController()
+  const onChecking = () => stop.abort()
+  const { attacker, heard, until, sending } = await offering({ transfers: withToken, signal: stop.signal, onChecking })
+  await attacker([{ ...yes, resume: proofFor(TOKEN, 'resumed', new Uint8Array(32)) }, [{ entry: 0, bytes: 5 }]])
+  await attacker([{ kind: 'start', offer: 1 }, []])
+  await attacker([{ ...stopped, reason: 'withdrawn' }])
+  await expect(until(sending)).rejects.toMatchObject({ code: 'aborted' })
+  expect(heard.map(({ kind }) => kind)).toEqual(['hello', 'offer', 'withdraw'])
 })

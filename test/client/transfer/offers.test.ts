@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { PairedDevice } from '../../../src/client/paired-device.ts'
 import { bytesSource, type Source } from '../../../src/client/source.ts'
 import type { IncomingOffer } from '../../../src/client/transfer/incoming-offer.ts'
+import type { OfferOptions } from '../../../src/client/transfer/outgoing-offer.ts'
 import { pairingErrorOf } from '../support.ts'
 import { nextOffer, pair } from './pair.ts'
 
@@ -151,6 +152,49 @@ describe('an offer', () => {
       ['last', FILE.length, undefined],
     ])
     expect(await until(sending)).toMatchObject({ skipped: 1 })
+  })
+
+  test('of which nothing would be left, because all of it changed, is withdrawn', async () => {
+    const { sender, receiver, until } = pair()
+    const gone = (name: string): Source => ({ ...bytesSource(FILE, name), size: FILE.length + 1 })
+    const skipped: string[] = []
+    const onSkip = (name: string) => skipped.push(name)
+    const sending = pairingErrorOf(sender.send([gone('one'), gone('two')], { onSkip }))
+    const offer = await until(nextOffer(receiver))
+    expect(await until(pairingErrorOf(acceptAll(offer)))).toBe('source_changed')
+    expect(await until(sending)).toBe('source_changed')
+    expect(skipped).toEqual(['one'])
+  })
+
+  test.each<[string, OfferOptions]>([
+    [
+      'whose app fails at the answer',
+      {
+        onAnswer: () => {
+          throw new Error('no such row')
+        },
+      },
+    ],
+    [
+      'whose token cannot be kept',
+      {
+        transfers: {
+          tokensOf: async () => [],
+          put: () => Promise.reject(new Error('no such table')),
+          remove: async () => {},
+        },
+      },
+    ],
+  ])('%s is taken back, and the devices stay paired', async (_, options) => {
+    const { sender, receiver, until } = pair()
+    const file = { ...bytesSource(FILE, 'film.mp4'), key: 'film' }
+    const sending = pairingErrorOf(sender.send([file], options))
+    const offer = await until(nextOffer(receiver))
+    expect(await until(pairingErrorOf(acceptAll(offer)))).toBe('sender_failed')
+    expect(await until(sending)).toBe('internal')
+    const again = sender.send([file])
+    await until(acceptAll(await until(nextOffer(receiver))))
+    expect(await until(again)).toMatchObject({ bytes: FILE.length })
   })
 
   test('is answered with unsupported by a side that takes none', async () => {

@@ -3,6 +3,8 @@ import { Channel } from '../../../src/client/link/channel.ts'
 import { PairedDevice } from '../../../src/client/paired-device.ts'
 import type { Takes } from '../../../src/client/transfer/conversation.ts'
 import type { IncomingOffer } from '../../../src/client/transfer/incoming-offer.ts'
+import type { AnyHead } from '../../../src/client/transfer/kinds.ts'
+import { type MessageSink, readMessages } from '../../../src/client/transfer/message-reader.ts'
 import { MessageWriter } from '../../../src/client/transfer/message-writer.ts'
 import { decodeFrame, FRAME_ACK } from '../../../src/protocol/frame.ts'
 import { settled } from '../fake-time.ts'
@@ -93,7 +95,7 @@ export function pair({
   }
 }
 
-/** A receiver and whoever has the keys of its pairing, who can say anything. */
+/** A receiver and whoever has the keys of its pairing, who can say anything. `heard` is what the receiver has said. */
 export function rawPair() {
   const world = new FakeWorld()
   const { near, far } = linkedChannels(world.environment)
@@ -116,6 +118,12 @@ export function rawPair() {
     leave: async () => {},
   })
   const writer = new MessageWriter(near, key(1), MAX_FRAME_BYTES)
+  const heard: AnyHead[] = []
+  const hear = (head: AnyHead): MessageSink => {
+    heard.push(head)
+    return { push: () => {}, end: () => {} }
+  }
+  readMessages(near, key(2), hear).catch(() => {})
   const attacker = async ([head, body = []]: readonly [head: object, body?: Uint8Array | readonly object[]]) => {
     const json = Buffer.from(JSON.stringify(head))
     const length = Buffer.alloc(4)
@@ -124,7 +132,7 @@ export function rawPair() {
     await writer.write(Buffer.concat([length, json]), Buffer.concat(lines))
     for (let turns = 0; turns < 5; turns++) await settled()
   }
-  return { device, attacker, until: untilIn(world) }
+  return { device, attacker, heard, until: untilIn(world) }
 }
 
 /** Lets the time of a world pass, a little at a time, until work settles. */

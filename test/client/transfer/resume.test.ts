@@ -55,15 +55,15 @@ class Kept implements Transfers {
   remove = async (token: string) => void this.tokens.delete(token)
 }
 
-/** Sends both files and counts the bytes that are read of the film from where. */
-function sources(film: Uint8Array = FILM): { list: Source[]; openedAt: number[] } {
+/** Both files, and from where the film was read. The first so many times it cannot be opened. */
+function sources(film: Uint8Array = FILM, failures = 0): { list: Source[]; openedAt: number[] } {
   const openedAt: number[] = []
   const whole = bytesSource(film, 'film.mp4')
   const counted: Source = {
     ...whole,
     key: '/home/film.mp4',
     open: (offset) => {
-      openedAt.push(offset ?? 0)
+      if (openedAt.push(offset ?? 0) <= failures) throw new Error('no such file')
       return whole.open(offset)
     },
   }
@@ -71,10 +71,10 @@ function sources(film: Uint8Array = FILM): { list: Source[]; openedAt: number[] 
 }
 
 /** A session in which the film is offered and saved. Resolves with the errors of both sides. */
-async function session(partials: Partials, transfers: Transfers, film?: Uint8Array) {
+async function session(partials: Partials, transfers: Transfers, film?: Uint8Array, failures?: number) {
   const { sender, receiver, until, cut } = pair()
   if (partials instanceof Memory) partials.cut = cut
-  const { list, openedAt } = sources(film)
+  const { list, openedAt } = sources(film, failures)
   const has: number[] = []
   const sending = pairingErrorOf(sender.send(list, { transfers, onAnswer: (bytes) => has.push(bytes) }))
   const offer = await until(nextOffer(receiver))
@@ -125,6 +125,17 @@ describe('a transfer that was cut', () => {
     const second = await session(partials, transfers)
     expect(second.errors).toEqual([undefined, undefined])
     expect(second.has).toEqual([0])
+    expect(partials.finished?.get('film.mp4')?.equals(FILM)).toBe(true)
+  })
+
+  test('begins at 0 where the offerer cannot read its file for the comparison', async () => {
+    const partials = new Memory()
+    const transfers = new Kept()
+    partials.cutAfter = 1_000_000
+    await session(partials, transfers)
+    partials.cutAfter = Number.POSITIVE_INFINITY
+    const second = await session(partials, transfers, FILM, 1)
+    expect(second).toMatchObject({ errors: [undefined, undefined], has: [0], openedAt: [0, 0] })
     expect(partials.finished?.get('film.mp4')?.equals(FILM)).toBe(true)
   })
 
