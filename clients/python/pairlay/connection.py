@@ -130,10 +130,11 @@ class Connection:
 
     def cut_frames(self, most: int) -> None:
         """Makes frames smaller from the next attach on, which says what the relay has taken."""
+        if self.most_ciphertext is None:
+            self._owner.on_status("small_frames")
         self.most_ciphertext = most
         for channel in self.channels.values():
             channel.most_ciphertext = most
-        self._owner.on_status("small_frames")
 
     def entries(self) -> list[dict[str, int]]:
         """What an attach says of each live channel."""

@@ -1,18 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { type Program, pairlay, relayOfFile, type StartOptions, temporaryDirectory } from '../../cli/support.ts'
-import { describePython, python } from './programs.ts'
+import { relayOfFile, temporaryDirectory } from '../../cli/support.ts'
+import { describePython, python, SIDES, type SideName } from './programs.ts'
 
 /** The client in Python, written from PROTOCOL.md, beside the CLI: each sends to each. */
 
 const { env } = relayOfFile()
-
-type Side = (args: readonly string[], options?: StartOptions) => Program
-const SIDES: Readonly<Record<'Python' | 'the CLI', Side>> = {
-  Python: (args, options) => python(['-m', 'pairlay', ...args], options),
-  'the CLI': pairlay,
-}
 
 const PAIRS = [
   ['Python', 'the CLI'],
@@ -22,10 +16,10 @@ const PAIRS = [
 
 const digits = (number: unknown) => String(number).replace(' ', '')
 
-async function handOver(sender: Side, receiver: Side, send: readonly string[], receive: readonly string[]) {
-  const sending = sender(['send', '--yes', '--json', ...send], { env })
+async function handOver(from: SideName, to: SideName, send: readonly string[], receive: readonly string[]) {
+  const sending = SIDES[from](['send', '--yes', '--json', ...send], { env })
   const { code } = await sending.event('code')
-  const receiving = receiver(['receive', String(code), '--yes', '--json', ...receive], { env })
+  const receiving = SIDES[to](['receive', String(code), '--yes', '--json', ...receive], { env })
   expect([(await sending.ended()).exitCode, (await receiving.ended()).exitCode]).toEqual([0, 0])
   const shown = await Promise.all([sending.event('request'), receiving.event('number')])
   expect(digits(shown[0].matchNumber)).toBe(digits(shown[1].matchNumber))
@@ -38,7 +32,7 @@ describePython('the client in Python', () => {
     PAIRS.flatMap(([from, to]) => [
       [from, to, 'over a WebSocket', ''],
       [from, to, 'over HTTP at Python', '--http'],
-    ]) as [keyof typeof SIDES, keyof typeof SIDES, string, string][],
+    ]) as [SideName, SideName, string, string][],
   )('hands a file and a folder from %s to %s, %s', async (from, to, _, flag) => {
     const { at } = await temporaryDirectory()
     const content = randomBytes(3_000_001)
@@ -49,9 +43,9 @@ describePython('the client in Python', () => {
     await writeFile(at('folder/zero'), '')
     await writeFile(at('folder/run'), 'x')
     await chmod(at('folder/run'), 0o700)
-    const flagOf = (side: keyof typeof SIDES) => (side === 'Python' && flag ? [flag] : [])
+    const flagOf = (side: SideName) => (side === 'Python' && flag ? [flag] : [])
     const send = [at('large file'), at('folder'), ...flagOf(from)]
-    await handOver(SIDES[from], SIDES[to], send, ['--into', at('in'), ...flagOf(to)])
+    await handOver(from, to, send, ['--into', at('in'), ...flagOf(to)])
     expect((await readFile(at('in/large file'))).equals(content)).toBe(true)
     expect(await readFile(at('in/folder/sub/ä.txt'), 'utf8')).toBe('small')
     expect((await stat(at('in/folder/empty'))).isDirectory()).toBe(true)
@@ -61,7 +55,7 @@ describePython('the client in Python', () => {
   })
 
   test.each(PAIRS)('hands a text from %s to %s', async (from, to) => {
-    const { receiving } = await handOver(SIDES[from], SIDES[to], ['--text', 'grüße\n'], [])
+    const { receiving } = await handOver(from, to, ['--text', 'grüße\n'], [])
     expect((await receiving.event('text')).text).toBe('grüße\n')
   })
 })

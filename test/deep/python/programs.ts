@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe } from 'vitest'
-import { Program, type StartOptions } from '../../cli/support.ts'
+import { Program, pairlay, type StartOptions } from '../../cli/support.ts'
 import { withLastTest } from '../../support/leftovers.ts'
 
 /** The folder of the client in Python. */
@@ -27,3 +27,16 @@ export function python(args: readonly string[], options: StartOptions = {}): Pro
   withLastTest(() => program.kill())
   return program
 }
+
+type Side = (args: readonly string[], options?: StartOptions) => Program
+
+/** The two commands, by the words of the tests. */
+export const SIDES: Readonly<Record<'Python' | 'the CLI', Side>> = {
+  Python: (args, options) => python(['-m', 'pairlay', ...args], options),
+  'the CLI': pairlay,
+}
+
+export type SideName = keyof typeof SIDES
+
+/** A program that answers posts. */
+export const ECHO = `${FOLDER}tests/echo.py`
