@@ -71,13 +71,18 @@ const RULES: Readonly<Record<string, Rule>> = {
     imports: ['protocol/', 'crypto/encoding.ts', 'client/index.ts', 'zod/mini', 'node:'],
     reason: 'files and folders are for Node alone, and the SDK is told of them as any app would tell it',
   },
+  'browser/': {
+    imports: ['client/index.ts'],
+    reason: 'the browser’s storage is for pages alone, and the SDK is told of it as any app would tell it',
+  },
   'cli/': {
     imports: ['protocol/', 'client/index.ts', 'node/', 'zod/mini', 'commander', 'qr', 'node:'],
     reason: 'the CLI has of the client what an app has of it, and nothing behind that',
   },
   'web/': {
     imports: [
-      ...['protocol/', 'client/index.ts', 'crypto/pairing-code.ts', 'qr', 'lean-qr', 'vite'],
+      ...['protocol/', 'client/index.ts', 'browser/index.ts', 'browser/batches.ts', 'crypto/pairing-code.ts'],
+      ...['qr', 'lean-qr', 'vite'],
       ...['node:crypto', 'node:fs', 'node:path', 'node:url', 'node:zlib'],
     ],
     reason: 'the page has of the client what an app has of it, and of Node what its build takes',

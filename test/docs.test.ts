@@ -80,6 +80,7 @@ const OPTIONS = {
   send: optionsOf<sdk.SendOptions>({
     transfers: true, onAnswer: true, onChecking: true, onProgress: true, onSkip: true, onReceipt: true, last: true, signal: true,
   }),
+  save: optionsOf<Omit<sdk.SaveOptions, keyof sdk.AcceptOptions>>({ onSaving: true }),
   accept: optionsOf<sdk.AcceptOptions>({ onProgress: true, onChecking: true, beforeReceipt: true, begun: true, signal: true }),
 }
 

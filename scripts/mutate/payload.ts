@@ -120,8 +120,8 @@ export const PAYLOAD = [
     'return beginning(name, maxBytes)',
   ]),
   saving('a file is whole before it has its name', 'all are whole before they get their names', [
-    'await writing.ended() await partial.finish([...offer.skipped.keys()])',
-    'await partial.finish([...offer.skipped.keys()])',
+    'await writing.ended() onSaving?.() await partial.finish',
+    'onSaving?.() await partial.finish',
   ]),
   partial('a partial is written that is ours alone', 'is not written where it has another name', [
     'isOwnFile(info) && info.size >= bytes',

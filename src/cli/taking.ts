@@ -192,7 +192,7 @@ type Callbacks = Pick<NonNullable<Parameters<Offer['accept']>[0]>, 'onProgress' 
 /** Takes an offer, tells how far it is, and what the sender knows in the end. A text speaks for itself. */
 async function taken(
   { offer, matchNumber, terminal, expiresInMs, onMove, isOver, signal }: Taking,
-  take: (callbacks: Callbacks) => Promise<void>,
+  take: (callbacks: Callbacks) => Promise<unknown>,
   what: 'text' | 'data' = 'data',
 ): Promise<void> {
   const startedAt = performance.now()

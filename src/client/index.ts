@@ -30,7 +30,7 @@ export type { AcceptOptions, IncomingItem, ReceiveProgress } from './transfer/in
 export type { IncomingOffer as Offer } from './transfer/incoming-offer.ts'
 export type { NoReason, SkipReason } from './transfer/kinds.ts'
 export type { OfferOptions } from './transfer/outgoing-offer.ts'
-export { type Partial, type Partials, save } from './transfer/partials.ts'
+export { type Partial, type Partials, type SaveOptions, save } from './transfer/partials.ts'
 export type { AskOptions, Post, PostOptions } from './transfer/posts.ts'
 export type { Transfers } from './transfer/resume.ts'
 export type { Receipt, SendOptions, SendProgress } from './transfer/sending.ts'

@@ -74,7 +74,7 @@ export default defineConfig({
     rolldownOptions: {
       checks: { pluginTimings: false },
       // Nothing of the SDK runs when it is loaded: each late part takes its own share of it along.
-      treeshake: { moduleSideEffects: [{ test: /\/src\/(client|crypto|protocol)\//, sideEffects: false }] },
+      treeshake: { moduleSideEffects: [{ test: /\/src\/(browser|client|crypto|protocol)\//, sideEffects: false }] },
     },
   },
   server: { proxy: { '/v1': passed, '/page.json': passed, '/version': passed } },

@@ -5,11 +5,11 @@ import type { IncomingOffer } from './incoming-offer.ts'
 import { SMALL_AT_ONCE, SMALL_BYTES } from './read-ahead.ts'
 
 /** Where offers are saved so that an interrupted one can go on in a later session: a folder, the browser's file system. */
-export interface Partials {
+export interface Partials<P extends Partial = Partial> {
   /** Tokens of the transfers that were begun here and did not end. */
   tokens(): Promise<readonly string[]>
   /** The partial of a transfer, made if it is not there. Takes the entries' places in the order of `entries`. */
-  open(token: string, entries: readonly Entry[]): Promise<Partial>
+  open(token: string, entries: readonly Entry[]): Promise<P>
 }
 
 /** A transfer that is not complete. */
@@ -29,20 +29,26 @@ export interface Partial {
   leave(): Promise<void>
 }
 
+/** Options of `save`. */
+export interface SaveOptions extends Omit<AcceptOptions, 'begun' | 'beforeReceipt'> {
+  /** Called when every byte is here, before everything gets its final name. */
+  readonly onSaving?: (() => void) | undefined
+}
+
 /**
- * Accepts an offer and saves it, going on where an earlier session was cut. Throws as `IncomingOffer.accept`, and what the
- * store throws; the offerer hears of either.
+ * Accepts an offer and saves it, going on where an earlier session was cut. Resolves with what the store has made of it. Throws
+ * as `IncomingOffer.accept`, and what the store throws; the offerer hears of either.
  */
-export async function save(
+export async function save<P extends Partial>(
   offer: IncomingOffer,
-  partials: Partials,
-  options: Omit<AcceptOptions, 'begun' | 'beforeReceipt'> = {},
-): Promise<void> {
-  const known = offer.resumes(await partials.tokens())
+  partials: Partials<P>,
+  { onSaving, ...options }: SaveOptions = {},
+): Promise<P> {
   const stop = (error: unknown): never => {
     offer.stop(isFull(error) ? 'no_space' : 'failed')
     throw error
   }
+  const known = offer.resumes(await partials.tokens().catch(stop))
   const partial = await partials.open(known ?? offer.token, offer.entries).catch(stop)
   const read = (entry: number, bytes: number) => partial.read(entry, bytes)
   const begun = known === undefined ? undefined : { token: known, have: partial.have, read }
@@ -51,6 +57,7 @@ export async function save(
     partial.write(item.index, item.offset, pieces).catch(stop)
   const beforeReceipt = async () => {
     await writing.ended()
+    onSaving?.()
     await partial.finish([...offer.skipped.keys()]).catch(stop)
   }
   try {
@@ -60,6 +67,7 @@ export async function save(
       if (item.size === undefined || item.size > SMALL_BYTES) await write(item, pieces)
       else await writing.begin(write(item, await held(pieces)))
     }
+    return partial
   } catch (error) {
     // An offer that was stopped because one could not be written ends with another error.
     await writing.ended()

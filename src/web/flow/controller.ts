@@ -1,7 +1,7 @@
+import { BrowserTransfers, keptTokens } from '../../browser/index.ts'
 import { blobSource, bytesSource, type Offer, type PairedDevice, type Source } from '../../client/index.ts'
 import { late, sides } from '../late.ts'
-import { folders } from '../save/folders.ts'
-import { SentStore } from '../save/sent.ts'
+import { DISK } from '../save/disk.ts'
 import { AWAY_MS, absence } from './absence.ts'
 import { codeOf } from './failure.ts'
 import type { Host, HostParts } from './host.ts'
@@ -38,7 +38,7 @@ export class Controller {
     this.#relay = relay
     this.#deviceName = deviceName
     this.#changed = changed
-    this.#outgoing = new Outgoing((event) => this.tell(event), new SentStore())
+    this.#outgoing = new Outgoing((event) => this.tell(event), new BrowserTransfers(DISK))
   }
 
   /** Tells the state. */
@@ -231,7 +231,7 @@ export class Controller {
 
   /** Tells what was received on an earlier visit. */
   async listEarlier(): Promise<void> {
-    const isSomethingThere = 'storage' in navigator && (await folders().catch(() => [])).length > 0
+    const isSomethingThere = (await keptTokens()).length > 0
     if (isSomethingThere) await (await this.#receiving()).listEarlier()
   }
 

@@ -1,19 +1,12 @@
-import {
-  type Offer,
-  PairingError,
-  type PairingErrorCode,
-  type Partial,
-  type Partials,
-  save,
-} from '../../client/index.ts'
-import { capabilities, theDisk } from '../save/capabilities.ts'
+import { type Offer, PairingError, type PairingErrorCode, save } from '../../client/index.ts'
+import { capabilities } from '../save/capabilities.ts'
 import { download, forSharing, haveLikelyRead } from '../save/downloads.ts'
-import { deleteEarlier, earlierFiles, readEarlier } from '../save/earlier.ts'
-import { KeptSink } from '../save/kept.ts'
+import { readEarlier } from '../save/earlier.ts'
+import { KEPT, KeptSink } from '../save/kept.ts'
 import { MemorySink } from '../save/memory.ts'
 import { PickedSink, pickPlace } from '../save/picked.ts'
 import type { Sink } from '../save/sink.ts'
-import { type Ready, thingsOf } from '../save/things.ts'
+import { type Ready, readyFiles, thingsOf } from '../save/things.ts'
 import { codeOf } from './failure.ts'
 import { Meter } from './meter.ts'
 import { MEMORY_MAX_BYTES, MEMORY_SMALL_BYTES, type Plan, plan } from './plan.ts'
@@ -91,13 +84,13 @@ export class Incoming {
     const meter = new Meter((done, perSecond) => this.#stage(transfer, { is: 'running', done, perSecond }))
     this.#stage(transfer, { is: 'running', done: 0, perSecond: undefined })
     this.#offers.delete(transfer)
-    const isSaving = () => {
-      meter.stop()
-      this.#stage(transfer, { is: 'saving' })
-    }
     try {
-      await save(offer, withSaving(sink, isSaving), {
+      await save(offer, sink, {
         signal,
+        onSaving: () => {
+          meter.stop()
+          this.#stage(transfer, { is: 'saving' })
+        },
         onChecking: (done, total) => this.#stage(transfer, { is: 'comparing', done, total }),
         onProgress: ({ bytes }) => meter.report(bytes),
       })
@@ -107,8 +100,7 @@ export class Incoming {
       const code = codeOf(error)
       offer.stop(code === 'no_space' ? code : 'failed')
       const isKept = sink instanceof KeptSink && (signal.reason === LEFT || !DROPPED_AFTER.includes(code))
-      if (isKept) sink.release()
-      else await sink.drop().catch(() => {})
+      if (!isKept) await sink.drop().catch(() => {})
       const max = sink instanceof MemorySink && code === 'no_space' ? { max: MEMORY_MAX_BYTES } : {}
       this.#stage(transfer, { is: 'failed', code, isKept, ...max })
     }
@@ -205,11 +197,11 @@ export class Incoming {
   }
 
   async saveEarlier(token: string): Promise<void> {
-    await download(await earlierFiles(token))
+    await download(readyFiles(await KEPT.received(token)))
   }
 
   async deleteEarlier(token: string): Promise<void> {
-    await deleteEarlier(token)
+    await KEPT.remove(token)
     await this.listEarlier()
   }
 
@@ -223,39 +215,19 @@ async function planFor(offer: Offer, things: number): Promise<Plan> {
   const { totalBytes } = offer
   if (totalBytes !== undefined && totalBytes <= MEMORY_SMALL_BYTES) return { is: 'memory' }
   const can = await capabilities()
-  if (can.room !== undefined && offer.resumes(await new KeptSink(theDisk()).tokens())) return { is: 'keep' }
+  if (can.room !== undefined && offer.resumes(await KEPT.tokens())) return { is: 'keep' }
   return plan(totalBytes, things, can)
 }
 
 /** Undefined when the person chose no place. */
 async function sinkFor({ is }: Plan, offer: Offer): Promise<Sink | undefined> {
   if (is === 'memory') return new MemorySink()
-  if (is === 'keep') return new KeptSink(theDisk())
+  if (is === 'keep') return new KeptSink()
   try {
     return new PickedSink(await pickPlace(offer.entries))
   } catch (error) {
     if (Object(error).name === 'AbortError') return undefined
     throw error
-  }
-}
-
-/** The same, and `isSaving` is called when every byte is there and it is made final. */
-function withSaving(sink: Sink, isSaving: () => void): Partials {
-  return {
-    tokens: () => sink.tokens(),
-    open: async (token, entries): Promise<Partial> => {
-      const partial = await sink.open(token, entries)
-      return {
-        have: partial.have,
-        read: (entry, bytes) => partial.read(entry, bytes),
-        write: (entry, offset, pieces) => partial.write(entry, offset, pieces),
-        finish: (skipped) => {
-          isSaving()
-          return partial.finish(skipped)
-        },
-        leave: () => partial.leave(),
-      }
-    },
   }
 }
 

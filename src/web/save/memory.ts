@@ -1,14 +1,16 @@
+import { batches } from '../../browser/batches.ts'
+import type { ReceivedFile } from '../../browser/index.ts'
 import type { Entry, Partial } from '../../client/index.ts'
 import { MEMORY_MAX_BYTES } from '../flow/plan.ts'
 import { crc32 } from './crc.ts'
-import { batches, noRoom, type Sink } from './sink.ts'
-import { type Part, type Ready, readyFiles, thingsOf } from './things.ts'
+import { noRoom, type Sink } from './sink.ts'
+import { type Ready, readyFiles, thingsOf } from './things.ts'
 
 /** Holds everything as blobs of the page: nothing touches the disk before it is handed out. */
 export class MemorySink implements Sink, Partial {
   readonly have: ReadonlyMap<number, number> = new Map()
   readonly #max: number
-  readonly #parts = new Map<number, Part>()
+  readonly #parts = new Map<number, ReceivedFile>()
   #entries: readonly Entry[] = []
   #hasArchives = false
   #bytes = 0
@@ -40,7 +42,7 @@ export class MemorySink implements Sink, Partial {
       // A blob of its own lets the browser keep it elsewhere.
       blobs.push(new Blob([batch]))
     }
-    this.#parts.set(entry, { blob: new Blob(blobs), crc })
+    this.#parts.set(entry, { blob: new Blob(blobs), checksum: crc })
   }
 
   async finish(skipped: readonly number[]): Promise<void> {
@@ -50,7 +52,7 @@ export class MemorySink implements Sink, Partial {
   async leave(): Promise<void> {}
 
   async files(): Promise<Ready[]> {
-    return readyFiles(this.#entries, this.#parts)
+    return readyFiles({ entries: this.#entries, files: this.#parts })
   }
 
   release(): void {

@@ -1,6 +1,7 @@
+import { batches } from '../../browser/batches.ts'
 import type { Entry, Partial } from '../../client/index.ts'
 import { crc32 } from './crc.ts'
-import { batches, type Sink } from './sink.ts'
+import type { Sink } from './sink.ts'
 import { archived, thingsOf } from './things.ts'
 import { directory, localHeader, type ZipEntry } from './zip.ts'
 

@@ -1,3 +1,4 @@
+import type { Received } from '../../browser/index.ts'
 import type { Entry } from '../../client/index.ts'
 import { distinct, nameForDownload, pathInArchive } from './names.ts'
 import { directory, localHeader, type ZipEntry } from './zip.ts'
@@ -12,12 +13,6 @@ export interface Thing {
   readonly isArchive: boolean
   /** Indexes of its entries. */
   readonly entries: readonly number[]
-}
-
-/** Content of an entry: its bytes, and their CRC-32 where it goes into an archive. */
-export interface Part {
-  readonly blob: Blob
-  readonly crc: number
 }
 
 /** A file that can be handed out. */
@@ -55,18 +50,18 @@ export function archived(entries: readonly Entry[], indexes: readonly number[]):
   })
 }
 
-/** Makes the files of an offer from the parts that came of it. An archive's bytes stay where they are: it is put together of them. */
-export function readyFiles(entries: readonly Entry[], parts: ReadonlyMap<number, Part>): Ready[] {
+/** Makes the files of an offer from the parts that came of it, with their CRC-32 where they go into an archive. An archive's bytes stay where they are: it is put together of them. */
+export function readyFiles({ entries, files }: Received): Ready[] {
   return thingsOf(entries).flatMap(({ name, isArchive, entries: indexes }): Ready[] => {
     const [only = 0] = indexes
     const type = entries[only]?.type ?? ''
-    if (isArchive) return [{ name, blob: archive(entries, indexes, parts), type: 'application/zip' }]
-    const blob = parts.get(only)?.blob
+    if (isArchive) return [{ name, blob: archive(entries, indexes, files), type: 'application/zip' }]
+    const blob = files.get(only)?.blob
     return blob ? [{ name, blob, type }] : []
   })
 }
 
-function archive(entries: readonly Entry[], indexes: readonly number[], parts: ReadonlyMap<number, Part>): Blob {
+function archive(entries: readonly Entry[], indexes: readonly number[], parts: Received['files']): Blob {
   const pieces: BlobPart[] = []
   const listed: ZipEntry[] = []
   const offsets: number[] = []
@@ -79,7 +74,7 @@ function archive(entries: readonly Entry[], indexes: readonly number[], parts: R
     const part = parts.get(indexes[n] ?? -1)
     // Entries that were skipped are left out.
     if (!part && !entry.path.endsWith('/')) continue
-    const zipped = { ...entry, size: part?.blob.size ?? 0, crc: part?.crc ?? 0 }
+    const zipped = { ...entry, size: part?.blob.size ?? 0, crc: part?.checksum ?? 0 }
     listed.push(zipped)
     offsets.push(at)
     add(localHeader(zipped))

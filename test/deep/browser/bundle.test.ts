@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -10,6 +10,10 @@ import * as sdk from '../../../src/client/index.ts'
 import { type Bundle, bundle, pathOf, SDK } from './bundle.ts'
 
 const MAX_BYTES = 65_000
+/** With what an app takes to keep files. */
+const KEEPING_MAX_BYTES = 68_000
+/** Has all of `pairlay/browser/worker` too. */
+const KEEPING = fileURLToPath(new URL('../../../src/browser/index.ts', import.meta.url))
 
 describe('the SDK bundled for browsers', () => {
   let directory: string
@@ -30,6 +34,16 @@ describe('the SDK bundled for browsers', () => {
     const each = sizes.map(({ fileName, bytes }) => `${fileName} ${bytes}`).join(', ')
     process.stdout.write(`\nThe SDK for browsers is ${total} bytes with gzip: ${each}\n`)
     expect(total).toBeLessThan(MAX_BYTES)
+  })
+
+  test('is under 68 kB with pairlay/browser and its worker, which have nothing of it', async () => {
+    const added = await bundle(KEEPING, 'keeping', directory)
+    const all = [...built.chunks, ...added.chunks]
+    const total = all.reduce((sum, { code }) => sum + gzipSync(code).length, 0)
+    process.stdout.write(`\nWith pairlay/browser it is ${total} bytes\n`)
+    expect(total).toBeLessThan(KEEPING_MAX_BYTES)
+    const modules = added.chunks.flatMap(({ moduleIds }) => moduleIds.map(pathOf))
+    expect(modules.filter((module) => !module.startsWith('src/browser/'))).toEqual([])
   })
 
   test('imports nothing but its own chunks', () => {

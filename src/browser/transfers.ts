@@ -1,6 +1,6 @@
-import type { Transfers } from '../../client/index.ts'
-import { theDisk } from './capabilities.ts'
-import { ROOT } from './folders.ts'
+import type { Transfers } from '../client/index.ts'
+import type { FileWorker } from './file-worker.ts'
+import { ROOT, readJson, rootFolder } from './folders.ts'
 
 const FOLDER = 'sent'
 const ENTRIES_MAX = 64
@@ -17,10 +17,12 @@ interface Sent {
  * Tokens of what was accepted and not confirmed, in the browser's own storage: the newest 64, each for 30 days. Where there
  * is no such storage nothing is remembered, and nothing goes on.
  */
-export class SentStore implements Transfers {
+export class BrowserTransfers implements Transfers {
+  readonly #files: FileWorker
   readonly #now: () => number
 
-  constructor(now: () => number = Date.now) {
+  constructor(files: FileWorker, now: () => number = Date.now) {
+    this.#files = files
     this.#now = now
   }
 
@@ -36,7 +38,7 @@ export class SentStore implements Transfers {
   async put(token: string, keys: readonly string[]): Promise<void> {
     try {
       const sent: Sent = { token, what: await digestOf(keys), at: this.#now() }
-      await theDisk().put(`${ROOT}/${FOLDER}`, token, JSON.stringify(sent))
+      await this.#files.put(`${ROOT}/${FOLDER}`, token, JSON.stringify(sent))
       for (const old of (await this.#all()).slice(ENTRIES_MAX)) await this.remove(old.token)
     } catch {
       // Nothing goes on later, and it is sent all the same.
@@ -50,8 +52,9 @@ export class SentStore implements Transfers {
   /** All that are not too old, the newest first. Deletes the others. */
   async #all(): Promise<Sent[]> {
     const all: Sent[] = []
-    for await (const [token, file] of (await folder())?.entries() ?? []) {
-      const sent = await read(file as FileSystemFileHandle)
+    const sents = await folder()
+    for await (const token of sents?.keys() ?? []) {
+      const sent = sents && (await readJson<Sent>(sents, token))
       if (sent && this.#now() - sent.at <= LIVES_MS) all.push({ ...sent, token })
       else await this.remove(token)
     }
@@ -61,17 +64,7 @@ export class SentStore implements Transfers {
 
 async function folder(): Promise<FileSystemDirectoryHandle | undefined> {
   try {
-    const root = await (await navigator.storage.getDirectory()).getDirectoryHandle(ROOT)
-    return await root.getDirectoryHandle(FOLDER)
-  } catch {
-    return undefined
-  }
-}
-
-/** Undefined for what was not written to its end. */
-async function read(file: FileSystemFileHandle): Promise<Sent | undefined> {
-  try {
-    return JSON.parse(await (await file.getFile()).text())
+    return await (await rootFolder()).getDirectoryHandle(FOLDER)
   } catch {
     return undefined
   }
