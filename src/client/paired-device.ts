@@ -3,7 +3,7 @@ import { atMost, type Environment } from './environment.ts'
 import { errorOfAccident, PairingError } from './errors.ts'
 import type { Channel } from './link/channel.ts'
 import { Signal } from './signal.ts'
-import { allSized, entryOf, linesOf, requireSources, type Source } from './source.ts'
+import { allSized, linesOf, requireSources, type Source } from './source.ts'
 import { Conversation, type Takes } from './transfer/conversation.ts'
 import type { IncomingOffer } from './transfer/incoming-offer.ts'
 import { readMessages } from './transfer/message-reader.ts'
@@ -137,7 +137,6 @@ export class PairedDevice {
 
   async #offer(sources: readonly Source[], options: OfferOptions): Promise<Delivered> {
     const now = await allSized(sources)
-    const entries = now.map(entryOf)
     const lines = linesOf(now)
     await this.greeted()
     const { outgoing, hello } = this.#conversation
@@ -149,7 +148,7 @@ export class PairedDevice {
     const offer = this.#conversation.nextOffer()
     const secret = peer.resumeSecret
     const outbox = this.#outbox
-    const carried = new OutgoingOffer({ offer, entries, lines, sources: now, secret, outbox, environment, options })
+    const carried = new OutgoingOffer({ offer, lines, sources: now, secret, outbox, environment, options })
     outgoing.set(offer, carried)
     try {
       const { outcome, failure } = await carried.carry()

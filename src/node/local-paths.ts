@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import type { Entry } from '../client/index.ts'
 import { decodeCrockford, encodeCrockford } from '../crypto/encoding.ts'
 import { decodeBase64Url, encodeBase64Url } from '../protocol/text.ts'
@@ -38,13 +38,14 @@ export function localPaths(entries: readonly Pick<Entry, 'path'>[], nameOf = saf
     }
     const local = placed(folder, name, nameOf)
     if (Buffer.byteLength(local) > PATH_MAX_BYTES) throw new RangeError('the path is too long for this disk')
-    return local
+    // There may be 100,000: the text that is there already does.
+    return local === path ? path : local
   })
 }
 
 /** A path for a name in a folder that nothing else has. */
 function placed({ path, names }: Folder, segment: string, nameOf: (thing: string) => string): string {
-  return join(path, names.take(path === '' ? nameOf(segment) : safeSegment(segment)))
+  return path === '' ? names.take(nameOf(segment)) : path + sep + names.take(safeSegment(segment))
 }
 
 /** Names of one folder: none is another's after NFC and lower-casing. */
@@ -78,14 +79,16 @@ export function partPath(local: string, token: string): string {
   return partPaths(token)(local)
 }
 
-/** `partPath` of many paths. */
-export function partPaths(token: string): (local: string) => string {
+/** `partPath` of many paths, in a directory if one is given. */
+export function partPaths(token: string, directory?: string): (local: string) => string {
   const suffix = `.${symbolsOf(token)}.part`
-  let last = { thing: '', part: '' }
+  const before = directory === undefined ? '' : join(directory, sep)
+  let last: { thing?: string; part: string } = { part: '' }
   return (local) => {
-    const [thing = '', ...below] = local.split(/[/\\]/)
+    const end = local.search(/[/\\]|$/)
+    const thing = local.slice(0, end)
     if (thing !== last.thing) last = { thing, part: fitting(thing, FILE_NAME_BYTES - suffix.length) + suffix }
-    return join(last.part, ...below)
+    return before + last.part + local.slice(end)
   }
 }
 

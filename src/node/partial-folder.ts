@@ -76,7 +76,6 @@ interface SavedPartialOptions {
   readonly token: string
   readonly entries: readonly Entry[]
   readonly paths: readonly string[]
-  readonly parts: readonly string[]
   readonly things: readonly Thing[]
   readonly have: ReadonlyMap<number, number>
 }
@@ -90,20 +89,20 @@ export class SavedPartial implements Partial {
   readonly #directory: string
   readonly #token: string
   readonly #entries: readonly Entry[]
-  /** By entry, where it is for now. */
-  readonly #parts: readonly string[]
+  /** Where something is for now that has this place in the end. */
+  readonly #toPart: (path: string) => string
   readonly #things: readonly Thing[]
   /** Folders that were made, or are being made. */
   readonly #folders = new Map<string, Promise<void>>()
   #isFinished = false
 
-  private constructor({ options, directory, token, entries, paths, parts, things, have }: SavedPartialOptions) {
+  private constructor({ options, directory, token, entries, paths, things, have }: SavedPartialOptions) {
     this.#options = options
     this.#directory = directory
     this.#token = token
     this.#entries = entries
     this.paths = paths
-    this.#parts = parts
+    this.#toPart = partPaths(token, directory)
     this.#things = things
     this.have = have
     for (const path of this.#passing()) removedAtExit.add(path)
@@ -113,9 +112,8 @@ export class SavedPartial implements Partial {
   static async open(options: PartialFolderOptions, token: string, entries: readonly Entry[]): Promise<SavedPartial> {
     const directory = await realpath(options.directory)
     const paths = localPaths(entries, options.nameOf)
-    const toPart = partPaths(token)
+    const toPart = partPaths(token, directory)
     const things = new Map<string, Thing>()
-    const parts = paths.map((path) => join(directory, toPart(path)))
     for (const [index, name] of paths.entries()) {
       const [thing = name, below] = name.split(/[/\\]/, 2)
       if (things.has(thing)) continue
@@ -123,7 +121,7 @@ export class SavedPartial implements Partial {
       const isFolder = below !== undefined || entries[index]?.dir === true
       // Before any byte has moved. When all is there the system decides, since the name can be taken meanwhile.
       if (isFolder || !options.overwrite) await requireFree(path)
-      things.set(thing, { part: join(directory, toPart(thing)), path, isFolder })
+      things.set(thing, { part: toPart(thing), path, isFolder })
     }
     await lock(lockPath(directory, token))
     let wasBegun = false
@@ -132,16 +130,16 @@ export class SavedPartial implements Partial {
     if (wasBegun) {
       const wanted = pathsWanted(
         directory,
-        parts.map((part, index) => [part, entries[index]?.dir === true]),
+        paths.map((path, index) => [toPart(path), entries[index]?.dir === true]),
       )
       for (const { part } of things.values()) await removeOthers(part, wanted)
-      for (const [index, part] of parts.entries()) {
-        const info = await lstat(part).catch(() => undefined)
+      for (const [index, path] of paths.entries()) {
+        const info = await lstat(toPart(path)).catch(() => undefined)
         const bytes = info?.isFile() ? Math.min(info.size, entries[index]?.size ?? 0) : 0
         if (bytes > 0) have.set(index, bytes)
       }
     }
-    return new SavedPartial({ options, directory, token, entries, paths, parts, things: [...things.values()], have })
+    return new SavedPartial({ options, directory, token, entries, paths, things: [...things.values()], have })
   }
 
   async *read(entry: number, bytes: number): AsyncGenerator<Uint8Array> {
@@ -215,9 +213,9 @@ export class SavedPartial implements Partial {
   }
 
   #part(entry: number): string {
-    const part = this.#parts[entry]
-    if (part === undefined) throw new RangeError('there is no such entry')
-    return part
+    const path = this.paths[entry]
+    if (path === undefined) throw new RangeError('there is no such entry')
+    return this.#toPart(path)
   }
 
   /** The file of an entry, of so many bytes, in folders that nobody else can enter. A link in its place is no file. */

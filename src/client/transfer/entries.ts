@@ -136,8 +136,25 @@ function faultOf(entries: readonly Entry[], bytes: number): string | undefined {
     things.add(thing)
     last = thing
   }
-  // With NUL for the slash, which sorts before all else, what lies under a path follows it at once.
-  const sorted = entries.map(({ path }) => `${path.replaceAll('/', '\0')}\0`).sort()
-  const clash = sorted.some((path, index) => index > 0 && path.startsWith(sorted[index - 1] ?? path))
-  return clash ? 'a path twice, or under another' : undefined
+  const paths = entries.map(({ path }) => path)
+  if (isAscending(paths)) return undefined
+  return isAscending(paths.sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1)))
+    ? undefined
+    : 'a path twice, or under another'
+}
+
+/** With NUL for the slash, which sorts before all else, what lies under a path follows it at once. */
+function sortKey(path: string): string {
+  return `${path.replaceAll('/', '\0')}\0`
+}
+
+/** Reports whether each path sorts behind the one before it, and lies not under it. */
+function isAscending(paths: readonly string[]): boolean {
+  let last = ''
+  return paths.every((path, index) => {
+    const key = sortKey(path)
+    const isNext = index === 0 || (key > last && !key.startsWith(last))
+    last = key
+    return isNext
+  })
 }

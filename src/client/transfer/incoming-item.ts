@@ -33,6 +33,8 @@ export interface IncomingItem extends Entry {
   readonly offset: number
   /** Its bytes, each piece verified. It ends early where the item is skipped. */
   readonly stream: ReadableStream<Uint8Array>
+  /** The same without a stream, which costs as much as a small file. One of the two is read, once. */
+  pieces(): AsyncGenerator<Uint8Array>
 }
 
 export interface IncomingOfferOptions {
@@ -49,4 +51,49 @@ export interface IncomingOfferOptions {
   readonly ended: Promise<unknown>
   /** The last word about it was said. */
   readonly onOver: () => void
+}
+
+/** An item whose stream is made when somebody asks for it. */
+export class Item implements IncomingItem {
+  readonly path: string
+  readonly size: number | undefined
+  readonly modified: number | undefined
+  readonly type: string | undefined
+  readonly x: true | undefined
+  readonly dir: true | undefined
+  readonly index: number
+  readonly offset: number
+  readonly pieces: () => AsyncGenerator<Uint8Array>
+  #stream: ReadableStream<Uint8Array> | undefined
+
+  constructor(entry: Entry, index: number, offset: number, pieces: () => AsyncGenerator<Uint8Array>) {
+    this.path = entry.path
+    this.size = entry.size
+    this.modified = entry.modified
+    this.type = entry.type
+    this.x = entry.x
+    this.dir = entry.dir
+    this.index = index
+    this.offset = offset
+    this.pieces = pieces
+  }
+
+  get stream(): ReadableStream<Uint8Array> {
+    this.#stream ??= streamOf(this.pieces())
+    return this.#stream
+  }
+}
+
+function streamOf(pieces: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        const { done, value } = await pieces.next()
+        if (done) controller.close()
+        else controller.enqueue(value)
+      },
+    },
+    // Nothing is taken ahead of the app.
+    { highWaterMark: 0 },
+  )
 }

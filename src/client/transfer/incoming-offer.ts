@@ -3,7 +3,7 @@ import type { Environment } from '../environment.ts'
 import { PairingError } from '../errors.ts'
 import { Signal } from '../signal.ts'
 import { type Entry, totalOf } from './entries.ts'
-import type { AcceptOptions, IncomingItem, IncomingOfferOptions } from './incoming-item.ts'
+import { type AcceptOptions, type IncomingItem, type IncomingOfferOptions, Item } from './incoming-item.ts'
 import { type HeadOf, type NoReason, requireReason, type SkipReason, type StopReason } from './kinds.ts'
 import { type Part, PartReader } from './lines.ts'
 import type { MessageSink } from './message-reader.ts'
@@ -117,7 +117,7 @@ export class IncomingOffer {
     try {
       if (options.begun) await this.#compare(options.begun, options)
       for (const [index, entry] of this.entries.entries()) {
-        yield { ...entry, index, offset: this.#offsets.get(index) ?? 0, stream: this.#streamOf(index, options) }
+        yield new Item(entry, index, this.#offsets.get(index) ?? 0, () => this.#piecesOf(index, options))
         if (!this.#isRead(index)) throw new PairingError('incomplete')
       }
       while (this.#life.is === 'running') await this.#changed.next()
@@ -219,21 +219,13 @@ export class IncomingOffer {
     onProgress?.({ bytes: this.#position.hasBytes, totalBytes: this.totalBytes })
   }
 
-  #streamOf(index: number, { onProgress }: AcceptOptions): ReadableStream<Uint8Array> {
-    return new ReadableStream<Uint8Array>(
-      {
-        pull: async (controller) => {
-          const bytes = await this.#read(index)
-          if (!bytes) return controller.close()
-          controller.enqueue(bytes)
-          if (this.#life.is === 'running' || this.#life.is === 'whole') {
-            onProgress?.({ bytes: this.#position.hasBytes + this.#life.taken, totalBytes: this.totalBytes })
-          }
-        },
-      },
-      // Nothing is taken ahead of the app.
-      { highWaterMark: 0 },
-    )
+  async *#piecesOf(index: number, { onProgress }: AcceptOptions): AsyncGenerator<Uint8Array> {
+    for (let bytes = await this.#read(index); bytes; bytes = await this.#read(index)) {
+      if (this.#life.is === 'running' || this.#life.is === 'whole') {
+        onProgress?.({ bytes: this.#position.hasBytes + this.#life.taken, totalBytes: this.totalBytes })
+      }
+      yield bytes
+    }
   }
 
   /** The next bytes of this item, or undefined at its end. */

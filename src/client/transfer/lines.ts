@@ -1,6 +1,6 @@
 import { base64Url } from '../../protocol/fields.ts'
 import { integer, object, optional } from '../../protocol/forms.ts'
-import { CodecError, parseJson, utf8Length } from '../../protocol/text.ts'
+import { CodecError, parseJson } from '../../protocol/text.ts'
 import { PairingError } from '../errors.ts'
 
 /** Bodies of lines: JSON objects, each ended by a line feed. PROTOCOL.md, section 10.2. */
@@ -52,11 +52,23 @@ export class PartReader {
 
 /** Objects as lines. Throws RangeError for one that is too long. */
 export function encodeLines(values: readonly object[]): Uint8Array {
-  const lines = values.map((value) => `${JSON.stringify(value)}\n`)
-  if (lines.some((line) => utf8Length(line) > LINE_MAX_BYTES)) {
-    throw new RangeError('a name is too long')
+  const encoder = new TextEncoder()
+  let bytes = new Uint8Array(LINE_MAX_BYTES)
+  let filled = 0
+  for (const value of values) {
+    const line = `${JSON.stringify(value)}\n`
+    if (bytes.length - filled < LINE_MAX_BYTES) bytes = grown(bytes)
+    const { read, written } = encoder.encodeInto(line, bytes.subarray(filled, filled + LINE_MAX_BYTES))
+    if (read < line.length) throw new RangeError('a name is too long')
+    filled += written
   }
-  return new TextEncoder().encode(lines.join(''))
+  return bytes.subarray(0, filled)
+}
+
+function grown(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(2 * bytes.length)
+  larger.set(bytes)
+  return larger
 }
 
 /** Reads lines as their bytes come, never more than one of them at a time. Throws PairingError `corrupt`. */

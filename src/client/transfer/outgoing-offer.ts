@@ -4,7 +4,7 @@ import type { Environment } from '../environment.ts'
 import { errorOfAccident, PairingError } from '../errors.ts'
 import { Signal } from '../signal.ts'
 import { firstBytes, type Source } from '../source.ts'
-import { type Entry, totalOf } from './entries.ts'
+import { totalOf } from './entries.ts'
 import { type HeadOf, HINTS_MAX, type SkipReason, type WithdrawReason } from './kinds.ts'
 import { encodeLines, type Part, PartReader } from './lines.ts'
 import type { MessageSink } from './message-reader.ts'
@@ -36,8 +36,7 @@ export interface OfferOptions {
 
 interface OutgoingOfferOptions {
   readonly offer: number
-  readonly entries: readonly Entry[]
-  /** The entries as lines. */
+  /** The entries of the sources, as lines. */
   readonly lines: Uint8Array
   readonly sources: readonly Source[]
   /** E("resume", 32) of this pairing. */
@@ -50,8 +49,8 @@ interface OutgoingOfferOptions {
 /** An offer to the other device, from its first word to the other's last. */
 export class OutgoingOffer implements ContentSource {
   readonly offer: number
-  readonly #entries: readonly Entry[]
-  readonly #lines: Uint8Array
+  /** Until they are said. */
+  #lines: Uint8Array | undefined
   readonly #sources: readonly Source[]
   readonly #outbox: Outbox
   readonly #environment: Environment
@@ -75,18 +74,16 @@ export class OutgoingOffer implements ContentSource {
   /** Parts that the taker says it has. */
   #parts: readonly Part[] = []
 
-  /** `sources[i]` has the bytes of `entries[i]`; a folder has none to give. */
   constructor(options: OutgoingOfferOptions) {
     this.#secret = options.secret
     this.#token = encodeBase64Url(options.environment.random(TOKEN_BYTES))
     this.offer = options.offer
-    this.#entries = options.entries
     this.#lines = options.lines
     this.#sources = options.sources
     this.#outbox = options.outbox
     this.#environment = options.environment
     this.#options = options.options
-    this.#totalBytes = totalOf(options.entries)
+    this.#totalBytes = totalOf(options.sources)
     this.#buffer = new Uint8Array(options.outbox.contentBytes)
   }
 
@@ -99,9 +96,10 @@ export class OutgoingOffer implements ContentSource {
   async carry(): Promise<{ outcome: Outcome; failure: PairingError | undefined }> {
     const { signal } = this.#options
     const abort = () => this.#withdraw('cancelled', new PairingError('aborted'))
-    const head = { kind: 'offer', offer: this.offer, count: this.#entries.length, bytes: this.#totalBytes } as const
+    const head = { kind: 'offer', offer: this.offer, count: this.#sources.length, bytes: this.#totalBytes } as const
     const resumes = await this.#hints()
     this.#outbox.say({ ...head, token: this.#token, resumes }, this.#lines)
+    this.#lines = undefined
     if (signal?.aborted) abort()
     signal?.addEventListener('abort', abort)
     try {
@@ -137,7 +135,7 @@ export class OutgoingOffer implements ContentSource {
     if (isAnswer && word.resume !== undefined && !token) throw new PairingError('corrupt')
     const named = new Map(this.#parts.map((part) => [part.entry, part.bytes]))
     const isPart = ({ entry, bytes }: Part) =>
-      isAnswer ? token !== undefined && bytes <= (this.#entries[entry]?.size ?? 0) : named.get(entry) === bytes
+      isAnswer ? token !== undefined && bytes <= (this.#sources[entry]?.size ?? 0) : named.get(entry) === bytes
     const lines = new PartReader(isPart)
     return {
       push: (piece) => lines.push(piece),
@@ -214,8 +212,8 @@ export class OutgoingOffer implements ContentSource {
   /** Reads the sources into frames, in their order, until all is said or the offer is over. */
   async #fill(): Promise<void> {
     const offsets = new Map(this.#parts.map(({ entry, bytes }) => [entry, bytes]))
-    this.#reading = new ReadAhead(this.#sources, this.#entries, offsets)
-    for (const [index, { dir }] of this.#entries.entries()) {
+    this.#reading = new ReadAhead(this.#sources, offsets)
+    for (const [index, { dir }] of this.#sources.entries()) {
       if (!dir && !(await this.#fillFrom(this.#reading.piecesOf(index), index))) return
     }
     if (!(await this.#emptied()) || this.#life.is !== 'running') return
@@ -239,7 +237,7 @@ export class OutgoingOffer implements ContentSource {
       const failure = error instanceof PairingError ? error : new PairingError('source_failed', { cause: error })
       const isChanged = failure.code === 'source_changed'
       // An offer of which nothing would be left is none.
-      const isLast = this.#skipped === this.#entries.length - 1
+      const isLast = this.#skipped === this.#sources.length - 1
       if (isLast) this.#withdraw(isChanged ? 'source_changed' : 'failed', failure)
       // Its bytes that are in the stream go out before that.
       else if (!isBegun || (await this.#emptied())) {

@@ -1,4 +1,3 @@
-import { piecesOf } from '../source.ts'
 import type { Entry } from './entries.ts'
 import type { AcceptOptions, IncomingItem } from './incoming-item.ts'
 import type { IncomingOffer } from './incoming-offer.ts'
@@ -63,7 +62,7 @@ export async function save<P extends Partial>(
   try {
     for await (const item of offer.accept({ ...options, begun, beforeReceipt })) {
       if (item.dir) continue
-      const pieces = piecesOf(item.stream)
+      const pieces = item.pieces()
       if (item.size === undefined || item.size > SMALL_BYTES) await write(item, pieces)
       else await writing.begin(write(item, await held(pieces)))
     }
@@ -105,9 +104,11 @@ class Writing {
 async function held(pieces: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
   const all: Uint8Array[] = []
   for await (const piece of pieces) all.push(piece)
-  return (async function* () {
-    yield* all
-  })()
+  return inTurn(all)
+}
+
+async function* inTurn(all: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  for (const piece of all) yield piece
 }
 
 /** Reports whether a store said that it has no room. */

@@ -1,5 +1,4 @@
 import { piecesOfSource, type Source } from '../source.ts'
-import type { Entry } from './entries.ts'
 
 /** Files of at most this many bytes are read and written several at a time: most of their time is spent waiting. */
 export const SMALL_BYTES = 65_536
@@ -10,18 +9,16 @@ type Pieces = AsyncGenerator<Uint8Array>
 /** Reads sources in their order. Of small ones up to 16 are read at a time, and held until their turn. */
 export class ReadAhead {
   readonly #sources: readonly Source[]
-  readonly #entries: readonly Entry[]
   readonly #offsets: ReadonlyMap<number, number>
   readonly #begun = new Map<number, { readonly pieces: Pieces; readonly all: Promise<Uint8Array[]> }>()
   /** Every small source before this one was begun. */
   #next = 0
   #isStopped = false
-  #giveUp: () => void = () => {}
+  #giveUp: (nothing: undefined) => void = () => {}
 
-  /** `sources[i]` has the bytes of `entries[i]`, which are wanted from `offsets` on. */
-  constructor(sources: readonly Source[], entries: readonly Entry[], offsets: ReadonlyMap<number, number>) {
+  /** By source, `offsets` says from where on its bytes are wanted that are not from 0. */
+  constructor(sources: readonly Source[], offsets: ReadonlyMap<number, number>) {
     this.#sources = sources
-    this.#entries = entries
     this.#offsets = offsets
   }
 
@@ -54,14 +51,14 @@ export class ReadAhead {
     this.#isStopped = true
     for (const { pieces } of this.#begun.values()) abandon(pieces)
     this.#begun.clear()
-    this.#giveUp()
+    this.#giveUp(undefined)
   }
 
   /** Begins with the small ones from here on, as far as they follow each other. */
   #begin(index: number): void {
     this.#next = Math.max(this.#next, index)
     for (; this.#next < index + SMALL_AT_ONCE; this.#next++) {
-      const { size, dir } = this.#entries[this.#next] ?? {}
+      const { size, dir } = this.#sources[this.#next] ?? {}
       if (dir) continue
       if (this.#isStopped || size === undefined || size > SMALL_BYTES) return
       const pieces = this.#open(this.#next)
@@ -75,13 +72,14 @@ export class ReadAhead {
   #open(index: number): Pieces {
     const source = this.#sources[index]
     if (!source) throw new RangeError('there is no such source')
-    return piecesOfSource(source, this.#entries[index]?.size, this.#offsets.get(index))
+    return piecesOfSource(source, source.size, this.#offsets.get(index))
   }
 
   #unlessStopped<T>(work: Promise<T>): Promise<T | undefined> {
     return new Promise((resolve, reject) => {
-      this.#giveUp = () => resolve(undefined)
-      if (this.#isStopped) this.#giveUp()
+      // No closure: what it has in its scope would outlive many collections of garbage.
+      this.#giveUp = resolve
+      if (this.#isStopped) resolve(undefined)
       work.then(resolve, reject)
     })
   }

@@ -18,8 +18,7 @@ function reading(
       },
     }
   })
-  const entries = sizes.map((size, index) => ({ path: `${index}`, size }))
-  return { opened, ahead: new ReadAhead(sources, entries, new Map()) }
+  return { opened, ahead: new ReadAhead(sources, new Map()) }
 }
 
 async function all(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array[]> {
