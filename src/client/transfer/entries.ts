@@ -136,25 +136,22 @@ function faultOf(entries: readonly Entry[], bytes: number): string | undefined {
     things.add(thing)
     last = thing
   }
-  const paths = entries.map(({ path }) => path)
-  if (isAscending(paths)) return undefined
-  return isAscending(paths.sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1)))
-    ? undefined
-    : 'a path twice, or under another'
+  // Whoever walks through folders in order gives a sorted list: of that one no copy is made.
+  const clash = !isAscending(sortKeys(entries)) && !isAscending([...sortKeys(entries)].sort())
+  return clash ? 'a path twice, or under another' : undefined
 }
 
-/** With NUL for the slash, which sorts before all else, what lies under a path follows it at once. */
-function sortKey(path: string): string {
-  return `${path.replaceAll('/', '\0')}\0`
+/** Paths with NUL for the slash, which sorts before all else: what lies under a path follows it at once. */
+function* sortKeys(entries: readonly Entry[]): Generator<string> {
+  for (const { path } of entries) yield `${path.replaceAll('/', '\0')}\0`
 }
 
-/** Reports whether each path sorts behind the one before it, and lies not under it. */
-function isAscending(paths: readonly string[]): boolean {
-  let last = ''
-  return paths.every((path, index) => {
-    const key = sortKey(path)
-    const isNext = index === 0 || (key > last && !key.startsWith(last))
+/** Reports whether each key sorts behind the one before it, and does not begin with it. */
+function isAscending(keys: Iterable<string>): boolean {
+  let last: string | undefined
+  for (const key of keys) {
+    if (last !== undefined && (key <= last || key.startsWith(last))) return false
     last = key
-    return isNext
-  })
+  }
+  return true
 }
