@@ -241,6 +241,7 @@ describe('an offerer ends the channel as corrupt when its taker says', () => {
   test('nothing that is wrong, and only then', async () => {
     const { attacker, heard, until, sending } = await offering({ transfers: withToken })
     await attacker([{ ...yes, resume: proofFor(TOKEN, 'resumed', new Uint8Array(32)) }, [{ entry: 0, bytes: 5 }]])
+    while (!heard.some(({ kind }) => kind === 'check')) await passing(attacker)
     await attacker([{ kind: 'start', offer: 1 }, [{ entry: 0, bytes: 5 }]])
     while (!heard.some(({ kind }) => kind === 'sent')) await passing(attacker)
     await attacker([{ ...take, taken: 5 }])
