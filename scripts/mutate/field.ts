@@ -44,6 +44,8 @@ const redisNetwork = protection('test/deep/cluster/redis-network.test.ts')
 const redisClock = protection('test/store/redis-clock.test.ts')
 const digests = protection('test/store/address-digest.test.ts')
 const deploy = protection('test/deploy.test.ts')
+const access = protection('test/server/limits/access.test.ts')
+const proxyProtocol = protection('test/server/limits/proxy-protocol.test.ts')
 const requests = protection('test/conformance/conformance.test.ts')
 
 /** By the cases of test/field/README.md: what keeps each from coming back. */
@@ -434,6 +436,18 @@ export const OPERATOR = [
   limits('Security 4: joins and creates of one address', 'beyond the limit of a client address are rate_limited', [
     'if (!count.isAllowed && count.isExceeded) throw refusal(count.ttlInSeconds)',
     '',
+  ]),
+  access('opening a session takes a token where there are any', 'takes a token of the file', [
+    "if (!tokens.has(token)) throw new RelayError('unauthorized', 'the access token is not one of this relay')",
+    '',
+  ]),
+  access('opening a session takes a network of CREATE_FROM', 'takes a client of the networks', [
+    "if (isFromNetworks?.(request) === false) throw new RelayError('access_denied')",
+    '',
+  ]),
+  proxyProtocol('a proxy that has to name its clients', 'resets a connection of the proxy without a header', [
+    "if (header.kind === 'wrong') return reset()",
+    "if (header.kind === 'wrong') return serve(socket)",
   ]),
   limits('attaches of one address, by a socket', 'by sockets and over HTTP count together', [
     'await rates.attach(request)',

@@ -15,6 +15,7 @@ import { ClientAddresses, nameClients, networkOf } from './limits/client-address
 import { ConcurrencyLimit } from './limits/concurrency-limit.ts'
 import { limitConnections } from './limits/connections.ts'
 import { letPagesIn, Origins } from './limits/origins.ts'
+import { takeProxyProtocol } from './limits/proxy-protocol.ts'
 import { buildRateLimits, type SharedCounters } from './limits/rate-limits.ts'
 import { slowDown } from './limits/tarpit.ts'
 import { type PageWords, page } from './page.ts'
@@ -38,6 +39,8 @@ export interface AppOptions {
   readonly host: string
   /** Set when it listens on a unix socket instead. */
   readonly isUnixSocket?: boolean
+  /** Has connections of trusted proxies begin with a header of the PROXY protocol. */
+  readonly proxyProtocol?: boolean
   /** Origins of pages that may call, beside the relay's own. */
   readonly corsOrigins: readonly string[]
   readonly allowedHosts: readonly string[]
@@ -88,6 +91,13 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       answerError(error, request, reply)
     },
   })
+  if (options.proxyProtocol) {
+    takeProxyProtocol(app.server, {
+      isProxy: ({ remoteAddress }) => addresses.isTrusted(remoteAddress),
+      told: (socket, address) => addresses.told(socket, address),
+      timeoutMs: HEADERS_TIMEOUT_MS,
+    })
+  }
   answerInProblems(app)
   validateByZod(app)
   nameClients(app, addresses)

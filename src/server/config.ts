@@ -50,6 +50,8 @@ export const VARIABLES = {
   ALLOWED_HOSTS: list('* or names such as relay.example', isHostName),
   /** Proxies whose word on a client's address is taken. */
   TRUST_PROXY: list('addresses or networks of proxies such as 127.0.0.1 or 10.0.0.0/8', isNetwork, tooWide),
+  /** Connections of those proxies begin with a header of the PROXY protocol. */
+  PROXY_PROTOCOL: onOff('off'),
   /** Serves the page. */
   WEB: onOff('on'),
   /** Name of the relay on the page, a sentence on it, and links. */
@@ -212,6 +214,9 @@ function checkTogether(config: Config): void {
   if (memoryBudgetBytes < 2 * maxFrameBytes) {
     const least = `it takes twice MAX_FRAME_BYTES (${maxFrameBytes})`
     throw new ConfigError(`MEMORY_BUDGET_BYTES (${memoryBudgetBytes}) has no room for one channel: ${least}`)
+  }
+  if (config.proxyProtocol && config.trustProxy.length === 0 && config.listen === '') {
+    throw new ConfigError('PROXY_PROTOCOL is on, and TRUST_PROXY names no proxy')
   }
   if (config.redisCaFile !== '' && !config.redisUrl.startsWith('rediss:')) {
     throw new ConfigError('REDIS_CA_FILE is set, and REDIS_URL does not begin with rediss://')

@@ -46,6 +46,7 @@ const FORMS: [name: Name, field: keyof Config, right: Record<string, unknown>, w
     ['http://x', 'a b', '[::]', 'x\n', '*', '0.0.0.0/0'],
   ],
   ['LISTEN', 'listen', same('unix:/run/pairlay/relay.sock'), ['/run/x.sock', 'unix:', 'unix:x', 'tcp:80', 'unix:/a\n']],
+  ['PROXY_PROTOCOL', 'proxyProtocol', { off: false }, ['yes', 'ON', '1']],
   ['METRICS_PORT', 'metricsPort', { '': undefined, 0: 0, 65535: 65_535 }, ['65536', '-1', 'on', '9090 ']],
   ['METRICS_HOST', 'metricsHost', same('0.0.0.0', '::'), ['http://x', '*']],
   ['LOG_FORMAT', 'logFormat', same('json', 'pretty'), ['text', 'JSON']],
@@ -219,6 +220,10 @@ describe('the configuration', () => {
     expect(() => window('99999', '100000')).toThrow(
       new ConfigError('WINDOW_BYTES (99999) is below MAX_FRAME_BYTES (100000)'),
     )
+    const proxies = (more: Record<string, string>) => readConfig({ PROXY_PROTOCOL: 'on', ...more })
+    for (const more of [{ TRUST_PROXY: '10.0.0.1' }, { LISTEN: 'unix:/run/relay.sock' }])
+      expect(proxies(more).proxyProtocol).toBe(true)
+    expect(() => proxies({})).toThrow(new ConfigError('PROXY_PROTOCOL is on, and TRUST_PROXY names no proxy'))
     const ca = (REDIS_URL: string) => readConfig({ REDIS_URL, REDIS_CA_FILE: '/ca.pem' })
     expect(ca('rediss://h').redisCaFile).toBe('/ca.pem')
     for (const url of ['', 'redis://:secret@h'])

@@ -29,6 +29,7 @@ export interface ServerOptions extends RelayOptions {
   /** The address that the relay believes to listen on. */
   readonly host?: string
   readonly trustProxy?: readonly string[]
+  readonly proxyProtocol?: boolean
   /** Limits for one client address, of which a test has none otherwise: all its clients have one. */
   readonly limits?: Partial<ClientLimits>
   readonly rateLimitExempt?: readonly string[]
@@ -250,6 +251,7 @@ async function listen(
     // Requests that a test writes by hand name any host.
     allowedHosts: options.allowedHosts ?? ['*'],
     trustProxy: options.trustProxy ?? [],
+    proxyProtocol: options.proxyProtocol ?? false,
     limits: { ...NO_CLIENT_LIMITS, ...options.limits },
     rateLimitExempt: options.rateLimitExempt ?? [],
     accessTokens: options.accessTokens,

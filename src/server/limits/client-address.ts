@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import ipaddr from 'ipaddr.js'
 import { WITHIN } from '../../relay/relay.ts'
@@ -81,6 +82,8 @@ export class ClientAddresses {
   readonly #trusted: readonly Network[]
   readonly #exempt: readonly Network[]
   readonly #isUnixSocket: boolean
+  /** Addresses that proxies told by the PROXY protocol. */
+  readonly #told = new WeakMap<Socket, string>()
   /** The address of all clients there were; undefined once there were two. Empty for none. */
   #only: string | undefined = ''
 
@@ -98,6 +101,11 @@ export class ClientAddresses {
   isTrusted(remoteAddress: string | undefined): boolean {
     const address = addressOf(remoteAddress)
     return address === undefined ? this.#isUnixSocket : isInAny(this.#trusted, address)
+  }
+
+  /** Takes the address of a connection's client as its proxy told it by the PROXY protocol. */
+  told(socket: Socket, address: string): void {
+    this.#told.set(socket, address)
   }
 
   /** The address of the other end of a connection, which no header changes. */
@@ -139,11 +147,12 @@ export class ClientAddresses {
   *warnings(request: IncomingMessage): Generator<AddressWarning> {
     const { headers, socket } = request
     const forwarded = forwardedFor(request)
-    if (!this.isTrusted(socket.remoteAddress)) {
+    const told = this.#told.get(socket)
+    if (!this.isTrusted(told ?? socket.remoteAddress)) {
       if (forwarded.length > 0) yield 'stranger'
     } else if (forwarded.length === 0) {
       // A proxy checks the health of a relay for nobody.
-      if (request.url?.startsWith('/v1/')) yield 'silent'
+      if (told === undefined && request.url?.startsWith('/v1/')) yield 'silent'
     } else if (addressOf(forwarded.at(-1)) === undefined) {
       yield 'unreadable'
     }
@@ -156,7 +165,7 @@ export class ClientAddresses {
 
   #clientOf(request: IncomingMessage): IpAddress | undefined {
     // A connection that has just ended has no address, nor has one on a unix socket.
-    let client = addressOf(request.socket.remoteAddress)
+    let client = addressOf(this.#told.get(request.socket) ?? request.socket.remoteAddress)
     for (const entry of forwardedFor(request).reverse()) {
       if (client ? !isInAny(this.#trusted, client) : !this.#isUnixSocket) break
       const next = addressOf(entry)

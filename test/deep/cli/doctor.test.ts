@@ -256,6 +256,17 @@ describe('pairlay doctor', () => {
     })
   }
 
+  for (const send of ['send-proxy', 'send-proxy-v2']) {
+    const isHere = isInstalled({ name: 'haproxy' }) || process.env.REQUIRE_ALL === '1'
+    const name = `finds nothing wrong with HAProxy that passes on TCP with ${send}${isHere ? '' : ' (skipped)'}`
+
+    test.skipIf(!isHere)(name, async () => {
+      const config = (relay: number) => `mode tcp\nserver relay 127.0.0.1:${relay} ${send}`
+      const url = await behind({ name: send, program: 'haproxy', config, relay: { proxyProtocol: true } })
+      expect((await findings(url)).filter(({ fault }) => fault !== undefined)).toEqual([])
+    })
+  }
+
   for (const program of Object.keys(PROGRAMS) as Program[]) {
     const isHere = isInstalled({ name: program }) || process.env.REQUIRE_ALL === '1'
     const RIGHT: Readonly<Record<Program, (relay: number) => string>> = {
