@@ -529,7 +529,7 @@ export const OPERATOR = [
     'if (named.length < 0 && !named.some(',
   ]),
   addresses('Relay P19: a proxy that says nothing', 'that a trusted proxy leaves out', [
-    "if (request.url?.startsWith('/v1/')) yield 'silent'",
+    "if (told === undefined && request.url?.startsWith('/v1/')) yield 'silent'",
     '',
   ]),
   operations('Relay P24: idle connections', 'the time-outs are the documented ones', [
