@@ -53,7 +53,7 @@ describe('a relay with PROXY_PROTOCOL', () => {
     await relay.close()
   })
 
-  /** What comes back on a connection that has sent these pieces. */
+  /** Returns all that comes back on a connection that has sent these pieces. */
   async function say(...pieces: (string | Buffer)[]): Promise<string> {
     const socket = connect(relay.port, '127.0.0.1')
     sockets.push(socket)
