@@ -34,7 +34,7 @@ export class Person {
     page.on('pageerror', (error) => this.problems.push(String(error)))
     page.on('console', (message) => {
       // A browser reports each answer that is an error, also those that the page waits for.
-      const isAnswer = new URL(message.location().url || origin).pathname.startsWith('/v1/')
+      const isAnswer = new URL(message.location().url || origin).pathname.includes('/v1/')
       if (['error', 'warning'].includes(message.type()) && !isAnswer) this.problems.push(message.text())
     })
     page.on('request', (request) => {
