@@ -31,7 +31,6 @@ import { startRelay } from './support/server.ts'
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
 const protocol = read('PROTOCOL.md')
 const cli = read('docs/cli.md')
-const docsSdk = read('docs/sdk.md')
 const contributing = read('CONTRIBUTING.md')
 
 /** Every document for people, by its path. */
@@ -225,19 +224,6 @@ describe('PROTOCOL.md', () => {
     })
     const named = [...sources.join('').matchAll(new RegExp(`'(${letter}\\d+): `, 'g'))].map(([, row]) => row)
     expect([...new Set(named)].toSorted()).toEqual(written.toSorted())
-  })
-})
-
-describe('docs/sdk.md', () => {
-  it('has an example that imports, and calls, what there is', () => {
-    const [, imported = '', code = ''] = /^import \{(.+)\} from 'pairlay'\n([\s\S]*?)^```/m.exec(docsSdk) ?? []
-    for (const name of imported.split(',')) expect(Object.keys(sdk)).toContain(name.trim())
-    const called = [...code.matchAll(/\b(Sender|Receiver|sender|receiver)\.(\w+)\(/g)]
-    expect(called.length).toBeGreaterThan(5)
-    for (const [, on, method] of called) {
-      const side = /sender/i.test(on) ? sdk.Sender : sdk.Receiver
-      expect(/^[A-Z]/.test(on) ? side : side.prototype, `${on}.${method}`).toHaveProperty(method)
-    }
   })
 })
 
