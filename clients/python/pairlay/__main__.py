@@ -66,7 +66,9 @@ class Terminal:
 async def send(args: argparse.Namespace, terminal: Terminal) -> int:
     sources, tokens = _chosen(args, terminal)
     options = Options(on_status=terminal.status, only_http=args.http)
-    opened = await Sender.open(args.relay, receivers=args.receivers, ttl_seconds=args.ttl, options=options)
+    opened = await Sender.open(
+        args.relay, receivers=args.receivers, ttl_seconds=args.ttl, access_token=_access_token(args), options=options
+    )
     async with opened as sender:
         words = f"Code: {sender.code}\nOn the other device: python -m pairlay receive --relay {args.relay}"
         terminal.tell("code", words, code=str(sender.code), link=sender.link)
@@ -85,6 +87,10 @@ async def send(args: argparse.Namespace, terminal: Terminal) -> int:
             if len(works) == args.receivers:
                 break
         return max([await work for work in works])
+
+
+def _access_token(args: argparse.Namespace) -> str | None:
+    return Path(args.access_token_file).read_text().strip() if args.access_token_file else None
 
 
 async def _is_right(sender: Sender, request: Request, terminal: Terminal) -> bool:
@@ -204,6 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     sends.add_argument("--text", help="a text instead")
     sends.add_argument("--name", help="the name of what comes from stdin")
     sends.add_argument("--receivers", type=int, default=1, help="how many devices may be let in")
+    sends.add_argument("--access-token-file", help="a file with the token that the relay's operator gave you")
     sends.add_argument("--ttl", type=int, help="how long the session may take, in seconds")
     sends.add_argument("--yes", action="store_true", help="let devices in without asking")
     takes = commands.add_parser("receive", parents=[shared], help="takes a code, and saves what is offered")

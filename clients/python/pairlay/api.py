@@ -94,11 +94,13 @@ class Api:
                 "unreachable", f"The relay at {self.base} cannot be reached: {error or 'no answer'}.", retryable=True
             ) from error
 
-    async def create(self, client_id: str, sender_code: str, ttl_seconds: int | None, receivers: int) -> Registered:
+    async def create(
+        self, client_id: str, sender_code: str, ttl_seconds: int | None, receivers: int, access_token: str | None
+    ) -> Registered:
         body: dict[str, Any] = {"clientId": client_id, "senderCode": sender_code, "maxReceivers": receivers}
         if ttl_seconds is not None:
             body["ttlSeconds"] = ttl_seconds
-        return _registered(await self.call("POST", "sessions", body=body), is_join=False)
+        return _registered(await self.call("POST", "sessions", body=body, token=access_token), is_join=False)
 
     async def join(self, sender_code: str, receiver_code: str, public_key: bytes, name: str | None) -> Registered:
         body = {"senderCode": sender_code, "receiverCode": receiver_code, "publicKey": to_base64url(public_key)}

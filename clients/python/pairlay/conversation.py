@@ -94,6 +94,7 @@ class Conversation:
         self._head: dict[str, Any] | None = None
         self._body = bytearray()
         self._dropped = 0
+        self._is_unread = False
         self.peer: dict[str, Any] | None = None
         self._incoming: dict[int, IncomingOffer] = {}
         self._heard_offers = self._heard_posts = 0
@@ -145,8 +146,8 @@ class Conversation:
         await self.ready()
         if self._closing or self._heard_bye:
             raise PairlayError("closing", "This pairing is about to end.")
-        if len(data) > POST_MAX or (type is not None and len(type) > 64):
-            raise PairlayError("usage", "A post has at most 1 MiB, and a type of 64 characters.")
+        if len(data) > POST_MAX or (type is not None and len(type.encode()) > 64):
+            raise PairlayError("usage", "A post has at most 1 MiB, and a type of 64 bytes.")
         if self.peer is None or self.peer["posts"] == 0:
             raise PairlayError("unsupported", "The other device takes no posts.")
         self._posted += 1
@@ -302,6 +303,7 @@ class Conversation:
     def _begin(self, kind: str) -> None:
         if (self.peer is None) != (kind == "hello"):
             raise CorruptError("The other device did not greet first, or twice.")
+        self._is_unread = kind == "offer" and self._refusal_of(self._head or {}) in ("too_many", "unsupported")
         if self._heard_bye and kind in ("offer", "post", "bye"):
             raise CorruptError("The other device began something after its goodbye.")
 
@@ -310,6 +312,9 @@ class Conversation:
         kind = head["kind"]
         if kind == "content":
             self._incoming_of(head).take_content(plain)
+        elif self._is_unread:
+            # It is answered from its head alone.
+            pass
         elif kind not in _KNOWN:
             self._dropped += len(plain)
             if self._dropped > UNKNOWN_MAX:
@@ -340,23 +345,28 @@ class Conversation:
         waiting = any(offer.state == "asked" for offer in self._open_incoming())
         if number != self._heard_offers or waiting or len(self._open_incoming()) >= OFFERS_OPEN_MAX:
             raise CorruptError("The other device made more offers than it may.")
-        too_many = count > ENTRIES_MAX
-        entries = [] if too_many else [Entry.from_json(row) for row in decode_lines(body)]
-        if not too_many and len(entries) != count:
+        refusal = self._refusal_of(head)
+        entries = [] if self._is_unread else [Entry.from_json(row) for row in decode_lines(body)]
+        if not self._is_unread and len(entries) != count:
             raise CorruptError("The other device announced another number of files.")
         check_entries(entries)
         offer = IncomingOffer(number, entries, head, self._resume, self._say)
-        if "bytes" in head and number_of(head, "bytes") != offer.bytes and not too_many:
+        announced = number_of(head, "bytes") if "bytes" in head else None
+        if announced != offer.bytes and not self._is_unread:
             raise CorruptError("The other device announced another size.")
         self._incoming[number] = offer
-        if too_many:
-            offer.decline("too_many")
-        elif not self._takes_offers:
-            offer.decline("unsupported")
-        elif self._closing:
-            offer.decline("closing")
+        if refusal is not None:
+            offer.decline(refusal)
         else:
             self._asked.append(offer)
+
+    def _refusal_of(self, head: dict[str, Any]) -> str | None:
+        """Returns why an offer gets a no without anybody being asked."""
+        if not self._takes_offers:
+            return "unsupported"
+        if number_of(head, "count", 1) > ENTRIES_MAX:
+            return "too_many"
+        return "closing" if self._closing else None
 
     def _take_answer(self, head: dict[str, Any], body: bytes) -> None:
         self._outgoing_of(head).take_answer(head, body)
@@ -399,7 +409,7 @@ class Conversation:
     def _take_post(self, head: dict[str, Any], body: bytes) -> None:
         self._heard_posts += 1
         self._post_cost_heard += POST_COST + len(body)
-        re = number_of(head, "re", 1, self._posted) if "re" in head else None
+        re = number_of(head, "re", 1) if "re" in head else None
         post = Post(self._heard_posts, body, text_of(head, "type", 64) if "type" in head else None, re)
         if self._post_cost_heard > self._posts_said:
             raise CorruptError("The other device sent more posts than it may.")

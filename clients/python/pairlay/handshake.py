@@ -118,8 +118,6 @@ def _clamped(scalar: bytes) -> bytes:
 
 def _times(scalar: bytes, point: bytes) -> bytes:
     """Multiplies. Raises HandshakeError for a point that does not decode, or when either point is the identity."""
-    if len(point) != 32 or same(point, _IDENTITY):
-        raise HandshakeError("handshake_invalid")
     try:
         product = bytes(rbcl.crypto_scalarmult_ristretto255(scalar, point))
     except (RuntimeError, ValueError, TypeError) as error:
@@ -132,12 +130,9 @@ def _times(scalar: bytes, point: bytes) -> bytes:
 def _agree(key: X25519PrivateKey, public: bytes) -> bytes:
     """X25519. Raises HandshakeError when the result is zero."""
     try:
-        shared = key.exchange(X25519PublicKey.from_public_bytes(public))
+        return key.exchange(X25519PublicKey.from_public_bytes(public))
     except ValueError as error:
         raise HandshakeError("handshake_invalid") from error
-    if same(shared, bytes(32)):
-        raise HandshakeError("handshake_invalid")
-    return shared
 
 
 @dataclass(slots=True)

@@ -149,7 +149,8 @@ class IncomingOffer:
 
     def fail(self, error: PairlayError) -> None:
         """Ends it without a word: the connection has ended."""
-        if not self.over:
+        if not self.over and self._sent is None:
+            # What is whole can still be made final.
             self.state = "over"
             self._error = error
             self._change()

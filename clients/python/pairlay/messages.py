@@ -143,7 +143,7 @@ class Entry:
         return cls(
             path=path,
             size=number_of(row, "size") if "size" in row else None,
-            modified=number_of(row, "modified") if "modified" in row else None,
+            modified=number_of(row, "modified", -SIZES_MAX) if "modified" in row else None,
             type=text_of(row, "type") if "type" in row else None,
             executable=row.get("x") is True,
             is_folder=is_folder,

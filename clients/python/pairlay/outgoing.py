@@ -185,7 +185,11 @@ class OutgoingOffer:
     async def _check(self) -> None:
         rows = []
         for entry, count in self._lines:
-            digest = await self._digest(self._sources[entry], count)
+            try:
+                digest = await self._digest(self._sources[entry], count)
+            except SourceError:
+                # It begins at 0.
+                continue
             rows.append({"entry": entry, "bytes": count, "sha256": to_base64url(digest)})
         self.state = "starting"
         self._say({"kind": "check", "offer": self.number}, encode_lines(rows))
@@ -214,7 +218,8 @@ class OutgoingOffer:
             finally:
                 reader.close()
         except SourceError as error:
-            if len(self._sources) == 1:
+            if len(self.skipped) == len(self._sources) - 1:
+                # An offer of which nothing would be left is none.
                 raise
             await self._until(lambda: self._piece is None)
             self.skipped.append((index, error.reason))

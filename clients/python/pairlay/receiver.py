@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,9 @@ from .handshake import SUITE, Keys, Pairing, ReceiverRun, Secrets
 from .role import Background, Options, Step, conversation_of, courtesy
 from .wire import HANDSHAKE_MAX_SEQ, BreachError, ReceiverRow, View, from_base64url
 
+#: Guesses that this program has sent, by code: a fourth would let somebody test another one (9.5).
+_GUESSES: Counter[PairingCode] = Counter()
+GUESSES_MAX = 3
 _REJOIN_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 
 
@@ -38,6 +42,8 @@ class Receiver:
         cls, relay: str, code: PairingCode, *, name: str | None = None, options: Options | None = None
     ) -> Receiver:
         """Joins. Raises RelayError, with `session_not_found` for a code that the relay does not know."""
+        if _GUESSES[code] >= GUESSES_MAX:
+            raise PairlayError("used_up", "This code was tried too often here. Get a new code.")
         receiver = cls(Api(relay), code, name, options or Options(takes_offers=True))
         try:
             await receiver._enter()
@@ -129,7 +135,9 @@ class Receiver:
         elif self._run is None:
             raise CorruptError("The other device went on with a handshake that is over.")
         elif seq == 1:
-            self._channel.send(self._run.on_m2(ciphertext))
+            m3 = self._run.on_m2(ciphertext)
+            _GUESSES[self._code] += 1
+            self._channel.send(m3)
             self._answered = True
             self._step = Step(self._on_late)
             self._step.presence(self._sender_present)

@@ -21,7 +21,6 @@ from .wire import HANDSHAKE_MAX_SEQ, BreachError, ReceiverRow, View, from_base64
 
 WRONG_GUESSES_MAX = 5
 HANDSHAKES_MAX = 32
-HANDSHAKES_AT_ONCE = 8
 HANDSHAKES_EVER = 1_024
 _GOODBYE_SECONDS = 10.0
 
@@ -78,16 +77,22 @@ class Sender:
 
     @classmethod
     async def open(
-        cls, relay: str, *, receivers: int = 1, ttl_seconds: int | None = None, options: Options | None = None
+        cls,
+        relay: str,
+        *,
+        receivers: int = 1,
+        ttl_seconds: int | None = None,
+        access_token: str | None = None,
+        options: Options | None = None,
     ) -> Sender:
-        """Registers a new code. Raises RelayError."""
+        """Registers a new code. Raises RelayError: `unauthorized` where the operator's access token is missing."""
         api = Api(relay)
         client_id = os.urandom(12).hex()
         try:
             for attempt in range(6):
                 code = PairingCode.new()
                 try:
-                    place = await api.create(client_id, code.locator, ttl_seconds, receivers)
+                    place = await api.create(client_id, code.locator, ttl_seconds, receivers, access_token)
                     return cls(api, code, place, receivers, options or Options())
                 except RelayError as error:
                     if attempt == 5 or not (error.retryable or error.code == "code_in_use"):
@@ -209,10 +214,9 @@ class Sender:
         channel = self._connection.channel(row.channel, lambda seq, data: self._on_frame(row.channel, seq, data))
         device = self._devices[row.channel] = _Device(row, channel)
         self._handshakes_ever += 1
-        running = sum(d.run is not None for d in self._devices.values())
         if self._handshakes_ever > HANDSHAKES_EVER:
             self._background.start(self.retire())
-        if self._retired or self._handshakes_ever > HANDSHAKES_EVER or running >= HANDSHAKES_AT_ONCE:
+        if self._retired or self._handshakes_ever > HANDSHAKES_EVER:
             return self._deny(device, "rejected")
         if row.profile[0] != SUITE:
             return self._deny(device, "unsupported")

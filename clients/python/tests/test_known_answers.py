@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from pairlay.code import check_symbol, parse_code, parse_link
 from pairlay.errors import CodeError, CorruptError, HandshakeError
@@ -85,6 +86,33 @@ def test_a_wrong_secret_fails_as_a_guess_and_a_broken_message_does_not() -> None
     assert broken.value.reason == "handshake_invalid"
 
 
+def test_what_was_committed_to_cannot_be_changed_afterwards() -> None:
+    _, receiver, sender = parties(HANDSHAKES[0])
+    m3 = receiver.on_m2(sender.on_m1(receiver.m1[:32] + bytes(32) + receiver.m1[64:]))
+    with pytest.raises(HandshakeError) as changed:
+        sender.on_m3(m3)
+    assert changed.value.reason == "handshake_invalid"
+    _, receiver, sender = parties(HANDSHAKES[0])
+    m3 = receiver.on_m2(sender.on_m1(receiver.m1))
+    sender._secrets = Secrets(x25519=sender._secrets.x25519, scalar=sender._secrets.scalar)
+    m4, _ = sender.on_m3(m3)
+    with pytest.raises(HandshakeError):
+        receiver.on_m4(m4)
+
+
+def test_each_message_of_a_run_is_answered_once() -> None:
+    _, receiver, sender = parties(HANDSHAKES[0])
+    m2 = sender.on_m1(receiver.m1)
+    m3 = receiver.on_m2(m2)
+    sender.on_m3(m3)
+    with pytest.raises(HandshakeError):
+        sender.on_m1(receiver.m1)
+    with pytest.raises(HandshakeError):
+        receiver.on_m2(m2)
+    with pytest.raises(HandshakeError):
+        sender.on_m3(m3)
+
+
 def invalid_points(name: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
 
@@ -148,6 +176,14 @@ def test_a_frame_that_was_changed_or_cut_short_does_not_open() -> None:
     for spoilt in (frame[:-1], b"\x00" + frame[1:], b"\x03" + frame[1:], frame[:1]):
         with pytest.raises(CorruptError):
             Opener(bytes(64)).open(spoilt)
+
+
+def test_a_message_has_no_empty_chunk_behind_others() -> None:
+    cipher = ChaCha20Poly1305(message_key(bytes(64), 0))
+    opener = Opener(bytes(64))
+    opener.open(b"\x00" + cipher.encrypt(bytes(12), bytes(65_536), None))
+    with pytest.raises(CorruptError):
+        opener.open(b"\x01" + cipher.encrypt(bytes(10) + b"\x01\x01", b"", None))
 
 
 def test_the_check_symbol_has_the_known_answers() -> None:
