@@ -193,6 +193,8 @@ export const WORDS = {
   enterAgain: 'Enter a code',
   tryAgain: 'Try again',
   toStart: 'Start again',
+  password: 'Password',
+  passwordWrong: 'The relay does not know this password.',
   stillChosen: 'What you chose is still here.',
   nothingKept: 'Nothing of it was kept.',
   left: 'The other device has left',

@@ -20,6 +20,8 @@ export class Controller {
   state: State = START
   /** Takes what comes. Undefined before the first pairing, unless something is left of an earlier visit. */
   incoming: Incoming | undefined
+  /** Password for a relay that opens sessions for those alone who have one. It is kept nowhere else. */
+  accessToken: string | undefined
   readonly #relay: string
   readonly #deviceName: string
   readonly #changed: (state: State) => void
@@ -118,7 +120,7 @@ export class Controller {
       state: () => this.state,
       tell: (event) => this.tell(event),
       take: (device, name, about) => this.#take(device, name, about),
-      connection: () => this.#connectionListeners(),
+      connection: () => ({ ...this.#connectionListeners(), accessToken: this.accessToken }),
       // Devices that are in stay.
       fail: (error) => (this.#devices.size > 0 ? this.goOn() : this.#end(error, 'sender')),
     }

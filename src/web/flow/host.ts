@@ -27,7 +27,7 @@ export interface HostParts {
     name: string | undefined,
     about: { readonly question: number; readonly expiresInMs: number },
   ) => void
-  readonly connection: () => Pick<Parameters<typeof Sender.open>[0], 'onStatus' | 'onFallback'>
+  readonly connection: () => Pick<Parameters<typeof Sender.open>[0], 'onStatus' | 'onFallback' | 'accessToken'>
   readonly fail: (error: unknown) => void
 }
 

@@ -18,6 +18,7 @@ export function end(context: Context): Rendered {
         { class: 'card narrow' },
         more !== '' && h('p', { class: 'large' }, more),
         screen.role === 'sender' && state.items.length > 0 && h('p', { class: 'quiet' }, WORDS.stillChosen),
+        screen.code === 'access_needed' && password(context),
         buttons(
           ...again(context, screen.code, screen.role),
           button(WORDS.toStart, () => controller.tell({ is: 'reset' })),
@@ -27,11 +28,31 @@ export function end(context: Context): Rendered {
   }
 }
 
+/** Asks for what a relay wants from those who send. It stays in this window. */
+function password({ controller }: Context): HTMLElement {
+  const input = h('input', { id: 'password', type: 'password', autocomplete: 'off', required: true, maxLength: 512 })
+  const give = (event: SubmitEvent) => {
+    event.preventDefault()
+    const given = input.value.trim()
+    if (given === '') return
+    controller.accessToken = given
+    controller.getCode()
+  }
+  return h(
+    'form',
+    { 'data-keep': 'password', onsubmit: give },
+    h('label', { htmlFor: 'password' }, WORDS.password),
+    input,
+    controller.accessToken !== undefined && h('p', { class: 'problem', role: 'alert' }, WORDS.passwordWrong),
+    buttons(h('button', { type: 'submit', class: 'main' }, WORDS.tryAgain)),
+  )
+}
+
 /** The button that most likely helps: a new code for who sends, the same or another code for who receives. */
 function again({ state, controller }: Context, code: keyof typeof ENDS, role: 'sender' | 'receiver'): HTMLElement[] {
   const isRetry = ENDS[code].mayRetry === true
   if (role === 'sender') {
-    if (state.items.length === 0) return []
+    if (state.items.length === 0 || code === 'access_needed') return []
     return [button(isRetry ? WORDS.tryAgain : WORDS.again, () => controller.getCode(), 'main')]
   }
   if (isRetry) return [button(WORDS.tryAgain, () => void controller.join(state.code), 'main')]

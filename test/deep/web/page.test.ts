@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -350,6 +351,42 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page in Chromium', () => {
     await someone.reads('The Lake Club')
     const link = someone.page.getByRole('link', { name: 'Imprint' })
     expect(await link.getAttribute('rel')).toBe('noreferrer')
+  })
+})
+
+describe.skipIf(WITHOUT_CHROMIUM)('a relay that opens sessions for those alone who have a token', () => {
+  test('asks whoever sends for it once, says when it is another, and asks no receiver', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'pairlay-tokens-'))
+    const tokens = join(folder, 'tokens')
+    writeFileSync(tokens, `ada sha256:${hash('sha256', 'right', 'base64url')}\n`)
+    const relay = JsonProcess.relay({ CORS_ORIGINS: '', ACCESS_TOKENS_FILE: tokens })
+    const { port } = await relay.line('msg', 'the relay is ready')
+    const url = `http://127.0.0.1:${port}/`
+    const browser = await startChromium()
+    try {
+      const [sender, receiver] = await Promise.all([Person.at(browser, url), Person.at(browser, url)])
+      const give = async (password: string) => {
+        await sender.page.getByLabel('Password').fill(password)
+        await sender.press('Try again')
+      }
+      await sender.choose(NOTE)
+      await sender.press('Get a code')
+      await sender.sees('This relay asks for a password to send')
+      await give('wrong')
+      await sender.reads('The relay does not know this password.')
+      await give('right')
+      await receiver.join(await sender.code())
+      await sender.pick(await receiver.number())
+      expect((await receiver.save(1)).get('notes.txt')?.toString()).toBe('hello')
+      await sender.press('Leave')
+      await sender.choose(NOTE)
+      expect(await sender.getCode()).not.toBe('')
+      expect([...sender.problems, ...receiver.problems]).toEqual([])
+    } finally {
+      await browser.close()
+      await relay.kill()
+      rmSync(folder, { recursive: true })
+    }
   })
 })
 
