@@ -11,6 +11,7 @@ const model = protection('test/client/transfer/offer-model.test.ts')
 const resumed = protection('test/client/transfer/resume.test.ts')
 const folders = protection('test/node/folders.test.ts')
 const saving = protection('test/client/transfer/saving.test.ts')
+const keeping = protection('test/deep/browser/keeping.test.ts')
 const channel = protection('test/client/link/channel.test.ts')
 
 const OPENED = 'this.#aead.open(this.#key, nonce, chunk, output)'
@@ -118,6 +119,10 @@ export const PAYLOAD = [
   partial('no two files have one partial', 'with a long name is another one than that of a name', [
     'return `${beginning(name, maxBytes - DIGEST_SYMBOLS - 1)}~${digest}`',
     'return beginning(name, maxBytes)',
+  ]),
+  keeping('one page at a time has a transfer', 'has a transfer in one of them', [
+    'navigator.locks.request(`${ROOT}:${token}`, options, held)',
+    'navigator.locks.request(`${ROOT}:${token}:${Math.random()}`, options, held)',
   ]),
   saving('a file is whole before it has its name', 'all are whole before they get their names', [
     'await writing.ended() onSaving?.() await partial.finish',

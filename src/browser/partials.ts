@@ -22,6 +22,7 @@ const KEPT_FROM_BYTES = 1_048_576
 /** Name of the file of an entry: its index. */
 const IS_FILE = /^\d+$/
 
+/** Options of `BrowserPartials`, for an app that makes archives and for tests. */
 export interface BrowserPartialsOptions {
   /** Reports whether a checksum of each file is wanted, where the app's worker makes one. */
   readonly hasChecksums?: ((entries: readonly Entry[]) => boolean) | undefined
@@ -31,12 +32,15 @@ export interface BrowserPartialsOptions {
 
 /** A transfer that is kept here, finished or not. */
 export interface Kept {
+  /** Tells it from every other. */
   readonly token: string
+  /** The peer's words: clean a path before it is shown or used as a name. */
   readonly entries: readonly Entry[]
   /** Bytes that are there. */
   readonly bytes: number
   /** When it was finished, or last begun, in milliseconds since 1970. */
   readonly at: number
+  /** Set when it is finished: `received` reads it. */
   readonly isComplete: boolean
 }
 
@@ -153,10 +157,12 @@ export class BrowserPartial implements Partial {
     await this.#put('meta.json', { at: this.#now(), entries } satisfies Meta)
   }
 
+  /** By entry, its first bytes that are there. */
   get have(): ReadonlyMap<number, number> {
     return this.#have
   }
 
+  /** The first `bytes` of an entry. */
   async *read(entry: number, bytes: number): AsyncGenerator<Uint8Array> {
     const file = await fileIn(this.#folder, String(entry))
     const reader = file.slice(0, bytes).stream().getReader()
@@ -171,6 +177,7 @@ export class BrowserPartial implements Partial {
     }
   }
 
+  /** Takes an entry's bytes from `offset` on. Throws QuotaExceededError. */
   async write(entry: number, offset: number, pieces: AsyncIterable<Uint8Array>): Promise<void> {
     const file = await this.#files.open(this.#path, String(entry), offset, this.#hasChecksums)
     try {

@@ -26,6 +26,7 @@ export class BrowserTransfers implements Transfers {
     this.#now = now
   }
 
+  /** Tokens under which what has these keys was accepted before, the newest first. */
   async tokensOf(keys: readonly string[]): Promise<string[]> {
     try {
       const [all, wanted] = [await this.#all(), await digestOf(keys)]
@@ -35,6 +36,7 @@ export class BrowserTransfers implements Transfers {
     }
   }
 
+  /** Keeps a token. Where it cannot be kept, nothing goes on later. */
   async put(token: string, keys: readonly string[]): Promise<void> {
     try {
       const sent: Sent = { token, what: await digestOf(keys), at: this.#now() }
@@ -45,6 +47,7 @@ export class BrowserTransfers implements Transfers {
     }
   }
 
+  /** Forgets a token. */
   async remove(token: string): Promise<void> {
     await (await folder())?.removeEntry(token).catch(() => {})
   }

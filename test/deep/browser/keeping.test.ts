@@ -137,7 +137,7 @@ describe.skipIf(WITHOUT_CHROMIUM)('an app with pairlay/browser', () => {
   test('keeps nothing of less than 1 MiB that was cut', async () => {
     const small = bytes.subarray(0, MIB - 1)
     expect(await sendTo(small, inMemory(), MIB / 2)).toMatchObject({ delivered: false })
-    expect(await page.evaluate(() => app.kept())).toEqual([])
+    expect(await page.evaluate(() => app.tokens())).toEqual([])
   })
 
   test('knows how much room there is, and that there is none where the worker cannot be loaded', async () => {
