@@ -217,11 +217,17 @@ export async function* firstBytes(
 
 /** The lines of an offer of these sources. Throws RangeError, with what to change, for what an offer cannot have. */
 export function linesOf(sources: readonly Source[]): Uint8Array {
-  return encodeEntries(sources.map(entryOf))
+  const { length } = sources
+  return encodeEntries({
+    length,
+    *[Symbol.iterator]() {
+      for (const source of sources) yield entryOf(source)
+    },
+  })
 }
 
 /** Returns the entry of a source. */
-export function entryOf({ name, size, type, modified, x, dir }: Source): Entry {
+function entryOf({ name, size, type, modified, x, dir }: Source): Entry {
   return { path: name, size, type, modified, x, dir }
 }
 

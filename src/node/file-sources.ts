@@ -1,8 +1,8 @@
 import { constants, fstatSync, type Stats } from 'node:fs'
-import { lstat, readdir, realpath } from 'node:fs/promises'
+import { readdir, realpath } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { ENTRIES_MAX, PairingError, type Source } from '../client/index.ts'
-import { closeFile, openHere, readFile } from './open-files.ts'
+import { closeFile, lookAt, openHere, readFile } from './open-files.ts'
 
 const EXECUTABLE = 0o111
 const LOOKED_AT_ONCE = 64
@@ -24,7 +24,7 @@ export async function pathSources(
   called = path,
 ): Promise<{ sources: Source[]; leftOut: LeftOut[] } | undefined> {
   const leftOut: LeftOut[] = []
-  const info = await lstat(path)
+  const info = await lookAt(path)
   const name = basename(resolve(called))
   if (!info.isFile() && !info.isDirectory()) return undefined
   const real = await realpath(path)
@@ -46,8 +46,8 @@ export function fileSource(path: string, name: string, info: Stats, key = path):
     key,
     size,
     modified: Math.floor(info.mtimeMs),
-    ...(info.mode & EXECUTABLE ? { x: true as const } : {}),
-    stat: async () => (await lstat(path).catch(() => ({ size }))).size,
+    x: info.mode & EXECUTABLE ? true : undefined,
+    stat: async () => (await lookAt(path).catch(() => ({ size }))).size,
     open: (offset) => bytesOf(path, offset ?? 0),
   }
 }
@@ -83,7 +83,7 @@ async function* looked(folder: string, names: readonly Buffer[]) {
     const some = names.slice(from, from + LOOKED_AT_ONCE).map(async (raw) => {
       const child = raw.toString()
       const path = join(folder, child)
-      return { raw, child, path, at: await lstat(path).catch(() => undefined) }
+      return { raw, child, path, at: await lookAt(path).catch(() => undefined) }
     })
     yield* await Promise.all(some)
   }

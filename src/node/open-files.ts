@@ -1,9 +1,11 @@
-import { close, fsync, ftruncate, futimes, open, read, readlinkSync, write } from 'node:fs'
+import { close, fsync, ftruncate, futimes, lstat, open, read, readlinkSync, type Stats, write } from 'node:fs'
 import { promisify } from 'node:util'
 
 /** Files by their descriptors, which for many small ones cost half of what handles do. Whoever opens one closes it. */
 
 export const closeFile = promisify(close)
+/** `lstat`, whose sibling with promises keeps a buffer of each call for long. */
+export const lookAt: (path: string) => Promise<Stats> = promisify(lstat)
 export const flush = promisify(fsync)
 export const truncateFile = promisify(ftruncate)
 export const setTimes = promisify(futimes)

@@ -53,17 +53,28 @@ const Line = object(
 )
 
 /** The bytes of all entries, or undefined for a pipe. */
-export function totalOf(entries: readonly Pick<Entry, 'size' | 'dir'>[]): number | undefined {
-  if (entries.some(({ size, dir }) => size === undefined && !dir)) return undefined
-  return entries.reduce((sum, { size = 0 }) => sum + size, 0)
+export function totalOf(entries: Iterable<Pick<Entry, 'size' | 'dir'>>): number | undefined {
+  let total = 0
+  for (const { size, dir } of entries) {
+    if (size === undefined && !dir) return undefined
+    total += size ?? 0
+  }
+  return total
+}
+
+/** Entries, each perhaps made when it is looked at. */
+interface Entries extends Iterable<Entry> {
+  readonly length: number
 }
 
 /**
  * The lines of an offer. Throws RangeError, with what to change, for entries that an offer cannot have.
  */
-export function encodeEntries(entries: readonly Entry[]): Uint8Array {
-  const wrong = entries.find((entry) => !Line.safeParse(entry).success)
-  if (wrong) throw new RangeError(`${JSON.stringify(wrong.path)} cannot be sent: ${faultIn(wrong)}`)
+export function encodeEntries(entries: Entries): Uint8Array {
+  for (const entry of entries) {
+    if (Line.safeParse(entry).success) continue
+    throw new RangeError(`${JSON.stringify(entry.path)} cannot be sent: ${faultIn(entry)}`)
+  }
   const lines = encodeLines(entries)
   const fault = faultOf(entries, lines.length)
   if (fault) throw new RangeError(fault)
@@ -121,7 +132,7 @@ function faultIn(entry: Entry): string {
 }
 
 /** Why these entries cannot be one offer, if so. Each is of a right form by itself. */
-function faultOf(entries: readonly Entry[], bytes: number): string | undefined {
+function faultOf(entries: Entries, bytes: number): string | undefined {
   if (entries.length < 1) return 'no files'
   if (entries.length > ENTRIES_MAX) return `more than ${ENTRIES_MAX} files`
   if (bytes > ENTRIES_MAX_BYTES) return `names of more than ${ENTRIES_MAX_BYTES} bytes together`
@@ -142,7 +153,7 @@ function faultOf(entries: readonly Entry[], bytes: number): string | undefined {
 }
 
 /** Paths with NUL for the slash, which sorts before all else: what lies under a path follows it at once. */
-function* sortKeys(entries: readonly Entry[]): Generator<string> {
+function* sortKeys(entries: Entries): Generator<string> {
   for (const { path } of entries) yield `${path.replaceAll('/', '\0')}\0`
 }
 

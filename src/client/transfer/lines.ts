@@ -50,25 +50,22 @@ export class PartReader {
   }
 }
 
-/** Objects as lines. Throws RangeError for one that is too long. */
-export function encodeLines(values: readonly object[]): Uint8Array {
+/** Objects as lines. They are read twice, so that no bytes are held but the result. Throws RangeError for one that is too long. */
+export function encodeLines(values: Iterable<object>): Uint8Array {
   const encoder = new TextEncoder()
-  let bytes = new Uint8Array(LINE_MAX_BYTES)
-  let filled = 0
+  const lineOf = (value: object) => `${JSON.stringify(value)}\n`
+  const longest = new Uint8Array(LINE_MAX_BYTES)
+  let length = 0
   for (const value of values) {
-    const line = `${JSON.stringify(value)}\n`
-    if (bytes.length - filled < LINE_MAX_BYTES) bytes = grown(bytes)
-    const { read, written } = encoder.encodeInto(line, bytes.subarray(filled, filled + LINE_MAX_BYTES))
+    const line = lineOf(value)
+    const { read, written } = encoder.encodeInto(line, longest)
     if (read < line.length) throw new RangeError('a name is too long')
-    filled += written
+    length += written
   }
-  return bytes.subarray(0, filled)
-}
-
-function grown(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const larger = new Uint8Array(2 * bytes.length)
-  larger.set(bytes)
-  return larger
+  const bytes = new Uint8Array(length)
+  let at = 0
+  for (const value of values) at += encoder.encodeInto(lineOf(value), bytes.subarray(at)).written
+  return bytes
 }
 
 /** Reads lines as their bytes come, never more than one of them at a time. Throws PairingError `corrupt`. */

@@ -1,3 +1,4 @@
+import { Signal } from '../signal.ts'
 import type { Entry } from './entries.ts'
 import type { AcceptOptions, IncomingItem } from './incoming-item.ts'
 import type { IncomingOffer } from './incoming-offer.ts'
@@ -78,24 +79,30 @@ export async function save<P extends Partial>(
 
 /** Writes of small files that run at the same time, up to 16. */
 class Writing {
-  readonly #running = new Set<Promise<void>>()
+  #running = 0
+  readonly #ended = new Signal()
   readonly #failures: unknown[] = []
 
   /** Resolves when there is room for another. Throws what one of them has thrown. */
   async begin(write: Promise<void>): Promise<void> {
-    const running = write.catch((error) => void this.#failures.push(error)).finally(() => this.#running.delete(running))
-    this.#running.add(running)
-    if (this.#running.size >= SMALL_AT_ONCE) await Promise.race(this.#running)
-    this.#throwFailure()
+    this.#running++
+    void this.#watch(write)
+    await this.#atMost(SMALL_AT_ONCE - 1)
   }
 
   /** Resolves when none runs. Throws what one of them has thrown. */
   async ended(): Promise<void> {
-    await Promise.all(this.#running)
-    this.#throwFailure()
+    await this.#atMost(0)
   }
 
-  #throwFailure(): void {
+  async #watch(write: Promise<void>): Promise<void> {
+    await write.catch((error) => void this.#failures.push(error))
+    this.#running--
+    this.#ended.fire()
+  }
+
+  async #atMost(most: number): Promise<void> {
+    while (this.#running > most) await this.#ended.next()
     if (this.#failures.length > 0) throw this.#failures[0]
   }
 }

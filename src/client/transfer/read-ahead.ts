@@ -6,11 +6,17 @@ export const SMALL_AT_ONCE = 16
 
 type Pieces = AsyncGenerator<Uint8Array>
 
+interface Begun {
+  readonly pieces: Pieces
+  readonly all: Promise<Uint8Array[]>
+}
+
 /** Reads sources in their order. Of small ones up to 16 are read at a time, and held until their turn. */
 export class ReadAhead {
   readonly #sources: readonly Source[]
   readonly #offsets: ReadonlyMap<number, number>
-  readonly #begun = new Map<number, { readonly pieces: Pieces; readonly all: Promise<Uint8Array[]> }>()
+  /** By index modulo 16. A Map that grows and shrinks for ever keeps what it had alive for many collections of garbage. */
+  readonly #begun: (Begun | undefined)[] = []
   /** Every small source before this one was begun. */
   #next = 0
   #isStopped = false
@@ -28,9 +34,10 @@ export class ReadAhead {
    */
   async *piecesOf(index: number): Pieces {
     this.#begin(index)
-    const begun = this.#begun.get(index)
+    const slot = index % SMALL_AT_ONCE
+    const begun = this.#begun[slot]
     if (begun) {
-      this.#begun.delete(index)
+      this.#begun[slot] = undefined
       yield* (await this.#unlessStopped(begun.all)) ?? []
       return
     }
@@ -49,8 +56,7 @@ export class ReadAhead {
   /** Nothing more is wanted: a source may have nothing to give for ever. */
   stop(): void {
     this.#isStopped = true
-    for (const { pieces } of this.#begun.values()) abandon(pieces)
-    this.#begun.clear()
+    for (const begun of this.#begun.splice(0)) if (begun) abandon(begun.pieces)
     this.#giveUp(undefined)
   }
 
@@ -65,7 +71,7 @@ export class ReadAhead {
       const all = collected(pieces)
       // Its turn may never come.
       all.catch(() => {})
-      this.#begun.set(this.#next, { pieces, all })
+      this.#begun[this.#next % SMALL_AT_ONCE] = { pieces, all }
     }
   }
 
