@@ -3,7 +3,7 @@ import { basename, dirname, isAbsolute, join } from 'node:path'
 import type { Entry, Offer } from '../client/index.ts'
 import { FreeNames, keyOf, localPaths, partPaths } from '../node/local-paths.ts'
 import { numbered, safeName } from '../node/names.ts'
-import { PartialFolder } from '../node/partial-folder.ts'
+import { PartialFolder, partialsOf } from '../node/partial-folder.ts'
 import { shown } from '../node/shown.ts'
 import { CliError } from './exit.ts'
 import { exists, isDirectory, reasonOf } from './files.ts'
@@ -151,11 +151,14 @@ export async function requireRoom(offer: Offer, places: Places): Promise<number>
 }
 
 /** Bytes that are there of a partial. */
-export async function placedBytes({ directory, paths }: Places, token: string): Promise<number> {
+export async function placedBytes({ directory, names, paths }: Places, token: string): Promise<number> {
   const toPart = partPaths(token)
+  // Partials of one thing go on under another name than before.
+  const [begun = ''] = names.size === 1 ? await partialsOf(directory, token) : []
   let bytes = 0
   for (const path of paths) {
-    const info = await lstat(join(directory, toPart(path))).catch(() => undefined)
+    const part = begun ? join(begun, ...path.split(/[/\\]/).slice(1)) : toPart(path)
+    const info = await lstat(join(directory, part)).catch(() => undefined)
     if (info?.isFile()) bytes += info.size
   }
   return bytes

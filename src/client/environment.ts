@@ -14,6 +14,8 @@ export interface WebSocketLike {
   onerror: (() => void) | null
   /** Sends one message, text or binary. */
   send(data: string | Uint8Array): void
+  /** Sends a frame that may have to wait here, and calls `onLeaving` when it goes. Absent where none waits. */
+  sendWhenDue?(frame: Uint8Array, onLeaving: () => void): void
   /** Closes it. `onclose` follows. */
   close(): void
 }

@@ -29,5 +29,7 @@ export async function isLocked(path: string): Promise<boolean> {
 async function startOf(pid: number): Promise<string> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   // The second field is a name that may have spaces. The 22nd is the start.
-  return stat.slice(stat.lastIndexOf(')') + 1).split(' ')[20] ?? ''
+  const fields = stat.slice(stat.lastIndexOf(')') + 1).split(' ')
+  // A process that has ended is there until its parent looks.
+  return fields[1] === 'Z' ? 'ended' : (fields[20] ?? '')
 }

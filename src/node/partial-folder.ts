@@ -126,6 +126,7 @@ export class SavedPartial implements Partial {
     await lock(lockPath(directory, token))
     let wasBegun = false
     for (const { part } of things.values()) wasBegun ||= await isThere(part)
+    wasBegun ||= await takeOver(directory, token, [...things.values()])
     const have = new Map<number, number>()
     if (wasBegun) {
       const wanted = pathsWanted(
@@ -255,6 +256,19 @@ export class SavedPartial implements Partial {
     const mode = this.#options.mode ?? PRIVATE_FILE
     return isExecutable ? mode | ((mode & 0o444) >> 2) : mode
   }
+}
+
+/** Names in a directory of what was begun under a token. */
+export async function partialsOf(directory: string, token: string): Promise<string[]> {
+  return (await readdir(directory)).filter((name) => tokenIn(name) === token)
+}
+
+/** Gives what was begun under another name of the only thing the name that it has now. Reports whether there was one. */
+async function takeOver(directory: string, token: string, [thing, second]: readonly Thing[]): Promise<boolean> {
+  const [was, other] = await partialsOf(directory, token)
+  if (!thing || second || was === undefined || other !== undefined) return false
+  await rename(join(directory, was), thing.part)
+  return true
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -129,7 +129,8 @@ export function linkedChannels(environment: Environment): { near: Channel; far: 
   }
   const wire: Uint8Array[] = []
   const row = { channel: 1, received: 0, acked: 0, window: WIDE_WINDOW }
-  const carry = (to: Channel) => (bytes: Uint8Array) => {
+  const carry = (to: Channel) => (bytes: Uint8Array, onLeaving?: () => void) => {
+    onLeaving?.()
     const frame = decodeFrame(bytes.slice())
     if (frame.type === FRAME_ACK) return to.takeAck(frame.seq)
     wire.push(bytes.slice())

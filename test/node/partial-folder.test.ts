@@ -1,4 +1,5 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import * as fs from 'node:fs/promises'
 import {
   chown,
@@ -124,6 +125,48 @@ describe('a partial', () => {
     await writeFile(at(lock), `${child.pid} 1`)
     expect(await tokens()).toEqual([TOKEN])
     await (await open([{ path: 'thing', ...big }])).leave()
+  })
+
+  test.skipIf(process.platform !== 'linux')(
+    'that a process worked on is one, though nobody has looked at its end',
+    async () => {
+      const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] })
+      try {
+        const [said] = await once(parent.stdout, 'data')
+        const pid = Number(String(said))
+        const fields = async () => (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? []
+        while ((await fields())[0] !== 'Z') await new Promise((resolve) => setImmediate(resolve))
+        const partial = await open([{ path: 'thing', ...big }])
+        await write(partial, 0, 'some')
+        const [lock = ''] = (await readdir(directory)).filter((name) => name.endsWith('.lock'))
+        await writeFile(at(lock), `${pid} ${(await fields())[19]}`)
+        expect(await tokens()).toEqual([TOKEN])
+      } finally {
+        parent.kill()
+      }
+    },
+  )
+
+  test.each([
+    ['file', [{ path: 'other', ...big }], 'other'],
+    ['folder/file', [{ path: 'other/file', ...big }], 'other/file'],
+  ])('of %s goes on under the name that it gets now', async (path, entries, now) => {
+    await leavePartial(path)
+    const partial = await open(entries)
+    expect([...partial.have]).toEqual([[0, 4]])
+    await partial.finish([])
+    await partial.leave()
+    expect(await readdir(directory)).toEqual([now.split('/')[0]])
+    expect(await readFile(at(now), 'utf8')).toBe('some')
+  })
+
+  test('of several things keeps their names', async () => {
+    await leavePartial('file')
+    const partial = await open([
+      { path: 'one', ...big },
+      { path: 'two', size: 1 },
+    ])
+    expect([...partial.have]).toEqual([])
   })
 })
 

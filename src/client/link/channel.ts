@@ -21,7 +21,7 @@ const ACK_AFTER_MS = 10
 interface Outgoing {
   readonly bytes: Uint8Array
   readonly cost: number
-  onSent: (() => void) | undefined
+  readonly onSent: (() => void) | undefined
   readonly onAcked: (() => void)[]
 }
 
@@ -37,7 +37,7 @@ export class Channel {
   readonly #windowMax: number
   #stage: 'handshake' | 'verified' | 'approved' = 'handshake'
   /** Sends on the socket, if one is attached. */
-  #send: ((bytes: Uint8Array) => void) | undefined
+  #send: ((bytes: Uint8Array, onLeaving?: () => void) => void) | undefined
 
   #acked = 0
   #sentThrough = 0
@@ -169,10 +169,10 @@ export class Channel {
   }
 
   /**
-   * A socket attached. What the relay does not hold is sent again. Throws `relay_misbehaved` if the relay lies about that,
+   * A socket attached. What the relay does not hold is sent again. `send` calls `onLeaving` when the frame goes. Throws `relay_misbehaved` if the relay lies about that,
    * and `peer_misbehaved` for more than was sent: a peer's ack of it goes through any relay.
    */
-  attach(row: ChannelRow | undefined, send: (bytes: Uint8Array) => void): void {
+  attach(row: ChannelRow | undefined, send: (bytes: Uint8Array, onLeaving?: () => void) => void): void {
     // A relay that has no row for a channel of ours says that the channel is over.
     if (!row) return
     const { received, acked, window } = row
@@ -278,9 +278,7 @@ export class Channel {
       this.#sentThrough++
       this.#everSent = Math.max(this.#everSent, this.#sentThrough)
       this.#sentCost += next.cost
-      next.onSent?.()
-      next.onSent = undefined
-      this.#send(next.bytes)
+      this.#send(next.bytes, next.onSent)
       next = this.#unacked[this.#sentThrough - this.#acked]
     }
     if (next && this.#send && this.#sentCost === 0) this.starvedSince ??= this.#environment.now()

@@ -10,6 +10,7 @@ import type { ConnectionStatus, DeviceOptions } from '../options.ts'
 import { Channel } from './channel.ts'
 import { FrameFailures } from './frame-failures.ts'
 import { Reconnector } from './reconnector.ts'
+import { bytesOf, sendOn } from './socket.ts'
 
 const WATCH_EVERY_MS = 5_000
 /** A socket that has shown no view by then is given up: a proxy may take an upgrade and never answer. */
@@ -186,7 +187,7 @@ export class Connection {
     for (const channel of this.#channels.values()) {
       const row = rows.get(channel.number)
       if (first || !channel.isAttached) {
-        this.#orDrop(channel, () => channel.attach(row, (bytes) => this.#socket?.send(bytes)))
+        this.#orDrop(channel, () => channel.attach(row, (bytes, onLeaving) => sendOn(this.#socket, bytes, onLeaving)))
       } else if (row) {
         channel.grow(row.window)
         this.#orDrop(channel, () => channel.takeAck(row.acked))
@@ -291,10 +292,4 @@ export class Connection {
       }
     }, WATCH_EVERY_MS)
   }
-}
-
-function bytesOf(data: unknown): Uint8Array {
-  if (data instanceof ArrayBuffer) return new Uint8Array(data)
-  if (data instanceof Uint8Array) return data
-  throw new PairingError('relay_misbehaved')
 }

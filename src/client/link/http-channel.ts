@@ -12,6 +12,8 @@ export class HttpChannel {
   readonly busy = new Set<FrameMethod>()
   /** Own frames that the relay has not taken yet. */
   readonly outbox: Frame[] = []
+  /** By the seq of a frame there, the one to call when its call begins. */
+  readonly leaving = new Map<number, () => void>()
   /** The last own frame known to be acked, and the largest window announced. */
   acked: number
   window: number

@@ -87,6 +87,12 @@ export class HttpSocket implements WebSocketLike {
     this.#work()
   }
 
+  sendWhenDue(frame: Uint8Array, onLeaving: () => void): void {
+    const { channel, seq } = decodeFrame(frame)
+    this.#channels.get(channel)?.leaving.set(seq, onLeaving)
+    this.send(frame)
+  }
+
   close(): void {
     this.#close({ code: CLOSED_HERE })
   }
@@ -181,6 +187,8 @@ export class HttpSocket implements WebSocketLike {
     channel.busy.add(method)
     const [frame] = channel.outbox
     const body = method === 'PUT' && frame ? ciphertextOf(frame) : undefined
+    if (body) channel.leaving.get(seq)?.()
+    channel.leaving.delete(seq)
     try {
       const answer = await this.#call(method, `/channels/${channel.number}/frames/${seq}${this.#named('?')}`, {
         timeoutMs: FRAME_TIMEOUT_MS,

@@ -16,7 +16,10 @@ function attachedChannel(row = channelRow(), maxInboundCost = WINDOW) {
   channel.verified()
   channel.approved()
   const sent: { type: number; seq: number }[] = []
-  const send = (bytes: Uint8Array) => void sent.push(pick(bytes))
+  const send = (bytes: Uint8Array, onLeaving?: () => void) => {
+    sent.push(pick(bytes))
+    onLeaving?.()
+  }
   channel.attach(row, send)
   /** Forgets what was sent, and attaches anew. */
   const reattach = (change: Partial<ChannelRow> = {}) => {
@@ -132,12 +135,12 @@ describe('sending', () => {
     expect(reported).toEqual([1, 2, 3])
   })
 
-  test('each frame is reported once when it goes to a socket, and not when it is sent again', () => {
+  test('each frame is reported when it leaves, and not while the window has no room', () => {
     const { channel, reattach } = attachedChannel(channelRow({ window: 256 }))
     const reported: number[] = []
     for (let i = 1; i <= 3; i++) void channel.send(frameOf(1), { onSent: () => void reported.push(i) })
     expect(reported).toEqual([1])
-    reattach({ window: 512 })
+    reattach({ received: 1, window: 512 })
     expect(reported).toEqual([1, 2])
     channel.takeAck(2)
     expect(reported).toEqual([1, 2, 3])

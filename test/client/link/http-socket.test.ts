@@ -188,6 +188,17 @@ describe('own frames', () => {
     expect(http.open).toEqual(['poll', 'PUT 3/1', 'PUT 4/1', 'PUT 5/1', 'PUT 6/1'])
   })
 
+  test('each is reported when its call begins, and not while it waits for the one before', async () => {
+    const { socket, http } = await attachedSocket()
+    const left: number[] = []
+    for (const seq of [1, 2]) socket.sendWhenDue(encodeData(1, seq, filled(1, seq)), () => left.push(seq))
+    const first = http.one('PUT 1/1')
+    expect(left).toEqual([1])
+    await first.answer({ received: 1, acked: 0, window: 1000 })
+    http.one('PUT 1/2')
+    expect(left).toEqual([1, 2])
+  })
+
   test('one may take 60 s', async () => {
     const { http, world, socket, closes } = await attachedSocket()
     socket.send(encodeData(1, 1, filled(1, 1)))

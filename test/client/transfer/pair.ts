@@ -45,7 +45,8 @@ export function pair({
     end.verified()
     end.approved()
   }
-  const carry = (to: Channel) => (bytes: Uint8Array) => {
+  const carry = (to: Channel) => (bytes: Uint8Array, onLeaving?: () => void) => {
+    onLeaving?.()
     const frame = decodeFrame(bytes.slice())
     setImmediate(() => {
       if (isCut) return

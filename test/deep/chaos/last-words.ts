@@ -134,7 +134,6 @@ async function run(relays: Relays, folder: string, size: number, cut?: Cut, sent
       offerer,
       taker,
       isSent,
-      isOverHttp: relays.refusesSockets,
       isUncut: !isReached,
       ends,
       receiver,
@@ -158,21 +157,19 @@ interface Reports {
   readonly taker: 'received' | 'nothing' | 'something else'
   /** The offerer's `sent` was on the wire. */
   readonly isSent: boolean
-  /** A frame can wait for its call, which counts as sent. */
-  readonly isOverHttp: boolean
   readonly isUncut: boolean
   readonly ends: readonly (number | null)[]
   readonly receiver: JsonProcess
 }
 
-function judge({ offerer, taker, isSent, isOverHttp, isUncut, ends, receiver }: Reports): Verdict {
+function judge({ offerer, taker, isSent, isUncut, ends, receiver }: Reports): Verdict {
   const why = `${offerer} / ${taker}, ${isSent ? 'all sent' : 'not all sent'}, ${ends}`
   const saysReceived = receiver.lines.some(({ event }) => event === 'received')
   if (taker === 'something else' || saysReceived !== (taker === 'received'))
     return { fate: 'lost', why: `a part; ${why}` }
   if (offerer === 'delivered' && taker !== 'received') return { fate: 'lost', why }
   if (offerer === 'not delivered' && (taker === 'received' || isSent)) return { fate: 'lost', why }
-  if (offerer === 'unconfirmed' && !isSent && !isOverHttp) return { fate: 'lost', why }
+  if (offerer === 'unconfirmed' && !isSent) return { fate: 'lost', why }
   if (isUncut && ends.join() !== '0,0') return { fate: 'lost', why }
   return offerer === 'delivered' ? { fate: 'survived', why } : { fate: 'clean error', why: `${offerer} / ${taker}` }
 }
