@@ -130,12 +130,18 @@ describe('a partial', () => {
   test.skipIf(process.platform !== 'linux')(
     'that a process worked on is one, though nobody has looked at its end',
     async () => {
-      const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] })
+      // A parent that never looks, and a child that ends once its stream does.
+      const parent = spawn('sh', ['-c', '(read line <&3) & echo $!; exec sleep 600'], {
+        stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
+      })
+      const turn = () => new Promise((resolve) => setImmediate(resolve))
       try {
-        const [said] = await once(parent.stdout, 'data')
+        const [said] = await once(parent.stdio[1] as NodeJS.ReadableStream, 'data')
         const pid = Number(String(said))
         const fields = async () => (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? []
-        while ((await fields())[0] !== 'Z') await new Promise((resolve) => setImmediate(resolve))
+        while ((await readFile(`/proc/${parent.pid}/comm`, 'utf8')) !== 'sleep\n') await turn()
+        parent.stdio[3]?.destroy()
+        while ((await fields())[0] !== 'Z') await turn()
         const partial = await open([{ path: 'thing', ...big }])
         await write(partial, 0, 'some')
         const [lock = ''] = (await readdir(directory)).filter((name) => name.endsWith('.lock'))
