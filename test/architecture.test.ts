@@ -82,7 +82,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'web/': {
     imports: [
       ...['protocol/', 'client/index.ts', 'browser/index.ts', 'browser/batches.ts', 'crypto/pairing-code.ts'],
-      ...['qr', 'lean-qr', 'vite'],
+      ...['qr', 'lean-qr', 'vite', 'terser'],
       ...['node:crypto', 'node:fs', 'node:path', 'node:url', 'node:zlib'],
     ],
     reason: 'the page has of the client what an app has of it, and of Node what its build takes',

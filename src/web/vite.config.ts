@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { defineConfig, type Plugin, type ProxyOptions } from 'vite'
+import { leftOut } from './build/left-out.ts'
+import { shorter } from './build/shorter.ts'
 
 const OUT = fileURLToPath(new URL('../../dist/web', import.meta.url))
 /** The relay behind `npm run web:dev`. */
@@ -40,6 +42,7 @@ function finish(): Plugin {
 export const ALIASES = [
   { find: 'ws', replacement: fileURLToPath(new URL('no-ws.ts', import.meta.url)) },
   { find: './error-messages.ts', replacement: fileURLToPath(new URL('no-messages.ts', import.meta.url)) },
+  { find: './transfer/posts.ts', replacement: fileURLToPath(new URL('no-posts.ts', import.meta.url)) },
 ]
 
 /** Imports late chunks without Vite's helper, which preloads the styles that this page's chunks do not have. */
@@ -64,7 +67,7 @@ const passed: ProxyOptions = {
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: './',
-  plugins: [lateChunks, finish()],
+  plugins: [lateChunks, leftOut(), shorter(), finish()],
   build: {
     outDir: OUT,
     emptyOutDir: true,

@@ -10,7 +10,7 @@ import { afterAll, expect, test } from 'vitest'
 const PAGE = fileURLToPath(new URL('../../dist/web', import.meta.url))
 const CONFIG = fileURLToPath(new URL('../../src/web/vite.config.ts', import.meta.url))
 const FIRST_LOAD_MAX = 40_000
-const ALL_MAX = 119_000
+const ALL_MAX = 105_000
 const TOUCH_ICON_MAX = 3_000
 
 const folders: string[] = []

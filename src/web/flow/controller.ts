@@ -1,6 +1,6 @@
 import { BrowserTransfers, keptTokens } from '../../browser/index.ts'
 import { blobSource, bytesSource, type Offer, type PairedDevice, type Source } from '../../client/index.ts'
-import { late, sides } from '../late.ts'
+import { sides } from '../late.ts'
 import { DISK } from '../save/disk.ts'
 import { AWAY_MS, absence } from './absence.ts'
 import { codeOf } from './failure.ts'
@@ -226,7 +226,7 @@ export class Controller {
 
   /** Brings what is needed to take something: nobody waits for it on the first screen. */
   async #receiving(): Promise<Incoming> {
-    const { Incoming } = await late(() => import('./incoming.ts'))
+    const { Incoming } = await sides()
     this.incoming ??= new Incoming((event) => this.tell(event))
     return this.incoming
   }

@@ -3,7 +3,6 @@ import { WORDS } from '../words.ts'
 import { codeField } from './code-field.ts'
 import { inApp } from './earlier.ts'
 import type { Context, Rendered } from './parts.ts'
-import { drawing } from './shown-code.ts'
 
 /** Where a number of six digits is divided. */
 const HALF = 3
@@ -66,7 +65,6 @@ export function number({ state, controller }: Context): Rendered {
 }
 
 export function opening({ controller }: Context): Rendered {
-  void drawing().catch(() => {})
   return {
     title: WORDS.opening,
     body: [

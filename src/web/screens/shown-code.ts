@@ -1,7 +1,7 @@
 import { button, h, symbols, theirs } from '../dom.ts'
 import type { Pairing } from '../flow/state.ts'
 import { count } from '../format.ts'
-import { late } from '../late.ts'
+import { sides } from '../late.ts'
 import { fill, WORDS } from '../words.ts'
 import type { Context } from './parts.ts'
 
@@ -20,16 +20,11 @@ export function shownCode({ code: text, link }: Pairing): HTMLElement {
 /** The link as a QR code, drawn once its place is on the page. */
 export function picture({ link }: Pairing): HTMLElement {
   const place = h('div', { class: 'picture', 'data-keep': link })
-  void drawing().then(
+  void sides().then(
     ({ qrPicture }) => place.isConnected && place.append(qrPicture(link, WORDS.qrOf)),
     () => {},
   )
   return place
-}
-
-/** Brings what draws a code. */
-export function drawing(): Promise<typeof import('./qr.ts')> {
-  return late(() => import('./qr.ts'))
 }
 
 /** Sends to those who are in, without the others. */
