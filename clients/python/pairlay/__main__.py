@@ -159,17 +159,26 @@ async def receive(args: argparse.Namespace, terminal: Terminal) -> int:
         async for offer in talk.offers():
             items = [entry.to_json() for entry in offer.entries]
             terminal.tell("offer", _list(offer), items=items, totalBytes=offer.bytes)
-            if args.yes or (await terminal.ask("Save it? (y/n)")).lower() in ("y", "yes"):
-                await _take(offer, Path(args.into), terminal)
-                received += 1
-            else:
-                offer.decline()
+            try:
+                if args.yes or await _is_wanted(offer, terminal):
+                    await _take(offer, Path(args.into), terminal)
+                    received += 1
+                else:
+                    offer.decline()
+                    declined += 1
+            except NotReceivedError as error:
+                terminal.tell("not_received", str(error), code=error.code, message=str(error))
                 declined += 1
             if not args.keep:
                 break
         await talk.bye()
         terminal.tell("received", "Received." if received else "", offers=received)
         return DELIVERED if received and not declined else NOT_DELIVERED
+
+
+async def _is_wanted(offer: IncomingOffer, terminal: Terminal) -> bool:
+    answer = await offer.unless_over(terminal.ask("Save it? (y/n)"))
+    return answer.lower() in ("y", "yes")
 
 
 def _list(offer: IncomingOffer) -> str:

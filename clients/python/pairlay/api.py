@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -136,12 +137,14 @@ def _refusal(answer: aiohttp.ClientResponse, content: bytes) -> RelayError:
             retryable = problem.get("retryable") is True
     except ValueError:
         pass
-    try:
-        wait = float(answer.headers.get("Retry-After", "0"))
-    except ValueError:
-        wait = 0.0
     text = f"The relay refused: {title or answer.reason or status} ({code or status})."
-    return RelayError(code or "http", text, status=status, retryable=retryable, wait=min(wait, 3600.0))
+    return RelayError(code or "http", text, status=status, retryable=retryable, wait=retry_after(answer.headers))
+
+
+def retry_after(headers: Mapping[str, str] | None) -> float:
+    """Seconds before which a call must not be repeated."""
+    seconds = (headers or {}).get("Retry-After", "")
+    return min(float(seconds), 3600.0) if seconds.isdecimal() else 0.0
 
 
 def _registered(answer: tuple[int, bytes], *, is_join: bool) -> Registered:

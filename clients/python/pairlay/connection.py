@@ -10,7 +10,7 @@ from typing import Protocol
 
 import aiohttp
 
-from .api import Api, Registered
+from .api import Api, Registered, retry_after
 from .channel import Channel
 from .errors import PairlayError, RelayError, SessionEndedError
 from .http_link import HttpLink
@@ -33,6 +33,7 @@ _FINAL_CLOSES = {
 }
 _OWN_CLOSES = range(4000, 5000)
 _SUPERSEDED = 4001
+_UNAUTHORIZED = 4401
 _FIRST_VIEW_SECONDS = 10.0
 _SILENCE_SECONDS = 60.0
 _LIVED_SECONDS = 3.0
@@ -247,6 +248,7 @@ class Connection:
         except aiohttp.WSServerHandshakeError as error:
             if 300 <= error.status < 400:
                 raise RelayError("redirected", "The relay redirects: use its other address.") from error
+            await asyncio.sleep(retry_after(error.headers))
         except (aiohttp.ClientError, TimeoutError, OSError):
             pass
         if not self._judge(begun) and code not in _OWN_CLOSES:
@@ -255,7 +257,8 @@ class Connection:
             return
         # 1000 is what this side closes with; one of the relay's comes with a view that was closed, or never.
         if code in _FINAL_CLOSES and code != 1000:
-            raise SessionEndedError("session_lost", f"The connection has ended: {_FINAL_CLOSES[code]}.")
+            name = "unauthorized" if code == _UNAUTHORIZED else "session_lost"
+            raise SessionEndedError(name, f"The connection has ended: {_FINAL_CLOSES[code]}.")
 
     async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Reads and writes until the socket has ended."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import CorruptError, PairlayError
 from .messages import ALLOWED, Entry, answered_of, bytes_of, decode_lines, encode_lines, hint_of, number_of
 from .wire import to_base64url
 
+T = TypeVar("T")
 _TAKE_SECONDS = 0.5
 
 
@@ -144,6 +145,19 @@ class IncomingOffer:
             self.decline("no_space" if reason == "no_space" else "declined")
         elif not self.over:
             self._end("stop", reason=reason)
+
+    async def unless_over(self, work: Awaitable[T]) -> T:
+        """Returns what the work gives. Raises what ends this offer before, such as a question that is taken back."""
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done():
+                self._open()
+                change = asyncio.ensure_future(self._changed.wait())
+                await asyncio.wait({task, change}, return_when=asyncio.FIRST_COMPLETED)
+                change.cancel()
+            return task.result()
+        finally:
+            task.cancel()
 
     # For the conversation.
 

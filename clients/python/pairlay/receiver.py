@@ -182,7 +182,7 @@ class Receiver:
         self._fail(error)
 
     def on_end(self, error: PairlayError) -> None:
-        is_lost = isinstance(error, _Displaced) or (error.code == "session_lost" and not self._answered)
+        is_lost = isinstance(error, _Displaced) or (error.code == "unauthorized" and not self._answered)
         if is_lost and not self._left:
             # Its place was given away before any guess was spent: it joins again by itself (3.3).
             self._background.start(self._rejoin())

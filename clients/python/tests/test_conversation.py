@@ -191,6 +191,20 @@ async def test_a_no_and_a_withdrawal_are_the_last_words_and_leave_the_devices_pa
 
 
 @in_loop
+async def test_a_question_is_taken_back_with_its_offer() -> None:
+    async with Two() as two:
+        offer, _ = await two.sender.offer([source("a", b"a")])
+        asked = await two.receiver.next_offer()
+        assert asked is not None
+        question: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        asking = asyncio.create_task(asked.unless_over(question))
+        offer.withdraw()
+        with pytest.raises(NotReceivedError):
+            await asking
+        assert question.cancelled()
+
+
+@in_loop
 async def test_a_side_that_takes_no_offers_says_so_by_itself() -> None:
     async with Two(receiver=Options()) as two:
         offer, _ = await two.sender.offer([source("a", b"a")])

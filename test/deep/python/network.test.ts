@@ -6,6 +6,7 @@ import { MIB, type Program, relayOfFile, temporaryDirectory, withOtherSecret } f
 import { CuttingProxy } from '../../support/cutting-proxy.ts'
 import { withLastTest } from '../../support/leftovers.ts'
 import { describeNginx, Nginx } from '../../support/nginx.ts'
+import { startRelayProcess } from '../../support/relay-process.ts'
 import { describePython, ECHO, python, SIDES } from './programs.ts'
 
 /** The client in Python where connections are cut, processes are killed, WebSockets do not pass, or a code is wrong. */
@@ -91,6 +92,22 @@ describePython('the client in Python', () => {
     expect(Number((await second.receiver.event('resumed')).bytes)).toBeGreaterThan(MIB)
     expect((await readFile(at('in/folder/a'))).equals(content)).toBe(true)
     expect(await readFile(at('in/folder/b'), 'utf8')).toBe('small')
+  })
+
+  test('that slept joins again by itself when its place was given away before it was answered', async () => {
+    const alone = await startRelayProcess()
+    withLastTest(() => alone.stop())
+    const body = JSON.stringify({ clientId: 'nobody', senderCode: 'K7QM3', ttlSeconds: 900 })
+    const headers = { 'content-type': 'application/json' }
+    expect((await fetch(`${alone.url}/v1/sessions`, { method: 'POST', headers, body })).status).toBe(201)
+    const receiver = python(['-m', 'pairlay', 'receive', 'K7QM3-XPDT28', '--json'], {
+      env: { PAIRLAY_RELAY: alone.url },
+    })
+    await receiver.event('connection')
+    receiver.signal('SIGSTOP')
+    for (let times = 0; times < 6; times++) await alone.advance(26_000)
+    receiver.signal('SIGCONT')
+    await receiver.event('rejoined')
   })
 
   test('answers posts of the SDK, and asks it', async () => {
