@@ -42,6 +42,7 @@ function finish(): Plugin {
 export const ALIASES = [
   { find: 'ws', replacement: fileURLToPath(new URL('no-ws.ts', import.meta.url)) },
   { find: './error-messages.ts', replacement: fileURLToPath(new URL('no-messages.ts', import.meta.url)) },
+  { find: './connection-failure.ts', replacement: fileURLToPath(new URL('no-failures.ts', import.meta.url)) },
   { find: './transfer/posts.ts', replacement: fileURLToPath(new URL('no-posts.ts', import.meta.url)) },
 ]
 

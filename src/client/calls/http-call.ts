@@ -4,6 +4,7 @@ import { Problem } from '../../protocol/responses.ts'
 import { parseJson } from '../../protocol/text.ts'
 import type { Environment } from '../environment.ts'
 import type { PairingErrorCode } from '../errors.ts'
+import { connectionFailure } from './connection-failure.ts'
 
 /** How long one answer may take, its last byte included, and how long a text may be. */
 const ANSWER_TIMEOUT_MS = 15_000
@@ -130,7 +131,7 @@ async function exchange(environment: Environment, call: HttpCall): Promise<Excha
     return { status, type, bytes: await bytesOf(response, maxBytes ?? ANSWER_MAX_BYTES, headroom), retryAfterSeconds }
   } catch (error) {
     if (error instanceof RelayUnreachable) throw error
-    throw new RelayUnreachable('no answer', { ...failureOf(error), cause: error })
+    throw new RelayUnreachable('no answer', { ...connectionFailure(error), cause: error })
   } finally {
     environment.clearTimeout(timer)
   }
@@ -179,26 +180,4 @@ function redirectOf(url: string, location: string | null): RelayUnreachable {
   const address = target && (target.origin + target.pathname).replace(/\/v1\/.*$/, '').slice(0, 200)
   const detail = address === undefined ? undefined : `It points to ${address}.`
   return new RelayUnreachable('the answer is a redirect', { code: 'relay_redirects', detail })
-}
-
-/** The codes that runtimes with OpenSSL have for a certificate they do not accept, in words. */
-const UNTRUSTED = {
-  SELF_SIGNED: 'self-signed',
-  'ALTNAME|HOSTNAME': 'for another name',
-  EXPIRED: 'expired',
-  NOT_YET: 'not valid yet',
-  'ISSUER_CERT|VERIFY_LEAF': 'of an unknown authority',
-  '^(CERT_|INVALID_|UNSPECIFIED)': 'not valid for a server',
-}
-
-/** The kind of a failed connection, where the runtime tells. */
-function failureOf(error: unknown): { code?: PairingErrorCode; detail?: string } {
-  for (let each = error; each instanceof Error; each = each.cause) {
-    const code = 'code' in each ? String(each.code) : ''
-    const untrusted = Object.entries(UNTRUSTED).find(([pattern]) => RegExp(pattern).test(code))
-    if (untrusted) return { code: 'relay_untrusted', detail: `It is ${untrusted[1]}.` }
-    if (/SSL_(WRONG|PACKET)|EPROTO/.test(code)) return { detail: 'There is no TLS: the address may be http://.' }
-    if (/HPE_/.test(code)) return { detail: 'There is no HTTP: the address may be https://.' }
-  }
-  return {}
 }
