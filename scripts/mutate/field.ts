@@ -24,6 +24,9 @@ const patience = protection('test/e2e/patience.test.ts')
 const source = protection('test/client/source.test.ts')
 const entry = protection('test/client/entry.test.ts')
 const httpSocket = protection('test/client/link/http-socket.test.ts')
+const folders = protection('test/node/folders.test.ts')
+const cliFolders = protection('test/deep/cli/folders.test.ts')
+const offers = protection('test/client/transfer/offers.test.ts')
 const waitingRoom = protection('test/client/pairing/waiting-room.test.ts')
 const hostile = protection('test/deep/fuzz/hostile-bounds.test.ts')
 const strangers = protection('test/deep/adversary/strangers.test.ts')
@@ -385,6 +388,30 @@ export const SIDES = [
   files('CLI F24: another name where one is taken', 'saves although the name is taken', [
     'if (rename) return nextFree(free, isTaken)',
     '',
+  ]),
+  folders('CLI F10: what cannot be read is told', 'what a user cannot read of a folder is told', [
+    "if (!names) return void leftOut.push({ path: folder, why: 'unreadable' })",
+    'if (!names) return',
+  ]),
+  files('CLI F12: a link that a person chose', 'has a name of its own for each thing', [
+    'pathSources(await realTarget(path), path)',
+    'pathSources((await realTarget(path)) && path, path)',
+  ]),
+  cliFolders('CLI F20: an executable stays one', 'of 2,000 small files arrives exactly', [
+    'const mode = this.#modeOf(x === true)',
+    'const mode = this.#modeOf(false)',
+  ]),
+  partial('CLI F31: a partial goes on under another name', 'goes on under the name that it gets now', [
+    'wasBegun ||= await takeOver(directory, token, [...things.values()])',
+    'wasBegun ||= await takeOver(directory, `${token}AA`, [...things.values()])',
+  ]),
+  httpSocket('what waits for its call was not sent', 'is reported when its call begins', [
+    'this.#channels.get(channel)?.leaving.set(seq, onLeaving)',
+    'onLeaving(), this.#channels.get(channel)?.leaving.set(seq, onLeaving)',
+  ]),
+  offers('a failure here takes the offer back', 'whose app fails at the answer is taken back', [
+    "await this.#send().catch((error) => this.#withdraw('failed', errorOfAccident(error)))",
+    'await this.#send()',
   ]),
   files('CLI F28: room is looked for before anybody is asked', 'because there is no room says how much it takes', [
     'disk.bavail * disk.bsize >= rest',

@@ -193,6 +193,11 @@ describeConcurrent('a text', () => {
     expect(stdout.toString()).toBe('\ufeffhello')
   })
 
+  test.each(['hello', '-o', 'one\n\ttwo  three'])('%j on the command line arrives as it was given', async (text) => {
+    const { stdout } = await handOver(relay, [`--text=${text}`], [])
+    expect(stdout.toString()).toBe(text)
+  })
+
   test('of another client that is not UTF-8 reaches a pipe as it was sent', async () => {
     const bytes = Uint8Array.of(0xff, 0xfe, 0x20, 0xe9)
     const sender = await Sender.open({ relay: relay.url })

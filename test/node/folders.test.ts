@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { save } from '../../src/client/transfer/partials.ts'
 import { pathSources } from '../../src/node/file-sources.ts'
@@ -10,6 +11,7 @@ import { TransferStore } from '../../src/node/transfer-store.ts'
 import { pairingErrorOf } from '../client/support.ts'
 import { nextOffer, pair } from '../client/transfer/pair.ts'
 
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 let home: string
 let there: string
 beforeEach(async () => {
@@ -33,6 +35,41 @@ async function handOver(path: string, cutAfter = Number.POSITIVE_INFINITY) {
 }
 
 const isSame = () => execFileSync('diff', ['-r', join(home, 'photos'), join(there, 'photos')]).toString()
+
+/** Looks at a path as a user who owns nothing, with modules that were loaded before. */
+const AS_ANOTHER = `
+  import { pathSources } from 'pairlay/node'
+  if (process.getuid() === 0) process.setuid(65534)
+  const { sources, leftOut } = await pathSources(process.argv[1])
+  const read = async ({ name, open }) => {
+    try {
+      for await (const _ of open());
+      return [name, 'read']
+    } catch ({ code }) {
+      return [name, code]
+    }
+  }
+  console.log(JSON.stringify({ leftOut, read: await Promise.all(sources.map(read)) }))
+`
+
+test('what a user cannot read of a folder is told before it is offered, or left out when its turn comes', async () => {
+  const folder = join(home, 'mixed')
+  await mkdir(join(folder, 'closed'), { recursive: true })
+  for (const name of ['open', 'secret']) await writeFile(join(folder, name), name)
+  await chmod(home, 0o755)
+  for (const name of ['closed', 'secret']) await chmod(join(folder, name), 0)
+  const args = ['--input-type=module', '-e', AS_ANOTHER, folder]
+  const { stdout, stderr } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' })
+  await chmod(join(folder, 'closed'), 0o700)
+  expect(stderr).toBe('')
+  expect(JSON.parse(stdout)).toEqual({
+    leftOut: [{ path: join(folder, 'closed'), why: 'unreadable' }],
+    read: [
+      ['mixed/open', 'read'],
+      ['mixed/secret', 'EACCES'],
+    ],
+  })
+})
 
 describe('a folder', () => {
   beforeEach(async () => {
