@@ -48,12 +48,15 @@ export function theirs(text: string): HTMLElement {
   return h('bdi', {}, text)
 }
 
+/** Where a number of six digits is divided. */
+const HALF = 3
+
 /**
  * A code or a number: from left to right in every language, each symbol in a box of its own. A screen reader reads the symbols
- * one by one. A dash divides a code in two groups; `at` is where a number without one is divided.
+ * one by one. A dash divides a code in two groups, and a number without one is divided in the middle.
  */
-export function symbols(text: string, className: string, at = text.indexOf('-')): HTMLElement {
-  const [first, second] = text.includes('-') ? text.split('-') : [text.slice(0, at), text.slice(at)]
+export function symbols(text: string, className: string): HTMLElement {
+  const [first, second] = text.includes('-') ? text.split('-') : [text.slice(0, HALF), text.slice(HALF)]
   const group = (part = '') => h('span', { class: 'group' }, ...[...part].map((symbol) => h('span', {}, symbol)))
   const dash = text.includes('-') && h('span', { class: 'dash' }, '-')
   return h('span', { class: className }, group(first), dash, group(second))

@@ -41,8 +41,11 @@ export class View {
     this.#key = key
     if (document.title !== `${title} – Pairlay`) document.title = `${title} – Pairlay`
     const nodes = [connectionLine(state), ...body].filter((node) => node !== undefined && node !== false)
-    if (isNew) this.#replace(nodes)
-    else this.#change(nodes)
+    if (isNew) {
+      this.#replace(nodes)
+      // A reader who goes on from the new screen finds no words about the one before.
+      for (const region of [this.#polite, this.#assertive]) region.textContent = ''
+    } else this.#change(nodes)
     this.#announce(this.#state, state)
     this.#state = state
   }

@@ -121,6 +121,7 @@ export const WORDS = {
   sendMore: 'Send more',
   nothingYet: 'Nothing was sent yet.',
   otherDevice: 'The other device',
+  otherDevices: 'Other devices',
   transfers: 'Sent and received',
   offered: 'Waiting until it is accepted there …',
   offeredShort: 'Not accepted yet',

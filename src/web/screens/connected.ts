@@ -1,5 +1,5 @@
 import { awayWords } from '../announce.ts'
-import { button, buttons, type Child, h, heading, theirs } from '../dom.ts'
+import { button, buttons, type Child, h, heading, symbols, theirs } from '../dom.ts'
 import { ENDS } from '../ends.ts'
 import { isUnderWay } from '../flow/next.ts'
 import type { Peer, State, Transfer } from '../flow/state.ts'
@@ -21,7 +21,7 @@ export function connected(context: Context): Rendered {
     title: progressOf(state.transfers) ?? (isAsked(state) ? `● ${title}` : title),
     body: [
       heading(title),
-      h('p', { class: 'lead' }, isOver ? overWords(state) : pairedWords(state)),
+      h('p', { class: 'lead' }, ...(isOver ? [overWords(state)] : pairedWords(state))),
       peers(state),
       state.peers.some(({ isAway, hasLeft }) => isAway && !hasLeft) &&
         h('p', { class: 'warning', 'data-key': 'away' }, awayWords(state.sessionUntil)),
@@ -40,9 +40,10 @@ function titleOf({ left, peers: all }: State, isOver: boolean): string {
   return all.length > 1 ? fill('connectedToMany', { n: count(here) }) : WORDS.connected
 }
 
-function pairedWords({ peers: [first, ...others] }: State): string {
-  if (others.length > 0 || !first) return WORDS.connectedToManyMore
-  return fill('connectedMore', { number: spaced(first.number) })
+function pairedWords({ peers: [first, ...others] }: State): Child[] {
+  if (others.length > 0 || !first) return [WORDS.connectedToManyMore]
+  const [before = '', after = ''] = WORDS.connectedMore.split('{number}')
+  return [before, symbols(first.number, 'digits'), after]
 }
 
 function overWords({ left }: State): string {
@@ -60,11 +61,11 @@ function peers({ peers: all }: State): HTMLElement | false {
     h(
       'li',
       { class: hasLeft ? 'gone' : isAway ? 'away' : '', 'data-key': String(id) },
-      all.length > 1 && h('span', { class: 'digits' }, spaced(number)),
+      all.length > 1 && symbols(number, 'digits'),
       h('span', { class: 'name' }, theirs(shownName(name) ?? WORDS.otherDevice)),
       hasLeft && all.length > 1 && h('span', { class: 'quiet' }, WORDS.hasLeft),
     )
-  return h('ul', { class: 'peers' }, ...all.map(row))
+  return h('ul', { class: 'peers', 'aria-label': WORDS.otherDevices }, ...all.map(row))
 }
 
 /** The newest is first: what asks for an answer is in sight. */

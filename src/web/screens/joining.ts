@@ -4,9 +4,6 @@ import { codeField } from './code-field.ts'
 import { inApp } from './earlier.ts'
 import type { Context, Rendered } from './parts.ts'
 
-/** Where a number of six digits is divided. */
-const HALF = 3
-
 /** The code field by itself: a link was opened, a code was scanned, or one did not work. */
 export function enter(context: Context): Rendered {
   const { state, controller } = context
@@ -54,7 +51,7 @@ export function number({ state, controller }: Context): Rendered {
       h(
         'div',
         { class: 'card middle' },
-        h('p', { class: 'tiles-row' }, symbols(own, 'tiles number', HALF)),
+        h('p', { class: 'tiles-row' }, symbols(own, 'tiles number')),
         isSenderAway
           ? h('p', { class: 'warning' }, WORDS.senderAway)
           : h('p', { class: 'waiting' }, WORDS.waitingForThat),

@@ -1,8 +1,8 @@
-import { button, buttons, type Child, h, theirs } from '../dom.ts'
+import { button, buttons, type Child, h, symbols, theirs } from '../dom.ts'
 import { ENDS } from '../ends.ts'
 import { isUnderWay } from '../flow/next.ts'
 import type { OutgoingStage, Transfer } from '../flow/state.ts'
-import { clock, count, percent, shownName, size, spaced } from '../format.ts'
+import { clock, count, percent, shownName, size } from '../format.ts'
 import { fill, WORDS } from '../words.ts'
 import type { Context } from './parts.ts'
 import { bar, comparing, comparingWords, failed, progress } from './rows.ts'
@@ -91,7 +91,7 @@ function line({ state }: Context, { id, peer, stage, bytes }: Outgoing): HTMLEle
   return h(
     'li',
     { class: stage.is, 'data-key': String(id) },
-    h('span', { class: 'digits' }, spaced(number)),
+    symbols(number, 'digits'),
     h('span', { class: 'name' }, theirs(shownName(name) ?? WORDS.otherDevice)),
     stage.is === 'running' && bar(stage.done, bytes),
     h('span', { class: stage.is === 'delivered' ? 'good' : stage.is === 'failed' ? 'problem' : 'quiet' }, words()),

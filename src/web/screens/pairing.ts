@@ -1,6 +1,6 @@
-import { button, buttons, h, heading, theirs } from '../dom.ts'
+import { button, buttons, h, heading, symbols, theirs } from '../dom.ts'
 import type { Pairing, Peer } from '../flow/state.ts'
-import { clock, count, shownName, spaced } from '../format.ts'
+import { clock, count, shownName } from '../format.ts'
 import { fill, WORDS } from '../words.ts'
 import { copyButton } from './copy-button.ts'
 import type { Context, Rendered } from './parts.ts'
@@ -81,7 +81,7 @@ function roster({ state }: Context, { admitted, wanted }: Pairing): HTMLElement 
     h(
       'li',
       { class: hasLeft ? 'gone' : '' },
-      h('span', { class: 'digits' }, spaced(number)),
+      symbols(number, 'digits'),
       h('span', { class: 'name' }, theirs(shownName(name) ?? '')),
       h('span', { class: 'quiet' }, hasLeft ? WORDS.hasLeft : WORDS.isIn),
     )

@@ -6,9 +6,6 @@ import type { Context, Rendered } from './parts.ts'
 import { goOn, picture, shownCode } from './shown-code.ts'
 import { strangers } from './strangers.ts'
 
-/** Where a number of six digits is divided. */
-const HALF = 3
-
 /** Asks whom to let in: by a choice of numbers, or by typing where a choice says too little. */
 export function question(context: Context, now: Pairing): Rendered {
   const isTyped = now.typing !== 'no'
@@ -57,7 +54,7 @@ function called({ name }: Question): HTMLElement | false {
 function choices({ controller }: Context, { id, choices: numbers }: Question): HTMLElement {
   const each = numbers.map((number) => {
     const onclick = () => void controller.choose(id, number)
-    return h('button', { type: 'button', class: 'choice', onclick }, symbols(number, 'digits', HALF))
+    return h('button', { type: 'button', class: 'choice', onclick }, symbols(number, 'digits'))
   })
   return h('div', { class: 'choices', 'data-key': `choices ${id}` }, ...each)
 }
