@@ -1,5 +1,6 @@
 import { createClient, DisconnectsClientError, ErrorReply, RESP_TYPES } from '@redis/client'
 import { RelayError } from '../../relay/errors.ts'
+import { KEYS } from './keys.ts'
 import { type Argument, argumentOf, SCRIPTS } from './scripts.ts'
 
 export interface RedisOptions {
@@ -32,6 +33,8 @@ export class RedisConnection {
   readonly #options: RedisOptions
   #client: Client
   #subscriber: Client
+  /** Set where the server has sessions of another version: nothing is asked then but whose they are. */
+  isForeign = false
   #connected = () => {}
   #listen = (_subscriber: Client) => {}
 
@@ -67,17 +70,20 @@ export class RedisConnection {
   }
 
   /** Sends one command. RelayError `unavailable` when the server does not answer, or not as it should. */
-  command(...parts: readonly Argument[]): Promise<unknown> {
+  async command(...parts: readonly Argument[]): Promise<unknown> {
+    if (!parts.includes(KEYS.schema)) this.#requireOwn()
     return this.#inTime(this.#client.sendCommand(parts.map(argumentOf)))
   }
 
   /** As `command`, with texts of any bytes in the answer as they are. */
-  bytes(...parts: readonly Argument[]): Promise<unknown> {
+  async bytes(...parts: readonly Argument[]): Promise<unknown> {
+    this.#requireOwn()
     return this.#inTime(this.#client.sendCommand(parts.map(argumentOf), AS_BYTES))
   }
 
   /** Runs a script. The client gives it to a server that does not have it. */
-  script(name: keyof typeof SCRIPTS, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  async script(name: keyof typeof SCRIPTS, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    this.#requireOwn()
     return this.#inTime(this.#client[name](keys, args))
   }
 
@@ -121,6 +127,10 @@ export class RedisConnection {
   close(): void {
     this.#client.destroy()
     this.#subscriber.destroy()
+  }
+
+  #requireOwn(): void {
+    if (this.isForeign) throw new RelayError('unavailable')
   }
 
   async #inTime(answer: Promise<unknown>): Promise<unknown> {

@@ -20,6 +20,7 @@ export const KEYS = {
   nowhere: 'pairlay:nowhere',
   count: (digest: string) => `pairlay:count:${digest}`,
   addressKey: 'pairlay:source-key',
+  schema: 'pairlay:schema',
   nodes: 'pairlay:nodes',
   /** How far the server's clock is from the one that all nodes go by, in milliseconds. Not there, it is not. */
   clockShift: 'pairlay:clock-shift',

@@ -4,6 +4,7 @@ import { RedisClock } from './clock.ts'
 import type { RedisConnection } from './connection.ts'
 import type { EvictionWatch } from './eviction.ts'
 import { KEYS } from './keys.ts'
+import type { Schema } from './schema.ts'
 import type { SharedKey } from './shared-key.ts'
 
 /** A node that has not said so for this long does not live, in milliseconds. */
@@ -18,6 +19,7 @@ export interface NodesOptions {
   /** The clock that all nodes share, and the process's own. */
   readonly clock: Clock
   readonly own: Clock
+  readonly schema: Schema
   readonly sharedKey: SharedKey
   readonly bus: RedisBus
   readonly eviction: EvictionWatch
@@ -50,9 +52,10 @@ export class RedisNodes implements Cluster {
   }
 
   async beat(): Promise<boolean> {
-    const { redis, clock, own, sharedKey, bus, eviction, onError } = this.#options
+    const { redis, clock, own, schema, sharedKey, bus, eviction, onError } = this.#options
     this.#beatingSince = own.now()
     try {
+      await schema.check()
       if (clock instanceof RedisClock) {
         const jumpedMs = await clock.calibrate(redis)
         if (jumpedMs !== 0)
@@ -72,7 +75,7 @@ export class RedisNodes implements Cluster {
       this.#lastBeatFailed = own.now() - this.#beatingSince > SLOW_MS
       return changed
     } catch {
-      // The command has reported the failure; the others are still believed to live.
+      // The command, or the schema, has reported the failure; the others are still believed to live.
       this.#lastBeatFailed = true
       return false
     } finally {

@@ -7,6 +7,7 @@ import { RedisCounters } from './counters.ts'
 import { EvictionWatch } from './eviction.ts'
 import { RedisMailboxStore } from './mailboxes.ts'
 import { RedisNodes } from './nodes.ts'
+import { Schema } from './schema.ts'
 import { RedisSessionStore } from './sessions.ts'
 import { SharedKey } from './shared-key.ts'
 
@@ -31,14 +32,15 @@ export function openRedis(
   own: Clock,
   clock: Clock = new RedisClock(own, Date.now()),
 ): RedisStores {
+  const { onError } = options
   const redis = new RedisConnection(options)
   const node = randomBytes(9).toString('base64url')
   const bus = new RedisBus(redis, node, own)
+  const schema = new Schema(redis, onError)
   const sharedKey = new SharedKey(redis)
   const mailboxes = new RedisMailboxStore(redis)
-  const { onError } = options
   const eviction = new EvictionWatch(redis, own, onError)
-  const cluster = new RedisNodes({ node, sharedKey, mailboxes, redis, clock, own, bus, eviction, onError })
+  const cluster = new RedisNodes({ node, schema, sharedKey, mailboxes, redis, clock, own, bus, eviction, onError })
   bus.start()
   redis.start(() => void cluster.beat())
   return {
