@@ -1,13 +1,10 @@
-import { EPITAPH_MS, TTL_MAX_SECONDS } from '../../protocol/limits.ts'
 import { RelayError } from '../../relay/errors.ts'
 import type { RedisConnection } from './connection.ts'
 import { KEYS } from './keys.ts'
-import { SLACK_MS } from './sessions.ts'
+import { NODES_KEEP_MS } from './shared-key.ts'
 
 /** Number of the form of all that relays have in Redis. It grows with each change that another version would not read right. */
 export const SCHEMA = '1'
-/** How long it outlives the last node, in milliseconds: as long as a session may. */
-const KEEP_MS = TTL_MAX_SECONDS * 1_000 + EPITAPH_MS + SLACK_MS
 
 /** The form of what is in Redis, as the first node that came there has written it down. */
 export class Schema {
@@ -21,8 +18,8 @@ export class Schema {
 
   /** To be called with every beat, before anything is read. RelayError `unavailable` where another version's sessions are. */
   async check(): Promise<void> {
-    await this.#redis.command('SET', KEYS.schema, SCHEMA, 'NX', 'PX', KEEP_MS)
-    const found = await this.#redis.command('GETEX', KEYS.schema, 'PX', KEEP_MS)
+    await this.#redis.command('SET', KEYS.schema, SCHEMA, 'NX', 'PX', NODES_KEEP_MS)
+    const found = await this.#redis.command('GETEX', KEYS.schema, 'PX', NODES_KEEP_MS)
     this.#redis.isForeign = found !== SCHEMA && found !== null
     if (!this.#redis.isForeign) return
     const advice = 'stop its nodes, and empty this Redis or use another'

@@ -11,7 +11,7 @@ const SMALL = 65_568
 const LARGE = 262_272
 const BIG_FRAME = 'x'.repeat(200_000)
 
-/** What docs/cluster.md says of nodes with other settings, or of another version, on one Redis. */
+/** Holds docs/cluster.md to what it says of nodes with other settings, or of another version, on one Redis. */
 describeRedis('nodes on one Redis', () => {
   let redis: RedisServer
   const nodes: RunningNode[] = []

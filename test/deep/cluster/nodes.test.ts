@@ -198,11 +198,11 @@ describeRedis('time over two nodes', () => {
     clock.advance(EPITAPH_MS)
     await Promise.all([A.tick(), B.tick()])
     expect((await view(A, sender)).status).toBe(404)
-    const ofNodes = ['pairlay:nodes', 'pairlay:source-key']
+    const ofNodes = ['pairlay:nodes', 'pairlay:schema', 'pairlay:source-key']
     expect((await redis.keys()).filter((key) => !ofNodes.includes(key))).toEqual([])
     await A.close()
     await B.close()
-    expect(await redis.keys()).toEqual(['pairlay:source-key'])
+    expect((await redis.keys()).toSorted()).toEqual(['pairlay:schema', 'pairlay:source-key'])
   })
 
   test('every key has a time-out, none beyond its session’s deadline and a minute', async () => {
