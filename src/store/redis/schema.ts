@@ -19,9 +19,10 @@ export class Schema {
   /** To be called with every beat, before anything is read. RelayError `unavailable` where another version's sessions are. */
   async check(): Promise<void> {
     await this.#redis.command('SET', KEYS.schema, SCHEMA, 'NX', 'PX', NODES_KEEP_MS)
-    const found = await this.#redis.command('GETEX', KEYS.schema, 'PX', NODES_KEEP_MS)
+    const found = await this.#redis.command('GET', KEYS.schema)
     this.#redis.isForeign = found !== SCHEMA && found !== null
-    if (!this.#redis.isForeign) return
+    // Another version's number goes with its nodes.
+    if (!this.#redis.isForeign) return void (await this.#redis.command('PEXPIRE', KEYS.schema, NODES_KEEP_MS))
     const advice = 'stop its nodes, and empty this Redis or use another'
     this.#onError(
       new Error(
