@@ -15,8 +15,8 @@ const STRANGE: End = { title: 'Something unforeseen went wrong', more: 'Reload t
 /** By the SDK's codes; a test holds the two together. */
 export const ENDS: Readonly<Record<PairingErrorCode, End>> = {
   aborted: { title: 'Stopped here', more: '' },
-  access_denied: { title: 'This relay is not for this network', more: 'It lets other networks send.' },
-  access_needed: { title: 'This relay asks for a password to send', more: 'Whoever runs it gives you one.' },
+  access_denied: { title: 'This relay is not for this network', more: '' },
+  access_needed: { title: 'This relay asks for a password to send', more: 'Ask its operator.' },
   already_sent: STRANGE,
   at_capacity: FULL,
   attempts_used_up: { title: 'Tried too often', more: 'This code was tried three times from here. Ask for a new one.' },

@@ -195,7 +195,7 @@ export const WORDS = {
   tryAgain: 'Try again',
   toStart: 'Start again',
   password: 'Password',
-  passwordWrong: 'The relay does not know this password.',
+  passwordWrong: 'This password is not known.',
   stillChosen: 'What you chose is still here.',
   nothingKept: 'Nothing of it was kept.',
   left: 'The other device has left',

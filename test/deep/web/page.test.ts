@@ -373,7 +373,7 @@ describe.skipIf(WITHOUT_CHROMIUM)('a relay that opens sessions for those alone w
       await sender.press('Get a code')
       await sender.sees('This relay asks for a password to send')
       await give('wrong')
-      await sender.reads('The relay does not know this password.')
+      await sender.reads('This password is not known.')
       await give('right')
       await receiver.join(await sender.code())
       await sender.pick(await receiver.number())
