@@ -100,6 +100,16 @@ export function ratioOf<T>(
   below: string,
   value: (round: T) => number,
 ): number | undefined {
+  return ratiosOf(outcomes, above, below, value)?.median
+}
+
+/** The ratios of two rows, round by round. */
+export function ratiosOf<T>(
+  outcomes: readonly Outcome<T>[],
+  above: string,
+  below: string,
+  value: (round: T) => number,
+): Spread | undefined {
   const values = (name: string) => outcomes.find((each) => each.name === name)?.rounds.map(value) ?? []
-  return spread(ratios(values(above), values(below)))?.median
+  return spread(ratios(values(above), values(below)))
 }

@@ -5,7 +5,7 @@ import { interleave } from '../harness/interleave.ts'
 import type { Section } from '../harness/report.ts'
 import { spread } from '../harness/stats.ts'
 import { type HandOver, pairlay } from '../yardsticks/hand-over.ts'
-import { failureNotes, ratioOf } from './contenders.ts'
+import { failureNotes, ratiosOf } from './contenders.ts'
 import { makeFile, roomyFolder } from './end-to-end.ts'
 
 const FILE_BYTES = 16 * 1024
@@ -13,6 +13,7 @@ const FILES_PER_FOLDER = 100
 const FOLDER = 'the folder'
 const FILE = 'one file of that size'
 
+const cpuOf = ({ senderCpu, receiverCpu }: HandOver) => senderCpu + receiverCpu
 const secondsOf = ({ wall, setUp = 0, goodbye = 0 }: HandOver) => wall - setUp - goodbye
 
 export const folders: Section = {
@@ -66,7 +67,17 @@ export const folders: Section = {
         })),
         notes: ['in memory (/dev/shm) where there is room; CPU with that of starting', ...failureNotes(outcomes)],
       })
-      report.goal('folderVsFile', ratioOf(outcomes, FILE, FOLDER, secondsOf))
+      const rate = ratiosOf(outcomes, FILE, FOLDER, secondsOf)
+      report.table({
+        title: `${FOLDER} ÷ ${FILE}, round by round`,
+        columns: [{ key: 'ratio', head: 'ratio', digits: 2 }],
+        rows: [
+          { name: 'rate', cells: { ratio: rate } },
+          { name: 'CPU of both command lines', cells: { ratio: ratiosOf(outcomes, FOLDER, FILE, cpuOf) } },
+        ],
+        notes: [],
+      })
+      report.goal('folderVsFile', rate?.median)
     } finally {
       await tool.stop()
       removeFolder(at)

@@ -29,12 +29,15 @@ export interface Entry {
   readonly dir?: true | undefined
 }
 
+/** Reports whether a text has at most so many bytes in UTF-8. No code unit has more than three. */
+const fits = (text: string, bytes: number) => 3 * text.length <= bytes || utf8Length(text) <= bytes
+
 const isSegment = (segment: string) =>
-  segment !== '' && segment !== '.' && segment !== '..' && utf8Length(segment) <= SEGMENT_MAX_BYTES
+  segment !== '' && segment !== '.' && segment !== '..' && fits(segment, SEGMENT_MAX_BYTES)
 
 const isPath = (path: string) =>
   path.length <= PATH_MAX_BYTES &&
-  utf8Length(path) <= PATH_MAX_BYTES &&
+  fits(path, PATH_MAX_BYTES) &&
   // A lone surrogate has no UTF-8.
   !/[\0\p{Surrogate}]/u.test(path) &&
   path.split('/').length <= SEGMENTS_MAX &&
