@@ -8,9 +8,9 @@ const relay = relayOfFile()
 
 const FEW = 1_000
 const MANY = 9_000
-/** What an entry takes of the heap as long as it is listed: its paths, sizes and times. */
+/** Heap of an entry as long as it is listed: its paths, sizes and times. */
 const LISTED_BYTES = 700
-/** What a file may leave behind when it has passed, until old garbage is collected. All of one is 1,000 to 2,500 bytes. */
+/** Heap that a file may leave behind until old garbage is collected. With all that it needs it would be 1,000 to 2,500 bytes. */
 const PASSED_BYTES = 600
 
 /**
