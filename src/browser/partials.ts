@@ -22,12 +22,10 @@ const KEPT_FROM_BYTES = 1_048_576
 /** Name of the file of an entry: its index. */
 const IS_FILE = /^\d+$/
 
-/** Options of `BrowserPartials`, for an app that makes archives and for tests. */
+/** Options of `BrowserPartials`, for an app that makes archives. */
 export interface BrowserPartialsOptions {
   /** Reports whether a checksum of each file is wanted, where the app's worker makes one. */
   readonly hasChecksums?: ((entries: readonly Entry[]) => boolean) | undefined
-  /** The time, in milliseconds since 1970. */
-  readonly now?: (() => number) | undefined
 }
 
 /** A transfer that is kept here, finished or not. */
@@ -114,7 +112,6 @@ export class BrowserPartial implements Partial {
   readonly #folder: FileSystemDirectoryHandle
   readonly #token: string
   readonly #hasChecksums: boolean
-  readonly #now: () => number
   readonly #checksums = new Map<number, number>()
   readonly #isSmall: boolean
   /** Lets go of it. It stays, and `kept` lists it. */
@@ -126,14 +123,13 @@ export class BrowserPartial implements Partial {
     folder: FileSystemDirectoryHandle,
     token: string,
     entries: readonly Entry[],
-    { hasChecksums, now = Date.now }: BrowserPartialsOptions,
+    { hasChecksums }: BrowserPartialsOptions,
     release: () => void,
   ) {
     this.#files = files
     this.#folder = folder
     this.#token = token
     this.#hasChecksums = hasChecksums?.(entries) === true
-    this.#now = now
     this.#isSmall = entries.reduce((sum, { size = 0 }) => sum + size, 0) < KEPT_FROM_BYTES
     this.release = release
   }
@@ -154,7 +150,7 @@ export class BrowserPartial implements Partial {
       else useless.push(name)
     }
     for (const name of useless) await folder.removeEntry(name)
-    await this.#put('meta.json', { at: this.#now(), entries } satisfies Meta)
+    await this.#put('meta.json', { at: Date.now(), entries } satisfies Meta)
   }
 
   /** By entry, its first bytes that are there. */
@@ -195,7 +191,7 @@ export class BrowserPartial implements Partial {
       this.#checksums.delete(entry)
       await this.#folder.removeEntry(String(entry)).catch(() => {})
     }
-    await this.#put('done.json', { at: this.#now(), checksums: [...this.#checksums] } satisfies Done)
+    await this.#put('done.json', { at: Date.now(), checksums: [...this.#checksums] } satisfies Done)
     this.#isFinished = true
   }
 

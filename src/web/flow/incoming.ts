@@ -98,7 +98,6 @@ export class Incoming {
     } catch (error) {
       meter.stop()
       const code = codeOf(error)
-      offer.stop(code === 'no_space' ? code : 'failed')
       const isKept = sink instanceof KeptSink && (signal.reason === LEFT || !DROPPED_AFTER.includes(code))
       if (!isKept) await sink.drop().catch(() => {})
       const max = sink instanceof MemorySink && code === 'no_space' ? { max: MEMORY_MAX_BYTES } : {}

@@ -19,9 +19,9 @@ export interface Earlier {
 }
 
 /** All that is kept and in no page's hands, the newest first. Deletes what is too old. */
-export async function readEarlier(now = Date.now()): Promise<Earlier[]> {
+export async function readEarlier(): Promise<Earlier[]> {
   const lives = ({ isComplete }: Kept) => (isComplete ? DONE_LIVES_MS : UNFINISHED_LIVES_MS)
-  return (await KEPT.kept((each) => now - each.at <= lives(each))).map(earlierOf)
+  return (await KEPT.kept((each) => Date.now() - each.at <= lives(each))).map(earlierOf)
 }
 
 function earlierOf({ token, entries, bytes, at, isComplete }: Kept): Earlier {

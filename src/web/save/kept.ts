@@ -2,12 +2,10 @@ import { type BrowserPartial, BrowserPartials } from '../../browser/index.ts'
 import type { Entry, Partial } from '../../client/index.ts'
 import { DISK } from './disk.ts'
 import type { Sink } from './sink.ts'
-import { type Ready, readyFiles, thingsOf } from './things.ts'
+import { hasArchives, type Ready, readyFiles } from './things.ts'
 
 /** All that the browser's own storage keeps for the page. */
-export const KEPT = new BrowserPartials(DISK, {
-  hasChecksums: (entries) => thingsOf(entries).some(({ isArchive }) => isArchive),
-})
+export const KEPT = new BrowserPartials(DISK, { hasChecksums: hasArchives })
 
 /** Keeps an offer in the browser's own storage. It survives the page, and goes on where it was cut. */
 export class KeptSink implements Sink {
@@ -22,8 +20,9 @@ export class KeptSink implements Sink {
     return this.#partial
   }
 
+  /** Has to be opened before. */
   async files(): Promise<Ready[]> {
-    return this.#partial ? readyFiles(await this.#partial.received()) : []
+    return readyFiles(await (this.#partial as BrowserPartial).received())
   }
 
   release(): void {

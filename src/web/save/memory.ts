@@ -4,7 +4,7 @@ import type { Entry, Partial } from '../../client/index.ts'
 import { MEMORY_MAX_BYTES } from '../flow/plan.ts'
 import { crc32 } from './crc.ts'
 import { noRoom, type Sink } from './sink.ts'
-import { type Ready, readyFiles, thingsOf } from './things.ts'
+import { hasArchives, type Ready, readyFiles } from './things.ts'
 
 /** Holds everything as blobs of the page: nothing touches the disk before it is handed out. */
 export class MemorySink implements Sink, Partial {
@@ -26,7 +26,7 @@ export class MemorySink implements Sink, Partial {
 
   async open(_token: string, entries: readonly Entry[]): Promise<Partial> {
     this.#entries = entries
-    this.#hasArchives = thingsOf(entries).some(({ isArchive }) => isArchive)
+    this.#hasArchives = hasArchives(entries)
     return this
   }
 

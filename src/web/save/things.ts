@@ -41,6 +41,11 @@ export function thingsOf(entries: readonly Entry[]): Thing[] {
   return things.map((thing, index) => ({ ...thing, name: names[index] ?? thing.name }))
 }
 
+/** Reports whether any of the files is an archive, which needs the CRC-32 of what is in it. */
+export function hasArchives(entries: readonly Entry[]): boolean {
+  return thingsOf(entries).some(({ isArchive }) => isArchive)
+}
+
 /** The entries of an archive as they are named in it, in the order of `indexes`. Sizes are as offered; the CRC is 0. */
 export function archived(entries: readonly Entry[], indexes: readonly number[]): ZipEntry[] {
   const paths = distinct(indexes.map((index) => pathInArchive(entries[index]?.path ?? '')))
