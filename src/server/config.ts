@@ -158,7 +158,7 @@ export function readConfig(env: Environment, readFile: (path: string) => string 
   const limited = <T>(limits: T, none: T) => (values.rateLimit ? limits : none)
   const config: Config = {
     ...values,
-    corsOrigins: values.corsOrigins.map((item) => (item === '*' ? item : new URL(item).origin)),
+    corsOrigins: values.corsOrigins.map((item) => (URL.canParse(item) ? new URL(item).origin : item)),
     redisUrl: values.redisUrlFile === '' ? values.redisUrl : urlIn(values.redisUrlFile, env, readFile),
     maxSessionsPerSource: limited(values.maxSessionsPerSource, Infinity),
     limitAddresses: values.rateLimit,

@@ -117,7 +117,7 @@ export function path(form: string): Variable<string> {
 
 /** `*`, or an origin as a browser sends it; a slash at its end is forgiven. */
 export function isOrigin(item: string): boolean {
-  return item === '*' || (/^https?:\/\/[^\s,/?#@]+\/?$/.test(item) && URL.canParse(item))
+  return item === '*' || item === 'null' || (/^https?:\/\/[^\s,/?#@]+\/?$/.test(item) && URL.canParse(item))
 }
 
 /** `*`, or the name of a host without a port. */

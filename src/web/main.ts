@@ -6,6 +6,7 @@ import { isFree, isUnderWay } from './flow/next.ts'
 import type { State } from './flow/state.ts'
 import { showBanner } from './late.ts'
 import { footer, readPageWords } from './page-words.ts'
+import { relayOfPage } from './relay.ts'
 import { takeDropsAndPastes } from './screens/sources.ts'
 import { View } from './view.ts'
 import { WORDS } from './words.ts'
@@ -16,9 +17,8 @@ const LOOK_MS = 5_000
 
 // Before anything else: a code in the address must not stay in the history, or in what is shared.
 const fragment = takeFragment()
-const relay = new URL('.', document.baseURI).href.replace(/\/$/, '')
-const view = new View(relay)
-const controller = new Controller(relay, deviceName(), (state) => {
+const view = new View(relayOfPage)
+const controller = new Controller(relayOfPage, deviceName(), (state) => {
   keepAwake(state)
   view.show(state, controller)
 })

@@ -20,7 +20,7 @@ const VIBRATION_MS = 200
 /** Shows the state: the screen, the title, what is said. Another screen takes the focus. */
 export class View {
   version = ''
-  readonly #relay: string
+  readonly #relay: () => string
   readonly #view = element('#view')
   readonly #polite = element('#polite')
   readonly #assertive = element('#assertive')
@@ -28,13 +28,13 @@ export class View {
   #state = START
   #left = new Map<string, number>()
 
-  constructor(relay: string) {
+  constructor(relay: () => string) {
     this.#relay = relay
     setInterval(() => this.#tick(), TICK_MS)
   }
 
   show(state: State, controller: Controller): void {
-    const context: Context = { state, controller, relay: this.#relay, confirm }
+    const context: Context = { state, controller, relay: this.#relay(), confirm }
     const { title, body } = state.isAsking ? sure(context, this.version) : rendered(context)
     const key = keyOf(state)
     const isNew = key !== this.#key

@@ -186,6 +186,7 @@ export const WORDS = {
   sureTitle: 'Who can read what you send?',
   sure: 'Only the two devices. The relay moves bytes that it cannot read, as long as this page is the one that the project published. It was loaded from {host}. Whoever runs {host}, or breaks into it, could change it, for everybody or for you alone. If that is not good enough:',
   sureCli: 'Use the command line. It brings its own code.',
+  sureFile: 'Open the page from your own disk: it is `pairlay.html` in the package.',
   sureVerify:
     '`pairlay verify https://{host}` says whether the page that is served to you now is the published one. It cannot say what others get, or what comes a minute later.',
   sureVersion: 'Version {version}, as this page says of itself.',

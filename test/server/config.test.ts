@@ -84,13 +84,14 @@ const FORMS: [name: Name, field: keyof Config, right: Record<string, unknown>, w
     'corsOrigins',
     {
       '*': ['*'],
+      'https://app.example,null': ['https://app.example', 'null'],
       'https://app.example:443': ['https://app.example'],
       'https://app.example,http://localhost:5173': APP_AND_LOCAL,
       ' https://App.example/ , http://localhost:5173/': APP_AND_LOCAL,
     },
     [
       ...['app.example', 'https://app.example/path', 'https://a.example https://b.example', 'https://user@app.example'],
-      ...['*,https://a.example', 'https://', ',', 'null'],
+      ...['*,https://a.example', 'https://', ','],
     ],
   ],
   [

@@ -42,7 +42,7 @@ export class Origins {
     this.#origins = new Set(corsOrigins)
     this.#onLoopback = isLoopback(nameOf(host))
     this.#addresses = addresses
-    const origins = corsOrigins.filter((origin) => origin !== '*').map((origin) => new URL(origin).hostname)
+    const origins = corsOrigins.filter((origin) => URL.canParse(origin)).map((origin) => new URL(origin).hostname)
     const all = allowedHosts.includes('*') || (allowedHosts.length === 0 && !this.#onLoopback)
     this.#hosts = all ? undefined : new Set([...allowedHosts.map(nameOf), ...origins])
   }

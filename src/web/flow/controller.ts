@@ -22,7 +22,7 @@ export class Controller {
   incoming: Incoming | undefined
   /** Password for a relay that opens sessions for those alone who have one. It is kept nowhere else. */
   accessToken: string | undefined
-  readonly #relay: string
+  readonly #relay: () => string
   readonly #deviceName: string
   readonly #changed: (state: State) => void
   readonly #sources = new Map<number, Source>()
@@ -36,7 +36,7 @@ export class Controller {
   #ids = 0
 
   /** `relay` is the page's own directory. `changed` is called after each event. */
-  constructor(relay: string, deviceName: string, changed: (state: State) => void) {
+  constructor(relay: () => string, deviceName: string, changed: (state: State) => void) {
     this.#relay = relay
     this.#deviceName = deviceName
     this.#changed = changed
@@ -155,7 +155,7 @@ export class Controller {
     this.#joining = new AbortController()
     const { signal } = this.#joining
     try {
-      const options = { relay: this.#relay, code, name: this.#deviceName, takes: { offers: true }, signal }
+      const options = { relay: this.#relay(), code, name: this.#deviceName, takes: { offers: true }, signal }
       const { Receiver } = await sides()
       if (signal.aborted) return
       const receiver = await Receiver.join({ ...options, ...this.#connectionListeners() })

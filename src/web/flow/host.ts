@@ -17,7 +17,7 @@ const SLOW_BYTES_PER_SECOND = 1_000_000
 const TICK_MS = 1_000
 
 export interface HostParts {
-  readonly relay: string
+  readonly relay: () => string
   readonly nextId: () => number
   readonly state: () => State
   readonly tell: (event: Event) => void
@@ -87,7 +87,7 @@ export class Host {
     const needed = Math.ceil(PAIRING_SECONDS + bytes / SLOW_BYTES_PER_SECOND)
     const session = this.#parts.nextId()
     const sender = await Sender.open({
-      relay,
+      relay: relay(),
       receivers: state().wanted,
       ttlSeconds: Math.min(TTL_MAX_SECONDS, Math.max(TTL_SECONDS, needed)),
       takes: { offers: true },

@@ -63,7 +63,7 @@ function again({ state, controller }: Context, code: keyof typeof ENDS, role: 's
 /** Says who can read what is sent, and what to do for whom that is not enough. */
 export function sure({ controller }: Context, version: string): Rendered {
   const { host } = location
-  const sentences = [WORDS.sureCli, fill('sureVerify', { host })]
+  const sentences = [WORDS.sureCli, WORDS.sureFile, fill('sureVerify', { host })]
   return {
     title: WORDS.sureTitle,
     body: [
