@@ -24,9 +24,7 @@ const patience = protection('test/e2e/patience.test.ts')
 const source = protection('test/client/source.test.ts')
 const entry = protection('test/client/entry.test.ts')
 const httpSocket = protection('test/client/link/http-socket.test.ts')
-const folders = protection('test/node/folders.test.ts')
 const cliFolders = protection('test/deep/cli/folders.test.ts')
-const offers = protection('test/client/transfer/offers.test.ts')
 const waitingRoom = protection('test/client/pairing/waiting-room.test.ts')
 const hostile = protection('test/deep/fuzz/hostile-bounds.test.ts')
 const strangers = protection('test/deep/adversary/strangers.test.ts')
@@ -389,10 +387,6 @@ export const SIDES = [
     'if (rename) return nextFree(free, isTaken)',
     '',
   ]),
-  folders('CLI F10: what cannot be read is told', 'what a user cannot read of a folder is told', [
-    "if (!names) return void leftOut.push({ path: folder, why: 'unreadable' })",
-    'if (!names) return',
-  ]),
   files('CLI F12: a link that a person chose', 'has a name of its own for each thing', [
     'pathSources(await realTarget(path), path)',
     'pathSources((await realTarget(path)) && path, path)',
@@ -408,10 +402,6 @@ export const SIDES = [
   httpSocket('what waits for its call was not sent', 'is reported when its call begins', [
     'this.#channels.get(channel)?.leaving.set(seq, onLeaving)',
     'onLeaving(), this.#channels.get(channel)?.leaving.set(seq, onLeaving)',
-  ]),
-  offers('a failure here takes the offer back', 'whose app fails at the answer is taken back', [
-    "await this.#send().catch((error) => this.#withdraw('failed', errorOfAccident(error)))",
-    'await this.#send()',
   ]),
   files('CLI F28: room is looked for before anybody is asked', 'because there is no room says how much it takes', [
     'disk.bavail * disk.bsize >= rest',
