@@ -12,7 +12,11 @@ declare global {
 
 // The page with its own words and style, and states that nobody had to bring about.
 const view = new View(() => 'https://relay.example')
-const controller = new Controller(() => 'https://relay.example', 'Chrome on Linux', () => {})
+const controller = new Controller(
+  () => 'https://relay.example',
+  'Chrome on Linux',
+  () => {},
+)
 view.version = '1.2.3'
 document.body.append(footer(() => {}))
 globalThis.showState = (name) => {
