@@ -25,9 +25,10 @@ export class Outgoing {
   /** Offers a batch to a device, under the number of a new transfer. Resolves when the device has said its last word. */
   async send(transfer: number, peer: number, device: PairedDevice, { id, items, sources }: Batch): Promise<void> {
     const bytes = items.reduce((sum, item) => sum + item.bytes, 0)
-    const names = items.slice(0, 3).map(({ name }) => name)
+    // A folder is one thing here, as on the screen where it was chosen.
+    const tops = [...new Set(items.map(({ name }) => name.split('/')[0] ?? name))]
     const isText = items.length === 1 && items[0]?.isText === true
-    const what = { id: transfer, peer, batch: id, names, count: items.length, bytes, isText }
+    const what = { id: transfer, peer, batch: id, names: tops.slice(0, 3), count: tops.length, bytes, isText }
     this.#tell({ is: 'transfer', transfer: { ...what, way: 'out', stage: { is: 'offered' } } })
     const stop = new AbortController()
     this.#stops.set(transfer, stop)

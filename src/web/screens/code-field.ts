@@ -10,6 +10,7 @@ const EXAMPLE = 'K7QM3-XPDT28'
 /** The field for a code, with the button that enters it. Nothing is entered by itself. */
 export function codeField(context: Context, focus: 'connect' | 'none' = 'none'): HTMLElement {
   const { state, controller, relay } = context
+  const isFilled = focus === 'connect'
   const problem = h('p', { class: 'problem', id: 'code-problem', role: 'alert' })
   const input = h('input', {
     id: 'code',
@@ -19,7 +20,7 @@ export function codeField(context: Context, focus: 'connect' | 'none' = 'none'):
     autocomplete: 'off',
     spellcheck: false,
     enterKeyHint: 'go',
-    'aria-describedby': 'code-problem code-example',
+    'aria-describedby': isFilled ? 'code-problem' : 'code-problem code-example',
   })
   const show = (...fault: Child[]) => {
     problem.replaceChildren(...fault.filter((each) => each !== undefined && each !== false))
@@ -45,13 +46,13 @@ export function codeField(context: Context, focus: 'connect' | 'none' = 'none'):
     void controller.join(input.value)
   }
   const connect = h('button', { type: 'submit', class: 'main' }, WORDS.connect)
-  if (focus === 'connect') connect.setAttribute('data-focus', '')
+  if (isFilled) connect.setAttribute('data-focus', '')
   return h(
     'form',
     { 'data-keep': `code ${state.code}`, noValidate: true, onsubmit: enter },
     h('label', { htmlFor: 'code' }, WORDS.code),
     input,
-    h('p', { class: 'quiet', id: 'code-example' }, fill('codeExample', { code: EXAMPLE })),
+    !isFilled && h('p', { class: 'quiet', id: 'code-example' }, fill('codeExample', { code: EXAMPLE })),
     problem,
     buttons(connect, mayScan() && button(WORDS.scan, () => controller.tell({ is: 'scan' }))),
   )

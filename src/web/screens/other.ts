@@ -68,10 +68,10 @@ export function sure({ controller }: Context, version: string): Rendered {
     title: WORDS.sureTitle,
     body: [
       heading(WORDS.sureTitle),
-      h('p', { class: 'lead' }, fill('sure', { host })),
       h(
         'div',
-        { class: 'card' },
+        { class: 'card narrow' },
+        h('p', {}, fill('sure', { host })),
         h('ul', { class: 'ways' }, ...sentences.map((each) => h('li', {}, ...withCode(each)))),
         version !== '' && h('p', { class: 'quiet' }, fill('sureVersion', { version })),
         buttons(button(WORDS.back, () => controller.tell({ is: 'ask', open: false }))),

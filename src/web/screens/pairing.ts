@@ -5,7 +5,7 @@ import { fill, WORDS } from '../words.ts'
 import { copyButton } from './copy-button.ts'
 import type { Context, Rendered } from './parts.ts'
 import { question } from './question.ts'
-import { goOn, picture, shownCode } from './shown-code.ts'
+import { goOn, shownCode } from './shown-code.ts'
 import { strangers } from './strangers.ts'
 
 /** Words by which a letter is read out (ICAO). */
@@ -30,18 +30,16 @@ function code(context: Context, now: Pairing): Rendered {
       h(
         'div',
         { class: 'ticket code-screen' },
-        h('div', { class: 'stub' }, picture(now)),
+        h('div', { class: 'stub' }, ...shownCode(now), isShared() && copies(now)),
         h(
           'div',
           { class: 'part' },
-          shownCode(now),
-          isShared() && copies(now),
           status(now),
           h('details', {}, h('summary', {}, WORDS.readOut), h('p', { class: 'read-out' }, readOut(now.code))),
           strangers(now),
           now.wanted > 1 && roster(context, now),
           buttons(
-            goOn(context, now),
+            goOn(context, now, 'main'),
             button(WORDS.cancel, () => void controller.leave()),
           ),
         ),

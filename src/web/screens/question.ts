@@ -3,7 +3,7 @@ import type { Pairing, Question } from '../flow/state.ts'
 import { count, shownName } from '../format.ts'
 import { fill, WORDS } from '../words.ts'
 import type { Context, Rendered } from './parts.ts'
-import { goOn, picture, shownCode } from './shown-code.ts'
+import { goOn, shownCode } from './shown-code.ts'
 import { strangers } from './strangers.ts'
 
 /** Asks whom to let in: by a choice of numbers, or by typing where a choice says too little. */
@@ -30,9 +30,9 @@ export function question(context: Context, now: Pairing): Rendered {
           h('p', { class: 'strong' }, fill('letInSoFar', { k: count(now.admitted), n: count(now.wanted) })),
         buttons(
           button(isTyped ? WORDS.nobody : WORDS.noneOfThese, () => void nobody(context)),
-          goOn(context, now),
+          goOn(context, now, 'plain'),
         ),
-        h('details', {}, h('summary', {}, WORDS.showCodeAgain), shownCode(now), picture(now)),
+        h('details', {}, h('summary', {}, WORDS.showCodeAgain), ...shownCode(now)),
       ),
     ],
   }

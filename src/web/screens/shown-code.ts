@@ -5,20 +5,20 @@ import { sides } from '../late.ts'
 import { fill, WORDS } from '../words.ts'
 import type { Context } from './parts.ts'
 
-/** The code as text, and where to enter it. */
-export function shownCode({ code: text, link }: Pairing): HTMLElement {
+/** The code as text, where to enter it, and the link as a picture. */
+export function shownCode(now: Pairing): HTMLElement[] {
+  const { code: text, link } = now
   const [before = '', after = ''] = WORDS.openThere.split('{address}')
   const address = link.split('/#')[0]?.replace(/^https?:\/\//, '') ?? ''
-  return h(
-    'div',
-    { class: 'shown-code' },
+  return [
     h('p', { class: 'tiles-row' }, symbols(text, 'tiles')),
     h('p', {}, before, h('strong', {}, theirs(address)), after),
-  )
+    picture(now),
+  ]
 }
 
 /** The link as a QR code, drawn once its place is on the page. */
-export function picture({ link }: Pairing): HTMLElement {
+function picture({ link }: Pairing): HTMLElement {
   const place = h('div', { class: 'picture', 'data-keep': link })
   void sides().then(
     ({ qrPicture }) => place.isConnected && place.append(qrPicture(link, WORDS.qrOf)),
@@ -28,8 +28,8 @@ export function picture({ link }: Pairing): HTMLElement {
 }
 
 /** Sends to those who are in, without the others. */
-export function goOn({ controller, state }: Context, { wanted }: Pairing): HTMLElement | false {
+export function goOn({ controller, state }: Context, { wanted }: Pairing, kind: 'main' | 'plain'): HTMLElement | false {
   const k = state.peers.filter(({ hasLeft }) => !hasLeft).length
   if (wanted === 1 || k === 0) return false
-  return button(k === 1 ? WORDS.goOnWithOne : fill('goOnWith', { k: count(k) }), () => controller.goOn(), 'main')
+  return button(k === 1 ? WORDS.goOnWithOne : fill('goOnWith', { k: count(k) }), () => controller.goOn(), kind)
 }

@@ -165,7 +165,10 @@ export const STATES: Readonly<Record<string, State>> = {
     peers: EIGHT.map((each) => (each.id === 7 ? { ...each, hasLeft: true } : each)),
   }),
   left: paired([transfer('in', RECEIVED)], { peers: [peer(0, { hasLeft: true })] }),
-  'left badly': paired([ALL_AT_ONCE[5] as Transfer], { left: 'session_lost', peers: [peer(0, { hasLeft: true })] }),
+  'left badly': paired(
+    [transfer('out', { is: 'failed', code: 'session_lost' }, { names: ['film.mp4'], bytes: 412_000_000 })],
+    { left: 'session_lost', peers: [peer(0, { hasLeft: true })] },
+  ),
   end: { ...START, code: 'K7QM3-XPDT28', screen: { is: 'end', code: 'code_not_found', role: 'receiver' } },
   'end, sender': { ...START, items: FEW, screen: { is: 'end', code: 'nobody_approved', role: 'sender' } },
   sure: { ...START, isAsking: true },
