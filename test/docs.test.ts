@@ -24,6 +24,7 @@ import { zodOf } from '../src/protocol/zod.ts'
 import { HEADERS_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from '../src/server/app.ts'
 import { readConfig, VARIABLES } from '../src/server/config.ts'
 import { PROCESS_BYTES } from '../src/server/resources.ts'
+import { STATES } from './deep/web/states.ts'
 import { startRelay } from './support/server.ts'
 
 /** Holds what is written twice, once for people and once for machines, together in both directions. */
@@ -236,6 +237,15 @@ describe('docs/cli.md', () => {
   it('has every kind of question', () => {
     const [, kinds] = section(cli, '## With `--json`').split('The kinds of question are')
     expect([...kinds.matchAll(/`(\w+)`\s\(/g)].map(([, kind]) => kind)).toEqual([...QUESTIONS])
+  })
+})
+
+describe('docs/page.md', () => {
+  it('shows every screen that the tests look at, each picture once', () => {
+    const shown = [...read('docs/page.md').matchAll(/\(screens\/(.+?)\.webp\)/g)].map(([, name]) => name)
+    const files = readdirSync(new URL('../docs/screens', import.meta.url)).map((file) => file.replace('.webp', ''))
+    expect(['pairing', ...shown].toSorted()).toEqual(files.toSorted())
+    expect(shown).toEqual(expect.arrayContaining(Object.keys(STATES).map((name) => name.replaceAll(/\W+/g, '-'))))
   })
 })
 
