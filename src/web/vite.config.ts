@@ -75,6 +75,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: false,
     target: 'es2023',
+    cssTarget: ['chrome123', 'firefox121', 'safari16.4'],
     rolldownOptions: {
       checks: { pluginTimings: false },
       // Nothing of the SDK runs when it is loaded: each late part takes its own share of it along.

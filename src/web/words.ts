@@ -181,7 +181,7 @@ export const WORDS = {
   fallback: 'No WebSocket passes here, so it goes on more slowly.',
   otherAway: 'The other device is not connected.',
   otherAwayUntil:
-    'The other device is not connected. Waiting for it until {time}. If its page was closed or reloaded, leave and start again.',
+    'The other device is not connected. Waiting for it until {time}. If its page was closed, leave and start again.',
   itIsBack: 'It is back.',
 
   sureTitle: 'Who can read what you send?',

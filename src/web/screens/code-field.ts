@@ -20,7 +20,7 @@ export function codeField(context: Context, focus: 'connect' | 'none' = 'none'):
     autocomplete: 'off',
     spellcheck: false,
     enterKeyHint: 'go',
-    'aria-describedby': isFilled ? 'code-problem' : 'code-problem code-example',
+    'aria-describedby': 'code-problem code-example',
   })
   const show = (...fault: Child[]) => {
     problem.replaceChildren(...fault.filter((each) => each !== undefined && each !== false))
