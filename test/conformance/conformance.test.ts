@@ -20,6 +20,7 @@ import { windows } from './windows.ts'
 /** Errors of PROTOCOL.md that no client can bring about, and why. */
 const OUT_OF_REACH: Readonly<Record<string, string>> = {
   'http rate_limited': 'takes a flood, and test/server has it',
+  'http access_denied': 'takes a relay that not everybody may use, and test/server has it',
   'close forbidden': 'reserved: no frame leads to it',
   'http internal': 'the relay would have to fail',
   'close internal': 'the relay would have to fail',

@@ -63,7 +63,7 @@ export class Item implements IncomingItem {
   readonly dir: true | undefined
   readonly index: number
   readonly offset: number
-  readonly pieces: () => AsyncGenerator<Uint8Array>
+  readonly #pieces: () => AsyncGenerator<Uint8Array>
   #stream: ReadableStream<Uint8Array> | undefined
 
   constructor(entry: Entry, index: number, offset: number, pieces: () => AsyncGenerator<Uint8Array>) {
@@ -75,7 +75,11 @@ export class Item implements IncomingItem {
     this.dir = entry.dir
     this.index = index
     this.offset = offset
-    this.pieces = pieces
+    this.#pieces = pieces
+  }
+
+  pieces(): AsyncGenerator<Uint8Array> {
+    return this.#pieces()
   }
 
   get stream(): ReadableStream<Uint8Array> {
