@@ -43,7 +43,7 @@ export function relayAt(url: string): Relay {
 export async function startRelay(settings: Readonly<Record<string, string>> = {}): Promise<Relay> {
   if (SETTING !== 'redis' && SETTING !== 'nodes') return startNode(settings)
   const redis = await startRedis()
-  const node = () => startReadyNode({ ...settings, REDIS_URL: redis.url })
+  const node = () => startReadyNode({ ...settings, REDIS_URL: redis.url, DRAIN_SECONDS: '0' })
   const nodes = SETTING === 'redis' ? [await node()] : [await node(), await node()]
   const [first, second] = nodes
   return {

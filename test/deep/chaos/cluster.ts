@@ -35,7 +35,7 @@ export class Cluster {
 
   static async start(options: ClusterOptions): Promise<Cluster> {
     const redis = options.redis ? await startRedis() : undefined
-    const settings = { ...options.settings, ...(redis ? { REDIS_URL: redis.url } : {}) }
+    const settings = { DRAIN_SECONDS: '0', ...options.settings, ...(redis ? { REDIS_URL: redis.url } : {}) }
     try {
       const nodes = await Promise.all(Array.from({ length: options.nodes }, () => startNode(settings)))
       return new Cluster(redis, settings, nodes)

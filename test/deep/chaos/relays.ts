@@ -22,7 +22,7 @@ const OPEN = { MAX_SESSIONS_PER_CLIENT: '100000' }
 
 export async function startRelays(setting: Setting): Promise<Relays> {
   const redis = setting === 'redis' || setting === 'nodes' ? await startRedis() : undefined
-  const settings = redis ? { ...OPEN, REDIS_URL: redis.url } : OPEN
+  const settings = redis ? { ...OPEN, REDIS_URL: redis.url, DRAIN_SECONDS: '0' } : OPEN
   const sender = await startNode(settings)
   const receiver = setting === 'nodes' ? await startNode(settings) : sender
   const elsewhere = await startRelayProcess(OPEN)

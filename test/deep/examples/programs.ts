@@ -10,7 +10,7 @@ export interface Example extends Pick<Program, 'write' | 'endStdin' | 'ended' | 
 
 /** Starts a program of `examples/`. It is ended with the file's last test at the latest. */
 export function example(path: string, args: readonly string[]): Example {
-  const file = fileURLToPath(new URL(`../../examples/${path}`, import.meta.url))
+  const file = fileURLToPath(new URL(`../../../examples/${path}`, import.meta.url))
   const program = new Program(process.execPath, ['--single-threaded-gc', file, ...args], { stdin: 'open' })
   withLastTest(() => program.kill())
   return {
