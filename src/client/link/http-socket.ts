@@ -187,8 +187,10 @@ export class HttpSocket implements WebSocketLike {
     channel.busy.add(method)
     const [frame] = channel.outbox
     const body = method === 'PUT' && frame ? ciphertextOf(frame) : undefined
-    if (body) channel.leaving.get(seq)?.()
-    channel.leaving.delete(seq)
+    if (body) {
+      channel.leaving.get(seq)?.()
+      channel.leaving.delete(seq)
+    }
     try {
       const answer = await this.#call(method, `/channels/${channel.number}/frames/${seq}${this.#named('?')}`, {
         timeoutMs: FRAME_TIMEOUT_MS,

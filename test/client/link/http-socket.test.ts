@@ -199,6 +199,19 @@ describe('own frames', () => {
     expect(left).toEqual([1, 2])
   })
 
+  test('each is reported, also when a frame of its number is fetched before', async () => {
+    const claims = [{ channel: 1, received: 1 }]
+    const attached = await attachedSocket({ rows: [channelRow({ available: 1 })], claims })
+    const { socket, http } = attached
+    const left: number[] = []
+    for (const seq of [1, 2]) socket.sendWhenDue(encodeData(1, seq, filled(1, seq)), () => left.push(seq))
+    await poll(attached, [channelRow({ available: 2 })])
+    http.one('GET 1/2')
+    await http.one('PUT 1/1').answer({ received: 1, acked: 0, window: 1000 })
+    http.one('PUT 1/2')
+    expect(left).toEqual([1, 2])
+  })
+
   test('one may take 60 s', async () => {
     const { http, world, socket, closes } = await attachedSocket()
     socket.send(encodeData(1, 1, filled(1, 1)))
