@@ -26,7 +26,7 @@ const VITEST = {
   experimental: { fsModuleCache: true },
 }
 /** Tests that start the relay or the CLI as it was built. */
-const AS_PROCESSES = /^test\/(cli|conformance|server\/process|deep\/(abuse|chaos|cluster))/
+const AS_PROCESSES = /^test\/(cli|conformance|server\/process|deep\/(abuse|chaos|cli|cluster|examples))/
 
 const { values } = parseArgs({
   options: {
