@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -90,7 +90,9 @@ async function work(): Promise<string> {
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
   // Types are not looked at: without a protection something is unused.
   const manifest = readFileSync(join(copy, 'package.json'), 'utf8')
-  writeFileSync(join(copy, 'package.json'), manifest.replace('"tsc -b src/cli src/server', '$& --noCheck'))
+  const untyped = manifest.replace('"build": "tsc -b ', '$&--noCheck ')
+  if (untyped === manifest) throw new Error('the build of package.json does not begin with tsc -b any more')
+  writeFileSync(join(copy, 'package.json'), untyped)
   for (let next = queue.shift(); next; next = queue.shift()) {
     const [mutation, change] = next
     if (typeof change === 'string') continue
@@ -145,7 +147,9 @@ async function resultsOf(file: string, names: readonly string[], copy: string): 
   writeFileSync(join(copy, CONFIG), `export default ${JSON.stringify({ test: { ...VITEST, globalSetup } })}\n`)
   const pattern = names.map((name) => name.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|')
   const args = ['run', '--config', CONFIG, file, '-t', pattern, '--reporter=json', '--outputFile', report]
-  if ((await run('vitest', args, copy)) === 'hangs') return 'hangs'
+  const exitCode = await run('vitest', args, copy)
+  if (exitCode === 'hangs') return 'hangs'
+  if (!existsSync(report)) return `vitest ended with ${exitCode}, before any test`
   const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as {
     testResults: { message: string; assertionResults: Result[] }[]
   }

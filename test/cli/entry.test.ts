@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { readEntry } from '../../src/cli/entry.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
@@ -25,3 +26,8 @@ test.each([`${RELAY}/`, `${RELAY}/#`, ` ${RELAY}/path `])(
     })
   },
 )
+
+test('the built command can be executed: npx takes an earlier link for a clone in the same place as it is', async () => {
+  const { mode } = await stat(new URL('../../dist/cli/main.js', import.meta.url))
+  expect((mode & 0o111).toString(8)).toBe('111')
+})
