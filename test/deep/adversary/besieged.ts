@@ -14,8 +14,10 @@ interface Place {
   readonly moments: (attack: Attack, addresses: number) => readonly number[]
 }
 
-/** In the short form: with the honest receiver and a little later. */
-const SHORT_MOMENTS: Readonly<Record<number, readonly number[]>> = { 1: [15], 50: [0, 15] }
+/** In the short form, from many addresses: with the honest receiver, and a little later, an attack each in turn. */
+const SHORT_MOMENTS = [0, 15]
+/** The same from one address. */
+const SHORT_MOMENT = 15
 const ADDRESSES = [1, 50]
 
 /** An eighth of it is there for handshakes: room for 512. */
@@ -27,8 +29,12 @@ function memoryFor(attack: Attack): Promise<World> {
 
 /** The sieges of a form, in order. */
 function placesOf({ everySiege }: Sizes): Place[] {
+  const shortMoment = (attack: Attack, addresses: number) => {
+    const turn = [...AGAINST_A_CODE, ...AGAINST_A_RELAY].indexOf(attack) % SHORT_MOMENTS.length
+    return addresses > 1 ? SHORT_MOMENTS[turn] : SHORT_MOMENT
+  }
   const isShort = (attack: Attack, addresses: number) => (seconds: number) =>
-    everySiege || (attack.before.length === 1 ? addresses > 1 : SHORT_MOMENTS[addresses]?.includes(seconds) === true)
+    everySiege || (attack.before.length === 1 ? addresses > 1 : seconds === shortMoment(attack, addresses))
   const moments: Place['moments'] = (attack, addresses) => attack.before.filter(isShort(attack, addresses))
   return [
     { name: 'a relay in memory', build: memoryFor, attacks: [...AGAINST_A_CODE, ...AGAINST_A_RELAY], moments },
