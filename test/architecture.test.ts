@@ -79,6 +79,11 @@ const RULES: Readonly<Record<string, Rule>> = {
     imports: ['protocol/', 'client/index.ts', 'node/', 'zod/mini', 'commander', 'qr', 'node:'],
     reason: 'the CLI has of the client what an app has of it, and nothing behind that',
   },
+  'testing/': {
+    imports: [...['protocol/', 'relay/relay.ts', 'relay/errors.ts', 'store/memory/', 'client/index.ts', 'zod/mini']],
+    reason:
+      'the doubles for an app’s tests join both halves in one process: nothing else may, and nothing imports them',
+  },
   'web/': {
     imports: [
       ...['protocol/', 'client/index.ts', 'browser/index.ts', 'browser/batches.ts', 'crypto/pairing-code.ts'],

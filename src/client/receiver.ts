@@ -7,7 +7,7 @@ import { errorOfAccident, PairingError } from './errors.ts'
 import { requireName } from './options.ts'
 import { PairedDevice } from './paired-device.ts'
 import { type JoinOptions, ReceiverRun, type ReceiverRunOptions } from './pairing/receiver-run.ts'
-import { defaultEnvironment } from './runtime.ts'
+import { environmentWith } from './runtime.ts'
 import type { Takes } from './transfer/conversation.ts'
 import type { IncomingOffer } from './transfer/incoming-offer.ts'
 
@@ -52,7 +52,7 @@ export class Receiver {
   static async join(options: ReceiverOptions): Promise<Receiver> {
     requireName(options.name)
     const { relay, code } = parseEntry(options)
-    const environment = { ...(await defaultEnvironment()), ...options.environment }
+    const environment = await environmentWith(options.environment)
     const api = new RelayApi(relay, environment)
     let receiver: Receiver | undefined
     const onEnd = (run: ReceiverRun, error: PairingError) => {

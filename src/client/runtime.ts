@@ -1,9 +1,12 @@
 import { type Environment, MESSAGE_MAX_BYTES, type WebSocketLike } from './environment.ts'
 import { HttpSocket } from './link/http-socket.ts'
 
-/** The environment of this runtime. In Node the `ws` package carries the socket, elsewhere the runtime's own. */
-export async function defaultEnvironment(): Promise<Environment> {
-  const openWebSocket = await webSocketOpener()
+/**
+ * The environment of this runtime, but for what an app has put in its place. In Node the `ws` package carries the socket,
+ * elsewhere the runtime's own.
+ */
+export async function environmentWith(own?: Partial<Environment>): Promise<Environment> {
+  const openWebSocket = own?.openWebSocket ?? (await webSocketOpener())
   return {
     fetch: (url, init) => fetch(url, init),
     openWebSocket,
@@ -13,6 +16,7 @@ export async function defaultEnvironment(): Promise<Environment> {
     clearTimeout: (timer) => clearTimeout(timer as number),
     random: (length) => crypto.getRandomValues(new Uint8Array(length)),
     jitter: () => Math.random(),
+    ...own,
   }
 }
 

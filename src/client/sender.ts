@@ -11,7 +11,7 @@ import type { PairedDevice } from './paired-device.ts'
 import { Approvals, type PairingRequest } from './pairing/approvals.ts'
 import type { SenderRun } from './pairing/sender-run.ts'
 import { type FailedAttempts, type WaitingListeners, WaitingRoom } from './pairing/waiting-room.ts'
-import { defaultEnvironment } from './runtime.ts'
+import { environmentWith } from './runtime.ts'
 import { Signal } from './signal.ts'
 import type { Source } from './source.ts'
 import type { Takes } from './transfer/conversation.ts'
@@ -74,7 +74,7 @@ export class Sender {
     if (ttlSeconds !== undefined && !isTtl(ttlSeconds)) {
       throw new RangeError(`ttlSeconds is a whole number from ${TTL_MIN_SECONDS} to ${TTL_MAX_SECONDS}`)
     }
-    const environment = { ...(await defaultEnvironment()), ...options.environment }
+    const environment = await environmentWith(options.environment)
     const api = new RelayApi(options.relay, environment)
     clientId ??= encodeBase64Url(environment.random(16))
     for (const tries = new Tries(environment, options.patienceMs); ; ) {

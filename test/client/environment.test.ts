@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Channel } from '../../src/client/link/channel.ts'
 import { HandshakeSteps } from '../../src/client/pairing/handshake-steps.ts'
-import { defaultEnvironment } from '../../src/client/runtime.ts'
+import { environmentWith } from '../../src/client/runtime.ts'
 import { FakeWorld } from './support.ts'
 
 /** A side of a handshake that waits for a message. */
@@ -43,7 +43,7 @@ describe('a time-out that can be paused', () => {
 
 describe('the environment of this runtime', () => {
   test('has a monotonic clock, timers, jitter within bounds and fresh random bytes', async () => {
-    const environment = await defaultEnvironment()
+    const environment = await environmentWith()
     const before = environment.now()
     await new Promise<void>((resolve) => environment.setTimeout(resolve, 1))
     expect(environment.now()).toBeGreaterThan(before)

@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import type { PairingRequest, Receiver } from '../../src/client/index.ts'
-import { defaultEnvironment } from '../../src/client/runtime.ts'
+import { environmentWith } from '../../src/client/runtime.ts'
 import { parsePairingCode } from '../../src/crypto/pairing-code.ts'
 import { ERROR_TITLES } from '../../src/protocol/error-titles.ts'
 import { ERRORS, type ErrorCode } from '../../src/protocol/errors.ts'
@@ -214,7 +214,7 @@ test('a socket takes messages of 1 MiB, and none that is larger', async () => {
     socket.on('error', () => {})
   })
   const { port } = attacker.address() as AddressInfo
-  const socket = (await defaultEnvironment()).openWebSocket(`ws://127.0.0.1:${port}`, 'pairlay.v1')
+  const socket = (await environmentWith()).openWebSocket(`ws://127.0.0.1:${port}`, 'pairlay.v1')
   socket.binaryType = 'arraybuffer'
   const taken: number[] = []
   let closed = false

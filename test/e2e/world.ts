@@ -1,5 +1,5 @@
 import type { Environment, WebSocketLike } from '../../src/client/environment.ts'
-import { defaultEnvironment } from '../../src/client/runtime.ts'
+import { environmentWith } from '../../src/client/runtime.ts'
 import type { FakeTime } from '../client/fake-time.ts'
 import { setting } from './setting.ts'
 
@@ -181,7 +181,7 @@ export class DeviceWorld {
 
   /** With a `time`, waits of 100 ms and more happen when the test says so. */
   static async create(time?: FakeTime): Promise<DeviceWorld> {
-    return new DeviceWorld(await defaultEnvironment(), time)
+    return new DeviceWorld(await environmentWith(), time)
   }
 
   /** The newest socket. */

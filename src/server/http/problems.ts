@@ -2,20 +2,13 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { ERROR_TITLES } from '../../protocol/error-titles.ts'
-import { ERRORS, type HttpErrorCode, isHttpErrorCode } from '../../protocol/errors.ts'
+import { type HttpErrorCode, isHttpErrorCode } from '../../protocol/errors.ts'
+import { problemOf } from '../../protocol/problem.ts'
 import type { Problem } from '../../protocol/responses.ts'
 import { RelayError } from '../../relay/errors.ts'
 
 /** Seconds a refused client should wait before it asks again, where nothing else is known. */
 const RETRY_AFTER_SECONDS = 5
-
-/** The body of an error answer (RFC 9457, application/problem+json). */
-export function problemOf(code: HttpErrorCode, detail?: string): Problem {
-  const { status, retryable } = ERRORS[code]
-  const title = ERROR_TITLES[code]
-  return { type: 'about:blank', title, status, code, retryable, ...(detail === undefined ? {} : { detail }) }
-}
 
 /** Answers whatever is refused with a problem. */
 export function answerInProblems(app: FastifyInstance): void {

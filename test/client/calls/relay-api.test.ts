@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { RelayRefusal, RelayUnreachable } from '../../../src/client/calls/http-call.ts'
 import { pairingErrorOf as meaningOf, RelayApi, Tries } from '../../../src/client/calls/relay-api.ts'
 import { PairingError } from '../../../src/client/errors.ts'
-import { defaultEnvironment } from '../../../src/client/runtime.ts'
+import { environmentWith } from '../../../src/client/runtime.ts'
 import { ERRORS } from '../../../src/protocol/errors.ts'
 import { settled } from '../fake-time.ts'
 import { FakeWorld, pairingErrorOf } from '../support.ts'
@@ -160,7 +160,7 @@ describe('a request', () => {
     })
     await new Promise<void>((resolve) => attacker.listen(0, '127.0.0.1', resolve))
     const { port } = attacker.address() as AddressInfo
-    const api = new RelayApi(`http://127.0.0.1:${port}`, { ...(await defaultEnvironment()), jitter: () => 0 })
+    const api = new RelayApi(`http://127.0.0.1:${port}`, { ...(await environmentWith()), jitter: () => 0 })
     try {
       await expect(api.createSession(request)).rejects.toBeInstanceOf(RelayUnreachable)
       expect(stolen).toBe(undefined)
