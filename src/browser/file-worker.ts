@@ -85,7 +85,8 @@ export async function freeRoom(files: FileWorker): Promise<number | undefined> {
   try {
     const root = await rootFolder(true)
     const { quota = 0, usage = 0 } = await navigator.storage.estimate()
-    const name = `try-${crypto.randomUUID()}`
+    // No token has a dot: nobody takes it for a transfer.
+    const name = `try.${crypto.randomUUID()}`
     await files.put(ROOT, name, 'x')
     await root.removeEntry(name)
     return Math.max(0, quota - usage)

@@ -59,7 +59,9 @@ export class BrowserPartials implements Partials<BrowserPartial> {
   async tokens(): Promise<string[]> {
     const tokens: string[] = []
     for (const token of await keptTokens()) {
-      const folder = await folderOf(token)
+      const folder = await folderOf(token).catch(() => undefined)
+      // Another page has removed it.
+      if (!folder) continue
       const isDone = await folder.getFileHandle('done.json').catch(() => undefined)
       if (!isDone && !(await isHeld(token)) && (await readJson<Meta>(folder, 'meta.json'))) tokens.push(token)
     }

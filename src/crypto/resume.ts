@@ -1,5 +1,5 @@
 /**
- * The proofs and digests by which a transfer resumes: PROTOCOL.md, section 10.5. Only the pair that has a transfer's token
+ * The proofs and digests by which a transfer resumes: PROTOCOL.md, section 10.6. Only the pair that has a transfer's token
  * can tell a hint from random bytes, and each pairing has other hints of the same token.
  */
 import { hmac } from '@noble/hashes/hmac.js'
@@ -19,10 +19,15 @@ export function proofOf(token: Uint8Array, label: 'resume' | 'resumed', secret: 
   return hmac(sha512, token, concatBytes(lv(LABEL + label, secret), Uint8Array.of(1))).slice(0, PROOF_BYTES)
 }
 
-/** The digest of bytes that come in pieces: SHA-256 over the SHA-256 of each block of 1 MiB, the last one shorter. */
-export async function digestOf(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+/**
+ * The digest of bytes that come in pieces: SHA-256 over the SHA-256 of each block of 1 MiB, the last one shorter. `block` has
+ * DIGEST_BLOCK_BYTES to work in, for one digest at a time.
+ */
+export async function digestOf(
+  pieces: AsyncIterable<Uint8Array>,
+  block = new Uint8Array(DIGEST_BLOCK_BYTES),
+): Promise<Uint8Array> {
   const digests: Uint8Array[] = []
-  const block = new Uint8Array(DIGEST_BLOCK_BYTES)
   let filled = 0
   for await (const piece of pieces) {
     for (let at = 0; at < piece.length; ) {

@@ -169,8 +169,9 @@ export class Channel {
   }
 
   /**
-   * A socket attached. What the relay does not hold is sent again. `send` calls `onLeaving` when the frame goes. Throws `relay_misbehaved` if the relay lies about that,
-   * and `peer_misbehaved` for more than was sent: a peer's ack of it goes through any relay.
+   * A socket attached. What the relay does not hold is sent again; `send` calls `onLeaving` when the frame goes. Throws
+   * `relay_misbehaved` if the relay lies about that, and `peer_misbehaved` for more than was sent: a peer's ack of it goes
+   * through any relay.
    */
   attach(row: ChannelRow | undefined, send: (bytes: Uint8Array, onLeaving?: () => void) => void): void {
     // A relay that has no row for a channel of ours says that the channel is over.

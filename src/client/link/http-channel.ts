@@ -5,15 +5,18 @@ import type { ChannelRow } from '../../protocol/view.ts'
 export const FRAME_METHODS = ['DELETE', 'PUT', 'GET'] as const
 export type FrameMethod = (typeof FRAME_METHODS)[number]
 
+interface OutgoingFrame extends Frame {
+  /** Called when its call begins. */
+  readonly onLeaving: () => void
+}
+
 /** How far one channel is over HTTP, and what it has to do next. Calls of one kind follow each other: frames keep their order. */
 export class HttpChannel {
   readonly number: number
   /** Kinds of calls that are under way. */
   readonly busy = new Set<FrameMethod>()
   /** Own frames that the relay has not taken yet. */
-  readonly outbox: Frame[] = []
-  /** By the seq of a frame there, the one to call when its call begins. */
-  readonly leaving = new Map<number, () => void>()
+  readonly outbox: OutgoingFrame[] = []
   /** The last own frame known to be acked, and the largest window announced. */
   acked: number
   window: number

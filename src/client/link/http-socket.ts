@@ -79,18 +79,17 @@ export class HttpSocket implements WebSocketLike {
       this.#run(JSON.parse(data)).catch((error) => this.#fail(error))
       return
     }
+    this.sendWhenDue(data, () => {})
+  }
+
+  sendWhenDue(data: Uint8Array, onLeaving: () => void): void {
+    if (this.#closed) return
     const frame = decodeFrame(data)
     // A channel without a row is over: what is still said on it is discarded, as on a WebSocket.
     const channel = this.#channels.get(frame.channel)
-    if (frame.type !== FRAME_ACK) channel?.outbox.push(frame)
+    if (frame.type !== FRAME_ACK) channel?.outbox.push({ ...frame, onLeaving })
     else if (channel) channel.processed = frame.seq
     this.#work()
-  }
-
-  sendWhenDue(frame: Uint8Array, onLeaving: () => void): void {
-    const { channel, seq } = decodeFrame(frame)
-    this.#channels.get(channel)?.leaving.set(seq, onLeaving)
-    this.send(frame)
   }
 
   close(): void {
@@ -187,10 +186,7 @@ export class HttpSocket implements WebSocketLike {
     channel.busy.add(method)
     const [frame] = channel.outbox
     const body = method === 'PUT' && frame ? ciphertextOf(frame) : undefined
-    if (body) {
-      channel.leaving.get(seq)?.()
-      channel.leaving.delete(seq)
-    }
+    if (body) frame?.onLeaving()
     try {
       const answer = await this.#call(method, `/channels/${channel.number}/frames/${seq}${this.#named('?')}`, {
         timeoutMs: FRAME_TIMEOUT_MS,

@@ -3,7 +3,7 @@ import { utf8Length } from '../../protocol/text.ts'
 import { PairingError } from '../errors.ts'
 import { encodeLines, LineReader } from './lines.ts'
 
-/** The entries of an offer: files, and folders that are empty. PROTOCOL.md, section 10.3. */
+/** The entries of an offer: files, and folders that are empty. PROTOCOL.md, section 10.4. */
 
 /** Files and empty folders of one offer, at most. */
 export const ENTRIES_MAX = 100_000

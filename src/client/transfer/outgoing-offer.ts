@@ -107,7 +107,8 @@ export class OutgoingOffer implements ContentSource {
       await this.#send().catch((error) => this.#withdraw('failed', errorOfAccident(error)))
       while (this.#life.is !== 'over') await this.#changed.next()
       const { outcome } = this.#life
-      if (outcome.is === 'delivered') await this.#options.transfers?.remove(this.#token)
+      // Delivered is delivered, whatever a store throws: a token that stays harms nothing.
+      if (outcome.is === 'delivered') await this.#options.transfers?.remove(this.#token).catch(() => {})
       return { outcome, failure: this.#failure }
     } finally {
       signal?.removeEventListener('abort', abort)
@@ -188,11 +189,17 @@ export class OutgoingOffer implements ContentSource {
   }
 
   #tellProgress(taken: number): void {
-    this.#options.onProgress?.(this.#hasBytes + taken, this.#totalBytes)
+    try {
+      this.#options.onProgress?.(this.#hasBytes + taken, this.#totalBytes)
+    } catch (error) {
+      // The reader calls this: what fails there would end the pairing.
+      this.#withdraw('failed', errorOfAccident(error))
+    }
   }
 
   async #hints(): Promise<string[] | undefined> {
-    const tokens = canDigest() && this.#keys && (await this.#options.transfers?.tokensOf(this.#keys))
+    // The offer has its number, which the other device waits for: it goes out without hints where a store fails.
+    const tokens = canDigest() && this.#keys && (await this.#options.transfers?.tokensOf(this.#keys).catch(() => []))
     if (!tokens || tokens.length === 0) return undefined
     const newest = tokens.slice(0, HINTS_MAX)
     this.#known = new Map(newest.map((token) => [proofFor(token, 'resumed', this.#secret), token]))

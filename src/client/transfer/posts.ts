@@ -6,7 +6,7 @@ import { type HeadOf, POST_MAX_BYTES, PostType } from './kinds.ts'
 import type { MessageSink } from './message-reader.ts'
 import type { Outbox } from './outbox.ts'
 
-/** Posts: small messages of the app, in order, once. PROTOCOL.md, section 10.4. */
+/** Posts: small messages of the app, in order, once. PROTOCOL.md, section 10.5. */
 
 /** Cost of a post beside its bytes. */
 const POST_COST = 1024

@@ -1,8 +1,8 @@
-import { digestOf, proofOf } from '../../crypto/resume.ts'
+import { DIGEST_BLOCK_BYTES, digestOf, proofOf } from '../../crypto/resume.ts'
 import { decodeBase64Url, encodeBase64Url } from '../../protocol/text.ts'
 import { encodeLines, type Part } from './lines.ts'
 
-/** How a transfer resumes that was begun in an earlier session: PROTOCOL.md, section 10.5. */
+/** How a transfer resumes that was begun in an earlier session: PROTOCOL.md, section 10.6. */
 
 /** Bytes that a taker has of a transfer that was begun before, from its own store. */
 export interface Begun {
@@ -54,8 +54,9 @@ export async function digested(
     }
   }
   const all: Part[] = []
+  const block = new Uint8Array(DIGEST_BLOCK_BYTES)
   for (const part of parts) {
-    const digest = isWanted() ? await digestOf(counted(part)).catch(() => undefined) : undefined
+    const digest = isWanted() ? await digestOf(counted(part), block).catch(() => undefined) : undefined
     if (digest) all.push({ ...part, sha256: encodeBase64Url(digest) })
   }
   return all

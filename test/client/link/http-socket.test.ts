@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { HttpSocket } from '../../../src/client/link/http-socket.ts'
+import { sendOn } from '../../../src/client/link/socket.ts'
 import type { HttpErrorCode } from '../../../src/protocol/errors.ts'
 import { decodeFrame, encodeAck, encodeData, FRAME_ACK } from '../../../src/protocol/frame.ts'
 import type { ReceiverRow, View } from '../../../src/protocol/view.ts'
@@ -207,6 +208,16 @@ describe('own frames', () => {
     for (const seq of [1, 2]) socket.sendWhenDue(encodeData(1, seq, filled(1, seq)), () => left.push(seq))
     await poll(attached, [channelRow({ available: 2 })])
     http.one('GET 1/2')
+    await http.one('PUT 1/1').answer({ received: 1, acked: 0, window: 1000 })
+    http.one('PUT 1/2')
+    expect(left).toEqual([1, 2])
+  })
+
+  test('each is reported, also when an ack of its number is said before its call begins', async () => {
+    const { socket, http } = await attachedSocket()
+    const left: number[] = []
+    for (const seq of [1, 2]) sendOn(socket, encodeData(1, seq, filled(1, seq)), () => left.push(seq))
+    sendOn(socket, encodeAck(1, 2))
     await http.one('PUT 1/1').answer({ received: 1, acked: 0, window: 1000 })
     http.one('PUT 1/2')
     expect(left).toEqual([1, 2])

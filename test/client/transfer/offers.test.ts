@@ -176,6 +176,14 @@ describe('an offer', () => {
       },
     ],
     [
+      'whose app fails at the progress',
+      {
+        onProgress: () => {
+          throw new Error('no such bar')
+        },
+      },
+    ],
+    [
       'whose token cannot be kept',
       {
         transfers: {
@@ -187,14 +195,36 @@ describe('an offer', () => {
     ],
   ])('%s is taken back, and the devices stay paired', async (_, options) => {
     const { sender, receiver, until } = pair()
-    const file = { ...bytesSource(FILE, 'film.mp4'), key: 'film' }
-    const sending = pairingErrorOf(sender.send([file], options))
+    // More than the other device allows at once.
+    const film = { ...bytesSource(new Uint8Array(5_000_000), 'film.mp4'), key: 'film' }
+    const sending = pairingErrorOf(sender.send([film], options))
     const offer = await until(nextOffer(receiver))
     expect(await until(pairingErrorOf(acceptAll(offer)))).toBe('sender_failed')
     expect(await until(sending)).toBe('internal')
-    const again = sender.send([file])
+    const again = sender.send([bytesSource(FILE, 'note')])
     await until(acceptAll(await until(nextOffer(receiver))))
     expect(await until(again)).toMatchObject({ bytes: FILE.length })
+  })
+
+  test('whose tokens can neither be read nor removed is delivered', async () => {
+    const { sender, receiver, until } = pair()
+    const broken = () => Promise.reject(new Error('no such table'))
+    const transfers = { tokensOf: broken, put: async () => {}, remove: broken }
+    const sending = sender.send([{ ...bytesSource(FILE, 'film.mp4'), key: 'film' }], { transfers })
+    await until(acceptAll(await until(nextOffer(receiver))))
+    expect(await until(sending)).toMatchObject({ bytes: FILE.length })
+  })
+
+  test('whose app fails when it hears of the receipt is delivered', async () => {
+    const { sender, receiver, until } = pair()
+    const onProgress = (bytes: number) => {
+      if (bytes === FILE.length) throw new Error('no such bar')
+    }
+    const sending = sender.send([bytesSource(FILE, 'film.mp4')], { onProgress })
+    const offer = await until(nextOffer(receiver))
+    for await (const item of offer.accept()) await allOf(item.stream)
+    expect(await until(sending)).toMatchObject({ bytes: FILE.length })
+    expect([sender.isOver, receiver.isOver]).toEqual([false, false])
   })
 
   test('is answered with unsupported by a side that takes none', async () => {
