@@ -463,8 +463,12 @@ export const OPERATOR = [
     '',
   ]),
   proxyProtocol('a proxy that has to name its clients', 'resets a connection of the proxy without a header', [
-    "if (header.kind === 'wrong') return reset()",
+    "if (header.kind === 'wrong') return refuse()",
     "if (header.kind === 'wrong') return serve(socket)",
+  ]),
+  server('a wrong beginning on a unix socket', 'on a unix socket outlives attackers', [
+    'if (socket.remoteAddress === undefined) socket.destroy()\n  else socket.resetAndDestroy()',
+    'socket.resetAndDestroy()',
   ]),
   limits('attaches of one address, by a socket', 'by sockets and over HTTP count together', [
     'await rates.attach(request)',

@@ -91,13 +91,13 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       answerError(error, request, reply)
     },
   })
-  if (options.proxyProtocol) {
-    takeProxyProtocol(app.server, {
-      isProxy: ({ remoteAddress }) => addresses.isTrusted(remoteAddress),
-      told: (socket, address) => addresses.told(socket, address),
-      timeoutMs: HEADERS_TIMEOUT_MS,
-    })
-  }
+  const resetWaiting = options.proxyProtocol
+    ? takeProxyProtocol(app.server, {
+        isProxy: ({ remoteAddress }) => addresses.isTrusted(remoteAddress),
+        told: (socket, address) => addresses.told(socket, address),
+        timeoutMs: HEADERS_TIMEOUT_MS,
+      })
+    : () => {}
   answerInProblems(app)
   validateByZod(app)
   nameClients(app, addresses)
@@ -105,6 +105,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   slowDown(app, limits, clock, () => relay.unready === 'going_away')
   finishAnswers(app, refusals)
   stopWithLastWords(app, relay)
+  app.addHook('preClose', async () => resetWaiting())
   await letPagesIn(app, origins, corsOrigins)
   await describeRoutes(app, version)
   const rates = await buildRateLimits(app, limits, options.sharedCounters)

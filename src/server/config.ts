@@ -32,8 +32,9 @@ export const VARIABLES = {
   /** A unix socket to listen on, in place of HOST and PORT. */
   LISTEN: text(
     '',
-    'unix: and the path of a socket, such as unix:/run/pairlay/relay.sock',
-    /^(unix:\/\P{Cc}{1,100})?$/u,
+    'unix: and the path of a socket, up to 101 ASCII characters, such as unix:/run/pairlay/relay.sock',
+    // The system cuts a path of more than 107 bytes.
+    /^(unix:\/[ -~]{1,100})?$/,
   ),
   /** The port of /metrics. Empty for none. */
   METRICS_PORT: optional(integer(0, 0, 65_535)),

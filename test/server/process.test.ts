@@ -220,6 +220,24 @@ describe('the relay process', { concurrent: true }, () => {
     await rm(folder, { recursive: true })
   })
 
+  test('on a unix socket outlives attackers that begin wrong, or are too many', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'pairlay-socket-'))
+    const path = `${folder}/relay.sock`
+    const { child, out, exited } = run({ LISTEN: `unix:${path}`, PROXY_PROTOCOL: 'on', MAX_CONNECTIONS: '1' })
+    while (!out().includes('the relay is ready')) await once(child.stdout ?? child, 'data')
+    const attack = () =>
+      new Promise((resolve) => {
+        const attacker = connect(path)
+          .on('error', () => {})
+          .on('close', resolve)
+        attacker.resume().write('GET / HTTP/1.1\r\n\r\n')
+      })
+    await Promise.all(Array.from({ length: 80 }, attack))
+    child.kill('SIGTERM')
+    expect(await exited).toBe(0)
+    await rm(folder, { recursive: true })
+  })
+
   /** A pair that is approved, and whose sender has a socket. */
   async function pair(url: string) {
     const body = { clientId: 'c', senderCode: 'a-code' }

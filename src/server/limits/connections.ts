@@ -4,6 +4,7 @@ import { RelayError } from '../../relay/errors.ts'
 import type { Refusals } from '../http/refusals.ts'
 import type { ClientAddresses } from './client-address.ts'
 import { ConcurrencyLimit } from './concurrency-limit.ts'
+import { reset } from './reset.ts'
 
 /** Connections beyond the maximum that are still answered with a refusal. The system has descriptors left for them. */
 const ANSWERED_BEYOND = 64
@@ -28,7 +29,7 @@ export function limitConnections(app: FastifyInstance, options: ConnectionLimits
     if (address && !perAddress.take(address)) {
       refusals.count('connections_of_one_address')
       // A reset, because some clients wait for ever after a connection that was ended before they had said anything.
-      return void socket.resetAndDestroy()
+      return reset(socket)
     }
     if (++open > max) {
       refusals.count('connections')
@@ -38,7 +39,7 @@ export function limitConnections(app: FastifyInstance, options: ConnectionLimits
       open--
       if (address) perAddress.release(address)
     })
-    if (open > max + ANSWERED_BEYOND) socket.resetAndDestroy()
+    if (open > max + ANSWERED_BEYOND) reset(socket)
   })
   app.addHook('onRequest', ({ raw }, reply, done) => {
     if (!beyond.has(raw.socket)) return done()

@@ -1,6 +1,7 @@
 import type { Server } from 'node:http'
 import { isIP, type Socket } from 'node:net'
 import ipaddr from 'ipaddr.js'
+import { reset } from './reset.ts'
 
 /** First bytes of version 2, which no version 1 and no HTTP has. */
 const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
@@ -46,11 +47,12 @@ function readV2(bytes: Buffer): ProxyHeader {
   if (bytes.length < 16) return PARTIAL
   const [command = 0, family = 0] = bytes.subarray(12)
   const length = 16 + bytes.readUInt16BE(14)
-  if (command >> 4 !== 2 || length > V2_MAX_BYTES) return WRONG
+  const isLocal = command === 0x20
+  if ((command !== 0x21 && !isLocal) || length > V2_MAX_BYTES) return WRONG
   if (bytes.length < length) return PARTIAL
   const size = { 1: 4, 2: 16 }[family >> 4]
-  if ((command & 15) === 0 || size === undefined) return { kind: 'read', length, address: undefined }
-  if ((command & 15) !== 1 || length < 16 + 2 * size + 4) return WRONG
+  if (isLocal || size === undefined) return { kind: 'read', length, address: undefined }
+  if (length < 16 + 2 * size + 4) return WRONG
   const address = ipaddr.fromByteArray([...bytes.subarray(16, 16 + size)]).toString()
   return { kind: 'read', length, address }
 }
@@ -67,8 +69,10 @@ export interface ProxyConnections {
 /**
  * Has a server read a header of the PROXY protocol first on each connection of a proxy. A connection whose header is missing
  * or wrong is reset: to guess would let a client choose its address. To be called once, before anything else listens.
+ * Returns a call that resets the connections whose header is still to come: a server that closes does not know of them.
  */
-export function takeProxyProtocol(server: Server, { isProxy, told, timeoutMs }: ProxyConnections): void {
+export function takeProxyProtocol(server: Server, { isProxy, told, timeoutMs }: ProxyConnections): () => void {
+  const waiting = new Set<Socket>()
   const listeners = server.listeners('connection') as ((socket: Socket) => void)[]
   server.removeAllListeners('connection')
   const serve = (socket: Socket) => {
@@ -77,11 +81,13 @@ export function takeProxyProtocol(server: Server, { isProxy, told, timeoutMs }: 
   server.on('connection', (socket: Socket) => {
     if (!isProxy(socket)) return serve(socket)
     let bytes: Buffer = Buffer.alloc(0)
-    const reset = () => void socket.resetAndDestroy()
-    const timer = setTimeout(reset, timeoutMs)
+    const refuse = () => reset(socket)
+    const timer = setTimeout(refuse, timeoutMs)
+    waiting.add(socket)
     const stop = () => {
       clearTimeout(timer)
-      socket.off('readable', read).off('close', stop).off('end', reset).off('error', reset)
+      waiting.delete(socket)
+      socket.off('readable', read).off('close', stop).off('end', refuse).off('error', refuse)
     }
     const read = () => {
       const piece: Buffer | null = socket.read()
@@ -90,13 +96,14 @@ export function takeProxyProtocol(server: Server, { isProxy, told, timeoutMs }: 
       const header = readProxyHeader(bytes)
       if (header.kind === 'partial') return
       stop()
-      if (header.kind === 'wrong') return reset()
+      if (header.kind === 'wrong') return refuse()
       if (header.address !== undefined) told(socket, header.address)
       serve(socket)
       // Node's parser takes what is unread from here on.
       if (bytes.length > header.length) socket.unshift(bytes.subarray(header.length))
       socket.resume()
     }
-    socket.on('readable', read).on('close', stop).on('end', reset).on('error', reset)
+    socket.on('readable', read).on('close', stop).on('end', refuse).on('error', refuse)
   })
+  return () => waiting.forEach(reset)
 }

@@ -4,8 +4,8 @@ import { digestAddress } from '../address-digest.ts'
 import type { RedisConnection } from './connection.ts'
 import { KEYS } from './keys.ts'
 
-/** How long what all nodes share outlives the last of them, in milliseconds. */
-export const NODES_KEEP_MS = 600_000
+/** How long it outlives the last node that reads it, in milliseconds. */
+const KEEP_MS = 600_000
 
 /** The key under which all nodes digest client addresses. A server that has lost it gets a new one, as it lost all sessions. */
 export class SharedKey {
@@ -22,12 +22,12 @@ export class SharedKey {
   }
 
   async #make(): Promise<string | undefined> {
-    await this.#redis.command('SET', KEYS.addressKey, randomBytes(32).toString('base64url'), 'NX', 'PX', NODES_KEEP_MS)
+    await this.#redis.command('SET', KEYS.addressKey, randomBytes(32).toString('base64url'), 'NX', 'PX', KEEP_MS)
     return this.#read()
   }
 
   async #read(): Promise<string | undefined> {
-    const key = await this.#redis.command('GETEX', KEYS.addressKey, 'PX', NODES_KEEP_MS)
+    const key = await this.#redis.command('GETEX', KEYS.addressKey, 'PX', KEEP_MS)
     return typeof key === 'string' ? key : undefined
   }
 

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { HEADERS_TIMEOUT_MS } from '../../../src/server/app.ts'
 import { readProxyHeader } from '../../../src/server/limits/proxy-protocol.ts'
 import { type RunningRelay, startRelay } from '../../support/server.ts'
 
@@ -38,6 +39,7 @@ describe('a header of the PROXY protocol', () => {
     ['a line without an end', Buffer.from(`PROXY TCP4 ${'1'.repeat(200)}`)],
     ['another version', Buffer.concat([SIGNATURE, Buffer.from([0x31, 0x11, 0, 12, ...IPV4])])],
     ['another command', v2(2, 0x11, IPV4)],
+    ['another command, without an address', v2(5, 0, [])],
     ['fewer bytes than its addresses take', v2(1, 0x21, IPV4)],
     ['more than a header has', Buffer.concat([SIGNATURE, Buffer.from([0x21, 0x11, 0xff, 0xff])])],
   ])('of an attacker that is %s is wrong', (_name, attacker) => {
@@ -98,5 +100,22 @@ describe('a relay with PROXY_PROTOCOL', () => {
     expect(await say(asking())).toContain('"range":"loopback"')
     const attacker = `PROXY TCP4 192.0.2.7 10.0.0.1 5 80\r\n${asking()}`
     expect(await say(attacker)).toMatch(/^HTTP\/1\.1 400 /)
+  })
+  test('stops although an attacker never sends its header, whose time is over at some time', async () => {
+    // No time passes here but by hand.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    relay = await startRelay({ trustProxy: ['127.0.0.1'], proxyProtocol: true })
+    const arrived = () => new Promise((resolve) => relay.server.once('connection', resolve))
+    const first = arrived()
+    const attacker = say('PROXY')
+    await first
+    vi.advanceTimersByTime(HEADERS_TIMEOUT_MS)
+    expect(await attacker).toBe('')
+    const second = arrived()
+    const other = say('PROXY')
+    await second
+    await relay.close()
+    expect(await other).toBe('')
+    vi.useRealTimers()
   })
 })
