@@ -33,7 +33,7 @@ test('the form of what is in Redis is the one that its number stands for', () =>
   const presences = [open.presence, open.receivers.flatMap((each) => ('presence' in each ? [each.presence] : []))[0]]
   expect({
     SCHEMA,
-    keys: [KEYS.session('i'), ...KEYS.mailbox('i/1/to_sender'), KEYS.code('c'), KEYS.deadlines, KEYS.clockShift],
+    keys: [KEYS.session('i'), ...KEYS.mailbox('i/1/s2r'), KEYS.code('c'), KEYS.deadlines, KEYS.clockShift],
     open: fieldsOf(open),
     ...receiversOf(open),
     presences: presences.map(fieldsOf),
@@ -48,9 +48,9 @@ test('the form of what is in Redis is the one that its number stands for', () =>
       "done receiver": "addressDigest channel receiverCode state tokenDigest",
       "keys": [
         "pairlay:{i}",
-        "pairlay:{i}:1:to_sender",
-        "pairlay:{i}:1:to_sender:frames",
-        "pairlay:{i}:1:to_sender:costs",
+        "pairlay:{i}:1:s2r",
+        "pairlay:{i}:1:s2r:frames",
+        "pairlay:{i}:1:s2r:costs",
         "pairlay:code:c",
         "pairlay:deadlines",
         "pairlay:clock-shift",
