@@ -16,8 +16,7 @@ const SAID_AT_SECONDS = [120, 30]
 const QUARTERS = 4
 
 export function announcement(before: State, after: State): Announcement {
-  const asked = after.pairing?.questions.length ?? 0
-  if (asked > (before.pairing?.questions.length ?? 0))
+  if (isAskedAnew(before, after))
     return { assertive: after.pairing?.typing === 'several' ? WORDS.several : WORDS.question }
   if (after.screen.is === 'end' && before.screen.is !== 'end') return { assertive: ENDS[after.screen.code].title }
   if (after.left !== undefined && before.left === undefined) return { assertive: ENDS[after.left].title }
@@ -30,6 +29,11 @@ export function announcement(before: State, after: State): Announcement {
     if (words !== undefined) said.push(words)
   }
   return { polite: said.length > 0 ? said.join(' ') : undefined }
+}
+
+/** Reports whether one more device waits to be let in. */
+export function isAskedAnew(before: State, after: State): boolean {
+  return (after.pairing?.questions.length ?? 0) > (before.pairing?.questions.length ?? 0)
 }
 
 /** Words about a code's time when one second of it passes. */

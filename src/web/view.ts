@@ -1,11 +1,11 @@
-import { announcement, countdown } from './announce.ts'
+import { announcement, countdown, isAskedAnew } from './announce.ts'
 import { confirm } from './dialog.ts'
 import { h, morph } from './dom.ts'
 import type { Controller } from './flow/controller.ts'
 import { START, type State } from './flow/state.ts'
 import { clock } from './format.ts'
 import { connected } from './screens/connected.ts'
-import { enter, looking, number, opening } from './screens/joining.ts'
+import { enter, moment, number } from './screens/joining.ts'
 import { end, sure } from './screens/other.ts'
 import { pairing } from './screens/pairing.ts'
 import type { Context, Rendered } from './screens/parts.ts'
@@ -46,7 +46,7 @@ export class View {
       // A reader who goes on from the new screen finds no words about the one before.
       for (const region of [this.#polite, this.#assertive]) region.textContent = ''
     } else this.#change(nodes)
-    this.#announce(this.#state, state)
+    this.#announce(this.#state, state, isNew)
     this.#state = state
   }
 
@@ -57,23 +57,24 @@ export class View {
     scrollTo(0, 0)
   }
 
-  /** Changes what is there. A focus whose element goes stays in its row, or goes to the heading. */
+  /** Changes what is there. A focus whose element goes stays in its row, or goes to the heading where the row goes too. */
   #change(nodes: readonly Node[]): void {
     const focused = document.activeElement
     const row = focused?.closest('li')
     const wasInside = this.#view.contains(focused)
     morph(this.#view, nodes)
     if (!wasInside || this.#view.contains(document.activeElement)) return
-    const next = row?.isConnected ? row.querySelector<HTMLElement>('button, a') : undefined
-    ;(next ?? this.#view.querySelector<HTMLElement>('h1'))?.focus()
+    const kept = row?.isConnected ? (row.querySelector<HTMLElement>('button, a') ?? row) : undefined
+    ;(kept ?? this.#view.querySelector<HTMLElement>('h1'))?.focus()
   }
 
-  #announce(before: State, after: State): void {
+  /** Says what has changed, but for a heading that is said because the focus has come to it. */
+  #announce(before: State, after: State, isNew: boolean): void {
     const { polite, assertive } = announcement(before, after)
     if (polite !== undefined) say(this.#polite, polite)
-    if (assertive !== undefined) say(this.#assertive, assertive)
-    const isAsked = (after.pairing?.questions.length ?? 0) > (before.pairing?.questions.length ?? 0)
-    if (isAsked) navigator.vibrate?.(VIBRATION_MS)
+    if (assertive !== undefined && !(isNew && document.activeElement?.textContent === assertive))
+      say(this.#assertive, assertive)
+    if (isAskedAnew(before, after)) navigator.vibrate?.(VIBRATION_MS)
   }
 
   /** Moves what counts down. It is said now and then only. */
@@ -120,7 +121,7 @@ function rendered(context: Context): Rendered {
     case 'text':
       return text(context)
     case 'opening':
-      return opening(context)
+      return moment(context, WORDS.opening)
     case 'pairing':
       return pairing(context)
     case 'enter':
@@ -128,7 +129,7 @@ function rendered(context: Context): Rendered {
     case 'scan':
       return scanning(context)
     case 'looking':
-      return looking(context)
+      return moment(context, WORDS.looking)
     case 'number':
       return number(context)
     case 'connected':

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
 import { compileFunction } from 'node:vm'
 import nacl from 'tweetnacl'
+import { build } from 'vite'
 import { describe, expect, test } from 'vitest'
-import { UNUSED, without } from '../../src/web/build/left-out.ts'
+import { leftOut, UNUSED, without } from '../../src/web/build/left-out.ts'
 
 describe('a module of the page', () => {
   test('comes without the members and the variables that are named, and is else as it was', () => {
@@ -21,6 +23,23 @@ describe('a module of the page', () => {
     expect(without('if (x) throw new RangeError(x + "is no")', [])).toBe('if (x) throw new RangeError()')
     for (const code of ['throw new PairingError("corrupt")', 'throw new Error("a", { cause })', 'fail(new Error("b"))'])
       expect(without(code, [])).toBe(code)
+  })
+})
+
+describe('another version of a package fails the build', () => {
+  test('when a member or a variable is not in its module any more', () => {
+    expect(() => without('class A { one() {} }', ['one', 'two', 'three'])).toThrow('nothing to leave out: two, three')
+  })
+
+  test('when a module is not in the page any more', async () => {
+    const input = fileURLToPath(new URL('../../src/web/format.ts', import.meta.url))
+    const built = build({
+      configFile: false,
+      logLevel: 'silent',
+      plugins: [leftOut()],
+      build: { write: false, rolldownOptions: { input } },
+    })
+    await expect(built).rejects.toThrow('not in the page any more: /qr/decode.js')
   })
 })
 

@@ -13,14 +13,23 @@ const INSTEAD = new Map(
 /** Tags whose files a page from the disk has no use for. */
 const OUTSIDE = /\s*<link rel="(apple-touch-icon|manifest|stylesheet)"[^>]*>|\s*<script type="module"[^>]*><\/script>/g
 
+/** Stands before the policy in the page. */
+const CHARSET = '<meta charset="utf-8" />'
+
 /** Makes one HTML file of the page: script and style are in it, and its policy takes no others. */
 export function oneFile(name: string): Plugin {
+  const unseen = new Set(INSTEAD.keys())
   return {
     name: 'one-file',
     enforce: 'pre',
     async resolveId(source, importer, options) {
       const found = await this.resolve(source, importer, { ...options, skipSelf: true })
-      return found ? (INSTEAD.get(found.id) ?? found) : undefined
+      if (!found) return undefined
+      unseen.delete(found.id)
+      return INSTEAD.get(found.id) ?? found
+    },
+    buildEnd(error) {
+      if (!error && unseen.size > 0) throw new Error(`the page has no ${[...unseen].join(', ')}`)
     },
     generateBundle: {
       order: 'post',
@@ -45,6 +54,7 @@ export function oneFile(name: string): Plugin {
 
 function page(html: string, script: string, style: string): string {
   if (/<\/script|<!--/i.test(script)) throw new Error('the script cannot stand in a page')
+  if (!html.includes(CHARSET)) throw new Error(`the page has no ${CHARSET} to put its policy behind`)
   const digest = (text: string) => `'sha256-${hash('sha256', text, 'base64')}'`
   const policy =
     `default-src 'none'; script-src ${digest(script)}; style-src ${digest(style)}; img-src data:; ` +
@@ -52,10 +62,7 @@ function page(html: string, script: string, style: string): string {
     "require-trusted-types-for 'script'; trusted-types 'none'"
   return html
     .replaceAll(OUTSIDE, '')
-    .replace(
-      '<meta charset="utf-8" />',
-      (all) => `${all}\n    <meta http-equiv="content-security-policy" content="${policy}" />`,
-    )
+    .replace(CHARSET, (all) => `${all}\n    <meta http-equiv="content-security-policy" content="${policy}" />`)
     .replace('</head>', () => `<style>${style}</style></head>`)
     .replace('</body>', () => `<script type="module">${script}</script></body>`)
 }

@@ -104,7 +104,7 @@ function row(context: Context, batch: [Transfer, ...Transfer[]]): HTMLElement {
         : incoming(context, first)
   return h(
     'li',
-    { class: `transfer ${way} ${ways.length > 1 ? 'many' : stage.is}`, 'data-transfer': String(id) },
+    { class: `transfer ${way} ${ways.length > 1 ? 'many' : stage.is}`, 'data-transfer': String(id), tabIndex: -1 },
     h('span', { class: 'way', 'aria-hidden': 'true' }),
     h(
       'div',

@@ -25,11 +25,12 @@ export function enter(context: Context): Rendered {
   }
 }
 
-export function looking({ controller }: Context): Rendered {
+/** Nothing but these words, while something takes a moment. */
+export function moment({ controller }: Context, words: string): Rendered {
   return {
-    title: WORDS.looking,
+    title: words,
     body: [
-      heading(WORDS.looking),
+      heading(words),
       h(
         'div',
         { class: 'card narrow middle' },
@@ -56,21 +57,6 @@ export function number({ state, controller }: Context): Rendered {
           ? h('p', { class: 'warning' }, WORDS.senderAway)
           : h('p', { class: 'waiting' }, WORDS.waitingForThat),
         buttons(button(WORDS.leave, () => void controller.leave())),
-      ),
-    ],
-  }
-}
-
-export function opening({ controller }: Context): Rendered {
-  return {
-    title: WORDS.opening,
-    body: [
-      heading(WORDS.opening),
-      h(
-        'div',
-        { class: 'card narrow middle' },
-        h('p', { class: 'waiting large' }),
-        buttons(button(WORDS.cancel, () => void controller.leave())),
       ),
     ],
   }

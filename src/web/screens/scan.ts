@@ -1,5 +1,6 @@
 import { scanned } from '../code-text.ts'
 import { button, h } from '../dom.ts'
+import { late } from '../late.ts'
 import { fill, WORDS } from '../words.ts'
 import type { Context, Rendered } from './parts.ts'
 
@@ -42,14 +43,13 @@ async function watch({ controller, relay }: Context, video: HTMLVideoElement, pr
     problem.textContent = what.is === 'elsewhere' ? fill('otherPlace', { address: what.place }) : WORDS.notACode
     return false
   }
+  // One that is gone is told of above the screen.
+  const part = await late(() => import('../scan.ts')).catch(() => undefined)
+  video.hidden = !part
   try {
-    const { scan } = await import('../scan.ts').catch(() => {
-      throw new Error(WORDS.updated)
-    })
-    await scan(video, found)
+    await part?.scan(video, found)
   } catch (error) {
-    if (error instanceof Error && error.message === WORDS.updated) problem.textContent = WORDS.updated
-    else problem.textContent = Object(error).name === 'NotAllowedError' ? WORDS.notAllowed : WORDS.noCamera
+    problem.textContent = Object(error).name === 'NotAllowedError' ? WORDS.notAllowed : WORDS.noCamera
     video.hidden = true
   }
 }

@@ -346,6 +346,37 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page in Chromium', () => {
     expect(await focused()).toBe('H1')
   })
 
+  test('the focus stays in the row of what is saved, while that has no button', async () => {
+    const [sender, receiver] = await two()
+    await sender.choose(NOTE)
+    await pair(sender, receiver)
+    await receiver.page.evaluate(() => {
+      addEventListener('focusin', ({ target }) => {
+        if (target instanceof HTMLHeadingElement) document.body.dataset.jumped = 'yes'
+      })
+    })
+    await receiver.reads('Take this?')
+    await receiver.tabTo('Save 5 bytes')
+    await receiver.reads('Complete and checked')
+    expect(
+      await receiver.page.evaluate(() => [
+        document.activeElement?.closest('.transfer') !== null,
+        document.body.dataset.jumped,
+      ]),
+    ).toEqual([true, undefined])
+  })
+
+  test.each([
+    ['the camera', 'scan', 'Scan the QR code'],
+    ['pairing', 'sides', 'Write a text'],
+  ])('says above the screen that the page was replaced, when its part for %s is gone', async (_, part, name) => {
+    const someone = await person()
+    await someone.page.route(`**/assets/${part}-*.js`, (route) => route.fulfill({ status: 404 }))
+    await someone.press(name)
+    await someone.page.locator('#banner', { hasText: 'This page has been updated. Reload it.' }).waitFor()
+    expect(someone.problems.splice(0).filter((problem) => !problem.includes('404'))).toEqual([])
+  })
+
   test("the operator's name, notice and links are text", async () => {
     const someone = await person()
     await someone.reads('The Lake Club')

@@ -89,10 +89,8 @@ function wordsOf(nodes: readonly AxNode[]): string[] {
       BLOCKS.includes(role) && isText(node) ? [text(node).trim()].filter((words) => words !== '') : inner.flatMap(read)
     if (!GROUPS.includes(role) || within.length === 0) return within
     const name = node.name?.value ? ` ${node.name.value}` : ''
-    return [
-      `${role}${name}${role === 'list' ? ` of ${inner.filter(({ ignored }) => !ignored).length}` : ''}`,
-      ...within.map((line) => `  ${line}`),
-    ]
+    const of = role === 'list' ? ` of ${inner.filter(({ ignored }) => !ignored).length}` : ''
+    return [`${role}${name}${of}${isFocused(node) ? ', focused' : ''}`, ...within.map((line) => `  ${line}`)]
   }
 
   const [root] = nodes
@@ -110,6 +108,10 @@ function joined(pieces: readonly string[]): string {
 function spokenRole(node: AxNode): string {
   const level = node.properties?.find(({ name }) => name === 'level')?.value.value
   return level ? `heading ${level}` : node.role?.value === 'DisclosureTriangle' ? 'details' : String(node.role?.value)
+}
+
+function isFocused(node: AxNode): boolean {
+  return node.properties?.some(({ name, value }) => name === 'focused' && value.value === true) ?? false
 }
 
 function about(node: AxNode): string[] {
