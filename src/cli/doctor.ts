@@ -3,7 +3,15 @@ import { accessTokenFrom } from './access-token.ts'
 import { type Answer, ask, codeIn } from './doctor/answers.ts'
 import { checkCertificate } from './doctor/certificate.ts'
 import { adviceFor, type Finding } from './doctor/finding.ts'
-import { checkAddress, checkBurst, checkClock, checkHealth, checkOrigin, checkUpgrade } from './doctor/front.ts'
+import {
+  checkAddress,
+  checkBurst,
+  checkClock,
+  checkHealth,
+  checkOrigin,
+  checkUpgrade,
+  reasonOf,
+} from './doctor/front.ts'
 import { checkTransfer, failed } from './doctor/transfer.ts'
 import { EXIT } from './exit.ts'
 import { formatBytes } from './format.ts'
@@ -34,11 +42,10 @@ export async function doctor(url: string, options: DoctorOptions): Promise<numbe
   return faults === 0 ? EXIT.delivered : EXIT.failed
 }
 
+type Look = DoctorOptions & { readonly accessToken?: string | undefined }
+
 /** Looks at a relay, one thing after the other, and no further where nothing more can be seen. */
-export async function* examine(
-  relay: string,
-  { accessToken, origin, idle }: DoctorOptions & { readonly accessToken?: string | undefined },
-): AsyncGenerator<Finding & { readonly server: string }> {
+export async function* examine(relay: string, options: Look): AsyncGenerator<Finding & { readonly server: string }> {
   const certificate = await checkCertificate(relay, Date.now())
   const health = await checkHealth(relay)
   const { server } = health
@@ -46,15 +53,24 @@ export async function* examine(
   // With a certificate that is not accepted every call fails for that one reason.
   if (!(certificate.fault && health.fault === 'no_answer')) yield health
   if (health.fault !== undefined) return
-  yield { ...(await checkClock(relay, Date.now)), server }
-  yield { ...(await checkAddress(relay)), server }
-  if (origin !== undefined) yield { ...(await checkOrigin(relay, origin)), server }
+  try {
+    for await (const finding of examineCalls(relay, options)) yield { ...finding, server }
+  } catch (error) {
+    yield { check: 'calls', fault: 'no_answer', says: `the next one got no answer: ${reasonOf(error)}.`, server }
+  }
+}
+
+/** Looks at what a relay that answers does. Throws where one of the calls gets no answer. */
+async function* examineCalls(relay: string, { accessToken, origin, idle }: Look): AsyncGenerator<Finding> {
+  yield await checkClock(relay, Date.now)
+  yield await checkAddress(relay)
+  if (origin !== undefined) yield await checkOrigin(relay, origin)
   const created = await create(relay, accessToken)
-  yield { ...created.finding, server }
+  yield created.finding
   const way = await checkUpgrade(relay, created.sessionId)
-  yield { ...way, server }
+  yield way
   const rates = await checkBurst(relay)
-  yield { ...rates, server }
+  yield rates
   if (created.frameBytes === 0) return
   const upgrades = way.fault !== 'no_upgrade'
   // Over HTTP a proxy that limits rates makes a transfer take minutes.
@@ -64,10 +80,9 @@ export async function* examine(
     const bytes = FRAMES * created.frameBytes
     try {
       const idleMs = at === 0 ? silence : 0
-      for await (const finding of checkTransfer({ relay, accessToken, bytes, overHttp, idleMs }))
-        yield { ...finding, server }
+      yield* checkTransfer({ relay, accessToken, bytes, overHttp, idleMs })
     } catch (error) {
-      yield { ...failed(overHttp, error), server }
+      yield failed(overHttp, error)
     }
   }
 }
@@ -79,14 +94,19 @@ async function create(relay: string, accessToken: string | undefined) {
   const body = { clientId: name(), senderCode: name() }
   const answer = await ask(`${relay}/v1/sessions`, { method: 'POST', headers }, body)
   const { sessionId, token, limits } = answer.json ?? {}
-  if (answer.status !== 201 || typeof sessionId !== 'string') {
+  if (answer.status !== 201 || !isWord(sessionId) || !isWord(token)) {
     const says = `the relay opens no session: ${codeIn(answer) ?? `HTTP ${answer.status}`}.`
     const fault =
       answer.status === 401 || answer.status === 403 ? ('creating_refused' as const) : ('no_transfer' as const)
     return { sessionId: name(), frameBytes: 0, finding: { check: 'limits', fault, says } }
   }
-  await ask(`${relay}/v1/sessions/${sessionId}`, { method: 'DELETE', headers: authorization(String(token)) })
+  await ask(`${relay}/v1/sessions/${sessionId}`, { method: 'DELETE', headers: authorization(token) })
   return { sessionId, frameBytes: frameBytesIn(limits), finding: { check: 'limits', says: wordsFor(limits) } }
+}
+
+/** Reports whether something is fit for a path and a header. */
+function isWord(value: unknown): value is string {
+  return typeof value === 'string' && /^[\w-]{1,512}$/.test(value)
 }
 
 function authorization(token: string | undefined): Record<string, string> {

@@ -70,12 +70,18 @@ export class Program {
       stdio: [stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     })
     this.pid = this.#child.pid ?? 0
-    this.#exited = new Promise((resolve, reject) => {
-      this.#child.on('error', reject)
-      this.#child.on('exit', (code, signal) => {
-        this.#exitCode = code ?? 128 + constants.signals[signal as NodeJS.Signals]
-        resolve(this.#exitCode)
+    this.#exited = new Promise((resolve) => {
+      const end = (exitCode: number) => {
+        this.#exitCode = exitCode
+        resolve(exitCode)
+      }
+      this.#child.on('error', ({ message }) => {
+        // As a shell says it of a program that is not there.
+        this.#stderr += message
+        end(127)
+        this.#changed.fire()
       })
+      this.#child.on('exit', (code, signal) => end(code ?? 128 + constants.signals[signal as NodeJS.Signals]))
       this.#child.on('close', () => this.#changed.fire())
     })
     // A process that ends early takes no more input, and says elsewhere why it ended.

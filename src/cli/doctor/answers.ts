@@ -1,5 +1,6 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { shown } from '../../node/shown.ts'
 import { SUBPROTOCOL } from '../../protocol/view.ts'
 
 /** How long one answer may take, in milliseconds, and how much of it is read. */
@@ -32,9 +33,9 @@ export async function ask(
   return { status: answer.status, header: (name) => answer.headers.get(name) ?? '', json: objectIn(text) }
 }
 
-/** Returns the code of an error that is a relay's own, and undefined for any other answer. */
+/** Returns the code of an error that is a relay's own, as it may be shown, and undefined for any other answer. */
 export function codeIn({ json }: Answer): string | undefined {
-  return json?.type === 'about:blank' && typeof json.code === 'string' ? json.code : undefined
+  return json?.type === 'about:blank' && typeof json.code === 'string' ? shown(json.code.slice(0, 80)) : undefined
 }
 
 /** Asks for a WebSocket of a session, as a page of an origin does. Resolves with the status, 101 for one that opened. */
@@ -49,7 +50,8 @@ export function upgrade(relay: string, sessionId: string, origin?: string): Prom
       'sec-websocket-protocol': SUBPROTOCOL,
       ...(origin === undefined ? {} : { origin }),
     }
-    const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, { headers, timeout: PATIENCE_MS })
+    const signal = AbortSignal.timeout(PATIENCE_MS)
+    const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, { headers, signal })
     const done = ({ statusCode = 0 }: IncomingMessage) => {
       request.destroy()
       resolve(statusCode)
@@ -60,7 +62,6 @@ export function upgrade(relay: string, sessionId: string, origin?: string): Prom
         done(answer)
       })
       .on('response', done)
-      .on('timeout', () => request.destroy(new Error('no answer')))
       .on('error', reject)
       .end()
   })

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { isIP } from 'node:net'
 import { connect, type DetailedPeerCertificate } from 'node:tls'
 import type { Finding } from './finding.ts'
+import { reasonOf } from './front.ts'
 
 const PATIENCE_MS = 15_000
 const DAY_MS = 86_400_000
@@ -43,8 +44,7 @@ export async function checkCertificate(relay: string, now: number): Promise<Find
     const reason = REASONS.find(([pattern]) => pattern.test(code))?.[1] ?? (code || 'it ends soon')
     return { check, fault: 'certificate', says: `${words}. It is not good: ${reason}.` }
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'no answer'
-    return { check, fault: 'no_answer', says: `no connection with TLS comes about: ${code}.` }
+    return { check, fault: 'no_answer', says: `no connection with TLS comes about: ${reasonOf(error)}.` }
   } finally {
     socket.destroy()
   }

@@ -90,9 +90,11 @@ export function judgeAddress(seen: Answer['json'], forged: Answer['json']): Omit
 export async function checkUpgrade(relay: string, sessionId: string): Promise<Finding> {
   const check = 'WebSocket'
   const plain = await upgrade(relay, sessionId)
-  if (plain !== 101)
-    return { check, fault: 'no_upgrade', says: `none passes (HTTP ${plain}): transfers go over HTTP, which is slower.` }
-  const own = await upgrade(relay, sessionId, new URL(relay).origin)
+  if (plain !== 101) {
+    const says = `none passes (${answerIn(plain)}): transfers go over HTTP, which is slower.`
+    return { check, fault: 'no_upgrade', says }
+  }
+  const own = await upgrade(relay, sessionId, new URL(relay).origin).catch(reasonOf)
   if (own === 101) return { check, says: 'it passes.' }
   return { check, fault: 'host_lost', says: 'it passes, but not from the relay’s own page: the proxy changes Host.' }
 }
@@ -110,11 +112,19 @@ export async function checkOrigin(relay: string, origin: string): Promise<Findin
 /** Says whether something in front of the relay refuses calls that come at once. */
 export async function checkBurst(relay: string): Promise<Finding> {
   const check = 'rates'
-  const answers = await Promise.all(Array.from({ length: BURST }, () => ask(`${relay}/healthz`)))
-  const refused = answers.filter(({ status, json }) => status !== 200 || json?.status !== 'alive')
-  if (refused.length === 0) return { check, says: `${BURST} calls at once are answered.` }
-  const says = `of ${BURST} calls at once the proxy refuses ${refused.length} (HTTP ${refused[0]?.status}).`
+  const call = async () => {
+    const { status, json } = await ask(`${relay}/healthz`)
+    return status === 200 && json?.status === 'alive' ? [] : [status]
+  }
+  const calls = Array.from({ length: BURST }, () => call().catch((error) => [reasonOf(error)]))
+  const [first, ...others] = (await Promise.all(calls)).flat()
+  if (first === undefined) return { check, says: `${BURST} calls at once are answered.` }
+  const says = `of ${BURST} calls at once the proxy refuses ${1 + others.length} (${answerIn(first)}).`
   return { check, fault: 'rates', says }
+}
+
+function answerIn(statusOrReason: number | string): string {
+  return typeof statusOrReason === 'number' ? `HTTP ${statusOrReason}` : statusOrReason
 }
 
 /** Says how far the clock of the relay, or of its proxy, is from this one. */
@@ -130,8 +140,9 @@ export async function checkClock(relay: string, now: () => number): Promise<Find
 /** Returns why a call got no answer, in a word. */
 export function reasonOf(error: unknown): string {
   for (let each = error; each instanceof Error; each = each.cause) {
-    if ('code' in each && typeof each.code === 'string') return each.code
     if (each.name === 'TimeoutError') return 'no answer in time'
+    // Of a call that is given up, the cause says why.
+    if ('code' in each && typeof each.code === 'string' && each.code !== 'ABORT_ERR') return each.code
   }
   return 'the connection failed'
 }

@@ -63,6 +63,7 @@ describe('the CLI in 20 lines', () => {
     const { path, at } = await temporaryDirectory()
     const attacker = await Sender.open({ relay: relay.url })
     const receiver = example('hand-over.mjs', [relay.url, at('copy'), attacker.code])
+    await receiver.says('Number: ')
     for await (const request of attacker.requests()) await request.approve()
     const half = async function* () {
       yield new Uint8Array(KIB)
