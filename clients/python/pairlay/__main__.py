@@ -6,20 +6,21 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from .code import parse_code, parse_link
 from .conversation import Conversation
-from .errors import CodeError, NotDeliveredError, PairlayError, RelayError
+from .errors import CodeError, PairlayError, RelayError
 from .incoming import IncomingOffer, NotReceivedError
 from .messages import Entry
 from .outgoing import Source
 from .receiver import Receiver
-from .role import Options
+from .role import Options, courtesy
 from .saving import read_text, save
 from .sender import Request, Sender
 from .sources import PipeSource, sources_of, text_source
@@ -73,24 +74,43 @@ async def send(args: argparse.Namespace, terminal: Terminal) -> int:
         words = f"Code: {sender.code}\nOn the other device: python -m pairlay receive --relay {args.relay}"
         terminal.tell("code", words, code=str(sender.code), link=sender.link)
         works: list[asyncio.Task[int]] = []
-        async for request in sender.requests():
+        async for request in _until_over(sender, works):
             number = request.keys.match_number
             terminal.tell("request", matchNumber=number, name=request.name, fingerprint=request.keys.fingerprint)
             if not args.yes and not await _is_right(sender, request, terminal):
                 await sender.deny(request)
                 terminal.tell("denied", "Denied: this code is of no use any more.")
-                return NOT_PAIRED
+                break
             talk = await sender.approve(request)
             terminal.paired = True
             terminal.tell("approved", f"Let in: {number}", matchNumber=number)
             works.append(asyncio.create_task(_deliver(talk, sources, tokens, number, terminal)))
-            if len(works) == args.receivers:
+            if len(works) == sender.receivers:
                 break
-        return max([await work for work in works])
+        # Each device gets what it was promised, whatever became of the others.
+        return max([await work for work in works], default=NOT_PAIRED)
+
+
+async def _until_over(sender: Sender, works: Sequence[asyncio.Task[int]]) -> AsyncIterator[Request]:
+    """Yields requests. The end of a session is told by the works, where there are any."""
+    try:
+        async for request in sender.requests():
+            yield request
+    except PairlayError:
+        if not works:
+            raise
 
 
 def _access_token(args: argparse.Namespace) -> str | None:
-    return Path(args.access_token_file).read_text().strip() if args.access_token_file else None
+    if not args.access_token_file:
+        return None
+    try:
+        token = Path(args.access_token_file).read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise PairlayError("usage", "--access-token-file is not a file that can be read.") from error
+    if not re.fullmatch("[!-~]{1,512}", token):
+        raise PairlayError("usage", "--access-token-file has no token: 1 to 512 characters without spaces.")
+    return token
 
 
 async def _is_right(sender: Sender, request: Request, terminal: Terminal) -> bool:
@@ -105,8 +125,8 @@ async def _is_right(sender: Sender, request: Request, terminal: Terminal) -> boo
 async def _deliver(
     talk: Conversation, sources: Sequence[Source], tokens: Tokens | None, number: str, terminal: Terminal
 ) -> int:
-    offer, token = await talk.offer(sources, tokens.known() if tokens else ())
     try:
+        offer, token = await talk.offer(sources, tokens.known() if tokens else ())
         resumed = await offer.answered
         if not offer.over:
             terminal.tell("answer", "Accepted.", matchNumber=number, resumes=resumed is not None)
@@ -118,12 +138,12 @@ async def _deliver(
         for index, reason in offer.skipped:
             path = sources[index].entry.path
             terminal.tell("skipped", f"Left out: {path} ({reason})", path=path, reason=reason)
-        await talk.bye()
-    except NotDeliveredError as error:
+    except PairlayError as error:
         terminal.tell("not_delivered", str(error), matchNumber=number, code=error.code)
-        if talk.error is None:
-            await talk.bye()
+        await courtesy(talk.bye())
         return NOT_DELIVERED
+    # The receipt stands, whatever becomes of the goodbye.
+    await courtesy(talk.bye())
     terminal.tell("delivered", "Delivered.", matchNumber=number, bytes=receipt.bytes, skipped=receipt.skipped)
     return DELIVERED
 

@@ -59,7 +59,7 @@ class Sender:
 
     def __init__(self, api: Api, code: PairingCode, place: Registered, receivers: int, options: Options) -> None:
         self._api, self.code, self._place, self._options = api, code, place, options
-        self._receivers = min(receivers, place.limits.max_receivers)
+        self.receivers = min(receivers, place.limits.max_receivers)
         self._background = Background()
         self._devices: dict[int, _Device] = {}
         self._nonces: set[bytes] = set()
@@ -126,10 +126,15 @@ class Sender:
         return self.verified > 1 or self.wrong_codes + self.timed_out + self.invalid + self.unproven > 0
 
     async def requests(self) -> AsyncIterator[Request]:
-        """Yields devices that have proved that they know the code. Raises what ends the session."""
+        """Yields devices that have proved that they know the code, until others have used the code up.
+
+        Raises what ends the session, and `used_up` where nobody was let in.
+        """
         while True:
             request = await self._requests.get()
             if isinstance(request, PairlayError):
+                if request.code == "used_up" and self._approved > 0:
+                    return
                 raise request
             yield request
 
@@ -146,7 +151,7 @@ class Sender:
             raise self._error or SessionEndedError("left", "The device has left.")
         device.talk.open(device.channel)
         device.talk.greet()
-        if self._approved >= self._receivers:
+        if self._approved >= self.receivers:
             self._stop_joins()
         await device.talk.ready()
         return device.talk
@@ -215,7 +220,7 @@ class Sender:
         device = self._devices[row.channel] = _Device(row, channel)
         self._handshakes_ever += 1
         if self._handshakes_ever > HANDSHAKES_EVER:
-            self._background.start(self.retire())
+            self._use_up()
         if self._retired or self._handshakes_ever > HANDSHAKES_EVER:
             return self._deny(device, "rejected")
         if row.profile[0] != SUITE:
@@ -264,7 +269,7 @@ class Sender:
             device.channel.send(m2)
             self._step(device)
             if self._handshakes >= HANDSHAKES_MAX:
-                self._background.start(self.retire())
+                self._use_up()
         else:
             m4, keys = device.run.on_m3(ciphertext)
             device.is_counted = False
@@ -288,7 +293,7 @@ class Sender:
             self.wrong_codes += 1
             device.is_counted = False
             if self.wrong_codes >= WRONG_GUESSES_MAX:
-                self._background.start(self.retire())
+                self._use_up()
         else:
             self.invalid += 1
         self._deny(device, reason)
@@ -316,6 +321,12 @@ class Sender:
             self._handshakes -= 1
         if device.talk is not None:
             device.talk.fail(error)
+
+    def _use_up(self) -> None:
+        """Retires the code that strangers have tried too often."""
+        if not self._retired:
+            self._background.start(self.retire())
+            self._requests.put_nowait(PairlayError("used_up", "Other devices used this code up. Get a new code."))
 
     def _stop_joins(self) -> None:
         """Wipes every run that is not verified: no further m1 is answered."""
