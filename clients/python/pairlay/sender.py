@@ -325,6 +325,7 @@ class Sender:
     def _use_up(self) -> None:
         """Retires the code that strangers have tried too often."""
         if not self._retired:
+            self._retired = True
             self._background.start(self.retire())
             self._requests.put_nowait(PairlayError("used_up", "Other devices used this code up. Get a new code."))
 

@@ -15,16 +15,18 @@ from pairlay import (
     CorruptError,
     Data,
     Entry,
+    IncomingOffer,
     NotDeliveredError,
     NotReceivedError,
     PairlayError,
 )
 from pairlay.channel import Channel
 from pairlay.handshake import Keys
-from pairlay.messages import MIB, BlockDigest, encode_message
+from pairlay.messages import MIB, BlockDigest, answered_of, encode_message
 from pairlay.outgoing import Reader, SourceError
 from pairlay.role import Options, conversation_of
 from pairlay.stream import Sealer
+from pairlay.wire import to_base64url
 
 from .test_known_answers import HANDSHAKES, hand_shake
 
@@ -103,10 +105,16 @@ def source(path: str, data: bytes) -> BytesSource:
     return BytesSource(Entry(path, size=len(data)), data)
 
 
-async def taken(conversation: Conversation) -> dict[str, bytes]:
-    """Takes the next offer whole."""
+async def asked(conversation: Conversation) -> IncomingOffer:
+    """Returns the next offer, which nobody has answered."""
     offer = await conversation.next_offer()
     assert offer is not None
+    return offer
+
+
+async def taken(conversation: Conversation) -> dict[str, bytes]:
+    """Takes the next offer whole."""
+    offer = await asked(conversation)
     offer.accept()
     files: dict[str, bytes] = {entry.path: b"" for entry in offer.entries}
     async for event in offer.events():
@@ -170,14 +178,13 @@ async def test_either_side_offers_more_than_the_allowance_at_once() -> None:
 async def test_a_no_and_a_withdrawal_are_the_last_words_and_leave_the_devices_paired() -> None:
     async with Two() as two:
         declined, _ = await two.sender.offer([source("a", b"a")])
-        asked = await two.receiver.next_offer()
-        assert asked is not None
-        asked.decline("no_space")
+        incoming = await asked(two.receiver)
+        incoming.decline("no_space")
         withdrawn, _ = await two.sender.offer([source("b", b"b")])
         withdrawn.withdraw()
         stopped, _ = await two.sender.offer([source("c", b"c")])
-        taking = await two.receiver.next_offer()
-        assert taking is not None and taking.entries[0].path == "c"
+        taking = await asked(two.receiver)
+        assert taking.entries[0].path == "c"
         taking.accept()
         taking.stop()
         reasons = []
@@ -194,10 +201,9 @@ async def test_a_no_and_a_withdrawal_are_the_last_words_and_leave_the_devices_pa
 async def test_a_question_is_taken_back_with_its_offer() -> None:
     async with Two() as two:
         offer, _ = await two.sender.offer([source("a", b"a")])
-        asked = await two.receiver.next_offer()
-        assert asked is not None
+        incoming = await asked(two.receiver)
         question: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        asking = asyncio.create_task(asked.unless_over(question))
+        asking = asyncio.create_task(incoming.unless_over(question))
         offer.withdraw()
         with pytest.raises(NotReceivedError):
             await asking
@@ -257,8 +263,8 @@ async def test_an_offer_goes_on_behind_what_is_equal_at_both() -> None:
         _, token = await two.sender.offer(sources)
     async with Two() as two:
         again, fresh = await two.sender.offer(sources, [bytes(16), token])
-        offer = await two.receiver.next_offer()
-        assert offer is not None and offer.knows(token) and not offer.knows(fresh)
+        offer = await asked(two.receiver)
+        assert offer.knows(token) and not offer.knows(fresh)
         offer.accept(token, [(0, 1_500_000), (1, 100)])
         checked = await offer.checked()
         assert [(entry, count) for entry, count, _ in checked] == [(0, 1_500_000), (1, 100)]
@@ -294,8 +300,7 @@ async def test_the_end_of_a_connection_says_what_is_known_of_each_offer() -> Non
         await unanswered.result
     async with Two() as two:
         whole, _ = await two.sender.offer([source("a", b"a")])
-        offer = await two.receiver.next_offer()
-        assert offer is not None
+        offer = await asked(two.receiver)
         offer.accept()
         assert [event async for event in offer.events()] == [Data(0, b"a")]
     with pytest.raises(NotDeliveredError) as unconfirmed:
@@ -320,6 +325,7 @@ BREACHES: dict[str, list[tuple[dict[str, Any], bytes]]] = {
     "a short token": [(HELLO, b""), (OFFER | {"token": "AAAA"}, LINE)],
     "a path upwards": [(HELLO, b""), (OFFER, b'{"path":"../a","size":1}\n')],
     "an absolute path": [(HELLO, b""), (OFFER, b'{"path":"/a","size":1}\n')],
+    "a name of 256 bytes": [(HELLO, b""), (OFFER, b'{"path":"%s","size":1}\n' % (b"a" * 256))],
     "an empty path": [(HELLO, b""), (OFFER, b'{"path":"","size":1}\n')],
     "a path twice": [(HELLO, b""), (OFFER | {"count": 2, "bytes": 2}, LINE + LINE)],
     "a path under a file": [(HELLO, b""), (OFFER | {"count": 2, "bytes": 2}, LINE + b'{"path":"a/b","size":1}\n')],
@@ -340,67 +346,109 @@ BREACHES: dict[str, list[tuple[dict[str, Any], bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("messages", BREACHES.values(), ids=BREACHES.keys())
-def test_a_peer_that_breaks_the_form_ends_the_channel(messages: list[tuple[dict[str, Any], bytes]]) -> None:
-    async def hear() -> None:
-        receiver = conversation_of(KEYS, BOTH, MAX_FRAME, is_sender=False)
-        sealer = Sealer(KEYS.s2r, 4)
-        frames = [sealer.seal(encode_message(head, body)) for head, body in messages]
-        for frame in (frame for message in frames[:-1] for frame in message):
-            receiver.take_frame(frame)
-        with pytest.raises(CorruptError):
-            for frame in frames[-1]:
-                receiver.take_frame(frame)
-
-    asyncio.run(hear())
-
-
 CONTENT: dict[str, Any] = {"kind": "content", "offer": 1}
 SENT: dict[str, Any] = {"kind": "sent", "offer": 1, "bytes": 0}
 FILE = (OFFER | {"bytes": 4 * MIB}, b'{"path":"a","size":4194304}\n')
 PIPE = ({name: value for name, value in OFFER.items() if name != "bytes"}, b'{"path":"a"}\n')
+TWO = (OFFER | {"count": 2, "bytes": 2}, LINE + b'{"path":"b","size":1}\n')
+SKIP: tuple[dict[str, Any], bytes] = ({"kind": "skip", "offer": 1, "entry": 0, "reason": "changed"}, b"")
 AFTER_A_YES: dict[str, list[tuple[dict[str, Any], bytes]]] = {
     "content above the allowance": [PIPE] + [(CONTENT, bytes(MIB))] * 5,
     "content beyond the offer": [FILE] + [(CONTENT, bytes(MIB))] * 4 + [(CONTENT, b"a")],
     "an end before the end": [FILE, (CONTENT, b"a"), (SENT | {"bytes": 1}, b"")],
-    "a skip of the only entry": [FILE, ({"kind": "skip", "offer": 1, "entry": 0, "reason": "changed"}, b"")],
+    "a skip of the only entry": [FILE, SKIP],
     "digests that nobody asked for": [FILE, ({"kind": "check", "offer": 1}, b"")],
     "content after the end": [PIPE, (SENT, b""), (CONTENT, b"a")],
+    "a skip of one entry twice": [TWO, SKIP, SKIP],
+    "a fifth offer": [(OFFER | {"offer": number}, LINE) for number in range(1, 6)],
     "another number than came": [PIPE, (SENT | {"bytes": 1}, b"")],
 }
+
+
+@pytest.mark.parametrize("messages", BREACHES.values(), ids=BREACHES.keys())
+def test_a_peer_that_breaks_the_form_ends_the_channel(messages: list[tuple[dict[str, Any], bytes]]) -> None:
+    asyncio.run(hear(messages, says_yes=False))
 
 
 @pytest.mark.parametrize("messages", AFTER_A_YES.values(), ids=AFTER_A_YES.keys())
 def test_an_offerer_that_breaks_the_form_after_a_yes_ends_the_channel(
     messages: list[tuple[dict[str, Any], bytes]],
 ) -> None:
-    async def hear() -> None:
-        receiver = conversation_of(KEYS, BOTH, MAX_FRAME, is_sender=False)
-        sealer = Sealer(KEYS.s2r, 4)
-        frames = [sealer.seal(encode_message(head, body)) for head, body in [(HELLO, b""), *messages]]
-        for index, frame in enumerate(frame for message in frames[:-1] for frame in message):
-            receiver.take_frame(frame)
-            if index == 1:
-                offer = await receiver.next_offer()
-                assert offer is not None
-                offer.accept()
-        with pytest.raises(CorruptError):
-            for frame in frames[-1]:
-                receiver.take_frame(frame)
+    asyncio.run(hear([(HELLO, b""), *messages], says_yes=True))
 
-    asyncio.run(hear())
+
+async def hear(messages: list[tuple[dict[str, Any], bytes]], *, says_yes: bool) -> None:
+    """Hears messages of which the last one alone is a breach."""
+    receiver = conversation_of(KEYS, BOTH, MAX_FRAME, is_sender=False)
+    sealer = Sealer(KEYS.s2r, 4)
+    frames = [sealer.seal(encode_message(head, body)) for head, body in messages]
+    for message in frames[:-1]:
+        for frame in message:
+            receiver.take_frame(frame)
+        if says_yes and receiver._asked:
+            (await asked(receiver)).accept()
+    with pytest.raises(CorruptError):
+        for frame in frames[-1]:
+            receiver.take_frame(frame)
+
+
+TOKEN = bytes(16)
+YES: dict[str, Any] = {"kind": "answer", "offer": 1, "accepted": True, "through": 50}
+RESUMES: dict[str, Any] = YES | {"resume": to_base64url(answered_of(TOKEN, KEYS.resume))}
+RECEIPT: dict[str, Any] = {"kind": "receipt", "offer": 1, "bytes": 100}
+#: What a taker says to an offer of 100 bytes, each when the offer is in that state. The last one is a breach.
+TAKERS: dict[str, list[tuple[str, dict[str, Any], bytes]]] = {
+    "a receipt before the end": [("asked", RECEIPT | {"bytes": 0}, b"")],
+    "a receipt of less": [("asked", YES | {"through": 100}, b""), ("sent", RECEIPT | {"bytes": 99}, b"")],
+    "two receipts": [("asked", YES | {"through": 100}, b""), ("sent", RECEIPT, b""), ("over", RECEIPT, b"")],
+    "two answers": [("asked", YES, b""), ("running", YES, b"")],
+    "more than was sent": [
+        ("asked", YES, b""),
+        ("running", {"kind": "take", "offer": 1, "taken": 51, "through": 99}, b""),
+    ],
+    "less than was allowed": [
+        ("asked", YES, b""),
+        ("running", {"kind": "take", "offer": 1, "taken": 0, "through": 49}, b""),
+    ],
+    "a resume of nothing": [("asked", YES | {"resume": "A" * 22}, b"")],
+    "more than there is": [("asked", RESUMES, b'{"entry":0,"bytes":101}\n')],
+    "a start at what was not compared": [
+        ("asked", RESUMES, b'{"entry":0,"bytes":50}\n'),
+        ("starting", {"kind": "start", "offer": 1}, b'{"entry":0,"bytes":40}\n'),
+    ],
+}
+
+
+@pytest.mark.parametrize("said", TAKERS.values(), ids=TAKERS.keys())
+def test_a_taker_that_breaks_the_form_ends_the_channel(said: list[tuple[str, dict[str, Any], bytes]]) -> None:
+    async def answer() -> None:
+        async with asyncio.timeout(60), Two() as two:
+            offer, _ = await two.sender.offer([source("a", bytes(100))], [TOKEN])
+            await asked(two.receiver)
+            for state, head, body in said:
+                assert two.sender.error is None
+                while offer.state != state:
+                    await asyncio.sleep(0)
+                two.receiver._say(head, body)
+            while two.sender.error is None:
+                await asyncio.sleep(0)
+            assert two.sender.error.code == "corrupt"
+
+    asyncio.run(answer())
 
 
 @in_loop
-async def test_a_receipt_before_the_end_is_a_breach() -> None:
+async def test_what_came_whole_can_be_made_final_after_a_withdrawal() -> None:
     async with Two() as two:
         offer, _ = await two.sender.offer([source("a", b"a")])
-        asked = await two.receiver.next_offer()
-        assert asked is not None
-        two.receiver._say({"kind": "receipt", "offer": 1, "bytes": 0})
-        with pytest.raises(NotDeliveredError) as error:
-            await offer.result
-        assert error.value.code == "corrupt"
+        incoming = await asked(two.receiver)
+        incoming.accept()
+        assert [event async for event in incoming.events()] == [Data(0, b"a")]
+        offer.withdraw()
+        await two.sender.offer([source("b", b"b")])
+        await asked(two.receiver)
+        incoming.finish()
+        assert (await offer.result).bytes == 1
 
 
 @in_loop
@@ -410,5 +458,5 @@ async def test_a_message_of_an_unknown_kind_is_ignored() -> None:
     for head, body in [(HELLO, b""), ({"kind": "later"}, bytes(1_000_000)), (OFFER, LINE)]:
         for frame in sealer.seal(encode_message(head, body)):
             receiver.take_frame(frame)
-    offer = await receiver.next_offer()
-    assert offer is not None and offer.entries == (Entry("a", size=1),)
+    offer = await asked(receiver)
+    assert offer.entries == (Entry("a", size=1),)
