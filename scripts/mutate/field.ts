@@ -400,8 +400,8 @@ export const SIDES = [
     'wasBegun ||= await takeOver(directory, `${token}AA`, [...things.values()])',
   ]),
   httpSocket('what waits for its call was not sent', 'is reported when its call begins', [
-    'this.#channels.get(channel)?.leaving.set(seq, onLeaving)',
-    'onLeaving(), this.#channels.get(channel)?.leaving.set(seq, onLeaving)',
+    'channel?.outbox.push({ ...frame, onLeaving })',
+    'onLeaving(), channel?.outbox.push({ ...frame, onLeaving })',
   ]),
   files('CLI F28: room is looked for before anybody is asked', 'because there is no room says how much it takes', [
     'disk.bavail * disk.bsize >= rest',

@@ -48,7 +48,7 @@ async function findings(url: string) {
   return found
 }
 
-/** What is wrong with a relay, each check with its fault. */
+/** Faults of a relay, each with its check. */
 async function faultsOf(url: string): Promise<string[]> {
   return (await findings(url)).flatMap(({ check, fault }) => (fault ? [`${check}: ${fault}`] : []))
 }

@@ -89,7 +89,7 @@ export function judgeAddress(seen: Answer['json'], forged: Answer['json']): Omit
 /** Says whether a WebSocket passes, and whether one of the relay's own page does. */
 export async function checkUpgrade(relay: string, sessionId: string): Promise<Finding> {
   const check = 'WebSocket'
-  const plain = await upgrade(relay, sessionId)
+  const plain = await upgrade(relay, sessionId).catch(reasonOf)
   if (plain !== 101) {
     const says = `none passes (${answerIn(plain)}): transfers go over HTTP, which is slower.`
     return { check, fault: 'no_upgrade', says }

@@ -49,7 +49,6 @@ interface OutgoingOfferOptions {
 /** An offer to the other device, from its first word to the other's last. */
 export class OutgoingOffer implements ContentSource {
   readonly offer: number
-  /** Until they are said. */
   #lines: Uint8Array | undefined
   readonly #sources: readonly Source[]
   readonly #outbox: Outbox
@@ -192,7 +191,7 @@ export class OutgoingOffer implements ContentSource {
     try {
       this.#options.onProgress?.(this.#hasBytes + taken, this.#totalBytes)
     } catch (error) {
-      // The reader calls this: what fails there would end the pairing.
+      // The reader calls this: what the app throws there would end the pairing.
       this.#withdraw('failed', errorOfAccident(error))
     }
   }
@@ -200,8 +199,8 @@ export class OutgoingOffer implements ContentSource {
   async #hints(): Promise<string[] | undefined> {
     // The offer has its number, which the other device waits for: it goes out without hints where a store fails.
     const tokens = canDigest() && this.#keys && (await this.#options.transfers?.tokensOf(this.#keys).catch(() => []))
-    if (!tokens || tokens.length === 0) return undefined
-    const newest = tokens.slice(0, HINTS_MAX)
+    const newest = (tokens || []).slice(0, HINTS_MAX)
+    if (newest.length === 0) return undefined
     this.#known = new Map(newest.map((token) => [proofFor(token, 'resumed', this.#secret), token]))
     return newest.map((token) => proofFor(token, 'resume', this.#secret))
   }
@@ -218,8 +217,7 @@ export class OutgoingOffer implements ContentSource {
 
   /** Reads the sources into frames, in their order, until all is said or the offer is over. */
   async #fill(): Promise<void> {
-    const offsets = new Map(this.#parts.map(({ entry, bytes }) => [entry, bytes]))
-    this.#reading = new ReadAhead(this.#sources, offsets)
+    this.#reading = new ReadAhead(this.#sources, new Map(this.#parts.map(({ entry, bytes }) => [entry, bytes])))
     for (const [index, { dir }] of this.#sources.entries()) {
       if (!dir && !(await this.#fillFrom(this.#reading.piecesOf(index), index))) return
     }
@@ -244,8 +242,7 @@ export class OutgoingOffer implements ContentSource {
       const failure = error instanceof PairingError ? error : new PairingError('source_failed', { cause: error })
       const isChanged = failure.code === 'source_changed'
       // An offer of which nothing would be left is none.
-      const isLast = this.#skipped === this.#sources.length - 1
-      if (isLast) this.#withdraw(isChanged ? 'source_changed' : 'failed', failure)
+      if (this.#skipped === this.#sources.length - 1) this.#withdraw(isChanged ? 'source_changed' : 'failed', failure)
       // Its bytes that are in the stream go out before that.
       else if (!isBegun || (await this.#emptied())) {
         const reason = isChanged ? 'changed' : 'unreadable'

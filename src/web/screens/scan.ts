@@ -43,7 +43,7 @@ async function watch({ controller, relay }: Context, video: HTMLVideoElement, pr
     problem.textContent = what.is === 'elsewhere' ? fill('otherPlace', { address: what.place }) : WORDS.notACode
     return false
   }
-  // One that is gone is told of above the screen.
+  // The app tells above the screen of a part that is gone.
   const part = await late(() => import('../scan.ts')).catch(() => undefined)
   video.hidden = !part
   try {

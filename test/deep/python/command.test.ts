@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { MIB, RelayProgram, relayOfFile, run, temporaryDirectory, withOtherSecret } from '../../cli/support.ts'
 import { describePython, python, SIDES } from './programs.ts'
 
-/** What the command of the client in Python does beside a plain pairing. */
+/** The command of the client in Python, beside a plain pairing. */
 
 const { env } = relayOfFile()
 

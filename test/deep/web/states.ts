@@ -171,6 +171,5 @@ export const STATES: Readonly<Record<string, State>> = {
   ),
   end: { ...START, code: 'K7QM3-XPDT28', screen: { is: 'end', code: 'code_not_found', role: 'receiver' } },
   'end, sender': { ...START, items: FEW, screen: { is: 'end', code: 'nobody_approved', role: 'sender' } },
-  'end, password': { ...START, items: FEW, screen: { is: 'end', code: 'access_needed', role: 'sender' } },
   sure: { ...START, isAsking: true },
 }
