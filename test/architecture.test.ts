@@ -68,7 +68,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     reason: 'the SDK runs in browsers, Deno and Bun, has no user interface, and knows of a relay what PROTOCOL.md has',
   },
   'node/': {
-    imports: ['protocol/', 'crypto/encoding.ts', 'client/index.ts', 'zod/mini', 'node:'],
+    imports: ['protocol/', 'crypto/encoding.ts', 'client/index.ts', 'node:'],
     reason: 'files and folders are for Node alone, and the SDK is told of them as any app would tell it',
   },
   'browser/': {

@@ -1,5 +1,17 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -87,7 +99,7 @@ async function work(): Promise<string> {
     mkdirSync(dirname(join(copy, file)), { recursive: true })
     cpSync(join(ROOT, file), join(copy, file))
   }
-  symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
+  linkModules(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
   // Types are not looked at: without a protection something is unused.
   const manifest = readFileSync(join(copy, 'package.json'), 'utf8')
   const untyped = manifest.replace('"build": "tsc -b ', '$&--noCheck ')
@@ -108,6 +120,16 @@ async function work(): Promise<string> {
     for (const [file] of change) writeFileSync(join(copy, file), sources.get(file) ?? '')
   }
   return copy
+}
+
+/** Makes a copy find what is installed, and instead of this project's own packages those of the copy. */
+function linkModules(from: string, to: string): void {
+  mkdirSync(to)
+  for (const name of readdirSync(from)) {
+    const target = join(from, name)
+    const isOwn = lstatSync(target).isSymbolicLink()
+    symlinkSync(isOwn ? readlinkSync(target) : target, join(to, name))
+  }
 }
 
 type Verdict = 'ok' | 'STALE' | 'NOT CAUGHT' | 'FAILS'

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { EXIT } from './exit.ts'
+import { CliError, EXIT } from './exit.ts'
 import { endingSignals, hasTerminal } from './interrupt.ts'
 
 export interface ServeOptions {
@@ -10,10 +10,10 @@ export interface ServeOptions {
 
 /**
  * `pairlay serve`: runs the relay in a process of its own, because nothing of the CLI may share one with it. Resolves
- * with the relay's exit code.
+ * with the relay's exit code. Throws CliError where the package of the relay is not installed.
  */
 export function serve({ host, port }: ServeOptions): Promise<number> {
-  const main = fileURLToPath(new URL('../server/main.js', import.meta.url))
+  const main = relayProgram()
   const env = {
     ...process.env,
     ...(host === undefined ? {} : { HOST: host }),
@@ -35,4 +35,14 @@ export function serve({ host, port }: ServeOptions): Promise<number> {
       resolve(code ?? EXIT.failed)
     })
   })
+}
+
+function relayProgram(): string {
+  try {
+    return fileURLToPath(import.meta.resolve('pairlay-relay'))
+  } catch {
+    throw new CliError(
+      'There is no relay here. Install the package pairlay-relay beside this one, at the same version.',
+    )
+  }
 }

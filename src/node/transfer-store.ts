@@ -1,7 +1,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import * as z from 'zod/mini'
 import type { Transfers } from '../client/index.ts'
+import * as form from '../protocol/forms.ts'
 import { symbolsOf } from './local-paths.ts'
 import { writePrivately } from './private-file.ts'
 
@@ -9,8 +9,12 @@ const ENTRIES_MAX = 64
 const KEPT_MS = 30 * 24 * 60 * 60 * 1000
 const FILE = /^[0-9a-z]{26}$/
 
-const Stored = z.object({ token: z.string(), keys: z.array(z.string()), at: z.number() })
-type Stored = z.infer<typeof Stored>
+const Stored = form.object({
+  token: form.string(),
+  keys: form.array(form.string(), Number.POSITIVE_INFINITY),
+  at: form.integer(0),
+})
+type Stored = form.Infer<typeof Stored>
 
 /**
  * Tokens of offers that were accepted and not confirmed: the newest 64, each for 30 days, in a folder that only its owner can
@@ -60,8 +64,8 @@ export class TransferStore implements Transfers {
     for (const name of names.filter((each) => FILE.test(each))) {
       const text = await readFile(join(this.#folder, name), 'utf8').catch(() => '')
       try {
-        const each = Stored.parse(JSON.parse(text))
-        if (symbolsOf(each.token) === name) stored.push(each)
+        const { data } = Stored.safeParse(JSON.parse(text))
+        if (data && symbolsOf(data.token) === name) stored.push(data)
       } catch {
         // A file of something else, or half of one.
       }

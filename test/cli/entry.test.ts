@@ -28,6 +28,6 @@ test.each([`${RELAY}/`, `${RELAY}/#`, ` ${RELAY}/path `])(
 )
 
 test('the built command can be executed: npx takes an earlier link for a clone in the same place as it is', async () => {
-  const { mode } = await stat(new URL('../../dist/cli/main.js', import.meta.url))
+  const { mode } = await stat(new URL('../../packages/cli/bin/pairlay.js', import.meta.url))
   expect((mode & 0o111).toString(8)).toBe('111')
 })

@@ -23,8 +23,10 @@ test('the man page has the version and the day, the same everywhere', () => {
   expect(PAGE).toMatch(/^\.Dd February 3, 2026\n\.Dt PAIRLAY 1\n\.Os Pairlay 1\.2\.3\n/)
 })
 
-test('the man page is where package.json says, and is written when the package is made', () => {
-  const { man, files, scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+test('the man page is where its package says, and is written when the package is made', () => {
+  const read = (path: string) => JSON.parse(readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8'))
+  const { man, files } = read('packages/cli/package.json')
+  const { scripts } = read('package.json')
   expect([man, files.includes('dist')]).toEqual([['./dist/pairlay.1'], true])
   expect([scripts.prepare, scripts.man]).toEqual([
     expect.stringMatching(/build && npm run --silent man$/),

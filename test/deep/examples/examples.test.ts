@@ -24,7 +24,7 @@ describe('the examples', () => {
   test('are in their README, and in the package with it', () => {
     const readme = readFileSync(join(EXAMPLES, 'README.md'), 'utf8')
     for (const file of programs) expect(readme).toContain(`](${file.replaceAll('\\', '/')})`)
-    const { files } = JSON.parse(readFileSync(join(EXAMPLES, '../package.json'), 'utf8'))
+    const { files } = JSON.parse(readFileSync(join(EXAMPLES, '../packages/sdk/package.json'), 'utf8'))
     expect(files).toContain('examples')
   })
 })

@@ -1,0 +1,36 @@
+import { readFileSync } from 'node:fs'
+import type { KnipConfig } from 'knip'
+
+/** Packages that the source imports, and those of packages/ depend on: test/packages holds the two together. */
+const ofPackages = ['sdk', 'relay'].flatMap((name) => {
+  const { dependencies } = JSON.parse(readFileSync(`packages/${name}/package.json`, 'utf8'))
+  return Object.keys(dependencies)
+})
+
+const config: KnipConfig = {
+  workspaces: {
+    '.': {
+      entry: [
+        'src/cli/main.ts',
+        'src/{client,node,browser,testing}/index.ts',
+        'src/browser/worker.ts',
+        'scripts/*.ts',
+        'src/web/one-file/*.ts',
+        'test/**/*.test.ts',
+        'test/deep/web/gallery.ts',
+        'examples/*.mjs',
+        'examples/vault/{first,second}.mjs',
+      ],
+      project: ['src/**/*.ts', 'test/**/*.ts', 'scripts/**/*.ts', 'examples/**/*.mjs'],
+    },
+    bench: {
+      entry: ['load/agent.ts', 'load/store.ts', 'yardsticks/programs/*.ts', 'reaper.ts'],
+      project: ['**/*.ts'],
+    },
+  },
+  ignoreDependencies: ofPackages,
+  ignoreExportsUsedInFile: true,
+  ignoreBinaries: ['diff', 'script', 'mkfifo', 'mandoc', 'mount', 'umount', 'openssl', 'redis-server', 'nginx'],
+}
+
+export default config
