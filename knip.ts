@@ -19,6 +19,8 @@ const config: KnipConfig = {
         'test/**/*.test.ts',
         'test/deep/web/gallery.ts',
         'examples/*.mjs',
+        'examples/app/{terminal,page,own-crypto}.mjs',
+        'examples/**/*.test.mjs',
         'examples/vault/{first,second}.mjs',
       ],
       project: ['src/**/*.ts', 'test/**/*.ts', 'scripts/**/*.ts', 'examples/**/*.mjs'],

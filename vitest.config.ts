@@ -56,7 +56,7 @@ class LongestFirst extends BaseSequencer {
 
 /** `memory` is what `npm test` runs: all but the deep suites, on a relay alone. */
 const projects = [
-  { name: 'memory', include: ['test/**/*.test.ts'], exclude: ['test/deep/**'] },
+  { name: 'memory', include: ['test/**/*.test.ts', 'examples/**/*.test.mjs'], exclude: ['test/deep/**'] },
   { name: 'deep', include: ['test/deep/**/*.test.ts'], testTimeout: 900_000, isolate: true },
   ...Object.entries(IN_SETTING)
     .filter(([setting]) => hasRedis || setting === 'http')

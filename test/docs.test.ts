@@ -24,6 +24,7 @@ import { zodOf } from '../src/protocol/zod.ts'
 import { HEADERS_TIMEOUT_MS, KEEP_ALIVE_TIMEOUT_MS, REQUEST_TIMEOUT_MS } from '../src/server/app.ts'
 import { readConfig, VARIABLES } from '../src/server/config.ts'
 import { PROCESS_BYTES } from '../src/server/resources.ts'
+import * as testing from '../src/testing/index.ts'
 import { STATES } from './deep/web/states.ts'
 import { startRelay } from './support/server.ts'
 
@@ -256,6 +257,22 @@ describe('docs/cluster.md', () => {
     expect(head).toEqual(['', ...PUBLISHED.places])
     expect(figures.map(([name]) => name)).toEqual(PUBLISHED.rows)
     expect(figures.length).toBeGreaterThan(5)
+  })
+})
+
+describe('docs/integrate.md', () => {
+  it('shows files of examples/app as they are there', () => {
+    const snippets = [...read('docs/integrate.md').matchAll(/^```(?:js|html)\n([\s\S]*?)^```/gm)].map(
+      ([, code]) => code,
+    )
+    const files = snippets.map((code) => /examples\/app\/[\w.-]+/.exec(code)?.[0] ?? expect.unreachable(code))
+    expect(files.length).toBeGreaterThan(4)
+    for (const [at, file] of files.entries()) expect(snippets[at]).toBe(read(file))
+  })
+
+  it('has every export of pairlay/testing that is a value', () => {
+    const text = section(read('docs/integrate.md'), '## Tests of your app')
+    for (const name of Object.keys(testing)) expect(text).toContain(`new ${name}(`)
   })
 })
 

@@ -6,10 +6,11 @@ import type { Browser, Page } from 'playwright-core'
 import { build, type PreviewServer, preview } from 'vite'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { Random } from '../../support/random.ts'
+import { example } from '../examples/programs.ts'
 import { startChromium, WITHOUT_CHROMIUM } from './chromium.ts'
 import { JsonProcess } from './processes.ts'
 
-const PAGE = fileURLToPath(new URL('../../../examples/page', import.meta.url))
+const EXAMPLES = fileURLToPath(new URL('../../../examples', import.meta.url))
 const FILE = new Random('the page of the examples').bytes(1_500_000)
 
 if (WITHOUT_CHROMIUM) process.stderr.write(`\nThe page of the examples is not tried: ${WITHOUT_CHROMIUM}\n`)
@@ -17,6 +18,7 @@ if (WITHOUT_CHROMIUM) process.stderr.write(`\nThe page of the examples is not tr
 describe.skipIf(WITHOUT_CHROMIUM)('the page of the examples in Chromium', () => {
   let directory: string
   let site: PreviewServer
+  let app: PreviewServer
   let browser: Browser
   let relay: JsonProcess
   let relayUrl: string
@@ -27,15 +29,8 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page of the examples in Chromium', () => 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'pairlay-page-'))
     relay = JsonProcess.relay()
-    // As the README of the examples has it, but into another folder.
-    const options = {
-      root: PAGE,
-      configFile: false,
-      logLevel: 'error',
-      build: { outDir: join(directory, 'dist') },
-    } as const
-    await build({ ...options, build: { ...options.build, emptyOutDir: true } })
-    site = await preview({ ...options, preview: { host: '127.0.0.1', port: 0 } })
+    site = await served('page')
+    app = await served('app')
     browser = await startChromium()
     relayUrl = `http://127.0.0.1:${(await relay.line('msg', 'the relay is ready')).port}`
   })
@@ -43,17 +38,30 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page of the examples in Chromium', () => 
   afterAll(async () => {
     await browser?.close()
     await site?.close()
+    await app?.close()
     await relay?.kill()
     await rm(directory, { recursive: true, force: true })
   })
 
   afterEach(() => {
     expect(problems).toEqual([])
-    const [origin = ''] = site.resolvedUrls?.local ?? []
-    expect(asked.filter((url) => !url.startsWith(origin))).toEqual([])
+    const origins = [site, app].flatMap(({ resolvedUrls }) => resolvedUrls?.local ?? [])
+    expect(asked.filter((url) => !origins.some((origin) => url.startsWith(origin)))).toEqual([])
   })
 
-  async function open(): Promise<Page> {
+  /** Serves a page as the README of the examples builds it, but from another folder. */
+  async function served(name: string): Promise<PreviewServer> {
+    const options = {
+      root: join(EXAMPLES, name),
+      configFile: false,
+      logLevel: 'error',
+      build: { outDir: join(directory, name) },
+    } as const
+    await build({ ...options, build: { ...options.build, emptyOutDir: true } })
+    return preview({ ...options, preview: { host: '127.0.0.1', port: 0 } })
+  }
+
+  async function open(from = site): Promise<Page> {
     const page = await (await browser.newContext()).newPage()
     page.on('pageerror', (error) => problems.push(String(error)))
     page.on('console', (message) => {
@@ -62,7 +70,7 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page of the examples in Chromium', () => 
     page.on('request', (request) => {
       if (!request.url().startsWith(relayUrl)) asked.push(request.url())
     })
-    await page.goto(site.resolvedUrls?.local[0] ?? '')
+    await page.goto(from.resolvedUrls?.local[0] ?? '')
     await page.getByLabel('Relay').fill(relayUrl)
     return page
   }
@@ -127,6 +135,32 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page of the examples in Chromium', () => 
     await said(page, 'The sender said goodbye.')
     expect(await page.getByRole('link', { name: 'letter' }).count()).toBe(1)
     expect(await sending.ended).toBe(0)
+  })
+
+  test('of docs/integrate.md pairs with the program of it, and texts go both ways', async () => {
+    const page = await open(app)
+    const says = async (words: RegExp) => {
+      const said = page.locator('#said')
+      await expect.poll(() => said.textContent()).toMatch(words)
+      return words.exec((await said.textContent()) ?? '')?.[1] ?? ''
+    }
+    const types = async (text: string) => {
+      await page.getByLabel('Text').fill(text)
+      await page.getByRole('button', { name: 'OK' }).click()
+    }
+    await page.getByRole('button', { name: 'Pair' }).click()
+    const terminal = example('app/terminal.mjs', [relayUrl, await says(/Code: (\S+)/)])
+    const [, number = ''] = await terminal.says(/Number: (.+)/)
+    await says(/(Number that the other device shows)/)
+    await types(number)
+    await terminal.says('Paired.')
+    await says(/(Paired)/)
+    await types('<b>from the page</b>')
+    await terminal.says('It says: <b>from the page</b>')
+    await terminal.write('<b>from the terminal</b>\n')
+    await says(/It says: (<b>from the terminal<\/b>)/)
+    terminal.endStdin()
+    expect((await terminal.ended()).exitCode).toBe(0)
   })
 
   test('hands nothing over to a device that is refused, and none takes what it declines', async () => {

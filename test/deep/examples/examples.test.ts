@@ -8,6 +8,8 @@ const programs = readdirSync(EXAMPLES, { recursive: true, encoding: 'utf8' }).fi
   /\.(mjs|html)$/.test(file),
 )
 
+const ALLOWED = /^(?:pairlay$|node:|\.\/[\w-]+\.mjs$)/
+
 describe('the examples', () => {
   test('are there', () => {
     expect(programs.length).toBeGreaterThan(6)
@@ -15,8 +17,12 @@ describe('the examples', () => {
 
   test.each(programs)('%s imports nothing but pairlay, Node and its own folder', (file) => {
     const source = readFileSync(join(EXAMPLES, file), 'utf8')
-    const imports = [...source.matchAll(/\b(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, module = '']) => module)
-    const others = imports.filter((module) => !/^(?:pairlay$|node:|\.\/[\w-]+\.mjs$)/.test(module))
+    const imports = [
+      ...source.matchAll(/(?<!\.)\b(?:from|import)\s*\(?\s*'([^']+)'|<script type="module" src="([^"]+)"/g),
+    ].map(([, module, script]) => module ?? script ?? '')
+    const others = imports.filter(
+      (module) => !ALLOWED.test(module) && !(file.endsWith('.test.mjs') && /^(vitest|pairlay\/testing)$/.test(module)),
+    )
     expect(imports.length).toBeGreaterThan(0)
     expect(others).toEqual([])
   })
