@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { adopt, plainEnv } from './children.ts'
 
@@ -38,8 +38,9 @@ export async function pipingServer(): Promise<Found> {
   })
 }
 
-/** The bin folder of a virtual environment with magic-wormhole and its two servers. */
+/** The bin folder of a virtual environment with magic-wormhole and its two servers: that of the program in WORMHOLE, or an own one. */
 export async function wormhole(): Promise<Found> {
+  if (process.env.WORMHOLE) return { path: dirname(process.env.WORMHOLE) }
   const venv = join(CACHE, 'wormhole')
   const found = await existingOr(join(venv, 'bin/wormhole'), async () => {
     await install('python3', ['-m', 'venv', venv])
@@ -60,6 +61,14 @@ export function onPath(name: string): Found {
     }
   }
   return NOT_INSTALLED
+}
+
+/** The program that a variable names, or one of the operating system. */
+export function programOf(name: string, variable: string): Found {
+  const given = process.env[variable]
+  if (given) return existsSync(given) ? { path: given } : { skipped: `there is no ${given}, which ${variable} names` }
+  const found = onPath(name)
+  return 'path' in found ? found : { skipped: `not installed: put it on the PATH, or name it with ${variable}=` }
 }
 
 const underWay = new Map<string, Promise<Found>>()

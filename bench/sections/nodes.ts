@@ -9,7 +9,7 @@ import { percentile, spread } from '../harness/stats.ts'
 import type { Target } from '../load/links.ts'
 import { SDK_FRAME_BYTES, SMALL_FRAME_BYTES } from '../plan.ts'
 import { redis as startRedis } from '../yardsticks/servers.ts'
-import { failureNotes } from './contenders.ts'
+import { failureNotes, ratioOf } from './contenders.ts'
 
 const GB = 1e9
 const MB = 1e6
@@ -120,7 +120,7 @@ async function measureAll(context: SectionContext, agent: Agent, places: readonl
     columns: readonly Column[],
     run: (place: Place) => Promise<Round>,
     warm: (place: Place) => Promise<unknown> = run,
-  ) => {
+  ): Promise<Outcome<Round>[]> => {
     const { rounds, secondsPerTable } = context.plan.nodes
     const contenders = places.map((place) => ({ name: place.name, run: () => run(place), warmUp: () => warm(place) }))
     const outcomes = await interleave<Round>(contenders, { rounds, seconds: secondsPerTable })
@@ -138,9 +138,17 @@ async function measureAll(context: SectionContext, agent: Agent, places: readonl
     }))
     context.report.table({ title, columns, rows, notes })
     lines.push(...columns.flatMap((column) => publishedLine(column, outcomes)))
+    return outcomes
   }
-  await measure(`Nodes: one pair, frames of the SDK, ${Math.round(bytes / MIB)} MiB a round`, BULK, (place) =>
-    bulkRound(agent, place, bytes),
+  const bulk = await measure(
+    `Nodes: one pair, frames of the SDK, ${Math.round(bytes / MIB)} MiB a round`,
+    BULK,
+    (place) => bulkRound(agent, place, bytes),
+  )
+  const [alone = '', onOne = ''] = PLACES
+  context.report.goal(
+    'nodesCpu',
+    ratioOf(bulk, onOne, alone, (round) => round.relayCpu ?? Number.NaN),
   )
   await measure(`Nodes: milliseconds for 64 B there and back, one every ${pingGapMs} ms, idle`, PING, (place) =>
     pingRound(agent, place, pings, pingGapMs),

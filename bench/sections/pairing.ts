@@ -114,10 +114,6 @@ async function pairings({ plan, report }: SectionContext, agent: Agent, relay: R
       ...failureNotes(outcomes),
     ],
   })
-  report.goal(
-    'pairingCpu',
-    spread(outcomes.find(({ name }) => name === TOGETHER)?.rounds.map((r) => r.relayCpuUs) ?? [])?.median,
-  )
 }
 
 interface PairingTimes {
