@@ -14,7 +14,7 @@ export interface Source extends Omit<Entry, 'path'> {
   readonly key?: string | undefined
   /** The size when the transfer begins, in place of `size`: a file may have grown since. */
   stat?(): Promise<number | undefined>
-  /** The bytes from `offset` on, 0 unless it is given. */
+  /** The bytes from `offset` on, 0 unless it is given. A piece may be overwritten when the next is asked for. */
   open(offset?: number): AsyncIterable<Uint8Array>
 }
 

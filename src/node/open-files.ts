@@ -25,19 +25,24 @@ export async function openHere(path: string, flags: number, mode?: number): Prom
   throw Object.assign(new Error('a link was put in the way'), { code: 'ELOOP', syscall: 'open', path })
 }
 
-/** Reads a file from one place to another, or to its end, in pieces. */
+/** Reads a file from one place to another, or to its end, in pieces. Each is there until the next is asked for. */
 export async function* readFile(
   file: number,
   from: number,
   to: number,
   pieceBytes = 262_144,
 ): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(Math.min(pieceBytes, Math.max(0, to - from)))
+  let filled = 0
   for (let at = from; at < to; ) {
-    const buffer = new Uint8Array(Math.min(pieceBytes, to - at))
-    const { bytesRead } = await readFrom(file, buffer, 0, buffer.length, at)
-    if (bytesRead === 0) return
+    const { bytesRead } = await readFrom(file, buffer, filled, Math.min(buffer.length - filled, to - at), at)
     at += bytesRead
-    yield buffer.subarray(0, bytesRead)
+    filled += bytesRead
+    // A file of one piece is one piece, however it was read.
+    if (bytesRead > 0 && filled < buffer.length && at < to) continue
+    if (filled > 0) yield buffer.subarray(0, filled)
+    if (bytesRead === 0) return
+    filled = 0
   }
 }
 

@@ -1,5 +1,4 @@
 import { type AsyncAead, asyncAead } from '../../crypto/aead.ts'
-import { concatBytes } from '../../crypto/encoding.ts'
 import { CHUNK_BYTES, CHUNKS_PER_FRAME, messageKey, StreamSealer, TAG_BYTES } from '../../crypto/stream.ts'
 import { FRAME_HEADER_BYTES } from '../../protocol/limits.ts'
 import { PairingError } from '../errors.ts'
@@ -30,15 +29,14 @@ export class MessageWriter {
   }
 
   /**
-   * Sends one whole message. Resolves when the window has room for its last frame; `events` are about that one. One write at
-   * a time. Throws what ended the channel.
+   * Sends one whole message, which is not looked at any more afterwards. Resolves when the window has room for its last
+   * frame; `events` are about that one. One write at a time. Throws what ended the channel.
    */
-  async write(head: Uint8Array, body: Uint8Array, events?: FrameEvents): Promise<void> {
+  async write(message: Uint8Array, events?: FrameEvents): Promise<void> {
     if (this.#wiped) throw new PairingError('aborted')
     const key = messageKey(this.#trafficSecret, this.#nextIndex++)
     const sealer = new StreamSealer(key)
     key.fill(0)
-    const message = concatBytes(head, body)
     try {
       const fast = message.length < FAST_FROM_BYTES ? undefined : await this.#fast
       for (let at = 0; at < message.length; at += this.frameBytes) {
@@ -51,7 +49,6 @@ export class MessageWriter {
       }
     } finally {
       sealer.wipe()
-      message.fill(0)
     }
   }
 

@@ -1,3 +1,4 @@
+import { concatBytes } from '../../crypto/encoding.ts'
 import type { FrameEvents } from '../link/frame-events.ts'
 import { Signal } from '../signal.ts'
 import { encodeHead, type Head } from './kinds.ts'
@@ -5,7 +6,10 @@ import type { MessageWriter } from './message-writer.ts'
 
 /** A running offer, as the writer sees it. */
 export interface ContentSource {
-  /** The next content, as much as one frame takes, if there is some now. It counts as said. */
+  /**
+   * The next content, as much as one frame takes, if there is some now. It counts as said. HEAD_ROOM_BYTES in front of it
+   * are free, and all of it stays as it is until the next call.
+   */
   next(): Uint8Array | undefined
   readonly offer: number
 }
@@ -15,6 +19,9 @@ interface Waiting {
   readonly body: Uint8Array
   readonly events: FrameEvents | undefined
 }
+
+/** Room for the head of a full message of content, which has no padding and far less than this. */
+export const HEAD_ROOM_BYTES = 128
 
 const NOTHING: Uint8Array = new Uint8Array()
 
@@ -36,8 +43,7 @@ export class Outbox {
 
   /** The content of one message, at most, for an offer's head in front of it. */
   get contentBytes(): number {
-    // The head of a full message has no padding and far less than this.
-    return this.#writer.frameBytes - 128
+    return this.#writer.frameBytes - HEAD_ROOM_BYTES
   }
 
   /** Queues a message. `events` are about its last frame. */
@@ -78,25 +84,41 @@ export class Outbox {
   /** Writes for as long as the channel lives, and rejects with what ended it. */
   async run(): Promise<never> {
     for (;;) {
-      const message = this.#replies.shift() ?? this.#posts.shift() ?? this.#content()
-      if (message) {
-        const { head, body, events } = message
-        await this.#writer.write(encodeHead(head, body.length), body, events)
-        continue
-      }
+      const waiting = this.#replies.shift() ?? this.#posts.shift()
+      const content = waiting ? undefined : this.#content()
+      if (waiting) await this.#write(waiting)
+      if (content) await this.#writer.write(content)
+      if (waiting || content) continue
       this.#nothing.fire()
       await this.#something.next()
     }
   }
 
-  /** The next frame of content; its offer is the last in turn afterwards. */
-  #content(): Waiting | undefined {
+  async #write({ head, body, events }: Waiting): Promise<void> {
+    const message = concatBytes(encodeHead(head, body.length), body)
+    try {
+      await this.#writer.write(message, events)
+    } finally {
+      message.fill(0)
+    }
+  }
+
+  /** The next message of content; its offer is the last in turn afterwards. */
+  #content(): Uint8Array | undefined {
     for (const content of this.#contents) {
       const bytes = content.next()
       if (!bytes) continue
       this.#contents = [...this.#contents.filter((each) => each !== content), content]
-      return { head: { kind: 'content', offer: content.offer }, body: bytes, events: undefined }
+      return withHead(encodeHead({ kind: 'content', offer: content.offer }, bytes.length), bytes)
     }
     return undefined
   }
+}
+
+/** The content with its head in front of it, in the room that it has there. A short one has none: its head is longer. */
+function withHead(head: Uint8Array, content: Uint8Array): Uint8Array {
+  if (head.length > HEAD_ROOM_BYTES) return concatBytes(head, content)
+  const message = new Uint8Array(content.buffer, content.byteOffset - head.length, head.length + content.length)
+  message.set(head)
+  return message
 }

@@ -9,7 +9,7 @@ import { type HeadOf, HINTS_MAX, type SkipReason, type WithdrawReason } from './
 import { encodeLines, type Part, PartReader } from './lines.ts'
 import type { MessageSink } from './message-reader.ts'
 import { allowed, cutOfferer, hear, type OffererLife, type Outcome, say, sayAll, withdraw } from './offer-life.ts'
-import type { ContentSource, Outbox } from './outbox.ts'
+import { type ContentSource, HEAD_ROOM_BYTES, type Outbox } from './outbox.ts'
 import { ReadAhead } from './read-ahead.ts'
 import { digested, proofFor, type Transfers } from './resume.ts'
 
@@ -59,7 +59,9 @@ export class OutgoingOffer implements ContentSource {
   #life: OffererLife = { is: 'undecided', withdrawn: false }
   readonly #changed = new Signal()
   #reading: ReadAhead | undefined
-  readonly #buffer: Uint8Array
+  /** Content that is gathered, and behind it that which is sealed meanwhile. They change places. */
+  #buffer: Uint8Array
+  #other: Uint8Array
   #filled = 0
   /** The buffer goes out as it is: it is full, or its source is silent or at its end. */
   #isReady = false
@@ -83,7 +85,10 @@ export class OutgoingOffer implements ContentSource {
     this.#environment = options.environment
     this.#options = options.options
     this.#totalBytes = totalOf(options.sources)
-    this.#buffer = new Uint8Array(options.outbox.contentBytes)
+    const { contentBytes } = options.outbox
+    const roomy = () => new Uint8Array(HEAD_ROOM_BYTES + contentBytes).subarray(HEAD_ROOM_BYTES)
+    this.#buffer = roomy()
+    this.#other = roomy()
   }
 
   /** Reports whether the other device has not answered. */
@@ -115,6 +120,7 @@ export class OutgoingOffer implements ContentSource {
       this.#reading?.stop()
       this.#environment.clearTimeout(this.#silence)
       this.#buffer.fill(0)
+      this.#other.fill(0)
     }
   }
 
@@ -167,8 +173,11 @@ export class OutgoingOffer implements ContentSource {
     const length = this.#isReady ? Math.min(this.#filled, allowed(this.#life)) : 0
     if (length === 0) return undefined
     this.#life = say(this.#life, length)
-    const bytes = this.#buffer.slice(0, length)
-    this.#buffer.copyWithin(0, length, this.#filled)
+    const bytes = this.#buffer.subarray(0, length)
+    const [gathered, free] = [this.#buffer, this.#other]
+    if (length < this.#filled) free.set(gathered.subarray(length, this.#filled))
+    this.#buffer = free
+    this.#other = gathered
     this.#filled -= length
     if (this.#filled === 0) {
       this.#isReady = false

@@ -130,7 +130,7 @@ export function rawPair() {
     const length = Buffer.alloc(4)
     length.writeUInt32BE(json.length)
     const lines = body instanceof Uint8Array ? [body] : body.map((line) => Buffer.from(`${JSON.stringify(line)}\n`))
-    await writer.write(Buffer.concat([length, json]), Buffer.concat(lines))
+    await writer.write(Buffer.concat([length, json, ...lines]))
     for (let turns = 0; turns < 5; turns++) await settled()
   }
   return { device, attacker, heard, until: untilIn(world) }
