@@ -62,8 +62,8 @@ export const HANDSHAKE = [
     'const state = ((this as any).m1 ??= this.#state)',
   ]),
   messages('a resent m3 is the stored bytes', TAGS, [
-    'this.#send(next.bytes, next.onSent)',
-    'this.#send(next.bytes.length === 72 ? next.bytes.map((byte, i) => (i < 40 ? byte : Math.random() * 256)) : next.bytes, next.onSent)',
+    'this.#send(next.bytes, next.events.onSent)',
+    'this.#send(next.bytes.length === 72 ? next.bytes.map((byte, i) => (i < 40 ? byte : Math.random() * 256)) : next.bytes, next.events.onSent)',
   ]),
   operator(
     'the identity is neither a point nor a product',

@@ -17,6 +17,8 @@ const SEALED_BYTES = CHUNK_BYTES + TAG_BYTES
 /** The most that follows the flag of a frame. */
 export const FRAME_BODY_MAX_BYTES = CHUNKS_PER_FRAME * SEALED_BYTES
 const FLAG_BYTES = 1
+/** Room for any frame with up to 16 bytes in front of it. */
+export const FRAME_MEMORY_BYTES = 16 + FLAG_BYTES + FRAME_BODY_MAX_BYTES + 3
 /** Both the frame's flag byte and the last byte of the nonce. */
 const MORE = 0
 const LAST = 1
@@ -53,13 +55,14 @@ export class StreamSealer {
   }
 
   /**
-   * A frame: `headroom` zero bytes for the caller, the flag byte, the sealed chunks, in one allocation.
+   * A frame: `headroom` bytes for the caller, the flag byte, the sealed chunks.
    * @param plaintext 1 to 4 full chunks; with `last` the rest of the message, 0 bytes to 4 chunks, 0 only if it is all
+   * @param into memory for it that nobody else uses, of FRAME_MEMORY_BYTES; without it the frame is one of its own
    * @throws StreamError for any other length, or after the last frame
    */
-  sealFrame(plaintext: Uint8Array, last: boolean, headroom = 0): Uint8Array<ArrayBuffer> {
+  sealFrame(plaintext: Uint8Array, last: boolean, headroom = 0, into?: ArrayBuffer): Uint8Array<ArrayBuffer> {
     return endOnFailure(this, () => {
-      const { frame, chunks } = this.#layOut(plaintext, last, headroom)
+      const { frame, chunks } = this.#layOut(plaintext, last, headroom, into)
       for (const { nonce, chunk, output } of chunks) this.#aead.seal(this.#key, nonce, chunk, output)
       return this.#sealed(frame, last)
     })
@@ -76,7 +79,7 @@ export class StreamSealer {
     })
   }
 
-  #layOut(plaintext: Uint8Array, last: boolean, headroom: number) {
+  #layOut(plaintext: Uint8Array, last: boolean, headroom: number, into?: ArrayBuffer) {
     if (this.#over) throw new StreamError('The message is over.')
     const count = Math.max(1, Math.ceil(plaintext.length / CHUNK_BYTES))
     const isEmptyTail = plaintext.length === 0 && !this.#nonces.unused
@@ -84,7 +87,7 @@ export class StreamSealer {
       throw new StreamError(`A frame cannot carry ${plaintext.length} bytes here.`)
     }
     const start = headroom + FLAG_BYTES
-    const frame = allocateAligned(start, plaintext.length + count * TAG_BYTES)
+    const frame = aligned(start, plaintext.length + count * TAG_BYTES, into)
     frame[headroom] = last ? LAST : MORE
     const chunks = Array.from({ length: count }, (_, i) => ({
       nonce: this.#nonces.next(last && i === count - 1),
@@ -213,10 +216,10 @@ function copyKey(key: Uint8Array): Uint8Array {
   return key.slice()
 }
 
-/** `start + length` zero bytes, `start` falling on a multiple of four: there noble's cipher is a sixth faster. */
-function allocateAligned(start: number, length: number): Uint8Array<ArrayBuffer> {
+/** `start + length` bytes, `start` falling on a multiple of four: there noble's cipher is a sixth faster. */
+function aligned(start: number, length: number, into?: ArrayBuffer): Uint8Array<ArrayBuffer> {
   const skew = -start & 3
-  return new Uint8Array(new ArrayBuffer(skew + start + length), skew)
+  return new Uint8Array(into ?? new ArrayBuffer(skew + start + length), skew, start + length)
 }
 
 function endOnFailure<Result>(stream: { wipe(): void }, step: () => Result): Result {

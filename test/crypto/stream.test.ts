@@ -4,6 +4,7 @@ import { type Aead, nobleAead } from '../../src/crypto/aead.ts'
 import {
   CHUNK_BYTES,
   CHUNKS_PER_FRAME,
+  FRAME_MEMORY_BYTES,
   messageKey,
   StreamError,
   StreamOpener,
@@ -72,6 +73,13 @@ describe('a frame', () => {
       expect(roomy[headroom]).toBe(1)
     }
     expect(new StreamSealer(key).sealFrame(plaintextOf(CHUNK_BYTES), false)[0]).toBe(0)
+  })
+
+  it('is the same in memory that had another', () => {
+    const memory = new ArrayBuffer(FRAME_MEMORY_BYTES)
+    const sealed = (bytes: number, into?: ArrayBuffer) =>
+      new StreamSealer(key).sealFrame(plaintextOf(bytes), true, 16, into).subarray(16)
+    for (const bytes of [4 * CHUNK_BYTES, CHUNK_BYTES + 5, 0]) expect(sealed(bytes, memory)).toEqual(sealed(bytes))
   })
 
   it('puts its chunks on a multiple of four, whatever the headroom', () => {

@@ -21,8 +21,10 @@ const ACK_AFTER_MS = 10
 interface Outgoing {
   readonly bytes: Uint8Array
   readonly cost: number
-  readonly onSent: (() => void) | undefined
-  readonly onAcked: (() => void)[]
+  readonly events: FrameEvents
+  readonly onAcked: (() => unknown)[]
+  /** How often it was given to a socket: one that it was taken from may still hold it. */
+  times: number
 }
 
 /**
@@ -108,9 +110,9 @@ export class Channel {
    * Sends a frame that leaves FRAME_HEADER_BYTES free in front of its ciphertext; the bytes belong to the channel from
    * then on. Resolves when the window has room for it, whether a socket is there or not.
    */
-  async send(bytes: Uint8Array, { onSent, onAcked }: FrameEvents = {}): Promise<void> {
+  async send(bytes: Uint8Array, events: FrameEvents = {}): Promise<void> {
     this.#requireOpen()
-    this.#append(bytes, onSent, onAcked ? [onAcked] : [])
+    this.#append(bytes, events, events.onAcked ? [events.onAcked] : [])
     const last = this.#unacked.at(-1)
     this.#flush()
     while (last && this.#unackedCost > this.#window && this.#waits(last)) {
@@ -123,9 +125,7 @@ export class Channel {
   async flushed(): Promise<void> {
     const last = this.#unacked.at(-1)
     let acked = last === undefined && !this.#end?.lost
-    last?.onAcked.push(() => {
-      acked = true
-    })
+    last?.onAcked.push(() => (acked = true))
     while (!acked) {
       this.#requireOpen()
       await this.#room.next()
@@ -219,6 +219,7 @@ export class Channel {
     this.#sentThrough = Math.max(this.#sentThrough, seq)
     this.#flush()
     for (const { onAcked } of acked) for (const tell of onAcked) tell()
+    for (const { events, times } of acked) if (times === 1) events.onFree?.()
   }
 
   /** A data frame came. A duplicate is dropped unread. Throws `peer_misbehaved` for a gap, and for more than may come. */
@@ -254,13 +255,13 @@ export class Channel {
     if (this.#end) throw this.#end.error
   }
 
-  #append(bytes: Uint8Array, onSent: (() => void) | undefined, onAcked: (() => void)[]): void {
+  #append(bytes: Uint8Array, events: FrameEvents, onAcked: (() => unknown)[], times = 0): void {
     const parts = splitFrame(bytes, FRAME_HEADER_BYTES, this.#frameMax)
     for (const [index, part] of parts.entries()) {
       writeFrameHeader(part, FRAME_DATA, this.number, this.#lastSeq + 1)
       const cost = frameCost(part.length - FRAME_HEADER_BYTES)
       const isLast = index === parts.length - 1
-      this.#unacked.push({ bytes: part, cost, onSent: isLast ? onSent : undefined, onAcked: isLast ? onAcked : [] })
+      this.#unacked.push({ bytes: part, cost, events: isLast ? events : {}, onAcked: isLast ? onAcked : [], times })
       this.#unackedCost += cost
     }
   }
@@ -270,7 +271,7 @@ export class Channel {
     if (this.#frameMax === Number.POSITIVE_INFINITY) return
     const unsent = this.#unacked.splice(this.#sentThrough - this.#acked)
     this.#unackedCost = this.#sentCost
-    for (const { bytes, onSent, onAcked } of unsent) this.#append(bytes, onSent, onAcked)
+    for (const { bytes, events, onAcked, times } of unsent) this.#append(bytes, events, onAcked, times)
   }
 
   #flush(): void {
@@ -279,7 +280,8 @@ export class Channel {
       this.#sentThrough++
       this.#everSent = Math.max(this.#everSent, this.#sentThrough)
       this.#sentCost += next.cost
-      this.#send(next.bytes, next.onSent)
+      next.times++
+      this.#send(next.bytes, next.events.onSent)
       next = this.#unacked[this.#sentThrough - this.#acked]
     }
     if (next && this.#send && this.#sentCost === 0) this.starvedSince ??= this.#environment.now()

@@ -4,4 +4,6 @@ export interface FrameEvents {
   readonly onSent?: (() => void) | undefined
   /** Called when the peer has processed it. */
   readonly onAcked?: (() => void) | undefined
+  /** Called when nothing holds its bytes any more, and they may change. Not called where that cannot be known. */
+  readonly onFree?: (() => unknown) | undefined
 }

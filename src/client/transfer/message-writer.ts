@@ -1,5 +1,12 @@
 import { type AsyncAead, asyncAead } from '../../crypto/aead.ts'
-import { CHUNK_BYTES, CHUNKS_PER_FRAME, messageKey, StreamSealer, TAG_BYTES } from '../../crypto/stream.ts'
+import {
+  CHUNK_BYTES,
+  CHUNKS_PER_FRAME,
+  FRAME_MEMORY_BYTES,
+  messageKey,
+  StreamSealer,
+  TAG_BYTES,
+} from '../../crypto/stream.ts'
 import { FRAME_HEADER_BYTES } from '../../protocol/limits.ts'
 import { PairingError } from '../errors.ts'
 import type { Channel } from '../link/channel.ts'
@@ -7,6 +14,8 @@ import type { FrameEvents } from '../link/frame-events.ts'
 
 /** From so many bytes on, a cipher beside this thread is faster than one in it. */
 export const FAST_FROM_BYTES = 16_384
+/** Frames whose memory is used again: as many as the largest window has under way. */
+const SPARE_MAX = 16
 
 /** Seals the messages of one direction, 0, 1, 2 …, each under a key of its own, and puts them into the channel. */
 export class MessageWriter {
@@ -15,6 +24,8 @@ export class MessageWriter {
   readonly #channel: Channel
   readonly #trafficSecret: Uint8Array
   readonly #fast: Promise<AsyncAead | undefined>
+  /** Memory of frames that were acked. It never held anything but ciphertext. */
+  readonly #spare: ArrayBuffer[] = []
   #nextIndex = 0
   #wiped = false
 
@@ -42,14 +53,20 @@ export class MessageWriter {
       for (let at = 0; at < message.length; at += this.frameBytes) {
         const isLast = at + this.frameBytes >= message.length
         const part = message.subarray(at, at + this.frameBytes)
+        const memory = fast || part.length <= CHUNK_BYTES ? undefined : this.#memory()
         const frame = fast
           ? await sealer.sealFrameBy(fast, part, isLast, FRAME_HEADER_BYTES)
-          : sealer.sealFrame(part, isLast, FRAME_HEADER_BYTES)
-        await this.#channel.send(frame, isLast ? events : undefined)
+          : sealer.sealFrame(part, isLast, FRAME_HEADER_BYTES, memory)
+        const onFree = memory && (() => this.#spare.length < SPARE_MAX && this.#spare.push(memory))
+        await this.#channel.send(frame, { ...(isLast ? events : {}), onFree })
       }
     } finally {
       sealer.wipe()
     }
+  }
+
+  #memory(): ArrayBuffer {
+    return this.#spare.pop() ?? new ArrayBuffer(FRAME_MEMORY_BYTES)
   }
 
   wipe(): void {

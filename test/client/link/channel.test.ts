@@ -52,6 +52,42 @@ async function isPending(promise: Promise<unknown>): Promise<boolean> {
   return pending
 }
 
+describe('the memory of a frame', () => {
+  const free: string[] = []
+  const sending = async (channel: Channel, name: string) => {
+    await channel.send(frameOf(200), { onFree: () => free.push(name) })
+  }
+
+  test('is free once it was acked, and not before', async () => {
+    free.length = 0
+    const { channel } = attachedChannel()
+    await sending(channel, 'first')
+    await sending(channel, 'second')
+    channel.takeAck(1)
+    expect(free).toEqual(['first'])
+  })
+
+  test('is not free when an earlier socket may still hold it', async () => {
+    free.length = 0
+    const { channel, reattach } = attachedChannel()
+    await sending(channel, 'sent twice')
+    reattach()
+    await sending(channel, 'sent once')
+    channel.takeAck(2)
+    expect(free).toEqual(['sent once'])
+  })
+
+  test('nor when it was made into smaller ones on the way', async () => {
+    free.length = 0
+    const { channel, reattach } = attachedChannel()
+    await sending(channel, 'sent, then split')
+    channel.limitFrames(100)
+    reattach()
+    channel.takeAck(2)
+    expect(free).toEqual([])
+  })
+})
+
 describe('sending', () => {
   test('a frame that would pass the window is held back until an ack makes room, and send waits with it', async () => {
     const { channel, sent } = attachedChannel(channelRow({ window: 1000 }))
