@@ -1,4 +1,7 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { WebSocketServer } from 'ws'
 import { Channel } from '../../src/client/link/channel.ts'
 import { HandshakeSteps } from '../../src/client/pairing/handshake-steps.ts'
 import { environmentWith } from '../../src/client/runtime.ts'
@@ -54,5 +57,22 @@ describe('the environment of this runtime', () => {
     const [one, other] = [environment.random(32), environment.random(32)]
     expect(one).toHaveLength(32)
     expect(one).not.toEqual(other)
+  })
+
+  test('sends frames as they are, under a mask of zeros', async () => {
+    const { openWebSocket } = await defaultEnvironment()
+    const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
+    try {
+      const came = new Promise<Buffer>((resolve) => {
+        server.on('connection', (_socket, request) => request.socket.prependOnceListener('data', resolve))
+      })
+      await once(server, 'listening')
+      const socket = openWebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`, 'any')
+      socket.onopen = () => socket.send(Uint8Array.of(7, 8, 9))
+      expect([...(await came)]).toEqual([0x82, 0x83, 0, 0, 0, 0, 7, 8, 9])
+      socket.close()
+    } finally {
+      server.close()
+    }
   })
 })
