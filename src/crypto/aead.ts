@@ -12,6 +12,8 @@ export interface Aead {
   seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, output: Uint8Array): void
   /** Writes to `output`, which is exactly TAG_BYTES shorter than `sealed`. @throws Error, `output` untouched, if forged */
   open(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, output: Uint8Array): void
+  /** Reads all of its input before it writes, so that `output` may lie over it. */
+  readonly mayOverlap?: true
 }
 
 /** Runs everywhere; about 120 MB/s in V8. */
@@ -44,6 +46,7 @@ const OPTIONS = { authTagLength: TAG_BYTES }
 /** OpenSSL through a given `node:crypto`; ten times noble's speed. The one copy per chunk is Node's API, not ours. */
 export function nodeAead(crypto: NodeCrypto): Aead {
   return {
+    mayOverlap: true,
     seal(key, nonce, plaintext, output) {
       const cipher = crypto.createCipheriv(ALGORITHM, key, nonce, OPTIONS)
       output.set(cipher.update(plaintext))

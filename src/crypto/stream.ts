@@ -130,18 +130,19 @@ export class StreamOpener {
 
   /**
    * The plaintext of the next frame, in a new array; all of its chunks are authentic or none is returned.
+   * @param mine the frame is the caller's and nobody else's: the plaintext may take its place
    * @throws StreamError for a frame of any other shape, not sealed as the next of this message, or after the last
    */
-  openFrame(frame: Uint8Array): { plaintext: Uint8Array<ArrayBuffer>; last: boolean } {
+  openFrame(frame: Uint8Array, mine = false): { plaintext: Uint8Array; last: boolean } {
     return endOnFailure(this, () => {
-      const { plaintext, last, chunks } = this.#layOut(frame)
+      const { plaintext, last, chunks } = this.#layOut(frame, mine && this.#aead.mayOverlap === true)
       for (const { nonce, chunk, output } of chunks) this.#aead.open(this.#key, nonce, chunk, output)
       return this.#opened(plaintext, last)
     })
   }
 
   /** The same by a cipher that works beside this thread. One frame at a time. */
-  openFrameBy(aead: AsyncAead, frame: Uint8Array): Promise<{ plaintext: Uint8Array<ArrayBuffer>; last: boolean }> {
+  openFrameBy(aead: AsyncAead, frame: Uint8Array): Promise<{ plaintext: Uint8Array; last: boolean }> {
     return endOnRejection(this, async () => {
       const { plaintext, last, chunks } = this.#layOut(frame)
       this.#cipher ??= aead(this.#key)
@@ -151,7 +152,7 @@ export class StreamOpener {
     })
   }
 
-  #layOut(frame: Uint8Array) {
+  #layOut(frame: Uint8Array, inPlace = false) {
     if (this.#state !== 'running') {
       this.#state = 'broken' // something after the end: not the message that was sent
       throw new StreamError('The message is over.')
@@ -159,7 +160,9 @@ export class StreamOpener {
     const last = this.#readShape(frame)
     const sealed = frame.subarray(FLAG_BYTES)
     const count = Math.ceil(sealed.length / SEALED_BYTES)
-    const plaintext = new Uint8Array(sealed.length - count * TAG_BYTES)
+    const length = sealed.length - count * TAG_BYTES
+    // Behind each chunk is a tag, so that the plaintext of one never reaches into the next.
+    const plaintext = inPlace ? sealed.subarray(0, length) : new Uint8Array(length)
     const chunks = Array.from({ length: count }, (_, i) => ({
       nonce: this.#nonces.next(last && i === count - 1),
       chunk: sealed.subarray(i * SEALED_BYTES, (i + 1) * SEALED_BYTES),
@@ -168,7 +171,7 @@ export class StreamOpener {
     return { plaintext, last, chunks }
   }
 
-  #opened(plaintext: Uint8Array<ArrayBuffer>, last: boolean) {
+  #opened(plaintext: Uint8Array, last: boolean) {
     if (this.#state !== 'running') throw new StreamError('The message is over.')
     if (last) {
       this.#state = 'finished'

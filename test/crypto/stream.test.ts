@@ -157,6 +157,24 @@ describe('an opener', () => {
     expect(opener.finished).toBe(false)
   })
 
+  it('puts the plaintext where the frame was, if that is the caller’s', () => {
+    const node = new StreamOpener(key)
+    const noble = new StreamOpener(key, nobleAead)
+    for (const frame of seal(plaintextOf(5 * CHUNK_BYTES + 9), 4)) {
+      const expected = noble.openFrame(frame.slice(), true).plaintext
+      const { plaintext } = node.openFrame(frame, true)
+      expect(plaintext.buffer).toBe(frame.buffer)
+      expect(same(plaintext, expected)).toBe(true)
+    }
+    expect([node.finished, noble.finished]).toEqual([true, true])
+  })
+
+  it('gives nothing of a frame that was the caller’s and is forged at its end', () => {
+    const [frame = new Uint8Array()] = seal(plaintextOf(4 * CHUNK_BYTES), 4)
+    const attacker = flipBit(frame, 8 * frame.length - 1)
+    expect(thrownBy(() => new StreamOpener(key).openFrame(attacker, true))).toBeInstanceOf(StreamError)
+  })
+
   it('gives each frame an array of its own', () => {
     const opener = new StreamOpener(key)
     const [first, second] = seal(plaintextOf(CHUNK_BYTES + 1)).map((frame) => opener.openFrame(frame).plaintext)

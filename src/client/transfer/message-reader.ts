@@ -36,7 +36,7 @@ export async function readMessages(
         const frame = joiner.take(await channel.receive())
         if (frame) {
           const fast = frame.length < FAST_FROM_BYTES ? undefined : await fastest
-          const { plaintext, last } = fast ? await opener.openFrameBy(fast, frame) : opener.openFrame(frame)
+          const { plaintext, last } = fast ? await opener.openFrameBy(fast, frame) : opener.openFrame(frame, true)
           if (sink) sink.push(plaintext)
           else sink = started(plaintext, open)
           if (last) sink.end()
