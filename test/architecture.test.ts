@@ -76,7 +76,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     reason: 'the browser’s storage is for pages alone, and the SDK is told of it as any app would tell it',
   },
   'cli/': {
-    imports: ['protocol/', 'client/index.ts', 'node/', 'zod/mini', 'commander', 'qr', 'node:'],
+    imports: ['protocol/', 'client/index.ts', 'node/', 'commander', 'qr', 'node:'],
     reason: 'the CLI has of the client what an app has of it, and nothing behind that',
   },
   'testing/': {

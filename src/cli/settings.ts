@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
-import * as z from 'zod/mini'
 import { writePrivately } from '../node/private-file.ts'
 import { shown } from '../node/shown.ts'
 import { CliError } from './exit.ts'
 import { reasonOf } from './files.ts'
 
 /** Settings that a file keeps for its user. None of them is a secret. */
-const Settings = z.strictObject({ relay: z.optional(z.string()) })
-export type Settings = Readonly<z.infer<typeof Settings>>
+export interface Settings {
+  readonly relay?: string | undefined
+}
 
 /** Where this user's settings are, or undefined for a user who has no home folder. */
 export function settingsPath(env = process.env, platform: NodeJS.Platform = process.platform): string | undefined {
@@ -34,13 +34,20 @@ function usualFolder({ APPDATA: roaming }: NodeJS.ProcessEnv, platform: NodeJS.P
 export function readSettings(path = settingsPath()): Settings {
   const text = path === undefined ? undefined : textOf(path)
   if (path === undefined || text === undefined) return {}
-  const { data, error } = Settings.safeParse(parsed(text))
-  if (!error) return data
-  const [issue] = error.issues
-  const what = issue?.code === 'unrecognized_keys' ? `there is no setting called ${issue.keys.join(', ')}` : ''
-  const where = issue?.path.join('.') ? `${issue.path.join('.')} is not a text` : 'they are no JSON object'
+  const settings = parsed(text)
+  const wrong = faultOf(settings)
+  if (!wrong) return settings as Settings
   const advice = 'Mend it, or remove it and set what you need with `pairlay config`.'
-  throw new CliError(`The settings in ${shown(path)} are wrong: ${what || where}. ${advice}`, 'usage')
+  throw new CliError(`The settings in ${shown(path)} are wrong: ${wrong}. ${advice}`, 'usage')
+}
+
+/** Says what is wrong with settings. */
+function faultOf(settings: unknown): string | undefined {
+  if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) return 'they are no JSON object'
+  const { relay, ...unknown } = settings as Settings
+  if (relay !== undefined && typeof relay !== 'string') return 'relay is not a text'
+  const names = Object.keys(unknown)
+  return names.length > 0 ? `there is no setting called ${names.join(', ')}` : undefined
 }
 
 /** Keeps the settings of this user. Throws CliError where that cannot be. */
