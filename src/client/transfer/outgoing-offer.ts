@@ -4,12 +4,13 @@ import type { Environment } from '../environment.ts'
 import { errorOfAccident, PairingError } from '../errors.ts'
 import { Signal } from '../signal.ts'
 import { firstBytes, type Source } from '../source.ts'
+import { ContentBuffer } from './content-buffer.ts'
 import { totalOf } from './entries.ts'
 import { type HeadOf, HINTS_MAX, type SkipReason, type WithdrawReason } from './kinds.ts'
 import { encodeLines, type Part, PartReader } from './lines.ts'
 import type { MessageSink } from './message-reader.ts'
 import { allowed, cutOfferer, hear, type OffererLife, type Outcome, say, sayAll, withdraw } from './offer-life.ts'
-import { type ContentSource, HEAD_ROOM_BYTES, type Outbox } from './outbox.ts'
+import type { ContentSource, Outbox } from './outbox.ts'
 import { ReadAhead } from './read-ahead.ts'
 import { digested, proofFor, type Transfers } from './resume.ts'
 
@@ -59,10 +60,7 @@ export class OutgoingOffer implements ContentSource {
   #life: OffererLife = { is: 'undecided', withdrawn: false }
   readonly #changed = new Signal()
   #reading: ReadAhead | undefined
-  /** Content that is gathered, and behind it that which is sealed meanwhile. They change places. */
-  #buffer: Uint8Array
-  #other: Uint8Array
-  #filled = 0
+  readonly #buffer: ContentBuffer
   /** The buffer goes out as it is: it is full, or its source is silent or at its end. */
   #isReady = false
   #silence: unknown
@@ -85,10 +83,7 @@ export class OutgoingOffer implements ContentSource {
     this.#environment = options.environment
     this.#options = options.options
     this.#totalBytes = totalOf(options.sources)
-    const { contentBytes } = options.outbox
-    const roomy = () => new Uint8Array(HEAD_ROOM_BYTES + contentBytes).subarray(HEAD_ROOM_BYTES)
-    this.#buffer = roomy()
-    this.#other = roomy()
+    this.#buffer = new ContentBuffer(options.outbox.contentBytes)
   }
 
   /** Reports whether the other device has not answered. */
@@ -119,8 +114,7 @@ export class OutgoingOffer implements ContentSource {
       this.#outbox.stopContent(this)
       this.#reading?.stop()
       this.#environment.clearTimeout(this.#silence)
-      this.#buffer.fill(0)
-      this.#other.fill(0)
+      this.#buffer.wipe()
     }
   }
 
@@ -170,16 +164,11 @@ export class OutgoingOffer implements ContentSource {
   }
 
   next(): Uint8Array | undefined {
-    const length = this.#isReady ? Math.min(this.#filled, allowed(this.#life)) : 0
+    const length = this.#isReady ? Math.min(this.#buffer.filled, allowed(this.#life)) : 0
     if (length === 0) return undefined
     this.#life = say(this.#life, length)
-    const bytes = this.#buffer.subarray(0, length)
-    const [gathered, free] = [this.#buffer, this.#other]
-    if (length < this.#filled) free.set(gathered.subarray(length, this.#filled))
-    this.#buffer = free
-    this.#other = gathered
-    this.#filled -= length
-    if (this.#filled === 0) {
+    const bytes = this.#buffer.take(length)
+    if (this.#buffer.filled === 0) {
       this.#isReady = false
       this.#settle()
     }
@@ -266,13 +255,10 @@ export class OutgoingOffer implements ContentSource {
   /** Puts a piece into frames. */
   async #put(piece: Uint8Array): Promise<void> {
     for (let at = 0; at < piece.length; ) {
-      if (this.#filled === this.#buffer.length && !(await this.#emptied())) return
+      if (this.#buffer.isFull && !(await this.#emptied())) return
       this.#environment.clearTimeout(this.#silence)
-      const take = Math.min(this.#buffer.length - this.#filled, piece.length - at)
-      this.#buffer.set(piece.subarray(at, at + take), this.#filled)
-      this.#filled += take
-      at += take
-      if (this.#filled === this.#buffer.length) this.#release()
+      at += this.#buffer.add(piece.subarray(at))
+      if (this.#buffer.isFull) this.#release()
       else this.#silence = this.#environment.setTimeout(() => this.#release(), SOURCE_SILENCE_MS)
     }
   }
@@ -280,7 +266,7 @@ export class OutgoingOffer implements ContentSource {
   /** Lets out what the buffer has, and waits until it is empty. Reports whether the offer still wants more. */
   async #emptied(): Promise<boolean> {
     this.#release()
-    while (this.#filled > 0 && this.#isRunning()) await this.#changed.next()
+    while (this.#buffer.filled > 0 && this.#isRunning()) await this.#changed.next()
     return this.#isRunning()
   }
 
@@ -290,7 +276,7 @@ export class OutgoingOffer implements ContentSource {
 
   #release(): void {
     this.#environment.clearTimeout(this.#silence)
-    this.#isReady = this.#filled > 0
+    this.#isReady = this.#buffer.filled > 0
     if (this.#isReady) this.#outbox.poke()
   }
 
