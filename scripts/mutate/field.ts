@@ -412,8 +412,8 @@ export const SIDES = [
     'relay !== "" ? DEFAULT_RELAY :',
   ]),
   settings('CLI F65: settings that are wrong', 'is not guessed where the settings are wrong', [
-    'if (!error) return data',
-    'if (!error || text) return data ?? {}',
+    'if (!wrong) return settings as Settings',
+    'if (!wrong || text) return (settings ?? {}) as Settings',
   ]),
   completion('CLI F73: completion', 'gives commands, options, choices and files', [
     'COMPREPLY=($(compgen -W "$1" -- "$cur"))',

@@ -60,7 +60,7 @@ describe('the environment of this runtime', () => {
   })
 
   test('sends frames as they are, under a mask of zeros', async () => {
-    const { openWebSocket } = await defaultEnvironment()
+    const { openWebSocket } = await environmentWith()
     const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
     try {
       const came = new Promise<Buffer>((resolve) => {
