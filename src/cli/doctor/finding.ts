@@ -87,6 +87,13 @@ export const FAULTS = {
     Caddy: 'take the short time-outs of servers and transport away',
     Apache: 'ProxyTimeout 300',
   },
+  kept_too_long: {
+    nginx: 'keepalive_timeout 60s; in the upstream block',
+    HAProxy: 'pool-purge-delay 60s on the server line',
+    Caddy: 'transport http { keepalive 60s }',
+    Apache: 'ProxyPass … ttl=60',
+    relay: 'start it again afterwards: it has noted this since its start',
+  },
   creating_refused: { relay: 'give a token with --access-token-file, or ask from a network of CREATE_FROM' },
   no_transfer: { relay: 'its log, and the proxy’s, say more' },
   clock: { relay: 'set the clock of the relay’s machine or of this one: certificates and deadlines need it' },

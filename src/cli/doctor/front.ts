@@ -76,13 +76,19 @@ export function judgeAddress(seen: Answer['json'], forged: Answer['json']): Omit
     }
   if (warnings.includes('silent') || warnings.includes('unreadable'))
     return { fault: 'address_missing', says: 'the proxy names no client address: everybody behind it counts as one.' }
-  if (warnings.length > 0) {
-    const says = `${shown(String(warnings[0]))} names another address, and the relay does not read it.`
+  const [unread] = warnings.filter((each) => each !== 'kept')
+  if (unread !== undefined) {
+    const says = `${shown(String(unread))} names another address, and the relay does not read it.`
     return { fault: 'address_elsewhere', says }
   }
   // On the relay's own machine, whoever asks is trusted as the proxy is.
   if (range !== 'loopback' && range !== forged?.range && forged?.range === 'reserved')
     return { fault: 'address_forged', says: 'the relay believes an address that this machine has made up.' }
+  if (warnings.includes('kept'))
+    return {
+      fault: 'kept_too_long',
+      says: 'the proxy keeps idle connections for longer than the relay: some calls get 502.',
+    }
   return { says: `the relay sees a ${shown(range)} address (IPv${family === 4 ? 4 : 6}).` }
 }
 

@@ -34,6 +34,7 @@ export const ADDRESS_WARNINGS = {
   silent: 'A proxy in TRUST_PROXY sent no X-Forwarded-For: all its clients count as one client address',
   unreadable:
     'A proxy in TRUST_PROXY sent an X-Forwarded-For that is no address: all its clients count as one client address',
+  kept: 'A proxy in TRUST_PROXY keeps idle connections for longer than the relay, which closed one: a request that came just then got 502. Its time-out has to be the shorter one',
   ...UNREAD_HEADERS,
 } as const
 
@@ -67,6 +68,10 @@ declare module 'fastify' {
 /** Gives each request its client address, and logs each warning about addresses once. */
 export function nameClients(app: FastifyInstance, addresses: ClientAddresses): void {
   const unsaid = new Set(Object.keys(ADDRESS_WARNINGS) as AddressWarning[])
+  app.server.on('timeout', (socket: Socket) => {
+    addresses.endedIdle(socket)
+    socket.destroy()
+  })
   app.decorateRequest('clientAddress')
   app.addHook('onRequest', (request, _reply, done) => {
     request.clientAddress = addresses.of(request.raw)
@@ -84,6 +89,8 @@ export class ClientAddresses {
   readonly #isUnixSocket: boolean
   /** Addresses that proxies told by the PROXY protocol. */
   readonly #told = new WeakMap<Socket, string>()
+  /** Set once the relay, and not a proxy, has ended a connection for being idle. */
+  #isKept = false
   /** The address of all clients there were; undefined once there were two. Empty for none. */
   #only: string | undefined = ''
 
@@ -106,6 +113,11 @@ export class ClientAddresses {
   /** Takes the address of a connection's client as its proxy told it by the PROXY protocol. */
   told(socket: Socket, address: string): void {
     this.#told.set(socket, address)
+  }
+
+  /** Notes that the relay ends a connection that was idle for too long. */
+  endedIdle({ remoteAddress }: Socket): void {
+    this.#isKept ||= this.isTrusted(remoteAddress)
   }
 
   /** The address of the other end of a connection, which no header changes. */
@@ -156,6 +168,7 @@ export class ClientAddresses {
     } else if (addressOf(forwarded.at(-1)) === undefined) {
       yield 'unreadable'
     }
+    if (this.#isKept && forwarded.length > 0 && this.isTrusted(socket.remoteAddress)) yield 'kept'
     const counted = this.#clientOf(request)?.toString()
     for (const header of Object.keys(UNREAD_HEADERS) as (keyof typeof UNREAD_HEADERS)[]) {
       const named = namedIn(header, String(headers[header] ?? ''))

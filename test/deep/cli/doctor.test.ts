@@ -7,6 +7,7 @@ import { connect as connectTls } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
 import { adviceFor } from '../../../src/cli/doctor/finding.ts'
 import { type DoctorOptions, examine } from '../../../src/cli/doctor.ts'
+import { KEEP_ALIVE_TIMEOUT_MS } from '../../../src/server/app.ts'
 import { freePort } from '../../support/redis-server.ts'
 import { type ServerOptions, startRelay } from '../../support/server.ts'
 import { isInstalled, launch } from '../cluster/balancer.ts'
@@ -26,6 +27,8 @@ interface Broken {
   readonly tls?: true
   readonly relay?: ServerOptions
   readonly options?: DoctorOptions
+  /** Has the relay end an idle connection of the proxy before the doctor comes. */
+  readonly isKept?: true
 }
 
 const FORWARDED = 'proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header Host $http_host;'
@@ -33,6 +36,8 @@ const UPGRADE =
   'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;'
 const nginx = (lines: string) => (relay: number) =>
   `location / { proxy_pass http://127.0.0.1:${relay}; ${FORWARDED} ${UPGRADE} ${lines} }`
+const nginxWithForwarded = (value: string) => (relay: number) =>
+  nginx('')(relay).replace('$proxy_add_x_forwarded_for', value)
 const nginxWithout = (left: string) => (relay: number) =>
   `location / { proxy_pass http://127.0.0.1:${relay}; ${`${FORWARDED} ${UPGRADE}`.replace(left, '')} }`
 
@@ -132,6 +137,38 @@ const BROKEN: readonly Broken[] = [
     faults: ['address_elsewhere'],
     change: 'X-Forwarded-For',
   },
+  ...(['nginx', 'haproxy'] as const).map((program): Broken => {
+    return {
+      name: `${program} whose clients are in a network of TRUST_PROXY`,
+      program,
+      // Appends, as for a client that is at 192.168.1.7 and is no proxy.
+      config:
+        program === 'nginx'
+          ? nginxWithForwarded('"$http_x_forwarded_for, 192.168.1.7"')
+          : (relay) =>
+              `http-request set-header x-forwarded-for "%[req.hdr(x-forwarded-for)], 192.168.1.7"\nserver relay 127.0.0.1:${relay}`,
+      relay: { trustProxy: ['127.0.0.1', '192.168.0.0/16'] },
+      faults: ['address_forged'],
+      change: 'no network that clients are in',
+    }
+  }),
+  {
+    name: 'nginx that keeps idle connections for longer than the relay',
+    program: 'nginx',
+    config: (relay) =>
+      `location / { proxy_pass http://kept; ${FORWARDED} ${UPGRADE} } } upstream kept { server 127.0.0.1:${relay}; keepalive 4;`,
+    isKept: true,
+    faults: ['kept_too_long'],
+    change: 'keepalive_timeout 60s',
+  },
+  {
+    name: 'Caddy that keeps idle connections for longer than the relay',
+    program: 'caddy',
+    config: (relay) => `reverse_proxy 127.0.0.1:${relay}`,
+    isKept: true,
+    faults: ['kept_too_long'],
+    change: 'keepalive 60s',
+  },
   {
     name: 'Caddy that the relay does not trust',
     program: 'caddy',
@@ -221,7 +258,8 @@ describe('pairlay doctor', () => {
     for (const { stop } of started.splice(0).toReversed()) await stop()
   })
 
-  async function behind({ program, config, path = '', tls, relay: options }: Omit<Broken, 'faults' | 'change'>) {
+  async function behind(broken: Omit<Broken, 'faults' | 'change'>) {
+    const { program, config, path = '', tls, relay: options, isKept } = broken
     const relay = await startRelay({ trustProxy: ['127.0.0.1'], corsOrigins: [], ...options })
     started.push({ stop: () => relay.close() })
     const folder = await mkdtemp(join(tmpdir(), `pairlay-${program}-`))
@@ -231,6 +269,13 @@ describe('pairlay doctor', () => {
     await writeFile(file, text)
     const url = tls ? `https://localhost:${port}` : `http://127.0.0.1:${port}`
     started.push(await launch(program, args(file), url, folder, listens))
+    if (isKept) {
+      const ended = once(relay.server, 'timeout')
+      relay.server.keepAliveTimeout = 1
+      await (await fetch(`${url}/healthz`)).text()
+      await ended
+      relay.server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS
+    }
     return `${url}${path}`
   }
 

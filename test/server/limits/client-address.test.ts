@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { readConfig } from '../../../src/server/config.ts'
 import { ADDRESS_WARNINGS, ClientAddresses } from '../../../src/server/limits/client-address.ts'
@@ -150,6 +152,23 @@ describe('a header of who it is forwarded for', () => {
       expect(said.filter((msg) => msg === ADDRESS_WARNINGS[kind])).toHaveLength(1)
     expect(relay.log.join()).not.toMatch(/192\.0\.2\.7|127\.0\.0\.1/)
     await relay.close()
+  })
+
+  test('of a proxy that keeps idle connections for longer than the relay is worth a warning, and of clients none', async () => {
+    const trusting = await startRelay({ trustProxy: ['127.0.0.1'] })
+    const open = await startRelay()
+    for (const relay of [trusting, open]) {
+      relay.server.keepAliveTimeout = 1
+      // No client of Node does as such a proxy does: all of them heed the relay's Keep-Alive.
+      const proxy = connect(relay.port, '127.0.0.1').resume()
+      proxy.write('GET /healthz HTTP/1.1\r\nHost: relay\r\n\r\n')
+      await once(proxy, 'close')
+    }
+    const ask = async ({ url }: RunningRelay) =>
+      (await call(url, 'GET', '/v1/address', { headers: { 'x-forwarded-for': '192.0.2.7' } })).json()
+    expect(await ask(trusting)).toMatchObject({ warnings: ['kept'] })
+    expect(await ask(open)).toMatchObject({ warnings: ['stranger'] })
+    for (const relay of [trusting, open]) await relay.close()
   })
 
   const warnings = ({ log }: RunningRelay) => log.filter((line) => line.includes(ADDRESS_WARNINGS.stranger))
