@@ -67,7 +67,6 @@ export const GOALS = {
 
 export type GoalId = keyof typeof GOALS
 export type Verdict = 'aim met' | 'gate met' | 'not met' | 'not measured'
-
 export interface GoalResult extends Goal {
   readonly id: GoalId
   readonly measured: number | undefined

@@ -13,6 +13,7 @@ import { Report, type Section } from './harness/report.ts'
 import { format } from './harness/table.ts'
 import { FULL, QUICK } from './plan.ts'
 import { against } from './sections/against.ts'
+import { browserPage } from './sections/browser-page.ts'
 import { endToEnd } from './sections/end-to-end.ts'
 import { flatness } from './sections/flatness.ts'
 import { flood } from './sections/flood.ts'
@@ -39,6 +40,7 @@ const SECTIONS: readonly Section[] = [
   nodes,
   endToEnd,
   folders,
+  browserPage,
   profile,
   optimisations,
   against,
