@@ -1,5 +1,5 @@
 /** How often progress is told, in milliseconds: nobody reads faster, and each time the screen is made anew. */
-const BETWEEN_MS = 100
+const BETWEEN_MS = 250
 /** Span that a rate is taken over, in milliseconds. */
 const RATE_MS = 5_000
 
