@@ -6,7 +6,7 @@ import { storageError } from './storage-error.ts'
 const BROKEN = 'NotSupportedError'
 
 interface Waiting {
-  readonly resolve: (value: number) => void
+  readonly resolve: (value: never) => void
   readonly reject: (error: unknown) => void
 }
 
@@ -31,9 +31,12 @@ export class FileWorker {
     return this.#ask({ ask: 'open', folder, name, at, hasChecksum })
   }
 
-  /** Resolves when they are written. Throws QuotaExceededError if they are not all there. The bytes are given away. */
-  async write(file: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    await this.#ask({ ask: 'write', file, bytes }, [bytes.buffer])
+  /**
+   * Resolves when they are written, with their memory, which the worker has until then. Throws QuotaExceededError if they are
+   * not all there.
+   */
+  write(file: number, bytes: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer> {
+    return this.#ask({ ask: 'write', file, bytes }, [bytes.buffer])
   }
 
   /**
@@ -49,7 +52,7 @@ export class FileWorker {
     await this.#ask({ ask: 'put', folder, name, bytes: new TextEncoder().encode(text) })
   }
 
-  #ask(question: Question, transfer: Transferable[] = []): Promise<number> {
+  #ask<T>(question: Question, transfer: Transferable[] = []): Promise<T> {
     this.#worker ??= this.#start()
     const worker = this.#worker
     return new Promise((resolve, reject) => {
@@ -66,7 +69,7 @@ export class FileWorker {
       const waiting = this.#waiting.get(id)
       this.#waiting.delete(id)
       if ('error' in answer) waiting?.reject(storageError(answer.error))
-      else waiting?.resolve(answer.value)
+      else waiting?.resolve(answer.value as never)
     }
     worker.onerror = () => {
       this.#isBroken = true

@@ -1,5 +1,5 @@
 import type { Entry, Partial, Partials } from '../client/index.ts'
-import { batches } from './batches.ts'
+import { inBatches } from './batches.ts'
 import type { FileWorker } from './file-worker.ts'
 import {
   type Done,
@@ -179,7 +179,7 @@ export class BrowserPartial implements Partial {
   async write(entry: number, offset: number, pieces: AsyncIterable<Uint8Array>): Promise<void> {
     const file = await this.#files.open(this.#path, String(entry), offset, this.#hasChecksums)
     try {
-      for await (const batch of batches(pieces)) await this.#files.write(file, batch)
+      await inBatches(pieces, (batch) => this.#files.write(file, batch))
     } catch (error) {
       await this.#files.close(file).catch(() => {})
       throw error

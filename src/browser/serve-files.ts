@@ -13,8 +13,8 @@ export type Question =
   | { readonly ask: 'close'; readonly file: number }
   | { readonly ask: 'put'; readonly folder: string; readonly name: string; readonly bytes: Uint8Array<ArrayBuffer> }
 
-/** An open file, or the checksum of a closed one; or the name of what was thrown. */
-export type Answer = { readonly value: number } | { readonly error: string }
+/** An open file, the memory of what was written, or the checksum of a closed one; or the name of what was thrown. */
+export type Answer = { readonly value: number | ArrayBuffer } | { readonly error: string }
 
 /** Makes a checksum of these bytes behind those whose checksum is `before`; of none it is 0. */
 export type Checksum = (bytes: Uint8Array, before: number) => number
@@ -48,12 +48,12 @@ export function serveFiles(checksum?: Checksum): void {
 
   addEventListener('message', ({ data: { id, question } }: MessageEvent<{ id: number; question: Question }>) => {
     answer(question).then(
-      (value) => postMessage({ id, answer: { value } }),
+      (value) => postMessage({ id, answer: { value } }, { transfer: value instanceof ArrayBuffer ? [value] : [] }),
       (error) => postMessage({ id, answer: { error: String(Object(error).name) } }),
     )
   })
 
-  async function answer(question: Question): Promise<number> {
+  async function answer(question: Question): Promise<number | ArrayBuffer> {
     switch (question.ask) {
       case 'open':
         return openAt(question.folder, question.name, question.at, question.hasChecksum)
@@ -118,10 +118,10 @@ function sumOf(checksum: Checksum, handle: Handle, bytes: number): number {
   return sum
 }
 
-function write(file: Open, bytes: Uint8Array<ArrayBuffer>): number {
+function write(file: Open, bytes: Uint8Array<ArrayBuffer>): ArrayBuffer {
   // Where there is no room some browsers write less, or return no sensible number, instead of throwing.
   if (file.handle.write(bytes, { at: file.at }) !== bytes.length) throw new DOMException('', 'QuotaExceededError')
   file.at += bytes.length
   if (file.checksum) file.sum = file.checksum(bytes, file.sum)
-  return file.at
+  return bytes.buffer
 }

@@ -1,4 +1,4 @@
-import { batches } from '../../browser/batches.ts'
+import { inBatches } from '../../browser/batches.ts'
 import type { ReceivedFile } from '../../browser/index.ts'
 import type { Entry, Partial } from '../../client/index.ts'
 import { MEMORY_MAX_BYTES } from '../flow/plan.ts'
@@ -35,13 +35,14 @@ export class MemorySink implements Sink, Partial {
   async write(entry: number, _offset: number, pieces: AsyncIterable<Uint8Array>): Promise<void> {
     const blobs: Blob[] = []
     let crc = 0
-    for await (const batch of batches(pieces)) {
+    await inBatches(pieces, async (batch) => {
       this.#bytes += batch.length
       if (this.#bytes > this.#max) throw noRoom()
       if (this.#hasArchives) crc = crc32(batch, crc)
       // A blob of its own lets the browser keep it elsewhere.
       blobs.push(new Blob([batch]))
-    }
+      return batch.buffer
+    })
     this.#parts.set(entry, { blob: new Blob(blobs), checksum: crc })
   }
 

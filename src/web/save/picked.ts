@@ -1,4 +1,4 @@
-import { batches } from '../../browser/batches.ts'
+import { inBatches } from '../../browser/batches.ts'
 import type { Entry, Partial } from '../../client/index.ts'
 import { crc32 } from './crc.ts'
 import type { Sink } from './sink.ts'
@@ -59,10 +59,11 @@ export class PickedSink implements Sink, Partial {
     if (zipped) await this.#put(localHeader(zipped))
     const content = this.#at
     let crc = 0
-    for await (const batch of batches(pieces)) {
+    await inBatches(pieces, async (batch) => {
       if (zipped) crc = crc32(batch, crc)
       await this.#put(batch)
-    }
+      return batch.buffer
+    })
     if (!zipped) return
     this.#offsets.set(entry, begin)
     this.#crcs.set(entry, crc)
