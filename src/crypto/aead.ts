@@ -69,7 +69,7 @@ export type AsyncAead = (key: Uint8Array) => Promise<AsyncCipher>
 export interface AsyncCipher {
   /** Resolves with ciphertext and tag. The plaintext may change as soon as it returns. */
   seal(nonce: Uint8Array, plaintext: Uint8Array): Promise<Uint8Array>
-  /** Resolves with the plaintext, and rejects if `sealed` is forged. */
+  /** Resolves with the plaintext, and rejects if `sealed` is forged. That may change as soon as it returns. */
   open(nonce: Uint8Array, sealed: Uint8Array): Promise<Uint8Array>
 }
 

@@ -69,9 +69,15 @@ export class StreamSealer {
   }
 
   /** The same by a cipher that works beside this thread. One frame at a time. */
-  sealFrameBy(aead: AsyncAead, plaintext: Uint8Array, last: boolean, headroom = 0): Promise<Uint8Array<ArrayBuffer>> {
+  sealFrameBy(
+    aead: AsyncAead,
+    plaintext: Uint8Array,
+    last: boolean,
+    headroom = 0,
+    into?: ArrayBuffer,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     return endOnRejection(this, async () => {
-      const { frame, chunks } = this.#layOut(plaintext, last, headroom)
+      const { frame, chunks } = this.#layOut(plaintext, last, headroom, into)
       this.#cipher ??= aead(this.#key)
       const cipher = await this.#cipher
       await Promise.all(chunks.map(async ({ nonce, chunk, output }) => output.set(await cipher.seal(nonce, chunk))))
@@ -141,10 +147,10 @@ export class StreamOpener {
     })
   }
 
-  /** The same by a cipher that works beside this thread. One frame at a time. */
+  /** The same by a cipher that works beside this thread. One frame at a time, and each the caller's own. */
   openFrameBy(aead: AsyncAead, frame: Uint8Array): Promise<{ plaintext: Uint8Array; last: boolean }> {
     return endOnRejection(this, async () => {
-      const { plaintext, last, chunks } = this.#layOut(frame)
+      const { plaintext, last, chunks } = this.#layOut(frame, true)
       this.#cipher ??= aead(this.#key)
       const cipher = await this.#cipher
       await Promise.all(chunks.map(async ({ nonce, chunk, output }) => output.set(await cipher.open(nonce, chunk))))

@@ -53,9 +53,9 @@ export class MessageWriter {
       for (let at = 0; at < message.length; at += this.frameBytes) {
         const isLast = at + this.frameBytes >= message.length
         const part = message.subarray(at, at + this.frameBytes)
-        const memory = fast || part.length <= CHUNK_BYTES ? undefined : this.#memory()
+        const memory = part.length <= CHUNK_BYTES ? undefined : this.#memory()
         const frame = fast
-          ? await sealer.sealFrameBy(fast, part, isLast, FRAME_HEADER_BYTES)
+          ? await sealer.sealFrameBy(fast, part, isLast, FRAME_HEADER_BYTES, memory)
           : sealer.sealFrame(part, isLast, FRAME_HEADER_BYTES, memory)
         const onFree = memory && (() => this.#spare.length < SPARE_MAX && this.#spare.push(memory))
         await this.#channel.send(frame, { ...(isLast ? events : {}), onFree })
