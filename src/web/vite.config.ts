@@ -40,7 +40,7 @@ function finish(): Plugin {
 
 /** Parts of the SDK that a page has no use for, and what stands in for them. */
 export const ALIASES = [
-  { find: 'ws', replacement: fileURLToPath(new URL('no-ws.ts', import.meta.url)) },
+  { find: './web-socket.ts', replacement: fileURLToPath(new URL('browser-socket.ts', import.meta.url)) },
   { find: './error-messages.ts', replacement: fileURLToPath(new URL('no-messages.ts', import.meta.url)) },
   { find: './connection-failure.ts', replacement: fileURLToPath(new URL('no-failures.ts', import.meta.url)) },
   { find: './transfer/posts.ts', replacement: fileURLToPath(new URL('no-posts.ts', import.meta.url)) },
