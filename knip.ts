@@ -32,7 +32,7 @@ const config: KnipConfig = {
   },
   ignoreDependencies: ofPackages,
   ignoreExportsUsedInFile: true,
-  ignoreBinaries: ['diff', 'script', 'mkfifo', 'mandoc', 'mount', 'umount', 'openssl', 'redis-server', 'nginx'],
+  ignoreBinaries: ['diff', 'script', 'mkfifo', 'mandoc', 'mount', 'umount', 'openssl', 'redis-server', 'nginx', 'runc'],
 }
 
 export default config

@@ -5,6 +5,9 @@ import { readConfig } from '../src/server/config.ts'
 
 /** Holds the files of `deploy/` to each other and to the image. Its proxies and its ACL are run in `deep/cluster/`. */
 
+/** Of a relay with Redis, unless it is set. */
+const DRAIN_SECONDS = 30
+
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8')
 const cluster = read('deploy/compose.cluster.yaml')
 const proxies = ['deploy/haproxy.cfg', 'deploy/nginx.conf']
@@ -53,6 +56,14 @@ describe('the compose files', () => {
       expect(readConfig({ TRUST_PROXY: trusted.join(',') }).trustProxy).toEqual(trusted)
     })
 
+    it(`${path}: gives a relay as long to stop as it may take, and no init, which it does not need`, () => {
+      const isAlone = !read(path).includes('REDIS_URL')
+      const { shutdownTimeoutSeconds } = readConfig({})
+      const seconds = Number(/stop_grace_period: (\d+)s/.exec(read(path))?.[1])
+      expect(seconds).toBeGreaterThan((isAlone ? 0 : DRAIN_SECONDS) + shutdownTimeoutSeconds)
+      expect(read(path)).not.toContain('init:')
+    })
+
     it(`${path}: what is open to the outside is open to this machine alone`, () => {
       const ports = [...read(path).matchAll(/ports: \["([^"]+)"\]/g)].map(([, port]) => port)
       expect(ports).toEqual(['127.0.0.1:8080:8080'])
@@ -64,6 +75,14 @@ describe('the image', () => {
   it('runs as a user with a number, who is not root: runAsNonRoot takes no name', () => {
     const users = [...read('Dockerfile').matchAll(/^USER (.+)$/gm)].map(([, user]) => user)
     expect(users).toEqual([expect.stringMatching(/^[1-9]\d*$/)])
+  })
+
+  it('has the same base in each of its stages, pinned by digest', () => {
+    const bases = [...read('Dockerfile').matchAll(/^FROM \$\{(\S+)\}/gm)].map(([, base]) => base)
+    expect(bases).toEqual(['NODE_IMAGE', 'NODE_IMAGE'])
+    expect(read('Dockerfile')).toMatch(
+      /^ARG NODE_IMAGE=docker\.io\/library\/node:[\d.]+-bookworm-slim@sha256:[0-9a-f]{64}$/m,
+    )
   })
 })
 

@@ -113,6 +113,7 @@ const drainMs = (config.drainSeconds ?? (isAlone ? 0 : DRAIN_SECONDS)) * 1000
 closeWithGrace({ delay: drainMs + config.shutdownTimeoutSeconds * 1000, logger, skip }, async ({ signal, err }) => {
   if (err) logger.error({ err }, 'stopping after an error')
   else logger.info({ signal }, 'draining')
+  if (signal === 'SIGINT' && process.env.npm_lifecycle_event === 'start') skipCopy(signal)
   relay.takeNoSessions()
   for (const until = systemClock.now() + drainMs; !err && relay.figures.approved > 0; ) {
     if (systemClock.now() >= until) break
@@ -199,6 +200,15 @@ function warnOfSettings(): void {
       { descriptors, connections: maxConnections, needed: config.maxConnections + OTHER_DESCRIPTORS },
       'the file descriptors allow fewer connections than MAX_CONNECTIONS: raise their limit (nofile), or set it lower',
     )
+}
+
+/** Leaves out the next signal of a kind: a terminal gives Ctrl-C to npm as well, which hands it on. */
+function skipCopy(signal: NodeJS.Signals): void {
+  const listeners = process.listeners(signal)
+  process.removeAllListeners(signal)
+  process.once(signal, () => {
+    for (const listener of listeners) process.on(signal, listener)
+  })
 }
 
 function hasTerminal(): boolean {

@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { RelayMetrics } from '../../src/server/metrics/relay-metrics.ts'
@@ -65,5 +67,10 @@ describe('deploy/', () => {
     const settings = readFileSync(unit, 'utf8').match(/^[A-Z]\w+=/gm) ?? []
     expect(settings.length).toBeGreaterThan(30)
     expect(said).not.toMatch(/Unknown|Failed/)
+    const folder = mkdtempSync(join(tmpdir(), 'pairlay-unit-'))
+    const here = join(folder, 'pairlay.service')
+    writeFileSync(here, readFileSync(unit, 'utf8').replace('/usr/bin/node', process.execPath))
+    expect(run('systemd-analyze', 'verify', here)).toEqual({ status: 0, said: '' })
+    rmSync(folder, { recursive: true })
   })
 })

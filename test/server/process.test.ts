@@ -12,7 +12,8 @@ import { describeRedis, startRedis } from '../support/redis-server.ts'
 import { WireSocket } from '../support/wire-socket.ts'
 
 /** The process itself, as built. What is under test here is `main.ts`; everything else is tested without a process. */
-const MAIN = fileURLToPath(new URL('../../dist/server/main.js', import.meta.url))
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const MAIN = join(ROOT, 'dist/server/main.js')
 
 interface Run {
   readonly child: ChildProcess
@@ -274,6 +275,25 @@ describe('the relay process', { concurrent: true }, () => {
     while (!out().includes('"msg":"draining"')) await once(child.stdout ?? child, 'data')
     child.kill('SIGTERM')
     expect(await exited).toBe(1)
+  })
+
+  test('as npm start takes a Ctrl-C and the copy of it from npm for one, and the next for a second', async () => {
+    const { url, child, exited, out } = await start({ DRAIN_SECONDS: '600', npm_lifecycle_event: 'start' })
+    const { socket } = await pair(url)
+    child.kill('SIGINT')
+    while (!out().includes('"msg":"draining"')) await once(child.stdout ?? child, 'data')
+    child.kill('SIGINT')
+    const ready = async () => (await call(url, 'GET', '/readyz')).status
+    expect([await ready(), await ready(), socket.view?.state]).toEqual([503, 503, 'open'])
+    child.kill('SIGINT')
+    expect(await exited).toBe(1)
+  })
+
+  test.each(['SIGTERM', 'SIGINT'] as const)('as npm start hears of a %s that npm gets', async (signal) => {
+    const npm = spawn('npm', ['start', '--silent'], { cwd: ROOT, env: { ...process.env, PORT: '0' } })
+    for await (const text of npm.stdout.setEncoding('utf8')) if (text.includes('the relay is ready')) break
+    npm.kill(signal)
+    expect(await once(npm, 'exit')).toEqual([0, null])
   })
 
   test('serves metrics at a port of their own, and logs one line when a session ends', async () => {
