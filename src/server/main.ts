@@ -202,13 +202,15 @@ function warnOfSettings(): void {
     )
 }
 
-/** Leaves out the next signal of a kind: a terminal gives Ctrl-C to npm as well, which hands it on. */
+/** Leaves out the next signal of a kind: a terminal gives Ctrl-C to npm as well, which hands it on. It has a listener all the time. */
 function skipCopy(signal: NodeJS.Signals): void {
   const listeners = process.listeners(signal)
-  process.removeAllListeners(signal)
-  process.once(signal, () => {
+  const skipOne = () => {
     for (const listener of listeners) process.on(signal, listener)
-  })
+    process.off(signal, skipOne)
+  }
+  process.on(signal, skipOne)
+  for (const listener of listeners) process.off(signal, listener)
 }
 
 function hasTerminal(): boolean {
