@@ -29,6 +29,8 @@ export async function bundle({
   const build = await rolldown({
     input: { ...input },
     platform: forBrowsers ? 'browser' : 'node',
+    // JavaScript needs none, and not all that ours refers to is there when the image is built.
+    tsconfig: false,
     external: [/^node:/, 'bufferutil', 'utf-8-validate', ...external],
     resolve: forBrowsers ? { alias: { tweetnacl: 'tweetnacl/nacl.js' } } : {},
     plugins: [withoutNodeCrypto, ...(forBrowsers ? [withoutWs] : [])],
