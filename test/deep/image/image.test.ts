@@ -71,7 +71,9 @@ describe.skipIf(isSkipped)(`the image${reason}`, () => {
     const top = new Set(own.map((path) => /^app\/((dist\/)?[^/]+)/.exec(path)?.[1]))
     const dist = ['protocol', 'relay', 'server', 'store', 'web'].map((name) => `dist/${name}`)
     expect([...top].toSorted()).toEqual(['LICENSE', 'README.md', 'bin', ...dist, 'package.json', 'sbom.cdx.json'])
-    expect([...files.keys()].filter((path) => /\.([cm]?ts|map|tsbuildinfo)$|\/(__)?tests?(__)?\//.test(path))).toEqual([])
+    expect([...files.keys()].filter((path) => /\.([cm]?ts|map|tsbuildinfo)$|\/(__)?tests?(__)?\//.test(path))).toEqual(
+      [],
+    )
   })
 
   test('has nothing to decrypt with, but for the page that it hands to browsers', async () => {
@@ -85,7 +87,10 @@ describe.skipIf(isSkipped)(`the image${reason}`, () => {
       const text = await image.read(path)
       const [, names = ''] = /import \{([^}]*)\} from 'node:crypto'/.exec(text) ?? []
       const imported = names.split(',').map((name) => name.trim())
-      expect(imported.filter((name) => name !== '' && !known.includes(name)), path).toEqual([])
+      expect(
+        imported.filter((name) => name !== '' && !known.includes(name)),
+        path,
+      ).toEqual([])
       expect(text, path).not.toMatch(/createDecipher|crypto\.subtle|from 'crypto'|\* as \w+ from 'node:crypto'/)
     }
   })
