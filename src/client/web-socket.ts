@@ -1,3 +1,4 @@
+import type { ClientOptions } from 'ws'
 import { type Environment, MESSAGE_MAX_BYTES, type WebSocketLike } from './environment.ts'
 
 /** Resolves with what opens sockets: the `ws` package in Node, elsewhere the runtime's own. */
@@ -6,7 +7,21 @@ export async function webSocketOpener(): Promise<Environment['openWebSocket']> {
   const { WebSocket: NodeWebSocket } = await import('ws')
   // Ciphertext does not compress, and the package would take a hundred times the size.
   const options = { perMessageDeflate: false, maxPayload: MESSAGE_MAX_BYTES, generateMask: maskNothing }
-  return (url, protocol) => new NodeWebSocket(url, protocol, options) as unknown as WebSocketLike
+  return (url, protocol) => {
+    const agent = url.startsWith('wss:') ? tlsAgent() : undefined
+    return new NodeWebSocket(url, protocol, { ...options, agent }) as unknown as WebSocketLike
+  }
+}
+
+/**
+ * The agent of this process for TLS, which goes through a proxy where Node was told to. `ws` takes none by itself. Without TLS
+ * an agent would hand the upgrade to the proxy itself, and few pass it on.
+ */
+function tlsAgent(): ClientOptions['agent'] {
+  const { process } = globalThis as {
+    process?: { getBuiltinModule?: (id: string) => { globalAgent: ClientOptions['agent'] } }
+  }
+  return process?.getBuiltinModule?.('node:https').globalAgent
 }
 
 /**

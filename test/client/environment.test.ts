@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import https from 'node:https'
+import { type AddressInfo, Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { Channel } from '../../src/client/link/channel.ts'
@@ -73,6 +74,28 @@ describe('the environment of this runtime', () => {
       socket.close()
     } finally {
       server.close()
+    }
+  })
+
+  test("opens sockets with TLS through the process's own agent, which a proxy may be behind, and others by themselves", async () => {
+    const asked: string[] = []
+    const usual = https.globalAgent
+    https.globalAgent = new (class extends https.Agent {
+      override createConnection(options: https.AgentOptions) {
+        asked.push(`${options.host}:${options.port}`)
+        return new Socket()
+      }
+    })()
+    try {
+      const { openWebSocket } = await environmentWith()
+      const urls = ['wss://relay.invalid:8443/v1/sessions/id/socket', 'ws://127.0.0.1:1/v1/sessions/id/socket']
+      for (const socket of urls.map((url) => openWebSocket(url, 'any'))) {
+        socket.onerror = () => {}
+        socket.close()
+      }
+      expect(asked).toEqual(['relay.invalid:8443'])
+    } finally {
+      https.globalAgent = usual
     }
   })
 })
