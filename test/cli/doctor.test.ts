@@ -2,7 +2,7 @@ import { createServer, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { afterEach, expect, test, vi } from 'vitest'
-import { checkCertificate } from '../../src/cli/doctor/certificate.ts'
+import { checkCertificate, timeOf } from '../../src/cli/doctor/certificate.ts'
 import { adviceFor } from '../../src/cli/doctor/finding.ts'
 import { checkBurst, checkClock, checkUpgrade, judgeAddress } from '../../src/cli/doctor/front.ts'
 import { examine } from '../../src/cli/doctor.ts'
@@ -101,6 +101,22 @@ test('an address without TLS is named as such where it leads to another machine'
   expect((await checkCertificate('http://relay.example', 0)).fault).toBe('no_tls')
   expect((await checkCertificate('http://127.0.0.1:1', 0)).fault).toBeUndefined()
 })
+
+test.each([
+  ['90 days', 90 * 24, 11 * 24, '11 days', false],
+  ['90 days', 90 * 24, 9 * 24, '9 days', true],
+  ['6 days, which are renewed every three', 160, 48, '2 days', false],
+  ['6 days, which are renewed every three', 160, 39, '39 hours', true],
+  ['12 hours, as Caddy has them of its own', 12, 4, '4 hours', false],
+  ['12 hours, as Caddy has them of its own', 12, 2, '2 hours', true],
+  ['a year, and is over', 365 * 24, -1, '0 hours', true],
+] as const)(
+  'a certificate of %s has %i hours in all, and with %i of them left it has %s: %s',
+  (_, all, hours, left, isSoon) => {
+    const at = (hour: number) => new Date(hour * 3_600_000).toUTCString()
+    expect(timeOf({ valid_from: at(0), valid_to: at(all) }, (all - hours) * 3_600_000)).toEqual({ left, isSoon })
+  },
+)
 
 test('a clock is named as wrong from more than a minute on, whichever of the two is behind', async () => {
   const relay = await serve((_, response) => response.setHeader('date', 'Thu, 01 Jan 1970 01:00:00 GMT').end())

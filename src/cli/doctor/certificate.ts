@@ -5,9 +5,11 @@ import type { Finding } from './finding.ts'
 import { reasonOf } from './front.ts'
 
 const PATIENCE_MS = 15_000
-const DAY_MS = 86_400_000
-/** A certificate that ends sooner was not renewed in time. */
-const SOON_DAYS = 10
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+/** A certificate that has less left, of its time or of these days, was not renewed when it should have been. */
+const SOON = 1 / 4
+const SOON_MS = 10 * DAY_MS
 
 /** Why OpenSSL accepts no certificate, in words. */
 const REASONS: readonly (readonly [RegExp, string])[] = [
@@ -37,17 +39,25 @@ export async function checkCertificate(relay: string, now: number): Promise<Find
   try {
     await once(socket, 'secureConnect', { signal: AbortSignal.timeout(PATIENCE_MS) })
     const chain = chainOf(socket.getPeerCertificate(true))
-    const days = Math.floor((Date.parse(socket.getPeerCertificate().valid_to) - now) / DAY_MS)
-    const words = `${socket.getProtocol()}; ${chain.join(', signed by ')}; valid for ${days} more days`
-    if (socket.authorized && days >= SOON_DAYS) return { check, says: `${words}.` }
+    const { left, isSoon } = timeOf(socket.getPeerCertificate(), now)
+    const words = `${socket.getProtocol()}; ${chain.join(', signed by ')}; valid for ${left} more`
+    if (socket.authorized && !isSoon) return { check, says: `${words}.` }
     const code = String(socket.authorizationError ?? '')
-    const reason = REASONS.find(([pattern]) => pattern.test(code))?.[1] ?? (code || 'it ends soon')
+    const reason = REASONS.find(([pattern]) => pattern.test(code))?.[1] ?? (code || 'it ends soon, and was not renewed')
     return { check, fault: 'certificate', says: `${words}. It is not good: ${reason}.` }
   } catch (error) {
     return { check, fault: 'no_answer', says: `no connection with TLS comes about: ${reasonOf(error)}.` }
   } finally {
     socket.destroy()
   }
+}
+
+/** Says how long a certificate is still good, and whether that is less than one has that is renewed in time. */
+export function timeOf(certificate: { readonly valid_from: string; readonly valid_to: string }, now: number) {
+  const [from, to] = [Date.parse(certificate.valid_from), Date.parse(certificate.valid_to)]
+  const ms = Math.max(0, to - now)
+  const left = ms < 2 * DAY_MS ? `${Math.floor(ms / HOUR_MS)} hours` : `${Math.floor(ms / DAY_MS)} days`
+  return { left, isSoon: ms < Math.min(SOON_MS, SOON * (to - from)) }
 }
 
 /** Names of a certificate and of those that signed it, as far as they were sent or are known. */
