@@ -47,6 +47,7 @@ const digests = protection('test/store/address-digest.test.ts')
 const deploy = protection('test/deploy.test.ts')
 const access = protection('test/server/limits/access.test.ts')
 const proxyProtocol = protection('test/server/limits/proxy-protocol.test.ts')
+const doctor = protection('test/deep/cli/doctor.test.ts')
 const requests = protection('test/conformance/conformance.test.ts')
 
 /** By the cases of test/field/README.md: what keeps each from coming back. */
@@ -576,6 +577,30 @@ export const OPERATOR = [
   config('Relay E9: how a URL is written', 'a REDIS_URL of another kind is refused with the reason', [
     "return 'a unix socket is not supported'",
     'return undefined',
+  ]),
+  server('Relay E11: what a proxy says on a unix socket', 'on a unix socket believes what its proxy says', [
+    'if (client ? !isInAny(this.#trusted, client) : !this.#isUnixSocket) break',
+    'if (!client || !isInAny(this.#trusted, client)) break',
+  ]),
+  server('Relay I11: transfers that run may end', 'on SIGTERM lets a transfer end within DRAIN_SECONDS', [
+    '!err && relay.figures.approved > 0;',
+    '!err && relay.figures.approved > 1e9;',
+  ]),
+  relayApi('Relay P12: a path that is not taken off', 'a path that a proxy has not taken off is told in words', [
+    "error.code === 'not_found' ? NO_SUCH_PATH",
+    "error.code === 'teapot' ? NO_SUCH_PATH",
+  ]),
+  doctor('Relay P16: a proxy that limits rates', 'nginx that limits rates', [
+    'if (first === undefined) return { check, says: `${BURST} calls at once are answered.` }',
+    "if (first !== 'x') return { check, says: `${BURST} calls at once are answered.` }",
+  ]),
+  doctor('Relay P24: who ends an idle connection', 'nginx that keeps idle connections for longer', [
+    'this.#isKept ||= this.isTrusted(remoteAddress)',
+    'this.isTrusted(remoteAddress)',
+  ]),
+  doctor('Relay X6: an address that a client has made up', 'whose clients are in a network of TRUST_PROXY', [
+    "if (range !== 'loopback' && range !== forged?.range && forged?.range === 'reserved')",
+    "if (range === 'never')",
   ]),
   server('Relay E13: the settings in force', 'says at the start which settings are in force', [
     '...settingsInForce(process.env),',

@@ -164,6 +164,10 @@ const REFUSALS: Readonly<Record<string, PairingErrorCode>> = {
   receiver_gone: 'receiver_left',
 }
 
+/** Words for a relay that does not know the paths of this protocol. */
+const NO_SUCH_PATH =
+  'It has no such path: its address is another one, or a proxy hands on a path that it has to take off.'
+
 /** The error that a failed command is to the app. */
 export function pairingErrorOf(error: unknown): PairingError {
   if (error instanceof PairingError) return error
@@ -177,7 +181,8 @@ export function pairingErrorOf(error: unknown): PairingError {
       return new PairingError(code, { detail: `Wait ${error.retryAfterSeconds ?? 60} s.`, cause: error })
     }
     if (code) return new PairingError(code, { cause: error })
-    return new PairingError('relay_refused', { detail: `It said ${error.code}.`, cause: error })
+    const detail = error.code === 'not_found' ? NO_SUCH_PATH : `It said ${error.code}.`
+    return new PairingError('relay_refused', { detail, cause: error })
   }
   return new PairingError('internal', { cause: error })
 }

@@ -283,6 +283,11 @@ describe('what a refusal means', () => {
     expect(meaningOf(new RelayRefusal(code, false)).code).toBe(expected)
   })
 
+  test('a path that a proxy has not taken off is told in words', () => {
+    const { code, message } = meaningOf(new RelayRefusal('not_found', false))
+    expect([code, message]).toEqual(['relay_refused', expect.stringContaining('a proxy hands on a path')])
+  })
+
   test('a code that is not known is named', () => {
     expect(meaningOf(new RelayRefusal('teapot', false)).message).toBe('The relay refused. It said teapot.')
   })
