@@ -1,7 +1,7 @@
 """Pairlay in Python: two devices pair by a short code and hand data over, end to end encrypted."""
 
 from .code import PairingCode, parse_code, parse_link
-from .conversation import Conversation, Post
+from .conversation import Conversation
 from .errors import (
     CodeError,
     CorruptError,
@@ -15,6 +15,7 @@ from .handshake import Keys
 from .incoming import Data, IncomingOffer, NotReceivedError, Skipped
 from .messages import Entry
 from .outgoing import OutgoingOffer, Receipt, Source, SourceError
+from .posts import Post
 from .receiver import Receiver
 from .role import Options
 from .saving import read_text, save

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from .channel import Channel
@@ -15,9 +14,7 @@ from .incoming import IncomingOffer
 from .messages import (
     ENTRIES_MAX,
     LINES_MAX,
-    POST_COST,
     POST_MAX,
-    POSTS_ALLOWED,
     UNKNOWN_MAX,
     Entry,
     check_entries,
@@ -30,27 +27,17 @@ from .messages import (
     text_of,
 )
 from .outgoing import OutgoingOffer, Source
+from .posts import Post, Posts
 from .stream import SEALED_CHUNK, Opener, Sealer
 from .wire import HEADER_BYTES, to_base64url
 
 OFFERS_OPEN_MAX = 4
-_TAKE_SECONDS = 0.5
 _LAST_ACKS_SECONDS = 10.0
 _BODY_MAX = {"offer": LINES_MAX, "answer": LINES_MAX, "check": LINES_MAX, "start": LINES_MAX, "post": POST_MAX}
 _KNOWN = {
     *("hello", "offer", "answer", "check", "start", "content", "skip", "sent", "take", "receipt"),
     *("withdraw", "stop", "post", "bye"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """A small message of the app. `re` is the number of the post of this side that it answers."""
-
-    number: int
-    data: bytes
-    type: str | None = None
-    re: int | None = None
 
 
 class Conversation:
@@ -74,7 +61,8 @@ class Conversation:
         self._sealer = Sealer(sending, (max_frame_bytes - HEADER_BYTES - 1) // SEALED_CHUNK)
         self._opener = Opener(reading)
         self._resume = resume
-        self._takes_offers, self._takes_posts = takes_offers, takes_posts
+        self._takes_offers = takes_offers
+        self._posts = Posts(takes=takes_posts, say=self._say)
         self._answers_hello = answers_hello
         self._digest = digest
         self._channel: Channel | None = None
@@ -84,12 +72,10 @@ class Conversation:
         self.error: PairlayError | None = None
         # Writing.
         self._replies: deque[bytes] = deque()
-        self._posts: deque[tuple[int, bytes]] = deque()
         self._greeted = False
         self._said_bye = self._heard_bye = self._closing = False
         self._outgoing: dict[int, OutgoingOffer] = {}
-        self._offered = self._posted = 0
-        self._posts_through = self._posts_spent = 0
+        self._offered = 0
         # Reading.
         self._head: dict[str, Any] | None = None
         self._body = bytearray()
@@ -97,13 +83,8 @@ class Conversation:
         self._is_unread = False
         self.peer: dict[str, Any] | None = None
         self._incoming: dict[int, IncomingOffer] = {}
-        self._heard_offers = self._heard_posts = 0
+        self._heard_offers = 0
         self._asked: deque[IncomingOffer] = deque()
-        self._inbox: deque[Post] = deque()
-        self._answers: dict[int, asyncio.Future[Post]] = {}
-        self._post_cost_heard = self._post_cost_taken = 0
-        self._posts_said = POSTS_ALLOWED if takes_posts else 0
-        self._take_timer: asyncio.TimerHandle | None = None
 
     # For the app.
 
@@ -146,38 +127,24 @@ class Conversation:
         await self.ready()
         if self._closing or self._heard_bye:
             raise PairlayError("closing", "This pairing is about to end.")
-        if len(data) > POST_MAX or (type is not None and len(type.encode()) > 64):
-            raise PairlayError("usage", "A post has at most 1 MiB, and a type of 64 bytes.")
         if self.peer is None or self.peer["posts"] == 0:
             raise PairlayError("unsupported", "The other device takes no posts.")
-        self._posted += 1
-        number = self._posted
-        head: dict[str, Any] = {"kind": "post"}
-        if type is not None:
-            head["type"] = type
-        if re is not None:
-            head["re"] = re
-        self._posts.append((POST_COST + len(data), encode_message(head, data)))
+        number = self._posts.add(data, type, re)
         self._due.set()
         return number
 
     async def ask(self, data: bytes, type: str | None = None) -> Post:
         """Sends a post, and returns the one that answers it."""
         number = await self.post(data, type)
-        answer: asyncio.Future[Post] = asyncio.get_running_loop().create_future()
-        self._answers[number] = answer
+        answer = self._posts.answer_to(number)
         if self.error is not None:
             raise self.error
         return await answer
 
     async def next_post(self) -> Post | None:
         """Returns the next post that answers no question, or None when no more come."""
-        await self._until(lambda: bool(self._inbox) or self._heard_bye)
-        if not self._inbox:
-            return None
-        post = self._inbox.popleft()
-        self._count_post(len(post.data))
-        return post
+        await self._until(lambda: bool(self._posts.inbox) or self._heard_bye)
+        return self._posts.take()
 
     async def posts(self) -> AsyncIterator[Post]:
         while (post := await self.next_post()) is not None:
@@ -209,7 +176,7 @@ class Conversation:
 
     def greet(self) -> None:
         """Says hello: at the sender after the 204 to its approval."""
-        hello = {"kind": "hello", "offers": self._takes_offers, "posts": self._posts_said, "features": []}
+        hello = {"kind": "hello", "offers": self._takes_offers, "posts": self._posts.allowed, "features": []}
         self._replies.appendleft(encode_message(hello))
         self._greeted = True
         self._change()
@@ -237,15 +204,12 @@ class Conversation:
         self.error = error
         if self._task is not None:
             self._task.cancel()
-        if self._take_timer is not None:
-            self._take_timer.cancel()
+        self._posts.stop()
+        self._posts.fail(error)
         for offer in self._open_outgoing():
             offer.fail(error)
         for incoming in self._incoming.values():
             incoming.fail(error)
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(error)
         self._change()
 
     # Writing.
@@ -270,9 +234,7 @@ class Conversation:
             return None
         if self._replies:
             return self._replies.popleft()
-        if self._posts and self._posts_spent + self._posts[0][0] <= self._posts_through:
-            spent, post = self._posts.popleft()
-            self._posts_spent += spent
+        if (post := self._posts.next_message()) is not None:
             return post
         for number, offer in list(self._outgoing.items()):
             if offer.over:
@@ -282,7 +244,7 @@ class Conversation:
                 # The next one is another offer's turn.
                 self._outgoing[number] = self._outgoing.pop(number)
                 return content
-        if self._closing and not self._said_bye and not self._posts and not self._open_outgoing():
+        if self._closing and not self._said_bye and self._posts.all_sent and not self._open_outgoing():
             self._said_bye = True
             self._change()
             return encode_message({"kind": "bye"})
@@ -335,7 +297,7 @@ class Conversation:
         if not isinstance(head.get("offers"), bool) or not isinstance(head.get("features"), list):
             raise CorruptError("The other device sent a greeting of a wrong form.")
         self.peer = head
-        self._posts_through = posts
+        self._posts.hear_allowance(posts)
         if self._answers_hello:
             self.greet()
 
@@ -385,10 +347,7 @@ class Conversation:
 
     def _take_take(self, head: dict[str, Any], _: bytes) -> None:
         if "posts" in head:
-            through = number_of(head, "posts")
-            if through < self._posts_through:
-                raise CorruptError("The other device took back what it had allowed.")
-            self._posts_through = through
+            self._posts.hear_allowance(number_of(head, "posts"))
         else:
             offer = self._outgoing_of(head)
             if not offer.over:
@@ -407,43 +366,15 @@ class Conversation:
             self._asked.remove(offer)
 
     def _take_post(self, head: dict[str, Any], body: bytes) -> None:
-        self._heard_posts += 1
-        self._post_cost_heard += POST_COST + len(body)
-        re = number_of(head, "re", 1) if "re" in head else None
-        post = Post(self._heard_posts, body, text_of(head, "type", 64) if "type" in head else None, re)
-        if self._post_cost_heard > self._posts_said:
-            raise CorruptError("The other device sent more posts than it may.")
-        answer = self._answers.pop(re, None) if re is not None else None
-        if answer is not None and not answer.done():
-            answer.set_result(post)
-            self._count_post(len(body))
-        else:
-            self._inbox.append(post)
+        self._posts.hear(head, body)
 
     def _take_bye(self, _: dict[str, Any], __: bytes) -> None:
         self._heard_bye = True
         self._closing = True
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(PairlayError("closing", "The other device has said goodbye."))
+        self._posts.close()
+        self._posts.fail(PairlayError("closing", "The other device has said goodbye."))
 
     # Inside.
-
-    def _count_post(self, length: int) -> None:
-        self._post_cost_taken += POST_COST + length
-        allowed = self._post_cost_taken + POSTS_ALLOWED
-        if allowed - self._posts_said >= POSTS_ALLOWED // 4:
-            self._allow_posts()
-        elif self._take_timer is None:
-            self._take_timer = asyncio.get_running_loop().call_later(_TAKE_SECONDS, self._allow_posts)
-
-    def _allow_posts(self) -> None:
-        if self._take_timer is not None:
-            self._take_timer.cancel()
-            self._take_timer = None
-        if not self._heard_bye:
-            self._posts_said = self._post_cost_taken + POSTS_ALLOWED
-            self._say({"kind": "take", "posts": self._posts_said})
 
     def _incoming_of(self, head: dict[str, Any]) -> IncomingOffer:
         offer = self._incoming.get(number_of(head, "offer", 1))

@@ -14,7 +14,7 @@ from pairlay.saving import Partial
 from pairlay.tokens import Tokens
 from pairlay.wire import to_base64url
 
-from .test_conversation import Two, source
+from .two import Two, source
 
 TOKEN = bytes(range(16))
 PARTIAL = f".pairlay-{to_base64url(TOKEN)}.part"
