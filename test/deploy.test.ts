@@ -1,4 +1,12 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import ipaddr from 'ipaddr.js'
 import { describe, expect, it } from 'vitest'
 import { readConfig } from '../src/server/config.ts'
@@ -75,6 +83,28 @@ describe('the image', () => {
   it('runs as a user with a number, who is not root: runAsNonRoot takes no name', () => {
     const users = [...read('Dockerfile').matchAll(/^USER (.+)$/gm)].map(([, user]) => user)
     expect(users).toEqual([expect.stringMatching(/^[1-9]\d*$/)])
+  })
+
+  it('is healthy when the relay says 200, and not when it says anything else, is not there, or has no socket', async () => {
+    const health = async (env: Record<string, string>) => {
+      const child = spawn('/bin/bash', [fileURLToPath(new URL('../deploy/image/health', import.meta.url))], { env })
+      return (await once(child, 'exit'))[0]
+    }
+    let status = 200
+    const server = createServer((_, response) => response.writeHead(status).end())
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const PORT = String((server.address() as AddressInfo).port)
+    expect(await health({ PORT })).toBe(0)
+    expect(await health({ PORT, HOST: '0.0.0.0' })).toBe(0)
+    status = 503
+    expect(await health({ PORT })).toBe(1)
+    server.close()
+    expect(await health({ PORT })).toBe(1)
+    const LISTEN = `unix:${join(await mkdtemp(join(tmpdir(), 'pairlay-health-')), 'relay.sock')}`
+    expect(await health({ LISTEN })).toBe(1)
+    await once(server.listen(LISTEN.slice('unix:'.length)), 'listening')
+    expect(await health({ LISTEN })).toBe(0)
+    server.close()
   })
 
   it('has the same base in each of its stages, pinned by digest', () => {

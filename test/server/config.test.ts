@@ -277,6 +277,7 @@ describe('the configuration', () => {
       ['redis:///run/redis.sock', 'a unix socket is not supported'],
       ['redis+sentinel://h:26379/mymaster', 'Sentinel is not supported'],
       ['redis-sentinel://a,b', 'Sentinel is not supported'],
+      ['redis+sentinel://user:pass@h:26379', 'Sentinel is not supported'],
       ['redis://:a/b@h', 'percent-encoded, such as %2F for /'],
       ['redis://:a#b@h', 'percent-encoded'],
       ['redis://:a%b@h', 'percent-encoded'],
