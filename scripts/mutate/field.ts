@@ -567,8 +567,8 @@ export const OPERATOR = [
     "value.split(',')))",
   ]),
   start('Relay E4: a misspelt setting', 'environment variables that look like a setting', [
-    'const isClose = distance <= (similar.length > 5 ? 2 : 1)',
-    'const isClose = distance < 0',
+    'distance <= (plain.length > 5 ? 2 : 1) ? 0',
+    'distance < 0 ? 0',
   ]),
   config('Relay E5: a secret in a file', 'REDIS_URL_FILE is a file that has REDIS_URL in it', [
     'readFile(path).trim()',

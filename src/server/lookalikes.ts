@@ -4,8 +4,10 @@ import { type Environment, VARIABLES } from './config.ts'
 const PREFIXES = [
   'ALLOWED_',
   'CORS',
+  'DRAIN_',
   'MAX_',
   'MEMORY_BUDGET',
+  'METRICS_',
   'RATE_LIMIT',
   'REDIS_',
   'SESSION_TTL',
@@ -26,19 +28,35 @@ export interface Lookalike {
 /** Environment variables that look like a setting and are none. */
 export function lookalikesIn(env: Environment): Lookalike[] {
   const known = Object.keys(VARIABLES)
-  return Object.keys(env).flatMap((name) => {
-    if (known.includes(name) || OF_A_SERVICE.test(name)) return []
+  return Object.entries(env).flatMap(([name, value = '']) => {
+    if (known.includes(name)) return []
     const written = name
       .toUpperCase()
       .replaceAll('-', '_')
       .replace(/^PAIRLAY_/, '')
-    const [similar = '', distance = Infinity] =
-      known
-        .map((each) => [each, distanceOf(written.replace(/_FILE$/, ''), each.replace(/_FILE$/, ''))] as const)
-        .toSorted(([, a], [, b]) => a - b)[0] ?? []
-    const isClose = distance <= (similar.length > 5 ? 2 : 1)
-    return isClose || PREFIXES.some((prefix) => written.startsWith(prefix)) ? [{ name, similar }] : []
+      .replace(/_FILE$/, '')
+    const [first] = known.map((each) => likenessOf(written, each)).toSorted((a, b) => a.rank - b.rank)
+    if (first === undefined) return []
+    const { setting: similar, distance } = first
+    if (OF_A_SERVICE.test(name) && (distance > 1 || value.includes('://'))) return []
+    const isLike = first.rank < UNLIKE || PREFIXES.some((prefix) => written.startsWith(prefix))
+    return isLike ? [{ name, similar }] : []
   })
+}
+
+/** Ranks of settings from which on a name is like them in its first word alone, and not even in that. */
+const UNLIKE = 200
+const STRANGE = 300
+
+/** Says how like a setting a name is: a few letters away, its beginning, of one first word, or none of these. */
+function likenessOf(written: string, setting: string) {
+  const plain = setting.replace(/_FILE$/, '')
+  const distance = distanceOf(written, plain)
+  const [word = ''] = written.split('_')
+  const isBeginning = word !== written && plain.startsWith(`${written}_`)
+  const kind =
+    distance <= (plain.length > 5 ? 2 : 1) ? 0 : isBeginning ? 100 : plain.startsWith(word) ? UNLIKE : STRANGE
+  return { setting, distance, rank: kind + Math.min(distance, 99) }
 }
 
 /** Letters to add, leave out or replace until one text is the other (Levenshtein). */

@@ -157,7 +157,7 @@ export const redisUrl: Variable<string> = {
   default: '',
   form: 'a URL such as redis://:password@host:6379 or rediss://host:6379',
   schema: z.string().check(
-    z.regex(/^(rediss?:\/\/[^\s/]+(\/\d*)?)?$/),
+    z.regex(/^(rediss?:\/\/[^\s/?#]+(\/\d*)?)?$/),
     z.refine((url) => url === '' || (URL.canParse(url) && isDecodable(new URL(url)))),
   ),
   hint: (url) => {

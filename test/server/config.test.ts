@@ -281,6 +281,7 @@ describe('the configuration', () => {
       ['redis://:a/b@h', 'percent-encoded, such as %2F for /'],
       ['redis://:a#b@h', 'percent-encoded'],
       ['redis://:a%b@h', 'percent-encoded'],
+      ['redis://h:6379?db=1', 'percent-encoded'],
       [' redis://h', 'white space around it'],
       ['"redis://h"', 'quotes around it'],
     ] as const)

@@ -23,6 +23,13 @@ describe('environment variables that look like a setting', () => {
     ['PAIRLAY_TRUST_PROXY', 'TRUST_PROXY'],
     ['VALKEY_URL', 'REDIS_URL'],
     ['REDIS_URI', 'REDIS_URL'],
+    ['REDIS_HOST', 'REDIS_URL'],
+    ['PAIRLAY_PORT', 'PORT'],
+    ['METRIC_PORT', 'METRICS_PORT'],
+    ['SESSION_TTL', 'SESSION_TTL_SECONDS'],
+    ['MAX_SESSION_TTL', 'MAX_SESSION_TTL_SECONDS'],
+    ['DRAIN_TIMEOUT', 'DRAIN_SECONDS'],
+    ['CORS', 'CORS_ORIGINS'],
     ['SESSION_TTL', 'SESSION_TTL_SECONDS'],
   ])('%s is named, with %s', (name, similar) => {
     const found = lookalikesIn({ [name]: 'secret' })
@@ -36,6 +43,10 @@ describe('environment variables that look like a setting', () => {
     ...['PAIRLAY_RELAY', 'REDIS_SERVICE_HOST', 'REDIS_PORT_6379_TCP_ADDR', 'REDIS_PORT', 'npm_config_cache'],
   ])('%s is none of them', (name) => {
     expect(lookalikesIn({ [name]: '1' })).toEqual([])
+  })
+
+  test('that Kubernetes makes for a service of the name pairlay are none of them', () => {
+    expect(lookalikesIn({ PAIRLAY_PORT: 'tcp://10.0.0.1:80', PAIRLAY_SERVICE_PORT: '80' })).toEqual([])
   })
 })
 

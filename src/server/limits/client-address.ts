@@ -22,6 +22,10 @@ const UNREAD_HEADERS = {
   'cf-connecting-ip': unread('CF-Connecting-IP'),
   'fastly-client-ip': unread('Fastly-Client-IP'),
   'x-cluster-client-ip': unread('X-Cluster-Client-IP'),
+  'x-original-forwarded-for': unread('X-Original-Forwarded-For'),
+  'x-azure-clientip': unread('X-Azure-ClientIP'),
+  'fly-client-ip': unread('Fly-Client-IP'),
+  'do-connecting-ip': unread('DO-Connecting-IP'),
   'x-envoy-external-address': unread('X-Envoy-External-Address'),
 } as const
 

@@ -130,6 +130,7 @@ describe('a header of who it is forwarded for', () => {
   test.each([
     ...(['x-real-ip', 'x-client-ip', 'true-client-ip', 'cf-connecting-ip', 'forwarded'] as const),
     ...(['fastly-client-ip', 'x-cluster-client-ip', 'x-envoy-external-address'] as const),
+    ...(['x-original-forwarded-for', 'x-azure-clientip', 'fly-client-ip', 'do-connecting-ip'] as const),
   ])('%s is worth a warning when it names another address than the one that counts', (header) => {
     const [other, same] = header === 'forwarded' ? ['for=192.0.2.9', 'for="192.0.2.7:80"'] : ['192.0.2.9', '192.0.2.7']
     const through = { 'x-forwarded-for': '192.0.2.7' }
