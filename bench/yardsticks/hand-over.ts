@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { onPath, programOf, wormhole } from '../harness/cache.ts'
 import { end, start, temporaryFolder } from '../harness/children.ts'
-import { DIST } from '../harness/compile.ts'
+import { ROOT } from '../harness/compile.ts'
 import { RelayProcess } from '../harness/relay.ts'
 import { freePort, listening } from './servers.ts'
 import { type TimedProgram, timed } from './timed.ts'
@@ -74,7 +74,7 @@ export type StartTool = () => Promise<HandOverTool | { readonly skipped: string 
 
 export const pairlay: StartTool = async () => {
   const relay = await RelayProcess.start()
-  const cli = fileURLToPath(new URL('cli/main.js', DIST))
+  const cli = fileURLToPath(new URL('packages/cli/bin/pairlay.js', ROOT))
   const common = ['--json', '--yes', '--relay', relay.url]
   const event = (wanted: string) => (line: string) => {
     const parsed: Record<string, unknown> = line.startsWith('{') ? JSON.parse(line) : {}
