@@ -2,7 +2,17 @@ import { randomBytes } from 'node:crypto'
 import { bytesSource } from '../../../src/client/index.ts'
 import { PUBLIC_KEY_MAX_BYTES } from '../../../src/protocol/limits.ts'
 import type { FakeTime } from '../../client/fake-time.ts'
-import { admit, bytesOf, collect, errorOf, join, nextRequest, openSender, outcomeOf } from '../../e2e/people.ts'
+import {
+  admit,
+  bytesOf,
+  collect,
+  errorOf,
+  firstOffer,
+  join,
+  nextRequest,
+  openSender,
+  outcomeOf,
+} from '../../e2e/people.ts'
 import { DeviceWorld, until } from '../../e2e/world.ts'
 import type { Side } from './pairing.ts'
 
@@ -15,6 +25,8 @@ export type Life = (relays: Relays, time: FakeTime) => AsyncGenerator<number, De
 type Relays = Readonly<Record<Side, string>>
 
 const BYTES = 300_000
+/** Twenty pieces, and more than may be under way. */
+const SLOW_BYTES = 5_200_000
 const HOUR_SECONDS = 3_600
 const HOUR_MINUTES = 60
 
@@ -65,6 +77,17 @@ export const LIVES: Readonly<Record<string, Life>> = {
       yield 1
     }
     await deliver(device, joined)
+    return [device.world, joined.world]
+  },
+  async *'has a reader that takes a piece a minute'(relays, time) {
+    const { device, joined } = await pairIn(relays, time, HOUR_SECONDS)
+    const sending = device.sender.send([bytesSource(bytesOf(SLOW_BYTES), 'a')])
+    const { offer, offers } = await firstOffer(joined.receiver)
+    for await (const item of offer.accept()) for await (const _ of item.pieces()) yield 1
+    if (outcomeOf((await sending)[0]) !== SLOW_BYTES) throw new Error('not delivered')
+    const goodbye = offers.next()
+    await device.sender.close()
+    await goodbye
     return [device.world, joined.world]
   },
   async *'is registered by a device that is never heard of again'(relays) {

@@ -1,10 +1,12 @@
 import type { Server } from 'node:http'
+import { TTL_MAX_SECONDS } from '../../../src/protocol/limits.ts'
 import { until } from '../../e2e/world.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { type RedisServer, startRedis } from '../../support/redis-server.ts'
 
 import { NO_SERVER_STATE, type RunningNode, startNode, startRelay } from '../../support/server.ts'
 import type { Side } from './pairing.ts'
+import { KEYS_OUTLIVE_MS } from './redis-keys.ts'
 
 /** Where sessions live whose time a test moves. */
 export interface Place {
@@ -13,8 +15,8 @@ export interface Place {
   readonly tickMs: number
   /** Moves it on by that, and does what a relay does once a second. */
   tick(): Promise<void>
-  /** Sessions there are, and what is wrong with what is kept of them. */
-  look(): Promise<{ readonly sessions: number; readonly faults: readonly string[] }>
+  /** Sessions and keys in Redis that there are, and what is wrong with what is kept of them. */
+  look(): Promise<{ readonly sessions: number; readonly keys: number; readonly faults: readonly string[] }>
   /** Returns leftovers when every session's time is over, in words. */
   left(): Promise<string[]>
   close(): Promise<void>
@@ -33,7 +35,7 @@ export async function inMemory(): Promise<Place> {
       clock.advance(tickMs)
       return relay.tick()
     },
-    look: async () => ({ sessions: relay.counters().sessions, faults: [] }),
+    look: async () => ({ sessions: relay.counters().sessions, keys: 0, faults: [] }),
     left: async () => {
       await until('the sockets close', () => relay.counters().webSockets === 0)
       const after = listenersOf(relay.server)
@@ -70,7 +72,8 @@ export async function inRedis(): Promise<Place> {
     look: async () => {
       const keys = [...(await redis.timeouts())]
       const timeless = keys.filter(([, ms]) => ms === -1).map(([key]) => `${key} has no time-out`)
-      return { sessions: keys.filter(([key]) => /^pairlay:\{[^}]+\}$/.test(key)).length, faults: timeless }
+      const sessions = keys.filter(([key]) => /^pairlay:\{[^}]+\}$/.test(key)).length
+      return { sessions, keys: keys.length, faults: timeless }
     },
     left: async () => {
       await until('the sockets close', () => nodes.every((node) => node.counters().sockets === 0))
@@ -90,7 +93,7 @@ export async function inRedis(): Promise<Place> {
 
 const MINUTE_MS = 60_000
 /** After the last node, what nodes share is gone. */
-const NODES_GONE_MS = 600_000
+const NODES_GONE_MS = TTL_MAX_SECONDS * 1_000 + KEYS_OUTLIVE_MS
 /** A key that the nodes write every second, gone ten seconds after the last. */
 const BEATS = 'pairlay:nodes'
 

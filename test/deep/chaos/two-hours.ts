@@ -1,12 +1,13 @@
 import { FakeTime } from '../../client/fake-time.ts'
 import { type DeviceWorld, NOTHING_LEFT_HERE, until } from '../../e2e/world.ts'
+import { Flatness } from './flatness.ts'
 import { LIFE_MINUTES_MAX, LIVES } from './lives.ts'
 import { inMemory, inRedis, type Place } from './places.ts'
 import type { Plan } from './plan.ts'
 import { within } from './side-by-side.ts'
 import { type Row, Tally } from './tally.ts'
 
-/** Two hours of a clock that the test moves: sessions begin, live in some way, and nothing of them stays. */
+/** Two hours of a clock that the test moves: sessions begin, live in some way, nothing grows, and nothing of them stays. */
 
 const MINUTES = 120
 const MINUTE_MS = 60_000
@@ -39,6 +40,7 @@ async function twoHoursAt(title: string, start: () => Promise<Place>, plan: Plan
   const time = new FakeTime()
   const names = Object.keys(LIVES)
   let [underWay, peak]: [UnderWay[], number] = [[], 0]
+  const flatness = new Flatness(MINUTES, names.length * minutesBetweenLives)
   try {
     for (let minute = 0; minute < MINUTES + LIFE_MINUTES_MAX; minute++) {
       if (minute < MINUTES && minute % minutesBetweenLives === 0 && !tally.hopeless) {
@@ -49,7 +51,8 @@ async function twoHoursAt(title: string, start: () => Promise<Place>, plan: Plan
         if (await goesOn(each, minute, tally)) continue
         underWay = underWay.filter((other) => other !== each)
       }
-      const { sessions, faults } = await place.look()
+      const { sessions, keys, faults } = await place.look()
+      flatness.look(minute, time.outstanding, keys)
       peak = Math.max(peak, sessions)
       for (const fault of faults) if (!tally.hopeless) tally.fault(`minute ${minute}: ${fault}`)
       for (let ms = 0; ms < MINUTE_MS; ms += place.tickMs) {
@@ -58,6 +61,7 @@ async function twoHoursAt(title: string, start: () => Promise<Place>, plan: Plan
       }
     }
     for (const { name } of underWay) tally.fault(`${name} did not end`)
+    for (const fault of flatness.faults()) tally.fault(fault)
     if (time.outstanding > 0) tally.fault(`${time.outstanding} timers are left in the devices`)
     const left = await place.left().catch((error: unknown) => [String(error)])
     for (const what of left) tally.fault(`left behind: ${what}`)
@@ -81,6 +85,8 @@ async function goesOn(each: UnderWay, minute: number, tally: Tally): Promise<boo
     }
     for (const world of value) {
       await until('the sockets close', () => world.openSockets.size === 0)
+      // The file's last test has the devices until then, and with them each socket that they ever had.
+      world.sockets.length = 0
       const left = JSON.stringify(world.left)
       if (left === JSON.stringify(NOTHING_LEFT_HERE)) continue
       tally.add(each.name, { fate: 'lost', why: `left in a device: ${left}` })
