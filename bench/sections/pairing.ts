@@ -192,7 +192,7 @@ async function commands({ plan, report }: SectionContext, agent: Agent, relay: R
         },
       })),
       notes: [
-        'bare Fastify: the same bodies by JSON schema, in and out, and nothing behind them',
+        'bare Fastify: the same bodies, checked by the same schemas, as many random bytes and a digest, and nothing else',
         ...clientBoundNote(shares),
         ...failureNotes(outcomes),
       ],

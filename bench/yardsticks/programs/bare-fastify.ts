@@ -1,46 +1,37 @@
-import { randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { fastify } from 'fastify'
+import type * as Requests from '../../../src/protocol/requests.ts'
 
-/** Fastify with the two commands of strangers as a route each, JSON in and out by schema, and nothing behind them. */
+/**
+ * Fastify with the two commands of strangers as a route each. Bodies are checked by the relay's own schemas, an answer has as
+ * many fresh random bytes and a digest of its token is made, as the relay keeps it. There is nothing else behind them.
+ */
 
-const text = { type: 'string' } as const
-const whole = { type: 'integer' } as const
-const limits = {
-  type: 'object',
-  properties: { windowBytes: whole, maxFrameBytes: whole, maxReceivers: whole, ttlSeconds: whole },
-} as const
-const body = (properties: Record<string, unknown>) => ({ type: 'object', required: ['senderCode'], properties })
-const answer = (properties: Record<string, unknown>) => ({ 201: { type: 'object', properties } })
+const build = new URL('../../../../dist/protocol/requests.js', import.meta.url)
+const { CreateSessionRequest, JoinRequest }: typeof Requests = await import(build.href)
 
-const answered = {
-  sessionId: randomBytes(16).toString('base64url'),
-  token: randomBytes(32).toString('base64url'),
-  channel: 1,
-  expiresInMs: 3_600_000,
-  limits: { windowBytes: 2_098_176, maxFrameBytes: 262_272, maxReceivers: 8, ttlSeconds: 3600 },
+const limits = { windowBytes: 2_098_176, maxFrameBytes: 262_272, maxReceivers: 8, ttlSeconds: 3600 }
+const word = (bytes: number) => randomBytes(bytes).toString('base64url')
+
+function fresh() {
+  const token = word(32)
+  return { token, digest: hash('sha256', token), expiresInMs: 3_600_000, limits }
 }
 
 const app = fastify()
-app.post(
-  '/v1/sessions',
-  {
-    schema: {
-      body: body({ clientId: text, senderCode: text, ttlSeconds: whole, maxReceivers: whole }),
-      response: answer({ sessionId: text, token: text, expiresInMs: whole, limits }),
-    },
-  },
-  async (_request, reply) => reply.code(201).send(answered),
-)
-app.post(
-  '/v1/receivers',
-  {
-    schema: {
-      body: body({ senderCode: text, receiverCode: text, publicKey: text, name: text }),
-      response: answer({ sessionId: text, token: text, channel: whole, expiresInMs: whole, limits }),
-    },
-  },
-  async (_request, reply) => reply.code(201).send(answered),
-)
+app.setValidatorCompiler<typeof CreateSessionRequest>(({ schema }) => (data: unknown) => {
+  const { data: value, error } = schema.safeParse(data)
+  return error ? { error: new Error('invalid') } : { value }
+})
+app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+app.post('/v1/sessions', { schema: { body: CreateSessionRequest } }, async (_request, reply) => {
+  const { digest, ...answer } = fresh()
+  return reply.code(201).send({ sessionId: word(16), ...answer })
+})
+app.post('/v1/receivers', { schema: { body: JoinRequest } }, async (_request, reply) => {
+  const { digest, ...answer } = fresh()
+  return reply.code(201).send({ sessionId: 'of-the-sender-of-22-ch', channel: 1, ...answer })
+})
 await app.listen({ host: '127.0.0.1', port: 0 })
 const address = app.server.address()
 process.stdout.write(`port ${typeof address === 'object' ? address?.port : ''}\n`)
