@@ -21,7 +21,7 @@ const SDK_ENTRIES = {
 const STAMP = join(CLI, 'dist/LICENSES')
 
 for (const each of [SDK, CLI, RELAY]) cpSync(join(ROOT, 'LICENSE'), join(each, 'LICENSE'))
-copy('docs/sdk.md', join(SDK, 'docs/sdk.md'))
+for (const path of ['docs/sdk.md', 'docs/integrate.md']) copy(path, join(SDK, path))
 copy('examples', join(SDK, 'examples'), (path) => !/\/(dist|tsconfig\.json)$/.test(path))
 copy('dist/web', join(RELAY, 'dist/web'))
 // To compare with the page of a relay, which is done unpacked.
