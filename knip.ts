@@ -30,9 +30,23 @@ const config: KnipConfig = {
       project: ['**/*.ts'],
     },
   },
+  // A project of its own, which the tests install.
+  ignore: ['test/deep/packages/project/**'],
   ignoreDependencies: ofPackages,
   ignoreExportsUsedInFile: true,
-  ignoreBinaries: ['diff', 'script', 'mkfifo', 'mandoc', 'mount', 'umount', 'openssl', 'redis-server', 'nginx', 'runc'],
+  ignoreBinaries: [
+    'diff',
+    'script',
+    'mkfifo',
+    'mandoc',
+    'mount',
+    'umount',
+    'openssl',
+    'ssh-keygen',
+    'redis-server',
+    'nginx',
+    'runc',
+  ],
 }
 
 export default config

@@ -1,20 +1,9 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import {
-  cpSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { linkModules } from '../link-modules.ts'
 import { PROTECTIONS } from './list.ts'
 import { applied, type Mutation, nameOf, tableOf } from './mutation.ts'
 
@@ -120,16 +109,6 @@ async function work(): Promise<string> {
     for (const [file] of change) writeFileSync(join(copy, file), sources.get(file) ?? '')
   }
   return copy
-}
-
-/** Makes a copy find what is installed, and instead of this project's own packages those of the copy. */
-function linkModules(from: string, to: string): void {
-  mkdirSync(to)
-  for (const name of readdirSync(from)) {
-    const target = join(from, name)
-    const isOwn = lstatSync(target).isSymbolicLink()
-    symlinkSync(isOwn ? readlinkSync(target) : target, join(to, name))
-  }
 }
 
 type Verdict = 'ok' | 'STALE' | 'NOT CAUGHT' | 'FAILS'

@@ -36,6 +36,8 @@ export async function bundle({
     plugins: [withoutNodeCrypto, ...(forBrowsers ? [withoutWs] : [])],
     treeshake: { moduleSideEffects: [{ test: /\/dist\/(browser|client|crypto|node|protocol)\//, sideEffects: false }] },
     checks: { pluginTimings: false },
+    // Comments with paths, which are others in another place.
+    experimental: { attachDebugInfo: 'none' },
   })
   rmSync(into, { recursive: true, force: true })
   const { output } = await build.write({

@@ -49,7 +49,13 @@ async function fillSdk(): Promise<void> {
   const types = typesFrom(Object.values(node).map((path) => at(path.replace(/js$/, 'd.ts'))))
   for (const to of [into('types'), into('require/types')]) {
     rmSync(to, { recursive: true, force: true })
-    for (const path of types) cpSync(path, join(to, relative(DIST, path)))
+    for (const path of types) {
+      const file = join(to, relative(DIST, path))
+      mkdirSync(join(file, '..'), { recursive: true })
+      // TypeScript before 5.7 knows one kind of Uint8Array, later ones what a slice of one is.
+      const text = readFileSync(path, 'utf8').replaceAll('Uint8Array<ArrayBuffer>', "ReturnType<Uint8Array['slice']>")
+      writeFileSync(file, text.replaceAll('Uint8Array<ArrayBufferLike>', 'Uint8Array'))
+    }
   }
 }
 

@@ -20,6 +20,7 @@ import {
   TTL_MAX_SECONDS,
   TTL_MIN_SECONDS,
 } from './limits.ts'
+import type * as types from './request-types.ts'
 import { ViewVersion } from './view.ts'
 import { zodOf } from './zod.ts'
 
@@ -34,8 +35,8 @@ export const CreateSessionRequest = z.object({
   ttlSeconds: z.optional(z.int().check(z.minimum(TTL_MIN_SECONDS), z.maximum(TTL_MAX_SECONDS))),
   maxReceivers: z.optional(z.int().check(z.minimum(1), z.maximum(RECEIVERS_MAX))),
   profile: z.optional(zodOf(Profile)),
-})
-export type CreateSessionRequest = z.infer<typeof CreateSessionRequest>
+}) satisfies z.ZodMiniType<types.CreateSessionRequest>
+export type CreateSessionRequest = types.CreateSessionRequest
 
 export const JoinRequest = z.object({
   senderCode: zodOf(Code),
@@ -43,14 +44,14 @@ export const JoinRequest = z.object({
   publicKey: zodOf(PublicKey),
   name: z.optional(zodOf(DeviceName)),
   profile: z.optional(zodOf(Profile)),
-})
-export type JoinRequest = z.infer<typeof JoinRequest>
+}) satisfies z.ZodMiniType<types.JoinRequest>
+export type JoinRequest = types.JoinRequest
 
 export const DecisionRequest = z.discriminatedUnion('decision', [
   z.object({ decision: z.literal('approved'), reason: z.optional(z.never()) }),
   z.object({ decision: z.literal('denied'), reason: z.optional(zodOf(DenialReason)) }),
-])
-export type DecisionRequest = z.infer<typeof DecisionRequest>
+]) satisfies z.ZodMiniType<types.DecisionRequest>
+export type DecisionRequest = types.DecisionRequest
 
 /** `channel.fetched.acked` of each channel, joined by commas, each a whole number. */
 const SeenChannels = z.pipe(

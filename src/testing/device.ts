@@ -21,7 +21,7 @@ export class TestDevice {
   readonly #refusals: Response[] = []
   #corrupts = false
 
-  /** `address` is the one that the relay sees. */
+  /** @internal `address` is the one that the relay sees. */
   constructor(relay: Relay, address: string, clock: TestClock | undefined) {
     this.environment = {
       fetch: (url, init) => untilAborted(init.signal, this.#call(relay, address, url, init)),

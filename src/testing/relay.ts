@@ -1,30 +1,18 @@
 import { SESSION_ID_BYTES, TOKEN_BYTES } from '../protocol/limits.ts'
 import { encodeBase64Url } from '../protocol/text.ts'
-import { Relay, type RelaySettings } from '../relay/relay.ts'
+import { Relay } from '../relay/relay.ts'
 import { MemoryBus } from '../store/memory/bus.ts'
 import { MemoryMailboxStore } from '../store/memory/mailboxes.ts'
 import { MemorySessionStore } from '../store/memory/sessions.ts'
 import type { TestClock } from './clock.ts'
 import { TestDevice } from './device.ts'
+import { SETTINGS } from './settings.ts'
 
 export interface TestRelayOptions {
   /** Moves time for the relay and its devices. Without one it passes by itself. */
   readonly clock?: TestClock | undefined
 }
 
-/** Those of an operator who sets nothing. A test holds them to that. */
-export const SETTINGS: RelaySettings = {
-  sessionTtlSeconds: 900,
-  maxSessionTtlSeconds: 3600,
-  maxReceivers: 8,
-  maxSessions: 100_000,
-  maxSessionsPerClient: 32,
-  maxSessionsPerSource: 256,
-  maxFrameBytes: 262_272,
-  windowBytes: 2_098_176,
-  memoryBudgetBytes: 256 * 1_048_576,
-  limitAddresses: true,
-}
 /** How often the relay looks at what is due. */
 const TICK_MS = 1_000
 

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -78,6 +79,31 @@ describe('the packages', () => {
   })
 })
 
+describe('a Node that is too old', () => {
+  // As 18 is, as far as this goes: it loads neither the command nor the relay.
+  const old = "data:text/javascript,Object.defineProperty(process.versions,'node',{value:'18.20.4'})"
+
+  test.each(['packages/cli/bin/pairlay.js', 'packages/relay/bin/pairlay-relay.js'])(
+    'is named by %s in one sentence',
+    (bin) => {
+      const { status, stderr } = spawnSync(process.execPath, ['--import', old, join(ROOT, bin)], { encoding: 'utf8' })
+      expect([status, stderr]).toEqual([1, 'pairlay: This is Node 18.20.4. Pairlay needs Node 20.19 or later.\n'])
+    },
+  )
+
+  test('can load what says so: of Node it imports what 18 has too', () => {
+    const loaded = new Set(['packages/cli/dist/cli/main.js'])
+    const ofNode = new Set<string>()
+    for (const file of loaded) {
+      for (const { source, specifiers } of importsIn(file)) {
+        if (source.startsWith('.')) loaded.add(join(dirname(file), source))
+        else for (const name of specifiers) ofNode.add(`${source}: ${name}`)
+      }
+    }
+    expect([...ofNode].toSorted()).toEqual(['node:fs: readFileSync', 'node:v8: setFlagsFromString'])
+  })
+})
+
 function text(path: string, encoding: BufferEncoding = 'utf8'): string {
   return readFileSync(join(ROOT, path), encoding)
 }
@@ -130,4 +156,15 @@ function specifiersIn(file: string): string[] {
     },
   }).visit(parseAst(text(file)))
   return found
+}
+
+/** Lists what a file imports when it is loaded: modules, and the names that it takes from each. */
+function importsIn(file: string): { source: string; specifiers: string[] }[] {
+  return parseAst(text(file)).body.flatMap((node) => {
+    if (node.type !== 'ImportDeclaration') return []
+    const specifiers = node.specifiers.map((each) =>
+      each.type === 'ImportSpecifier' && each.imported.type === 'Identifier' ? each.imported.name : '*',
+    )
+    return [{ source: node.source.value, specifiers }]
+  })
 }

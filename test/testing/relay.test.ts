@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { bytesSource, type PairedDevice, Receiver, type ReceiverOptions, Sender } from '../../src/client/index.ts'
 import { readConfig } from '../../src/server/config.ts'
 import { TestClock, type TestDevice, TestRelay } from '../../src/testing/index.ts'
-import { SETTINGS } from '../../src/testing/relay.ts'
+import { SETTINGS } from '../../src/testing/settings.ts'
 
 interface Pair {
   readonly relay: TestRelay

@@ -1,5 +1,5 @@
 import { TTL_MAX_SECONDS } from '../../protocol/limits.ts'
-import type { CreateSessionRequest, DecisionRequest, JoinRequest } from '../../protocol/requests.ts'
+import type { CreateSessionRequest, DecisionRequest, JoinRequest } from '../../protocol/request-types.ts'
 import { CreateSessionResponse, JoinResponse, type SessionLimits } from '../../protocol/responses.ts'
 import { type Environment, MESSAGE_MAX_BYTES, pause } from '../environment.ts'
 import { PairingError, type PairingErrorCode } from '../errors.ts'

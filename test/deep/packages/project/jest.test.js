@@ -1,0 +1,6 @@
+const { Receiver, Sender, textSource } = require('pairlay')
+const { handOver } = require('./hand-over.cjs')
+
+test('a text arrives', async () => {
+  expect(await handOver({ Receiver, Sender, textSource }, process.env.RELAY)).toBe('from one device to another')
+})
