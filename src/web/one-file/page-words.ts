@@ -9,7 +9,15 @@ const SURE =
 /** The field for the relay above the screen, and the line below it. */
 export function footer(ask: () => void): HTMLElement {
   Object.assign(WORDS, { sure: SURE })
-  const field = h('input', { id: 'relay', type: 'url', placeholder: 'https://relay.example', autocomplete: 'off' })
+  // Whoever hands the file on may write a relay into it.
+  const value = document.querySelector<HTMLMetaElement>('meta[name=relay]')?.content ?? ''
+  const field = h('input', {
+    id: 'relay',
+    type: 'url',
+    value,
+    placeholder: 'https://relay.example',
+    autocomplete: 'off',
+  })
   const place = h('p', { class: 'field' }, h('label', { htmlFor: 'relay' }, 'Relay'), field)
   document.querySelector('header')?.append(place)
   return h('footer', {}, h('p', {}, `${FOOTER} `, button(WORDS.howToBeSure, ask, 'link')))

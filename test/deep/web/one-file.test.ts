@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Browser } from 'playwright-core'
 import { build } from 'vite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -42,6 +42,18 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page that is one file, opened from the di
     const problems = people.flatMap((person) => person.problems)
     for (const person of people) await person.close()
     expect(problems.filter((each) => each !== `a request to ${address}`)).toEqual([])
+  })
+
+  test('begins with the relay that a meta element in it names', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'pairlay-handed-on-'))
+    const path = join(folder, 'pairlay.html')
+    const own = `<meta name="relay" content="${address}" /></head>`
+    writeFileSync(path, readFileSync(PAGE, 'utf8').replace('</head>', own))
+    const person = await Person.at(browser, pathToFileURL(path).href)
+    expect(await person.page.getByLabel('Relay').inputValue()).toBe(address)
+    expect(person.problems).toEqual([])
+    await person.close()
+    rmSync(folder, { recursive: true })
   })
 
   test('allows its own script and style by their digests, and is all that it takes', () => {
