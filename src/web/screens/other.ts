@@ -9,6 +9,7 @@ export function end(context: Context): Rendered {
   const { screen } = state
   if (screen.is !== 'end') return { title: '', body: [] }
   const { title, more } = ENDS[screen.code]
+  const toStart = button(WORDS.toStart, () => controller.tell({ is: 'reset' }))
   return {
     title,
     body: [
@@ -18,18 +19,17 @@ export function end(context: Context): Rendered {
         { class: 'card narrow' },
         more !== '' && h('p', { class: 'large' }, more),
         screen.role === 'sender' && state.items.length > 0 && h('p', { class: 'quiet' }, WORDS.stillChosen),
-        screen.code === 'access_needed' && password(context),
-        buttons(
-          ...again(context, screen.code, screen.role),
-          button(WORDS.toStart, () => controller.tell({ is: 'reset' })),
-        ),
+        screen.code === 'access_needed'
+          ? password(context, toStart)
+          : buttons(...again(context, screen.code, screen.role), toStart),
       ),
     ],
   }
 }
 
 /** Asks for what a relay wants from those who send. It stays in this window. */
-function password({ controller }: Context): HTMLElement {
+function password({ controller }: Context, toStart: HTMLElement): HTMLElement {
+  const isWrong = controller.accessToken !== undefined
   const input = h('input', { id: 'password', type: 'password', autocomplete: 'off', required: true, maxLength: 512 })
   const give = (event: SubmitEvent) => {
     event.preventDefault()
@@ -43,16 +43,16 @@ function password({ controller }: Context): HTMLElement {
     { 'data-keep': 'password', onsubmit: give },
     h('label', { htmlFor: 'password' }, WORDS.password),
     input,
-    controller.accessToken !== undefined && h('p', { class: 'problem', role: 'alert' }, WORDS.passwordWrong),
-    buttons(h('button', { type: 'submit', class: 'main' }, WORDS.tryAgain)),
+    isWrong && h('p', { class: 'problem', role: 'alert' }, WORDS.passwordWrong),
+    buttons(h('button', { type: 'submit', class: 'main' }, isWrong ? WORDS.tryAgain : WORDS.getCode), toStart),
   )
 }
 
 /** The button that most likely helps: a new code for who sends, the same or another code for who receives. */
 function again({ state, controller }: Context, code: keyof typeof ENDS, role: 'sender' | 'receiver'): HTMLElement[] {
-  const isRetry = ENDS[code].mayRetry === true
+  const isRetry = ENDS[code].mayRetry
   if (role === 'sender') {
-    if (state.items.length === 0 || code === 'access_needed') return []
+    if (state.items.length === 0) return []
     return [button(isRetry ? WORDS.tryAgain : WORDS.again, () => controller.getCode(), 'main')]
   }
   if (isRetry) return [button(WORDS.tryAgain, () => void controller.join(state.code), 'main')]
