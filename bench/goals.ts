@@ -24,6 +24,7 @@ export const GOALS = {
   receiveStart: { text: '`pairlay receive` to its question', unit: 's', bound: 'most', gate: 0.35, aim: 0.2 },
   threeBytes: { text: '3 bytes, code in hand to "Delivered"', unit: 's', bound: 'most', gate: 0.9, aim: 0.5 },
   folderVsFile: { text: 'folder of 16 KiB files, rate ÷ one file of that size', unit: '×', bound: 'least', gate: 0.5 },
+  browserMemory: { text: 'browser, memory above idle for 2 GiB', unit: 'MiB', bound: 'most', gate: 400 },
   browserPage: { text: 'browser page, one core', unit: 'MB/s', bound: 'least', gate: 60, aim: 150 },
   cpuVsWs256: { text: 'relay CPU per GB ÷ bare ws, 256 KiB frames', unit: '×', bound: 'most', gate: 0.9, aim: 0.6 },
   cpuVsWs64: { text: 'relay CPU per GB ÷ bare ws, 64 KiB frames', unit: '×', bound: 'most', gate: 0.9, aim: 0.6 },

@@ -108,7 +108,7 @@ export const FULL: Plan = {
     seconds: 400,
   },
   endToEnd: { bytes: [512 * MIB, 2048 * MIB], rounds: 3, smallRounds: 7, secondsPerSize: 90 },
-  browserPage: { bytes: 512 * MIB, rounds: 5, seconds: 120 },
+  browserPage: { bytes: 2048 * MIB, rounds: 2, seconds: 240 },
   folders: { files: 20_000, rounds: 5, seconds: 120 },
 }
 
@@ -140,6 +140,6 @@ export const QUICK: Plan = {
     seconds: 10,
   },
   endToEnd: { bytes: [512 * MIB], rounds: 1, smallRounds: 3, secondsPerSize: 15 },
-  browserPage: { bytes: 64 * MIB, rounds: 1, seconds: 20 },
+  browserPage: { bytes: 128 * MIB, rounds: 1, seconds: 20 },
   folders: { files: 2000, rounds: 1, seconds: 20 },
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { WebSocket } from 'ws'
 import { end, lineOf, start } from '../harness/children.ts'
 import { cpuSplit } from '../harness/process-stats.ts'
@@ -24,6 +24,8 @@ export interface Chromium {
   choose(path: string): Promise<void>
   /** CPU that the processes of pages have had so far, in seconds. */
   pageCpu(): Promise<number>
+  /** Memory of all processes of the browser now, in bytes, what they share counted once. */
+  memory(): Promise<number>
   stop(): Promise<void>
 }
 
@@ -36,6 +38,10 @@ export async function startChromium(profile: string): Promise<Chromium | { reado
   const whole = await Connection.to(await debuggerOf(`http://${address}/json/version`))
   const page = await Connection.to(await debuggerOf(`http://${address}/json/list`))
 
+  const processes = async () => {
+    const { processInfo } = await whole.call('SystemInfo.getProcessInfo')
+    return processInfo as readonly { readonly id: number; readonly type: string }[]
+  }
   const evaluate = async <T>(expression: string): Promise<T> => {
     const asked = { expression, awaitPromise: true, returnByValue: true, userGesture: true }
     const { result, exceptionDetails } = await page.call('Runtime.evaluate', asked)
@@ -63,12 +69,22 @@ export async function startChromium(profile: string): Promise<Chromium | { reado
       await page.call('DOM.setFileInputFiles', { files: [path], nodeId })
     },
     pageCpu: async () => {
-      const { processInfo } = await whole.call('SystemInfo.getProcessInfo')
-      const pages = (processInfo as { id: number; type: string }[]).filter(({ type }) => type === 'renderer')
+      const pages = (await processes()).filter(({ type }) => type === 'renderer')
       const ticks = pages.map(({ id }) => cpuSplit(id)).reduce((sum, { user, kernel }) => sum + user + kernel, 0)
       return ticks / TICKS_PER_SECOND
     },
+    memory: async () => (await processes()).reduce((sum, { id }) => sum + shareOf(id), 0),
     stop: () => end(child),
+  }
+}
+
+/** Memory of a process, its part of what it shares (PSS), in bytes. */
+function shareOf(pid: number): number {
+  try {
+    return Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1]) * 1024
+  } catch {
+    // A process that has ended.
+    return 0
   }
 }
 

@@ -13,6 +13,8 @@ import { timed } from '../yardsticks/timed.ts'
 import { failureNotes } from './contenders.ts'
 import { makeFile, roomyFolder } from './end-to-end.ts'
 
+const WARM_UP_BYTES = 80 * 2 ** 20
+const WATCH_EVERY_MS = 250
 const CLI = fileURLToPath(new URL('cli/main.js', DIST))
 /** Durations of what kept the page's main thread for longer than 50 ms, in milliseconds. */
 const OBSERVER = `globalThis.long = [];
@@ -23,6 +25,8 @@ interface Round {
   /** Of the page's processes: their main threads, their workers, and the browser's cipher. */
   readonly cpu: number
   readonly longTasks: readonly number[]
+  /** Memory of the whole browser at its highest, above what it was before, in bytes. */
+  readonly risen: number
 }
 
 /** Carries the file once, and tells of the time between `begin` and the end. */
@@ -45,12 +49,15 @@ export const browserPage: Section = {
       const file = join(folder, 'original')
       makeFile(file, bytes)
       const run = (way: Way) => () => carried(browser, `${relay.url}/`, way)
-      const sends = run((begin) => pageSends(browser, relay.url, file, join(folder, 'received'), begin))
-      const receives = run((begin) => pageReceives(browser, relay.url, file, begin))
+      const short = join(folder, 'short')
+      makeFile(short, WARM_UP_BYTES)
+      const sends = (path: string) =>
+        run((begin) => pageSends(browser, relay.url, path, join(folder, 'received'), begin))
+      const receives = (path: string) => run((begin) => pageReceives(browser, relay.url, path, begin))
       const outcomes = await interleave(
         [
-          { name: 'page → command line', run: sends, warmUp: sends },
-          { name: 'command line → page', run: receives, warmUp: receives },
+          { name: 'page → command line', run: sends(file), warmUp: sends(short) },
+          { name: 'command line → page', run: receives(file), warmUp: receives(short) },
         ],
         { rounds, seconds },
       )
@@ -63,6 +70,7 @@ export const browserPage: Section = {
           { key: 'perCore', head: 'MB/s a core', digits: 0 },
           { key: 'rate', head: 'MB/s here', digits: 0 },
           { key: 'longest', head: 'longest task ms', digits: 0 },
+          { key: 'risen', head: 'MiB above idle', digits: 0 },
         ],
         rows: outcomes.map(({ name, rounds: each }) => ({
           name,
@@ -71,15 +79,19 @@ export const browserPage: Section = {
             perCore: spread(each.map(perCore)),
             rate: spread(each.map((round) => bytes / 1e6 / round.seconds)),
             longest: spread(each.map(({ longTasks }) => Math.max(0, ...longTasks))),
+            risen: spread(each.map(({ risen }) => risen / 2 ** 20)),
           },
         })),
         notes: [
           'CPU of the page with its worker and its cipher, from the number chosen, or the offer taken, to the receipt; it keeps files in its storage',
           'a task counts from 50 ms on, by the clock: on a machine that is not quiet it has waited for a core',
+          'memory: PSS of all processes of the browser, four times a second, above that of the page at rest before',
           ...failureNotes(outcomes),
         ],
       })
       const medians = outcomes.map(({ rounds: each }) => spread(each.map(perCore))?.median ?? Number.NaN)
+      const risen = Math.max(...outcomes.flatMap(({ rounds: each }) => each.map((round) => round.risen / 2 ** 20)))
+      report.goal('browserMemory', risen, `with ${Math.round(bytes / 2 ** 20)} MiB, the worse direction`)
       report.goal('browserPage', Math.min(...medians), 'the slower direction, by CPU')
     } finally {
       await browser.stop()
@@ -92,11 +104,19 @@ export const browserPage: Section = {
 async function carried(browser: Chromium, url: string, way: Way): Promise<Round> {
   await browser.open(url)
   await browser.evaluate(OBSERVER)
-  let [startedAt, before] = [0, 0]
-  await way(async () => {
-    before = await browser.pageCpu()
-    startedAt = performance.now()
-  })
+  const idle = await browser.memory()
+  let [startedAt, before, highest] = [0, 0, idle]
+  const watch = setInterval(async () => {
+    highest = Math.max(highest, await browser.memory())
+  }, WATCH_EVERY_MS)
+  try {
+    await way(async () => {
+      before = await browser.pageCpu()
+      startedAt = performance.now()
+    })
+  } finally {
+    clearInterval(watch)
+  }
   const seconds = (performance.now() - startedAt) / 1000
   const cpu = (await browser.pageCpu()) - before
   const longTasks = await browser.evaluate<number[]>('long')
@@ -104,7 +124,7 @@ async function carried(browser: Chromium, url: string, way: Way): Promise<Round>
   await browser.evaluate(
     `navigator.storage.getDirectory().then((root) => root.removeEntry('pairlay', { recursive: true })).catch(() => {})`,
   )
-  return { seconds, cpu, longTasks }
+  return { seconds, cpu, longTasks, risen: highest - idle }
 }
 
 async function pageSends(browser: Chromium, relay: string, file: string, target: string, begin: () => Promise<void>) {
