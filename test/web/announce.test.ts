@@ -44,6 +44,8 @@ describe('a screen reader', () => {
     const away = (isAway: boolean): Event => ({ is: 'peer', peer: 20, change: { isAway } })
     expect(said(...CONNECTED, away(true)).polite).toBe(WORDS.otherAway)
     expect(said(...CONNECTED, away(true), away(false)).polite).toBe(WORDS.itIsBack)
+    const senderAway: Event = { is: 'sender_presence', away: true }
+    expect(said({ is: 'joining' }, { is: 'verified', number: '482913' }, senderAway).polite).toBe(WORDS.senderAway)
   })
 
   test('is told of the time of a code at two minutes and at half a minute', () => {

@@ -175,6 +175,17 @@ describe('states', () => {
     ).toBe('received')
   })
 
+  test('a goodbye needs no words once everything has arrived, and is told while something has not', () => {
+    const paired: Event[] = [{ is: 'joining' }, { is: 'paired', peer: PEER }, { is: 'transfer', transfer: OUT }]
+    const goodbye: Event = { is: 'ended', code: 'receiver_left', role: 'sender' }
+    const arrived: Event = { is: 'stage', transfer: 30, stage: { is: 'delivered', bytes: 3, ms: 5, skipped: 0 } }
+    expect([...paired, goodbye].reduce(next, START).left).toBe('receiver_left')
+    expect([...paired, arrived, goodbye].reduce(next, START).left).toBeUndefined()
+    expect([...paired, arrived, { ...goodbye, code: 'session_lost' } as Event].reduce(next, START).left).toBe(
+      'session_lost',
+    )
+  })
+
   test('an offer that was stopped stays so until the other device has said its last word', () => {
     const paired: Event[] = [{ is: 'joining' }, { is: 'paired', peer: PEER }, { is: 'transfer', transfer: OUT }]
     const stage = (...stages: (Event & { is: 'stage' })['stage'][]) => {
