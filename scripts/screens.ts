@@ -15,7 +15,7 @@ const PHONE = { width: 360, height: 740, isTouched: true }
 const TABLET = { width: 768, height: 1024, isTouched: true }
 const DESKTOP = { width: 1280, height: 800, isTouched: false }
 /** Screens that docs/page.md shows in the dark theme too. */
-const DARK = ['start', 'chosen', 'code', 'question', 'number', 'offer', 'eight devices', 'end']
+const DARK = ['start', 'chosen', 'code', 'question', 'number', 'offer', 'sending, stop', 'eight devices', 'end']
 /** Size of a picture in docs/screens, as a part of the screen's own. */
 const SCALE = 2 / 3
 const QUALITY = 0.7

@@ -6,7 +6,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startChromium, WITHOUT_CHROMIUM } from '../browser/chromium.ts'
 import { startFirefox, WITHOUT_FIREFOX } from '../browser/firefox.ts'
 import { JsonProcess } from '../browser/processes.ts'
-import { type Chosen, file, Person, pair } from './person.ts'
+import { Company } from './company.ts'
+import { type Chosen, file, type Person, pair } from './person.ts'
 
 const PHOTO = file('photo.jpg', 3_000_017)
 /** More than the page holds in memory. */
@@ -22,8 +23,7 @@ describe.skipIf(WITHOUT)('the page in Firefox', () => {
   let url: string
   const folder = mkdtempSync(join(tmpdir(), 'pairlay-firefox-'))
   const downloads = join(folder, 'downloads')
-  let people: Person[] = []
-  let clis: JsonProcess[] = []
+  const company = new Company()
 
   beforeAll(async () => {
     relay = JsonProcess.relay({ CORS_ORIGINS: '' })
@@ -36,27 +36,11 @@ describe.skipIf(WITHOUT)('the page in Firefox', () => {
     rmSync(folder, { recursive: true })
   })
 
-  afterEach(async () => {
-    const problems = people.flatMap((person) => person.problems)
-    for (const person of people) await person.close()
-    for (const cli of clis) await cli.kill()
-    people = []
-    clis = []
-    expect(problems).toEqual([])
-  })
+  afterEach(() => company.leave())
 
-  async function at(browser: Browser): Promise<Person> {
-    // Firefox has no permission to ask for.
-    const opened = await Person.at(browser, url, browser === firefox ? { permissions: [] } : {})
-    people.push(opened)
-    return opened
-  }
-
-  function cli(...args: string[]): JsonProcess {
-    const started = JsonProcess.cli(url, args)
-    clis.push(started)
-    return started
-  }
+  // Firefox has no permission to ask for.
+  const at = (browser: Browser) => company.person(browser, url, browser === firefox ? { permissions: [] } : {})
+  const cli = (...args: string[]) => company.command(url, ...args)
 
   /** Takes what is offered, and looks at what comes. Playwright does not hear of a download of Firefox that a script began. */
   async function takes(person: Person, { name, buffer }: Chosen): Promise<void> {

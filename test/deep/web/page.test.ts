@@ -6,6 +6,7 @@ import type { Browser, BrowserContextOptions } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startChromium, WITHOUT_CHROMIUM } from '../browser/chromium.ts'
 import { JsonProcess } from '../browser/processes.ts'
+import { Company } from './company.ts'
 import { file, Person, pair } from './person.ts'
 
 const PHOTO = file('photo.jpg', 3_000_017)
@@ -17,8 +18,7 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page in Chromium', () => {
   let relay: JsonProcess
   let url: string
   const folder = mkdtempSync(join(tmpdir(), 'pairlay-page-'))
-  let people: Person[] = []
-  let clis: JsonProcess[] = []
+  const company = new Company()
 
   beforeAll(async () => {
     relay = JsonProcess.relay({
@@ -37,28 +37,12 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page in Chromium', () => {
     rmSync(folder, { recursive: true })
   })
 
-  afterEach(async () => {
-    const problems = people.flatMap((person) => person.problems)
-    for (const person of people) await person.close()
-    for (const cli of clis) await cli.kill()
-    people = []
-    clis = []
-    expect(problems).toEqual([])
-  })
+  afterEach(() => company.leave())
 
-  async function person(address = url, options: BrowserContextOptions = {}): Promise<Person> {
-    const opened = await Person.at(browser, address, options)
-    people.push(opened)
-    return opened
-  }
-
+  const person = (address = url, options: BrowserContextOptions = {}) => company.person(browser, address, options)
   const two = () => Promise.all([person(), person()])
 
-  function cli(...args: string[]): JsonProcess {
-    const started = JsonProcess.cli(url, args)
-    clis.push(started)
-    return started
-  }
+  const cli = (...args: string[]) => company.command(url, ...args)
 
   test('two files arrive as they were sent, and the sender is told', async () => {
     const [sender, receiver] = await two()
@@ -269,7 +253,9 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page in Chromium', () => {
 
   test('Stop at the sender, and at the receiver: the devices stay paired', async () => {
     const [sender, receiver] = await two()
-    await sender.choose(LARGE)
+    const path = join(folder, LARGE.name)
+    writeFileSync(path, LARGE.buffer)
+    await sender.choosePath(path)
     await pair(sender, receiver)
     await sender.press('Stop')
     await sender.page.getByRole('dialog').getByRole('button', { name: 'Stop' }).click()
@@ -396,16 +382,16 @@ describe.skipIf(WITHOUT_CHROMIUM)('a relay that opens sessions for those alone w
     const browser = await startChromium()
     try {
       const [sender, receiver] = await Promise.all([Person.at(browser, url), Person.at(browser, url)])
-      const give = async (password: string) => {
+      const give = async (password: string, then: string) => {
         await sender.page.getByLabel('Password').fill(password)
-        await sender.press('Try again')
+        await sender.press(then)
       }
       await sender.choose(NOTE)
       await sender.press('Get a code')
       await sender.sees('This relay asks for a password to send')
-      await give('wrong')
+      await give('wrong', 'Get a code')
       await sender.reads('This password is not known.')
-      await give('right')
+      await give('right', 'Try again')
       await receiver.join(await sender.code())
       await sender.pick(await receiver.number())
       expect((await receiver.save(1)).get('notes.txt')?.toString()).toBe('hello')

@@ -81,29 +81,27 @@ function paired(transfers: readonly Transfer[], change: Partial<State> = {}): St
 
 const PAIRING: State = { ...START, items: FEW, screen: { is: 'pairing' } }
 
+const FILM = { names: ['film.mp4'], bytes: 412_000_000 }
+const RECEIVING = transfer('in', { is: 'running', done: 31_000_000, perSecond: 8_100_000 }, FILM)
+const SENDING = transfer('out', { is: 'running', done: 161_000_000, perSecond: 11_200_000 }, FILM)
+/** More than goes in the time that is left. */
+const LARGE = transfer(
+  'out',
+  { is: 'running', done: 8_612_000_000, perSecond: 3_240_000 },
+  { names: ['Backup of the whole archive 2011–2026.tar'], bytes: 21_430_000_000 },
+)
+
 const ALL_AT_ONCE = [
   transfer('in', ASKED, { names: [LONG, 'b.pdf', 'c.pdf'], count: 12, bytes: 48_000_000 }),
-  transfer(
-    'in',
-    { is: 'running', done: 31_000_000, perSecond: 8_100_000 },
-    { names: ['film.mp4'], bytes: 412_000_000 },
-  ),
+  RECEIVING,
   transfer(
     'in',
     { is: 'text', text: 'https://example.org/a/long/address?with=a&query=of#parts' },
     { isText: true, bytes: 54 },
   ),
   transfer('in', RECEIVED, { names: [HEBREW] }),
-  transfer(
-    'out',
-    { is: 'running', done: 61_000_000, perSecond: 11_200_000 },
-    { names: ['film.mp4'], bytes: 412_000_000 },
-  ),
-  transfer(
-    'out',
-    { is: 'comparing', done: 31_000_000, total: 61_000_000 },
-    { names: ['film.mp4'], bytes: 412_000_000 },
-  ),
+  SENDING,
+  transfer('out', { is: 'comparing', done: 31_000_000, total: 61_000_000 }, FILM),
   transfer('out', { is: 'stopping' }, { names: ['oops.txt'], bytes: 120 }),
   transfer('out', { is: 'failed', code: 'unconfirmed' }, { names: ['letter.pdf'] }),
   transfer('in', { is: 'failed', code: 'corrupt', isKept: false } as IncomingStage, { names: ['letter.pdf'] }),
@@ -161,6 +159,9 @@ export const STATES: Readonly<Record<string, State>> = {
   'connected, writing': paired([transfer('out', { is: 'delivered', bytes: 3_412_332, ms: 4_100, skipped: 0 })], {
     isWriting: true,
   }),
+  sending: paired([LARGE]),
+  'sending, stop': paired([SENDING]),
+  receiving: paired([RECEIVING]),
   'eight devices': paired(TO_EIGHT, {
     peers: EIGHT.map((each) => (each.id === 7 ? { ...each, hasLeft: true } : each)),
   }),
@@ -171,5 +172,7 @@ export const STATES: Readonly<Record<string, State>> = {
   ),
   end: { ...START, code: 'K7QM3-XPDT28', screen: { is: 'end', code: 'code_not_found', role: 'receiver' } },
   'end, sender': { ...START, items: FEW, screen: { is: 'end', code: 'nobody_approved', role: 'sender' } },
+  'end, password': { ...START, items: FEW, screen: { is: 'end', code: 'access_needed', role: 'sender' } },
+  'end, password again': { ...START, items: FEW, screen: { is: 'end', code: 'access_needed', role: 'sender' } },
   sure: { ...START, isAsking: true },
 }
