@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type BrowserContext, chromium } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { Random } from '../../support/random.ts'
+import { FACTOR, Random } from '../../support/random.ts'
 import { EXECUTABLE, WITHOUT_CHROMIUM } from '../browser/chromium.ts'
 import { JsonProcess } from '../browser/processes.ts'
 import { Person } from './person.ts'
@@ -16,9 +16,9 @@ const TO_CLI_BYTES = 40 * MB
 /** Bytes that may have been taken and were not written yet when it was cut. */
 const SLACK_BYTES = 8 * MB
 
-/** Cut points, in percent of the whole. ABUSE_SEED has others. */
+/** Cut points, in percent of the whole. ABUSE_SEED has others, ABUSE_RUNS more. */
 const random = new Random('web resume')
-const points = (count: number) => Array.from({ length: count }, () => 25 + random.below(40))
+const points = () => Array.from({ length: FACTOR }, () => 25 + random.below(40))
 
 describe.skipIf(WITHOUT_CHROMIUM)('a transfer that is cut goes on', () => {
   let relay: JsonProcess
@@ -92,8 +92,8 @@ describe.skipIf(WITHOUT_CHROMIUM)('a transfer that is cut goes on', () => {
   }
 
   test.each([
-    ...points(2).map((percent) => ['the command line is killed', percent] as const),
-    ...points(2).map((percent) => ['the page is reloaded', percent] as const),
+    ...points().map((percent) => ['the command line is killed', percent] as const),
+    ...points().map((percent) => ['the page is reloaded', percent] as const),
   ])('command line to page: %s, at %i %', async (how, percent) => {
     const { path, sha256 } = film(TO_PAGE_BYTES)
     const cut = (percent * TO_PAGE_BYTES) / 100
@@ -123,8 +123,8 @@ describe.skipIf(WITHOUT_CHROMIUM)('a transfer that is cut goes on', () => {
   }
 
   test.each([
-    ...points(2).map((percent) => ['the command line is killed', percent] as const),
-    ...points(2).map((percent) => ['the page is reloaded', percent] as const),
+    ...points().map((percent) => ['the command line is killed', percent] as const),
+    ...points().map((percent) => ['the page is reloaded', percent] as const),
   ])('page to command line: %s, at %i %, and the same file is chosen again', async (how, percent) => {
     const { path, sha256 } = film(TO_CLI_BYTES)
     const into = join(folder, 'into')
