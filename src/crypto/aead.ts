@@ -124,10 +124,13 @@ async function findWebAead(): Promise<AsyncAead | undefined> {
   return (await agreesBesides(candidate)) ? candidate : undefined
 }
 
+interface NodeGlobal {
+  readonly process?: { readonly getBuiltinModule?: (id: string) => NodeCrypto | undefined }
+}
+
 /** No import of `node:crypto` at the top, so that bundlers and browsers never see it. */
 function findNodeAead(): Aead | undefined {
-  const { process } = globalThis as { process?: { getBuiltinModule?: (id: string) => NodeCrypto | undefined } }
-  const crypto = process?.getBuiltinModule?.('node:crypto')
+  const crypto = (globalThis as NodeGlobal).process?.getBuiltinModule?.('node:crypto')
   if (crypto === undefined) return undefined
   const candidate = nodeAead(crypto)
   return agreesWithNoble(candidate) ? candidate : undefined

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vite'
 import { leftOut } from './build/left-out.ts'
 import { oneFile } from './build/one-file.ts'
-import page, { ALIASES } from './vite.config.ts'
+import page, { ALIASES, DEFINES } from './vite.config.ts'
 
 /** The page as one file for the disk. */
 export default defineConfig({
@@ -19,4 +19,5 @@ export default defineConfig({
     rolldownOptions: { ...page.build?.rolldownOptions, output: { codeSplitting: false } },
   },
   resolve: { alias: ALIASES },
+  define: DEFINES,
 })

@@ -46,6 +46,9 @@ export const ALIASES = [
   { find: './transfer/posts.ts', replacement: fileURLToPath(new URL('no-posts.ts', import.meta.url)) },
 ]
 
+/** Known of every browser: what the SDK has for Node goes. */
+export const DEFINES = { 'globalThis.process': 'undefined' }
+
 /** Imports late chunks without Vite's helper, which preloads the styles that this page's chunks do not have. */
 const lateChunks: Plugin = {
   name: 'late-chunks',
@@ -84,4 +87,5 @@ export default defineConfig({
   },
   server: { proxy: { '/v1': passed, '/page.json': passed, '/version': passed } },
   resolve: { alias: ALIASES },
+  define: DEFINES,
 })
