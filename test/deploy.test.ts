@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdtemp } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -100,11 +100,13 @@ describe('the image', () => {
     expect(await health({ PORT })).toBe(1)
     server.close()
     expect(await health({ PORT })).toBe(1)
-    const LISTEN = `unix:${join(await mkdtemp(join(tmpdir(), 'pairlay-health-')), 'relay.sock')}`
+    const folder = await mkdtemp(join(tmpdir(), 'pairlay-health-'))
+    const LISTEN = `unix:${folder}/relay.sock`
     expect(await health({ LISTEN })).toBe(1)
     await once(server.listen(LISTEN.slice('unix:'.length)), 'listening')
     expect(await health({ LISTEN })).toBe(0)
     server.close()
+    await rm(folder, { recursive: true })
   })
 
   it('has the same base in each of its stages, pinned by digest', () => {

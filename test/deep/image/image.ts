@@ -43,6 +43,15 @@ export class Image {
   static async build(labels: { readonly version: string; readonly revision: string }): Promise<Image> {
     // Not in /tmp, which a machine may keep in its memory.
     const folder = await mkdtemp('/var/tmp/pairlay-image-')
+    try {
+      return await Image.#buildIn(folder, labels)
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true })
+      throw error
+    }
+  }
+
+  static async #buildIn(folder: string, labels: { readonly version: string; readonly revision: string }) {
     const storage = ['--root', join(folder, 'images'), '--runroot', join(folder, 'state'), '--storage-driver', 'vfs']
     const buildah = (...args: string[]) => run('buildah', ...storage, ...args)
     const bud = ['bud', '--format', 'docker', '--isolation', 'chroot', '--network', 'host']
