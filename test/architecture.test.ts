@@ -191,6 +191,33 @@ describe('comments', () => {
   })
 })
 
+describe('a comment that names a section of PROTOCOL.md', () => {
+  const headings = new Map<string, string>()
+  for (const [, number = '', title = ''] of readFileSync(join(ROOT, 'PROTOCOL.md'), 'utf8').matchAll(
+    /^#+ (\d+(?:\.\d+)?)\.? (.+)$/gm,
+  ))
+    headings.set(number, title)
+
+  test('names one that is there, and says a word of its title', () => {
+    const wrong = files.flatMap((file) =>
+      [...sourceOf(file).matchAll(/\/\*\*?[\s\S]*?\*\/|(?: *\/\/.*\n)+/g)].flatMap(([comment]) => {
+        const said = comment.toLowerCase()
+        return [...comment.matchAll(/PROTOCOL\.md,?(?:\s+\*)?\s+(?:section )?(\d+(?:\.\d+)?)/g)].flatMap(
+          ([, number = '']) => {
+            const words =
+              headings
+                .get(number)
+                ?.toLowerCase()
+                .match(/[a-z]{4,}/g) ?? []
+            return words.some((word) => said.includes(word.slice(0, 5).replace(/s$/, ''))) ? [] : [`${file}: ${number}`]
+          },
+        )
+      }),
+    )
+    expect(wrong).toEqual([])
+  })
+})
+
 describe('how imports are read', () => {
   const cases: [source: string, specifiers: string[]][] = [
     [`import { a } from './a.ts'`, ['./a.ts']],

@@ -389,16 +389,16 @@ export const SIDES = [
     '',
   ]),
   files('CLI F12: a link that a person chose', 'has a name of its own for each thing', [
-    'pathSources(await realTarget(path), path)',
-    'pathSources((await realTarget(path)) && path, path)',
+    'found.add(await realTarget(path), name)',
+    'found.add((await realTarget(path)) && path, name)',
   ]),
   cliFolders('CLI F20: an executable stays one', 'of 2,000 small files arrives exactly', [
     'const mode = this.#modeOf(x === true)',
     'const mode = this.#modeOf(false)',
   ]),
   partial('CLI F31: a partial goes on under another name', 'goes on under the name that it gets now', [
-    'wasBegun ||= await takeOver(directory, token, [...things.values()])',
-    'wasBegun ||= await takeOver(directory, `${token}AA`, [...things.values()])',
+    'wasBegun ||= await takeOver(directory, token, things)',
+    'wasBegun ||= await takeOver(directory, `${token}AA`, things)',
   ]),
   httpSocket('what waits for its call was not sent', 'is reported when its call begins', [
     'channel?.outbox.push({ ...frame, onLeaving })',

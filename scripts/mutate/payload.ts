@@ -137,8 +137,8 @@ export const PAYLOAD = [
     'return true',
   ]),
   resumed('both sides have the same bytes', 'begins at 0 where the offerer', [
-    'digests.get(entry) === sha256',
-    'digests.has(entry)',
+    'theirs(part.entry)?.sha256 === part.sha256',
+    'theirs(part.entry)',
   ]),
   operator('frames have room for a chunk', 'grant frames too small for a chunk, against the sender', [
     "if (room < 1) throw new PairingError('relay_misbehaved')",

@@ -1,4 +1,4 @@
-import type { Entry, Partial, Partials } from '../client/index.ts'
+import type { Entry, List, Partial, Partials } from '../client/index.ts'
 import { inBatches } from './batches.ts'
 import type { FileWorker } from './file-worker.ts'
 import {
@@ -19,13 +19,15 @@ import { storageError } from './storage-error.ts'
 
 /** Transfers of less are not kept when they are cut. */
 const KEPT_FROM_BYTES = 1_048_576
+/** Bytes that are read at once. */
+const READ_BYTES = 1_048_576
 /** Name of the file of an entry: its index. */
 const IS_FILE = /^\d+$/
 
 /** Options of `BrowserPartials`, for an app that makes archives. */
 export interface BrowserPartialsOptions {
   /** Reports whether a checksum of each file is wanted, where the app's worker makes one. */
-  readonly hasChecksums?: ((entries: readonly Entry[]) => boolean) | undefined
+  readonly hasChecksums?: ((entries: List<Entry>) => boolean) | undefined
 }
 
 /** A transfer that is kept here, finished or not. */
@@ -72,7 +74,7 @@ export class BrowserPartials implements Partials<BrowserPartial> {
    * Takes a transfer for this page. Throws InvalidStateError where another page has it, NotSupportedError where the browser can
    * keep none, and QuotaExceededError.
    */
-  async open(token: string, entries: readonly Entry[]): Promise<BrowserPartial> {
+  async open(token: string, entries: List<Entry>): Promise<BrowserPartial> {
     await rootFolder(true)
     const release = await hold(token)
     if (!release) throw storageError('InvalidStateError')
@@ -124,7 +126,7 @@ export class BrowserPartial implements Partial {
     files: FileWorker,
     folder: FileSystemDirectoryHandle,
     token: string,
-    entries: readonly Entry[],
+    entries: List<Entry>,
     { hasChecksums }: BrowserPartialsOptions,
     release: () => void,
   ) {
@@ -132,19 +134,21 @@ export class BrowserPartial implements Partial {
     this.#folder = folder
     this.#token = token
     this.#hasChecksums = hasChecksums?.(entries) === true
-    this.#isSmall = entries.reduce((sum, { size = 0 }) => sum + size, 0) < KEPT_FROM_BYTES
+    let total = 0
+    for (const { size = 0 } of entries) total += size
+    this.#isSmall = total < KEPT_FROM_BYTES
     this.release = release
   }
 
   /** Finds what is there of these entries, and writes them down. */
-  async begin(entries: readonly Entry[]): Promise<void> {
+  async begin(entries: List<Entry>): Promise<void> {
     const folder = this.#folder
     const before = await readJson<Meta>(folder, 'meta.json')
     const useless: string[] = []
     for await (const name of folder.keys()) {
       if (!IS_FILE.test(name)) continue
       const index = Number(name)
-      const entry = entries[index]
+      const entry = entries.at(index)
       // The same transfer may be offered with other entries: what has another place now is of no use.
       const isSame = entry && !entry.dir && before?.entries[index]?.path === entry.path
       const bytes = isSame ? Math.min((await fileIn(folder, name)).size, entry.size ?? 0) : 0
@@ -152,7 +156,7 @@ export class BrowserPartial implements Partial {
       else useless.push(name)
     }
     for (const name of useless) await folder.removeEntry(name)
-    await this.#put('meta.json', { at: Date.now(), entries } satisfies Meta)
+    await this.#put('meta.json', { at: Date.now(), entries: [...entries] } satisfies Meta)
   }
 
   /** By entry, its first bytes that are there. */
@@ -163,16 +167,8 @@ export class BrowserPartial implements Partial {
   /** The first `bytes` of an entry. */
   async *read(entry: number, bytes: number): AsyncGenerator<Uint8Array> {
     const file = await fileIn(this.#folder, String(entry))
-    const reader = file.slice(0, bytes).stream().getReader()
-    try {
-      for (;;) {
-        const { done, value } = await reader.read()
-        if (done) return
-        yield value
-      }
-    } finally {
-      await reader.cancel()
-    }
+    for (let at = 0; at < bytes; at += READ_BYTES)
+      yield new Uint8Array(await file.slice(at, Math.min(at + READ_BYTES, bytes)).arrayBuffer())
   }
 
   /** Takes an entry's bytes from `offset` on. Throws QuotaExceededError. */

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import {
   formatMatchNumber,
+  type List,
   type PairedDevice,
   type Receipt,
   type Sender,
@@ -20,7 +21,7 @@ import type { Terminal } from './terminal.ts'
 
 interface Deliveries {
   readonly sender: Sender
-  readonly sources: readonly Source[]
+  readonly sources: List<Source>
   readonly approved: readonly PairedDevice[]
   readonly terminal: Terminal
   readonly connected: () => boolean
@@ -56,7 +57,8 @@ export async function deliver({ sender, sources, approved, ...run }: Deliveries)
     terminal,
   })
   const totalBytes = totalOf(sources)
-  const isKept = sources.every(({ key }) => key !== undefined) && (totalBytes ?? 0) >= KEPT_FROM_BYTES
+  // A pipe has no key, and is alone.
+  const isKept = sources.at(0)?.key !== undefined && (totalBytes ?? 0) >= KEPT_FROM_BYTES
   const reached = new Map<string, number>()
   const checked = new Set<string>()
   const onReceipt = (receipt: Receipt) => {

@@ -42,9 +42,12 @@ export function tellOffer({ offer, terminal, expiresInMs }: Offered, asText: boo
   terminal.event('offer', { items: entries, totalBytes }, `The sender offers ${what} ${size}${isOne ? '.' : ':'}`)
   if (!isOne) for (const line of lines.slice(0, MOST_SHOWN)) tell(`    ${line}`)
   if (lines.length > MOST_SHOWN) tell(`    and ${lines.length - MOST_SHOWN} more`)
-  const special = entries.filter(({ x }) => x).length
-  // The name of a thing keeps no leading dot here.
-  const hidden = entries.filter(({ path }) => /\/\./.test(path)).length
+  let [special, hidden] = [0, 0]
+  for (const { path, x } of entries) {
+    if (x) special++
+    // The name of a thing keeps no leading dot here.
+    if (/\/\./.test(path)) hidden++
+  }
   if (special > 0) tell(`${formatFiles(special)} can be executed.`)
   if (hidden > 0) tell(`${formatFiles(hidden)} would be hidden: the name begins with a dot.`)
   const needed = neededRate(totalBytes, expiresInMs())
@@ -86,5 +89,7 @@ export async function confirm(
 }
 
 function filesIn({ entries }: Offer): number {
-  return entries.filter(({ dir }) => !dir).length
+  let files = 0
+  for (const { dir } of entries) if (!dir) files++
+  return files
 }

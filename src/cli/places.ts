@@ -1,6 +1,6 @@
 import { access, constants, lstat, mkdir, statfs } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join } from 'node:path'
-import type { Entry, Offer } from '../client/index.ts'
+import type { Entry, List, Offer } from '../client/index.ts'
 import { FreeNames, keyOf, localPaths, partPaths } from '../node/local-paths.ts'
 import { numbered, safeName } from '../node/names.ts'
 import { PartialFolder, partialsOf } from '../node/partial-folder.ts'
@@ -33,7 +33,7 @@ export interface Places {
   /** By a name that nobody here chose, the sender's, where that is another one. */
   readonly was: ReadonlyMap<string, string>
   /** By entry, where it goes, relative to the directory. */
-  readonly paths: readonly string[]
+  readonly paths: List<string>
 }
 
 /**
@@ -92,7 +92,7 @@ function withoutSlash(path: string): string {
  * Returns where the entries go. Asks for another name where one is taken, and proposes one; without a person to ask, that is
  * an error. Throws CliError.
  */
-export async function placesFor(entries: readonly Entry[], asker: Asker, options: OutputOptions): Promise<Places> {
+export async function placesFor(entries: List<Entry>, asker: Asker, options: OutputOptions): Promise<Places> {
   const { output } = options
   const directory = await directoryOf(options)
   const isNamed = output !== undefined && !(await isDirectory(output))
@@ -125,7 +125,7 @@ export async function placesFor(entries: readonly Entry[], asker: Asker, options
   return { directory, names, was, paths: pathsOf(entries, names) }
 }
 
-function pathsOf(entries: readonly Entry[], names: ReadonlyMap<string, string>): string[] {
+function pathsOf(entries: List<Entry>, names: ReadonlyMap<string, string>): List<string> {
   try {
     return localPaths(entries, (thing) => names.get(thing) ?? safeName(thing))
   } catch (error) {
@@ -166,7 +166,7 @@ export async function placedBytes({ directory, names, paths }: Places, token: st
 
 /** Things that the sender chose, by name: how many files each has, and their bytes. */
 export function thingsOf(
-  entries: readonly Entry[],
+  entries: List<Entry>,
 ): ReadonlyMap<string, { isFolder: boolean; files: number; bytes: number }> {
   const things = new Map<string, { isFolder: boolean; files: number; bytes: number }>()
   for (const { path, size = 0, dir } of entries) {

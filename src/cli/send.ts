@@ -1,4 +1,4 @@
-import { type PairedDevice, Sender, type Source, totalOf } from '../client/index.ts'
+import { hasOnce, indexed, type List, type PairedDevice, Sender, type Source, totalOf } from '../client/index.ts'
 import type { LeftOut } from '../node/file-sources.ts'
 import { shown } from '../node/shown.ts'
 import { TTL_MAX_SECONDS } from '../protocol/limits.ts'
@@ -56,7 +56,7 @@ export async function send(paths: readonly string[], options: SendOptions): Prom
   const relay = relayFrom(options.relay)
   const accessToken = await accessTokenFrom(options.accessTokenFile)
   const { sources, leftOut, stdinIsData } = await sourcesOf(paths, options)
-  if (options.receivers > 1 && sources.some(({ once }) => once)) {
+  if (options.receivers > 1 && hasOnce(sources)) {
     throw new CliError('A pipe can be read once, so it has one receiver. Save it to a file first.', 'usage')
   }
   const terminal = new Terminal({ ...options, stdinIsData })
@@ -96,7 +96,7 @@ export async function send(paths: readonly string[], options: SendOptions): Prom
   }
 }
 
-async function pairAndSend(sender: Sender, sources: readonly Source[], run: Run, hasPage: boolean): Promise<number> {
+async function pairAndSend(sender: Sender, sources: List<Source>, run: Run, hasPage: boolean): Promise<number> {
   const { terminal, options, relay, strangers, leaving } = run
   const { receivers, qr, timeout, yes } = options
   // The call to the relay has given a pipe the time to show that it has ended.
@@ -131,9 +131,9 @@ async function pairAndSend(sender: Sender, sources: readonly Source[], run: Run,
   return receipts.every(({ delivered }) => delivered) ? EXIT.delivered : EXIT.not_delivered
 }
 
-function tellLeftOut(leftOut: readonly LeftOut[], terminal: Terminal): void {
+function tellLeftOut(leftOut: List<LeftOut>, terminal: Terminal): void {
   const whys = { link: 'a link', special: 'no file', name: 'its name is not UTF-8', unreadable: 'it cannot be read' }
-  for (const [index, { path, why }] of leftOut.entries()) {
+  for (const [index, { path, why }] of indexed(leftOut)) {
     terminal.event('left_out', { path, why })
     if (index < MOST_NAMED) terminal.say(`Not sent: ${shown(path)} (${whys[why]}).`, 'always')
   }

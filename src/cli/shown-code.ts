@@ -1,4 +1,4 @@
-import { type Sender, type Source, totalOf } from '../client/index.ts'
+import { type List, type Sender, type Source, totalOf } from '../client/index.ts'
 import { shown } from '../node/shown.ts'
 import { formatBytes, formatDuration, formatFiles, forShell } from './format.ts'
 import { neededRate } from './progress.ts'
@@ -8,7 +8,7 @@ import type { Terminal } from './terminal.ts'
 
 interface Shown {
   readonly sender: Pick<Sender, 'code' | 'link' | 'expiresInMs' | 'codeExpiresInMs'>
-  readonly sources: readonly Source[]
+  readonly sources: List<Source>
   readonly relay: string
   readonly receivers: number
   /** The relay has a page that the link leads to. */
@@ -33,12 +33,16 @@ export function showCode({ sender, sources, relay, receivers, hasPage, qr }: Sho
   terminal.say(`It is good for ${formatDuration(codeExpiresInMs)}. Waiting for ${awaited} …`)
 }
 
-function wordsFor(sources: readonly Source[]): string {
+function wordsFor(sources: List<Source>): string {
   const total = totalOf(sources)
-  const things = new Set(sources.map(({ name }) => name.split('/', 1)[0] ?? ''))
+  const things = new Set<string>()
+  let files = 0
+  for (const { name, dir } of sources) {
+    things.add(name.split('/', 1)[0] ?? '')
+    if (!dir) files++
+  }
   const [thing = ''] = things
-  const files = sources.filter(({ dir }) => !dir).length
-  const isFile = sources.length === 1 && !sources[0]?.dir
+  const isFile = sources.length === 1 && !sources.at(0)?.dir
   const what = things.size === 1 ? shown(thing) + (isFile ? '' : `/, ${formatFiles(files)}`) : formatFiles(files)
   return total === undefined ? what : `${what} (${formatBytes(total)})`
 }

@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer'
 import { open, realpath, stat } from 'node:fs/promises'
-import { parse, resolve } from 'node:path'
+import { basename, parse, resolve } from 'node:path'
 import { buffer } from 'node:stream/consumers'
-import { bytesSource, linesOf, type Source, TEXT_TYPE } from '../client/index.ts'
-import { type LeftOut, pathSources } from '../node/file-sources.ts'
+import { bytesSource, type List, linesOf, type Source, TEXT_TYPE } from '../client/index.ts'
+import { type LeftOut, PathSources } from '../node/file-sources.ts'
 import { numbered } from '../node/names.ts'
 import { shown } from '../node/shown.ts'
 import { CliError } from './exit.ts'
@@ -19,8 +19,8 @@ interface SourceOptions {
 }
 
 interface Chosen {
-  readonly sources: readonly Source[]
-  readonly leftOut: readonly LeftOut[]
+  readonly sources: List<Source>
+  readonly leftOut: List<LeftOut>
   /** Answers come from elsewhere than stdin. */
   readonly stdinIsData: boolean
 }
@@ -87,41 +87,36 @@ function isFileName(name: string): boolean {
 }
 
 /** Files and folders, each under a name that no other has. */
-async function thingsOf(paths: readonly string[]): Promise<Pick<Chosen, 'sources' | 'leftOut'>> {
+async function thingsOf(paths: readonly string[]): Promise<PathSources> {
   const taken = new Set<string>()
-  const sources: Source[] = []
-  const leftOut: LeftOut[] = []
+  const found = new PathSources()
   for (const path of paths) {
     if (path === '') throw new CliError('A path is empty. Is a variable of the shell unset?', 'usage')
     if (resolve(path) === parse(resolve(path)).root) {
       throw new CliError(`${path} has no name to be sent under. Name folders in it.`, 'usage')
     }
-    const found = await readable(path)
-    const [thing = ''] = found.sources[0]?.name.split('/') ?? []
+    const thing = basename(resolve(path))
     let unique = thing
     for (let n = 2; taken.has(unique); n++) unique = numbered(thing, n)
     taken.add(unique)
-    const named = (source: Source) => ({ ...source, name: unique + source.name.slice(thing.length) })
-    for (const source of found.sources) sources.push(unique === thing ? source : named(source))
-    for (const each of found.leftOut) leftOut.push(each)
+    await addReadable(found, path, unique)
   }
-  return { sources, leftOut }
+  return found
 }
 
-/** Sources of a path, which may be a link: a person chose it. Throws CliError for what is neither a file nor a folder. */
-async function readable(path: string): Promise<{ sources: Source[]; leftOut: LeftOut[] }> {
+/** Adds a path, which may be a link: a person chose it. Throws CliError for what is neither a file nor a folder. */
+async function addReadable(found: PathSources, path: string, name: string): Promise<void> {
   const piped = (is: string) => new CliError(`${shown(path)} ${is}. Pipe it: pairlay send - < …`, 'usage')
+  const before = found.sources.length
   try {
-    const found = await pathSources(await realTarget(path), path)
-    if (!found) throw piped('is not a file')
-    const [first] = found.sources
-    if (!first || first.name.includes('/') || first.dir) return found
+    if (!(await found.add(await realTarget(path), name))) throw piped('is not a file')
+    const first = found.sources.at(before)
+    if (!first || first.name.includes('/') || first.dir) return
     const handle = await open(path)
     try {
       // As files in /proc are.
       const isUnsized = first.size === 0 && (await handle.read(Buffer.alloc(1))).bytesRead > 0
       if (isUnsized) throw piped('has no size, and is not empty')
-      return found
     } finally {
       await handle.close()
     }

@@ -1,7 +1,7 @@
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
-import { type IncomingItem, type Offer, PairingError, save } from '../client/index.ts'
+import { type IncomingItem, indexed, type List, type Offer, PairingError, save } from '../client/index.ts'
 import { partPath } from '../node/local-paths.ts'
 import { PartialFolder } from '../node/partial-folder.ts'
 import { shown, shownText } from '../node/shown.ts'
@@ -85,7 +85,7 @@ async function saveOffer(taking: Taking, places: Places, options: OutputOptions)
   try {
     await taken(taking, (callbacks) => save(offer, folder, callbacks))
     for (const [entry, reason] of offer.skipped) {
-      const { path = '' } = entries[entry] ?? {}
+      const { path = '' } = entries.at(entry) ?? {}
       const why = reason === 'changed' ? 'it changed while it was sent' : 'the sender cannot read it'
       terminal.event('skipped', { path, reason }, `Not received: ${shown(path)}, because ${why}.`)
     }
@@ -104,13 +104,14 @@ function tellSaved(path: string, was: string | undefined, isNamed: boolean, term
 }
 
 /** Tells which names below the chosen things are others here. */
-function tellRenamed({ entries }: Offer, paths: readonly string[], terminal: Terminal): void {
+function tellRenamed({ entries }: Offer, paths: List<string>, terminal: Terminal): void {
   let renamed = 0
-  for (const [index, { path }] of entries.entries()) {
+  for (const [index, { path }] of indexed(entries)) {
+    const local = paths.at(index) ?? ''
     const [, ...theirs] = path.split('/')
-    const [, ...mine] = (paths[index] ?? '').split(/[/\\]/)
+    const [, ...mine] = local.split(/[/\\]/)
     if (theirs.join('/').normalize('NFC') === mine.join('/')) continue
-    if (++renamed <= MOST_SHOWN) terminal.say(`${shownText(path, '')} is called ${shown(paths[index] ?? '')} here.`)
+    if (++renamed <= MOST_SHOWN) terminal.say(`${shownText(path, '')} is called ${shown(local)} here.`)
   }
   if (renamed > MOST_SHOWN) terminal.say(`${renamed - MOST_SHOWN} more names were changed.`)
 }

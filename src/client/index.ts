@@ -8,6 +8,7 @@ export { type CodeEntry, parseEntry } from './entry.ts'
 export type { Environment, WebSocketLike } from './environment.ts'
 export { PAIRING_ERRORS } from './error-messages.ts'
 export { PairingError, type PairingErrorCode } from './errors.ts'
+export { indexed, type List, mapped, PackedList } from './list.ts'
 export type { ConnectionStatus } from './options.ts'
 export { type Delivered, PairedDevice } from './paired-device.ts'
 export type { PairingRequest } from './pairing/approvals.ts'
@@ -18,6 +19,7 @@ export { Sender, type SenderOptions } from './sender.ts'
 export {
   blobSource,
   bytesSource,
+  hasOnce,
   linesOf,
   type Source,
   streamSource,

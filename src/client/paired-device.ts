@@ -2,8 +2,10 @@ import { type VerifiedPeer, wipeKeys } from '../crypto/handshake.ts'
 import { atMost, type Environment } from './environment.ts'
 import { errorOfAccident, PairingError } from './errors.ts'
 import type { Channel } from './link/channel.ts'
+import type { List } from './list.ts'
+import { requireSources } from './refusal.ts'
 import { Signal } from './signal.ts'
-import { allSized, linesOf, requireSources, type Source } from './source.ts'
+import { allSized, linesOf, type Source } from './source.ts'
 import { Conversation, type Takes } from './transfer/conversation.ts'
 import type { IncomingOffer } from './transfer/incoming-offer.ts'
 import { readMessages } from './transfer/message-reader.ts'
@@ -125,7 +127,7 @@ export class PairedDevice {
    * PairingError: `declined`, `no_space`, `too_many`, `unsupported`, `closing`, `cancelled`, `receiver_failed`,
    * `source_changed`, `source_failed`, `aborted`, `unconfirmed`, or what ended the pairing; and TypeError or RangeError for wrong sources.
    */
-  async send(sources: readonly Source[], options: OfferOptions = {}): Promise<Delivered> {
+  async send(sources: List<Source>, options: OfferOptions = {}): Promise<Delivered> {
     requireSources(sources)
     this.#sending++
     try {
@@ -135,7 +137,7 @@ export class PairedDevice {
     }
   }
 
-  async #offer(sources: readonly Source[], options: OfferOptions): Promise<Delivered> {
+  async #offer(sources: List<Source>, options: OfferOptions): Promise<Delivered> {
     const now = await allSized(sources)
     const lines = linesOf(now)
     await this.greeted()

@@ -6,6 +6,7 @@ import { RelayApi, Tries } from './calls/relay-api.ts'
 import { atMost, courtesy, type Environment } from './environment.ts'
 import { KNOWN_TO_RELAY, PairingError } from './errors.ts'
 import { Connection } from './link/connection.ts'
+import type { List } from './list.ts'
 import { type DeviceOptions, requireName } from './options.ts'
 import type { PairedDevice } from './paired-device.ts'
 import { Approvals, type PairingRequest } from './pairing/approvals.ts'
@@ -217,7 +218,7 @@ export class Sender {
    * all approved have left, `already_sent` for a source that can be read once and several devices, or what ended the
    * session. TypeError and RangeError for what an offer cannot have. Nothing is sent then.
    */
-  async send(sources: readonly Source[], options: SendOptions = {}): Promise<Receipt[]> {
+  async send(sources: List<Source>, options: SendOptions = {}): Promise<Receipt[]> {
     if (this.#ended || this.#goodbye) throw this.#ended ?? new PairingError('aborted')
     return this.#sending.send(sources, options)
   }

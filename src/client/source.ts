@@ -1,5 +1,8 @@
 import { cleanText } from './clean.ts'
+import { bytesOf, isBlob, isStream, isWebStream, nameOf } from './data.ts'
 import { PairingError } from './errors.ts'
+import { type List, mapped } from './list.ts'
+import { refusal } from './refusal.ts'
 import { type Entry, encodeEntries } from './transfer/entries.ts'
 
 const SIZED_AT_ONCE = 64
@@ -86,35 +89,36 @@ export function streamSource(
   return { name: nameOf(name), ...(type === undefined ? {} : { type }), once: true, open }
 }
 
-/** Throws TypeError, with what to use instead, for what cannot be sources. */
-export function requireSources(sources: readonly Source[]): void {
-  if (!Array.isArray(sources)) throw refusal('send takes an array of sources', sources)
-  for (const source of sources) {
-    if (typeof source?.open !== 'function') throw refusal('a source has a name and open()', source)
-    nameOf(source.name)
-  }
-}
-
 /** The sources with their sizes as they are now, looked at many at a time. Throws PairingError `source_failed`. */
-export async function allSized(sources: readonly Source[]): Promise<Source[]> {
-  const all: Source[] = []
-  for (let from = 0; from < sources.length; from += SIZED_AT_ONCE) {
-    const some = sources.slice(from, from + SIZED_AT_ONCE)
-    all.push(...(await Promise.all(some.map(sized))))
+export async function allSized(sources: List<Source>): Promise<List<Source>> {
+  // Whoever gave an array may go on with it.
+  const all: List<Source> = Array.isArray(sources) ? [...sources] : sources
+  const sizes = new Map<number, number | undefined>()
+  const look = async (index: number) => {
+    const source = all.at(index)
+    if (!source?.stat) return
+    try {
+      const size = await source.stat()
+      if (size !== source.size) sizes.set(index, size)
+    } catch (error) {
+      throw failed('source_failed', source, error)
+    }
   }
-  return all
+  for (let from = 0; from < all.length; from += SIZED_AT_ONCE) {
+    const some = Math.min(SIZED_AT_ONCE, all.length - from)
+    await Promise.all(Array.from({ length: some }, (_, n) => look(from + n)))
+  }
+  if (sizes.size === 0) return all
+  return mapped(all, (source, index) => {
+    const isSame = !sizes.has(index)
+    return isSame ? source : { ...source, size: sizes.get(index), open: (offset) => source.open(offset) }
+  })
 }
 
-/** The source with its size as it is now. Throws PairingError `source_failed`. */
-async function sized(source: Source): Promise<Source> {
-  if (!source.stat) return source
-  try {
-    const size = await source.stat()
-    if (size === source.size) return source
-    return { ...source, size, open: (offset) => source.open(offset) }
-  } catch (error) {
-    throw failed('source_failed', source, error)
-  }
+/** Reports whether a source can go to a single device. */
+export function hasOnce(sources: Iterable<Source>): boolean {
+  for (const { once } of sources) if (once) return true
+  return false
 }
 
 /** Members of streams of Node, beside those of the web. */
@@ -123,46 +127,6 @@ interface NodeReadable extends Partial<ReadableStream> {
   readonly readableDidRead?: boolean
   readonly readableEncoding?: string | null
   readonly on?: (event: 'error', listener: () => void) => void
-}
-
-/** The bytes of a buffer or view, which may be of another realm: its class says nothing. One that was handed on has none. */
-function bytesOf(bytes: Uint8Array | ArrayBuffer | ArrayBufferView): Uint8Array | undefined {
-  const { buffer = bytes, byteOffset, byteLength } = Object(bytes)
-  try {
-    const all = byteLength >= 0 && new Uint8Array(buffer, byteOffset, byteLength)
-    return all && all.length === byteLength ? all : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function isBlob(value: unknown): value is Blob {
-  const { slice, stream } = Object(value)
-  return typeof slice === 'function' && typeof stream === 'function'
-}
-
-function isWebStream(value: unknown): value is ReadableStream<Uint8Array> {
-  return typeof Object(value).getReader === 'function'
-}
-
-function isStream(value: unknown): boolean {
-  return isWebStream(value) || typeof Object(value)[Symbol.asyncIterator] === 'function'
-}
-
-function nameOf(name: string | undefined): string {
-  if (typeof name !== 'string') throw new TypeError('a source has a name, such as notes.txt')
-  return name
-}
-
-/** The error for a value that something does not take, with what takes it. */
-function refusal(taken: string, value: unknown): TypeError {
-  const other = [
-    typeof value === 'string' && 'textSource',
-    isBlob(value) && 'blobSource',
-    isStream(value) && 'streamSource',
-    bytesOf(value as ArrayBuffer) && 'bytesSource',
-  ].find((each) => each)
-  return new TypeError(other ? `${taken}: ${other} makes a source of this` : taken)
 }
 
 /** A web stream's pieces. Not every browser can iterate a stream itself. */
@@ -216,14 +180,8 @@ export async function* firstBytes(
 }
 
 /** The lines of an offer of these sources. Throws RangeError, with what to change, for what an offer cannot have. */
-export function linesOf(sources: readonly Source[]): Uint8Array {
-  const { length } = sources
-  return encodeEntries({
-    length,
-    *[Symbol.iterator]() {
-      for (const source of sources) yield entryOf(source)
-    },
-  })
+export function linesOf(sources: List<Source>): Uint8Array {
+  return encodeEntries(mapped(sources, entryOf))
 }
 
 /** Returns the entry of a source. */

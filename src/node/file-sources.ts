@@ -1,7 +1,8 @@
+import { isUtf8 } from 'node:buffer'
 import { constants, fstatSync, type Stats } from 'node:fs'
 import { readdir, realpath } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { ENTRIES_MAX, PairingError, type Source } from '../client/index.ts'
+import { ENTRIES_MAX, type List, mapped, PackedList, PairingError, type Source } from '../client/index.ts'
 import { closeFile, lookAt, openHere, readFile } from './open-files.ts'
 
 const EXECUTABLE = 0o111
@@ -22,68 +23,103 @@ export interface LeftOut {
 export async function pathSources(
   path: string,
   called = path,
-): Promise<{ sources: Source[]; leftOut: LeftOut[] } | undefined> {
-  const leftOut: LeftOut[] = []
-  const info = await lookAt(path)
-  const name = basename(resolve(called))
-  if (!info.isFile() && !info.isDirectory()) return undefined
-  const real = await realpath(path)
-  if (info.isFile()) return { sources: [fileSource(real, name, info)], leftOut }
-  // Of the folder itself, a failure is one; below it, something is left out.
-  await readdir(real)
-  const sources: Source[] = []
-  // A later offer is of the same folder, whatever is in it by then.
-  await walk({ key: real, sources, leftOut }, real, name, info)
-  return { sources, leftOut }
+): Promise<{ sources: List<Source>; leftOut: List<LeftOut> } | undefined> {
+  const found = new PathSources()
+  return (await found.add(path, basename(resolve(called)))) ? found : undefined
 }
 
 /** A regular file, at a path without links. It is read as it is when the transfer begins, and skipped when it changes meanwhile. */
 export function fileSource(path: string, name: string, info: Stats, key = path): Source {
-  // Of the rest of it nothing is kept: there may be 100,000.
-  const { size } = info
+  const [, , size, modified, kind] = storedOf(0, '', info)
+  return sourceOf({ path: key, name }, [0, '', size, modified, kind], path)
+}
+
+/** Files and folders as the sources of one offer, see `pathSources`. There may be 100,000: of each only bytes are held. */
+export class PathSources {
+  readonly leftOut = new PackedList<LeftOut>()
+  readonly #chosen = new PackedList<Chosen>()
+  readonly #found = new PackedList<Stored>()
+  readonly sources = mapped(this.#found, (stored): Source => sourceOf(this.#chosen.at(stored[0]), stored))
+
+  /** Adds what is at a path under a name that nothing else has. Resolves with false for what is neither file nor folder. */
+  async add(path: string, name: string): Promise<boolean> {
+    const info = await lookAt(path)
+    if (!info.isFile() && !info.isDirectory()) return false
+    const real = await realpath(path)
+    // Of the folder itself, a failure is one; below it, something is left out.
+    if (info.isDirectory()) await readdir(real)
+    const chosen = this.#chosen.length
+    // A later offer is of the same folder, whatever is in it by then.
+    this.#chosen.push({ path: real, name })
+    if (info.isFile()) this.#found.push(storedOf(chosen, '', info))
+    else await this.#walk(chosen, real, '', info)
+    return true
+  }
+
+  async #walk(chosen: number, real: string, below: string, info: Stats): Promise<void> {
+    const folder = join(real, below)
+    // As texts of one byte a character: there may be as many names in one folder.
+    const names = await readdir(folder, 'latin1').catch(() => undefined)
+    if (!names) return void this.leftOut.push({ path: folder, why: 'unreadable' })
+    const before = this.#found.length
+    for await (const { isText, path, child, at } of looked(folder, names.sort(bytewise))) {
+      // Of a whole disk there would be no end.
+      if (this.#found.length > ENTRIES_MAX) return
+      const inside = `${below}/${child}`
+      if (!isText) this.leftOut.push({ path, why: 'name' })
+      else if (!at) this.leftOut.push({ path, why: 'unreadable' })
+      else if (at.isDirectory()) await this.#walk(chosen, real, inside, at)
+      else if (at.isFile()) this.#found.push(storedOf(chosen, inside, at))
+      else this.leftOut.push({ path, why: at.isSymbolicLink() ? 'link' : 'special' })
+    }
+    if (this.#found.length === before) this.#found.push(storedOf(chosen, below, info))
+  }
+}
+
+/** A file or folder that a person chose: where it is, and its name. */
+interface Chosen {
+  readonly path: string
+  readonly name: string
+}
+
+/** Something in what was chosen: which of those, where in it, its size, its time, and its kind. */
+type Stored = readonly [chosen: number, below: string, size: number, modified: number, kind: 'dir' | 'x' | '']
+
+function storedOf(chosen: number, below: string, info: Stats): Stored {
+  const kind = info.isDirectory() ? 'dir' : info.mode & EXECUTABLE ? 'x' : ''
+  return [chosen, below, info.size, Math.floor(info.mtimeMs), kind]
+}
+
+function sourceOf(
+  { path: key, name: thing }: Chosen = { path: '', name: '' },
+  [, below, size, modified, kind]: Stored,
+  path = join(key, below),
+): Source {
+  const name = thing + below
+  if (kind === 'dir') return { name, key, dir: true, modified, open: nothing }
   return {
     name,
     key,
     size,
-    modified: Math.floor(info.mtimeMs),
-    x: info.mode & EXECUTABLE ? true : undefined,
+    modified,
+    x: kind === 'x' || undefined,
     stat: async () => (await lookAt(path).catch(() => ({ size }))).size,
     open: (offset) => bytesOf(path, offset ?? 0),
   }
 }
 
-async function walk(found: Found, folder: string, name: string, info: Stats): Promise<void> {
-  const { key, sources, leftOut } = found
-  const names = await readdir(folder, { encoding: 'buffer' }).catch(() => undefined)
-  if (!names) return void leftOut.push({ path: folder, why: 'unreadable' })
-  const before = sources.length
-  for await (const { raw, path, child, at } of looked(folder, names.sort(Buffer.compare))) {
-    // Of a whole disk there would be no end.
-    if (sources.length > ENTRIES_MAX) return
-    if (!Buffer.from(child).equals(raw)) leftOut.push({ path, why: 'name' })
-    else if (!at) leftOut.push({ path, why: 'unreadable' })
-    else if (at.isDirectory()) await walk(found, path, `${name}/${child}`, at)
-    else if (at.isFile()) sources.push(fileSource(path, `${name}/${child}`, at, key))
-    else leftOut.push({ path, why: at.isSymbolicLink() ? 'link' : 'special' })
-  }
-  const isEmpty = sources.length === before
-  if (isEmpty) sources.push({ name, key, dir: true, modified: Math.floor(info.mtimeMs), open: nothing })
+function bytewise(a: string, b: string): number {
+  return a < b ? -1 : 1
 }
 
-/** All that was found in a chosen folder so far. Its sources have one key. */
-interface Found {
-  readonly key: string
-  readonly sources: Source[]
-  readonly leftOut: LeftOut[]
-}
-
-/** The names in a folder, and what each is. They are looked at many at a time. */
-async function* looked(folder: string, names: readonly Buffer[]) {
+/** The names in a folder, given as their bytes, and what each is. They are looked at many at a time. */
+async function* looked(folder: string, names: readonly string[]) {
   for (let from = 0; from < names.length; from += LOOKED_AT_ONCE) {
-    const some = names.slice(from, from + LOOKED_AT_ONCE).map(async (raw) => {
+    const some = names.slice(from, from + LOOKED_AT_ONCE).map(async (bytes) => {
+      const raw = Buffer.from(bytes, 'latin1')
       const child = raw.toString()
       const path = join(folder, child)
-      return { raw, child, path, at: await lookAt(path).catch(() => undefined) }
+      return { isText: isUtf8(raw), child, path, at: await lookAt(path).catch(() => undefined) }
     })
     yield* await Promise.all(some)
   }

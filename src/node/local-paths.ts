@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { join, sep } from 'node:path'
-import type { Entry } from '../client/index.ts'
+import { type Entry, type List, mapped, PackedList } from '../client/index.ts'
 import { decodeCrockford, encodeCrockford } from '../crypto/encoding.ts'
 import { decodeBase64Url, encodeBase64Url } from '../protocol/text.ts'
 import { beginning, FILE_NAME_BYTES, numbered, safeName, safeSegment } from './names.ts'
@@ -24,9 +24,11 @@ interface Folder {
  * Where each entry goes, relative to the directory: every segment cleaned, and made another name where two would be one
  * after NFC and lower-casing, at every level and on every file system. `nameOf` chooses the name of a thing.
  */
-export function localPaths(entries: readonly Pick<Entry, 'path'>[], nameOf = safeName): string[] {
+export function localPaths(entries: List<Pick<Entry, 'path'>>, nameOf = safeName): List<string> {
   const top: Folder = { path: '', folders: new Map(), names: new FreeNames() }
-  return entries.map(({ path }) => {
+  // There may be 100,000, and nearly all are the same here.
+  const others = new PackedList<string>()
+  for (const { path } of entries) {
     const segments = path.split('/')
     const name = segments.pop() ?? ''
     let folder = top
@@ -38,9 +40,9 @@ export function localPaths(entries: readonly Pick<Entry, 'path'>[], nameOf = saf
     }
     const local = placed(folder, name, nameOf)
     if (Buffer.byteLength(local) > PATH_MAX_BYTES) throw new RangeError('the path is too long for this disk')
-    // There may be 100,000: the text that is there already does.
-    return local === path ? path : local
-  })
+    others.push(local === path ? '' : local)
+  }
+  return mapped(entries, ({ path }, index) => others.at(index) || path)
 }
 
 /** A path for a name in a folder that nothing else has. */

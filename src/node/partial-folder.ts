@@ -1,7 +1,16 @@
 import { constants, fchmodSync, fstatSync } from 'node:fs'
 import { lstat, readdir, realpath, rename, rm, utimes } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import type { Entry, Partial, Partials } from '../client/index.ts'
+import {
+  type Entry,
+  indexed,
+  type List,
+  mapped,
+  PackedList,
+  type Partial,
+  type Partials,
+  totalOf,
+} from '../client/index.ts'
 import { removedAtExit } from './at-exit.ts'
 import { localPaths, partPaths, symbolsOf, tokenIn } from './local-paths.ts'
 import { isLocked, lock } from './lock.ts'
@@ -22,6 +31,8 @@ import {
 /** Files from here on are flushed to the disk. What is there of smaller transfers is not kept. */
 export const KEPT_FROM_BYTES = 1_048_576
 const PRIVATE_FILE = 0o600
+/** Folders of which it is known that they are there. */
+const FOLDERS_KNOWN = 1_000
 
 export interface PartialFolderOptions {
   /** Where everything gets its place. It is there already. */
@@ -57,7 +68,7 @@ export class PartialFolder implements Partials {
     return [...found].flatMap(([token, isOurs]) => (isOurs ? [token] : []))
   }
 
-  async open(token: string, entries: readonly Entry[]): Promise<SavedPartial> {
+  async open(token: string, entries: List<Entry>): Promise<SavedPartial> {
     return SavedPartial.open(this.#options, token, entries)
   }
 }
@@ -74,24 +85,24 @@ interface SavedPartialOptions {
   /** The options' directory, without a link in its path. */
   readonly directory: string
   readonly token: string
-  readonly entries: readonly Entry[]
-  readonly paths: readonly string[]
-  readonly things: readonly Thing[]
-  readonly have: ReadonlyMap<number, number>
+  readonly entries: List<Entry>
+  readonly paths: List<string>
+  readonly things: List<Thing>
+  readonly have: List<readonly [entry: number, bytes: number]>
 }
 
 /** An offer on its way into a folder. */
 export class SavedPartial implements Partial {
   /** By entry, where it is in the end, relative to the directory. */
-  readonly paths: readonly string[]
-  readonly have: ReadonlyMap<number, number>
+  readonly paths: List<string>
+  readonly have: List<readonly [entry: number, bytes: number]>
   readonly #options: PartialFolderOptions
   readonly #directory: string
   readonly #token: string
-  readonly #entries: readonly Entry[]
+  readonly #entries: List<Entry>
   /** Where something is for now that has this place in the end. */
   readonly #toPart: (path: string) => string
-  readonly #things: readonly Thing[]
+  readonly #things: List<Thing>
   /** Folders that were made, or are being made. */
   readonly #folders = new Map<string, Promise<void>>()
   #isFinished = false
@@ -109,38 +120,43 @@ export class SavedPartial implements Partial {
   }
 
   /** Locks the partial for this process. Throws what the file system throws, and EEXIST for a name that is taken. */
-  static async open(options: PartialFolderOptions, token: string, entries: readonly Entry[]): Promise<SavedPartial> {
+  static async open(options: PartialFolderOptions, token: string, entries: List<Entry>): Promise<SavedPartial> {
     const directory = await realpath(options.directory)
     const paths = localPaths(entries, options.nameOf)
     const toPart = partPaths(token, directory)
-    const things = new Map<string, Thing>()
-    for (const [index, name] of paths.entries()) {
-      const [thing = name, below] = name.split(/[/\\]/, 2)
-      if (things.has(thing)) continue
-      const path = join(directory, thing)
-      const isFolder = below !== undefined || entries[index]?.dir === true
+    const names = new PackedList<{ name: string; isFolder: boolean }>()
+    const things = mapped(names, ({ name, isFolder }): Thing => {
+      return { part: toPart(name), path: join(directory, name), isFolder }
+    })
+    let last: string | undefined
+    for (const [index, path] of indexed(paths)) {
+      const [name = path, below] = path.split(/[/\\]/, 2)
+      // Entries of one thing stand together.
+      if (name === last) continue
+      last = name
+      const isFolder = below !== undefined || entries.at(index)?.dir === true
       // Before any byte has moved. When all is there the system decides, since the name can be taken meanwhile.
-      if (isFolder || !options.overwrite) await requireFree(path)
-      things.set(thing, { part: toPart(thing), path, isFolder })
+      if (isFolder || !options.overwrite) await requireFree(join(directory, name))
+      names.push({ name, isFolder })
     }
     await lock(lockPath(directory, token))
     let wasBegun = false
-    for (const { part } of things.values()) wasBegun ||= await isThere(part)
-    wasBegun ||= await takeOver(directory, token, [...things.values()])
-    const have = new Map<number, number>()
+    for (const { part } of things) wasBegun ||= await isThere(part)
+    wasBegun ||= await takeOver(directory, token, things)
+    const have = new PackedList<readonly [number, number]>()
     if (wasBegun) {
       const wanted = pathsWanted(
         directory,
-        paths.map((path, index) => [toPart(path), entries[index]?.dir === true]),
+        mapped(paths, (path, n): [string, boolean] => [toPart(path), entries.at(n)?.dir === true]),
       )
-      for (const { part } of things.values()) await removeOthers(part, wanted)
-      for (const [index, path] of paths.entries()) {
+      for (const { part } of things) await removeOthers(part, wanted)
+      for (const [entry, path] of indexed(paths)) {
         const info = await lstat(toPart(path)).catch(() => undefined)
-        const bytes = info?.isFile() ? Math.min(info.size, entries[index]?.size ?? 0) : 0
-        if (bytes > 0) have.set(index, bytes)
+        const bytes = info?.isFile() ? Math.min(info.size, entries.at(entry)?.size ?? 0) : 0
+        if (bytes > 0) have.push([entry, bytes])
       }
     }
-    return new SavedPartial({ options, directory, token, entries, paths, things: [...things.values()], have })
+    return new SavedPartial({ options, directory, token, entries, paths, things, have })
   }
 
   async *read(entry: number, bytes: number): AsyncGenerator<Uint8Array> {
@@ -153,7 +169,7 @@ export class SavedPartial implements Partial {
   }
 
   async write(entry: number, offset: number, pieces: AsyncIterable<Uint8Array>): Promise<void> {
-    const { modified, x } = this.#entries[entry] ?? {}
+    const { modified, x } = this.#entries.at(entry) ?? {}
     const file = await this.#create(entry, offset)
     try {
       let at = offset
@@ -177,7 +193,7 @@ export class SavedPartial implements Partial {
   async finish(skipped: readonly number[]): Promise<void> {
     const { overwrite, onPlaced } = this.#options
     for (const entry of skipped) await rm(this.#part(entry), { force: true })
-    for (const [entry, { dir, modified }] of this.#entries.entries()) {
+    for (const [entry, { dir, modified }] of indexed(this.#entries)) {
       if (!dir) continue
       const path = this.#part(entry)
       await this.#folder(path)
@@ -204,17 +220,17 @@ export class SavedPartial implements Partial {
 
   /** Paths that are not kept: the lock, and a small transfer. */
   #passing(): string[] {
-    const total = this.#entries.reduce((sum, { size = 0 }) => sum + size, 0)
-    const isSmall = !this.#isFinished && total < KEPT_FROM_BYTES
-    return [lockPath(this.#directory, this.#token), ...(isSmall ? this.#things.map(({ part }) => part) : [])]
+    const isSmall = !this.#isFinished && (totalOf(this.#entries) ?? 0) < KEPT_FROM_BYTES
+    const parts = isSmall ? [...this.#things].map(({ part }) => part) : []
+    return [lockPath(this.#directory, this.#token), ...parts]
   }
 
   #target(entry: number): string {
-    return join(this.#options.directory, this.paths[entry] ?? '')
+    return join(this.#options.directory, this.paths.at(entry) ?? '')
   }
 
   #part(entry: number): string {
-    const path = this.paths[entry]
+    const path = this.paths.at(entry)
     if (path === undefined) throw new RangeError('there is no such entry')
     return this.#toPart(path)
   }
@@ -247,6 +263,8 @@ export class SavedPartial implements Partial {
     if (path === this.#directory) return Promise.resolve()
     const known = this.#folders.get(path)
     if (known) return known
+    // To make one again does no harm, and there may be 100,000.
+    if (this.#folders.size === FOLDERS_KNOWN) this.#folders.clear()
     const made = this.#folder(dirname(path)).then(() => makeFolder(path))
     this.#folders.set(path, made)
     return made
@@ -264,7 +282,7 @@ export async function partialsOf(directory: string, token: string): Promise<stri
 }
 
 /** Gives what was begun under another name of the only thing the name that it has now. Reports whether there was one. */
-async function takeOver(directory: string, token: string, [thing, second]: readonly Thing[]): Promise<boolean> {
+async function takeOver(directory: string, token: string, [thing, second]: Iterable<Thing>): Promise<boolean> {
   const [was, other] = await partialsOf(directory, token)
   if (!thing || second || was === undefined || other !== undefined) return false
   await rename(join(directory, was), thing.part)

@@ -46,7 +46,7 @@ export class TestDevice {
     for (const socket of this.#sockets) socket.end()
   }
 
-  /** Has the relay answer the next call with this code of PROTOCOL.md, section 6. */
+  /** Has the relay answer the next call with this error of PROTOCOL.md, section 6. */
   refuse(code: HttpErrorCode, retryAfterSeconds?: number): void {
     this.#refusals.push(refuse(code, retryAfterSeconds))
   }

@@ -43,6 +43,7 @@ export const ALIASES = [
   { find: './web-socket.ts', replacement: fileURLToPath(new URL('browser-socket.ts', import.meta.url)) },
   { find: './error-messages.ts', replacement: fileURLToPath(new URL('no-messages.ts', import.meta.url)) },
   { find: './connection-failure.ts', replacement: fileURLToPath(new URL('no-failures.ts', import.meta.url)) },
+  { find: /^\.\.?\/refusal\.ts$/, replacement: fileURLToPath(new URL('no-refusals.ts', import.meta.url)) },
   { find: './transfer/posts.ts', replacement: fileURLToPath(new URL('no-posts.ts', import.meta.url)) },
 ]
 

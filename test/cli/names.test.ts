@@ -53,22 +53,22 @@ describe('the safe names of an offer', () => {
   const names = fc.uniqueArray(fc.oneof(segment, fc.constantFrom('a', 'A', 'a (2)')), { minLength: 1, maxLength: 20 })
   holds('are all different, on a disk that ignores case too, at every level', 1_000, names, (sent) => {
     for (const folder of ['', 'folder/']) {
-      const safe = localPaths(sent.map((name) => ({ path: folder + name })))
+      const safe = [...localPaths(sent.map((name) => ({ path: folder + name })))]
       expect(new Set(safe.map((path) => path.normalize('NFC').toLowerCase())).size).toBe(sent.length)
     }
   })
 
   test('are many that are alike, and each is looked at once', () => {
     const sent = Array.from({ length: 50_000 }, (_, n) => `a${'\u200b'.repeat(n % 250)}${'A'.repeat(n / 250)}`)
-    const safe = localPaths(sent.map((path) => ({ path })))
+    const safe = [...localPaths(sent.map((path) => ({ path })))]
     expect(new Set(safe.map((name) => name.toLowerCase())).size).toBe(50_000)
-    const same = localPaths(sent.map(() => ({ path: 'a' })))
+    const same = [...localPaths(sent.map(() => ({ path: 'a' })))]
     expect(same.at(-1)).toBe('a (50000)')
   })
 
   test('that do not clash are left alone, in their order', () => {
     const sent = ['b', 'a/.x', 'a/y', 'c']
-    expect(localPaths(sent.map((path) => ({ path })))).toEqual(sent)
+    expect([...localPaths(sent.map((path) => ({ path })))]).toEqual(sent)
   })
 })
 
@@ -116,7 +116,7 @@ describe('a name that has to be changed', () => {
   })
 
   test('gets its number before the extension, or the extensions of what was compressed or signed', () => {
-    const reports = localPaths(['report.final.pdf', 'REPORT.final.PDF'].map((path) => ({ path })))
+    const reports = [...localPaths(['report.final.pdf', 'REPORT.final.PDF'].map((path) => ({ path })))]
     expect(reports).toEqual(['report.final.pdf', 'REPORT.final (2).PDF'])
     const second = (name: string) => numbered(safeName(name), 2)
     const compressed = ['a.tar.gz', 'dump.sql.xz', 'a.txt.asc', 'a.gz', 'a.7z', 'x.jpeg'].map(second)

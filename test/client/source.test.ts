@@ -1,12 +1,12 @@
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
+import { requireSources } from '../../src/client/refusal.ts'
 import {
   blobSource,
   bytesSource,
   linesOf,
   piecesOfSource,
-  requireSources,
   type Source,
   streamSource,
   TEXT_TYPE,

@@ -13,7 +13,7 @@ const ANSWER_MAX_BYTES = 65_536
 /** A relay said no. Carries the code of the protocol's error table. */
 export class RelayRefusal extends Error {
   override readonly name = 'RelayRefusal'
-  /** A code of PROTOCOL.md, section 6, or `something_else`. */
+  /** Code of an error of PROTOCOL.md, section 6, or `something_else`. */
   readonly code: string
   /** Reports whether the same call may succeed later. */
   readonly retryable: boolean

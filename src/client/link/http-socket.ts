@@ -38,9 +38,9 @@ const CLOSED_HERE = 1005
 const Attached = object({ attachment: optional(AttachmentId) })
 
 /**
- * A WebSocket to a session, over HTTP (section 5.9): the first text sent attaches, then views come as text and
- * frames as bytes. It closes with the code of what it was refused with, and with 1006 for everything that a new attach
- * may mend.
+ * A WebSocket to a session where none passes, over HTTP (PROTOCOL.md 5.9): the first text sent attaches, then views come
+ * as text and frames as bytes. It closes with the code of what it was refused with, and with 1006 for everything that a
+ * new attach may mend.
  */
 export class HttpSocket implements WebSocketLike {
   binaryType = 'arraybuffer'

@@ -39,7 +39,7 @@ export interface ConversationOptions {
   readonly onChange: () => void
 }
 
-/** State of what two paired devices have said: who greeted, which offers are open, who said goodbye. PROTOCOL.md, section 10.2. */
+/** State of the messages of two paired devices: who greeted, which offers are open, who said goodbye. PROTOCOL.md, section 10.2. */
 export class Conversation {
   readonly outgoing = new Map<number, OutgoingOffer>()
   readonly incoming = new Map<number, IncomingOffer>()

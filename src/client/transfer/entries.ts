@@ -1,6 +1,7 @@
 import { type Form, integer, literal, object, optional, string } from '../../protocol/forms.ts'
 import { utf8Length } from '../../protocol/text.ts'
 import { PairingError } from '../errors.ts'
+import { type List, PackedList } from '../list.ts'
 import { encodeLines, LineReader } from './lines.ts'
 
 /** The entries of an offer: files, and folders that are empty. PROTOCOL.md, section 10.4. */
@@ -66,9 +67,7 @@ export function totalOf(entries: Iterable<Pick<Entry, 'size' | 'dir'>>): number 
 }
 
 /** Entries, each perhaps made when it is looked at. */
-interface Entries extends Iterable<Entry> {
-  readonly length: number
-}
+type Entries = Pick<List<Entry>, 'length' | typeof Symbol.iterator>
 
 /**
  * The lines of an offer. Throws RangeError, with what to change, for entries that an offer cannot have.
@@ -87,7 +86,7 @@ export function encodeEntries(entries: Entries): Uint8Array {
 /** Reads the entries of an offer as their bytes come. Throws PairingError `corrupt` for what an offer cannot have. */
 export class EntryReader {
   readonly #count: number
-  readonly #entries: Entry[] = []
+  readonly #entries = new PackedList<Entry>()
   readonly #lines = new LineReader((value) => this.#take(value))
   #bytes = 0
 
@@ -103,7 +102,7 @@ export class EntryReader {
   }
 
   /** All of them. */
-  end(): readonly Entry[] {
+  end(): List<Entry> {
     this.#lines.end()
     if (this.#entries.length !== this.#count || faultOf(this.#entries, this.#bytes)) throw new PairingError('corrupt')
     return this.#entries

@@ -1,4 +1,5 @@
 import type { Environment } from '../environment.ts'
+import type { List } from '../list.ts'
 import type { Entry } from './entries.ts'
 import type { Outbox } from './outbox.ts'
 import type { Begun } from './resume.ts'
@@ -39,7 +40,7 @@ export interface IncomingItem extends Entry {
 
 export interface IncomingOfferOptions {
   readonly offer: number
-  readonly entries: readonly Entry[]
+  readonly entries: List<Entry>
   readonly token: string
   /** Hints of tokens under which the offerer offered the same before. */
   readonly hints: readonly string[]

@@ -1,6 +1,7 @@
 import { canDigest } from '../../crypto/resume.ts'
 import type { Environment } from '../environment.ts'
 import { PairingError } from '../errors.ts'
+import { indexed, type List, PackedList } from '../list.ts'
 import { Signal } from '../signal.ts'
 import { type Entry, totalOf } from './entries.ts'
 import { type AcceptOptions, type IncomingItem, type IncomingOfferOptions, Item } from './incoming-item.ts'
@@ -9,7 +10,7 @@ import { type Part, PartReader } from './lines.ts'
 import type { MessageSink } from './message-reader.ts'
 import { errorOfWithdrawal, hearOfferer, type TakerLife } from './offer-life.ts'
 import type { Outbox } from './outbox.ts'
-import { type Begun, digested, encodeParts, proofFor } from './resume.ts'
+import { type Begun, bytesByEntry, bytesOf, digested, encodeParts, partFinder, proofFor } from './resume.ts'
 import { type Piece, StreamPosition } from './stream-position.ts'
 
 /** Content that may be on its way beyond what the app has taken. */
@@ -23,7 +24,7 @@ export class IncomingOffer {
   /** Its number among the offers of that device, from 1. */
   readonly offer: number
   /** The peer's words, of a right form but otherwise unverified: clean them before they are shown or used as names. */
-  readonly entries: readonly Entry[]
+  readonly entries: List<Entry>
   /** Sizes of all entries together, or undefined for a pipe. */
   readonly totalBytes: number | undefined
   /** Tells this transfer from every other. What is kept of it is kept under this. */
@@ -36,10 +37,12 @@ export class IncomingOffer {
   #announceWithdrawal: (error: PairingError) => void = () => {}
   #life: TakerLife = { is: 'undecided' }
   #position: StreamPosition
-  #offsets: ReadonlyMap<number, number> = new Map()
+  #offsets: ArrayLike<number> = []
+  /** Bytes that are not in the stream, because they are here. */
+  #hasBytes = 0
   /** Parts that this side said it has, and the offerer's digests of the same. */
-  #named: readonly Part[] = []
-  #checked: readonly Part[] | undefined
+  #named = new PackedList<Part>()
+  #checked: List<Part> | undefined
   readonly #pieces: Piece[] = []
   readonly #skips = new Map<number, SkipReason>()
   #failure: PairingError | undefined
@@ -116,8 +119,8 @@ export class IncomingOffer {
     options.signal?.addEventListener('abort', abort)
     try {
       if (options.begun) await this.#compare(options.begun, options)
-      for (const [index, entry] of this.entries.entries()) {
-        yield new Item(entry, index, this.#offsets.get(index) ?? 0, () => this.#piecesOf(index, options))
+      for (const [index, entry] of indexed(this.entries)) {
+        yield new Item(entry, index, this.#offsets[index] ?? 0, () => this.#piecesOf(index, options))
         if (!this.#isRead(index)) throw new PairingError('incomplete')
       }
       while (this.#life.is === 'running') await this.#changed.next()
@@ -135,8 +138,8 @@ export class IncomingOffer {
 
   /** The offerer's digests come. */
   openCheck(): MessageSink {
-    const named = new Map(this.#named.map(({ entry, bytes }) => [entry, bytes]))
-    const lines = new PartReader(({ entry, bytes, sha256 }) => sha256 !== undefined && named.get(entry) === bytes)
+    const named = partFinder(this.#named)
+    const lines = new PartReader(({ entry, bytes, sha256 }) => sha256 !== undefined && named(entry)?.bytes === bytes)
     return {
       push: (piece) => lines.push(piece),
       end: () => {
@@ -197,32 +200,36 @@ export class IncomingOffer {
       return
     }
     this.#life = { is: 'comparing', through: ALLOWANCE_BYTES }
-    this.#named = [...begun.have].map(([entry, bytes]) => ({ entry, bytes })).sort((a, b) => a.entry - b.entry)
+    for (const [entry, bytes] of [...begun.have].sort(([a], [b]) => a - b)) this.#named.push({ entry, bytes })
     const resume = proofFor(begun.token, 'resumed', this.#options.secret)
     this.#outbox.say({ ...yes, resume }, encodeParts(this.#named))
   }
 
   /** Finds out, with the offerer, which bytes are the same at both, and starts behind them. */
   async #compare(begun: Begun, { onChecking, onProgress }: AcceptOptions): Promise<void> {
-    const total = this.#named.reduce((sum, { bytes }) => sum + bytes, 0)
+    const total = bytesOf(this.#named)
     const read = ({ entry, bytes }: Part) => begun.read(entry, bytes)
     const isWanted = () => this.#life.is === 'comparing'
     const mine = await digested(this.#named, read, isWanted, (bytes) => onChecking?.(bytes, total))
     while (!this.#checked && !this.#failure) await this.#changed.next()
     if (this.#failure || this.#life.is !== 'comparing') throw this.#failure ?? new PairingError('incomplete')
-    const digests = new Map(this.#checked?.map(({ entry, sha256 }) => [entry, sha256]))
-    const same = mine.filter(({ entry, sha256 }) => digests.get(entry) === sha256)
-    this.#offsets = new Map(same.map(({ entry, bytes }) => [entry, bytes]))
+    const theirs = partFinder(this.#checked ?? [])
+    const same = new PackedList<Part>()
+    for (const part of mine) if (theirs(part.entry)?.sha256 === part.sha256) same.push(part)
+    this.#offsets = bytesByEntry(same, this.entries.length)
+    this.#hasBytes = bytesOf(same)
+    this.#named = new PackedList()
+    this.#checked = []
     this.#position = new StreamPosition(this.entries, this.#offsets)
     this.#life = { is: 'running', received: 0, taken: 0, through: this.#life.through }
     this.#outbox.say({ kind: 'start', offer: this.offer }, encodeParts(same))
-    onProgress?.({ bytes: this.#position.hasBytes, totalBytes: this.totalBytes })
+    onProgress?.({ bytes: this.#hasBytes, totalBytes: this.totalBytes })
   }
 
   async *#piecesOf(index: number, { onProgress }: AcceptOptions): AsyncGenerator<Uint8Array> {
     for (let bytes = await this.#read(index); bytes; bytes = await this.#read(index)) {
       if (this.#life.is === 'running' || this.#life.is === 'whole') {
-        onProgress?.({ bytes: this.#position.hasBytes + this.#life.taken, totalBytes: this.totalBytes })
+        onProgress?.({ bytes: this.#hasBytes + this.#life.taken, totalBytes: this.totalBytes })
       }
       yield bytes
     }

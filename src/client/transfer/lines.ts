@@ -2,8 +2,9 @@ import { base64Url } from '../../protocol/fields.ts'
 import { integer, object, optional } from '../../protocol/forms.ts'
 import { CodecError, parseJson } from '../../protocol/text.ts'
 import { PairingError } from '../errors.ts'
+import { PackedList } from '../list.ts'
 
-/** Bodies of lines: JSON objects, each ended by a line feed. PROTOCOL.md, section 10.2. */
+/** Bodies of messages that have lines: JSON objects, each ended by a line feed. PROTOCOL.md, section 10.2. */
 
 export const LINE_MAX_BYTES = 8192
 const LINE_FEED = 0x0a
@@ -26,7 +27,8 @@ const PartLine = object({
  * `corrupt`.
  */
 export class PartReader {
-  readonly parts: Part[] = []
+  readonly parts = new PackedList<Part>()
+  #last = -1
   readonly #isPart: (part: Part) => boolean
   readonly #lines = new LineReader((value) => this.#take(value))
 
@@ -44,8 +46,8 @@ export class PartReader {
 
   #take(value: unknown): void {
     const line = PartLine.safeParse(value)
-    const isNext = line.success && line.data.entry > (this.parts.at(-1)?.entry ?? -1)
-    if (!isNext || !this.#isPart(line.data)) throw new PairingError('corrupt')
+    if (!line.success || line.data.entry <= this.#last || !this.#isPart(line.data)) throw new PairingError('corrupt')
+    this.#last = line.data.entry
     this.parts.push(line.data)
   }
 }

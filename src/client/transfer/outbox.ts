@@ -84,14 +84,20 @@ export class Outbox {
   /** Writes for as long as the channel lives, and rejects with what ended it. */
   async run(): Promise<never> {
     for (;;) {
-      const waiting = this.#replies.shift() ?? this.#posts.shift()
-      const content = waiting ? undefined : this.#content()
-      if (waiting) await this.#write(waiting)
-      if (content) await this.#writer.write(content)
-      if (waiting || content) continue
+      // A function of its own: what was written is not held while there is nothing to write.
+      if (await this.#writeNext()) continue
       this.#nothing.fire()
       await this.#something.next()
     }
+  }
+
+  /** Reports whether there was something to write. */
+  async #writeNext(): Promise<boolean> {
+    const waiting = this.#replies.shift() ?? this.#posts.shift()
+    const content = waiting ? undefined : this.#content()
+    if (waiting) await this.#write(waiting)
+    if (content) await this.#writer.write(content)
+    return waiting !== undefined || content !== undefined
   }
 
   async #write({ head, body, events }: Waiting): Promise<void> {

@@ -2,6 +2,7 @@ import { canDigest } from '../../crypto/resume.ts'
 import { encodeBase64Url } from '../../protocol/text.ts'
 import type { Environment } from '../environment.ts'
 import { errorOfAccident, PairingError } from '../errors.ts'
+import { indexed, type List } from '../list.ts'
 import { Signal } from '../signal.ts'
 import { firstBytes, type Source } from '../source.ts'
 import { ContentBuffer } from './content-buffer.ts'
@@ -12,7 +13,7 @@ import type { MessageSink } from './message-reader.ts'
 import { allowed, cutOfferer, hear, type OffererLife, type Outcome, say, sayAll, withdraw } from './offer-life.ts'
 import type { ContentSource, Outbox } from './outbox.ts'
 import { ReadAhead } from './read-ahead.ts'
-import { digested, proofFor, type Transfers } from './resume.ts'
+import { bytesByEntry, bytesOf, digested, partFinder, proofFor, type Transfers } from './resume.ts'
 
 /** Content is not held back for longer than this while its source gives nothing. */
 const SOURCE_SILENCE_MS = 100
@@ -39,7 +40,7 @@ interface OutgoingOfferOptions {
   readonly offer: number
   /** The entries of the sources, as lines. */
   readonly lines: Uint8Array
-  readonly sources: readonly Source[]
+  readonly sources: List<Source>
   /** E("resume", 32) of this pairing. */
   readonly secret: Uint8Array
   readonly outbox: Outbox
@@ -51,7 +52,7 @@ interface OutgoingOfferOptions {
 export class OutgoingOffer implements ContentSource {
   readonly offer: number
   #lines: Uint8Array | undefined
-  readonly #sources: readonly Source[]
+  readonly #sources: List<Source>
   readonly #outbox: Outbox
   readonly #environment: Environment
   readonly #options: OfferOptions
@@ -71,7 +72,8 @@ export class OutgoingOffer implements ContentSource {
   /** By the answer that a taker gives who has it: tokens of before. */
   #known = new Map<string, string>()
   /** Parts that the taker says it has. */
-  #parts: readonly Part[] = []
+  #parts: List<Part> = []
+  #hasBytes = 0
 
   constructor(options: OutgoingOfferOptions) {
     this.#secret = options.secret
@@ -133,9 +135,9 @@ export class OutgoingOffer implements ContentSource {
     const isAnswer = word.kind === 'answer'
     const token = isAnswer && word.resume !== undefined ? this.#known.get(word.resume) : undefined
     if (isAnswer && word.resume !== undefined && !token) throw new PairingError('corrupt')
-    const named = new Map(this.#parts.map((part) => [part.entry, part.bytes]))
+    const named = partFinder(this.#parts)
     const isPart = ({ entry, bytes }: Part) =>
-      isAnswer ? token !== undefined && bytes <= (this.#sources[entry]?.size ?? 0) : named.get(entry) === bytes
+      isAnswer ? token !== undefined && bytes <= (this.#sources.at(entry)?.size ?? 0) : named(entry)?.bytes === bytes
     const lines = new PartReader(isPart)
     return {
       push: (piece) => lines.push(piece),
@@ -143,6 +145,7 @@ export class OutgoingOffer implements ContentSource {
         lines.end()
         this.#token = token ?? this.#token
         this.#parts = lines.parts
+        this.#hasBytes = bytesOf(lines.parts)
         this.hear(word)
       },
     }
@@ -177,12 +180,9 @@ export class OutgoingOffer implements ContentSource {
 
   /** Keys of the sources, each once, if all have one. */
   get #keys(): readonly string[] | undefined {
-    const keys = [...new Set(this.#sources.map(({ key }) => key))]
-    return keys.every((key) => key !== undefined) ? keys : undefined
-  }
-
-  get #hasBytes(): number {
-    return this.#parts.reduce((sum, { bytes }) => sum + bytes, 0)
+    const keys = new Set<string | undefined>()
+    for (const { key } of this.#sources) keys.add(key)
+    return keys.has(undefined) ? undefined : ([...keys] as string[])
   }
 
   #tellProgress(taken: number): void {
@@ -206,7 +206,7 @@ export class OutgoingOffer implements ContentSource {
   /** Says digests of the own bytes of what the taker has, and waits until it says where to go on. */
   async #compare(): Promise<void> {
     const total = this.#hasBytes
-    const read = ({ entry, bytes }: Part) => firstBytes(this.#sources[entry]?.open() ?? [], bytes)
+    const read = ({ entry, bytes }: Part) => firstBytes(this.#sources.at(entry)?.open() ?? [], bytes)
     const isWanted = () => this.#life.is === 'comparing' && !this.#life.withdrawn
     const parts = await digested(this.#parts, read, isWanted, (bytes) => this.#options.onChecking?.(bytes, total))
     if (isWanted()) this.#outbox.say({ kind: 'check', offer: this.offer }, encodeLines(parts))
@@ -215,8 +215,9 @@ export class OutgoingOffer implements ContentSource {
 
   /** Reads the sources into frames, in their order, until all is said or the offer is over. */
   async #fill(): Promise<void> {
-    this.#reading = new ReadAhead(this.#sources, new Map(this.#parts.map(({ entry, bytes }) => [entry, bytes])))
-    for (const [index, { dir }] of this.#sources.entries()) {
+    this.#reading = new ReadAhead(this.#sources, bytesByEntry(this.#parts, this.#sources.length))
+    this.#parts = []
+    for (const [index, { dir }] of indexed(this.#sources)) {
       if (!dir && !(await this.#fillFrom(this.#reading.piecesOf(index), index))) return
     }
     if (!(await this.#emptied()) || this.#life.is !== 'running') return
@@ -246,7 +247,7 @@ export class OutgoingOffer implements ContentSource {
         const reason = isChanged ? 'changed' : 'unreadable'
         this.#skipped++
         this.#outbox.say({ kind: 'skip', offer: this.offer, entry: index, reason })
-        this.#options.onSkip?.(this.#sources[index]?.name ?? '', reason)
+        this.#options.onSkip?.(this.#sources.at(index)?.name ?? '', reason)
       }
       return this.#isRunning()
     }

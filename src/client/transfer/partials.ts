@@ -1,3 +1,4 @@
+import type { List } from '../list.ts'
 import { Signal } from '../signal.ts'
 import type { Entry } from './entries.ts'
 import type { AcceptOptions, IncomingItem } from './incoming-item.ts'
@@ -9,13 +10,13 @@ export interface Partials<P extends Partial = Partial> {
   /** Tokens of the transfers that were begun here and did not end. */
   tokens(): Promise<readonly string[]>
   /** The partial of a transfer, made if it is not there. Takes the entries' places in the order of `entries`. */
-  open(token: string, entries: readonly Entry[]): Promise<P>
+  open(token: string, entries: List<Entry>): Promise<P>
 }
 
 /** A transfer that is not complete. */
 export interface Partial {
-  /** By entry, its first bytes that are there. */
-  readonly have: ReadonlyMap<number, number>
+  /** Entries of which something is there, and how many of their first bytes. */
+  readonly have: Iterable<readonly [entry: number, bytes: number]>
   /** The first `bytes` of an entry. */
   read(entry: number, bytes: number): AsyncIterable<Uint8Array>
   /**

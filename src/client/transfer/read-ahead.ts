@@ -1,3 +1,4 @@
+import type { List } from '../list.ts'
 import { piecesOfSource, type Source } from '../source.ts'
 
 /** Files of at most this many bytes are read and written several at a time: most of their time is spent waiting. */
@@ -13,8 +14,8 @@ interface Begun {
 
 /** Reads sources in their order. Of small ones up to 16 are read at a time, and held until their turn. */
 export class ReadAhead {
-  readonly #sources: readonly Source[]
-  readonly #offsets: ReadonlyMap<number, number>
+  readonly #sources: List<Source>
+  readonly #offsets: ArrayLike<number>
   /** By index modulo 16. A Map that grows and shrinks for ever keeps what it had alive for many collections of garbage. */
   readonly #begun: (Begun | undefined)[] = []
   /** Every small source before this one was begun. */
@@ -22,8 +23,8 @@ export class ReadAhead {
   #isStopped = false
   #giveUp: (nothing: undefined) => void = () => {}
 
-  /** By source, `offsets` says from where on its bytes are wanted that are not from 0. */
-  constructor(sources: readonly Source[], offsets: ReadonlyMap<number, number>) {
+  /** `offsets` says by source from where on its bytes are wanted. */
+  constructor(sources: List<Source>, offsets: ArrayLike<number>) {
     this.#sources = sources
     this.#offsets = offsets
   }
@@ -64,7 +65,7 @@ export class ReadAhead {
   #begin(index: number): void {
     this.#next = Math.max(this.#next, index)
     for (; this.#next < index + SMALL_AT_ONCE; this.#next++) {
-      const { size, dir } = this.#sources[this.#next] ?? {}
+      const { size, dir } = this.#sources.at(this.#next) ?? {}
       if (dir) continue
       if (this.#isStopped || size === undefined || size > SMALL_BYTES) return
       const pieces = this.#open(this.#next)
@@ -76,9 +77,9 @@ export class ReadAhead {
   }
 
   #open(index: number): Pieces {
-    const source = this.#sources[index]
+    const source = this.#sources.at(index)
     if (!source) throw new RangeError('there is no such source')
-    return piecesOfSource(source, source.size, this.#offsets.get(index))
+    return piecesOfSource(source, source.size, this.#offsets[index])
   }
 
   #unlessStopped<T>(work: Promise<T>): Promise<T | undefined> {

@@ -1,10 +1,12 @@
 import { atMost } from '../environment.ts'
 import { errorOfAccident, PairingError } from '../errors.ts'
+import type { List } from '../list.ts'
 import type { Delivered, PairedDevice } from '../paired-device.ts'
 import type { Approvals } from '../pairing/approvals.ts'
 import type { SenderRun } from '../pairing/sender-run.ts'
 import type { SenderSession } from '../pairing/waiting-room.ts'
-import { requireSources, type Source } from '../source.ts'
+import { requireSources } from '../refusal.ts'
+import { hasOnce, type Source } from '../source.ts'
 import type { SkipReason } from './kinds.ts'
 import type { OfferOptions } from './outgoing-offer.ts'
 
@@ -81,12 +83,12 @@ export class Sending {
   }
 
   /** See `Sender.send`. */
-  async send(sources: readonly Source[], options: SendOptions): Promise<Receipt[]> {
+  async send(sources: List<Source>, options: SendOptions): Promise<Receipt[]> {
     requireSources(sources)
     const { approved } = this.#parts.approvals
     const runs = approved.filter(({ device }) => device?.isOver === false)
     if (runs.length === 0) throw new PairingError(approved.length > 0 ? 'receiver_left' : 'nobody_approved')
-    if (runs.length > 1 && sources.some(({ once }) => once)) throw new PairingError('already_sent')
+    if (runs.length > 1 && hasOnce(sources)) throw new PairingError('already_sent')
     return Promise.all(runs.map((run) => this.#deliver(run, sources, options)))
   }
 
@@ -98,7 +100,7 @@ export class Sending {
 
   async #deliver(
     { receiverCode, peer: { matchNumber }, device, over }: SenderRun,
-    sources: readonly Source[],
+    sources: List<Source>,
     { transfers, signal, onAnswer, onChecking, onProgress, onSkip, onReceipt, last }: SendOptions,
   ): Promise<Receipt> {
     const who = { receiverCode, matchNumber }

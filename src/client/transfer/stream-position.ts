@@ -1,4 +1,5 @@
 import { PairingError } from '../errors.ts'
+import type { List } from '../list.ts'
 import type { Entry } from './entries.ts'
 
 /** A run of bytes that belong to one entry. */
@@ -12,8 +13,8 @@ export interface Piece {
  * between. Both sides have one. Throws PairingError `corrupt` for what the stream cannot have.
  */
 export class StreamPosition {
-  readonly #entries: readonly Entry[]
-  readonly #offsets: ReadonlyMap<number, number>
+  readonly #entries: List<Entry>
+  readonly #offsets: ArrayLike<number>
   readonly #skipped = new Set<number>()
   #entry = -1
   /** Bytes that are left of that entry. Infinite for a pipe. */
@@ -21,8 +22,8 @@ export class StreamPosition {
   /** The entry of the last byte. */
   #touched = 0
 
-  /** `offsets` says where an entry begins that does not begin at 0. */
-  constructor(entries: readonly Entry[], offsets: ReadonlyMap<number, number> = new Map()) {
+  /** `offsets` says by entry where it begins, if any begins elsewhere than at 0. */
+  constructor(entries: List<Entry>, offsets: ArrayLike<number> = []) {
     this.#entries = entries
     this.#offsets = offsets
     this.#next()
@@ -31,11 +32,6 @@ export class StreamPosition {
   /** The entry that the next byte belongs to; their number when none is left. */
   get entry(): number {
     return this.#entry
-  }
-
-  /** Bytes of the entries that the stream does not have, because they begin later. */
-  get hasBytes(): number {
-    return [...this.#offsets.values()].reduce((sum, bytes) => sum + bytes, 0)
   }
 
   /** Entries whose bytes are not all in the stream. */
@@ -76,9 +72,9 @@ export class StreamPosition {
   #next(): void {
     while (this.#left === 0 && this.#entry < this.#entries.length) {
       this.#entry++
-      const entry = this.#entries[this.#entry]
+      const entry = this.#entries.at(this.#entry)
       if (!entry || entry.dir || this.#skipped.has(this.#entry)) continue
-      this.#left = (entry.size ?? Number.POSITIVE_INFINITY) - (this.#offsets.get(this.#entry) ?? 0)
+      this.#left = (entry.size ?? Number.POSITIVE_INFINITY) - (this.#offsets[this.#entry] ?? 0)
     }
   }
 }

@@ -7,7 +7,13 @@ export const UNUSED: readonly (readonly [module: string, members: readonly strin
     ['lowlevel', 'secretbox', 'box', 'sign', 'hash', 'sigma', 'minusp', 'K', 'iv', 'L', 'D', 'D2', 'X', 'Y', 'I'],
   ],
   ['/@noble/curves/ed25519.js', ['hashToCurve', 'hashToScalar']],
+  ['/@noble/curves/abstract/modular.js', ['invertBatch']],
+  ['/@noble/hashes/sha3.js', ['xof']],
+  ['/@noble/post-quantum/ml-kem.js', ['getPublicKey']],
   ['/qr/decode.js', ['decodeAsync']],
+  ['/lean-qr/index.mjs', ['toCanvas']],
+  ['/src/client/list.ts', ['toJSON']],
+  ['/src/client/sender.ts', ['codeExpiresInMs', 'verifiedCount']],
 ]
 /** Errors that the page tells by a code, or not at all: their texts are for developers. */
 const PLAIN_ERROR = /^(Type|Range|Stream|Frame)?Error$/
@@ -20,7 +26,7 @@ export function leftOut(): Plugin {
     apply: 'build',
     enforce: 'post',
     transform(code, id) {
-      if (!/\.[jt]s$/.test(id)) return undefined
+      if (!/\.m?[jt]s$/.test(id)) return undefined
       const [module, members] = UNUSED.find(([end]) => id.endsWith(end)) ?? ['', []]
       unseen.delete(module)
       return { code: without(code, members), map: null }
@@ -46,7 +52,9 @@ export function without(code: string, members: readonly string[]): string {
   }
   new Visitor({
     MethodDefinition: cutMember,
-    Property: (node) => 'method' in node && node.method && cutMember(node as ESTree.ObjectProperty),
+    Property: (node) => {
+      if ('value' in node && /^(Arrow)?Function/.test(node.value.type)) cutMember(node as ESTree.ObjectProperty)
+    },
     ExpressionStatement: (node) => {
       const { expression } = node
       if (expression.type === 'AssignmentExpression' && goes(firstMember(expression.left))) cut(node)

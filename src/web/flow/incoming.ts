@@ -231,5 +231,5 @@ async function sinkFor({ is }: Plan, offer: Offer): Promise<Sink | undefined> {
 }
 
 function isText({ entries, totalBytes }: Offer): boolean {
-  return entries.length === 1 && entries[0]?.type === TEXT_TYPE && (totalBytes ?? Infinity) <= TEXT_MAX_BYTES
+  return entries.length === 1 && entries.at(0)?.type === TEXT_TYPE && (totalBytes ?? Infinity) <= TEXT_MAX_BYTES
 }

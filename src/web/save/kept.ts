@@ -1,5 +1,5 @@
 import { type BrowserPartial, BrowserPartials } from '../../browser/index.ts'
-import type { Entry, Partial } from '../../client/index.ts'
+import type { Entry, List, Partial } from '../../client/index.ts'
 import { DISK } from './disk.ts'
 import type { Sink } from './sink.ts'
 import { hasArchives, type Ready, readyFiles } from './things.ts'
@@ -15,7 +15,7 @@ export class KeptSink implements Sink {
     return KEPT.tokens()
   }
 
-  async open(token: string, entries: readonly Entry[]): Promise<Partial> {
+  async open(token: string, entries: List<Entry>): Promise<Partial> {
     this.#partial = await KEPT.open(token, entries)
     return this.#partial
   }

@@ -1,6 +1,6 @@
 import { inBatches } from '../../browser/batches.ts'
 import type { ReceivedFile } from '../../browser/index.ts'
-import type { Entry, Partial } from '../../client/index.ts'
+import type { Entry, List, Partial } from '../../client/index.ts'
 import { MEMORY_MAX_BYTES } from '../flow/plan.ts'
 import { crc32 } from './crc.ts'
 import { noRoom, type Sink } from './sink.ts'
@@ -8,10 +8,10 @@ import { hasArchives, type Ready, readyFiles } from './things.ts'
 
 /** Holds everything as blobs of the page: nothing touches the disk before it is handed out. */
 export class MemorySink implements Sink, Partial {
-  readonly have: ReadonlyMap<number, number> = new Map()
+  readonly have = []
   readonly #max: number
   readonly #parts = new Map<number, ReceivedFile>()
-  #entries: readonly Entry[] = []
+  #entries: List<Entry> = []
   #hasArchives = false
   #bytes = 0
 
@@ -24,7 +24,7 @@ export class MemorySink implements Sink, Partial {
     return []
   }
 
-  async open(_token: string, entries: readonly Entry[]): Promise<Partial> {
+  async open(_token: string, entries: List<Entry>): Promise<Partial> {
     this.#entries = entries
     this.#hasArchives = hasArchives(entries)
     return this

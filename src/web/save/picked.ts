@@ -1,5 +1,5 @@
 import { inBatches } from '../../browser/batches.ts'
-import type { Entry, Partial } from '../../client/index.ts'
+import type { Entry, List, Partial } from '../../client/index.ts'
 import { crc32 } from './crc.ts'
 import type { Sink } from './sink.ts'
 import { archived, thingsOf } from './things.ts'
@@ -9,14 +9,14 @@ import { directory, localHeader, type ZipEntry } from './zip.ts'
 type Picker = (options: { suggestedName: string }) => Promise<FileSystemFileHandle>
 
 /** Asks where to save. It has to be called within a click. Throws AbortError when the person changes their mind. */
-export function pickPlace(entries: readonly Entry[]): Promise<FileSystemFileHandle> {
+export function pickPlace(entries: List<Entry>): Promise<FileSystemFileHandle> {
   const { showSaveFilePicker } = globalThis as unknown as { showSaveFilePicker: Picker }
   return showSaveFilePicker({ suggestedName: thingsOf(entries)[0]?.name ?? '' })
 }
 
 /** Writes to a place that the person chose: one file, or a folder as an archive. It has its name there when it is finished. */
 export class PickedSink implements Sink, Partial {
-  readonly have: ReadonlyMap<number, number> = new Map()
+  readonly have = []
   readonly #place: FileSystemFileHandle
   #file: FileSystemWritableFileStream | undefined
   #wasEmpty = false
@@ -39,7 +39,7 @@ export class PickedSink implements Sink, Partial {
     return []
   }
 
-  async open(_token: string, entries: readonly Entry[]): Promise<Partial> {
+  async open(_token: string, entries: List<Entry>): Promise<Partial> {
     const [thing] = thingsOf(entries)
     if (thing?.isArchive) {
       const zipped = archived(entries, thing.entries)

@@ -1,5 +1,5 @@
 import type { Received } from '../../browser/index.ts'
-import type { Entry } from '../../client/index.ts'
+import { type Entry, indexed, type List } from '../../client/index.ts'
 import { distinct, nameForDownload, pathInArchive } from './names.ts'
 import { directory, localHeader, type ZipEntry } from './zip.ts'
 
@@ -24,17 +24,17 @@ export interface Ready {
 }
 
 /** The files that come of an offer. A folder is one. */
-export function thingsOf(entries: readonly Entry[]): Thing[] {
+export function thingsOf(entries: List<Entry>): Thing[] {
   const groups = new Map<string, number[]>()
-  for (const [index, { path }] of entries.entries()) {
+  for (const [index, { path }] of indexed(entries)) {
     const [first = path] = path.split('/', 1)
     const group = groups.get(first)
     if (group) group.push(index)
     else groups.set(first, [index])
   }
-  if (groups.size > FILES_MAX) return [{ name: ARCHIVE, isArchive: true, entries: [...entries.keys()] }]
+  if (groups.size > FILES_MAX) return [{ name: ARCHIVE, isArchive: true, entries: [...groups.values()].flat() }]
   const things = [...groups].map(([first, indexes]) => {
-    const isArchive = indexes.some((index) => entries[index]?.dir || entries[index]?.path !== first)
+    const isArchive = indexes.some((index) => entries.at(index)?.dir || entries.at(index)?.path !== first)
     return { name: nameForDownload(first) + (isArchive ? '.zip' : ''), isArchive, entries: indexes }
   })
   const names = distinct(things.map(({ name }) => name))
@@ -42,31 +42,31 @@ export function thingsOf(entries: readonly Entry[]): Thing[] {
 }
 
 /** Reports whether any of the files is an archive, which needs the CRC-32 of what is in it. */
-export function hasArchives(entries: readonly Entry[]): boolean {
+export function hasArchives(entries: List<Entry>): boolean {
   return thingsOf(entries).some(({ isArchive }) => isArchive)
 }
 
 /** The entries of an archive as they are named in it, in the order of `indexes`. Sizes are as offered; the CRC is 0. */
-export function archived(entries: readonly Entry[], indexes: readonly number[]): ZipEntry[] {
-  const paths = distinct(indexes.map((index) => pathInArchive(entries[index]?.path ?? '')))
+export function archived(entries: List<Entry>, indexes: readonly number[]): ZipEntry[] {
+  const paths = distinct(indexes.map((index) => pathInArchive(entries.at(index)?.path ?? '')))
   return indexes.map((index, at) => {
-    const { dir, size = 0, modified, x = false } = entries[index] ?? {}
+    const { dir, size = 0, modified, x = false } = entries.at(index) ?? {}
     return { path: `${paths[at]}${dir ? '/' : ''}`, size, crc: 0, modified, isExecutable: x }
   })
 }
 
 /** Makes the files of an offer from the parts that came of it, with their CRC-32 where they go into an archive. An archive's bytes stay where they are: it is put together of them. */
-export function readyFiles({ entries, files }: Received): Ready[] {
+export function readyFiles({ entries, files }: Omit<Received, 'entries'> & { readonly entries: List<Entry> }): Ready[] {
   return thingsOf(entries).flatMap(({ name, isArchive, entries: indexes }): Ready[] => {
     const [only = 0] = indexes
-    const type = entries[only]?.type ?? ''
+    const type = entries.at(only)?.type ?? ''
     if (isArchive) return [{ name, blob: archive(entries, indexes, files), type: 'application/zip' }]
     const blob = files.get(only)?.blob
     return blob ? [{ name, blob, type }] : []
   })
 }
 
-function archive(entries: readonly Entry[], indexes: readonly number[], parts: Received['files']): Blob {
+function archive(entries: List<Entry>, indexes: readonly number[], parts: Received['files']): Blob {
   const pieces: BlobPart[] = []
   const listed: ZipEntry[] = []
   const offsets: number[] = []

@@ -28,7 +28,7 @@ describe('an offer', () => {
     const other = side === 'sender' ? devices.receiver : devices.sender
     const sending = devices[side].send([bytesSource(FILE, 'film.mp4'), bytesSource(new Uint8Array(), 'empty')])
     const offer = await until(nextOffer(other))
-    expect(offer.entries).toMatchObject([
+    expect([...offer.entries]).toMatchObject([
       { path: 'film.mp4', size: FILE.length },
       { path: 'empty', size: 0 },
     ])

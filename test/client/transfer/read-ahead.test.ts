@@ -18,7 +18,7 @@ function reading(
       },
     }
   })
-  return { opened, ahead: new ReadAhead(sources, new Map()) }
+  return { opened, ahead: new ReadAhead(sources, []) }
 }
 
 async function all(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array[]> {

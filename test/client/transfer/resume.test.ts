@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { List } from '../../../src/client/list.ts'
 import { bytesSource, type Source } from '../../../src/client/source.ts'
 import type { Entry } from '../../../src/client/transfer/entries.ts'
 import { type Partials, save } from '../../../src/client/transfer/partials.ts'
@@ -21,7 +22,7 @@ class Memory implements Partials {
     return [...this.parts.keys()]
   }
 
-  async open(token: string, entries: readonly Entry[]) {
+  async open(token: string, entries: List<Entry>) {
     const files = this.parts.get(token) ?? new Map<number, Buffer>()
     this.parts.set(token, files)
     return {
@@ -39,7 +40,7 @@ class Memory implements Partials {
       },
       finish: async (skipped: readonly number[]) => {
         const kept = [...files].filter(([entry]) => !skipped.includes(entry))
-        this.finished = new Map(kept.map(([entry, bytes]) => [entries[entry]?.path ?? '', bytes]))
+        this.finished = new Map(kept.map(([entry, bytes]) => [entries.at(entry)?.path ?? '', bytes]))
         this.parts.delete(token)
       },
       leave: async () => {},

@@ -11,6 +11,6 @@ test('an offer of 1,000,000 entries is answered from their number, and none of i
   await until(attacker([{ kind: 'offer', offer: 1, count: 1_000_000, bytes: 0, token }, lines]))
   await attacker([{ kind: 'offer', offer: 2, count: 1, bytes: 1, token }, [{ path: 'file', size: 1 }]])
   const { offer, entries } = await until(offered)
-  expect([offer, entries]).toEqual([2, [{ path: 'file', size: 1 }]])
+  expect([offer, [...entries]]).toEqual([2, [{ path: 'file', size: 1 }]])
   expect(device.isOver).toBe(false)
 })

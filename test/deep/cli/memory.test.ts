@@ -8,14 +8,14 @@ const relay = relayOfFile()
 
 const FEW = 1_000
 const MANY = 9_000
-/** Heap of an entry as long as it is listed: its paths, sizes and times. */
-const LISTED_BYTES = 700
+/** Memory of an entry as long as it is listed: 15 MiB for the 100,000 that an offer may have. */
+const LISTED_BYTES = 157
 /** Heap that a file may leave behind until old garbage is collected. With all that it needs it would be 1,000 to 2,500 bytes. */
 const PASSED_BYTES = 600
 
 /**
- * Collects all garbage of a command when it prints the text MARK, and tells at its end what the heap had then, and how much
- * came to it since that has outlived two collections of young garbage, dead or alive.
+ * Collects all garbage of a command when it prints the text MARK, and tells at its end what it held then, on the heap and beside it, and
+ * how much came to the heap since that has outlived two collections of young garbage, dead or alive.
  */
 const TELL_HEAP = `data:text/javascript,${encodeURIComponent(`
   import { writeFileSync } from 'node:fs'
@@ -25,17 +25,20 @@ const TELL_HEAP = `data:text/javascript,${encodeURIComponent(`
   const collect = runInNewContext('gc')
   const oldBytes = () => getHeapSpaceStatistics().find((space) => space.space_name === 'old_space').space_used_size
   let listed
+  let oldWhenListed
   for (const stream of [process.stdout, process.stderr]) {
     const write = stream.write.bind(stream)
     stream.write = (text, ...rest) => {
       if (listed === undefined && String(text).includes(process.env.MARK)) {
         collect()
-        listed = oldBytes()
+        const { heapUsed, external } = process.memoryUsage()
+        listed = heapUsed + external
+        oldWhenListed = oldBytes()
       }
       return write(text, ...rest)
     }
   }
-  process.on('exit', () => writeFileSync(process.env.HEAP_FILE, JSON.stringify({ listed, passed: oldBytes() - listed })))
+  process.on('exit', () => writeFileSync(process.env.HEAP_FILE, JSON.stringify({ listed, passed: oldBytes() - oldWhenListed })))
 `)}`
 
 interface Heap {

@@ -1,0 +1,82 @@
+/** Values in their order, each perhaps made when it is looked at. An array is one. */
+export interface List<T> extends Iterable<T> {
+  /** Their number. */
+  readonly length: number
+  /** The value at a place from 0 on, or undefined behind the last. */
+  at(index: number): T | undefined
+}
+
+/** Values that are held together. */
+const TOGETHER = 32
+
+/**
+ * JSON values of a list that may be long. They are held as bytes, which take a fraction of what objects do, and made again
+ * when they are looked at: in order costs least.
+ */
+export class PackedList<T> implements List<T> {
+  readonly #packed: Uint8Array[] = []
+  #rest: T[] = []
+  /** The place of those that were looked at last. */
+  #place = -1
+  #looked: readonly T[] = []
+
+  /** Their number. */
+  get length(): number {
+    return this.#packed.length * TOGETHER + this.#rest.length
+  }
+
+  /** Adds a value. It must not be changed any more. */
+  push(value: T): void {
+    this.#rest.push(value)
+    if (this.#rest.length < TOGETHER) return
+    this.#packed.push(new TextEncoder().encode(JSON.stringify(this.#rest)))
+    this.#rest = []
+  }
+
+  /** The value at a place from 0 on, or undefined behind the last. */
+  at(index: number): T | undefined {
+    const place = Math.floor(index / TOGETHER)
+    if (place !== this.#place) this.#looked = this.#together(place)
+    // The last ones are not packed yet.
+    this.#place = place < this.#packed.length ? place : -1
+    return this.#looked[index % TOGETHER]
+  }
+
+  /** All of them, in order. */
+  *[Symbol.iterator](): Generator<T, void> {
+    for (let place = 0; place <= this.#packed.length; place++) yield* this.#together(place)
+  }
+
+  /** In a text of JSON it is an array. */
+  toJSON(): T[] {
+    return [...this]
+  }
+
+  #together(place: number): readonly T[] {
+    const packed = this.#packed[place]
+    if (packed) return JSON.parse(new TextDecoder().decode(packed))
+    return place === this.#packed.length ? this.#rest : []
+  }
+}
+
+/** The same list with something else made of each value, whenever it is looked at. */
+export function mapped<T, U>(list: List<T>, make: (value: T, index: number) => U): List<U> {
+  return {
+    get length() {
+      return list.length
+    },
+    at(index) {
+      const value = list.at(index)
+      return value === undefined ? undefined : make(value, index)
+    },
+    *[Symbol.iterator]() {
+      for (const [index, value] of indexed(list)) yield make(value, index)
+    },
+  }
+}
+
+/** Values with their places, from 0. */
+export function* indexed<T>(values: Iterable<T>): Generator<[index: number, value: T], void> {
+  let index = 0
+  for (const value of values) yield [index++, value]
+}
