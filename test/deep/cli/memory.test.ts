@@ -8,8 +8,8 @@ const relay = relayOfFile()
 
 const FEW = 1_000
 const MANY = 9_000
-/** Memory of an entry as long as it is listed: 15 MiB for the 100,000 that an offer may have. */
-const LISTED_BYTES = 157
+/** Memory of an entry as long as it is listed: at the sender its line, which has just gone out, is still there beside it. */
+const LISTED_BYTES = 250
 /** Heap that a file may leave behind until old garbage is collected. With all that it needs it would be 1,000 to 2,500 bytes. */
 const PASSED_BYTES = 600
 
