@@ -99,6 +99,7 @@ function abandon(pieces: Pieces): void {
 
 async function collected(pieces: Pieces): Promise<Uint8Array[]> {
   const all: Uint8Array[] = []
-  for await (const piece of pieces) all.push(piece)
+  // A source may overwrite a piece when it is asked for the next.
+  for await (const piece of pieces) all.push(new Uint8Array(piece))
   return all
 }

@@ -47,6 +47,14 @@ describe('sources', () => {
     }
   })
 
+  test('may use the memory of a piece again for the next one, also while they wait for their turn', async () => {
+    const memory = new Uint8Array(2)
+    const { ahead } = reading([6], async function* () {
+      for (const byte of upTo(3)) yield memory.fill(byte)
+    })
+    expect(await all(ahead.piecesOf(0))).toEqual(upTo(3).map((byte) => new Uint8Array(2).fill(byte)))
+  })
+
   test('that are not small are opened when it is their turn, and nothing behind them before', async () => {
     const { ahead, opened } = reading([1, SMALL_BYTES + 1, 1])
     await all(ahead.piecesOf(0))
