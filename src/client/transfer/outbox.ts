@@ -84,20 +84,22 @@ export class Outbox {
   /** Writes for as long as the channel lives, and rejects with what ended it. */
   async run(): Promise<never> {
     for (;;) {
-      // A function of its own: what was written is not held while there is nothing to write.
-      if (await this.#writeNext()) continue
-      this.#nothing.fire()
-      await this.#something.next()
+      // Looked at and waited for in one step: what is queued in between would wait for the next.
+      const writing = this.#writeNext()
+      if (writing) await writing
+      else {
+        this.#nothing.fire()
+        await this.#something.next()
+      }
     }
   }
 
-  /** Reports whether there was something to write. */
-  async #writeNext(): Promise<boolean> {
+  /** Writes what is next, if there is something. Holds none of it afterwards. */
+  #writeNext(): Promise<void> | undefined {
     const waiting = this.#replies.shift() ?? this.#posts.shift()
-    const content = waiting ? undefined : this.#content()
-    if (waiting) await this.#write(waiting)
-    if (content) await this.#writer.write(content)
-    return waiting !== undefined || content !== undefined
+    if (waiting) return this.#write(waiting)
+    const content = this.#content()
+    return content && this.#writer.write(content)
   }
 
   async #write({ head, body, events }: Waiting): Promise<void> {
