@@ -45,6 +45,8 @@ const redisNetwork = protection('test/deep/cluster/redis-network.test.ts')
 const redisClock = protection('test/store/redis-clock.test.ts')
 const digests = protection('test/store/address-digest.test.ts')
 const deploy = protection('test/deploy.test.ts')
+const image = protection('test/deep/image/image.test.ts')
+const unit = protection('test/server/deploy.test.ts')
 const access = protection('test/server/limits/access.test.ts')
 const proxyProtocol = protection('test/server/limits/proxy-protocol.test.ts')
 const doctor = protection('test/deep/cli/doctor.test.ts')
@@ -630,6 +632,15 @@ export const OPERATOR = [
     'if (Math.abs(jumped) <= JUMP_MS) {',
     'if (Math.abs(jumped) >= 0) {',
   ]),
+  deploy('Relay I5: a health check without a second Node', 'is healthy when the relay says 200, and not', [
+    '[[ $status == 200 ]]',
+    '[[ -n $status ]]',
+  ]),
+  image('Relay I6: what the image says it is', 'says what it is, of which version and licence', [
+    'image.licenses="MIT"',
+    'image.licenses=""',
+  ]),
+  unit('Relay I7: a user of its own for the service', 'the unit for systemd has no mistake', ['DynamicUser=yes', '']),
   deploy('Relay I4: the image’s user is a number', 'runs as a user with a number', ['USER 1000', 'USER node']),
   server('Relay I9: a hang-up without a terminal', 'without a terminal ignores SIGHUP', [
     "(['SIGHUP', 'SIGUSR2'] as const).filter(",

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { hash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -163,17 +164,21 @@ describe.skipIf(WITHOUT_CHROMIUM)('the page in Chromium', () => {
     await receiver.reads('Grüße aus der 名 🏞️')
   })
 
-  test('a folder', async () => {
-    const path = join(folder, 'holiday')
-    mkdirSync(join(path, 'deep'), { recursive: true })
-    writeFileSync(join(path, 'a.txt'), 'a')
-    writeFileSync(join(path, 'deep', 'b.txt'), 'bb')
+  test('a folder of a thousand files is one archive with all of them', async () => {
+    const [sent, got] = [join(folder, 'sent'), join(folder, 'got')]
+    for (let deep = 0; deep < 10; deep++) {
+      mkdirSync(join(sent, 'holiday', `${deep}`), { recursive: true })
+      for (let n = 0; n < 100; n++) writeFileSync(join(sent, 'holiday', `${deep}`, `${n} ü.txt`), `${deep} ${n}`)
+    }
     const [sender, receiver] = await two()
-    await sender.chooseFolder(path)
-    await sender.reads('2 files')
+    await sender.chooseFolder(join(sent, 'holiday'))
+    await sender.reads('1,000 files')
     await pair(sender, receiver)
     await receiver.page.getByRole('button', { name: /^Save/ }).click()
     await sender.reads('Delivered: it has everything')
+    await expect.poll(() => receiver.downloads.length).toBe(1)
+    execFileSync('unzip', ['-q', (await receiver.downloads[0]?.path()) ?? '', '-d', got])
+    expect(execFileSync('diff', ['-r', sent, got], { encoding: 'utf8' })).toBe('')
   })
 
   test('three receivers on one code: each typed from the second on', async () => {
