@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Plugin, rolldown } from 'rolldown'
+import { UNUSED, without } from '../../src/web/build/left-out.ts'
 
 export interface Bundled {
   /** Entries by the names of their files. */
@@ -33,7 +34,7 @@ export async function bundle({
     tsconfig: false,
     external: [/^node:/, 'bufferutil', 'utf-8-validate', ...external],
     resolve: forBrowsers ? { alias: { tweetnacl: 'tweetnacl/nacl.js' } } : {},
-    plugins: [withoutNodeCrypto, ...(forBrowsers ? [withoutWs] : [])],
+    plugins: [withoutNodeCrypto, ...(forBrowsers ? [withoutWs, withoutUnused] : [])],
     treeshake: { moduleSideEffects: [{ test: /\/dist\/(browser|client|crypto|node|protocol)\//, sideEffects: false }] },
     checks: { pluginTimings: false },
     // Comments with paths, which are others in another place.
@@ -61,6 +62,15 @@ const withoutNodeCrypto: Plugin = {
     const without = code.replace("typeof require !== 'undefined'", 'false')
     if (without === code) throw new Error('tweetnacl asks for random numbers in another way')
     return without
+  },
+}
+
+/** tweetnacl without what the SDK never calls: no bundler can tell, and it is half of it. */
+export const withoutUnused: Plugin = {
+  name: 'without-unused',
+  transform(code, id) {
+    const [, members] = UNUSED.find(([module]) => /tweetnacl/.test(module) && id.endsWith(module)) ?? []
+    return members && { code: without(code, members), map: null }
   },
 }
 

@@ -3,10 +3,11 @@ import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { bundle } from './bundle.ts'
 
-/** Fills packages/ from dist/, which `tsc` and Vite wrote. Bundles only where a file there is newer than the last bundle. */
+/** Fills packages/ from dist/, which `tsc` and Vite wrote. Bundles only where a file there, or here, is newer than the last bundle. */
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const DIST = join(ROOT, 'dist')
+const HERE = join(ROOT, 'scripts/packages')
 const [SDK, CLI, RELAY] = ['sdk', 'cli', 'relay'].map((name) => join(ROOT, 'packages', name)) as [
   string,
   string,
@@ -27,7 +28,7 @@ copy('dist/web', join(RELAY, 'dist/web'))
 // To compare with the page of a relay, which is done unpacked.
 copy('dist/web', join(CLI, 'dist/web'), (path) => !/\.(br|gz)$/.test(path))
 
-if (newestIn(DIST) > (statSync(STAMP, { throwIfNoEntry: false })?.mtimeMs ?? 0)) {
+if (Math.max(...[DIST, HERE].map(newestIn)) > (statSync(STAMP, { throwIfNoEntry: false })?.mtimeMs ?? 0)) {
   for (const half of ['server', 'relay', 'store', 'protocol']) {
     copy(`dist/${half}`, join(RELAY, 'dist', half), (path) => !/\/\.|\.(d\.ts|map)$|\.tsbuildinfo$/.test(path))
   }
@@ -84,7 +85,7 @@ function copy(from: string, to: string, filter: (path: string) => boolean = () =
 /** When one of the modules in a directory changed last, as `mtimeMs`. */
 function newestIn(directory: string): number {
   const modules = readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter((name) =>
-    /^(?!web\/).*\.js$/.test(name),
+    /^(?!web\/).*(?<!\.d)\.[jt]s$/.test(name),
   )
   return Math.max(0, ...modules.map((name) => statSync(join(directory, name)).mtimeMs))
 }

@@ -2,6 +2,7 @@ import { isBuiltin } from 'node:module'
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build, type Plugin, type Rolldown } from 'vite'
+import { withoutUnused } from '../../../scripts/packages/bundle.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 
@@ -38,7 +39,8 @@ export async function bundle(entry: string, name: string, directory: string): Pr
     publicDir: false,
     mode: 'production',
     logLevel: 'error',
-    plugins: [findNodeImports],
+    // As the package for browsers is made.
+    plugins: [findNodeImports, withoutUnused],
     build: {
       outDir: directory,
       emptyOutDir: false,
