@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunningRelay, startRelay } from '../../support/server.ts'
 import { startChromium, WITHOUT_CHROMIUM } from '../browser/chromium.ts'
+import { startFirefox, WITHOUT_FIREFOX } from '../browser/firefox.ts'
 
 /** Installs the packed tarballs into an empty project, and uses them there in what people build and run with. */
 
@@ -84,14 +85,19 @@ describe.skipIf(missing)('the tarballs, in an empty project', () => {
     expect(await node('require.cjs')).toBe(TEXT)
   })
 
-  test('hand over a text in Deno', async () => {
-    const [deno = ''] = readdirSync(join(modules, '@deno'))
-    expect(await run(join(modules, '@deno', deno, 'deno'), ['run', '-A', 'import.mjs'])).toBe(TEXT)
+  test('hand over a text, a Blob and a stream of Node in Deno', async () => {
+    const [name = ''] = readdirSync(join(modules, '@deno'))
+    const deno = join(modules, '@deno', name, 'deno')
+    expect(await run(deno, ['run', '-A', 'import.mjs'])).toBe(TEXT)
+    expect(await run(deno, ['run', '-A', 'large.mjs'])).toBe('both arrived')
   })
 
-  test('hand over a text in Bun', async () => {
-    const [bun = ''] = readdirSync(join(modules, '@oven'))
-    expect(await run(join(modules, '@oven', bun, 'bin/bun'), ['import.mjs'])).toBe(TEXT)
+  test('hand over a text, a Blob and a stream of Node in Bun, which runs the command, too', async () => {
+    const [name = ''] = readdirSync(join(modules, '@oven'))
+    const bun = join(modules, '@oven', name, 'bin/bun')
+    expect(await run(bun, ['import.mjs'])).toBe(TEXT)
+    expect(await run(bun, ['large.mjs'])).toBe('both arrived')
+    expect(await run(bun, [join(modules, 'pairlay-cli/bin/pairlay.js'), 'send', '--help'])).toContain('pairlay send')
   })
 
   test('work in jest as it comes', async () => {
@@ -168,7 +174,7 @@ describe.skipIf(missing)('the tarballs, in an empty project', () => {
   })
 })
 
-describe.skipIf(missing || WITHOUT_CHROMIUM)('the SDK bundled for a browser', () => {
+describe.skipIf(missing || WITHOUT_CHROMIUM || WITHOUT_FIREFOX)('the SDK bundled for a browser', () => {
   const into = join(folder, 'bundles')
   const config = { mode: 'production', entry: './page.mjs', output: { path: into, filename: 'webpack.js' } }
   const WEBPACK = `
@@ -183,7 +189,7 @@ describe.skipIf(missing || WITHOUT_CHROMIUM)('the SDK bundled for a browser', ()
       build: { outDir: ${JSON.stringify(into)}, emptyOutDir: false, lib: { entry: 'page.mjs', formats: ['es'], fileName: () => 'vite.js' } },
     })`
 
-  test('by webpack, vite or esbuild, with no option of its own, hands over a text in Chromium, and has nothing of Node', async () => {
+  test('by webpack, vite or esbuild, with no option of its own, hands over a text in a page and in a worker, and has nothing of Node', async () => {
     await node('--eval', WEBPACK)
     await node('--input-type=module', '--eval', VITE)
     await run(ofRoot('.bin/esbuild'), [
@@ -204,24 +210,37 @@ describe.skipIf(missing || WITHOUT_CHROMIUM)('the SDK bundled for a browser', ()
       )
     })
     await new Promise<void>((resolve) => site.listen(0, '127.0.0.1', resolve))
-    const browser = await startChromium()
+    const browsers = await Promise.all([startChromium(), startFirefox(folder)])
     try {
       for (const name of ['webpack', 'vite', 'esbuild']) {
         expect(readFileSync(join(into, `${name}.js`), 'utf8')).not.toMatch(NODE_ONLY)
-        const page = await browser.newPage()
-        const said: string[] = []
-        page.on('console', (message) => said.push(message.text()))
-        await page.goto(`http://127.0.0.1:${(site.address() as AddressInfo).port}/${name}`)
-        expect(await page.evaluate((to) => handOver(to), url), name).toBe(TEXT)
-        expect(said).toEqual([])
-        await page.close()
+        for (const browser of browsers) {
+          const page = await browser.newPage()
+          const said: string[] = []
+          page.on('console', (message) => said.push(message.text()))
+          await page.goto(`http://127.0.0.1:${(site.address() as AddressInfo).port}/${name}`)
+          expect(await page.evaluate((to) => handOver(to), url), name).toBe(TEXT)
+          expect(await page.evaluate(byWorker, [`/${name}.js`, url] as const), name).toBe(TEXT)
+          expect(said).toEqual([])
+          await page.close()
+        }
       }
     } finally {
-      await browser.close()
+      for (const browser of browsers) await browser.close()
       site.closeAllConnections()
       site.close()
     }
   })
 })
+
+/** Runs in the page: the same bundle as a module worker. */
+function byWorker([bundle, to]: readonly [string, string]): Promise<unknown> {
+  const worker = new Worker(bundle, { type: 'module' })
+  return new Promise((resolve, reject) => {
+    worker.onmessage = ({ data }) => resolve(data)
+    worker.onerror = reject
+    worker.postMessage(to)
+  })
+}
 
 declare function handOver(relay: string): Promise<string>

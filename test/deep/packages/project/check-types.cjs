@@ -19,15 +19,17 @@ const WAYS = {
   },
   node16: { module: 'node16', moduleResolution: 'node16' },
   bundler: { module: 'esnext', moduleResolution: 'bundler', exactOptionalPropertyTypes: true },
+  dom: { module: 'esnext', moduleResolution: 'bundler', types: [] },
 }
+/** Files by the way. Where it depends on the name, as an ES module and as a script. */
+const NAMES = { node16: ['types.mts', 'types.cts'], dom: ['dom.ts'] }
 /** Declarations that others answer for. */
 const OTHERS = /\/(typescript-[\d.]+|@types|undici-types)\//
 const files = new Map()
 
 for (const [way, options] of Object.entries(WAYS)) {
   const { options: parsed, errors } = ts.convertCompilerOptionsFromJson({ ...BASE, ...options }, __dirname)
-  // As an ES module and as a script, where that depends on the name.
-  const names = way === 'node16' ? ['types.mts', 'types.cts'] : ['types.ts']
+  const names = NAMES[way] ?? ['types.ts']
   const host = ts.createCompilerHost(parsed)
   const { getSourceFile, readFile, fileExists } = host
   const real = (path) => path.replace(/\/types\.[mc]ts$/, '/types.ts')
