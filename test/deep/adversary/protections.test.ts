@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { PROTECTIONS } from '../../../scripts/mutate/list.ts'
 import { applied, nameOf, tableOf } from '../../../scripts/mutate/mutation.ts'
@@ -10,7 +10,8 @@ const read = (path: string) => readFileSync(new URL(path, ROOT), 'utf8')
 test('every protection that `npm run mutate` takes out is in the sources once, and in the table', () => {
   const files = ['src', 'deploy'].flatMap((folder) =>
     readdirSync(new URL(folder, ROOT), { recursive: true, encoding: 'utf8' })
-      .filter((file) => /\.(ts|yaml|cfg|conf)$/.test(file))
+      .filter((file) => folder === 'deploy' || file.endsWith('.ts'))
+      .filter((file) => statSync(new URL(`${folder}/${file}`, ROOT)).isFile())
       .map((file) => `${folder}/${file}`),
   )
   const sources = new Map([...files, 'compose.yaml', 'Dockerfile'].map((file) => [file, read(file)]))

@@ -27,7 +27,7 @@ export class RedisKeys {
   async look(): Promise<Verdict> {
     const latest = Math.max(performance.now(), ...this.#deadlines.values())
     const faults: string[] = []
-    for (const [key, left] of await this.#redis.timeouts()) {
+    for (const [key, left] of await this.#timeouts()) {
       // Gone since the keys were listed.
       if (left === -2) continue
       const sessionId = [...this.#deadlines.keys()].find((id) => key.includes(id))
@@ -41,6 +41,13 @@ export class RedisKeys {
 
   /** Milliseconds until the last key there is now will be gone. */
   async lastsMs(): Promise<number> {
-    return Math.max(0, ...(await this.#redis.timeouts()).values())
+    return Math.max(0, ...(await this.#timeouts()).values())
+  }
+
+  /** Milliseconds by key. The number of the form is about no session, and outlives all that a node may have left. */
+  async #timeouts(): Promise<Map<string, number>> {
+    const all = await this.#redis.timeouts()
+    all.delete('pairlay:schema')
+    return all
   }
 }
