@@ -26,7 +26,11 @@ const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
 process.env.SOURCE_DATE_EPOCH ??= timeOfCommit()
 const seconds = Number(process.env.SOURCE_DATE_EPOCH)
 
-if (!values['as-built']) npm('run', 'build')
+if (!values['as-built']) {
+  // What a module that is gone has left there would go along.
+  rmSync(join(ROOT, 'dist'), { recursive: true, force: true })
+  npm('run', 'build')
+}
 npm('run', 'man')
 rmSync(into, { recursive: true, force: true })
 mkdirSync(into, { recursive: true })
