@@ -112,7 +112,7 @@ export const FULL: Plan = {
   folders: { files: 20_000, rounds: 5, seconds: 120 },
 }
 
-/** Every table, in under four minutes on two cores. */
+/** Every table, in five to six minutes on two cores. */
 export const QUICK: Plan = {
   relaying: { bytes: 192 * MIB, rounds: 2, secondsPerTable: 9 },
   smallFrames: { floodSeconds: 0.3, pings: 400, pingGapMs: 2, rounds: 2, secondsPerTable: 8 },

@@ -27,7 +27,7 @@ process.env.SOURCE_DATE_EPOCH ??= timeOfCommit()
 const seconds = Number(process.env.SOURCE_DATE_EPOCH)
 
 if (!values['as-built']) {
-  // What a module that is gone has left there would go along.
+  // Files of modules that are gone would go along.
   rmSync(join(ROOT, 'dist'), { recursive: true, force: true })
   npm('run', 'build')
 }
