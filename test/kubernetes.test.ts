@@ -19,7 +19,9 @@ const MIB = 1024 * 1024
 const python = (...args: string[]) => spawnSync(PYTHON, args, { encoding: 'utf8' })
 const isHere = python('-c', 'import kubernetes_validate').status === 0 || process.env.REQUIRE_ALL === '1'
 if (!isHere) {
-  process.stderr.write('\nThe manifests for Kubernetes are not tested: clients/python/.venv has no kubernetes-validate.\n')
+  process.stderr.write(
+    '\nThe manifests for Kubernetes are not tested: clients/python/.venv has no kubernetes-validate.\n',
+  )
 }
 
 const PRINT =
