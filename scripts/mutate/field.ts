@@ -537,8 +537,8 @@ export const OPERATOR = [
     'return',
   ]),
   origins('Security 14: a name that was rebound', 'a name can be rebound', [
-    "if (name !== '' && (this.#hosts.has(name) ||",
-    "if (name !== '' && (name ||",
+    "return name !== '' && (names.has(name) ||",
+    "return name !== '' && (name.length > 0 ||",
   ]),
   limits('Relay D7: unknown codes', 'with unknown codes beyond their limit make every join wait', [
     '[rates.unknownCode.check, rates.join]',
@@ -581,8 +581,8 @@ export const OPERATOR = [
     'return undefined',
   ]),
   server('Relay E11: what a proxy says on a unix socket', 'on a unix socket believes what its proxy says', [
-    'if (client ? !isInAny(this.#trusted, client) : !this.#isUnixSocket) break',
-    'if (!client || !isInAny(this.#trusted, client)) break',
+    'if (!client.isTrusted) break',
+    'if (!client.address || !client.isTrusted) break',
   ]),
   server('Relay I11: transfers that run may end', 'on SIGTERM lets a transfer end within DRAIN_SECONDS', [
     '!err && relay.figures.approved > 0;',

@@ -9,7 +9,7 @@ import closeWithGrace from 'close-with-grace'
 import { type DestinationStream, pino } from 'pino'
 import { RelayError } from '../relay/errors.ts'
 import { Relay } from '../relay/relay.ts'
-import { digestAddress } from '../store/address-digest.ts'
+import { addressDigests } from '../store/address-digest.ts'
 import { MemoryBus } from '../store/memory/bus.ts'
 import { MemoryMailboxStore } from '../store/memory/mailboxes.ts'
 import { MemorySessionStore } from '../store/memory/sessions.ts'
@@ -160,12 +160,11 @@ function pageAddress(): string | undefined {
 
 /** Returns the stores of a relay that is alone, in its own memory. */
 function storesOfOneNode() {
-  const addressKey = randomBytes(32).toString('base64url')
   return {
     sessions: new MemorySessionStore(systemClock),
     bus: new MemoryBus(),
     clock: systemClock,
-    digestAddress: (clientAddress: string) => digestAddress(addressKey, clientAddress),
+    digestAddress: addressDigests(randomBytes(32).toString('base64url')),
   }
 }
 

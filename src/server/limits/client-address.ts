@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import ipaddr from 'ipaddr.js'
 import { WITHIN } from '../../relay/relay.ts'
+import { remembered } from '../../store/remembered.ts'
 import { type IpAddress, parseIp } from './ip.ts'
 
 /** The address that limits count, in the form in which they count it. */
@@ -28,6 +29,8 @@ const UNREAD_HEADERS = {
   'do-connecting-ip': unread('DO-Connecting-IP'),
   'x-envoy-external-address': unread('X-Envoy-External-Address'),
 } as const
+
+const UNREAD = Object.keys(UNREAD_HEADERS) as (keyof typeof UNREAD_HEADERS)[]
 
 /** Something about the addresses in a request that an operator should know. */
 export type AddressWarning = keyof typeof ADDRESS_WARNINGS
@@ -62,6 +65,13 @@ const NAT64 = ipaddr.IPv6.parse('64:ff9b::')
 
 const NOBODY: ClientAddress = { counted: '', wider: undefined }
 
+/** An address as the settings see it. */
+interface KnownAddress {
+  readonly address: IpAddress | undefined
+  readonly isTrusted: boolean
+  readonly counted: ClientAddress
+}
+
 declare module 'fastify' {
   interface FastifyRequest {
     /** The address of the client, through the proxies that are trusted. */
@@ -91,6 +101,7 @@ export class ClientAddresses {
   readonly #trusted: readonly Network[]
   readonly #exempt: readonly Network[]
   readonly #isUnixSocket: boolean
+  readonly #known = remembered((text) => this.#look(text))
   /** Addresses that proxies told by the PROXY protocol. */
   readonly #told = new WeakMap<Socket, string>()
   /** Set once the relay, and not a proxy, has ended a connection for being idle. */
@@ -110,8 +121,7 @@ export class ClientAddresses {
 
   /** Reports whether a connection from this address comes from a trusted proxy. */
   isTrusted(remoteAddress: string | undefined): boolean {
-    const address = addressOf(remoteAddress)
-    return address === undefined ? this.#isUnixSocket : isInAny(this.#trusted, address)
+    return this.#known(remoteAddress ?? '').isTrusted
   }
 
   /** Takes the address of a connection's client as its proxy told it by the PROXY protocol. */
@@ -126,7 +136,7 @@ export class ClientAddresses {
 
   /** The address of the other end of a connection, which no header changes. */
   ofConnection(remoteAddress: string | undefined): ClientAddress {
-    return this.#countedOf(addressOf(remoteAddress))
+    return this.#known(remoteAddress ?? '').counted
   }
 
   /**
@@ -134,15 +144,15 @@ export class ClientAddresses {
    * counts as the proxy that wrote it.
    */
   of(request: IncomingMessage): ClientAddress {
-    const address = this.#countedOf(this.#clientOf(request))
-    if (this.#only === '') this.#only = address.counted
-    else if (address.counted !== this.#only && address.counted !== '') this.#only = undefined
-    return address
+    const { counted } = this.#clientOf(request)
+    if (this.#only === '') this.#only = counted.counted
+    else if (counted.counted !== this.#only && counted.counted !== '') this.#only = undefined
+    return counted
   }
 
   /** Tells a client how its address came here, and of what class it is: nothing that it does not know of itself. */
   describe(request: IncomingMessage): AddressSeen {
-    const client = this.#clientOf(request)
+    const { address: client } = this.#clientOf(request)
     const family = client instanceof ipaddr.IPv4 ? 4 : 6
     const warnings = [...this.warnings(request)]
     return client ? { family, range: withoutNat64(client).range(), warnings } : { range: 'none', warnings }
@@ -150,8 +160,8 @@ export class ClientAddresses {
 
   /** Reports whether the client of a request is in one of these networks. */
   isFrom(networks: readonly Network[], request: IncomingMessage): boolean {
-    const client = this.#clientOf(request)
-    return client !== undefined && isInAny(networks, withoutNat64(client))
+    const { address } = this.#clientOf(request)
+    return address !== undefined && isInAny(networks, withoutNat64(address))
   }
 
   /** Reports whether all requests came from one client address, as those of a proxy do that is not trusted. */
@@ -173,28 +183,32 @@ export class ClientAddresses {
       yield 'unreadable'
     }
     if (this.#isKept && forwarded.length > 0 && this.isTrusted(socket.remoteAddress)) yield 'kept'
-    const counted = this.#clientOf(request)?.toString()
-    for (const header of Object.keys(UNREAD_HEADERS) as (keyof typeof UNREAD_HEADERS)[]) {
-      const named = namedIn(header, String(headers[header] ?? ''))
+    for (const header of UNREAD) {
+      if (headers[header] === undefined) continue
+      const counted = this.#clientOf(request).address?.toString()
+      const named = namedIn(header, String(headers[header]))
       if (named.length > 0 && !named.some((each) => addressOf(each)?.toString() === counted)) yield header
     }
   }
 
-  #clientOf(request: IncomingMessage): IpAddress | undefined {
+  #clientOf(request: IncomingMessage): KnownAddress {
     // A connection that has just ended has no address, nor has one on a unix socket.
-    let client = addressOf(this.#told.get(request.socket) ?? request.socket.remoteAddress)
+    let client = this.#known(this.#told.get(request.socket) ?? request.socket.remoteAddress ?? '')
     for (const entry of forwardedFor(request).reverse()) {
-      if (client ? !isInAny(this.#trusted, client) : !this.#isUnixSocket) break
-      const next = addressOf(entry)
-      if (!next) break
+      if (!client.isTrusted) break
+      const next = this.#known(entry)
+      if (!next.address) break
       client = next
     }
     return client
   }
 
-  #countedOf(address: IpAddress | undefined): ClientAddress {
-    const known = address && withoutNat64(address)
-    return !known || isInAny(this.#exempt, known) ? NOBODY : countedOf(known)
+  #look(text: string): KnownAddress {
+    const address = addressOf(text)
+    if (!address) return { address, isTrusted: this.#isUnixSocket, counted: NOBODY }
+    const counting = withoutNat64(address)
+    const counted = isInAny(this.#exempt, counting) ? NOBODY : countedOf(counting)
+    return { address, isTrusted: isInAny(this.#trusted, address), counted }
   }
 }
 

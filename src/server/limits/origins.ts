@@ -3,6 +3,7 @@ import { isIPv6 } from 'node:net'
 import cors from '@fastify/cors'
 import type { FastifyInstance } from 'fastify'
 import { RelayError } from '../../relay/errors.ts'
+import { remembered } from '../../store/remembered.ts'
 import type { ClientAddresses } from './client-address.ts'
 
 export interface OriginOptions {
@@ -33,18 +34,21 @@ export async function letPagesIn(app: FastifyInstance, origins: Origins, allowed
 /** Keeps pages of other sites away: those that a browser names, and those whose name points here by DNS rebinding. */
 export class Origins {
   readonly #origins: ReadonlySet<string>
-  /** Names that are answered; undefined for all. */
-  readonly #hosts: ReadonlySet<string> | undefined
-  readonly #onLoopback: boolean
+  /** Reports whether a Host is one of those that are answered; undefined where all are. */
+  readonly #isAnswered: ((host: string) => boolean) | undefined
   readonly #addresses: ClientAddresses
 
   constructor({ host, corsOrigins, allowedHosts, addresses }: OriginOptions) {
     this.#origins = new Set(corsOrigins)
-    this.#onLoopback = isLoopback(nameOf(host))
     this.#addresses = addresses
+    const onLoopback = isLoopback(nameOf(host))
     const origins = corsOrigins.filter((origin) => URL.canParse(origin)).map((origin) => new URL(origin).hostname)
-    const all = allowedHosts.includes('*') || (allowedHosts.length === 0 && !this.#onLoopback)
-    this.#hosts = all ? undefined : new Set([...allowedHosts.map(nameOf), ...origins])
+    if (allowedHosts.includes('*') || (allowedHosts.length === 0 && !onLoopback)) return
+    const names = new Set([...allowedHosts.map(nameOf), ...origins])
+    this.#isAnswered = remembered((asked) => {
+      const name = nameOf(asked)
+      return name !== '' && (names.has(name) || (onLoopback && isLoopback(name)))
+    })
   }
 
   /**
@@ -52,9 +56,8 @@ export class Origins {
    * request without Host is no browser's.
    */
   checkHost({ headers, socket }: IncomingMessage): void {
-    if (!this.#hosts || headers.host === undefined || this.#addresses.isTrusted(socket.remoteAddress)) return
-    const name = nameOf(headers.host)
-    if (name !== '' && (this.#hosts.has(name) || (this.#onLoopback && isLoopback(name)))) return
+    if (!this.#isAnswered || headers.host === undefined || this.#isAnswered(headers.host)) return
+    if (this.#addresses.isTrusted(socket.remoteAddress)) return
     throw new RelayError('forbidden', 'this relay does not have the name in Host: see ALLOWED_HOSTS and TRUST_PROXY')
   }
 

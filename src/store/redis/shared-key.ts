@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { RelayError } from '../../relay/errors.ts'
-import { digestAddress } from '../address-digest.ts'
+import { addressDigests } from '../address-digest.ts'
 import type { RedisConnection } from './connection.ts'
 import { KEYS } from './keys.ts'
 
@@ -11,6 +11,7 @@ const KEEP_MS = 600_000
 export class SharedKey {
   readonly #redis: RedisConnection
   #key: string | undefined
+  #digest: ((clientAddress: string) => string) | undefined
 
   constructor(redis: RedisConnection) {
     this.#redis = redis
@@ -18,7 +19,9 @@ export class SharedKey {
 
   /** Reads it, and makes one where there is none. To be called with every beat. */
   async load(): Promise<void> {
-    this.#key = (await this.#read()) ?? (await this.#make())
+    const key = (await this.#read()) ?? (await this.#make())
+    if (key !== this.#key) this.#digest = key === undefined ? undefined : addressDigests(key)
+    this.#key = key
   }
 
   async #make(): Promise<string | undefined> {
@@ -33,7 +36,7 @@ export class SharedKey {
 
   /** RelayError `unavailable` before it was read. */
   digest(clientAddress: string): string {
-    if (this.#key === undefined) throw new RelayError('unavailable')
-    return digestAddress(this.#key, clientAddress)
+    if (this.#digest === undefined) throw new RelayError('unavailable')
+    return this.#digest(clientAddress)
   }
 }
