@@ -3,7 +3,7 @@ import type { KnipConfig } from 'knip'
 
 /** Packages that the source imports, and those of packages/ depend on: test/packages holds the two together. */
 const ofPackages = ['sdk', 'relay'].flatMap((name) => {
-  const { dependencies } = JSON.parse(readFileSync(`packages/${name}/package.json`, 'utf8'))
+  const { dependencies = {} } = JSON.parse(readFileSync(`packages/${name}/package.json`, 'utf8'))
   return Object.keys(dependencies)
 })
 

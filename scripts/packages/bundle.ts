@@ -13,6 +13,8 @@ export interface Bundled {
   readonly external?: readonly RegExp[]
   readonly forBrowsers?: boolean
   readonly minify?: boolean
+  /** Gives the code of other packages a file of its own, so that ours can be read. */
+  readonly packagesApart?: boolean
   /** File for the licences of what went into the bundle. */
   readonly notices?: string
 }
@@ -25,6 +27,7 @@ export async function bundle({
   external = [],
   forBrowsers = false,
   minify = false,
+  packagesApart = false,
   notices,
 }: Bundled): Promise<void> {
   const build = await rolldown({
@@ -45,6 +48,7 @@ export async function bundle({
     dir: into,
     format,
     minify,
+    ...(packagesApart && { codeSplitting: { groups: [{ name: 'packages', test: /\/node_modules\// }] } }),
     entryFileNames: '[name].js',
     chunkFileNames: '[name].js',
   })

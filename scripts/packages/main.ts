@@ -29,9 +29,12 @@ copy('dist/web', join(RELAY, 'dist/web'))
 copy('dist/web', join(CLI, 'dist/web'), (path) => !/\.(br|gz)$/.test(path))
 
 if (Math.max(...[DIST, HERE].map(newestIn)) > (statSync(STAMP, { throwIfNoEntry: false })?.mtimeMs ?? 0)) {
-  for (const half of ['server', 'relay', 'store', 'protocol']) {
-    copy(`dist/${half}`, join(RELAY, 'dist', half), (path) => !/\/\.|\.(d\.ts|map)$|\.tsbuildinfo$/.test(path))
-  }
+  await bundle({
+    input: { main: at('server/main.js') },
+    into: join(RELAY, 'dist/server'),
+    notices: join(RELAY, 'dist/LICENSES'),
+    packagesApart: true,
+  })
   await fillSdk()
   await bundle({ input: { main: at('cli/main.js') }, into: join(CLI, 'dist/cli'), notices: STAMP, minify: true })
   utimesSync(STAMP, new Date(), new Date())

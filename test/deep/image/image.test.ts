@@ -76,7 +76,7 @@ describe.skipIf(isSkipped)(`the image${reason}`, () => {
   test('has the package of the relay and nothing else: no sources, maps, tests or command line', () => {
     const own = [...files.keys()].filter((path) => /^app\/(?!node_modules\/)/.test(path))
     const top = new Set(own.map((path) => /^app\/((dist\/)?[^/]+)/.exec(path)?.[1]))
-    const dist = ['protocol', 'relay', 'server', 'store', 'web'].map((name) => `dist/${name}`)
+    const dist = ['LICENSES', 'server', 'web'].map((name) => `dist/${name}`)
     expect([...top].toSorted()).toEqual(['LICENSE', 'README.md', 'bin', ...dist, 'package.json', 'sbom.cdx.json'])
     expect([...files.keys()].filter((path) => /\.([cm]?ts|map|tsbuildinfo)$|\/(__)?tests?(__)?\//.test(path))).toEqual(
       [],
@@ -87,9 +87,6 @@ describe.skipIf(isSkipped)(`the image${reason}`, () => {
     // test/packages/contents.test.ts looks into these files.
     const paths = [...files.keys()].filter((path) => !path.startsWith('app/dist/web/'))
     expect(paths.filter((path) => /tweetnacl|@noble|ristretto|\/crypto\/|cpace/i.test(path))).toEqual([])
-    const { dependencies } = JSON.parse(read('packages/relay/package.json'))
-    const lacking = Object.keys(dependencies).filter((name) => !files.has(`app/node_modules/${name}/package.json`))
-    expect(lacking).toEqual([])
   })
 
   test('lists in its SBOM each package that it has, with version and licence', async () => {
@@ -98,8 +95,11 @@ describe.skipIf(isSkipped)(`the image${reason}`, () => {
       expect(each.licenses, each.name).not.toEqual([])
       return `${each.name}@${each.version}`
     })
+    const bundled = (await image.read('app/dist/LICENSES')).matchAll(/^(\S+) (\d+\.\d+\.\d+\S*), /gm)
+    expect(listed).toEqual(expect.arrayContaining([...bundled].map(([, name, of]) => `${name}@${of}`)))
+    expect(listed.length).toBeGreaterThan(50)
     const manifests = [...files.keys()].filter((path) => /node_modules\/(@[^/]+\/)?[^/@]+\/package\.json$/.test(path))
-    expect(manifests.length).toBeGreaterThan(10)
+    expect(manifests.length).toBeGreaterThan(0)
     for (const path of manifests) {
       const { name, version: itsVersion } = JSON.parse(await image.read(path))
       expect(listed).toContain(`${name}@${itsVersion}`)
