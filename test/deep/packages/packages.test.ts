@@ -60,8 +60,8 @@ async function install(): Promise<void> {
 }
 
 /** Runs a program in the project, and resolves with what it prints. Rejects with all it said when it fails. */
-async function run(program: string, args: readonly string[], cwd = project): Promise<string> {
-  const env = { ...process.env, RELAY: relay?.url ?? '', NODE_ENV: '', NODE_OPTIONS: '' }
+async function run(program: string, args: readonly string[], cwd = project, more = {}): Promise<string> {
+  const env = { ...process.env, RELAY: relay?.url ?? '', NODE_ENV: '', NODE_OPTIONS: '', ...more }
   try {
     return (await promisify(execFile)(program, args, { cwd, env })).stdout.trim()
   } catch (error) {
@@ -100,8 +100,33 @@ describe.skipIf(missing)('the tarballs, in an empty project', () => {
     expect(await run(bun, [join(modules, 'pairlay-cli/bin/pairlay.js'), 'send', '--help'])).toContain('pairlay send')
   })
 
-  test('work in jest as it comes', async () => {
-    await node(join(modules, 'jest/bin/jest.js'), 'jest.test.js')
+  test.each(['jest', 'jest-29'])('work in %s as it comes', async (version) => {
+    await node(join(modules, version, 'bin/jest.js'), 'jest.test.js')
+  })
+
+  test('work in jest where its environment is jsdom, as docs/sdk.md says', async () => {
+    const words = '/** @jest-environment node */'
+    expect(readFileSync(join(ROOT, 'docs/sdk.md'), 'utf8')).toContain(words)
+    writeFileSync(join(project, 'jsdom.test.js'), `${words}\n${readFileSync(join(project, 'jest.test.js'))}`)
+    await node(join(modules, 'jest/bin/jest.js'), '--env=jsdom', 'jsdom.test.js')
+  })
+
+  test.each([
+    ['yarn 1', join(modules, 'yarn/bin/yarn.js'), ['add', '--no-lockfile', '--silent', '--non-interactive']],
+    [
+      'npm with engine-strict',
+      undefined,
+      ['install', '--engine-strict', '--no-audit', '--no-fund', '--prefer-offline'],
+    ],
+  ])('are installed by %s, whose rule is that each package names this Node', async (name, script, options) => {
+    const into = join(folder, name)
+    mkdirSync(into)
+    writeFileSync(join(into, 'package.json'), '{ "name": "app", "version": "1.0.0", "license": "MIT" }')
+    const args = [...options, '--ignore-scripts', ...readdirSync(tarballs).map((each) => join(tarballs, each))]
+    const registry = await run('npm', ['config', 'get', 'registry'])
+    if (script === undefined) await run('npm', args, into)
+    else await run(process.execPath, [script, ...args, '--registry', registry], into)
+    await expect(run(join(into, 'node_modules/.bin/pairlay-relay'), [], into, { PORT: 'none' })).rejects.toThrow('PORT')
   })
 
   test('work in vitest as it comes', async () => {
