@@ -43,6 +43,7 @@ const config: KnipConfig = {
     'umount',
     'openssl',
     'ssh-keygen',
+    'minisign',
     'redis-server',
     'nginx',
     'runc',

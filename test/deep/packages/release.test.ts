@@ -1,17 +1,18 @@
-import { execFile, spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { execFile, spawn, spawnSync } from 'node:child_process'
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { linkModules } from '../../../scripts/link-modules.ts'
 
 /** Makes a release of what is built here, and another one of the same sources in another place, built from nothing. */
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const TIME = '1795910000'
 const canSign = spawnSync('ssh-keygen', ['-?']).error === undefined || process.env.REQUIRE_ALL === '1'
+const hasMinisign = spawnSync('minisign', ['-v']).error === undefined || process.env.REQUIRE_ALL === '1'
+if (!hasMinisign) process.stderr.write('\nThe signature by minisign is not tested: there is none here.\n')
 if (!canSign) process.stderr.write('\nThe signature of a release is not tested: there is no ssh-keygen here.\n')
 
 describe('a release', () => {
@@ -27,8 +28,8 @@ describe('a release', () => {
 
   afterAll(() => rmSync(folder, { recursive: true }))
 
-  async function run(program: string, args: readonly string[], cwd = folder): Promise<string> {
-    const env = { ...process.env, SOURCE_DATE_EPOCH: TIME }
+  async function run(program: string, args: readonly string[], cwd = folder, more = {}): Promise<string> {
+    const env = { ...process.env, SOURCE_DATE_EPOCH: TIME, ...more }
     return (await promisify(execFile)(program, args, { cwd, env })).stdout
   }
 
@@ -83,16 +84,51 @@ describe('a release', () => {
     await expect(verify('SHA256SUMS.sig')).rejects.toThrow()
   })
 
-  test('has the same bytes when it is built again, from nothing, in another place', async () => {
+  test.skipIf(!hasMinisign)('is signed by minisign, too, as docs/release.md says', async () => {
+    const [secret, own] = [join(folder, 'minisign.key'), join(folder, 'minisign.pub')]
+    await run('minisign', ['-G', '-W', '-s', secret, '-p', own])
+    const elsewhere = join(folder, 'signed')
+    mkdirSync(elsewhere)
+    cpSync(join(here, 'SHA256SUMS'), join(elsewhere, 'SHA256SUMS'))
+    await run('minisign', ['-Sm', 'SHA256SUMS', '-s', secret], elsewhere)
+    const verify = () => run('minisign', ['-Vm', 'SHA256SUMS', '-p', own], elsewhere)
+    expect(await verify()).toContain('Signature and comment signature verified')
+    appendFileSync(join(elsewhere, 'SHA256SUMS'), 'and more\n')
+    await expect(verify()).rejects.toThrow()
+  })
+
+  describe('of another clone, which a server has installed', () => {
     const copy = join(folder, 'a copy')
+
+    beforeAll(async () => {
+      await copyTo(copy)
+      // Servers often have this set. npm then leaves out what tests alone need, and `prepare` builds with the rest.
+      await run('npm', ['ci', '--prefer-offline', '--no-audit', '--no-fund'], copy, { NODE_ENV: 'production' })
+    })
+
+    test('has the same bytes', async () => {
+      await release(copy, there, '--as-built')
+      const sums = (of: string) => readFileSync(join(of, 'SHA256SUMS'), 'utf8')
+      expect(sums(there)).toBe(sums(here))
+    })
+
+    test('has a relay that starts, without what tests alone need', async () => {
+      expect(readdirSync(join(copy, 'node_modules'))).not.toContain('vitest')
+      const relay = spawn('npm', ['start', '--silent'], { cwd: copy, env: { ...process.env, PORT: '0' } })
+      let log = ''
+      for await (const chunk of relay.stdout) {
+        log += chunk
+        if (log.includes('the relay is ready')) relay.kill()
+      }
+      expect(log).toContain('"msg":"stopped"')
+    })
+  })
+
+  async function copyTo(copy: string): Promise<void> {
     const listed = await run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], ROOT)
     for (const file of listed.split('\0').filter(Boolean)) {
       mkdirSync(dirname(join(copy, file)), { recursive: true })
       cpSync(join(ROOT, file), join(copy, file))
     }
-    linkModules(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
-    await release(copy, there)
-    const sums = (of: string) => readFileSync(join(of, 'SHA256SUMS'), 'utf8')
-    expect(sums(there)).toBe(sums(here))
-  })
+  }
 })
