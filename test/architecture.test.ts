@@ -8,7 +8,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const RELAY_HALF = ['protocol/', 'relay/', 'store/', 'server/']
 
 /** Files of the domain that all around it may import: its ports, its refusals, its one helper. */
-const DOMAIN = ['relay/ports.ts', 'relay/errors.ts', 'relay/awaitable.ts']
+const DOMAIN = ['relay/ports.ts', 'relay/pieces.ts', 'relay/errors.ts', 'relay/awaitable.ts']
 
 interface Rule {
   /** Modules, and folders and files of src/, that files of the folder import beside those of the folder itself. */
@@ -31,7 +31,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     reason: 'a session is a value, and knows of no channel, store or socket',
   },
   'relay/channel/': {
-    imports: ['protocol/', 'relay/session/', 'relay/ports.ts', 'relay/awaitable.ts'],
+    imports: ['protocol/', 'relay/session/', 'relay/ports.ts', 'relay/pieces.ts', 'relay/awaitable.ts'],
     reason: 'a channel answers in outcomes, and knows of no link',
   },
   'relay/live/': {
@@ -80,7 +80,17 @@ const RULES: Readonly<Record<string, Rule>> = {
     reason: 'the CLI has of the client what an app has of it, and nothing behind that',
   },
   'testing/': {
-    imports: [...['protocol/', 'relay/relay.ts', 'relay/errors.ts', 'store/memory/', 'client/index.ts', 'zod/mini']],
+    imports: [
+      ...[
+        'protocol/',
+        'relay/relay.ts',
+        'relay/errors.ts',
+        'relay/pieces.ts',
+        'store/memory/',
+        'client/index.ts',
+        'zod/mini',
+      ],
+    ],
     reason:
       'the doubles for an app’s tests join both halves in one process: nothing else may, and nothing imports them',
   },

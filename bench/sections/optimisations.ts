@@ -21,6 +21,13 @@ const OPTIMISATIONS: readonly Optimisation[] = [
     changes: [{ file: 'server/websocket/client-socket.js', find: 'if (!listener)', replace: 'if (listener)' }],
   },
   {
+    without: 'reads kept as pieces of large messages: all copied',
+    costs: ['bulk'],
+    changes: [
+      { file: 'server/websocket/fast-path.js', find: 'this.#length >= PIECED_BYTES', replace: 'this.#length < 0' },
+    ],
+  },
+  {
     without: 'own framing: messages sent through ws',
     costs: ['socket', 'bulk', 'chunks', 'small'],
     changes: [
@@ -46,7 +53,11 @@ const OPTIMISATIONS: readonly Optimisation[] = [
     without: 'bufferutil: unmasked in JavaScript',
     costs: ['bulk', 'small'],
     changes: [
-      { file: 'server/websocket/fast-path.js', find: 'nativeMask() ?? maskInJavaScript', replace: 'maskInJavaScript' },
+      {
+        file: 'server/websocket/fast-path.js',
+        find: 'nativeUnmask() ?? unmaskInJavaScript',
+        replace: 'unmaskInJavaScript',
+      },
     ],
   },
   {

@@ -10,6 +10,7 @@ const polling = protection('test/relay/live/polling.test.ts')
 const resume = protection('test/relay/live/resume.test.ts')
 const intake = protection('test/relay/live/frames.test.ts')
 const attach = protection('test/relay/live/attach.test.ts')
+const pieces = protection('test/server/websocket/fast-path.test.ts')
 
 const CODE_IN_USE = `if (session.receivers.some((receiver) => receiver.receiverCode === input.receiverCode)) {
     throw new RelayError('receiver_code_in_use')
@@ -107,6 +108,14 @@ export const MEMORY = [
   ]),
   intake('Protocol F16: payload needs the approval, at the relay', 'is refused with invalid_frame', [
     'return seq <= HANDSHAKE_MAX_SEQ &&',
+    'return',
+  ]),
+  pieces('a frame holds no other bytes alive', 'keeps no byte alive that is not its own', [
+    'bytes.length >= WHOLE_READ_BYTES && bytes.length === bytes.buffer.byteLength',
+    'bytes.length >= WHOLE_READ_BYTES',
+  ]),
+  pieces('a frame is in few pieces', 'does not become many pieces when it comes in small reads', [
+    'return bytes.length >= WHOLE_READ_BYTES &&',
     'return',
   ]),
   attach('Security 9: how long a first message is', 'is refused with', ['> ATTACH_MAX_BYTES)', '> Number.MAX_VALUE)']),

@@ -1,5 +1,6 @@
 import type { CloseErrorCode } from '../protocol/errors.ts'
 import type { Awaitable } from './awaitable.ts'
+import type { Bytes } from './pieces.ts'
 import type { OpenSession, Session } from './session/session.ts'
 
 /** Ports of the domain to the world. Small on purpose; every store passes one contract suite. */
@@ -58,7 +59,7 @@ export interface MailboxPosition {
 export interface StoredFrame {
   readonly seq: number
   /** The whole frame as it arrived, header included: it is relayed as it is. */
-  readonly bytes: Uint8Array
+  readonly bytes: Bytes
 }
 
 export type AppendOutcome =
@@ -143,7 +144,7 @@ export function livingIn(cluster: Cluster | undefined): (node: string) => boolea
 /** The transport as the domain sees it. */
 export interface PeerSocket {
   /** Sends text or bytes, in order. `congested`: it was taken, but nothing more should be sent before the drain. */
-  send(data: string | Uint8Array): 'sent' | 'congested'
+  send(data: string | Bytes): 'sent' | 'congested'
   ping(): void
   /** Closes with the code and reason of the error table. Frames sent before go out first. */
   close(code: CloseErrorCode): void

@@ -1,5 +1,6 @@
 import type { WebSocketLike } from '../client/index.ts'
 import { ABNORMAL_CLOSURE, ERRORS } from '../protocol/errors.ts'
+import { inOnePiece } from '../relay/pieces.ts'
 import type { Relay } from '../relay/relay.ts'
 
 /** Changes something on its way to a device. Undefined swallows it. */
@@ -27,7 +28,7 @@ export class TestSocket implements WebSocketLike {
   connect(relay: Relay, sessionId: string, outgoing: Change, incoming: Change): void {
     const connection = relay.connect(sessionId, {
       send: (data) => {
-        const changed = incoming(data)
+        const changed = incoming(typeof data === 'string' ? data : inOnePiece(data))
         const message = changed instanceof Uint8Array ? changed.slice().buffer : changed
         if (message !== undefined) queueMicrotask(() => this.#isOver || this.onmessage?.({ data: message }))
         return 'sent'

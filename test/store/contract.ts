@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { encodeData } from '../../src/protocol/frame.ts'
 import { EPITAPH_MS, frameCost, PENDING_ABSENT_MS, SEQ_MAX } from '../../src/protocol/limits.ts'
+import { inOnePiece, Pieces } from '../../src/relay/pieces.ts'
 import type { Bus, MailboxKey, MailboxStore, SessionStore, StoredFrame } from '../../src/relay/ports.ts'
 import { join } from '../../src/relay/session/joining.ts'
 import { answer, attach, detach } from '../../src/relay/session/presence.ts'
@@ -412,6 +413,11 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
         await stores.mailboxes.open(key, 0, KEEP_MS)
         for (let seq = 1; seq <= frames; seq++) await stores.mailboxes.append(key, frame(seq), WINDOW)
       }
+      const bytesOf = ({ bytes }: StoredFrame) => Buffer.from(inOnePiece(bytes))
+      const bytesAfter = async (seq: number) => {
+        const read = await stores.mailboxes.read(KEY, seq)
+        return read && bytesOf(read)
+      }
       const held = async (key: MailboxKey = KEY) => {
         const seqs: number[] = []
         let after = 0
@@ -477,6 +483,17 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
         expect(await held()).toEqual([3, 4, 5])
       })
 
+      test('a frame in several pieces comes back whole, and costs what it does in one', async () => {
+        await filled(1)
+        const whole = bytesOf(frame(2, 100))
+        const bytes = new Pieces([whole.subarray(0, 20), whole.subarray(20, 21), whole.subarray(21)])
+        const { unackedCost } = (await stores.mailboxes.append(KEY, { seq: 2, bytes }, WINDOW)) as {
+          unackedCost: number
+        }
+        expect(unackedCost).toBe(frameCost(10) + frameCost(100))
+        expect(await bytesAfter(1)).toEqual(whole)
+      })
+
       test('a duplicate changes nothing, whatever bytes it has', async () => {
         await filled(3)
         const forged = { seq: 2, bytes: encodeData(1, 2, Buffer.from('forged')) }
@@ -484,7 +501,7 @@ export function storeContract(name: string, makeStores: () => Promise<Stores>): 
           kind: 'duplicate',
           position: { received: 3, acked: 0 },
         })
-        expect(Buffer.from((await stores.mailboxes.read(KEY, 1))?.bytes ?? [])).toEqual(Buffer.from(frame(2).bytes))
+        expect(await bytesAfter(1)).toEqual(bytesOf(frame(2)))
         expect(await held()).toEqual([1, 2, 3])
       })
 

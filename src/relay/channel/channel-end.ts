@@ -1,6 +1,7 @@
 import { FRAME_HEADER_BYTES, HANDSHAKE_WINDOW_BYTES } from '../../protocol/limits.ts'
 import type { ChannelRow } from '../../protocol/view.ts'
 import { type Awaitable, after } from '../awaitable.ts'
+import { inOnePiece } from '../pieces.ts'
 import type { MailboxKey, MailboxPosition, MailboxStore, StoredFrame } from '../ports.ts'
 import { type ChannelState, channelState, isAnswer, isHandshake } from '../session/channel-state.ts'
 import { liveReceiver, type Party, presenceOf, type Session } from '../session/session.ts'
@@ -157,7 +158,8 @@ export class ChannelEnd {
   async holdsAnother({ seq, bytes }: StoredFrame): Promise<boolean> {
     const held = await this.#mailboxes.read(this.#out, seq - 1)
     if (held?.seq !== seq) return false
-    return held.bytes.length !== bytes.length || held.bytes.some((byte, i) => byte !== bytes[i])
+    const [there, here] = [inOnePiece(held.bytes), inOnePiece(bytes)]
+    return there.length !== here.length || there.some((byte, i) => byte !== here[i])
   }
 
   /** The row of this end in a view, with what can be fetched if asked. `isWhole` is false where a store has lost something. */

@@ -4,6 +4,7 @@ import { parseJson, utf8Length } from '../../protocol/text.ts'
 import type { AttachedView } from '../../protocol/view.ts'
 import type { ChannelEnd } from '../channel/channel-end.ts'
 import { RelayError } from '../errors.ts'
+import type { Bytes } from '../pieces.ts'
 import type { PeerSocket } from '../ports.ts'
 import { expireIfDue } from '../session/changes.ts'
 import { channelsOf } from '../session/channel-state.ts'
@@ -32,7 +33,7 @@ export class Attaching {
   constructor(node: RelayNode) {
     this.#node = node
     const { clock, diagnostics, maxFrameBytes } = node.ports
-    const attach = (connection: Connection, data: string | Uint8Array) => this.#attach(connection, data)
+    const attach = (connection: Connection, data: string | Bytes) => this.#attach(connection, data)
     this.#connectionPorts = { attach, opening: this.#opening, clock, diagnostics, maxFrameBytes }
   }
 
@@ -76,7 +77,7 @@ export class Attaching {
   }
 
   /** Takes the first frame of a socket. RelayError for one that closes it. */
-  async #attach(connection: Connection, data: string | Uint8Array): Promise<void> {
+  async #attach(connection: Connection, data: string | Bytes): Promise<void> {
     const { sessionId, socket } = connection
     const { bus, nodeId } = this.#node.ports
     const { token, channels } = parseAttach(data)
@@ -109,7 +110,7 @@ export class Attaching {
   }
 }
 
-function parseAttach(data: string | Uint8Array): Attach {
+function parseAttach(data: string | Bytes): Attach {
   if ((typeof data === 'string' ? utf8Length(data) : data.length) > ATTACH_MAX_BYTES)
     throw new RelayError('frame_too_large')
   const message = typeof data === 'string' ? Attach.safeParse(parseJson(data)) : undefined

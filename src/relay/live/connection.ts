@@ -1,16 +1,16 @@
 import type { CloseErrorCode } from '../../protocol/errors.ts'
-import { decodeFrame, type Frame } from '../../protocol/frame.ts'
 import { ATTACH_TIMEOUT_MS } from '../../protocol/limits.ts'
 import { type Awaitable, after } from '../awaitable.ts'
 import type { Outcome } from '../channel/channel-end.ts'
 import { closeCodeOf, RelayError } from '../errors.ts'
+import { type Bytes, type PiecedFrame, readFrame } from '../pieces.ts'
 import type { Clock, Diagnostics, PeerSocket } from '../ports.ts'
 import type { Link } from './link.ts'
 import type { LiveSession } from './live-session.ts'
 
 export interface ConnectionPorts {
   /** Takes the first message: it must attach the connection. */
-  attach(connection: Connection, data: string | Uint8Array): Promise<void>
+  attach(connection: Connection, data: string | Bytes): Promise<void>
   /** All that have not attached. This one takes itself out. */
   readonly opening: Set<Connection>
   readonly clock: Clock
@@ -59,7 +59,7 @@ export class Connection {
     this.#link = link
   }
 
-  receive(data: string | Uint8Array): void {
+  receive(data: string | Bytes): void {
     // A pong may wait behind much data.
     this.pong()
     if (this.#last) return this.#queue(this.#last, data)
@@ -104,17 +104,17 @@ export class Connection {
     if (now - this.#openedAt >= ATTACH_TIMEOUT_MS) this.close('attach_timeout')
   }
 
-  #take(data: string | Uint8Array): Awaitable<void> {
+  #take(data: string | Bytes): Awaitable<void> {
     if (this.isClosed) return
     const live = this.#live
     const link = this.#link
     if (!live || !link) return this.#ports.attach(this, data)
     if (typeof data === 'string') throw new RelayError('invalid_frame')
-    const frame = decodeFrame(data)
+    const frame = readFrame(data)
     return after(live.offer(link, frame), (outcome) => this.#tell(link, frame, outcome))
   }
 
-  #queue(last: Promise<void>, data: string | Uint8Array): void {
+  #queue(last: Promise<void>, data: string | Bytes): void {
     const cost = data.length + QUEUED_COST
     const mayBeUnacked = this.#link?.mayHaveUnacked(this.#live?.value) ?? this.#ports.maxFrameBytes
     // A client that keeps to its windows never has more than that on its way, however slow the store is.
@@ -145,7 +145,7 @@ export class Connection {
   }
 
   /** Tells the client what became of its frame. RelayError for what closes its link. */
-  #tell(link: Link, { channel }: Frame, outcome: Outcome): Awaitable<void> {
+  #tell(link: Link, { channel }: PiecedFrame, outcome: Outcome): Awaitable<void> {
     switch (outcome.kind) {
       case 'stored':
         return outcome.grown ? void link.showView() : undefined

@@ -2,6 +2,7 @@ import { encodeData } from '../../protocol/frame.ts'
 import { FRAME_HEADER_BYTES } from '../../protocol/limits.ts'
 import type { ChannelEnd } from '../channel/channel-end.ts'
 import { RelayError } from '../errors.ts'
+import { inOnePiece } from '../pieces.ts'
 import type { MailboxPosition } from '../ports.ts'
 import { requireCurrent } from '../session/authorize.ts'
 import { channelState } from '../session/channel-state.ts'
@@ -62,7 +63,7 @@ export class HttpFrames {
     if (!frame && !position) throw new RelayError('resume_required')
     if ((frame && frame.seq !== call.seq) || (position && position.acked >= call.seq))
       throw new RelayError('frame_refused', 'this frame was acked')
-    return frame?.bytes.subarray(FRAME_HEADER_BYTES)
+    return frame && inOnePiece(frame.bytes).subarray(FRAME_HEADER_BYTES)
   }
 
   /** Acks every frame of the caller's inbound direction up to this one. */

@@ -1,10 +1,11 @@
 import type { CloseErrorCode } from '../../protocol/errors.ts'
-import { encodeAck, FRAME_ACK, type Frame } from '../../protocol/frame.ts'
+import { encodeAck, FRAME_ACK } from '../../protocol/frame.ts'
 import { MISSED_PINGS_MAX, SILENCE_MS } from '../../protocol/limits.ts'
 import type { View } from '../../protocol/view.ts'
 import { type Awaitable, after } from '../awaitable.ts'
 import { type ChannelEnd, type Outcome, outcomeWithoutEnd } from '../channel/channel-end.ts'
 import type { Channels } from '../channel/channels.ts'
+import type { Bytes, PiecedFrame } from '../pieces.ts'
 import type { Clock, PeerSocket, StoredFrame } from '../ports.ts'
 import { channelState, channelsOf } from '../session/channel-state.ts'
 import { type Party, presenceOf, receiverOf, type Session } from '../session/session.ts'
@@ -79,7 +80,7 @@ export class Link {
   }
 
   /** Takes a frame that came on it, by the session as this node knows it. */
-  take(frame: Frame, session: Session | undefined, now: number): Awaitable<Outcome> {
+  take(frame: PiecedFrame, session: Session | undefined, now: number): Awaitable<Outcome> {
     const end = this.ends.get(frame.channel)
     if (!session) return outcomeWithoutEnd('invalid')
     if (!end) return outcomeWithoutEnd(channelState(session, this.party, frame.channel, now))
@@ -258,7 +259,7 @@ export class Link {
     return this.#viewDue || (this.#greeted && Boolean(this.#acks?.size || this.#ready?.size))
   }
 
-  #send(data: string | Uint8Array): void {
+  #send(data: string | Bytes): void {
     this.lastSentAt = this.#source.ports.clock.now()
     if (this.#socket.send(data) === 'sent') return
     this.#congested = true

@@ -1,5 +1,4 @@
 import type { CloseErrorCode } from '../../protocol/errors.ts'
-import type { Frame } from '../../protocol/frame.ts'
 import { FRAME_HEADER_BYTES, SILENCE_MS } from '../../protocol/limits.ts'
 import type { ChannelRow, View } from '../../protocol/view.ts'
 import { type Awaitable, after } from '../awaitable.ts'
@@ -7,6 +6,7 @@ import { type ChannelEnd, isFinal, isKept, type Kept, type Outcome } from '../ch
 import { Channels, type ChannelsPorts } from '../channel/channels.ts'
 import { inbound, outbound, readerOf, writerOf } from '../channel/direction.ts'
 import { closeCodeOf, RelayError } from '../errors.ts'
+import type { PiecedFrame } from '../pieces.ts'
 import { type Direction, livingIn, type RelayPorts, type StoredFrame } from '../ports.ts'
 import { isHandshake } from '../session/channel-state.ts'
 import { answer, detach } from '../session/presence.ts'
@@ -47,21 +47,21 @@ export class LiveSession implements LinkSource {
   }
 
   /** Takes a frame that came on a link: keeps it, or acks, and has the other end hear of it. */
-  offer(link: Link, frame: Frame): Awaitable<Outcome> {
+  offer(link: Link, frame: PiecedFrame): Awaitable<Outcome> {
     const opening = link.ends.get(frame.channel)?.opening
     if (opening) return opening.then(() => this.offer(link, frame))
     return after(this.#try(link, frame), (outcome) => (isFinal(outcome) ? outcome : this.#tryAfresh(link, frame)))
   }
 
   /** Another node may have changed the session: it is read again before anything is refused. */
-  async #tryAfresh(link: Link, frame: Frame): Promise<Outcome> {
+  async #tryAfresh(link: Link, frame: PiecedFrame): Promise<Outcome> {
     await this.refresh()
     if (link.closed) return { kind: 'ended' }
     await link.ends.get(frame.channel)?.opening
     return this.#try(link, frame)
   }
 
-  #try(link: Link, frame: Frame): Awaitable<Outcome> {
+  #try(link: Link, frame: PiecedFrame): Awaitable<Outcome> {
     return after(link.take(frame, this.value, this.ports.clock.now()), (outcome) => {
       const end = link.ends.get(frame.channel)
       const recording = end && isKept(outcome) ? this.kept(end, outcome, frame.bytes.length) : undefined

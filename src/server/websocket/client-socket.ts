@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { type CloseErrorCode, ERRORS } from '../../protocol/errors.ts'
 import { ATTACH_MAX_BYTES } from '../../protocol/limits.ts'
+import { type Bytes, piecesOf } from '../../relay/pieces.ts'
 import type { PeerSocket } from '../../relay/ports.ts'
 import type { Relay } from '../../relay/relay.ts'
 import { BINARY, TEXT, WholeMessages, writeHeader } from './fast-path.ts'
@@ -62,7 +63,7 @@ function owned(data: Buffer): Uint8Array {
 function takeWholeMessages(
   below: Duplex,
   maxBytes: number,
-  take: (message: string | Uint8Array) => void,
+  take: (message: string | Bytes) => void,
 ): WholeMessages | undefined {
   const [listener] = below.listeners('data') as ((bytes: Buffer) => void)[]
   if (!listener) return undefined
@@ -103,7 +104,7 @@ class Peer implements PeerSocket {
     this.#closing = told.closing
   }
 
-  send(data: string | Uint8Array): 'sent' | 'congested' {
+  send(data: string | Bytes): 'sent' | 'congested' {
     if (this.#webSocket.readyState !== WebSocket.OPEN) return 'sent'
     this.#attached?.()
     this.#attached = undefined
@@ -115,8 +116,9 @@ class Peer implements PeerSocket {
     const text = typeof data === 'string'
     const payload = text ? Buffer.from(data) : data
     const header = writeHeader(text ? TEXT : BINARY, payload.length)
-    if (payload.length <= SMALL_BYTES) this.#below.write(Buffer.concat([header, payload]))
-    else for (const part of [header, payload]) this.#below.write(part)
+    const parts = [header, ...piecesOf(payload)]
+    if (payload.length <= SMALL_BYTES) this.#below.write(Buffer.concat(parts))
+    else for (const part of parts) this.#below.write(part)
     if (this.#below.writableLength > CONGESTED_BYTES) this.#flush()
     this.#congested = this.#below.writableLength > CONGESTED_BYTES
     return this.#congested ? 'congested' : 'sent'

@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { createRequire } from 'node:module'
+import { FRAME_HEADER_BYTES } from '../../protocol/limits.ts'
+import { type Bytes, inOnePiece, Pieces } from '../../relay/pieces.ts'
 
 /** The first byte of a frame (RFC 6455, section 5.2): FIN and the opcode. */
 export const TEXT = 0x81
@@ -9,13 +11,22 @@ const PING = 0x89
 const PONG = 0x8a
 const MASKED = 0x80
 
-/** XORs `length` bytes of `source` with a mask of four, into `output` from `offset` on. */
-type Mask = (source: Uint8Array, mask: Uint8Array, output: Uint8Array, offset: number, length: number) => void
+/** XORs bytes with a mask of four, where they are. */
+type Unmask = (bytes: Uint8Array, mask: Uint8Array) => void
+
+/** A message of fewer bytes is in one piece: of its reads hardly one is all its own. */
+const PIECED_BYTES = 128 * 1024
+/** A read of so many bytes becomes a piece as it is; what is shorter is copied. */
+const WHOLE_READ_BYTES = 32 * 1024
+/** A part of a read gets a piece of its own from so many bytes on. */
+const OWN_PIECE_BYTES = 16 * 1024
+/** Shorter ones share pieces of this size. */
+const SHARED_PIECE_BYTES = 64 * 1024
 
 /**
- * Takes the messages that come in one masked frame off a socket's bytes before ws sees them. A binary one is unmasked
- * straight into a buffer of exactly its size, which belongs to whoever gets it: that is the only pass over a payload.
- * Control frames go to ws as they came. With the first frame that is fragmented, too large or against the protocol everything
+ * Takes the messages that come in one masked frame off a socket's bytes before ws sees them. A binary one is unmasked where it
+ * was read, and a read that is all of one message becomes a piece of it; the rest is copied. Either way the pieces hold alive
+ * exactly the message's bytes, and belong to whoever gets it. Control frames go to ws as they came. With the first frame that is fragmented, too large or against the protocol everything
  * is handed over to ws, because what is right to do then depends on all that follows.
  *
  * Without it a relay that has held many sockets spends 1.75 to 1.87 times the CPU a GB: `npm run bench -- --only optimisations`.
@@ -23,15 +34,19 @@ type Mask = (source: Uint8Array, mask: Uint8Array, output: Uint8Array, offset: n
 export class WholeMessages {
   /** The largest message that is taken. What was begun under another maximum is not looked at again. */
   maxBytes: number
-  readonly #take: (message: string | Uint8Array) => void
+  readonly #take: (message: string | Bytes) => void
   readonly #leave: (bytes: Buffer) => void
   readonly #handOver: (bytes: Buffer) => void
   /** A header of which not all has come. */
   #begun: Buffer | undefined
-  /** The payload being filled, how much of it is, and the mask for the next byte. */
-  #payload: Buffer | undefined
-  #filled = 0
+  /** The bytes of the payload being read, how many are to come, and the mask for the next one. */
+  #length = 0
+  #missing = 0
   #mask = 0
+  readonly #pieces: Uint8Array[] = []
+  /** The last piece, while there is room in it, and how much of it is filled. */
+  #open: Buffer | undefined
+  #opened = 0
   #text = false
   /** Bytes to come of a frame that is for ws. */
   #leaving = 0
@@ -46,7 +61,7 @@ export class WholeMessages {
   constructor(
     maxBytes: number,
     to: {
-      readonly take: (message: string | Uint8Array) => void
+      readonly take: (message: string | Bytes) => void
       readonly leave: (bytes: Buffer) => void
       readonly handOver: (bytes: Buffer) => void
     },
@@ -61,7 +76,7 @@ export class WholeMessages {
   push(chunk: Buffer): void {
     let at = 0
     while (at < chunk.length) {
-      if (this.#payload) at += this.#fill(this.#payload, chunk, at)
+      if (this.#missing > 0) at += this.#fill(chunk, at)
       else if (this.#leaving > 0) at += this.#passOn(chunk, at)
       else if (this.#closing) return
       else at += this.#begin(chunk, at)
@@ -69,25 +84,61 @@ export class WholeMessages {
     }
   }
 
-  #fill(payload: Buffer, chunk: Buffer, at: number): number {
-    const count = Math.min(payload.length - this.#filled, chunk.length - at)
-    scratch.writeInt32BE(this.#mask)
-    applyMask(chunk.subarray(at, at + count), scratch, payload, this.#filled, count)
-    this.#filled += count
-    if (this.#filled < payload.length) {
+  #fill(chunk: Buffer, at: number): number {
+    const count = Math.min(this.#missing, chunk.length - at)
+    const part = count === chunk.length ? chunk : chunk.subarray(at, at + count)
+    // Clients of this project mask with zeros.
+    if (this.#mask !== 0) {
+      scratch.writeInt32BE(this.#mask)
+      unmask(part, scratch)
       const bits = (count % 4) * 8
       if (bits > 0) this.#mask = (this.#mask << bits) | (this.#mask >>> (32 - bits))
-    } else {
-      this.#payload = undefined
-      this.#finish(payload)
     }
+    // The header of a relay's frame is in the first piece.
+    if (this.#isPieced && isWholeRead(part) && this.#length - this.#missing > FRAME_HEADER_BYTES) {
+      this.#close()
+      this.#pieces.push(part)
+    } else this.#copy(part)
+    this.#missing -= count
+    if (this.#missing === 0) this.#finish()
     return count
   }
 
-  #finish(payload: Buffer): void {
-    if (!this.#text) return this.#take(payload)
-    if (isUtf8(payload)) return this.#take(payload.toString())
-    this.#over = Buffer.concat([writeHeader(TEXT, payload.length, MASKED), payload])
+  get #isPieced(): boolean {
+    return this.#length >= PIECED_BYTES
+  }
+
+  #copy(part: Buffer): void {
+    for (let from = 0; from < part.length; ) {
+      const left = part.length - from
+      const missing = this.#missing - from
+      const piece = left < OWN_PIECE_BYTES ? Math.min(missing, SHARED_PIECE_BYTES) : left
+      this.#open ??= Buffer.allocUnsafeSlow(this.#isPieced ? piece : missing)
+      const copied = part.copy(this.#open, this.#opened, from)
+      this.#opened += copied
+      from += copied
+      if (this.#opened === this.#open.length) this.#close()
+    }
+  }
+
+  /** Ends the open piece, which is no longer than what is in it then. */
+  #close(): void {
+    if (!this.#open) return
+    const isFull = this.#opened === this.#open.length
+    this.#pieces.push(isFull ? this.#open : new Uint8Array(this.#open.subarray(0, this.#opened)))
+    this.#open = undefined
+    this.#opened = 0
+  }
+
+  #finish(): void {
+    this.#close()
+    const pieces = this.#pieces.splice(0)
+    const [first] = pieces
+    const message = first && pieces.length === 1 ? first : new Pieces(pieces)
+    if (!this.#text) return this.#take(message)
+    const text = Buffer.from(inOnePiece(message))
+    if (isUtf8(text)) return this.#take(text.toString())
+    this.#over = Buffer.concat([writeHeader(TEXT, text.length, MASKED), text])
   }
 
   #passOn(chunk: Buffer, at: number): number {
@@ -116,8 +167,7 @@ export class WholeMessages {
     if (header.payloadBytes > 0 && (seen[0] === BINARY || seen[0] === TEXT)) {
       this.#text = seen[0] === TEXT
       this.#mask = seen.readInt32BE(header.bytes - 4)
-      this.#payload = Buffer.allocUnsafeSlow(header.payloadBytes)
-      this.#filled = 0
+      this.#length = this.#missing = header.payloadBytes
     } else {
       this.#closing = seen[0] === CLOSE
       this.#leaving = header.payloadBytes
@@ -158,16 +208,21 @@ export function writeHeader(first: number, length: number, masked = 0): Buffer {
   return header
 }
 
-/** Unmasks where bufferutil, an optional dependency, is not there. */
-export const maskInJavaScript: Mask = (source, mask, output, offset, length) => {
-  for (let i = 0; i < length; i++) output[offset + i] = (source[i] ?? 0) ^ (mask[i & 3] ?? 0)
+/** Reports whether these bytes are all that was read, and enough to be kept as they are. */
+function isWholeRead(bytes: Buffer): boolean {
+  return bytes.length >= WHOLE_READ_BYTES && bytes.length === bytes.buffer.byteLength
 }
 
-const applyMask: Mask = nativeMask() ?? maskInJavaScript
+/** Unmasks where bufferutil, an optional dependency, is not there. */
+export const unmaskInJavaScript: Unmask = (bytes, mask) => {
+  for (let i = 0; i < bytes.length; i++) bytes[i] = (bytes[i] ?? 0) ^ (mask[i & 3] ?? 0)
+}
 
-function nativeMask(): Mask | undefined {
+const unmask: Unmask = nativeUnmask() ?? unmaskInJavaScript
+
+function nativeUnmask(): Unmask | undefined {
   try {
-    return createRequire(import.meta.url)('bufferutil').mask
+    return createRequire(import.meta.url)('bufferutil').unmask
   } catch {
     return undefined
   }

@@ -1,4 +1,5 @@
 import { FRAME_HEADER_BYTES, frameCost } from '../../protocol/limits.ts'
+import type { Bytes } from '../../relay/pieces.ts'
 import type { MailboxPosition, StoredFrame } from '../../relay/ports.ts'
 
 /**
@@ -8,7 +9,7 @@ import type { MailboxPosition, StoredFrame } from '../../relay/ports.ts'
  */
 export class Mailbox {
   #acked: number
-  #frames: (Uint8Array | undefined)[] = []
+  #frames: (Bytes | undefined)[] = []
   /** Index in #frames of the frame acked + 1. Frames before it are gone; the array is cut when half of it is. */
   #head = 0
   #unackedCost = 0
@@ -66,6 +67,6 @@ export class Mailbox {
   }
 }
 
-function costOf(bytes: Uint8Array): number {
+function costOf(bytes: Bytes): number {
   return frameCost(bytes.length - FRAME_HEADER_BYTES)
 }

@@ -1,4 +1,5 @@
 import { FRAME_HEADER_BYTES, frameCost } from '../../protocol/limits.ts'
+import { inOnePiece } from '../../relay/pieces.ts'
 import type {
   AckOutcome,
   AppendOutcome,
@@ -26,7 +27,7 @@ export class RedisMailboxStore implements MailboxStore {
 
   async append(key: MailboxKey, { seq, bytes }: StoredFrame, window: number): Promise<AppendOutcome> {
     const cost = frameCost(bytes.length - FRAME_HEADER_BYTES)
-    const answer = await this.#redis.script('append', KEYS.mailbox(key), [seq, cost, window, bytes])
+    const answer = await this.#redis.script('append', KEYS.mailbox(key), [seq, cost, window, inOnePiece(bytes)])
     if (!answer) return { kind: 'unknown' }
     const [kind, received, acked, unackedCost] = answer as ['stored' | 'duplicate' | 'gap' | 'full', ...number[]]
     return { kind, position: positionOf(received, acked), unackedCost: unackedCost ?? 0 }

@@ -2,6 +2,7 @@ import { setTimeout as turn } from 'node:timers/promises'
 import type { Environment } from '../../../src/client/environment.ts'
 import { HttpSocket } from '../../../src/client/link/http-socket.ts'
 import { ERRORS } from '../../../src/protocol/errors.ts'
+import { inOnePiece } from '../../../src/relay/pieces.ts'
 import type { RelaySettings } from '../../../src/relay/relay.ts'
 import { readConfig } from '../../../src/server/config.ts'
 import { FakeTime, settled } from '../../client/fake-time.ts'
@@ -161,7 +162,7 @@ function plugged({ relay }: RunningRelay, sessionId: string): Plug {
   )
   const connection = relay.connect(sessionId, {
     send: (data) => {
-      plug.say(data)
+      plug.say(typeof data === 'string' ? data : inOnePiece(data))
       return 'sent'
     },
     ping: () => queueMicrotask(() => connection.pong()),
