@@ -16,7 +16,7 @@ const CASES: Readonly<Record<string, readonly string[]>> = {
   Security: numbers('', 1, 20),
   Relay: (
     'D1 D2 D3 D4 D5 D6 D7 X1 X5 X6 X7 P7 P12 P16 P17 P19 P24 P28 E1 E2 E4 E5 E7 E9 E11 E13 E14 R2 R3 R5 R6 ' +
-    'I4 I5 I6 I7 I9 I11 I15 I16'
+    'I4 I5 I6 I7 I9 I11 I15 I16 L1 L2 L3 L4 L5 L6 L7 H1 H2 H3 H4 H5 H6 H7 H8 H9 H10 H11 H12 H13 H14 H15 H16'
   ).split(' '),
   CLI: (
     'F01 F02 F03 F05 F09 F10 F11 F12 F16 F17 F20 F21 F23 F24 F26 F27 F28 F30 F31 F35 F36 F37 ' +

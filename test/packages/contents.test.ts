@@ -141,7 +141,7 @@ function codeIn(path: string): string[] {
     .map((file) => `${path}/${file}`)
 }
 
-/** What `specifiersIn` has found: the bundles are large. */
+/** Findings of `specifiersIn` by file: the bundles are large. */
 const SPECIFIERS = new Map<string, readonly string[]>()
 
 /** Lists the modules that a file imports or requires, by the names that it has for them. */
