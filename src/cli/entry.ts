@@ -37,16 +37,29 @@ export async function readEntry(given: string | undefined, terminal: Terminal, o
   }
 }
 
-/** A code, or a link that names its relay too. Throws CliError for what cannot be right. */
-function parsed(entered: string): Partial<Entry> & Pick<Entry, 'code'> {
+/** No code, link or line is as long. */
+const ENTERED_MAX = 4_096
+/** Quotes, brackets and the like around what was copied out of a text, and the word that the sender shows before a code. */
+const AROUND = /^[\s"'`\u2018-\u201f\u00ab\u00bb<([]+|[\s"'`\u2018-\u201f\u00ab\u00bb>)\].,;]+$/g
+const BEFORE = /^code:/i
+/** The line that a sender shows for pasting, with a relay if that is not the usual one. */
+const LINE = /^(?:npx )?pairlay receive (\S+)(?: --relay '?([^\s']+)'?)?$/
+
+/** A code, a link that names its relay too, or the sender's line. Throws CliError for what cannot be right. */
+function parsed(text: string): Partial<Entry> & Pick<Entry, 'code'> {
+  // Of a longer text nothing is a code, and to look for its end takes long.
+  const isShort = text.length <= ENTERED_MAX
+  const copied = isShort ? text.replaceAll(AROUND, '').replace(BEFORE, '').replaceAll(AROUND, '') : text
+  const [, entered = copied, relay] = LINE.exec(copied) ?? []
+  if (relay !== undefined) return { relay: relayAddress(relay, 'The value of --relay'), ...parsed(entered) }
   if (entered.trim() === '') throw new CliError('There is no code. Enter the one that the sender shows.', 'usage')
   if (/^\s*https?:\/\/[^#]*#?\s*$/i.test(entered)) {
     throw new CliError('This link has no code behind a #. Copy the whole link, or enter the code.', 'usage')
   }
   const hash = entered.indexOf('#')
-  const link = hash === -1 ? {} : { relay: relayAddress(entered.slice(0, hash), 'The address in this link') }
+  const link = hash < 1 ? {} : { relay: relayAddress(entered.slice(0, hash), 'The address in this link') }
   try {
-    return { ...link, code: parseEntry({ code: entered.slice(hash + 1) }).code.text }
+    return { ...link, code: parseEntry({ code: entered.slice(Math.max(0, hash)) }).code.text }
   } catch (error) {
     if (!(error instanceof PairingError)) throw error
     throw new CliError(error.detail ?? error.message, 'not_paired', error.code)

@@ -33,12 +33,13 @@ export function parseEntry(entry: CodeEntry): { code: PairingCode; relay: string
   return { code: parseCode(unescaped(fragment)), relay: linked }
 }
 
-/** A link's fragment without percent signs, or as it is where they stand for nothing. */
+/** A link's code without percent signs, or as it is where they stand for nothing, and without what trackers add behind it. */
 function unescaped(fragment: string): string {
+  const code = fragment.replace(/[?&].*$/, '')
   try {
-    return decodeURIComponent(fragment)
+    return decodeURIComponent(code)
   } catch {
-    return fragment
+    return code
   }
 }
 

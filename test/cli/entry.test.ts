@@ -17,6 +17,41 @@ test('a link with percent signs that stand for nothing has no code', async () =>
   await expect(entryOf(`${RELAY}/#K7QM3%ZZXPDT28`)).rejects.toMatchObject({ code: 'code_invalid' })
 })
 
+const CODE = 'K7QM3-XPDT28'
+const ELSEWHERE = 'http://[::1]:8080'
+
+test.each([
+  `${CODE}\n`,
+  `"${CODE}"`,
+  `\u201c${CODE}\u201d.`,
+  `\`${CODE}\``,
+  `(${CODE})`,
+  `Code: ${CODE}`,
+  `#${CODE}`,
+  `pairlay receive ${CODE}`,
+  `  npx pairlay receive ${CODE}\n`,
+  `<${RELAY}/#${CODE}>`,
+  `${RELAY}/#${CODE}&utm_source=chat`,
+  `${RELAY}/?utm_source=chat#${CODE}?fbclid=1`,
+])('what was copied with something around it, %j, leads to its code', async (copied) => {
+  expect(await entryOf(copied)).toEqual({ relay: RELAY, code: CODE })
+})
+
+test.each([`pairlay receive ${CODE} --relay ${ELSEWHERE}`, `pairlay receive ${CODE} --relay '${ELSEWHERE}'`])(
+  'the line for pasting, at the question, leads to its relay: %s',
+  async (line) => {
+    const said: string[] = []
+    const terminal = { attended: false, say: (text: string) => void said.push(text) } as unknown as Terminal
+    expect(await readEntry(line, terminal, { relay: RELAY })).toEqual({ relay: ELSEWHERE, code: CODE })
+    expect(said).toEqual([`The link leads to the relay at ${ELSEWHERE}.`])
+  },
+)
+
+test('a long text with nothing but spaces around is refused, and its end is not looked for', async () => {
+  const attacker = `${' '.repeat(1_000_000)}x`
+  await expect(entryOf(attacker)).rejects.toMatchObject({ code: 'code_invalid' })
+})
+
 test.each([`${RELAY}/`, `${RELAY}/#`, ` ${RELAY}/path `])(
   'a link without a code, %j, is told from a mistyped code',
   async (link) => {

@@ -14,6 +14,7 @@ test.each([
   [{ code: `  https://relay.example/sub/#${CODE}\n` }, 'https://relay.example/sub'],
   [{ code: `https://relay.example/#${CODE}`, relay: 'https://relay.example' }, 'https://relay.example'],
   [{ link: `https://relay.example/#${CODE}` }, 'https://relay.example'],
+  [{ link: `https://relay.example/?a=b#${CODE}&utm_source=chat` }, 'https://relay.example'],
 ])('%j names a code and a relay', (entry, relay) => {
   expect(parseEntry(entry)).toMatchObject({ relay, code: { text: CODE } })
 })
