@@ -1,11 +1,13 @@
 import { isUtf8 } from 'node:buffer'
 import { constants, fstatSync, type Stats } from 'node:fs'
-import { readdir, realpath } from 'node:fs/promises'
+import { access, readdir, realpath } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { ENTRIES_MAX, type List, mapped, PackedList, PairingError, type Source } from '../client/index.ts'
 import { closeFile, lookAt, openHere, readFile } from './open-files.ts'
 
 const EXECUTABLE = 0o111
+const OWNER_READS = 0o400
+const ALL_READ = 0o444
 const LOOKED_AT_ONCE = 64
 
 /** Something below a chosen folder that is not sent, and why. */
@@ -62,12 +64,12 @@ export class PathSources {
     const names = await readdir(folder, 'latin1').catch(() => undefined)
     if (!names) return void this.leftOut.push({ path: folder, why: 'unreadable' })
     const before = this.#found.length
-    for await (const { isText, path, child, at } of looked(folder, names.sort(bytewise))) {
+    for await (const { isText, path, child, at, isClosed } of looked(folder, names.sort(bytewise))) {
       // Of a whole disk there would be no end.
       if (this.#found.length > ENTRIES_MAX) return
       const inside = `${below}/${child}`
       if (!isText) this.leftOut.push({ path, why: 'name' })
-      else if (!at) this.leftOut.push({ path, why: 'unreadable' })
+      else if (!at || isClosed) this.leftOut.push({ path, why: 'unreadable' })
       else if (at.isDirectory()) await this.#walk(chosen, real, inside, at)
       else if (at.isFile()) this.#found.push(storedOf(chosen, inside, at))
       else this.leftOut.push({ path, why: at.isSymbolicLink() ? 'link' : 'special' })
@@ -119,10 +121,21 @@ async function* looked(folder: string, names: readonly string[]) {
       const raw = Buffer.from(bytes, 'latin1')
       const child = raw.toString()
       const path = join(folder, child)
-      return { isText: isUtf8(raw), child, path, at: await lookAt(path).catch(() => undefined) }
+      const at = await lookAt(path).catch(() => undefined)
+      return { isText: isUtf8(raw), child, path, at, isClosed: at?.isFile() && !(await isReadable(path, at)) }
     })
     yield* await Promise.all(some)
   }
+}
+
+/** Reports whether this user may read a file. Of nearly all the mode says so, and the system is not asked. */
+async function isReadable(path: string, { mode, uid }: Stats): Promise<boolean> {
+  const bits = uid === process.getuid?.() ? OWNER_READS : ALL_READ
+  if ((mode & bits) === bits) return true
+  return access(path, constants.R_OK).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** A file from `offset` to its size as it is now. Throws PairingError `source_changed` when it is another file at the end. */

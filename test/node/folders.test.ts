@@ -52,7 +52,7 @@ const AS_ANOTHER = `
   console.log(JSON.stringify({ leftOut, read: await Promise.all([...sources].map(read)) }))
 `
 
-test('what a user cannot read of a folder is told before it is offered, or left out when its turn comes', async () => {
+test('what a user cannot read of a folder is told before it is offered', async () => {
   const folder = join(home, 'mixed')
   await mkdir(join(folder, 'closed'), { recursive: true })
   for (const name of ['open', 'secret']) await writeFile(join(folder, name), name)
@@ -63,11 +63,8 @@ test('what a user cannot read of a folder is told before it is offered, or left 
   await chmod(join(folder, 'closed'), 0o700)
   expect(stderr).toBe('')
   expect(JSON.parse(stdout)).toEqual({
-    leftOut: [{ path: join(folder, 'closed'), why: 'unreadable' }],
-    read: [
-      ['mixed/open', 'read'],
-      ['mixed/secret', 'EACCES'],
-    ],
+    leftOut: ['closed', 'secret'].map((name) => ({ path: join(folder, name), why: 'unreadable' })),
+    read: [['mixed/open', 'read']],
   })
 })
 
