@@ -46,8 +46,7 @@ export async function takeOffer(taking: Taking, options: OutputOptions): Promise
     else if (places) await saveOffer(taking, places, options)
     else await pipeOut(taking)
   } catch (error) {
-    if (offer.isUndecided)
-      offer.decline(error instanceof CliError && error.code === 'no_space' ? 'no_space' : 'declined')
+    if (offer.isUndecided) offer.decline(noOf(error))
     if (error instanceof PairingError && error.code === 'cancelled') {
       terminal.event('withdrawn', { code: error.code })
       const line = 'The sender took its offer back. Nothing was saved.'
@@ -55,6 +54,12 @@ export async function takeOffer(taking: Taking, options: OutputOptions): Promise
     }
     throw error
   }
+}
+
+/** The word for the sender: a person's no, or why it cannot be taken here. */
+function noOf(error: unknown): 'declined' | 'no_space' | 'failed' {
+  const { code } = error as { code?: unknown }
+  return code === 'declined' || code === 'no_space' ? code : 'failed'
 }
 
 async function saveOffer(taking: Taking, places: Places, options: OutputOptions): Promise<void> {
@@ -94,8 +99,13 @@ async function saveOffer(taking: Taking, places: Places, options: OutputOptions)
     await tellKept(offer, places, token, terminal)
     if (error instanceof PairingError || error instanceof CliError) throw error
     const failure = error as NodeJS.ErrnoException
-    throw unwritten(`save ${shown(failure.path ?? directory)}`, failure)
+    throw unwritten(`save ${shown(placeOf(failure, directory))}`, failure)
   }
+}
+
+/** What could not be written, as a person knows it: temporary names say nothing. */
+function placeOf({ path = '' }: NodeJS.ErrnoException, directory: string): string {
+  return path === '' || /\.(part|lock)$/.test(path) ? `into ${directory === '.' ? process.cwd() : directory}` : path
 }
 
 function tellSaved(path: string, was: string | undefined, isNamed: boolean, terminal: Terminal): void {

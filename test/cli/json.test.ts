@@ -170,7 +170,7 @@ describeConcurrent('with --json', () => {
     const receipts = sender.events.filter(({ event }) => event.endsWith('delivered'))
     expect(receipts).toHaveLength(3)
     expect(receipts.filter(({ event }) => event === 'not_delivered')).toEqual([
-      { event: 'not_delivered', matchNumber, code: 'declined' },
+      { event: 'not_delivered', matchNumber, code: 'receiver_failed' },
     ])
   })
 

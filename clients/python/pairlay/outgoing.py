@@ -251,6 +251,7 @@ _DECLINED = {
     "too_many": "The other device takes not so many files at once.",
     "unsupported": "The other device takes no files.",
     "closing": "The other device was about to leave.",
+    "failed": "The other device could not take it.",
 }
 
 

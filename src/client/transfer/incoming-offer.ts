@@ -101,7 +101,7 @@ export class IncomingOffer {
   /** Says no to it, or ends it with this reason while it is taken. The devices stay paired. */
   stop(reason: 'cancelled' | 'no_space' | 'failed'): void {
     requireReason('stop', reason)
-    if (this.isUndecided) this.decline(reason === 'no_space' ? reason : 'declined')
+    if (this.isUndecided) this.decline(reason === 'cancelled' ? 'declined' : reason)
     else this.#stop(reason)
   }
 

@@ -18,7 +18,7 @@ export const HINTS_MAX = 8
 const LENGTH_BYTES = 4
 
 /** Reasons of a `no`, a `stop`, a `withdraw`, a `skip`. */
-export const NO_REASONS = ['declined', 'no_space', 'too_many', 'unsupported', 'closing'] as const
+export const NO_REASONS = ['declined', 'no_space', 'too_many', 'unsupported', 'closing', 'failed'] as const
 export const STOP_REASONS = ['cancelled', 'no_space', 'failed', 'withdrawn'] as const
 export const WITHDRAW_REASONS = ['cancelled', 'source_changed', 'failed'] as const
 export const SKIP_REASONS = ['changed', 'unreadable'] as const
