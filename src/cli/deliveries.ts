@@ -127,7 +127,10 @@ function report(receipt: Receipt, kept: number, terminal: Terminal): void {
     terminal.event('delivered', { matchNumber, bytes, ms: Math.round(ms), skipped }, line)
     return
   }
-  const { code, message } = receipt.error
+  const { code, cause } = receipt.error
+  const isOfFile = code === 'source_failed' && typeof Object(cause).code === 'string'
+  const why = isOfFile ? `: ${reasonOf(cause as NodeJS.ErrnoException)}.` : '.'
+  const message = receipt.error.message.replace(/\.$/, why)
   const isFinal = ['declined', 'unsupported', 'unconfirmed', 'too_many'].includes(code)
   const [reached, again] =
     kept > 0 && !isFinal ? [`: it got to ${kept} %`, ' Send it again: it will go on from there.'] : ['', '']

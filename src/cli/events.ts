@@ -30,6 +30,7 @@ export const EVENTS = {
   skipped: ['path', 'reason'],
   delivered: ['matchNumber', 'bytes', 'ms', 'skipped'],
   not_delivered: ['matchNumber', 'code'],
+  renamed: ['path', 'was'],
   saved: ['path', 'was'],
   text: ['text'],
   kept: ['path', 'bytes'],

@@ -24,8 +24,8 @@ export function forShell(text: string): string {
   return /^[\w:/.%~+@-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`
 }
 
-/** A space between words, but not the one in a match number. */
-const GAP = /(?<!\d{3}(?= \d{3}\b)) (?=\S)/
+/** A space between words, but not the one in a match number, or before a unit. */
+const GAP = /(?<!\d{3}(?= \d{3}\b)) (?=\S)(?!(?<=\d )(?:bytes?|[KMGT]iB)\b)/
 /** Characters from here on may take two columns, and none before it does. */
 const FIRST_WIDE = '\u1100'
 

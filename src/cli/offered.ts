@@ -8,7 +8,7 @@ import { neededRate } from './progress.ts'
 import type { Terminal } from './terminal.ts'
 
 /** The longest text that is shown rather than saved. */
-const TEXT_MAX_BYTES = 1_048_576
+export const TEXT_MAX_BYTES = 1_048_576
 /** Lines of things, or of changed names, that are shown unasked. */
 export const MOST_SHOWN = 20
 export const NOBODY_ANSWERS = 'There is nobody to answer. Use --yes to accept without asking.'

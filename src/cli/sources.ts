@@ -8,6 +8,7 @@ import { numbered } from '../node/names.ts'
 import { shown } from '../node/shown.ts'
 import { CliError } from './exit.ts'
 import { reasonOf } from './files.ts'
+import { TEXT_MAX_BYTES } from './offered.ts'
 import { Terminal } from './terminal.ts'
 
 const NAME_IS = '--name is the name of what comes from stdin.'
@@ -47,6 +48,9 @@ async function textOf(paths: readonly string[], options: SourceOptions): Promise
   const text =
     given === undefined ? await (isTTY ? askForText(options) : buffer(process.stdin)) : Buffer.from(requireUtf8(given))
   if (text.length === 0) throw new CliError('There is no text to send.', 'usage')
+  if (text.length > TEXT_MAX_BYTES) {
+    throw new CliError('This text is longer than 1 MiB. Send a file: pairlay send - --name NAME.txt < FILE', 'usage')
+  }
   if (!isUtf8(text)) throw new CliError('The text is not UTF-8. Send it as it is: pairlay send - < FILE', 'usage')
   const sources = [bytesSource(text, 'text', TEXT_TYPE)]
   return { sources, leftOut: [], stdinIsData: given === undefined && !isTTY }

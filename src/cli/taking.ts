@@ -1,10 +1,10 @@
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
-import { type IncomingItem, indexed, type List, type Offer, PairingError, save } from '../client/index.ts'
+import { type IncomingItem, indexed, type Offer, PairingError, save } from '../client/index.ts'
 import { partPath } from '../node/local-paths.ts'
 import { PartialFolder } from '../node/partial-folder.ts'
-import { shown, shownText } from '../node/shown.ts'
+import { shown, shownName, shownText } from '../node/shown.ts'
 import { CliError } from './exit.ts'
 import { unwritten } from './files.ts'
 import { formatBytes, formatResult, forShell, percentOf } from './format.ts'
@@ -64,7 +64,7 @@ function noOf(error: unknown): 'declined' | 'no_space' | 'failed' {
 
 async function saveOffer(taking: Taking, places: Places, options: OutputOptions): Promise<void> {
   const { offer, terminal } = taking
-  const { directory, names, was, paths } = places
+  const { directory, names, was } = places
   let placed = 0
   let unnamed = 0
   const tellUnnamed = () => {
@@ -86,7 +86,7 @@ async function saveOffer(taking: Taking, places: Places, options: OutputOptions)
   })
   const { entries } = offer
   const token = offer.resumes(await folder.tokens()) ?? offer.token
-  tellRenamed(offer, paths, terminal)
+  tellRenamed(offer, places, terminal)
   try {
     await taken(taking, (callbacks) => save(offer, folder, callbacks))
     for (const [entry, reason] of offer.skipped) {
@@ -109,19 +109,20 @@ function placeOf({ path = '' }: NodeJS.ErrnoException, directory: string): strin
 }
 
 function tellSaved(path: string, was: string | undefined, isNamed: boolean, terminal: Terminal): void {
-  const [as, renamed] = was === undefined ? ['', ''] : ['as ', ` (was ${shownText(was, '')})`]
+  const [as, renamed] = was === undefined ? ['', ''] : ['as ', ` (was ${shownName(was)})`]
   terminal.event('saved', { path, was }, isNamed ? `Saved ${as}${shown(path)}${renamed}.` : undefined)
 }
 
 /** Tells which names below the chosen things are others here. */
-function tellRenamed({ entries }: Offer, paths: List<string>, terminal: Terminal): void {
+function tellRenamed({ entries }: Offer, { directory, paths }: Places, terminal: Terminal): void {
   let renamed = 0
   for (const [index, { path }] of indexed(entries)) {
     const local = paths.at(index) ?? ''
     const [, ...theirs] = path.split('/')
     const [, ...mine] = local.split(/[/\\]/)
     if (theirs.join('/').normalize('NFC') === mine.join('/')) continue
-    if (++renamed <= MOST_SHOWN) terminal.say(`${shownText(path, '')} is called ${shown(local)} here.`)
+    const line = ++renamed <= MOST_SHOWN ? `${shownName(path)} is called ${shown(local)} here.` : undefined
+    terminal.event('renamed', { path: join(directory, local), was: path }, line)
   }
   if (renamed > MOST_SHOWN) terminal.say(`${renamed - MOST_SHOWN} more names were changed.`)
 }

@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync } from 'node:fs'
 import { createInterface, type Interface } from 'node:readline'
 import { ReadStream } from 'node:tty'
 import { type EventFields, type EventName, type Need, needOf, type QuestionKind, writeEvent } from './events.ts'
-import { wrapped } from './format.ts'
+import { columnsOf, wrapped } from './format.ts'
 
 /** A process whose lines were not drawn again for so long was stopped meanwhile. */
 const STOPPED_MS = 1_500
@@ -54,7 +54,9 @@ export class Terminal {
   constructor({ json = false, quiet = false, plain = false, yes = false, stdinIsData }: TerminalOptions) {
     this.json = json
     const { TERM, PAIRLAY_PLAIN = '' } = process.env
-    const isPlain = plain || PAIRLAY_PLAIN !== '' || TERM === 'dumb' || process.stderr.isTTY !== true
+    // Windows sets none, and its terminals draw.
+    const cannotDraw = TERM === 'dumb' || (!TERM && process.platform !== 'win32')
+    const isPlain = plain || PAIRLAY_PLAIN !== '' || cannotDraw || process.stderr.isTTY !== true
     this.interactive = !isPlain && !quiet && !json
     const needs: readonly Need[] = quiet ? (yes ? ['always'] : ['always', 'answer']) : ['always', 'answer', 'news']
     this.#shown = json ? [] : needs
@@ -197,7 +199,9 @@ export class Terminal {
 
   /** From the start of the line: a terminal may have echoed a ^C behind the progress. */
   #clearProgress(): void {
-    if (this.#drawn.length > 0) process.stderr.write(`\r\u001b[${this.#drawn.length}A\u001b[J`)
+    // A terminal that became narrower has broken them into more.
+    const rows = this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(columnsOf(line) / columns())), 0)
+    if (rows > 0) process.stderr.write(`\r\u001b[${rows}A\u001b[J`)
     this.#drawn = []
   }
 }

@@ -21,8 +21,13 @@ export interface DeviceOptions {
   readonly environment?: Partial<Environment> | undefined
 }
 
-/** Throws RangeError for what cannot be the name of a device. */
-export function requireName(name: string | undefined): void {
-  if (name === undefined || DeviceName.safeParse(name).success) return
-  throw new RangeError(`name is a text of 1 to ${NAME_MAX_BYTES} bytes`)
+/** Throws RangeError for what cannot be the name of a device, and TypeError for what would be taken for nothing. */
+export function requireOptions(options: DeviceOptions & { readonly name?: unknown; readonly takes?: unknown }): void {
+  const { name, takes, signal } = Object(options)
+  if (name !== undefined && !DeviceName.safeParse(name).success) {
+    throw new RangeError(`name is a text of 1 to ${NAME_MAX_BYTES} bytes`)
+  }
+  if (takes && typeof takes !== 'object')
+    throw new TypeError('takes is an object such as { offers: true, posts: true }')
+  if (signal && !signal.addEventListener) throw new TypeError('signal is an AbortSignal, such as controller.signal')
 }

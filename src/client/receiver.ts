@@ -4,7 +4,7 @@ import { RelayApi } from './calls/relay-api.ts'
 import { type CodeEntry, parseEntry } from './entry.ts'
 import { type Environment, pause } from './environment.ts'
 import { errorOfAccident, PairingError } from './errors.ts'
-import { requireName } from './options.ts'
+import { requireOptions } from './options.ts'
 import { PairedDevice } from './paired-device.ts'
 import { type JoinOptions, ReceiverRun, type ReceiverRunOptions } from './pairing/receiver-run.ts'
 import { environmentWith } from './runtime.ts'
@@ -50,8 +50,8 @@ export class Receiver {
    * or RangeError for options that cannot be.
    */
   static async join(options: ReceiverOptions): Promise<Receiver> {
-    requireName(options.name)
-    const { relay, code } = parseEntry(options)
+    requireOptions(options)
+    const { relay, code } = parseEntry(Object(options))
     const environment = await environmentWith(options.environment)
     const api = new RelayApi(relay, environment)
     let receiver: Receiver | undefined

@@ -3,6 +3,7 @@ import type { List } from './list.ts'
 
 /** The error for a value that something does not take, with what takes it. */
 export function refusal(taken: string, value: unknown): TypeError {
+  if (typeof Object(value).then === 'function') return new TypeError(`${taken}: await this promise first`)
   const other = [
     typeof value === 'string' && 'textSource',
     isBlob(value) && 'blobSource',

@@ -7,7 +7,7 @@ import { atMost, courtesy, type Environment } from './environment.ts'
 import { KNOWN_TO_RELAY, PairingError } from './errors.ts'
 import { Connection } from './link/connection.ts'
 import type { List } from './list.ts'
-import { type DeviceOptions, requireName } from './options.ts'
+import { type DeviceOptions, requireOptions } from './options.ts'
 import type { PairedDevice } from './paired-device.ts'
 import { Approvals, type PairingRequest } from './pairing/approvals.ts'
 import type { SenderRun } from './pairing/sender-run.ts'
@@ -70,7 +70,7 @@ export class Sender {
     if (!Number.isInteger(maxReceivers) || maxReceivers < 1 || maxReceivers > RECEIVERS_MAX) {
       throw new RangeError(`receivers is 1 to ${RECEIVERS_MAX}`)
     }
-    requireName(options.name)
+    requireOptions(options)
     const isTtl = (ttl: number) => Number.isInteger(ttl) && ttl >= TTL_MIN_SECONDS && ttl <= TTL_MAX_SECONDS
     if (ttlSeconds !== undefined && !isTtl(ttlSeconds)) {
       throw new RangeError(`ttlSeconds is a whole number from ${TTL_MIN_SECONDS} to ${TTL_MAX_SECONDS}`)

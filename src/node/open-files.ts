@@ -54,6 +54,11 @@ export async function writeFile(file: number, piece: Uint8Array, at: number): Pr
   }
 }
 
+/** Milliseconds since 1970 as the time of a file. Of times before that, Node takes none but those in a text. */
+export function timeOf(ms: number): string {
+  return String(ms / 1000)
+}
+
 /** The path of an open file, where the system tells it. */
 function placeOf(file: number): string | undefined {
   try {

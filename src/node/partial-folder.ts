@@ -14,7 +14,7 @@ import {
 import { removedAtExit } from './at-exit.ts'
 import { localPaths, partPaths, symbolsOf, tokenIn } from './local-paths.ts'
 import { isLocked, lock } from './lock.ts'
-import { closeFile, flush, openHere, readFile, setTimes, truncateFile, writeFile } from './open-files.ts'
+import { closeFile, flush, openHere, readFile, setTimes, timeOf, truncateFile, writeFile } from './open-files.ts'
 import {
   isOwn,
   isOwnFile,
@@ -179,7 +179,7 @@ export class SavedPartial implements Partial {
       }
       const mode = this.#modeOf(x === true)
       if (mode !== PRIVATE_FILE) fchmodSync(file, mode)
-      if (modified !== undefined) await setTimes(file, modified / 1000, modified / 1000)
+      if (modified !== undefined) await setTimes(file, timeOf(modified), timeOf(modified))
       if (at >= KEPT_FROM_BYTES) await flush(file)
     } catch (error) {
       // The system does not say of which file it speaks.
@@ -197,7 +197,7 @@ export class SavedPartial implements Partial {
       if (!dir) continue
       const path = this.#part(entry)
       await this.#folder(path)
-      if (modified !== undefined) await utimes(path, modified / 1000, modified / 1000)
+      if (modified !== undefined) await utimes(path, timeOf(modified), timeOf(modified))
     }
     for (const { part, path, isFolder } of this.#things) {
       // Everything of it may have been skipped.

@@ -41,8 +41,24 @@ export function shownText(text: string, kept = '\t\n'): string {
     const code = character.codePointAt(0) ?? 0
     if (kept.includes(character)) return character
     if (code < 0x20) return String.fromCodePoint(0x2400 + code)
-    return code === 0x7f ? '\u2421' : `<U+${code.toString(16).toUpperCase().padStart(4, '0')}>`
+    return code === 0x7f ? '\u2421' : marked(character)
   })
+}
+
+/** A blank at the beginning or the end of a name. */
+const BLANK_AT_END = /(?<![^/])\s+|\s+(?![^/])/gu
+
+/** The name of a peer for one line, exactly: a visible mark stands also for what nobody sees of it, such as blanks at its ends. */
+export function shownName(name: string): string {
+  return shownText(name, '')
+    .replaceAll(UNSEEN, (character, needed: string | undefined) => needed ?? marked(character))
+    .replaceAll(BLANK_AT_END, (blanks) =>
+      [...blanks].map((blank) => (blank === ' ' ? '\u2420' : marked(blank))).join(''),
+    )
+}
+
+function marked(character: string): string {
+  return `<U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}>`
 }
 
 /** A digit in any script or dress. Three of them, close together, could be taken for a match number. */

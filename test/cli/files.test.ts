@@ -271,6 +271,15 @@ describeConcurrent('a sender that cannot read on', () => {
     expect(await receiver.taken).toEqual({ error: 'sender_failed' })
   })
 
+  test('says why, in a line for a person', async () => {
+    const { at } = await temporaryDirectory({ file: 'content' })
+    const { sender, code } = await openPlain(['--yes', at('file')], { env })
+    await rm(at('file'))
+    const receiver = await take(relay, code)
+    await receiver.taken
+    expect((await sender.ended()).stderr).toContain('It is file: there is no such file or directory.\n')
+  })
+
   test('because a file of a folder has gone delivers the rest, and both name it', async () => {
     const { at, path } = await temporaryDirectory()
     await mkdir(at('folder'))

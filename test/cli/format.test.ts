@@ -20,13 +20,14 @@ test('a result is told with its rate, even one that took no time', () => {
   expect(formatResult(0, 0)).toBe('0 bytes in 0.0 s (0 bytes/s)')
 })
 
-test('lines break between words, but not inside a match number, an indented line, or a word that is too long', () => {
+test('lines break between words, but not inside a match number, before a unit, inside an indented line, or a word that is too long', () => {
   const breaks: [text: string, width: number, broken: string][] = [
     ['Does it show 123 456? [y/N] ', 27, 'Does it show 123 456? [y/N] '],
     ['Does it show 123 456? [y/N] ', 26, 'Does it show 123 456?\n[y/N] '],
     ['Does it show 123 456? [y/N] ', 18, 'Does it show\n123 456? [y/N] '],
     ['a longest_of_words b\n\nc d e', 3, 'a\nlongest_of_words\nb\n\nc d\ne'],
     ['    pairlay receive --relay x\n', 20, '    pairlay receive --relay x\n'],
+    ['Received 2.9 MiB (28 MiB/s) of 3 bytes', 20, 'Received 2.9 MiB\n(28 MiB/s) of\n3 bytes'],
     ['runs  of   spaces stay', 20, 'runs  of   spaces\nstay'],
   ]
   for (const [text, width, broken] of breaks) expect(wrapped(text, width)).toBe(broken)

@@ -6,6 +6,7 @@ import {
   describeConcurrent,
   type Event,
   foreignControls,
+  offer,
   openSender,
   pairlay,
   relayOfFile,
@@ -172,6 +173,16 @@ describeConcurrent('with --json', () => {
     expect(receipts.filter(({ event }) => event === 'not_delivered')).toEqual([
       { event: 'not_delivered', matchNumber, code: 'receiver_failed' },
     ])
+  })
+
+  test('each name in a folder that is another one here is an event, however many there are', async () => {
+    const { path } = await temporaryDirectory()
+    const names = Array.from({ length: 21 }, (_, index) => `d/${index}:`)
+    const { code, delivered } = await offer(relay, Object.fromEntries(names.map((name) => [name, ''])))
+    const receiver = pairlay(['receive', code, '--yes', '--json'], { env, cwd: path })
+    expect([(await receiver.ended()).exitCode, await delivered]).toEqual([0, [true]])
+    const renamed = receiver.events.filter(({ event }) => event === 'renamed')
+    expect(renamed).toEqual(names.map((was) => ({ event: 'renamed', path: was.replace(':', '_'), was })))
   })
 
   const HOSTILE = 'x\u001b[31m\u009b2J\u202ey\u2028\u{e0041}\u007f\n'

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { localPaths, partPath } from '../../src/node/local-paths.ts'
 import { numbered, safeName } from '../../src/node/names.ts'
-import { shownDevice, shownText } from '../../src/node/shown.ts'
+import { shownDevice, shownName, shownText } from '../../src/node/shown.ts'
 import { holds } from '../support/property.ts'
 
 /** Names that lean to what is dangerous. */
@@ -195,6 +195,12 @@ describe('a text at a terminal', () => {
     const attacker = 'notes:.txt).\nSaved payroll.pdf.\tx\r\ny'
     expect(shownText(attacker, '')).toBe('notes:.txt).␊Saved payroll.pdf.␉x␊y')
   })
+})
+
+test('a name in a line of ours has a mark for what nobody sees of it, and keeps what a script or an emoji needs', () => {
+  expect(shownName(' lead/NUL /\ufeffbom\u200b\u00a0')).toBe('␠lead/NUL␠/<U+FEFF>bom<U+200B><U+00A0>')
+  const needed = 'می‌خواهم 👨‍👩‍👧 a  b'
+  expect(shownName(needed)).toBe(needed)
 })
 
 describe('what a device calls itself', () => {

@@ -461,13 +461,14 @@ export class Screen {
   readonly #program: Program
 
   constructor(args: readonly string[], options: ScreenOptions = {}) {
-    const { columns = 160, rows = 24, before = ':', under = '', after = '', ...rest } = options
+    const { columns = 160, rows = 24, before = ':', under = '', after = '', env, ...rest } = options
     if (!hasScript) throw new Error('REQUIRE_ALL is set, but there is no script(1) of util-linux here')
     const command = [...NODE, CLI, ...args].map(quoted).join(' ')
     const size = columns === 0 ? '' : `stty cols ${columns} rows ${rows}; `
     const session = `${before}; ${size}exec ${under} ${command} ${after}`
     this.#program = start('script', ['--quiet', '--flush', '--return', '--command', session, '/dev/null'], {
       ...rest,
+      env: { TERM: 'xterm', ...env },
       stdin: 'open',
     })
   }

@@ -64,6 +64,15 @@ describe('lines that are drawn again', () => {
     expect(shown).toBe(`1%\nstalled\n${UP}2%\n`)
   })
 
+  test('go as the rows that they take in a terminal which became narrower', () => {
+    const shown = writtenBy((terminal) => {
+      terminal.progress(['x'.repeat(39), 'y'])
+      Object.assign(process.stderr, { columns: 20 })
+      terminal.progress(['2%'])
+    })
+    expect(shown).toBe(`${'x'.repeat(39)}\ny\n\r\u001b[3A\u001b[J2%\n`)
+  })
+
   test('are shorter than the terminal is wide', () => {
     expect(writtenBy((terminal) => terminal.progress(['x'.repeat(100)]))).toBe(`${'x'.repeat(39)}\n`)
   })
@@ -87,8 +96,10 @@ describe('lines are drawn again', () => {
   test('at a terminal, unless it is dumb, or they are not wanted', () => {
     expect(isInteractive()).toBe(true)
     for (const manner of [{ plain: true }, { quiet: true }, { json: true }]) expect(isInteractive(manner)).toBe(false)
-    vi.stubEnv('TERM', 'dumb')
-    expect(isInteractive()).toBe(false)
+    for (const none of ['dumb', '', undefined]) {
+      vi.stubEnv('TERM', none)
+      expect(isInteractive()).toBe(false)
+    }
     vi.stubEnv('TERM', 'xterm')
     vi.stubEnv('PAIRLAY_PLAIN', '1')
     expect(isInteractive()).toBe(false)

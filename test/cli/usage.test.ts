@@ -14,6 +14,7 @@ import { CLI } from '../support/build.ts'
 import {
   describeConcurrent,
   describeTerminal,
+  MIB,
   type Outcome,
   offer,
   openFile,
@@ -154,6 +155,12 @@ describeConcurrent('wrong usage', () => {
       [['send', '--text', 'hello', at('file 1')], 'With --text a text is sent: name no files.'],
       [['send', '--text'], 'There is no text to send.', 'usage', { stdin: '' }],
       [['send', '--text', ''], 'There is no text to send.'],
+      [
+        ['send', '--text'],
+        'This text is longer than 1 MiB. Send a file: pairlay send - --name NAME.txt < FILE',
+        'usage',
+        { stdin: 'x'.repeat(MIB + 1) },
+      ],
       [
         ['send', '--text'],
         'The text is not UTF-8. Send it as it is: pairlay send - < FILE',

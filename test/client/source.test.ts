@@ -165,6 +165,8 @@ test.each<[string, () => unknown, string]>([
   ['a stream for a Blob', () => blobSource(streamOf('a') as never, 'a'), 'streamSource'],
   ['bytes for a stream', () => streamSource(new Uint8Array(1) as never, 'a'), 'bytesSource'],
   ['bytes for a text', () => textSource(new ArrayBuffer(1) as never, 'a'), 'bytesSource'],
+  ['a promise for bytes', () => bytesSource(new Blob().arrayBuffer() as never, 'a'), 'await this promise'],
+  ['a promise among sources', () => requireSources([Promise.resolve() as never]), 'await this promise'],
   ['a File for sources', () => requireSources(new File([], 'a') as never), 'blobSource'],
   ['a text among sources', () => requireSources(['abc' as never]), 'textSource'],
   ['a stream among sources', () => requireSources([Readable.from([]) as never]), 'streamSource'],
@@ -185,6 +187,16 @@ test.each<[string, Partial<Source>, string]>([
 ])('%s is refused at once, with what it may be', (_, attacker, advice) => {
   const lines = () => linesOf([{ ...bytesSource(new Uint8Array(1), 'a'), ...attacker }])
   expect(lines).toThrow(RangeError)
+  expect(lines).toThrow(advice)
+})
+
+test.each<[string[], string]>([
+  [['a', 'b', 'a'], '"a" is there twice'],
+  [['a', 'a'], '"a" is there twice'],
+  [['a/b', 'a/b/c'], '"a/b/c" is there twice, or lies under another file'],
+  [['a/b', 'c', 'a/d'], '"a" is there twice, or its files do not stand together'],
+])('sources called %j are refused at once, and it is said which', (names, advice) => {
+  const lines = () => linesOf(names.map((name) => bytesSource(new Uint8Array(1), name)))
   expect(lines).toThrow(advice)
 })
 

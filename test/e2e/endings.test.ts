@@ -293,6 +293,19 @@ test('wrong use is an error at once, and names what is wrong', async () => {
   expect(await wrong({ relay: relay.url, code: 5 })).toBeInstanceOf(TypeError)
   expect(await wrong({ code: 'K7QM3-XPDT28' })).toBeInstanceOf(TypeError)
   expect(await wrong({ relay: relay.url, code: 'K7QM3-XPDT28', name: 'x'.repeat(65) })).toBeInstanceOf(RangeError)
+  for (const options of [undefined, {}])
+    expect(await wrong(options as never)).toMatchObject({
+      name: 'TypeError',
+      message: expect.stringContaining('a code or a link'),
+    })
+  for (const options of [{ takes: true }, { takes: 'offers' }, { signal: new AbortController() }]) {
+    const refused = {
+      name: 'TypeError',
+      message: expect.stringMatching(/^(takes is an object|signal is an AbortSignal)/),
+    }
+    expect(await wrong({ relay: relay.url, code: 'K7QM3-XPDT28', ...options })).toMatchObject(refused)
+    await expect(openSender(relay.url, options as never)).rejects.toMatchObject(refused)
+  }
   for (const receivers of [0, 9, 1.5]) {
     await expect(openSender(relay.url, { receivers })).rejects.toBeInstanceOf(RangeError)
   }

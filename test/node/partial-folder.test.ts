@@ -71,6 +71,22 @@ async function list(): Promise<string[]> {
     .sort()
 }
 
+test.each([-86_400_000, 1_000_000_000_000, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER])(
+  'a file and an empty folder have the time that the offerer says, as far as the disk has it: %d ms',
+  async (modified) => {
+    const partial = await open([
+      { path: 'd/file', size: 1, modified },
+      { path: 'd/empty', dir: true, modified },
+    ])
+    await write(partial, 0, 'x')
+    await partial.finish([])
+    await partial.leave()
+    const times = await Promise.all(['d/file', 'd/empty'].map(async (name) => (await stat(at(name))).mtimeMs))
+    expect(times[0]).toBe(times[1])
+    if (Math.abs(modified) < 2 ** 41) expect(times).toEqual([modified, modified])
+  },
+)
+
 describe('a partial', () => {
   const big = { size: 1_048_576 }
   const part = partPath('thing', TOKEN)

@@ -145,13 +145,14 @@ function faultOf(entries: Entries, bytes: number): string | undefined {
   let last: string | undefined
   for (const { path } of entries) {
     const [thing = path] = path.split('/', 1)
-    if (thing !== last && things.has(thing)) return 'files of one folder apart'
+    if (thing !== last && things.has(thing)) return `${JSON.stringify(thing)} is there twice, or its files do not stand together`
     things.add(thing)
     last = thing
   }
   // Whoever walks through folders in order gives a sorted list: of that one no copy is made.
-  const clash = !isAscending(sortKeys(entries)) && !isAscending([...sortKeys(entries)].sort())
-  return clash ? 'a path twice, or under another' : undefined
+  const clash = clashIn(sortKeys(entries)) && clashIn([...sortKeys(entries)].sort())
+  if (clash === undefined) return undefined
+  return `${JSON.stringify(clash.slice(0, -1).replaceAll('\0', '/'))} is there twice, or lies under another file`
 }
 
 /** Paths with NUL for the slash, which sorts before all else: what lies under a path follows it at once. */
@@ -159,12 +160,12 @@ function* sortKeys(entries: Entries): Generator<string> {
   for (const { path } of entries) yield `${path.replaceAll('/', '\0')}\0`
 }
 
-/** Reports whether each key sorts behind the one before it, and does not begin with it. */
-function isAscending(keys: Iterable<string>): boolean {
+/** Returns the first key that does not sort behind the one before it, or begins with it, if any. */
+function clashIn(keys: Iterable<string>): string | undefined {
   let last: string | undefined
   for (const key of keys) {
-    if (last !== undefined && (key <= last || key.startsWith(last))) return false
+    if (last !== undefined && (key <= last || key.startsWith(last))) return key
     last = key
   }
-  return true
+  return undefined
 }
