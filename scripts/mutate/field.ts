@@ -346,8 +346,8 @@ export const SIDES = [
     '',
   ]),
   format('CLI F39: a number stays on its line', 'but not inside a match number', [
-    '/(?<!\\d{3}(?= \\d{3}\\b)) (?=\\S)/',
-    '/ (?=\\S)/',
+    '/(?<!\\d{3}(?= \\d{3}\\b)) (?=\\S)',
+    '/ (?=\\S)',
   ]),
   prompts('CLI F39: lines break between words', 'reads lines and questions that break between words', [
     'process.stderr.isTTY ? wrapped(text, columns()) : text',

@@ -80,10 +80,7 @@ export const PAYLOAD = [
     '',
   ]),
   corrupt('paths stay below their folder', 'two dots as a segment', ["segment !== '..' &&", '']),
-  corrupt('one path for one entry', 'a path twice', [
-    "return clash ? 'a path twice, or under another' : undefined",
-    'return clash ? undefined : undefined',
-  ]),
+  corrupt('one path for one entry', 'a path twice', ['if (clash === undefined) return undefined', 'return undefined']),
   corrupt('open offers are bounded', 'a second undecided offer', [
     'offer !== this.#offersHeard + 1 || isFull(this.incoming)',
     'offer !== this.#offersHeard + 1',

@@ -145,7 +145,8 @@ function faultOf(entries: Entries, bytes: number): string | undefined {
   let last: string | undefined
   for (const { path } of entries) {
     const [thing = path] = path.split('/', 1)
-    if (thing !== last && things.has(thing)) return `${JSON.stringify(thing)} is there twice, or its files do not stand together`
+    if (thing !== last && things.has(thing))
+      return `${JSON.stringify(thing)} is there twice, or its files do not stand together`
     things.add(thing)
     last = thing
   }
