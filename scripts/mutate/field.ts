@@ -474,11 +474,11 @@ export const OPERATOR = [
     'socket.resetAndDestroy()',
   ]),
   limits('attaches of one address, by a socket', 'by sockets and over HTTP count together', [
-    'await rates.attach(request)',
+    'await rates.attach?.(request)',
     '',
   ]),
   limits('attaches of one address, over HTTP', 'by sockets and over HTTP count together', [
-    'onRequest: [rates.attach, tokenBeforeBody(relay, SessionParams)]',
+    'onRequest: asked(rates.attach, tokenBeforeBody(relay, SessionParams))',
     'onRequest: tokenBeforeBody(relay, SessionParams)',
   ]),
   limits('a code that an address has used up is no guess', 'has used up are no unknown codes', [
@@ -541,8 +541,8 @@ export const OPERATOR = [
     "return name !== '' && (name.length > 0 ||",
   ]),
   limits('Relay D7: unknown codes', 'with unknown codes beyond their limit make every join wait', [
-    '[rates.unknownCode.check, rates.join]',
-    '[rates.join]',
+    'asked(rates.unknownCode.check, rates.join)',
+    'asked(rates.join)',
   ]),
   addresses('Relay X1: an address with a port', 'that a trusted proxy writes as', [
     '/^\\[([^\\]]+)\\](?::\\d{1,5})?$/.exec(trimmed) ?? /^(\\d+\\.\\d+\\.\\d+\\.\\d+):\\d{1,5}$/.exec(trimmed) ?? []',

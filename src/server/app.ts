@@ -70,10 +70,13 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const addresses = new ClientAddresses(options.trustProxy, options.rateLimitExempt, options.isUnixSocket)
   const refusals = new Refusals(logger, clock, addresses, options.refused)
   const origins = new Origins({ ...options, addresses })
+  const isVerbose = logger.level === 'debug' || logger.level === 'trace'
   const app: FastifyInstance = fastify({
     loggerInstance: logger,
     // Fastify's own request log has full URLs and addresses in it.
     logController: new LogController({ disableRequestLogging: true }),
+    // Only at the lowest levels has a request more than one line.
+    childLoggerFactory: (log, bindings, options) => (isVerbose ? log.child(bindings, options) : log),
     bodyLimit: BODY_MAX_BYTES,
     // A relay that stops refuses in its own words.
     return503OnClosing: false,

@@ -112,6 +112,15 @@ describe('what browsers ask', () => {
     await strict.close()
   })
 
+  test('where no origin is allowed there is no preflight, and no answer has a CORS header', async () => {
+    const own = await startRelay({ clock, corsOrigins: [] })
+    const answers = [await preflight(own.url, 'https://evil.example'), await call(own.url, 'GET', '/version')]
+    expect(answers.map(({ status }) => status)).toEqual([404, 200])
+    for (const { headers } of answers)
+      expect([...headers.keys()].filter((name) => name.startsWith('access-control-'))).toEqual([])
+    await own.close()
+  })
+
   test('a refusal can be read across origins too', async () => {
     const answer = await http('GET', `/v1/sessions/${'A'.repeat(22)}`, { headers: { origin: 'https://app.example' } })
     expect(answer.status).toBe(401)

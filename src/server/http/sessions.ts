@@ -24,7 +24,7 @@ export interface RouteOptions {
   readonly relay: Relay
   readonly rates: RateLimits
   /** Refuses who may not open a session. */
-  readonly access: RateLimit
+  readonly access: RateLimit | undefined
   readonly polls: ConcurrencyLimit
 }
 
@@ -34,7 +34,7 @@ export async function routes(instance: FastifyInstance, { relay, rates, access, 
   app.post(
     '/v1/sessions',
     {
-      onRequest: [rates.create, access],
+      onRequest: asked(rates.create, access),
       schema: {
         summary: 'Register a sender code',
         body: CreateSessionRequest,
@@ -47,7 +47,7 @@ export async function routes(instance: FastifyInstance, { relay, rates, access, 
   app.post(
     '/v1/receivers',
     {
-      onRequest: [rates.unknownCode.check, rates.join],
+      onRequest: asked(rates.unknownCode.check, rates.join),
       schema: { summary: 'Enter a sender code', body: JoinRequest, response: answers(201, zodOf(JoinResponse)) },
     },
     async (request, reply) => {
@@ -89,7 +89,7 @@ export async function routes(instance: FastifyInstance, { relay, rates, access, 
   app.put(
     '/v1/sessions/:sessionId/attachment',
     {
-      onRequest: [rates.attach, tokenBeforeBody(relay, SessionParams)],
+      onRequest: asked(rates.attach, tokenBeforeBody(relay, SessionParams)),
       schema: { ...withToken('Attach without a socket', SessionParams, 200, zodOf(AttachedView)), body: AttachRequest },
     },
     (request) => relay.attach(request.params.sessionId, tokenOf(request), request.body.channels),
@@ -129,6 +129,11 @@ export async function routes(instance: FastifyInstance, { relay, rates, access, 
       return noContent(reply, relay.endReceiver(sessionId, tokenOf(request), receiverCode))
     },
   )
+}
+
+/** The hooks of those that there are. */
+function asked(...hooks: readonly (RateLimit | undefined)[]): RateLimit[] {
+  return hooks.filter((hook) => hook !== undefined)
 }
 
 /** Reports whether a join named a code that nobody has, and not one that its client address has used up. */

@@ -102,12 +102,13 @@ export class AccessTokens {
 
 /**
  * Lets those open a session who come from one of the networks, if there are any, and who have a token, if there is a file of
- * them. RelayError `access_denied`, `unauthorized`. Joining is for whoever has a code.
+ * them; undefined where all may. RelayError `access_denied`, `unauthorized`. Joining is for whoever has a code.
  */
 export function restrictCreates(
   isFromNetworks: ((request: FastifyRequest) => boolean) | undefined,
   tokens: AccessTokens | undefined,
-): RateLimit {
+): RateLimit | undefined {
+  if (!isFromNetworks && !tokens) return undefined
   return async (request) => {
     if (isFromNetworks?.(request) === false) throw new RelayError('access_denied')
     if (tokens === undefined) return

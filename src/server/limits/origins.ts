@@ -20,6 +20,7 @@ export async function letPagesIn(app: FastifyInstance, origins: Origins, allowed
     origins.checkHost(raw)
     done()
   })
+  if (allowed.length === 0) return
   await app.register(cors, {
     origin: allowed.includes('*') ? '*' : [...allowed],
     methods: ['GET', 'POST', 'PUT', 'DELETE'],

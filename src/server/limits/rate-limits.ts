@@ -24,13 +24,14 @@ export interface Count {
 /** Asks for one more. Throws RelayError `rate_limited` when there is none, with the seconds until there is. */
 export type RateLimit = (request: FastifyRequest) => Promise<void>
 
+/** Each limit is undefined where there is none: a hook that does nothing costs a request as much as one that does. */
 export interface RateLimits {
-  readonly create: RateLimit
-  readonly join: RateLimit
-  readonly attach: RateLimit
+  readonly create: RateLimit | undefined
+  readonly join: RateLimit | undefined
+  readonly attach: RateLimit | undefined
   readonly unknownCode: {
     /** Asks without counting. */
-    readonly check: RateLimit
+    readonly check: RateLimit | undefined
     /** Counts a join that named an unknown code. */
     readonly count: (request: FastifyRequest) => Promise<void>
   }
@@ -56,11 +57,14 @@ export async function buildRateLimits(
   }
 }
 
-function limiterOf(app: FastifyInstance, name: string, perMinute: number) {
-  if (perMinute === Infinity) {
-    const nothing = async () => {}
-    return { take: nothing, check: nothing, count: nothing }
-  }
+interface Limiter {
+  readonly take?: RateLimit
+  readonly check?: RateLimit
+  readonly count: (request: FastifyRequest) => Promise<void>
+}
+
+function limiterOf(app: FastifyInstance, name: string, perMinute: number): Limiter {
+  if (perMinute === Infinity) return { count: async () => {} }
   const limiter = (max: number, keyOf: (request: FastifyRequest) => string) =>
     app.createRateLimit({ max, timeWindow: MINUTE_MS, keyGenerator: (request) => `${name} ${keyOf(request)}` })
   const narrow = limiter(perMinute, ({ clientAddress }) => clientAddress.counted)

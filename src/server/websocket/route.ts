@@ -72,7 +72,7 @@ export async function websocket(
       origins.checkOrigin(raw)
       sockets.takeOrRefuse(clientAddress)
       raw.socket.once('close', () => sockets.release(clientAddress))
-      await rates.attach(request)
+      await rates.attach?.(request)
       answers.set(request, reply.raw)
     },
     handler: async () => {
