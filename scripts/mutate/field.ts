@@ -560,6 +560,10 @@ export const OPERATOR = [
     'export const KEEP_ALIVE_TIMEOUT_MS = 125_000',
     'export const KEEP_ALIVE_TIMEOUT_MS = 5_000',
   ]),
+  operations('tokens that are drawn ahead', 'an attacker who reads memory finds none', [
+    'drawn.fill(0, used, used + bytes)',
+    '',
+  ]),
   config('Relay E1: a refused value is shown', 'an error shows the value on one line', [
     '${wrongValue(variable, value)}',
     '',

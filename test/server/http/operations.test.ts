@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { ERROR_TITLES } from '../../../src/protocol/error-titles.ts'
-import { systemClock, systemSecrets } from '../../../src/server/system.ts'
+import { secretsFrom, systemClock, systemSecrets } from '../../../src/server/system.ts'
 import { call, sayRaw } from '../../support/http.ts'
 import { type RunningRelay, startRelay } from '../../support/server.ts'
 
@@ -110,5 +110,19 @@ describe('the process around it', () => {
     expect(systemSecrets.digest('abc')).toBe(
       Buffer.from('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', 'hex').toString('base64url'),
     )
+  })
+
+  test('makes each id and token of bytes of its own, which are zeroed then: an attacker who reads memory finds none', () => {
+    const draws: Buffer[] = []
+    const secrets = secretsFrom((bytes) => {
+      const drawn = Buffer.from(Array.from({ length: bytes }, (_, i) => 1 + ((i + draws.length) % 251)))
+      draws.push(drawn)
+      return drawn
+    })
+    const made = Array.from({ length: 200 }, () => [secrets.token(), secrets.sessionId()]).flat()
+    const text = Buffer.concat(made.map((each) => Buffer.from(each, 'base64url')))
+    expect(text.includes(0)).toBe(false)
+    expect(draws.length).toBeGreaterThan(3)
+    for (const attacker of draws.slice(0, -1)) expect(attacker.filter((byte) => byte !== 0).length).toBeLessThan(32)
   })
 })
