@@ -45,7 +45,7 @@ export function replace(session: OpenSession, receiver: Receiver): readonly Rece
 }
 
 export function changed(session: OpenSession, change: Partial<OpenSession>): OpenSession {
-  return { ...session, ...change, version: session.version + 1 }
+  return Object.assign({ ...session }, change, { version: session.version + 1 })
 }
 
 export function closed(session: OpenSession, reason: CloseReason, at: number): ClosedSession {

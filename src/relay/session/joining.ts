@@ -53,9 +53,15 @@ export function join(
   }
   const open = makeRoom(session, input.addressDigest, { ...rules, now })
   const channel = open.joins + 1
+  const { receiverCode, tokenDigest, publicKey, profile, name, addressDigest } = input
   const joined: LiveReceiver = {
     state: 'pending',
-    ...input,
+    receiverCode,
+    tokenDigest,
+    publicKey,
+    profile,
+    name,
+    addressDigest,
     channel,
     answered: false,
     presence: undefined,
