@@ -240,7 +240,7 @@ export const SIDES = [
     'const lost = path === path + path.slice(0, 1) && path.includes(',
   ]),
   files('CLI F16: a size is asked for when the transfer begins', 'is sent as it is when the transfer begins', [
-    'stat: async () => (await lookAt(path).catch(() => ({ size }))).size,',
+    'stat: async () => (await lookAt(where()).catch(() => ({ size }))).size,',
     '',
   ]),
   files('CLI F16: which file has changed', 'delivers nothing, and says which it was', [

@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer'
-import { constants, fstatSync, type Stats } from 'node:fs'
+import { closeSync, constants, fstatSync, type Stats } from 'node:fs'
 import { access, readdir, realpath } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { ENTRIES_MAX, type List, mapped, PackedList, PairingError, type Source } from '../client/index.ts'
-import { closeFile, lookAt, openHere, readFile } from './open-files.ts'
+import { lookAt, openHere, readFile } from './open-files.ts'
 
 const EXECUTABLE = 0o111
 const OWNER_READS = 0o400
@@ -95,9 +95,11 @@ function storedOf(chosen: number, below: string, info: Stats): Stored {
 function sourceOf(
   { path: key, name: thing }: Chosen = { path: '', name: '' },
   [, below, size, modified, kind]: Stored,
-  path = join(key, below),
+  path?: string,
 ): Source {
   const name = thing + below
+  // A list makes a source each time somebody looks at it.
+  const where = () => path ?? join(key, below)
   if (kind === 'dir') return { name, key, dir: true, modified, open: nothing }
   return {
     name,
@@ -105,8 +107,8 @@ function sourceOf(
     size,
     modified,
     x: kind === 'x' || undefined,
-    stat: async () => (await lookAt(path).catch(() => ({ size }))).size,
-    open: (offset) => bytesOf(path, offset ?? 0),
+    stat: async () => (await lookAt(where()).catch(() => ({ size }))).size,
+    open: (offset) => bytesOf(where(), offset ?? 0),
   }
 }
 
@@ -149,7 +151,8 @@ async function* bytesOf(path: string, offset: number): AsyncGenerator<Uint8Array
     const after = fstatSync(file)
     if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) throw new PairingError('source_changed')
   } finally {
-    await closeFile(file)
+    // Nothing was written, so there is nothing to wait for.
+    closeSync(file)
   }
 }
 

@@ -1,4 +1,4 @@
-import { close, fsync, ftruncate, futimes, lstat, open, read, readlinkSync, type Stats, write } from 'node:fs'
+import { close, fsync, ftruncate, lstat, open, read, readlinkSync, type Stats, write } from 'node:fs'
 import { promisify } from 'node:util'
 
 /** Files by their descriptors, which for many small ones cost half of what handles do. Whoever opens one closes it. */
@@ -8,7 +8,6 @@ export const closeFile = promisify(close)
 export const lookAt: (path: string) => Promise<Stats> = promisify(lstat)
 export const flush = promisify(fsync)
 export const truncateFile = promisify(ftruncate)
-export const setTimes = promisify(futimes)
 const openFile = promisify(open)
 const readFrom = promisify(read)
 const writeTo = promisify(write)

@@ -1,4 +1,4 @@
-import { constants, fchmodSync, fstatSync } from 'node:fs'
+import { constants, fchmodSync, fstatSync, futimesSync } from 'node:fs'
 import { lstat, readdir, realpath, rename, rm, utimes } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import {
@@ -14,7 +14,7 @@ import {
 import { removedAtExit } from './at-exit.ts'
 import { localPaths, partPaths, symbolsOf, tokenIn } from './local-paths.ts'
 import { isLocked, lock } from './lock.ts'
-import { closeFile, flush, openHere, readFile, setTimes, timeOf, truncateFile, writeFile } from './open-files.ts'
+import { closeFile, flush, openHere, readFile, timeOf, truncateFile, writeFile } from './open-files.ts'
 import {
   isOwn,
   isOwnFile,
@@ -179,7 +179,7 @@ export class SavedPartial implements Partial {
       }
       const mode = this.#modeOf(x === true)
       if (mode !== PRIVATE_FILE) fchmodSync(file, mode)
-      if (modified !== undefined) await setTimes(file, timeOf(modified), timeOf(modified))
+      if (modified !== undefined) futimesSync(file, timeOf(modified), timeOf(modified))
       if (at >= KEPT_FROM_BYTES) await flush(file)
     } catch (error) {
       // The system does not say of which file it speaks.

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { type List, mapped, PackedList } from '../../src/client/list.ts'
 
 const lists = fc.array(fc.record({ path: fc.string({ unit: 'grapheme' }), size: fc.nat() }), { maxLength: 140 })
@@ -26,6 +26,15 @@ describe('a packed list', () => {
         for (const index of indexes) expect(list.at(index)).toEqual(values.at(index))
       }),
     )
+  })
+
+  test('makes each value once for who looks ahead in it, as for who does not', () => {
+    const list = new PackedList<number>()
+    for (let n = 0; n < 320; n++) list.push(n)
+    const parse = vi.spyOn(JSON, 'parse')
+    for (let n = 0; n < 304; n++) expect([list.at(n), list.at(n + 16)]).toEqual([n, n + 16])
+    expect(parse).toHaveBeenCalledTimes(10)
+    parse.mockRestore()
   })
 
   test('is mapped where it is looked at, and nowhere else', () => {
