@@ -263,7 +263,8 @@ function certificatesOrExit(path: string): string {
 }
 
 function reasonOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : error
+  if (!(error instanceof Error)) return error
+  return 'code' in error ? error.code : error.message
 }
 
 function exitWith(message: string): never {

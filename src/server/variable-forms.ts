@@ -161,8 +161,8 @@ export const redisUrl: Variable<string> = {
     z.refine((url) => url === '' || (URL.canParse(url) && isDecodable(new URL(url)))),
   ),
   hint: (url) => {
-    if (/^(\/|unix:|redis\+(unix|socket):|rediss?:\/\/\/)/.test(url)) return 'a unix socket is not supported'
-    if (/sentinel/.test(url.replace(/:\/\/.*@/, '://'))) return 'Sentinel is not supported: name one server'
+    if (/^(\/|unix|redis[+-](unix|socket):|rediss?:\/\/\/)/.test(url)) return 'a unix socket is not supported'
+    if (/sentinel|,/.test(url.replace(/:\/\/.*@/, '://'))) return 'Sentinel is not supported, nor is a list: name one server'
     if (/^rediss?:\/\//.test(url))
       return 'in a user or password each of / # ? @ : % and space is percent-encoded, such as %2F for /'
     return undefined

@@ -277,6 +277,8 @@ describe('the configuration', () => {
       ['redis:///run/redis.sock', 'a unix socket is not supported'],
       ['redis+sentinel://h:26379/mymaster', 'Sentinel is not supported'],
       ['redis-sentinel://a,b', 'Sentinel is not supported'],
+      ['redis://10.0.0.1:6379,10.0.0.2:6379', 'nor is a list: name one server'],
+      ['redis-socket:///run/redis.sock', 'a unix socket is not supported'],
       ['redis+sentinel://user:pass@h:26379', 'Sentinel is not supported'],
       ['redis://:a/b@h', 'percent-encoded, such as %2F for /'],
       ['redis://:a#b@h', 'percent-encoded'],

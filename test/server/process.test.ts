@@ -221,6 +221,14 @@ describe('the relay process', { concurrent: true }, () => {
     await rm(folder, { recursive: true })
   })
 
+  test.each([
+    ['/none/relay.sock', 'there is no folder /none'],
+    ['/etc/passwd', 'there is a file that is no socket'],
+  ])('that cannot make the socket %s says why: %s', async (path, reason) => {
+    const { exited, err } = run({ LISTEN: `unix:${path}` })
+    expect([await exited, err()]).toEqual([1, `pairlay: cannot listen on ${path}: ${reason}\n`])
+  })
+
   test('on a unix socket outlives attackers that begin wrong, or are too many', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'pairlay-socket-'))
     const path = `${folder}/relay.sock`
