@@ -8,7 +8,6 @@ import { FramePosition } from '../../protocol/responses.ts'
 import { type ChannelRow, View } from '../../protocol/view.ts'
 import {
   bodyOf,
-  callRelay,
   type HttpAnswer,
   type HttpCall,
   notOfPairlay,
@@ -23,6 +22,7 @@ import {
   type WebSocketLike,
 } from '../environment.ts'
 import { FRAME_METHODS, type FrameMethod, HttpChannel } from './http-channel.ts'
+import { callPatiently } from './patient-call.ts'
 
 /** Beside a poll. A browser allows six requests to one host, and the app's own commands need room too. */
 const FRAME_CALLS_MAX = 4
@@ -242,12 +242,12 @@ export class HttpSocket implements WebSocketLike {
     this.#say(bytes)
   }
 
-  async #call(method: string, path: string, more: Partial<HttpCall>): Promise<HttpAnswer> {
+  async #call(method: string, path: string, more: Omit<Partial<HttpCall>, 'abort'>): Promise<HttpAnswer> {
     const abort = new AbortController()
     this.#calls.add(abort)
     try {
       const url = this.#sessionUrl + path
-      return await callRelay(this.#environment, { method, url, token: this.#token, abort, ...more })
+      return await callPatiently(this.#environment, { method, url, token: this.#token, abort, ...more })
     } finally {
       this.#calls.delete(abort)
     }

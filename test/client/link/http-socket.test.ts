@@ -4,7 +4,7 @@ import { sendOn } from '../../../src/client/link/socket.ts'
 import type { HttpErrorCode } from '../../../src/protocol/errors.ts'
 import { decodeFrame, encodeAck, encodeData, FRAME_ACK } from '../../../src/protocol/frame.ts'
 import type { ReceiverRow, View } from '../../../src/protocol/view.ts'
-import { FakeHttp } from '../fake-http.ts'
+import { type FakeCall, FakeHttp } from '../fake-http.ts'
 import { settled } from '../fake-time.ts'
 import { channelRow, VIEW } from '../fake-web-socket.ts'
 import { FakeWorld } from '../support.ts'
@@ -361,7 +361,6 @@ describe('the end of the socket', () => {
     ['invalid_request', 1006],
     ['not_found', 1006],
     ['receiver_not_found', 1006],
-    ['rate_limited', 1006],
     ['request_timeout', 1006],
     ['body_too_large', 1006],
   ]
@@ -378,6 +377,42 @@ describe('the end of the socket', () => {
     const opened = openSocket()
     await (await attaching(opened)).refuse(code)
     expect(opened.closes).toEqual([closeCode])
+  })
+
+  /** A relay's own refusal, and what proxies answer that limit rates. */
+  const REFUSALS_OF_RATE: Readonly<Record<string, (call: FakeCall) => Promise<void>>> = {
+    rate_limited: (call) => call.refuse('rate_limited'),
+    'a page with 429': (call) => call.answer('<p>', { status: 429 }),
+    'a page with 503': (call) => call.answer('<p>', { status: 503 }),
+  }
+
+  test.each(Object.entries(REFUSALS_OF_RATE))(
+    '%s does not: the call is made again, later each time',
+    async (_, refuse) => {
+      const { http, socket, closes, heard, world } = await busySocket()
+      for (const ms of [250, 500, 1_000]) {
+        await refuse(http.one('PUT 1/1'))
+        await world.time.advance(ms - 1)
+        expect(http.open).not.toContain('PUT 1/1')
+        await world.time.advance(1)
+      }
+      await http.one('PUT 1/1').answer({ received: 1, acked: 1, window: 4096 })
+      expect([closes, heard()]).toEqual([[], ['ack 1/1']])
+      await refuse(http.one('poll'))
+      socket.close()
+      await settled()
+      expect([closes, world.time.outstanding]).toEqual([[1005], 0])
+    },
+  )
+
+  test('a limit on rates that refuses a call six times closes it with 1006, and a proxy without a relay is waited for as long', async () => {
+    const { http, closes, world } = await attachedSocket()
+    for (let tries = 1; tries <= 6; tries++) {
+      expect(closes).toEqual([])
+      await http.one('poll').answer('<p>', { status: 503 })
+      await world.time.advance(10_000)
+    }
+    expect(closes).toEqual([1006])
   })
 
   test('session_gone closes it with 4410 when it attaches or polls', async () => {
