@@ -162,7 +162,8 @@ export const redisUrl: Variable<string> = {
   ),
   hint: (url) => {
     if (/^(\/|unix|redis[+-](unix|socket):|rediss?:\/\/\/)/.test(url)) return 'a unix socket is not supported'
-    if (/sentinel|,/.test(url.replace(/:\/\/.*@/, '://'))) return 'Sentinel is not supported, nor is a list: name one server'
+    if (/sentinel|,/.test(url.replace(/:\/\/.*@/, '://')))
+      return 'Sentinel is not supported, nor is a list: name one server'
     if (/^rediss?:\/\//.test(url))
       return 'in a user or password each of / # ? @ : % and space is percent-encoded, such as %2F for /'
     return undefined
