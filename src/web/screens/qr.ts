@@ -1,12 +1,14 @@
-import { type Bitmap2D, correction, generate } from 'lean-qr'
+import { type Bitmap2D, correction, generate, mode } from 'lean-qr'
 
 /** Around the code, in modules. */
 const MARGIN = 4
+/** For addresses. The library would try kanji, too, and make a table for it: 100 ms. */
+const MODES = [mode.numeric, mode.alphaNumeric, mode.ascii, mode.utf8]
 const SVG = 'http://www.w3.org/2000/svg'
 
 /** A QR code as a picture: black on white in every theme, with four modules around it. */
 export function qrPicture(text: string, label: string): SVGSVGElement {
-  const code = generate(text, { minCorrectionLevel: correction.M, maxCorrectionLevel: correction.M })
+  const code = generate(text, { modes: MODES, minCorrectionLevel: correction.M, maxCorrectionLevel: correction.M })
   const side = code.size + 2 * MARGIN
   const svg = document.createElementNS(SVG, 'svg')
   for (const [name, value] of Object.entries({
