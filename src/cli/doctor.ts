@@ -50,8 +50,9 @@ export async function* examine(relay: string, options: Look): AsyncGenerator<Fin
   const health = await checkHealth(relay)
   const { server } = health
   yield { ...certificate, server }
-  // With a certificate that is not accepted every call fails for that one reason.
-  if (!(certificate.fault && health.fault === 'no_answer')) yield health
+  // With TLS that does not come about every call fails for that one reason.
+  const isKnown = certificate.fault !== undefined && certificate.fault !== 'no_tls'
+  if (!(isKnown && health.fault === 'no_answer')) yield health
   if (health.fault !== undefined) return
   try {
     for await (const finding of examineCalls(relay, options)) yield { ...finding, server }

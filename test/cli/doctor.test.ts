@@ -170,6 +170,8 @@ test('errors that an attacker fills with commands for a terminal are not shown a
 })
 
 test('what cuts a call off is a finding, whichever call it is', async () => {
+  expect(await faultsOf('http://nowhere.invalid')).toEqual(['TLS: no_tls', 'health: no_answer'])
+  expect(await faultsOf('https://nowhere.invalid')).toEqual(['TLS: no_answer'])
   expect(await faultsOf(await serveAsRelay({}))).toEqual(['calls: no_answer'])
   expect(await faultsOf(await serveAsRelay({ '/healthz': ANSWERED['/healthz'] }))).toEqual(['calls: no_answer'])
   expect(await faultsOf(await serveAsRelay(ANSWERED))).toEqual(['calls: no_answer'])

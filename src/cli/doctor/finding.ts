@@ -15,7 +15,7 @@ type Advice = Readonly<Partial<Record<Proxy | 'relay', string>>>
 
 /** Each fault, with what to change. docs/operate.md prints the names; a test holds the two together. */
 export const FAULTS = {
-  no_answer: { relay: 'start it, and look at the address, the firewall and the proxy’s upstream' },
+  no_answer: { relay: 'start it, and look at the address, its name in DNS, the firewall and the proxy’s upstream' },
   bad_gateway: {
     nginx: 'proxy_pass names the address and port that the relay’s log has at its start',
     HAProxy: 'the server line names the address and port that the relay’s log has at its start',
