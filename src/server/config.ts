@@ -22,12 +22,15 @@ const KIB = 1024
 const MIB = 1024 * KIB
 const MANY = 10_000_000
 
+/** A name or an IPv4 address, or an IPv6 address. A port is not in it. */
+const HOST = /^([A-Za-z0-9._-]+|[0-9A-Fa-f.]*(:[0-9A-Fa-f.]*){2,})$/
+
 /**
  * Environment variables, in the order of docs/operate.md. Each default stands here and nowhere else. `Config` has each value
  * under the same name in camel case.
  */
 export const VARIABLES = {
-  HOST: text('127.0.0.1', 'an address to listen on, such as 0.0.0.0 or ::', /^[A-Za-z0-9.:_-]+$/),
+  HOST: text('127.0.0.1', 'an address to listen on, such as 0.0.0.0 or ::', HOST),
   PORT: integer(8080, 0, 65_535),
   /** A unix socket to listen on, in place of HOST and PORT. */
   LISTEN: text(
@@ -38,7 +41,7 @@ export const VARIABLES = {
   ),
   /** The port of /metrics. Empty for none. */
   METRICS_PORT: optional(integer(0, 0, 65_535)),
-  METRICS_HOST: text('127.0.0.1', 'an address to listen on, such as 0.0.0.0 or ::', /^[A-Za-z0-9.:_-]+$/),
+  METRICS_HOST: text('127.0.0.1', 'an address to listen on, such as 0.0.0.0 or ::', HOST),
   LOG_FORMAT: text('json', 'json or pretty', /^(json|pretty)$/),
   LOG_LEVEL: text(
     'info',

@@ -42,8 +42,8 @@ const FORMS: [name: Name, field: keyof Config, right: Record<string, unknown>, w
   [
     'HOST',
     'host',
-    same('0.0.0.0', '::', '::1', 'localhost', 'relay_1.internal'),
-    ['http://x', 'a b', '[::]', 'x\n', '*', '0.0.0.0/0'],
+    same('0.0.0.0', '::', '::1', 'localhost', 'relay_1.internal', '::ffff:127.0.0.1'),
+    ['http://x', 'a b', '[::]', 'x\n', '*', '0.0.0.0/0', '0.0.0.0:80', 'relay:80'],
   ],
   ['LISTEN', 'listen', same('unix:/run/pairlay/relay.sock'), ['/run/x.sock', 'unix:', 'unix:x', 'tcp:80', 'unix:/a\n']],
   ['PROXY_PROTOCOL', 'proxyProtocol', { off: false }, ['yes', 'ON', '1']],
