@@ -81,7 +81,7 @@ describe('small files', () => {
 })
 
 test.each([
-  ['EEXIST', 'declined'],
+  ['EEXIST', 'receiver_failed'],
   ['ENOSPC', 'no_space'],
 ])('an offer whose place cannot be opened (%s) is answered with no: %s', async (code, heard) => {
   const cannot = Object.assign(new Error('no'), { code })
