@@ -66,9 +66,9 @@ describe.skipIf(isSkipped)(`the image${reason}`, () => {
     expect(image.config.User).toBe('1000')
   })
 
-  test('is less than 60 MB over its base, and nothing outside of its folder but the health check', () => {
+  test('is less than 10 MB over its base, and nothing outside of its folder but the health check', () => {
     const bytes = [...files.values()].reduce((sum, size) => sum + size, 0)
-    expect(bytes).toBeLessThan(60e6)
+    expect(bytes).toBeLessThan(10e6)
     const outside = [...files.keys()].filter((path) => !path.startsWith('app/'))
     expect(outside).toEqual(['usr/local/bin/pairlay-health'])
   })
