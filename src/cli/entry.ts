@@ -1,4 +1,4 @@
-import { PairingError, parseEntry } from '../client/index.ts'
+import { PairingError, parseEntry, warmUp } from '../client/index.ts'
 import { CliError } from './exit.ts'
 import { relayAddress, relayFrom } from './relay.ts'
 import type { Terminal } from './terminal.ts'
@@ -21,7 +21,10 @@ interface EntryOptions {
 export async function readEntry(given: string | undefined, terminal: Terminal, options: EntryOptions): Promise<Entry> {
   let reason = ''
   for (;;) {
-    const entered = given ?? (await terminal.ask('code', `${reason}Code: `))
+    const asking = given ?? terminal.ask('code', `${reason}Code: `)
+    // Once, while the person types.
+    if (given === undefined && reason === '') setImmediate(warmUp)
+    const entered = await asking
     let linked: Partial<Entry> & Pick<Entry, 'code'>
     try {
       linked = parsed(entered ?? '')

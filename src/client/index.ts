@@ -36,3 +36,4 @@ export { type Partial, type Partials, type SaveOptions, save } from './transfer/
 export type { AskOptions, Post, PostOptions } from './transfer/posts.ts'
 export type { Transfers } from './transfer/resume.ts'
 export type { Receipt, SendOptions, SendProgress } from './transfer/sending.ts'
+export { warmUp } from './warm-up.ts'
