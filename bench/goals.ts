@@ -54,6 +54,7 @@ export const GOALS = {
   timersPerSession: { text: 'timers per session', unit: '', bound: 'most', gate: 0 },
   createVsFastify: { text: 'POST create, rate ÷ Fastify', unit: '×', bound: 'least', gate: 0.7, aim: 0.85 },
   joinVsFastify: { text: 'POST join, rate ÷ Fastify', unit: '×', bound: 'least', gate: 0.7, aim: 0.85 },
+  pairingVsStub: { text: 'a whole pairing, relay CPU ÷ a stub’s', unit: '×', bound: 'most', gate: 1.5, aim: 1.2 },
   storeGrowth: { text: 'insert + expire a session, 1 M ÷ 10 k live', unit: '×', bound: 'most', gate: 4, aim: 3 },
   floodRate: {
     text: 'pairings/s while one address floods ÷ without',

@@ -22,11 +22,12 @@ export const pairing: Section = {
     await withAgents(1, async ([agent]) => {
       if (!agent) return
       const relay = await RelayProcess.start({ env: MANY_SESSIONS })
+      const stub = await startProgram('stub')
       try {
-        await pairings(context, agent, relay)
+        await pairings(context, agent, relay, stub)
         await commands(context, agent, relay)
       } finally {
-        await relay.end()
+        await Promise.all([relay.end(), end(stub.child)])
       }
     })
   },
@@ -44,32 +45,40 @@ interface Pairings {
   readonly failed: number
 }
 
+/** A server that pairings are made at. */
+type Paired = Pick<RelayProcess, 'pid' | 'address'>
+
 const ALONE = 'one after the other'
 const TOGETHER = `${AT_ONCE} at once`
+const STUB = `a stub, ${AT_ONCE} at once`
 const FRESH = `${AT_ONCE} at once, each device on connections of its own`
 
-async function pairings({ plan, report }: SectionContext, agent: Agent, relay: RelayProcess): Promise<void> {
+async function pairings(
+  { plan, report }: SectionContext,
+  agent: Agent,
+  relay: RelayProcess,
+  stub: { readonly pid: number; readonly port: number },
+): Promise<void> {
   const { alone, together, withSdk, warmUp, rounds, secondsPerTable } = plan.pairing
-  const raw = (count: number, concurrency: number, keepAlive: boolean) => () =>
-    pairingRound(relay, () =>
-      agent.call('runPairings', { address: relay.address, concurrency, count, seconds: SECONDS_MAX, keepAlive }),
-    )
+  const stubbed: Paired = { pid: stub.pid, address: { host: '127.0.0.1', port: stub.port } }
+  const raw = (count: number, concurrency: number, keepAlive: boolean, server: Paired = relay) => {
+    const load = { address: server.address, concurrency, count, seconds: SECONDS_MAX, keepAlive }
+    return () => pairingRound(server.pid, () => agent.call('runPairings', load))
+  }
   const sdk = (count: number, concurrency: number) => () =>
-    pairingRound(relay, () =>
+    pairingRound(relay.pid, () =>
       agent.call('runSdkPairings', { relay: relay.url, concurrency, count, seconds: SECONDS_MAX }),
     )
   // A few thousand pairings are faster than the first hundred by a factor of four.
-  await agent.call('runPairings', {
-    address: relay.address,
-    concurrency: AT_ONCE,
-    count: warmUp,
-    seconds: WARM_UP_SECONDS_MAX,
-    keepAlive: true,
-  })
+  for (const { address } of [relay, stubbed]) {
+    const load = { address, concurrency: AT_ONCE, count: warmUp, seconds: WARM_UP_SECONDS_MAX, keepAlive: true }
+    await agent.call('runPairings', load)
+  }
   const outcomes = await interleave<Pairings>(
     [
       { name: ALONE, run: raw(alone, 1, true) },
       { name: TOGETHER, run: raw(together, AT_ONCE, true) },
+      { name: STUB, run: raw(together, AT_ONCE, true, stubbed) },
       { name: FRESH, run: raw(together, AT_ONCE, false) },
       { name: `SDK with cryptography, ${ALONE}`, run: sdk(withSdk, 1) },
       { name: `SDK with cryptography, ${SDK_AT_ONCE} at once`, run: sdk(2 * withSdk, SDK_AT_ONCE) },
@@ -107,6 +116,7 @@ async function pairings({ plan, report }: SectionContext, agent: Agent, relay: R
     }),
     notes: [
       'without “SDK”: frames of the same sizes by hand, no cryptography, HTTP connections kept alive unless it says otherwise',
+      'stub: Fastify and ws that answer the same calls and sockets, and keep nothing; its CPU is in the relay’s columns',
       'code to delivery: from the join, with the code in hand, to the receipt at the sender; nobody has to think',
       settingsNote(MANY_SESSIONS),
       ...failedNote(outcomes),
@@ -114,6 +124,10 @@ async function pairings({ plan, report }: SectionContext, agent: Agent, relay: R
       ...failureNotes(outcomes),
     ],
   })
+  report.goal(
+    'pairingVsStub',
+    ratioOf(outcomes, TOGETHER, STUB, (round) => round.relayCpuUs),
+  )
 }
 
 interface PairingTimes {
@@ -125,8 +139,8 @@ interface PairingTimes {
   readonly codeToDeliveryMs: Float64Array
 }
 
-async function pairingRound(relay: RelayProcess, run: () => Promise<PairingTimes>): Promise<Pairings> {
-  const { result, serverCpu } = await costOf([relay.pid], run)
+async function pairingRound(pid: number, run: () => Promise<PairingTimes>): Promise<Pairings> {
+  const { result, serverCpu } = await costOf([pid], run)
   const { wholeMs, codeToDeliveryMs, seconds, cpuSeconds, failed, firstFailure } = result
   if (wholeMs.length === 0) throw new Error(`no pairing came to its end: ${firstFailure}`)
   return {

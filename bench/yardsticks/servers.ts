@@ -21,7 +21,7 @@ export type StartServer = (backends: readonly number[]) => Promise<RunningServer
 
 /** A program of this folder, with plain `node`. It prints `port <number>`. */
 export async function startProgram(
-  name: 'bare-ws' | 'tcp-pipe' | 'bare-fastify',
+  name: 'bare-ws' | 'tcp-pipe' | 'bare-fastify' | 'stub',
   options: { readonly probe?: boolean } = {},
 ): Promise<{ readonly child: ChildProcess; readonly pid: number; readonly port: number }> {
   const preload = options.probe ? ['--expose-gc', '--import', new URL('probe.js', COMPILED).href] : []
