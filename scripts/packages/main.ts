@@ -21,14 +21,9 @@ const SDK_ENTRIES = {
 }
 const STAMP = join(CLI, 'dist/LICENSES')
 
-for (const each of [SDK, CLI, RELAY]) cpSync(join(ROOT, 'LICENSE'), join(each, 'LICENSE'))
-for (const path of ['docs/sdk.md', 'docs/integrate.md']) copy(path, join(SDK, path))
-copy('examples', join(SDK, 'examples'), (path) => !/\/(dist|tsconfig\.json)$/.test(path))
-copy('dist/web', join(RELAY, 'dist/web'))
-// To compare with the page of a relay, which is done unpacked.
-copy('dist/web', join(CLI, 'dist/web'), (path) => !/\.(br|gz)$/.test(path))
-
 if (Math.max(...[DIST, HERE].map(newestIn)) > (statSync(STAMP, { throwIfNoEntry: false })?.mtimeMs ?? 0)) {
+  // An older build may have left other files.
+  for (const each of [SDK, CLI, RELAY]) rmSync(join(each, 'dist'), { recursive: true, force: true })
   await bundle({
     input: { main: at('server/main.js') },
     into: join(RELAY, 'dist/server'),
@@ -39,6 +34,12 @@ if (Math.max(...[DIST, HERE].map(newestIn)) > (statSync(STAMP, { throwIfNoEntry:
   await bundle({ input: { main: at('cli/main.js') }, into: join(CLI, 'dist/cli'), notices: STAMP, minify: true })
   utimesSync(STAMP, new Date(), new Date())
 }
+for (const each of [SDK, CLI, RELAY]) cpSync(join(ROOT, 'LICENSE'), join(each, 'LICENSE'))
+for (const path of ['docs/sdk.md', 'docs/integrate.md']) copy(path, join(SDK, path))
+copy('examples', join(SDK, 'examples'), (path) => !/\/(dist|tsconfig\.json)$/.test(path))
+copy('dist/web', join(RELAY, 'dist/web'))
+// To compare with the page of a relay, which is done unpacked.
+copy('dist/web', join(CLI, 'dist/web'), (path) => !/\.(br|gz)$/.test(path))
 
 async function fillSdk(): Promise<void> {
   const into = (folder: string) => join(SDK, 'dist', folder)
