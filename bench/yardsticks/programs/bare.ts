@@ -12,7 +12,7 @@ const limits = { windowBytes: 2_098_176, maxFrameBytes: 262_272, maxReceivers: 8
 /** So many random bytes as a word. */
 export const word = (bytes: number) => randomBytes(bytes).toString('base64url')
 
-/** What every answer to a command of strangers has, and the digest of its token, as the relay keeps it. */
+/** Parts of every answer to a command of strangers, and the digest of its token, as the relay keeps it. */
 export function fresh() {
   const token = word(32)
   return { token, digest: hash('sha256', token), expiresInMs: 3_600_000, limits }
