@@ -596,6 +596,15 @@ export const OPERATOR = [
     "error.code === 'not_found' ? NO_SUCH_PATH",
     "error.code === 'teapot' ? NO_SUCH_PATH",
   ]),
+  httpSocket(
+    'Relay P16: a call that a limit on rates refused is made again',
+    'the call is made again, later each time',
+    ['if (!isOfRate(error) || tries === TRIES) throw error', 'throw error'],
+  ),
+  settings('an access token of the settings goes to its relay alone', 'an attacker’s gets none', [
+    'return kept !== undefined && relayUrl(kept) === relay ? file : undefined',
+    'return file',
+  ]),
   doctor('Relay P16: a proxy that limits rates', 'nginx that limits rates', [
     'if (first === undefined) return { check, says: `${BURST} calls at once are answered.` }',
     "if (first !== 'x') return { check, says: `${BURST} calls at once are answered.` }",

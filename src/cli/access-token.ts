@@ -1,11 +1,32 @@
 import { readFile } from 'node:fs/promises'
+import { relayUrl } from '../client/index.ts'
 import { CliError } from './exit.ts'
+import { readSettings } from './settings.ts'
 
-/** The access token for a relay that wants one: from the file named on the command line or in the environment. Throws CliError. */
-export async function accessTokenFrom(option: string | undefined): Promise<string | undefined> {
-  const path = option ?? process.env.PAIRLAY_ACCESS_TOKEN_FILE
-  if (!path) return undefined
-  const source = option === undefined ? 'PAIRLAY_ACCESS_TOKEN_FILE' : '--access-token-file'
+/**
+ * The access token for a relay that wants one: from the file named on the command line, or in the environment, or in the settings
+ * beside this relay. Throws CliError.
+ */
+export async function accessTokenFrom(option: string | undefined, relay: string): Promise<string | undefined> {
+  if (option !== undefined) return tokenIn(option, '--access-token-file')
+  const variable = process.env.PAIRLAY_ACCESS_TOKEN_FILE
+  if (variable) return tokenIn(variable, 'PAIRLAY_ACCESS_TOKEN_FILE')
+  const kept = tokenFileFor(relay)
+  return kept === undefined ? undefined : tokenIn(kept, 'access-token-file of `pairlay config`')
+}
+
+/** The file that the settings name for this relay. Settings that are wrong name none: whoever needs their relay has heard of it. */
+function tokenFileFor(relay: string): string | undefined {
+  try {
+    const { relay: kept, 'access-token-file': file } = readSettings()
+    return kept !== undefined && relayUrl(kept) === relay ? file : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The access token in a file. `source` is what named it. Throws CliError. */
+export async function tokenIn(path: string, source: string): Promise<string> {
   let text: string
   try {
     text = (await readFile(path, 'utf8')).trim()

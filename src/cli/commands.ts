@@ -131,15 +131,16 @@ export const COMMANDS: readonly CommandSpec[] = [
   },
   {
     name: 'config',
-    does: 'show, set or remove a setting, which is the relay to use',
+    does: 'show, set or remove a setting: the relay to use, and the file of its access token',
     arguments: [
-      new Argument('[name]', 'the setting').choices(['relay']),
+      new Argument('[name]', 'the setting').choices(['relay', 'access-token-file']),
       new Argument('[value]', 'what it is from now on, such as https://relay.example'),
     ],
     options: [new Option('--unset', 'remove the setting')],
     examples: {
       'pairlay config relay https://relay.example': 'the relay to use from now on',
       'pairlay config relay': 'shows it',
+      'pairlay config access-token-file token': 'the file of the access token that this relay wants',
       'pairlay config --unset relay': 'removes it',
     },
     load: async () => (await import('./config.ts')).config,

@@ -1,3 +1,7 @@
+import { resolve } from 'node:path'
+import { relayUrl } from '../client/index.ts'
+import { shown } from '../node/shown.ts'
+import { tokenIn } from './access-token.ts'
 import { CliError, EXIT } from './exit.ts'
 import { relayAddress, warnOfPlainHttp } from './relay.ts'
 import { readSettings, type Settings, writeSettings } from './settings.ts'
@@ -40,14 +44,35 @@ async function change(
     if (lines.length === 0) terminal.say('Nothing is set. To set the relay to use: pairlay config relay URL')
   } else if (value === undefined) {
     const is = settings[name]
-    if (is === undefined) throw new CliError(`No ${name} is set. To set one: pairlay config ${name} URL`)
+    const form = name === 'relay' ? 'URL' : 'FILE'
+    if (is === undefined) throw new CliError(`No ${name} is set. To set one: pairlay config ${name} ${form}`)
     process.stdout.write(`${is}\n`)
+  } else if (name === 'relay') {
+    await keepRelay(settings, relayAddress(value, 'This address'), terminal)
   } else {
-    const relay = relayAddress(value, 'This address')
-    await writeSettings({ ...settings, relay })
-    terminal.say(`The relay to use is ${relay} from now on.`)
-    warnOfPlainHttp(relay, terminal)
+    await keepTokenFile(settings, resolve(value), terminal)
   }
   if (process.env.PAIRLAY_RELAY) terminal.say('PAIRLAY_RELAY is set in this environment, and takes precedence.')
   return EXIT.delivered
+}
+
+/** Keeps the relay to use. The access token of another one is not sent to it. */
+async function keepRelay(settings: Settings, relay: string, terminal: Terminal): Promise<void> {
+  const { relay: was, 'access-token-file': file } = settings
+  const isOther = file !== undefined && (was === undefined || relayUrl(was) !== relay)
+  await writeSettings(isOther ? { relay } : { ...settings, relay })
+  terminal.say(`The relay to use is ${relay} from now on.`)
+  if (isOther) terminal.say('The access-token-file was for another one, and is not set any more.')
+  warnOfPlainHttp(relay, terminal)
+}
+
+/** Keeps the file of the access token for the relay that is kept. Throws CliError where there is no such relay, or no token. */
+async function keepTokenFile(settings: Settings, path: string, terminal: Terminal): Promise<void> {
+  const { relay } = settings
+  if (relay === undefined) {
+    throw new CliError('An access token is for one relay. Set that first: pairlay config relay URL', 'usage')
+  }
+  await tokenIn(path, 'access-token-file')
+  await writeSettings({ ...settings, 'access-token-file': path })
+  terminal.say(`The access token for ${relay} is in ${shown(path)} from now on.`)
 }

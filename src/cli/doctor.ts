@@ -31,7 +31,7 @@ const FRAMES = 3
 /** `pairlay doctor`: looks at a relay through its proxy, prints a line for each thing, and resolves with the exit code. */
 export async function doctor(url: string, options: DoctorOptions): Promise<number> {
   const relay = relayAddress(url, 'This address')
-  const accessToken = await accessTokenFrom(options.accessTokenFile)
+  const accessToken = await accessTokenFrom(options.accessTokenFile, relay)
   let faults = 0
   for await (const { check, fault, says, server } of examine(relay, { ...options, accessToken })) {
     if (fault !== undefined) faults++

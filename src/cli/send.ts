@@ -63,7 +63,7 @@ const MOST_NAMED = 10
 /** `pairlay send`: pairs with the receivers, sends, and resolves with the exit code. */
 export async function send(paths: readonly string[], options: SendOptions): Promise<number> {
   const relay = relayFrom(options.relay)
-  const accessToken = await accessTokenFrom(options.accessTokenFile)
+  const accessToken = await accessTokenFrom(options.accessTokenFile, relay)
   const { sources, leftOut, stdinIsData } = await sourcesOf(paths, options)
   if (options.receivers > 1 && hasOnce(sources)) {
     throw new CliError('A pipe can be read once, so it has one receiver. Save it to a file first.', 'usage')

@@ -9,6 +9,8 @@ import { reasonOf } from './files.ts'
 /** Settings that a file keeps for its user. None of them is a secret. */
 export interface Settings {
   readonly relay?: string | undefined
+  /** The file of the access token for that relay, and for no other. */
+  readonly 'access-token-file'?: string | undefined
 }
 
 /** Where this user's settings are, or undefined for a user who has no home folder. */
@@ -44,8 +46,9 @@ export function readSettings(path = settingsPath()): Settings {
 /** Says what is wrong with settings. */
 function faultOf(settings: unknown): string | undefined {
   if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) return 'they are no JSON object'
-  const { relay, ...unknown } = settings as Settings
+  const { relay, 'access-token-file': tokenFile, ...unknown } = settings as Settings
   if (relay !== undefined && typeof relay !== 'string') return 'relay is not a text'
+  if (tokenFile !== undefined && typeof tokenFile !== 'string') return 'access-token-file is not a text'
   const names = Object.keys(unknown)
   return names.length > 0 ? `there is no setting called ${names.join(', ')}` : undefined
 }

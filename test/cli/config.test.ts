@@ -2,6 +2,7 @@ import { link, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } fr
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect, test, vi } from 'vitest'
+import { accessTokenFrom } from '../../src/cli/access-token.ts'
 import { EXIT } from '../../src/cli/exit.ts'
 import { relayFrom } from '../../src/cli/relay.ts'
 import { settingsPath } from '../../src/cli/settings.ts'
@@ -101,12 +102,30 @@ describeConcurrent('config', () => {
     ])
   })
 
+  test('keeps the file of an access token for the relay that it has, and takes it away with another relay', async () => {
+    const { at, file, config } = await withSettings()
+    await writeFile(at('token'), 'ada-has-this-one\n')
+    const [first, wrong] = [await config('access-token-file', at('token')), at('pairlay')]
+    expect([first.exitCode, first.stderr]).toEqual([
+      EXIT.usage,
+      'pairlay: An access token is for one relay. Set that first: pairlay config relay URL\n',
+    ])
+    await config('relay', RELAY)
+    expect((await config('access-token-file', wrong)).stderr).toContain('is not a file that can be read: EISDIR')
+    const { stderr } = await config('access-token-file', at('token'))
+    expect(stderr).toBe(`The access token for ${RELAY} is in ${at('token')} from now on.\n`)
+    expect((await config('relay', `${RELAY}/`)).stderr).not.toContain('access-token-file')
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual({ relay: RELAY, 'access-token-file': at('token') })
+    expect((await config('relay', OTHER)).stderr).toContain('The access-token-file was for another one')
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual({ relay: OTHER })
+  })
+
   test('takes no value to remove, and no name but that of a setting', async () => {
     const { config } = await withSettings()
     const mistakes: readonly (readonly [args: string[], says: string])[] = [
       [['--unset'], 'Name the setting to remove: pairlay config --unset relay'],
       [['--unset', 'relay', RELAY], '--unset removes a setting: give no value.'],
-      [['realy', RELAY], "'realy' is no name. Allowed choices are relay."],
+      [['realy', RELAY], "'realy' is no name. Allowed choices are relay, access-token-file."],
     ]
     for (const [args, says] of mistakes)
       expect(await config(...args)).toEqual({ exitCode: EXIT.usage, stdout: '', stderr: `pairlay: ${says}\n` })
@@ -158,6 +177,26 @@ test('the relay to use is that of --relay, or of the environment, or of the sett
     expect(relayFrom(undefined)).toBe(RELAY)
     vi.stubEnv('XDG_CONFIG_HOME', '/nowhere')
     expect(relayFrom(undefined)).toBe('http://127.0.0.1:8080')
+  } finally {
+    vi.unstubAllEnvs()
+  }
+})
+
+test('an access token of the settings is for the relay of the settings, and an attacker’s gets none', async () => {
+  const { at, file, env } = await withSettings()
+  const attacker = OTHER
+  for (const name of ['option', 'variable', 'kept']) await writeFile(at(name), `token-${name}`)
+  await writeFile(file, JSON.stringify({ relay: RELAY, 'access-token-file': at('kept') }))
+  try {
+    vi.stubEnv('XDG_CONFIG_HOME', env.XDG_CONFIG_HOME)
+    expect(await accessTokenFrom(undefined, RELAY)).toBe('token-kept')
+    expect(await accessTokenFrom(undefined, attacker)).toBeUndefined()
+    vi.stubEnv('PAIRLAY_ACCESS_TOKEN_FILE', at('variable'))
+    expect(await accessTokenFrom(undefined, RELAY)).toBe('token-variable')
+    expect(await accessTokenFrom(at('option'), RELAY)).toBe('token-option')
+    vi.stubEnv('PAIRLAY_ACCESS_TOKEN_FILE', '')
+    await writeFile(file, 'nonsense')
+    expect(await accessTokenFrom(undefined, RELAY)).toBeUndefined()
   } finally {
     vi.unstubAllEnvs()
   }
