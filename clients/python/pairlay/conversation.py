@@ -8,17 +8,14 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
+from .assembly import KNOWN, Assembly
 from .channel import Channel
 from .errors import CorruptError, PairlayError
 from .incoming import IncomingOffer
 from .messages import (
     ENTRIES_MAX,
-    LINES_MAX,
-    POST_MAX,
-    UNKNOWN_MAX,
     Entry,
     check_entries,
-    decode_head,
     decode_lines,
     encode_lines,
     encode_message,
@@ -28,16 +25,11 @@ from .messages import (
 )
 from .outgoing import OutgoingOffer, Source
 from .posts import Post, Posts
-from .stream import SEALED_CHUNK, Opener, Sealer
+from .stream import SEALED_CHUNK, Sealer
 from .wire import HEADER_BYTES, to_base64url
 
 OFFERS_OPEN_MAX = 4
 _LAST_ACKS_SECONDS = 10.0
-_BODY_MAX = {"offer": LINES_MAX, "answer": LINES_MAX, "check": LINES_MAX, "start": LINES_MAX, "post": POST_MAX}
-_KNOWN = {
-    *("hello", "offer", "answer", "check", "start", "content", "skip", "sent", "take", "receipt"),
-    *("withdraw", "stop", "post", "bye"),
-}
 
 
 class Conversation:
@@ -59,7 +51,7 @@ class Conversation:
         digest: Callable[[Source, int], Awaitable[bytes]],
     ) -> None:
         self._sealer = Sealer(sending, (max_frame_bytes - HEADER_BYTES - 1) // SEALED_CHUNK)
-        self._opener = Opener(reading)
+        self._assembly = Assembly(reading, begin=self._begin, content=self._hand_on)
         self._resume = resume
         self._takes_offers = takes_offers
         self._posts = Posts(takes=takes_posts, say=self._say)
@@ -77,10 +69,6 @@ class Conversation:
         self._outgoing: dict[int, OutgoingOffer] = {}
         self._offered = 0
         # Reading.
-        self._head: dict[str, Any] | None = None
-        self._body = bytearray()
-        self._dropped = 0
-        self._is_unread = False
         self.peer: dict[str, Any] | None = None
         self._incoming: dict[int, IncomingOffer] = {}
         self._heard_offers = 0
@@ -183,19 +171,9 @@ class Conversation:
 
     def take_frame(self, ciphertext: bytes) -> None:
         """Takes the next frame. Raises CorruptError, after which the channel has to be ended."""
-        opened = self._opener.open(ciphertext)
-        if opened is None:
-            return
-        plain, is_last = opened
-        if self._head is None:
-            self._head, plain = decode_head(plain)
-            self._begin(text_of(self._head, "kind", 64))
-        self._continue(plain)
-        if is_last:
-            head, body = self._head, bytes(self._body)
-            self._head, self._dropped = None, 0
-            self._body.clear()
-            self._complete(head, body)
+        message = self._assembly.take(ciphertext)
+        if message is not None:
+            self._complete(*message)
 
     def fail(self, error: PairlayError) -> None:
         """Ends everything that is not over: the connection has ended for good."""
@@ -262,32 +240,24 @@ class Conversation:
 
     # Reading.
 
-    def _begin(self, kind: str) -> None:
+    def _begin(self, head: dict[str, Any]) -> bool:
+        """Looks at the head of the next message. Says whether its body is to be kept."""
+        kind = head["kind"]
         if (self.peer is None) != (kind == "hello"):
             raise CorruptError("The other device did not greet first, or twice.")
-        self._is_unread = kind == "offer" and self._refusal_of(self._head or {}) in ("too_many", "unsupported")
         if self._heard_bye and kind in ("offer", "post", "bye"):
             raise CorruptError("The other device began something after its goodbye.")
+        return not (kind == "offer" and self._is_unread(head))
 
-    def _continue(self, plain: bytes) -> None:
-        head = self._head or {}
-        kind = head["kind"]
-        if kind == "content":
-            self._incoming_of(head).take_content(plain)
-        elif self._is_unread:
-            # It is answered from its head alone.
-            pass
-        elif kind not in _KNOWN:
-            self._dropped += len(plain)
-            if self._dropped > UNKNOWN_MAX:
-                raise CorruptError("The other device sent too much of what is not known.")
-        else:
-            self._body += plain
-            if len(self._body) > _BODY_MAX.get(kind, 0):
-                raise CorruptError("The other device sent a message that is too long.")
+    def _is_unread(self, head: dict[str, Any]) -> bool:
+        """Says whether an offer is refused by its head alone."""
+        return self._refusal_of(head) in ("too_many", "unsupported")
+
+    def _hand_on(self, head: dict[str, Any], plain: bytes) -> None:
+        self._incoming_of(head).take_content(plain)
 
     def _complete(self, head: dict[str, Any], body: bytes) -> None:
-        take = getattr(self, f"_take_{head['kind']}", None) if head["kind"] in _KNOWN else None
+        take = getattr(self, f"_take_{head['kind']}", None) if head["kind"] in KNOWN else None
         if take is not None:
             take(head, body)
             self._change()
@@ -308,13 +278,14 @@ class Conversation:
         if number != self._heard_offers or waiting or len(self._open_incoming()) >= OFFERS_OPEN_MAX:
             raise CorruptError("The other device made more offers than it may.")
         refusal = self._refusal_of(head)
-        entries = [] if self._is_unread else [Entry.from_json(row) for row in decode_lines(body)]
-        if not self._is_unread and len(entries) != count:
+        is_unread = self._is_unread(head)
+        entries = [] if is_unread else [Entry.from_json(row) for row in decode_lines(body)]
+        if not is_unread and len(entries) != count:
             raise CorruptError("The other device announced another number of files.")
         check_entries(entries)
         offer = IncomingOffer(number, entries, head, self._resume, self._say)
         announced = number_of(head, "bytes") if "bytes" in head else None
-        if announced != offer.bytes and not self._is_unread:
+        if announced != offer.bytes and not is_unread:
             raise CorruptError("The other device announced another size.")
         self._incoming[number] = offer
         if refusal is not None:
