@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { bytesSource, type Source } from '../../../src/client/source.ts'
+import type { IncomingOffer } from '../../../src/client/transfer/incoming-offer.ts'
 import type { OfferOptions } from '../../../src/client/transfer/outgoing-offer.ts'
 import { proofFor, type Transfers } from '../../../src/client/transfer/resume.ts'
 import { nextOffer, rawPair } from './pair.ts'
@@ -156,6 +157,54 @@ describe('a device ends the channel as corrupt when its peer says', () => {
   ])('%s, after a yes', async (_, said) => {
     expect(await against(said, { accepts: true })).toMatchObject({ code: 'corrupt' })
   })
+})
+
+/** A device that accepts whatever it is offered, and takes nothing of it, against an attacker that has said hello. */
+async function accepting() {
+  const { device, attacker, until } = rawPair()
+  const accepted: IncomingOffer[] = []
+  const accept = async () => {
+    for await (const each of device.offers()) {
+      accepted.push(each)
+      void each.accept().next()
+    }
+  }
+  accept().catch(() => {})
+  await attacker([hello])
+  return { device, attacker, until, accepted }
+}
+
+test('a device ends the channel as corrupt at a fifth open offer, and no earlier one', async () => {
+  const { device, attacker, until } = await accepting()
+  for (let n = 1; n <= 4; n++) await attacker([{ ...offer, offer: n }, [entry]])
+  expect(device.isOver).toBe(false)
+  await attacker([{ ...offer, offer: 5 }, [entry]])
+  expect(await until(device.ended)).toMatchObject({ code: 'corrupt' })
+})
+
+test('a device ends the channel as corrupt at the first byte above what it has allowed', async () => {
+  const { device, attacker, until } = await accepting()
+  const size = 5 * 1_048_576
+  await attacker([{ ...offer, bytes: size }, [{ path: 'a', size }]])
+  for (let n = 0; n < 4; n++) await attacker([{ kind: 'content', offer: 1 }, new Uint8Array(1_048_576)])
+  expect(device.isOver).toBe(false)
+  await attacker([{ kind: 'content', offer: 1 }, new Uint8Array(1)])
+  expect(await until(device.ended)).toMatchObject({ code: 'corrupt' })
+})
+
+test('a device drops what still comes about an offer after its last word', async () => {
+  const { device, attacker, until, accepted } = await accepting()
+  await attacker(two)
+  accepted[0]?.stop('cancelled')
+  await attacker([{ kind: 'content', offer: 1 }, ten])
+  await attacker(skip)
+  await attacker([{ kind: 'sent', offer: 1, bytes: 10 }])
+  await attacker([{ kind: 'withdraw', offer: 1, reason: 'failed' }])
+  await attacker([{ ...offer, offer: 2 }, [entry]])
+  expect([device.isOver, accepted.length]).toEqual([false, 2])
+  // Of one that was never made it drops nothing.
+  await attacker([{ kind: 'withdraw', offer: 3, reason: 'failed' }])
+  expect(await until(device.ended)).toMatchObject({ code: 'corrupt' })
 })
 
 const no: Said = [{ kind: 'answer', offer: 1, accepted: false, reason: 'declined' }]

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { PairedDevice } from '../../../src/client/paired-device.ts'
 import { bytesSource, type Source } from '../../../src/client/source.ts'
+import type { IncomingItem } from '../../../src/client/transfer/incoming-item.ts'
 import type { IncomingOffer } from '../../../src/client/transfer/incoming-offer.ts'
 import type { OfferOptions } from '../../../src/client/transfer/outgoing-offer.ts'
 import { pairingErrorOf } from '../support.ts'
@@ -225,6 +226,37 @@ describe('an offer', () => {
     for await (const item of offer.accept()) await allOf(item.stream)
     expect(await until(sending)).toMatchObject({ bytes: FILE.length })
     expect([sender.isOver, receiver.isOver]).toEqual([false, false])
+  })
+
+  test('beyond four open ones is held back here until one of them is over', async () => {
+    const { sender, receiver, until, world } = pair()
+    const sending = ['a', 'b', 'c', 'd', 'e'].map((name) => sender.send([bytesSource(BYTE, name)]))
+    const items: AsyncGenerator<IncomingItem, void>[] = []
+    const first: (IncomingItem | void)[] = []
+    for (let n = 0; n < 4; n++) {
+      const item = (await until(nextOffer(receiver))).accept()
+      items.push(item)
+      first.push((await until(item.next())).value)
+    }
+    const fifth = nextOffer(receiver)
+    await until(world.time.advance(1_000))
+    expect(await Promise.race([fifth, 'none'])).toBe('none')
+    for (const [n, item] of items.entries()) {
+      await until(allOf((first[n] as IncomingItem).stream))
+      await until(item.next())
+    }
+    await until(acceptAll(await until(fifth)))
+    expect((await until(Promise.all(sending))).map(({ bytes }) => bytes)).toEqual([1, 1, 1, 1, 1])
+  })
+
+  test('without an answer is answered with closing when its taker says goodbye', async () => {
+    const { sender, receiver, until } = pair()
+    const sending = pairingErrorOf(sender.send([bytesSource(FILE, 'film.mp4')]))
+    await until(nextOffer(receiver))
+    const closing = receiver.close()
+    expect(await until(sending)).toBe('closing')
+    await until(closing)
+    expect(await until(sender.ended)).toBeUndefined()
   })
 
   test('is answered with unsupported by a side that takes none', async () => {
