@@ -232,17 +232,17 @@ describe('an offer', () => {
     const { sender, receiver, until, world } = pair()
     const sending = ['a', 'b', 'c', 'd', 'e'].map((name) => sender.send([bytesSource(BYTE, name)]))
     const items: AsyncGenerator<IncomingItem, void>[] = []
-    const first: (IncomingItem | void)[] = []
+    const first: IncomingItem[] = []
     for (let n = 0; n < 4; n++) {
       const item = (await until(nextOffer(receiver))).accept()
       items.push(item)
-      first.push((await until(item.next())).value)
+      first.push((await until(item.next())).value as IncomingItem)
     }
     const fifth = nextOffer(receiver)
     await until(world.time.advance(1_000))
     expect(await Promise.race([fifth, 'none'])).toBe('none')
     for (const [n, item] of items.entries()) {
-      await until(allOf((first[n] as IncomingItem).stream))
+      await until(allOf(first[n]?.stream ?? expect.unreachable()))
       await until(item.next())
     }
     await until(acceptAll(await until(fifth)))
