@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -66,6 +66,29 @@ test('what a user cannot read of a folder is told before it is offered', async (
     leftOut: ['closed', 'secret'].map((name) => ({ path: join(folder, name), why: 'unreadable' })),
     read: [['mixed/open', 'read']],
   })
+})
+
+test('a file of which other bytes came in the place of some while it was read has changed', async () => {
+  const path = join(home, 'file')
+  await writeFile(path, Buffer.alloc(600_000, 'old'))
+  const { sources } = (await pathSources(path)) ?? expect.unreachable()
+  const reading = async () => {
+    for await (const _ of sources.at(0)?.open() ?? []) {
+      await writeFile(path, Buffer.alloc(600_000, 'new'))
+      await utimes(path, 1, 1)
+    }
+  }
+  expect(await pairingErrorOf(reading())).toBe('source_changed')
+})
+
+test('a link that was put in the place of a file is not followed', async () => {
+  const path = join(home, 'file')
+  await writeFile(path, 'mine')
+  await writeFile(join(home, 'secret'), 'secret')
+  const { sources } = (await pathSources(path)) ?? expect.unreachable()
+  await rm(path)
+  await symlink(join(home, 'secret'), path)
+  await expect(sources.at(0)?.open()[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'ELOOP' })
 })
 
 describe('a folder', () => {

@@ -300,6 +300,27 @@ describe('an offerer ends the channel as corrupt when its taker says', () => {
   })
 })
 
+test('no byte of an offer goes out before its token is kept', async () => {
+  let kept = () => {}
+  const put = () => new Promise<void>((resolve) => (kept = resolve))
+  const { attacker, heard, until, sending } = await offering({
+    transfers: { ...withToken, tokensOf: async () => [], put },
+  })
+  await attacker([yes])
+  await passing(attacker)
+  expect(heard.map(({ kind }) => kind)).toEqual(['hello', 'offer'])
+  kept()
+  while (!heard.some(({ kind }) => kind === 'sent')) await passing(attacker)
+  await attacker(receipt)
+  expect(await until(sending)).toMatchObject({ bytes: 10 })
+})
+
+test('a message of an unknown kind is not heard, up to 1 MiB of body', async () => {
+  const { device, attacker } = await accepting()
+  await attacker([{ kind: 'dance' }, new Uint8Array(1_048_576)])
+  expect(device.isOver).toBe(false)
+})
+
 test('an offer that is withdrawn while both sides compare says nothing after that', async () => {
   const stop = new AbortController()
   const onChecking = () => stop.abort()
