@@ -69,7 +69,7 @@ export const CODES = [
 
 export const MEMORY = [
   windows('Relay D1: windows come with both ends', 'approvals that nobody ever uses do not take it', [
-    "receiver.state === 'approved' && there.length === ends.length",
+    "receiver.state === 'approved' && there === 2",
     "receiver.state === 'approved'",
   ]),
   windows('Relay D1: the fullest makes room', 'takes from the one that has most', [

@@ -2,7 +2,7 @@ import type { ChannelRow } from '../../protocol/view.ts'
 import { type Awaitable, after } from '../awaitable.ts'
 import { livingIn, type MailboxPosition, type RelayPorts } from '../ports.ts'
 import { channelsOf } from '../session/channel-state.ts'
-import { liveReceiver, type Party, type Present, type Session } from '../session/session.ts'
+import { liveReceiver, type Party, type Present, receiverOf, type Session } from '../session/session.ts'
 import { ChannelEnd, type EndRules, type Kept } from './channel-end.ts'
 import { mailboxKeys } from './direction.ts'
 import type { Grant } from './grant.ts'
@@ -156,12 +156,14 @@ export class Channels {
 
   /** Gives up channels that have ended. The node that knows first forgets what all can reach, too. */
   async releaseEnded(session: Session, everywhere: boolean): Promise<void> {
+    const ended: number[] = []
+    for (const { channel } of session.receivers) if (!liveReceiver(session, channel)) ended.push(channel)
     // Also those whose rows are gone already.
-    const known = new Set([...session.receivers.map(({ channel }) => channel), ...this.#known()])
-    const ended = [...known].filter((channel) => !liveReceiver(session, channel))
+    for (const channel of this.#known()) if (!receiverOf(session, channel)) ended.push(channel)
+    if (ended.length === 0) return
     const keys = ended.flatMap((channel) => mailboxKeys(this.#sessionId, channel))
     await this.release(ended)
-    if (everywhere && keys.length > 0) await this.#ports.cluster?.mailboxes.drop(keys)
+    if (everywhere) await this.#ports.cluster?.mailboxes.drop(keys)
   }
 
   releaseAll(): Awaitable<void> {
@@ -187,8 +189,10 @@ export class Channels {
     return this.#ports.mailboxes.drop(channels.flatMap((channel) => mailboxKeys(this.#sessionId, channel)))
   }
 
-  #known(): ReadonlySet<number> {
-    return new Set([...(this.#grants?.keys() ?? []), ...(this.#opened ?? [])])
+  /** The channels that it grants windows or has opened, each once. */
+  *#known(): Iterable<number> {
+    if (this.#grants) yield* this.#grants.keys()
+    for (const channel of this.#opened ?? []) if (!this.#grants?.has(channel)) yield channel
   }
 
   get #present(): Present {

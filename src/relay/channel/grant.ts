@@ -13,8 +13,9 @@ export interface Grant {
   /** The pool that they are from, if there are any, and the client address that pays. */
   pool: PoolName | undefined
   payer: string
-  /** Since when each end is away: the sender, the receiver. */
-  absentSince: readonly (number | undefined)[]
+  /** Since when each end is away, if it is. */
+  senderAwaySince: number | undefined
+  receiverAwaySince: number | undefined
   /** When to look at its ends again. */
   lookAt: number
 }
@@ -27,7 +28,8 @@ export function newGrant(): Grant {
     bytes: { s2r: 0, r2s: 0 },
     pool: undefined,
     payer: '',
-    absentSince: [],
+    senderAwaySince: undefined,
+    receiverAwaySince: undefined,
     lookAt: Number.POSITIVE_INFINITY,
   }
 }

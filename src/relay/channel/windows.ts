@@ -1,6 +1,13 @@
 import { ABSENT_GIVES_BACK_MS, HANDSHAKE_WINDOW_BYTES } from '../../protocol/limits.ts'
 import type { Direction } from '../ports.ts'
-import { isPresent, type LiveReceiver, type OpenSession, type Present, payerOf } from '../session/session.ts'
+import {
+  isPresent,
+  type LiveReceiver,
+  type OpenSession,
+  type Presence,
+  type Present,
+  payerOf,
+} from '../session/session.ts'
 import { type Grant, newGrant, type PoolName, sizeOf } from './grant.ts'
 import { Pool } from './pool.ts'
 
@@ -14,6 +21,8 @@ export interface WindowsSettings {
   /** Limits what one client address may wait for, join and hold: of each pool no more than a share. */
   readonly limitAddresses: boolean
 }
+
+const NEVER = Number.POSITIVE_INFINITY
 
 /** Of the budget, and of each pool to one payer: an eighth. */
 const PART = 1 / 8
@@ -110,26 +119,22 @@ export class Windows {
    */
   settle(grant: Grant, session: OpenSession, receiver: LiveReceiver, present: Present): 'same' | 'changed' | 'lost' {
     const { now } = present
-    const ends = [session.presence, receiver.presence]
-    const there = ends.filter((end) => isPresent(end, present))
-    const leases = ends.map((end) => (end?.via === 'http' ? end.until : undefined))
-    grant.absentSince = ends.map((end, index) =>
-      isPresent(end, present) ? undefined : (grant.absentSince[index] ?? Math.min(now, leases[index] ?? now)),
-    )
-    // The end of a lease, or of the time that an absent end has. One that was away for that long is looked at when it comes.
-    const looks = grant.absentSince.map((since, index) =>
-      since === undefined ? (leases[index] ?? Number.POSITIVE_INFINITY) : since + ABSENT_GIVES_BACK_MS,
-    )
-    grant.lookAt = Math.min(...looks.map((at) => (at > now ? at : Number.POSITIVE_INFINITY)))
-    const isLongAway = looks.some((at) => at <= now)
+    grant.senderAwaySince = awaySince(session.presence, grant.senderAwaySince, present)
+    grant.receiverAwaySince = awaySince(receiver.presence, grant.receiverAwaySince, present)
+    const looks = [
+      lookAt(session.presence, grant.senderAwaySince),
+      lookAt(receiver.presence, grant.receiverAwaySince),
+    ] as const
+    // An end that was away for that long is looked at when it comes.
+    grant.lookAt = Math.min(looks[0] > now ? looks[0] : NEVER, looks[1] > now ? looks[1] : NEVER)
+    const isLongAway = looks[0] <= now || looks[1] <= now
+    const there = Number(grant.senderAwaySince === undefined) + Number(grant.receiverAwaySince === undefined)
     const before = grant.pool
-    const isLost = isLongAway && (there.length === 0 || grant.pool === 'transfer')
+    const isLost = isLongAway && (there === 0 || grant.pool === 'transfer')
     if (isLost) this.#giveBack(grant)
-    if (receiver.state === 'approved' && there.length === ends.length)
-      this.#want(grant, 'transfer', payerOf(session.addressDigest))
-    else if (grant.pool !== undefined || (isLongAway && there.length === 0)) this.#waiting.delete(grant)
-    else if (there.length > 0 || receiver.state === 'pending')
-      this.#want(grant, 'handshake', payerOf(receiver.addressDigest))
+    if (receiver.state === 'approved' && there === 2) this.#want(grant, 'transfer', payerOf(session.addressDigest))
+    else if (grant.pool !== undefined || (isLongAway && there === 0)) this.#waiting.delete(grant)
+    else if (there > 0 || receiver.state === 'pending') this.#want(grant, 'handshake', payerOf(receiver.addressDigest))
     if (grant.pool !== before) this.#serve()
     if (isLost) return 'lost'
     return grant.pool === before ? 'same' : 'changed'
@@ -199,4 +204,19 @@ export class Windows {
     const { maxFrameBytes } = this.#settings
     return 2 * (name === 'transfer' ? Math.max(maxFrameBytes, HANDSHAKE_WINDOW_BYTES) : HANDSHAKE_WINDOW_BYTES)
   }
+}
+
+/** Since when an end is away: from `before` on, where it was away already. Undefined for one that is there. */
+function awaySince(end: Presence | undefined, before: number | undefined, present: Present): number | undefined {
+  if (isPresent(end, present)) return undefined
+  return before ?? Math.min(present.now, leaseOf(end) ?? present.now)
+}
+
+/** When an end has to be looked at: at the end of its lease, or of the time that it may be away. */
+function lookAt(end: Presence | undefined, since: number | undefined): number {
+  return since === undefined ? (leaseOf(end) ?? NEVER) : since + ABSENT_GIVES_BACK_MS
+}
+
+function leaseOf(end: Presence | undefined): number | undefined {
+  return end?.via === 'http' ? end.until : undefined
 }

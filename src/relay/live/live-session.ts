@@ -203,7 +203,7 @@ export class LiveSession implements LinkSource {
   async #see(session: Session | undefined, links: readonly Link[]): Promise<void> {
     if (session && this.value && session.version < this.value.version) return
     this.value = session ?? this.value
-    await Promise.all(links.map((link) => this.#align(link, session)))
+    if (links.length > 0) await Promise.all(links.map((link) => this.#align(link, session)))
   }
 
   async #align(link: Link, session: Session | undefined): Promise<void> {
