@@ -22,8 +22,8 @@ const SDK_ENTRIES = {
 const STAMP = join(CLI, 'dist/LICENSES')
 
 if (Math.max(...[DIST, HERE].map(newestIn)) > (statSync(STAMP, { throwIfNoEntry: false })?.mtimeMs ?? 0)) {
-  // An older build may have left other files.
-  for (const each of [SDK, CLI, RELAY]) rmSync(join(each, 'dist'), { recursive: true, force: true })
+  // An older build may have left other files. In the CLI's folder is the man page, which is not made here.
+  for (const each of [SDK, RELAY]) rmSync(join(each, 'dist'), { recursive: true, force: true })
   await bundle({
     input: { main: at('server/main.js') },
     into: join(RELAY, 'dist/server'),
