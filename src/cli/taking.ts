@@ -104,7 +104,7 @@ async function saveOffer(taking: Taking, places: Places, options: OutputOptions)
 }
 
 /** Place that could not be written, as a person knows it: temporary names say nothing. */
-function placeOf({ path = '' }: NodeJS.ErrnoException, directory: string): string {
+export function placeOf({ path = '' }: NodeJS.ErrnoException, directory: string): string {
   return path === '' || /\.(part|lock)$/.test(path) ? `into ${directory === '.' ? process.cwd() : directory}` : path
 }
 

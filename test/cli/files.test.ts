@@ -6,6 +6,7 @@ import { CliError } from '../../src/cli/exit.ts'
 import { reasonOf } from '../../src/cli/files.ts'
 import { checkedOutput, requireRoom } from '../../src/cli/places.ts'
 import { sourcesOf } from '../../src/cli/sources.ts'
+import { placeOf } from '../../src/cli/taking.ts'
 import { Terminal } from '../../src/cli/terminal.ts'
 import { type Offer, PAIRING_ERRORS } from '../../src/client/index.ts'
 import {
@@ -48,6 +49,13 @@ describe('a reason', () => {
     ])
     expect([reason('EROFS'), reason('EIO'), reason()]).toEqual(['the file system is read-only', 'EIO', 'unknown error'])
   })
+})
+
+test('a place that cannot be written is told without temporary names', () => {
+  const placed = (path: string, directory = '/out') => placeOf(Object.assign(new Error(), { path }), directory)
+  expect(placed('/out/a.txt')).toBe('/out/a.txt')
+  for (const path of ['', '/out/.0123.lock', '/out/a.txt.0123.part']) expect(placed(path)).toBe('into /out')
+  expect(placed('.0123.lock', '.')).toBe(`into ${process.cwd()}`)
 })
 
 describe('what is to be sent', () => {
