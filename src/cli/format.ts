@@ -7,7 +7,9 @@ export function formatBytes(bytes: number): string {
   return `${power === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${bytes === 1 ? 'byte' : UNITS[power]}`
 }
 
+/** 2 → '2 files'. */
 export function formatFiles(files: number): string {
+  if (files === 0) return 'no files'
   return files === 1 ? '1 file' : `${files} files`
 }
 

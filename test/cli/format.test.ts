@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { formatBytes, formatDuration, formatResult, Meter, wrapped } from '../../src/cli/format.ts'
+import { formatBytes, formatDuration, formatFiles, formatResult, Meter, wrapped } from '../../src/cli/format.ts'
 
 const MIB = 1024 * 1024
 
@@ -8,6 +8,10 @@ test('bytes are told in the largest unit, with one digit after the point below t
   const told =
     '0 bytes, 1 byte, 2 bytes, 1023 bytes, 1.0 KiB, 1.5 KiB, 10 KiB, 1.0 MiB, 256 MiB, 1.0 GiB, 5.0 TiB, 5000 TiB'
   expect(sizes.map(formatBytes).join(', ')).toBe(told)
+})
+
+test('files are counted in words that fit', () => {
+  expect([0, 1, 2].map(formatFiles)).toEqual(['no files', '1 file', '2 files'])
 })
 
 test('times are told in minutes and seconds, rounded up, and in hours when there are any', () => {
