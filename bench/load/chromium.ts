@@ -38,6 +38,7 @@ export async function startChromium(profile: string): Promise<Chromium | { reado
   const whole = await Connection.to(await debuggerOf(`http://${address}/json/version`))
   const page = await Connection.to(await debuggerOf(`http://${address}/json/list`))
 
+  await page.call('Page.enable')
   const processes = async () => {
     const { processInfo } = await whole.call('SystemInfo.getProcessInfo')
     return processInfo as readonly { readonly id: number; readonly type: string }[]
@@ -59,7 +60,12 @@ export async function startChromium(profile: string): Promise<Chromium | { reado
     evaluate,
     until,
     open: async (url) => {
-      await page.call('Page.navigate', { url })
+      // A page that is still connected asks whether it may be left.
+      const asked = setInterval(
+        () => page.call('Page.handleJavaScriptDialog', { accept: true }).catch(() => {}),
+        ASK_EVERY_MS,
+      )
+      await page.call('Page.navigate', { url }).finally(() => clearInterval(asked))
       await until(`location.href === ${JSON.stringify(url)} && document.querySelector('h1')`)
     },
     choose: async (path) => {

@@ -22,8 +22,7 @@ export async function readEntry(given: string | undefined, terminal: Terminal, o
   let reason = ''
   for (;;) {
     const asking = given ?? terminal.ask('code', `${reason}Code: `)
-    // Once, while the person types.
-    if (given === undefined && reason === '') setImmediate(warmUp)
+    if (given === undefined) void warmUp()
     const entered = await asking
     let linked: Partial<Entry> & Pick<Entry, 'code'>
     try {

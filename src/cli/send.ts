@@ -111,7 +111,7 @@ async function pairAndSend(sender: Sender, sources: List<Source>, run: Run, hasP
   // The call to the relay has given a pipe the time to show that it has ended.
   if (!yes && !(await terminal.answerable(0))) throw new CliError(NOBODY_ANSWERS, 'usage')
   showCode({ sender, sources, relay, receivers, hasPage, qr }, terminal)
-  setImmediate(warmUp)
+  void warmUp()
   run.approved = await approveReceivers(sender, terminal, {
     ...{ receivers, yes, timeout, strangers },
     leaving: leaving.signal,

@@ -1,6 +1,7 @@
 /** The Pairlay SDK: what an app needs to hand data over, or to take it. */
 
 export { formatMatchNumber } from '../crypto/handshake.ts'
+export { warmUp } from '../crypto/warm-up.ts'
 export { RelayRefusal, RelayUnreachable } from './calls/http-call.ts'
 export { relayUrl } from './calls/relay-api.ts'
 export { cleanText, withoutInvisible } from './clean.ts'
@@ -36,4 +37,3 @@ export { type Partial, type Partials, type SaveOptions, save } from './transfer/
 export type { AskOptions, Post, PostOptions } from './transfer/posts.ts'
 export type { Transfers } from './transfer/resume.ts'
 export type { Receipt, SendOptions, SendProgress } from './transfer/sending.ts'
-export { warmUp } from './warm-up.ts'

@@ -11,7 +11,8 @@ export const UNUSED: readonly (readonly [module: string, members: readonly strin
   ['/@noble/hashes/sha3.js', ['xof']],
   ['/@noble/post-quantum/ml-kem.js', ['getPublicKey']],
   ['/qr/decode.js', ['decodeAsync']],
-  ['/lean-qr/index.mjs', ['toCanvas']],
+  // w: the table for kanji, which no address of a relay has.
+  ['/lean-qr/index.mjs', ['toCanvas', 'toDataURL', 'toImageData', 'toString', 'w']],
   ['/src/client/list.ts', ['toJSON']],
   ['/src/client/sender.ts', ['codeExpiresInMs', 'verifiedCount']],
 ]

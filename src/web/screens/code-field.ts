@@ -27,7 +27,11 @@ export function codeField(context: Context, focus: 'connect' | 'none' = 'none'):
     if (fault.length === 0) input.removeAttribute('aria-invalid')
     else input.setAttribute('aria-invalid', 'true')
   }
-  input.onfocus = () => void sides().catch(() => {})
+  input.onfocus = () =>
+    void sides().then(
+      ({ warmUp }) => warmUp(),
+      () => {},
+    )
   input.oninput = () => {
     const link = linkIn(input.value)
     if (link && link.place !== relay) return show(...elsewhere(link.place, input.value))

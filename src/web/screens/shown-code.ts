@@ -21,7 +21,10 @@ export function shownCode(now: Pairing): HTMLElement[] {
 function picture({ link }: Pairing): HTMLElement {
   const place = h('div', { class: 'picture', 'data-keep': link })
   void sides().then(
-    ({ qrPicture }) => place.isConnected && place.append(qrPicture(link, WORDS.qrOf)),
+    ({ qrPicture, warmUp }) => {
+      if (place.isConnected) place.append(qrPicture(link, WORDS.qrOf))
+      void warmUp()
+    },
     () => {},
   )
   return place
