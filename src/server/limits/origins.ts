@@ -20,7 +20,11 @@ export async function letPagesIn(app: FastifyInstance, origins: Origins, allowed
     origins.checkHost(raw)
     done()
   })
-  if (allowed.length === 0) return
+  if (allowed.length === 0) {
+    // A proxy may ask so whether the relay is up: HAProxy does, unless it is told otherwise.
+    app.options('*', { schema: { hide: true } }, (_request, reply) => reply.code(204).send())
+    return
+  }
   await app.register(cors, {
     origin: allowed.includes('*') ? '*' : [...allowed],
     methods: ['GET', 'POST', 'PUT', 'DELETE'],
