@@ -1,13 +1,4 @@
-import {
-  hasOnce,
-  indexed,
-  type List,
-  type PairedDevice,
-  Sender,
-  type Source,
-  totalOf,
-  warmUp,
-} from '../client/index.ts'
+import { hasOnce, indexed, type List, type PairedDevice, Sender, type Source, totalOf } from '../client/index.ts'
 import type { LeftOut } from '../node/file-sources.ts'
 import { shown } from '../node/shown.ts'
 import { TTL_MAX_SECONDS } from '../protocol/limits.ts'
@@ -111,7 +102,6 @@ async function pairAndSend(sender: Sender, sources: List<Source>, run: Run, hasP
   // The call to the relay has given a pipe the time to show that it has ended.
   if (!yes && !(await terminal.answerable(0))) throw new CliError(NOBODY_ANSWERS, 'usage')
   showCode({ sender, sources, relay, receivers, hasPage, qr }, terminal)
-  void warmUp()
   run.approved = await approveReceivers(sender, terminal, {
     ...{ receivers, yes, timeout, strangers },
     leaving: leaving.signal,
