@@ -49,7 +49,7 @@ const SECTIONS: readonly Section[] = [
 const QUIET_LOAD = 0.5
 
 const USAGE = `npm run bench -- [options]
-  --quick           every goal with small sizes, in under four minutes on two quiet cores
+  --quick           every goal with small sizes: four minutes on two quiet cores
   --only <section>  this section alone; may be repeated: ${SECTIONS.map(({ name }) => name).join(', ')}
   --against <commit>  beside the relay of that commit, alternating; no other section unless --only names it
   --json <file>     where the results go (default: a new file in ${CACHE})
