@@ -142,7 +142,7 @@ class IncomingOffer:
 
     def stop(self, reason: str = "cancelled") -> None:
         if self.state == "asked":
-            self.decline("no_space" if reason == "no_space" else "declined")
+            self.decline("declined" if reason == "cancelled" else reason)
         elif not self.over:
             self._end("stop", reason=reason)
 

@@ -86,6 +86,19 @@ async def test_a_no_and_a_withdrawal_are_the_last_words_and_leave_the_devices_pa
 
 
 @in_loop
+async def test_what_ends_an_offer_before_its_answer_is_a_no_and_a_failure_is_not_called_declined() -> None:
+    async with Two() as two:
+        reasons = []
+        for reason in ("cancelled", "no_space", "failed"):
+            offer, _ = await two.sender.offer([source("a", b"a")])
+            (await asked(two.receiver)).stop(reason)
+            with pytest.raises(NotDeliveredError) as error:
+                await offer.result
+            reasons.append(error.value.code)
+        assert reasons == ["declined", "no_space", "failed"]
+
+
+@in_loop
 async def test_a_question_is_taken_back_with_its_offer() -> None:
     async with Two() as two:
         offer, _ = await two.sender.offer([source("a", b"a")])
