@@ -158,10 +158,11 @@ export const redisUrl: Variable<string> = {
   form: 'a URL such as redis://:password@host:6379 or rediss://host:6379',
   schema: z.string().check(
     z.regex(/^(rediss?:\/\/[^\s/?#]+(\/\d*)?)?$/),
-    z.refine((url) => url === '' || (URL.canParse(url) && isDecodable(new URL(url)))),
+    z.refine((url) => url === '' || (URL.canParse(url) && isOneServer(new URL(url)) && isDecodable(new URL(url)))),
   ),
   hint: (url) => {
-    if (/^(\/|unix|redis[+-](unix|socket):|rediss?:\/\/\/)/.test(url)) return 'a unix socket is not supported'
+    if (/^(\/|unix|redis[+-](unix|socket):|rediss?:\/\/([^/]*@)?(\/|%2f))/i.test(url))
+      return 'a unix socket is not supported'
     if (/sentinel|,/.test(url.replace(/:\/\/.*@/, '://')))
       return 'Sentinel is not supported, nor is a list: name one server'
     if (/^rediss?:\/\//.test(url))
@@ -169,6 +170,11 @@ export const redisUrl: Variable<string> = {
     return undefined
   },
   secret: true,
+}
+
+/** The host is a name or an address, and neither a list nor a path with percent signs. */
+function isOneServer({ hostname }: URL): boolean {
+  return !/[,%]/.test(hostname)
 }
 
 /** User and password are what they stand for once their percent signs are resolved. */
