@@ -55,6 +55,8 @@ export class AccessTokens {
   #digests: ReadonlyMap<string, Buffer>
   #version: string
   #lookedAt: number
+  /** The version of the file that could not be read, and why, as the log has it. */
+  #said = ''
 
   /** Throws AccessFileError, and what the file system throws. */
   constructor(file: AccessFile, clock: Clock, logger: FastifyBaseLogger) {
@@ -84,18 +86,22 @@ export class AccessTokens {
     const now = this.#clock.now()
     if (now - this.#lookedAt < LOOK_AGAIN_MS) return
     this.#lookedAt = now
+    let version = ''
     try {
-      const version = this.#file.version()
+      version = this.#file.version()
       if (version === this.#version) return
-      this.#version = version
       this.#digests = parseAccessFile(this.#file.read())
+      this.#version = version
+      this.#said = ''
       this.#logger.info({ tokens: this.size }, 'ACCESS_TOKENS_FILE has changed and was read')
     } catch (error) {
       const reason = error instanceof AccessFileError ? error.message : (error as NodeJS.ErrnoException).code
       // Once for each version of the file: a file that is away has none.
-      if (this.#version !== '')
+      if (this.#said !== `${version} ${reason}`)
         this.#logger.error({ reason }, 'ACCESS_TOKENS_FILE cannot be read: the tokens read before still count')
-      if (!(error instanceof AccessFileError)) this.#version = ''
+      this.#said = `${version} ${reason}`
+      // A file that may be read again is the same version.
+      this.#version = error instanceof AccessFileError ? version : ''
     }
   }
 }

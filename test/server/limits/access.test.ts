@@ -12,6 +12,8 @@ const lineOf = (name: string, token: string) => `${name} sha256:${hash('sha256',
 /** A file that a test edits. */
 class EditedFile implements AccessFile {
   text: string | undefined
+  /** Its rights have been taken away. */
+  isForbidden = false
   #edits = 0
 
   constructor(text: string) {
@@ -24,12 +26,13 @@ class EditedFile implements AccessFile {
   }
 
   read(): string {
+    if (this.isForbidden) throw Object.assign(new Error(), { code: 'EACCES' })
     if (this.text === undefined) throw Object.assign(new Error(), { code: 'ENOENT' })
     return this.text
   }
 
   version(): string {
-    this.read()
+    if (this.text === undefined) throw Object.assign(new Error(), { code: 'ENOENT' })
     return String(this.#edits)
   }
 }
@@ -83,6 +86,19 @@ describe('a file of access tokens', () => {
       expect([tokens.has('one'), tokens.has('two')]).toEqual([false, true])
     },
   )
+
+  test('that may not be read is told of once, and is read when it may be', () => {
+    const file = new EditedFile(lineOf('ada', 'one'))
+    const { clock, log, tokens } = tokensOf(file)
+    file.edit(lineOf('bob', 'two'))
+    const looks = [true, true, true, false].map((isForbidden) => {
+      file.isForbidden = isForbidden
+      clock.advance(1_000)
+      return tokens.has('two')
+    })
+    expect(looks).toEqual([false, false, false, true])
+    expect(log.map((line) => JSON.parse(line).level)).toEqual([50, 30])
+  })
 })
 
 describe('opening a session', () => {
