@@ -443,8 +443,8 @@ export const SIDES = [
     'await work',
   ]),
   usage('CLI F59: a proxy that is not used', 'it is said that the proxy is not used', [
-    "if (name === undefined || (uses && names.includes(name))) return ''",
-    "if (name !== '') return ''",
+    "if (!proxy || proxy.isUsed) return ''",
+    "if (proxy !== null) return ''",
   ]),
   usage('CLI F68: a Node that is too old', 'a Node that is too old is named', [
     "if (process.versions.node.localeCompare(needed, 'en', { numeric: true }) < 0) {",

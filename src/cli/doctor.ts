@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { accessTokenFrom } from './access-token.ts'
 import { type Answer, ask, codeIn } from './doctor/answers.ts'
 import { checkCertificate } from './doctor/certificate.ts'
@@ -27,6 +28,8 @@ export interface DoctorOptions {
 
 /** Frames of full size that go each way. */
 const FRAMES = 3
+/** How long a proxy that limits rates is left alone, in milliseconds. */
+const RECOVERY_MS = 2_000
 
 /** `pairlay doctor`: looks at a relay through its proxy, prints a line for each thing, and resolves with the exit code. */
 export async function doctor(url: string, options: DoctorOptions): Promise<number> {
@@ -66,13 +69,17 @@ async function* examineCalls(relay: string, { accessToken, origin, idle }: Look)
   yield await checkClock(relay, Date.now)
   yield await checkAddress(relay)
   if (origin !== undefined) yield await checkOrigin(relay, origin)
+  const rates = await checkBurst(relay)
+  yield rates
+  // A proxy that has just refused calls would refuse the next ones too, and each would look broken.
+  const recovered = () => (rates.fault === undefined ? undefined : delay(RECOVERY_MS))
+  await recovered()
   const created = await create(relay, accessToken)
   yield created.finding
   const way = await checkUpgrade(relay, created.sessionId)
   yield way
-  const rates = await checkBurst(relay)
-  yield rates
   if (created.frameBytes === 0) return
+  await recovered()
   const upgrades = way.fault !== 'no_upgrade'
   // Over HTTP a proxy that limits rates makes a transfer take minutes.
   const ways = [...(upgrades ? [false] : []), ...(upgrades && rates.fault ? [] : [true])]

@@ -98,7 +98,7 @@ function reasonFor({ detail, cause }: PairingError, relay: string): string {
   if (detail !== undefined) return detail
   if (failedWith(/^ERR_SSL_/, cause)) return 'It takes another TLS than this device.'
   if (isLoopback(relay)) return 'Start one with `pairlay serve`, or name one with --relay or `pairlay config`.'
-  return `Check the address and the network.${unusedProxy(plain ? 'HTTP_PROXY' : 'HTTPS_PROXY')}`
+  return `Check the address and the network.${unusedProxy(relay)}`
 }
 
 /** Reports whether an error, or what caused it, has such a code. */
@@ -107,12 +107,20 @@ function failedWith(code: RegExp, error: unknown): boolean {
   return ('code' in error && code.test(String(error.code))) || failedWith(code, error.cause)
 }
 
-/** Returns a sentence about a proxy that the environment names and Node leaves alone. */
-function unusedProxy(variable: string): string {
+/** Returns the proxy that the environment names for a relay on another machine, and whether Node uses it. */
+export function proxyFor(relay: string): { readonly name: string; readonly isUsed: boolean } | undefined {
   const { env, allowedNodeEnvironmentFlags } = process
-  const uses = env.NODE_USE_ENV_PROXY === '1' && allowedNodeEnvironmentFlags.has('--use-env-proxy')
+  const variable = relay.startsWith('http:') ? 'HTTP_PROXY' : 'HTTPS_PROXY'
   const names = [variable, variable.toLowerCase()]
   const name = [...names, 'ALL_PROXY', 'all_proxy'].find((each) => env[each])
-  if (name === undefined || (uses && names.includes(name))) return ''
-  return ` ${name} is set and is not used: Node 24 uses HTTP_PROXY and HTTPS_PROXY with NODE_USE_ENV_PROXY=1.`
+  if (name === undefined || isLoopback(relay)) return undefined
+  const uses = env.NODE_USE_ENV_PROXY === '1' && allowedNodeEnvironmentFlags.has('--use-env-proxy')
+  return { name, isUsed: uses && names.includes(name) }
+}
+
+/** Returns a sentence about a proxy of the environment that Node leaves alone, or an empty text. */
+export function unusedProxy(relay: string): string {
+  const proxy = proxyFor(relay)
+  if (!proxy || proxy.isUsed) return ''
+  return ` ${proxy.name} is set and is not used: Node 24 uses HTTP_PROXY and HTTPS_PROXY with NODE_USE_ENV_PROXY=1.`
 }

@@ -1,8 +1,9 @@
 import { hash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { PAGE_POLICY } from '../protocol/page-policy.ts'
+import { reasonOf } from './doctor/front.ts'
 import { CliError, EXIT } from './exit.ts'
-import { relayAddress } from './relay.ts'
+import { relayAddress, unusedProxy } from './relay.ts'
 import { writeForPeople } from './terminal.ts'
 
 /** The page of this build, and the package that it belongs to. */
@@ -61,7 +62,8 @@ async function fetched(url: string, length: number) {
       if (read > length) break
     }
     return { status: answer.status, policy: answer.headers.get('content-security-policy'), body: Buffer.concat(pieces) }
-  } catch {
-    throw new CliError(`${url} cannot be read. Check the address and the network.`, 'relay', 'relay_unreachable')
+  } catch (error) {
+    const line = `${url} cannot be read: ${reasonOf(error)}. Check the address and the network.${unusedProxy(url)}`
+    throw new CliError(line, 'relay', 'relay_unreachable')
   }
 }

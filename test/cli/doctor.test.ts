@@ -12,6 +12,7 @@ import { RelayProgram, run } from './support.ts'
 const servers: { close: () => unknown }[] = []
 afterEach(async () => {
   vi.restoreAllMocks()
+  vi.unstubAllEnvs()
   for (const server of servers.splice(0)) await server.close()
 })
 
@@ -89,9 +90,8 @@ test('`pairlay doctor` finds nothing wrong with a relay on this machine, and exi
 })
 
 test('a relay that takes no sessions, or does not answer to its name, is named as such', async () => {
-  expect(await faultsOf(await serveAsRelay({ '/readyz': [503, error('shutting_down')] }))).toEqual([
-    'health: not_ready',
-  ])
+  for (const path of ['/readyz', '/version'])
+    expect(await faultsOf(await serveAsRelay({ [path]: [503, error('at_capacity')] }))).toEqual(['health: not_ready'])
   const relay = await startRelay({ host: '0.0.0.0', allowedHosts: ['relay.example'] })
   servers.push(relay)
   expect(await faultsOf(relay.url)).toEqual(['health: name_refused'])
@@ -137,7 +137,7 @@ test.each([
       fault,
       says: expect.stringContaining('some_code'),
     })
-    expect(found.at(-1)?.check).toBe('rates')
+    expect(found.at(-1)?.check).toBe('WebSocket')
   },
 )
 
@@ -184,6 +184,25 @@ test('what cuts a call off is a finding, whichever call it is', async () => {
     fault: 'rates',
     says: expect.stringContaining('refuses 24 (UND_ERR_SOCKET)'),
   })
+})
+
+test.each([
+  ['http', 'HTTP_PROXY'],
+  ['https', 'HTTPS_PROXY'],
+])('where nothing answers by %s, a proxy in %s is named, which is not used', async (scheme, name) => {
+  vi.stubEnv('NODE_USE_ENV_PROXY', '')
+  vi.stubEnv(name, 'http://proxy.invalid')
+  const found = await findings(`${scheme}://nowhere.invalid`)
+  expect(found.at(-1)?.says).toContain(`${name} is set and is not used`)
+})
+
+test('a certificate behind a proxy of the environment, which calls go through, is not looked at', async () => {
+  vi.stubEnv('NODE_USE_ENV_PROXY', '1')
+  vi.stubEnv('HTTPS_PROXY', 'http://proxy.invalid')
+  // As a Node that can.
+  vi.spyOn(process, 'allowedNodeEnvironmentFlags', 'get').mockReturnValue(new Set(['--use-env-proxy']))
+  const { fault, says } = await checkCertificate('https://nowhere.invalid', 0)
+  expect([fault, says]).toEqual([undefined, 'not looked at, because calls go through the proxy in HTTPS_PROXY.'])
 })
 
 test('an attacker that sends without an end is not read to the end', async () => {

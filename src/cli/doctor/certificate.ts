@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { isIP } from 'node:net'
 import { connect, type DetailedPeerCertificate } from 'node:tls'
+import { proxyFor, unusedProxy } from '../relay.ts'
 import type { Finding } from './finding.ts'
 import { reasonOf } from './front.ts'
 
@@ -46,7 +47,10 @@ export async function checkCertificate(relay: string, now: number): Promise<Find
     const reason = REASONS.find(([pattern]) => pattern.test(code))?.[1] ?? (code || 'it ends soon, and was not renewed')
     return { check, fault: 'certificate', says: `${words}. It is not good: ${reason}.` }
   } catch (error) {
-    return { check, fault: 'no_answer', says: `no connection with TLS comes about: ${reasonOf(error)}.` }
+    const proxy = proxyFor(relay)
+    if (proxy?.isUsed) return { check, says: `not looked at, because calls go through the proxy in ${proxy.name}.` }
+    const says = `no connection with TLS comes about: ${reasonOf(error)}.${unusedProxy(relay)}`
+    return { check, fault: 'no_answer', says }
   } finally {
     socket.destroy()
   }

@@ -21,7 +21,9 @@ export const FAULTS = {
     HAProxy: 'the server line names the address and port that the relay’s log has at its start',
     Caddy: 'reverse_proxy names the address and port that the relay’s log has at its start',
     Apache: 'ProxyPass names the address and port that the relay’s log has at its start',
+    relay: 'PROXY_PROTOCOL is off, unless the proxy sends its header',
   },
+  proxy_header: { relay: 'PROXY_PROTOCOL=on, with the proxy in TRUST_PROXY, or the proxy sends no such header' },
   not_a_relay: { relay: 'give the address that leads to the relay, with the path if it has one' },
   path_kept: {
     nginx: 'location /PATH/ { proxy_pass http://RELAY/; } with both slashes',
@@ -37,7 +39,7 @@ export const FAULTS = {
     relay: 'ACCESS_TOKENS_FILE says who may open sessions',
   },
   redirect: { relay: 'give people the address that it leads to' },
-  not_ready: { relay: 'its log says why: it stops, or does not reach its Redis' },
+  not_ready: { relay: 'its log says why: it stops, does not reach its Redis, or has no connection to spare' },
   name_refused: { relay: 'TRUST_PROXY names the proxy, or ALLOWED_HOSTS this name' },
   no_tls: { relay: 'put a proxy with TLS in front: deploy/proxies has a file for each' },
   certificate: {

@@ -1,4 +1,5 @@
 import { shown } from '../../node/shown.ts'
+import { unusedProxy } from '../relay.ts'
 import { type Answer, ask, codeIn, upgrade } from './answers.ts'
 import type { Finding } from './finding.ts'
 
@@ -26,7 +27,7 @@ export async function checkHealth(relay: string): Promise<Finding & { readonly s
       says: `the relay takes no sessions now (${codeIn(ready) ?? ready.status}).`,
     }
   } catch (error) {
-    return { check, server: '', fault: 'no_answer', says: `nothing answers: ${reasonOf(error)}.` }
+    return { check, server: '', fault: 'no_answer', says: `nothing answers: ${reasonOf(error)}.${unusedProxy(relay)}` }
   }
 }
 
@@ -50,6 +51,10 @@ function judgeVersion(relay: string, answer: Answer): Omit<Finding, 'check'> {
   if (code === 'forbidden') return { fault: 'name_refused', says: 'the relay does not answer to this name.' }
   if (code === 'not_found' && new URL(relay).pathname !== '/')
     return { fault: 'path_kept', says: 'the proxy hands on the path that is in front: the relay wants it taken off.' }
+  if (code !== undefined && status === 503)
+    return { fault: 'not_ready', says: `the relay takes no calls now (${code}).` }
+  if (code === 'invalid_request')
+    return { fault: 'proxy_header', says: 'the relay does not expect what the proxy begins with.' }
   if (status === 401)
     return { fault: 'password', says: 'a proxy asks for a password, which no browser page or SDK gives.' }
   if (status === 502 || status === 503 || status === 504)

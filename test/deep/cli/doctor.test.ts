@@ -91,7 +91,7 @@ const BROKEN: readonly Broken[] = [
   {
     name: 'nginx that limits rates',
     program: 'nginx',
-    config: nginx('limit_req zone=some burst=9 nodelay;'),
+    config: nginx('limit_req zone=some burst=5 nodelay;'),
     faults: ['rates'],
     change: 'take limit_req away',
   },
@@ -115,6 +115,13 @@ const BROKEN: readonly Broken[] = [
     config: () => nginx('')(1),
     faults: ['bad_gateway'],
     change: 'proxy_pass names',
+  },
+  {
+    name: 'HAProxy that begins with a header that the relay does not expect',
+    program: 'haproxy',
+    config: (relay) => `option forwardfor\nserver relay 127.0.0.1:${relay} send-proxy`,
+    faults: ['proxy_header'],
+    change: 'PROXY_PROTOCOL=on',
   },
   {
     name: 'nginx that changes Host',
@@ -213,7 +220,7 @@ const PROGRAMS: Readonly<
     [
       `daemon off; master_process off; pid ${folder}/pid; error_log stderr crit; events {} http { access_log off;`,
       ...['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((each) => `${each}_temp_path ${folder}/${each};`),
-      `limit_req_zone $binary_remote_addr zone=some:1m rate=20r/s;`,
+      `limit_req_zone $binary_remote_addr zone=some:1m rate=5r/s;`,
       `server { listen 127.0.0.1:${port}; ${config.replaceAll('FOLDER', folder)} } }`,
     ].join('\n'),
     (file) => ['-p', folder, '-e', 'stderr', '-c', file],
@@ -330,9 +337,9 @@ describe('pairlay doctor', () => {
         'health',
         'clock',
         'address',
+        'rates',
         'limits',
         'WebSocket',
-        'rates',
         'frames',
         'idle',
         'frames over HTTP',

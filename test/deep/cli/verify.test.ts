@@ -83,7 +83,7 @@ describe('pairlay verify', () => {
     const url = await serve(PAGE)
     await servers.splice(0)[0]?.close()
     const { code, stderr } = await run(url)
-    expect(stderr).toContain('cannot be read')
+    expect(stderr).toContain('cannot be read: ECONNREFUSED.')
     expect(code).toBe(4)
   })
 })
