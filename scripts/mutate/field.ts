@@ -466,7 +466,7 @@ export const OPERATOR = [
     '',
   ]),
   proxyProtocol('a proxy that has to name its clients', 'resets a connection of the proxy without a header', [
-    "if (header.kind === 'wrong') return refuse()",
+    "if (header.kind === 'wrong') return miss()",
     "if (header.kind === 'wrong') return serve(socket)",
   ]),
   server('a wrong beginning on a unix socket', 'on a unix socket outlives attackers', [

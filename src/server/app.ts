@@ -32,6 +32,9 @@ export const KEEP_ALIVE_TIMEOUT_MS = 125_000
 /** How often Node looks for requests that are late; the time-outs are no finer than this. */
 const TIMEOUT_CHECK_MS = 1_000
 
+const MISSED_PROXY_HEADER =
+  'PROXY_PROTOCOL is on, and a connection of a proxy began without its header: it was reset. The proxy has to send one'
+
 export interface AppOptions {
   readonly relay: Relay
   readonly maxFrameBytes: number
@@ -98,6 +101,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     ? takeProxyProtocol(app.server, {
         isProxy: ({ remoteAddress }) => addresses.isTrusted(remoteAddress),
         told: (socket, address) => addresses.told(socket, address),
+        missed: () => logger.warn(MISSED_PROXY_HEADER),
         timeoutMs: HEADERS_TIMEOUT_MS,
       })
     : () => {}

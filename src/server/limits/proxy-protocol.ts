@@ -62,6 +62,8 @@ export interface ProxyConnections {
   readonly isProxy: (socket: Socket) => boolean
   /** Called with the address of the client, before anything of the connection is read. */
   readonly told: (socket: Socket, address: string) => void
+  /** Called for the first connection of a proxy that begins with something else. */
+  readonly missed: () => void
   /** How long the header may take, in milliseconds. */
   readonly timeoutMs: number
 }
@@ -71,8 +73,9 @@ export interface ProxyConnections {
  * or wrong is reset: to guess would let a client choose its address. To be called once, before anything else listens.
  * Returns a call that resets the connections whose header is still to come: a server that closes does not know of them.
  */
-export function takeProxyProtocol(server: Server, { isProxy, told, timeoutMs }: ProxyConnections): () => void {
+export function takeProxyProtocol(server: Server, { isProxy, told, missed, timeoutMs }: ProxyConnections): () => void {
   const waiting = new Set<Socket>()
+  let hasMissed = false
   const listeners = server.listeners('connection') as ((socket: Socket) => void)[]
   server.removeAllListeners('connection')
   const serve = (socket: Socket) => {
@@ -82,6 +85,11 @@ export function takeProxyProtocol(server: Server, { isProxy, told, timeoutMs }: 
     if (!isProxy(socket)) return serve(socket)
     let bytes: Buffer = Buffer.alloc(0)
     const refuse = () => reset(socket)
+    const miss = () => {
+      if (!hasMissed) missed()
+      hasMissed = true
+      refuse()
+    }
     const timer = setTimeout(refuse, timeoutMs)
     waiting.add(socket)
     const stop = () => {
@@ -96,7 +104,7 @@ export function takeProxyProtocol(server: Server, { isProxy, told, timeoutMs }: 
       const header = readProxyHeader(bytes)
       if (header.kind === 'partial') return
       stop()
-      if (header.kind === 'wrong') return refuse()
+      if (header.kind === 'wrong') return miss()
       if (header.address !== undefined) told(socket, header.address)
       serve(socket)
       // Node's parser takes what is unread from here on.

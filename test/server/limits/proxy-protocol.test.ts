@@ -94,7 +94,9 @@ describe('a relay with PROXY_PROTOCOL', () => {
 
   test('resets a connection of the proxy without a header, and takes none of anybody else', async () => {
     relay = await startRelay({ trustProxy: ['127.0.0.1'], proxyProtocol: true, allowedHosts: [] })
-    expect(await say(asking())).toBe('')
+    expect([await say(asking()), await say(asking())]).toEqual(['', ''])
+    const warnings = relay.log.map((line) => JSON.parse(line)).filter(({ level }) => level === 40)
+    expect(warnings).toEqual([expect.objectContaining({ msg: expect.stringMatching(/^PROXY_PROTOCOL is on/) })])
     await relay.close()
     relay = await startRelay({ trustProxy: ['10.0.0.1'], proxyProtocol: true, allowedHosts: ['*'] })
     expect(await say(asking())).toContain('"range":"loopback"')
