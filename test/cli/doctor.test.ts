@@ -71,6 +71,12 @@ test('an address that an attacker has made up is told where the relay believes i
   expect(judgeAddress(undefined, attacker)).toEqual({ says: expect.stringContaining('older') })
 })
 
+test('idle connections that a proxy keeps are a fault, but for Apache, which keeps all and uses none after its ttl', () => {
+  const judged = (server: string) => judgeAddress(seen('unicast', 'kept'), undefined, server)
+  for (const server of ['nginx/1.22.1', '']) expect(judged(server).fault).toBe('kept_too_long')
+  expect(judged('Apache/2.4.71')).toEqual({ says: expect.stringContaining('ttl=60') })
+})
+
 test('a header that an attacker fills with commands for a terminal is not shown as it is', () => {
   const { says } = judgeAddress(seen('private', '\u001b[2Jattacker'), undefined)
   expect(says).not.toMatch(/\p{Cc}/u)

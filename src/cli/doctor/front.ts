@@ -66,11 +66,11 @@ function judgeVersion(relay: string, answer: Answer): Omit<Finding, 'check'> {
 export async function checkAddress(relay: string): Promise<Finding> {
   const seen = await ask(`${relay}/v1/address`)
   const forged = await ask(`${relay}/v1/address`, { headers: { 'x-forwarded-for': NOBODY } })
-  return { check: 'address', ...judgeAddress(seen.json, forged.json) }
+  return { check: 'address', ...judgeAddress(seen.json, forged.json, seen.header('server')) }
 }
 
-/** Judges the answer to a plain call, and to one with an address of nobody in X-Forwarded-For. */
-export function judgeAddress(seen: Answer['json'], forged: Answer['json']): Omit<Finding, 'check'> {
+/** Judges the answer to a plain call, and to one with an address of nobody in X-Forwarded-For. `server` is the proxy's name. */
+export function judgeAddress(seen: Answer['json'], forged: Answer['json'], server = ''): Omit<Finding, 'check'> {
   if (typeof seen?.range !== 'string' || !Array.isArray(seen.warnings))
     return { says: 'this relay is older, and does not say how it sees addresses.' }
   const { range, family, warnings } = seen
@@ -89,12 +89,16 @@ export function judgeAddress(seen: Answer['json'], forged: Answer['json']): Omit
   // On the relay's own machine, whoever asks is trusted as the proxy is.
   if (range !== 'loopback' && range !== forged?.range && forged?.range === 'reserved')
     return { fault: 'address_forged', says: 'the relay believes an address that this machine has made up.' }
+  const sees = `the relay sees a ${shown(range)} address (IPv${family === 4 ? 4 : 6}).`
+  // Apache lets idle connections stand, and with a ttl uses none again that is older.
+  if (warnings.includes('kept') && /^apache/i.test(server))
+    return { says: `${sees} Apache keeps idle connections to it: ProxyPass … ttl=60 has it use none of them again.` }
   if (warnings.includes('kept'))
     return {
       fault: 'kept_too_long',
       says: 'the proxy keeps idle connections for longer than the relay: some calls get 502.',
     }
-  return { says: `the relay sees a ${shown(range)} address (IPv${family === 4 ? 4 : 6}).` }
+  return { says: sees }
 }
 
 /** Says whether a WebSocket passes, and whether one of the relay's own page does. */
