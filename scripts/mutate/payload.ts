@@ -11,6 +11,7 @@ const model = protection('test/client/transfer/offer-model.test.ts')
 const resumed = protection('test/client/transfer/resume.test.ts')
 const folders = protection('test/node/folders.test.ts')
 const saving = protection('test/client/transfer/saving.test.ts')
+const rules = protection('test/client/transfer/rules.test.ts')
 const keeping = protection('test/deep/browser/keeping.test.ts')
 const channel = protection('test/client/link/channel.test.ts')
 
@@ -124,6 +125,26 @@ export const PAYLOAD = [
   saving('a file is whole before it has its name', 'all are whole before they get their names', [
     'await writing.ended() onSaving?.() await partial.finish',
     'onSaving?.() await partial.finish',
+  ]),
+  partial('a large file is on the disk before it has its name', 'of 1 MiB or more is on the disk before', [
+    'if (at >= KEPT_FROM_BYTES) await flush(file)',
+    '',
+  ]),
+  rules('nothing follows a withdrawal', 'that withdraws says nothing more', [
+    "life.is === 'running' && !life.withdrawn ? life.through",
+    "life.is === 'running' ? life.through",
+  ]),
+  rules('progress is what the other app has taken', 'counts as progress what the other app has taken', [
+    'this.#life = say(this.#life, length)',
+    'this.#life = say(this.#life, length); this.#tellProgress(length)',
+  ]),
+  rules('a post is held once it was acked', 'are held by the other device', [
+    '{ onAcked: () => resolve(number) }',
+    '{ onSent: () => resolve(number) }',
+  ]),
+  rules('an offer that crosses a goodbye has an answer', 'answers an offer that crossed it', [
+    "if (this.#saidBye) return incoming.decline('closing')",
+    '',
   ]),
   partial('a partial is written that is ours alone', 'is not written where it has another name', [
     'isOwnFile(info) && info.size >= bytes',

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { type Offered, tellOffer } from '../../src/cli/offered.ts'
+import { isText, type Offered, tellOffer } from '../../src/cli/offered.ts'
 import type { Entry, Offer } from '../../src/client/index.ts'
-import { totalOf } from '../../src/client/index.ts'
+import { TEXT_TYPE, totalOf } from '../../src/client/index.ts'
 
 /** Lines that tell of an offer. */
 function told(entries: readonly Entry[]): string[] {
@@ -35,4 +35,14 @@ test('an offer is told as its things, with what can be executed and what would b
 
 test('a name that loses its leading dot here is not told to be hidden', () => {
   expect(told([{ path: '.profile', size: 1 }])).toEqual(['The sender offers .profile (1 byte).'])
+})
+
+test('a text is shown alone and up to 1 MiB, and an attacker’s that is longer, or of unknown length, is not held', () => {
+  const asText = (...entries: readonly Entry[]) => isText({ entries } as unknown as Offer)
+  const text = { path: 'text', type: TEXT_TYPE, size: 1_048_576 }
+  expect(asText(text)).toBe(true)
+  expect(asText({ ...text, size: 1_048_577 })).toBe(false)
+  expect(asText({ path: 'text', type: TEXT_TYPE })).toBe(false)
+  expect(asText(text, { ...text, path: 'other' })).toBe(false)
+  expect(asText({ ...text, type: 'text/plain' })).toBe(false)
 })

@@ -1,7 +1,8 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
+import { text } from 'node:stream/consumers'
 import { afterAll, describe, expect, test } from 'vitest'
 import { COMMANDS } from '../../src/cli/commands.ts'
 import { ENVIRONMENT } from '../../src/cli/environment.ts'
@@ -518,6 +519,21 @@ describeConcurrent('a relay', () => {
     const { sender, code } = await openSender(['-', '--relay', `${relay.url}/?a=1#b`], { stdin: 'content' })
     const received = await run(['receive', code, '--relay', `${relay.url}/`, '--yes', '-o', '-'])
     expect([received.stdout.toString(), (await sender.ended()).exitCode]).toEqual(['content', 0])
+  })
+
+  test('is asked for a session of 15 minutes, and for a second more for each megabyte', async () => {
+    const { at } = await temporaryDirectory({ file: '' })
+    const refusal = { type: 'about:blank', title: 'No', status: 400, code: 'invalid_request', retryable: false }
+    const asked: unknown[] = []
+    const url = await serveHttp(async (request, response) => {
+      asked.push(JSON.parse(await text(request)).ttlSeconds)
+      response.writeHead(400).end(JSON.stringify(refusal))
+    })
+    for (const megabytes of [0, 600, 100_000]) {
+      await truncate(at('file'), megabytes * 1_000_000)
+      expect((await runHere(['send', '--yes', at('file'), '--relay', url])).exitCode).toBe(4)
+    }
+    expect(asked).toEqual([900, 1_500, 86_400])
   })
 
   test('that does not listen is exit 4 and named, and where it is ours, so is the way to start it', async () => {

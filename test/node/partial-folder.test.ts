@@ -1,5 +1,6 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { fstatSync, readdirSync } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import {
   chown,
@@ -20,9 +21,11 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Entry } from '../../src/client/index.ts'
 import { partPath } from '../../src/node/local-paths.ts'
+import { flush } from '../../src/node/open-files.ts'
 import { PartialFolder, type PartialFolderOptions, type SavedPartial } from '../../src/node/partial-folder.ts'
 
 vi.mock('node:fs/promises', { spy: true })
+vi.mock('../../src/node/open-files.ts', { spy: true })
 // The pauses between tries of a rename.
 vi.mock('node:timers/promises', () => ({ setTimeout: async () => {} }))
 
@@ -214,6 +217,29 @@ describe('a file that is being received', () => {
       expect(await new PartialFolder({ directory }).tokens()).toEqual(kept)
     }
     expect([...(await open([{ path: 'file', size: 1_048_576 }])).have]).toEqual([[0, 3]])
+  })
+
+  test('of 1 MiB or more is on the disk before it has its name, whichever session its bytes came in', async () => {
+    const flushed: [size: number, names: string[]][] = []
+    vi.mocked(flush).mockImplementation(async (file) => {
+      const names = readdirSync(directory).filter((name) => !/^\.|\.part$/.test(name))
+      flushed.push([fstatSync(file).size, names])
+    })
+    const entries = ['small', 'large', 'begun'].map((path, index) => ({ path, size: 1_048_575 + Math.min(index, 1) }))
+    const partial = await open(entries)
+    for (const [entry, { size }] of entries.entries()) {
+      const bytes = 'x'.repeat(entry === 2 ? size - 1 : size)
+      await write(partial, entry, bytes)
+    }
+    expect(flushed).toEqual([[1_048_576, []]])
+    await partial.write(2, 1_048_575, pieces('x'))
+    expect(flushed).toEqual([
+      [1_048_576, []],
+      [1_048_576, []],
+    ])
+    await partial.finish([])
+    await partial.leave()
+    expect((await readdir(directory)).sort()).toEqual(['begun', 'large', 'small'])
   })
 
   test.each(['file', 'directory', 'link to nothing'])('never takes the place of a %s', async (kind) => {

@@ -64,6 +64,7 @@ const AS_OFFERER: Readonly<Record<string, readonly Said[]>> = {
   'a head without a kind': [[{ offer: 1 }]],
   'a head that is no object': [[[]]],
   'a number that is none': [[{ ...offer, count: 1.5 }, [entry]]],
+  'a reason that is no text': [offered, [{ kind: 'withdraw', offer: 1, reason: 5 }]],
 }
 
 const PATHS: Readonly<Record<string, string>> = {
@@ -78,6 +79,13 @@ const PATHS: Readonly<Record<string, string>> = {
   'a segment of 256 bytes': 'x'.repeat(256),
   'more than 128 segments': Array(129).fill('a').join('/'),
   'more than 4,096 bytes': Array(20).fill('x'.repeat(250)).join('/'),
+}
+
+const FIELDS: Readonly<Record<string, object>> = {
+  'an x that is not true': { x: false },
+  'a dir that is not true': { dir: false },
+  'a time that is no whole number': { modified: 0.5 },
+  'a type of 256 characters': { type: 'x'.repeat(256) },
 }
 
 const LISTS: Readonly<Record<string, readonly object[]>> = {
@@ -124,6 +132,10 @@ describe('a device ends the channel as corrupt when its peer says', () => {
 
   test.each(Object.entries(PATHS))('an entry with %s', async (_, path) => {
     expect(await against([[offer, [{ ...entry, path }]]])).toMatchObject({ code: 'corrupt' })
+  })
+
+  test.each(Object.entries(FIELDS))('an entry with %s', async (_, field) => {
+    expect(await against([[offer, [{ ...entry, ...field }]]])).toMatchObject({ code: 'corrupt' })
   })
 
   test.each(Object.entries(LISTS))('a list with %s', async (_, list) => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { PackedList } from '../../../src/client/list.ts'
-import { ENTRIES_MAX, EntryReader, encodeEntries } from '../../../src/client/transfer/entries.ts'
+import { ENTRIES_MAX, type Entry, EntryReader, encodeEntries } from '../../../src/client/transfer/entries.ts'
 import { decodeHead, encodeHead } from '../../../src/client/transfer/kinds.ts'
 import type { Part } from '../../../src/client/transfer/lines.ts'
 import { encodeParts } from '../../../src/client/transfer/resume.ts'
@@ -16,6 +16,12 @@ function message(json: string): Uint8Array {
 }
 
 describe('a message', () => {
+  test('has a head of at most 4,096 bytes, spaces included', async () => {
+    expect(decodeHead(message('{"kind":"bye"}'.padEnd(4_096))).bodyAt).toBe(4_100)
+    const attacker = () => decodeHead(message('{"kind":"bye"}'.padEnd(4_097)))
+    expect(await pairingErrorOf(attacker)).toBe('corrupt')
+  })
+
   test.each([0, 1, 200, 256, 3_000, 4_000])('with a body of %d bytes is as long as one of 256 more or less', (body) => {
     const bytes = encodeHead({ kind: 'post' }, body)
     expect((bytes.length + body) % 256).toBe(0)
@@ -42,6 +48,27 @@ test('what a taker has is told without a digest of it', () => {
   const parts = new PackedList<Part>()
   parts.push({ entry: 0, bytes: 5, sha256: 'secret' })
   expect(Buffer.from(encodeParts(parts)).toString()).toBe('{"entry":0,"bytes":5}\n')
+})
+
+test.each<[string, Entry]>([
+  ['a path of 128 segments', { path: Array(128).fill('a').join('/') }],
+  ['a segment of 255 bytes', { path: `${'é'.repeat(127)}a` }],
+  ['a path of 4,096 bytes', { path: `${'x'.repeat(240)}/`.repeat(16) + 'x'.repeat(240) }],
+  ['a type of 255 characters', { path: 'a', type: 'x'.repeat(255) }],
+])('%s is as long as it may be, at both ends', (_, field) => {
+  const entry = { ...field, size: 5 }
+  const reader = new EntryReader(1)
+  reader.push(encodeEntries([entry]))
+  expect([...reader.end()]).toEqual([entry])
+})
+
+test('a line has at most 8,192 bytes, its end included', async () => {
+  const line = (length: number) => Buffer.from(`${'{"path":"a","size":5'.padEnd(length - 2)}}\n`)
+  const reader = new EntryReader(1)
+  reader.push(line(8_192))
+  expect([...reader.end()]).toEqual([{ path: 'a', size: 5 }])
+  const attacker = () => new EntryReader(1).push(line(8_193))
+  expect(await pairingErrorOf(attacker)).toBe('corrupt')
 })
 
 test('a list has at most 16 MiB of lines, at both ends', async () => {

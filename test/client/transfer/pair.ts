@@ -96,8 +96,17 @@ export function pair({
   }
 }
 
-/** A receiver and whoever has the keys of its pairing, who can say anything. `heard` is what the receiver has said. */
-export function rawPair() {
+/**
+ * A device and whoever has the keys of its pairing, who can say anything. `heard` is what the device has said, and
+ * `contentBytes` how much of it is content. The device is the receiver unless it `speaksFirst`.
+ */
+export function rawPair({
+  speaksFirst = false,
+  takes = { offers: true, posts: true },
+}: {
+  speaksFirst?: boolean
+  takes?: Takes
+} = {}) {
   const world = new FakeWorld()
   const { near, far } = linkedChannels(world.environment)
   const key = (byte: number) => new Uint8Array(64).fill(byte)
@@ -112,17 +121,21 @@ export function rawPair() {
     },
     maxFrameBytes: MAX_FRAME_BYTES,
     environment: world.environment,
-    speaksFirst: false,
-    takes: { offers: true, posts: true },
+    speaksFirst,
+    takes,
     name: undefined,
     isPresent: () => true,
     leave: async () => {},
   })
   const writer = new MessageWriter(near, key(1), MAX_FRAME_BYTES)
   const heard: AnyHead[] = []
+  let contentBytes = 0
   const hear = (head: AnyHead): MessageSink => {
     heard.push(head)
-    return { push: () => {}, end: () => {} }
+    const push = (piece: Uint8Array) => {
+      if (head.kind === 'content') contentBytes += piece.length
+    }
+    return { push, end: () => {} }
   }
   readMessages(near, key(2), hear).catch(() => {})
   const attacker = async ([head, body = []]: readonly [head: object, body?: Uint8Array | readonly object[]]) => {
@@ -133,7 +146,7 @@ export function rawPair() {
     await writer.write(Buffer.concat([length, json, ...lines]))
     for (let turns = 0; turns < 5; turns++) await settled()
   }
-  return { device, attacker, heard, until: untilIn(world) }
+  return { device, attacker, heard, contentBytes: () => contentBytes, world, until: untilIn(world) }
 }
 
 /** Lets the time of a world pass, a little at a time, until work settles. */

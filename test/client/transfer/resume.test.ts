@@ -15,6 +15,7 @@ class Memory implements Partials {
   readonly parts = new Map<string, Map<number, Buffer>>()
   finished: Map<string, Buffer> | undefined
   cutAfter = Number.POSITIVE_INFINITY
+  isUnreadable = false
   cut: () => Promise<void> = async () => {}
   #written = 0
 
@@ -25,9 +26,11 @@ class Memory implements Partials {
   async open(token: string, entries: List<Entry>) {
     const files = this.parts.get(token) ?? new Map<number, Buffer>()
     this.parts.set(token, files)
+    const isUnreadable = () => this.isUnreadable
     return {
       have: new Map([...files].map(([entry, { length }]) => [entry, length])),
       read: async function* (entry: number, bytes: number) {
+        if (isUnreadable()) throw new Error('no such block')
         yield (files.get(entry) ?? Buffer.alloc(0)).subarray(0, bytes)
       },
       write: async (entry: number, offset: number, pieces: AsyncIterable<Uint8Array>) => {
@@ -137,6 +140,18 @@ describe('a transfer that was cut', () => {
     partials.cutAfter = Number.POSITIVE_INFINITY
     const second = await session(partials, transfers, FILM, 1)
     expect(second).toMatchObject({ errors: [undefined, undefined], has: [0], openedAt: [0, 0] })
+    expect(partials.finished?.get('film.mp4')?.equals(FILM)).toBe(true)
+  })
+
+  test('begins at 0 where the taker cannot read what it has', async () => {
+    const partials = new Memory()
+    const transfers = new Kept()
+    partials.cutAfter = 1_000_000
+    await session(partials, transfers)
+    partials.cutAfter = Number.POSITIVE_INFINITY
+    partials.isUnreadable = true
+    const second = await session(partials, transfers)
+    expect(second).toMatchObject({ errors: [undefined, undefined], has: [0] })
     expect(partials.finished?.get('film.mp4')?.equals(FILM)).toBe(true)
   })
 

@@ -6,7 +6,7 @@ import { pairingErrorOf } from '../support.ts'
 import { nextOffer, pair } from './pair.ts'
 
 /** A place for partials whose writes end when they are let, and what it was told. */
-function slowPartials(write: (entry: number) => Promise<void>) {
+function slowPartials(write: (entry: number) => Promise<void>, finish = async () => {}) {
   const told: string[] = []
   const partials: Partials = {
     tokens: async () => [],
@@ -19,7 +19,10 @@ function slowPartials(write: (entry: number) => Promise<void>) {
         await write(entry)
         told.push(`end ${entry}`)
       },
-      finish: async () => void told.push('finish'),
+      finish: async () => {
+        told.push('finish')
+        await finish()
+      },
       leave: async () => void told.push('leave'),
     }),
   }
@@ -78,6 +81,21 @@ describe('small files', () => {
     expect(told).not.toContain('finish')
     expect(told.at(-1)).toBe('leave')
   })
+})
+
+test.each([
+  ['EEXIST', 'receiver_failed'],
+  ['ENOSPC', 'no_space'],
+])('an offer whose files cannot get their names (%s) has no receipt: %s', async (code, heard) => {
+  const cannot = Object.assign(new Error('no'), { code })
+  const { partials, told } = slowPartials(
+    async () => {},
+    () => Promise.reject(cannot),
+  )
+  const { saved, sending, until } = await saving([10], partials)
+  await expect(until(saved)).rejects.toBe(cannot)
+  expect(await until(sending)).toBe(heard)
+  expect(told.slice(-2)).toEqual(['finish', 'leave'])
 })
 
 test.each([
