@@ -23,7 +23,8 @@ const STAMP = join(CLI, 'dist/LICENSES')
 
 if (Math.max(...[DIST, HERE].map(newestIn)) > (statSync(STAMP, { throwIfNoEntry: false })?.mtimeMs ?? 0)) {
   // An older build may have left other files. In the CLI's folder is the man page, which is not made here.
-  for (const each of [SDK, RELAY]) rmSync(join(each, 'dist'), { recursive: true, force: true })
+  for (const path of [join(SDK, 'dist'), join(RELAY, 'dist'), join(CLI, 'dist/cli')])
+    rmSync(path, { recursive: true, force: true })
   await bundle({
     input: { main: at('server/main.js') },
     into: join(RELAY, 'dist/server'),

@@ -93,6 +93,8 @@ export class IncomingOffer {
   decline(reason: NoReason = 'declined'): void {
     requireReason('no', reason)
     if (this.#life.is !== 'undecided') return
+    // By a goodbye of this side, which the app may not have heard of.
+    if (reason === 'closing') this.#failure = new PairingError('closing')
     this.#life = { is: 'over', by: 'no' }
     this.#outbox.say({ kind: 'answer', offer: this.offer, accepted: false, reason })
     this.#options.onOver()
@@ -108,7 +110,7 @@ export class IncomingOffer {
   /**
    * The items one after the other; each stream is read to its end before the next. After the last, `beforeReceipt` runs and
    * the receipt goes out. Leaving early tells the offerer that it failed. Throws PairingError `cancelled`,
-   * `source_changed`, `sender_failed`, `aborted`, or what ended the pairing; the device stays paired otherwise.
+   * `source_changed`, `sender_failed`, `aborted`, `closing`, or what ended the pairing; the device stays paired otherwise.
    */
   async *accept(options: AcceptOptions = {}): AsyncGenerator<IncomingItem, void> {
     if (this.#failure) throw this.#failure

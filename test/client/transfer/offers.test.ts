@@ -252,10 +252,11 @@ describe('an offer', () => {
   test('without an answer is answered with closing when its taker says goodbye', async () => {
     const { sender, receiver, until } = pair()
     const sending = pairingErrorOf(sender.send([bytesSource(FILE, 'film.mp4')]))
-    await until(nextOffer(receiver))
+    const offer = await until(nextOffer(receiver))
     const closing = receiver.close()
     expect(await until(sending)).toBe('closing')
     await until(closing)
+    expect(await pairingErrorOf(offer.accept().next())).toBe('closing')
     expect(await until(sender.ended)).toBeUndefined()
   })
 
