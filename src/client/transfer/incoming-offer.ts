@@ -93,7 +93,6 @@ export class IncomingOffer {
   decline(reason: NoReason = 'declined'): void {
     requireReason('no', reason)
     if (this.#life.is !== 'undecided') return
-    // By a goodbye of this side, which the app may not have heard of.
     if (reason === 'closing') this.#failure = new PairingError('closing')
     this.#life = { is: 'over', by: 'no' }
     this.#outbox.say({ kind: 'answer', offer: this.offer, accepted: false, reason })
